@@ -1,0 +1,36 @@
+/**
+ * Typed expressions over the columns of one row: what `sql/` binds to and the TypeScript DSL builds. Compiled to
+ * generated code by `flow/compile.ts`, from this tree alone, never from user text.
+ */
+import type { DataType } from '../schema/types.ts'
+
+/** A constant in memory form: number for all that fits 2^53 (times in µs, dates in days), bigint beyond and for numeric (scaled), … */
+export type Value = null | boolean | number | bigint | string | Uint8Array | readonly Value[] | { readonly [name: string]: Value }
+
+export type Expression =
+  | { readonly kind: 'column'; readonly index: number; readonly type: DataType }
+  | { readonly kind: 'literal'; readonly value: Value; readonly type: DataType }
+  /** `name` and the argument types pick one row of the function table (`functions/`); operators and casts are functions too. */
+  | { readonly kind: 'call'; readonly name: string; readonly args: readonly Expression[]; readonly type: DataType }
+  /** Evaluated in order, only as far as needed. `otherwise` null = NULL. */
+  | {
+      readonly kind: 'case'
+      readonly branches: readonly { readonly when: Expression; readonly then: Expression }[]
+      readonly otherwise: Expression | null
+      readonly type: DataType
+    }
+  /** Three-valued logic, short-circuit. */
+  | { readonly kind: 'and' | 'or'; readonly args: readonly Expression[]; readonly type: DataType }
+  | { readonly kind: 'not' | 'is-null'; readonly arg: Expression; readonly type: DataType }
+  /** Drawn once per tick and recorded. */
+  | { readonly kind: 'now'; readonly type: DataType }
+
+/** An aggregate over a group or a window of rows. */
+export interface Aggregate {
+  /** count, sum, avg, min, max, stddev_samp, stddev_pop, var_samp, var_pop, bool_and, bool_or, first, last, string_agg, array_agg … */
+  readonly name: string
+  readonly args: readonly Expression[]
+  readonly distinct: boolean
+  readonly filter: Expression | null
+  readonly type: DataType
+}

@@ -1,0 +1,120 @@
+/**
+ * A view as data: what `sql/` plans and the TypeScript DSL builds, and what the runtime turns into operators. Column
+ * references are positions in the input's columns.
+ */
+import type { Columns } from '../schema/types.ts'
+import type { Aggregate, Expression } from './expression.ts'
+
+export type Plan =
+  | SourcePlan
+  | { readonly op: 'filter'; readonly input: Plan; readonly where: Expression; readonly columns: Columns }
+  | { readonly op: 'project'; readonly input: Plan; readonly expressions: readonly Expression[]; readonly columns: Columns }
+  | { readonly op: 'union'; readonly inputs: readonly Plan[]; readonly columns: Columns }
+  /** Adds window_start and window_end (type of `time`) behind the input's columns. */
+  | {
+      readonly op: 'window'
+      readonly input: Plan
+      readonly window: { readonly kind: 'tumble'; readonly sizeMs: number }
+      readonly time: number
+      readonly columns: Columns
+    }
+  /** Output: keys, then aggregates. */
+  | {
+      readonly op: 'aggregate'
+      readonly input: Plan
+      readonly keys: readonly number[]
+      readonly aggregates: readonly Aggregate[]
+      /** Where the keys hold a window's end: it bounds the state and decides what is late. */
+      readonly windowEnd: number | null
+      /** 'close': one row a group, when the watermark has passed the window. */
+      readonly emit: 'update' | 'close'
+      readonly columns: Columns
+    }
+  /** FOR SYSTEM_TIME AS OF: each left row meets the right row that was current at its event time, and is never restated. */
+  | {
+      readonly op: 'temporal-join'
+      readonly left: Plan
+      readonly right: Plan
+      readonly leftKeys: readonly Expression[]
+      readonly rightKeys: readonly number[]
+      readonly leftTime: number
+      readonly kind: 'inner' | 'left'
+      /** Over left columns, then right columns; null = none. */
+      readonly where: Expression | null
+      readonly columns: Columns
+    }
+  /** Adds the aggregates behind the input's columns; each row sees its partition's rows up to itself (or before itself). */
+  | {
+      readonly op: 'over'
+      readonly input: Plan
+      readonly partitionBy: readonly number[]
+      /** The event-time column; ties by arrival. */
+      readonly orderBy: number
+      readonly aggregates: readonly (Aggregate & { readonly frame: OverFrame })[]
+      readonly columns: Columns
+    }
+  /** The first `limit` rows of each partition by order; with `rank`, row_number is the last column. Retracts. */
+  | {
+      readonly op: 'top'
+      readonly input: Plan
+      readonly partitionBy: readonly number[]
+      readonly order: readonly { readonly column: number; readonly descending: boolean; readonly nullsFirst: boolean }[]
+      readonly limit: number
+      readonly rank: boolean
+      readonly columns: Columns
+    }
+  /** User code in TypeScript, one call an event, state by key. */
+  | {
+      readonly op: 'process'
+      readonly input: Plan
+      readonly key: readonly number[]
+      readonly fn: ProcessFunction
+      readonly columns: Columns
+    }
+
+/** ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW, or AND 1 PRECEDING. */
+export type OverFrame = { readonly from: 'unbounded-preceding'; readonly to: 'current-row' | '1-preceding' }
+
+export interface SourcePlan {
+  readonly op: 'source'
+  /** Catalogue name of the stream, table or view. */
+  readonly name: string
+  readonly topic: string
+  /** Rows of a stream are appended; a table or a keyed view is the newest row per key, null value = gone. */
+  readonly mode: 'append' | 'upsert'
+  readonly format: 'json' | 'raw' | 'avro' | 'protobuf'
+  /** Declared columns in order, then the pseudo-columns that the plan reads. */
+  readonly columns: Columns
+  /** For each column: a field of the value, or a pseudo-column. */
+  readonly fields: readonly (
+    | { readonly from: 'value'; readonly path: readonly string[] }
+    | { readonly from: 'computed'; readonly expression: Expression }
+    | { readonly from: 'topic' | 'partition' | 'offset' | 'timestamp' | 'key' | 'headers' }
+  )[]
+  /** Positions of the key columns in an upsert source; [] in an append one without key. */
+  readonly key: readonly number[]
+  /** Event time: the column and how far behind the newest the watermark stays; null = the record's timestamp, 0 ms. */
+  readonly time: { readonly column: number; readonly delayMs: number } | null
+  readonly onInvalid: 'reject' | 'quarantine' | 'null'
+}
+
+export type Row = { readonly [column: string]: unknown }
+export interface ProcessFunction {
+  /** Called with the event as an object, this key's state (undefined at first), and the way to emit rows. Returns the new state. */
+  (event: Row, state: unknown, emit: (row: Row) => void, context: { readonly timeMs: number; readonly watermarkMs: number; readonly key: readonly unknown[] }): unknown
+}
+
+/** What the catalogue holds about a view, beside its text. */
+export interface ViewPlan {
+  readonly name: string
+  readonly plan: Plan
+  /** Positions of the key columns; null = no key (append, or weights). */
+  readonly key: readonly number[] | null
+  /** Nothing is ever withdrawn. */
+  readonly appendOnly: boolean
+  /** Topic that late rows go to. */
+  readonly lateTopic: string | null
+  readonly idleMs: number
+  readonly maxFutureMs: number
+  readonly onError: 'stop' | 'quarantine' | 'skip'
+}

@@ -1,0 +1,121 @@
+/**
+ * The JSON of the HTTP interface, shared with the console. Paths and meaning:
+ *
+ * GET    /v1/topics                          TopicSummary[]           ?internal=true shows `_millrace_…` and `__…`
+ * GET    /v1/topics/{t}                      TopicDetail
+ * PUT    /v1/topics/{t}                      TopicChange → TopicDetail (201 created, 200 changed)
+ * PATCH  /v1/topics/{t}                      TopicChange → TopicDetail
+ * DELETE /v1/topics/{t}                      204
+ * POST   /v1/topics/{t}/records              see conventions: bodies, ?key=, Millrace-Key, Idempotency-Key
+ * GET    /v1/topics/{t}/records              ?partition ?from=earliest|latest|OFFSET|TIME ?limit ?where → RecordPage; NDJSON; SSE tail
+ * GET    /v1/views  /v1/views/{v}            RelationInfo (query/engine.ts)
+ * DELETE /v1/views/{v}                       204
+ * GET    /v1/views/{v}/rows                  ?key= (JSON array) ?limit → QueryAnswer
+ * GET    /v1/views/{v}/changes               SSE of Change
+ * GET    /v1/views/{v}/graph                 Graph
+ * GET    /v1/groups  /v1/groups/{g}          GroupSummary
+ * GET    /v1/alerts                          AlertInfo[]
+ * GET    /v1/alerts/fired                    FiredAlert[]; SSE: what fires from now on
+ * POST   /v1/sql                             {sql, params} → QueryAnswer; NDJSON; SSE for SUBSCRIBE
+ * GET    /v1/overview                        Overview; SSE: one a second
+ * GET    /metrics /health/live /health/ready /openapi.json /
+ *
+ * A fault is application/problem+json: Problem.
+ */
+export type { AlertInfo, FiredAlert } from '../../act/alerts.ts'
+export type { Change, Graph, RelationInfo } from '../../query/engine.ts'
+
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly code: string
+  readonly detail: string
+  readonly hint: string
+  readonly docs: string
+  /** Where in the body or the SQL text, where there is such a place. */
+  readonly field?: string
+  readonly position?: { readonly line: number; readonly column: number }
+}
+export interface TopicSummary {
+  readonly name: string
+  readonly id: string
+  readonly partitions: number
+  readonly records: number
+  readonly bytes: number
+  /** Over the last seconds. */
+  readonly recordsPerSecond: number
+  readonly bytesPerSecond: number
+  readonly retentionMs: number
+  readonly cleanupPolicy: string
+  readonly hasSchema: boolean
+}
+export interface TopicDetail extends TopicSummary {
+  readonly config: Readonly<Record<string, string>>
+  readonly schema: unknown
+  readonly onInvalid: 'reject' | 'quarantine' | 'null' | null
+  readonly keyField: string | null
+  readonly partitionDetails: readonly { readonly partition: number; readonly start: number; readonly stable: number; readonly end: number; readonly bytes: number }[]
+}
+export interface TopicChange {
+  readonly partitions?: number
+  readonly config?: Readonly<Record<string, string | null>>
+  readonly schema?: unknown
+  readonly onInvalid?: 'reject' | 'quarantine' | 'null'
+  /** The field of the value that the key is taken from. */
+  readonly keyField?: string | null
+}
+/** Bytes that are JSON come as `json`, text as `text`, else `base64`. */
+export type Payload = { readonly json: unknown } | { readonly text: string } | { readonly base64: string } | null
+export interface RecordJson {
+  readonly partition: number
+  readonly offset: number
+  /** ISO 8601 with milliseconds. */
+  readonly timestamp: string
+  readonly key: Payload
+  readonly value: Payload
+  readonly headers: readonly { readonly name: string; readonly value: Payload }[]
+}
+/** SSE: `id: partition:offset,partition:offset…`, `event: record`, data RecordJson. */
+export interface RecordPage {
+  readonly records: readonly RecordJson[]
+  /** Where to go on, per partition. */
+  readonly next: readonly { readonly partition: number; readonly offset: number }[]
+  /** How many records were looked at, for a filter that finds little. */
+  readonly scanned: number
+  readonly atEnd: boolean
+}
+export interface ProducedJson {
+  readonly records: readonly ({ readonly partition: number; readonly offset: number; readonly timestamp: string } | { readonly fault: Problem })[]
+}
+export interface GroupSummary {
+  readonly group: string
+  readonly state: string
+  readonly members: readonly { readonly id: string; readonly client: string; readonly host: string; readonly held: readonly { topic: string; partition: number }[] }[]
+  /** Records between position and stable end, an estimate; seconds behind by record time, null when unknown. */
+  readonly lag: number
+  readonly lagSeconds: number | null
+  readonly positions: readonly { readonly topic: string; readonly partition: number; readonly offset: number; readonly end: number; readonly lag: number; readonly lagSeconds: number | null }[]
+}
+export interface QueryAnswer {
+  readonly command: string
+  readonly columns: readonly { readonly name: string; readonly type: string }[]
+  readonly rows: readonly (readonly unknown[])[]
+}
+export interface Overview {
+  readonly version: string
+  readonly uptimeMs: number
+  readonly topics: number
+  readonly partitions: number
+  readonly views: number
+  readonly alerts: number
+  readonly groups: number
+  readonly recordsInPerSecond: number
+  readonly bytesInPerSecond: number
+  readonly recordsOutPerSecond: number
+  readonly quarantined: number
+  readonly late: number
+  readonly rssBytes: number
+  readonly diskBytes: number
+  readonly diskFreeBytes: number
+}

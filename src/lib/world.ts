@@ -1,0 +1,130 @@
+/**
+ * Everything that is not a pure function of its arguments: clock, chance, disk and network. Nothing else in `src/`
+ * touches `Date.now`, timers, `Math.random`, `node:fs` or `node:net` (the gateways' socket shells aside; a test holds
+ * this). `lib/real/` is the machine we run on; `sim/` is a machine with a seed.
+ */
+import type { TimeMs } from './brand.ts'
+
+export interface World {
+  readonly clock: Clock
+  readonly random: Random
+  readonly disk: Disk
+  readonly net: Net
+}
+
+export interface Clock {
+  /** Wall clock. May jump, also backwards. */
+  now(): TimeMs
+  /** Milliseconds from an arbitrary start; never goes back. Fractions allowed. */
+  monotonic(): number
+  /** Rejects with the signal's reason when aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** Calls once after `ms`. Returns a cancel function. A pending timer keeps no process alive. */
+  after(ms: number, call: () => void): () => void
+  /** Calls at the next turn of the event loop, after what has arrived by then has been handled. */
+  soon(call: () => void): void
+}
+
+export interface Random {
+  /** Cryptographically strong in the real world. */
+  bytes(count: number): Uint8Array
+  /** In [0, 1). */
+  fraction(): number
+  /** RFC 9562 version 4. */
+  uuid(): string
+}
+
+/** What a failing disk says. `code` is the errno name: ENOSPC, EIO, ENOENT, … */
+export interface DiskError extends Error {
+  readonly code: string
+}
+
+/**
+ * One open file. Writes land in the page cache: visible at once to every reader, durable only after `datasync`. Calls
+ * without a promise run to the end before they return; they are for what the page cache answers.
+ */
+export interface File {
+  readonly path: string
+  size(): number
+  /** All buffers one after another from `position`. Throws DiskError; some prefix may have been written then. */
+  write(buffers: readonly Uint8Array[], position: number): void
+  /** Fills as much of `target` as the file holds from `position`; returns the count of bytes. */
+  read(target: Uint8Array, position: number): number
+  /** The same without blocking the thread. */
+  readLater(target: Uint8Array, position: number): Promise<number>
+  truncate(size: number): void
+  /** fdatasync. After a rejection the file's unsynced pages are in an unknown state: never write or trust them again. */
+  datasync(): Promise<void>
+  close(): void
+}
+
+export interface Disk {
+  /** 'read' throws ENOENT when missing; 'write' creates when missing and reads and writes. */
+  open(path: string, mode: 'read' | 'write'): File
+  stat(path: string): { size: number; modifiedMs: TimeMs; directory: boolean } | null
+  /** Names in a directory, sorted; [] when it does not exist. */
+  list(path: string): string[]
+  /** With its parents; no error when it exists. */
+  makeDirectory(path: string): void
+  /** Replaces `to` atomically. Durable after `syncDirectory`. */
+  rename(from: string, to: string): void
+  /** A file, or a directory with all it holds. No error when missing. */
+  remove(path: string): void
+  syncDirectory(path: string): Promise<void>
+  /** Bytes that may still be written on the file system of `path`. */
+  free(path: string): number
+  /** One holder over all processes, released by the death of the process. Throws Fault 'store.locked'. */
+  lock(path: string): { release(): void }
+}
+
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+export interface Net {
+  /** Port 0 picks one. */
+  listen(at: Address, accept: (connection: Connection) => void): Promise<Listener>
+  connect(to: Address, signal?: AbortSignal): Promise<Connection>
+  /** Addresses of a name; a literal address is itself. */
+  resolve(host: string): Promise<string[]>
+  /** One HTTP request to exactly `address`, whatever the URL's host resolves to now. Redirects are not followed. */
+  request(request: HttpRequest, address: string, signal: AbortSignal): Promise<HttpAnswer>
+}
+export interface HttpRequest {
+  readonly method: string
+  readonly url: string
+  readonly headers: Record<string, string>
+  readonly body: Uint8Array
+  /** Bytes of the answer's body to keep; the rest is dropped. */
+  readonly answerBytesMax: number
+}
+export interface HttpAnswer {
+  readonly status: number
+  readonly headers: Record<string, string>
+  readonly body: Uint8Array
+}
+
+export interface Listener {
+  readonly at: Address
+  /** Stops accepting; open connections stay. */
+  close(): Promise<void>
+}
+
+export interface Connection {
+  readonly local: Address
+  readonly remote: Address
+  /** One handler each; set them before the first turn of the event loop ends. `bytes` is only valid during the call. */
+  onBytes(handler: (bytes: Uint8Array) => void): void
+  onClose(handler: (error: Error | null) => void): void
+  /** False when the peer reads slower than we write: wait for `onDrain` before more. The buffers belong to the connection now. */
+  write(buffers: readonly Uint8Array[]): boolean
+  onDrain(handler: () => void): void
+  /** Bytes written and not yet taken by the peer's kernel. */
+  readonly backlogBytes: number
+  pause(): void
+  resume(): void
+  /** Sends what is written, then closes. */
+  end(): void
+  destroy(): void
+}

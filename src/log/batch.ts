@@ -1,0 +1,140 @@
+/** Record batches v2: records in, bytes out, and back. The header is `store/batch-header.ts`. */
+import { ByteReader, ByteWriter } from '../lib/bytes.ts'
+import { Fault } from '../lib/fault.ts'
+import { limits } from '../lib/limits.ts'
+import { attribute, batchHeaderBytes, readBatchHeader, sealBatch, writeBatchHeader } from '../store/batch-header.ts'
+import { type Compression, codecName, compress, decompress, codecNumber } from './compression.ts'
+import type { Batch } from './log.ts'
+
+export type Header = readonly [name: string, value: Uint8Array | null]
+export interface RecordInput {
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+  readonly headers?: readonly Header[]
+  /** Milliseconds since 1970. */
+  readonly timeMs: number
+}
+export interface LogRecord {
+  readonly offset: number
+  readonly timeMs: number
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+  readonly headers: readonly Header[]
+}
+
+/** One batch of at least one record. Offsets, producer and epoch are the log's to fill in. */
+export function encodeBatch(records: readonly RecordInput[], compression: Compression = 'none'): Batch {
+  const first = records[0]
+  if (first === undefined) throw new RangeError('a batch holds at least one record')
+  const out = new ByteWriter(batchHeaderBytes + 64 * records.length)
+  out.at = batchHeaderBytes
+  const baseTimeMs = first.timeMs
+  let maxTimeMs = baseTimeMs
+  for (let i = 0; i < records.length; i++) {
+    const record = records[i]!
+    if (record.timeMs > maxTimeMs) maxTimeMs = record.timeMs
+    writeRecord(out, record, i, record.timeMs - baseTimeMs)
+  }
+  let bytes: Buffer = out.done()
+  if (compression !== 'none') {
+    const packed = compress(compression, bytes.subarray(batchHeaderBytes))
+    bytes = Buffer.concat([bytes.subarray(0, batchHeaderBytes), packed])
+  }
+  writeBatchHeader(bytes, {
+    baseOffset: 0,
+    bytes: bytes.length,
+    leaderEpoch: -1,
+    magic: 2,
+    attributes: codecNumber(compression),
+    lastOffsetDelta: records.length - 1,
+    baseTimeMs,
+    maxTimeMs,
+    producerId: -1,
+    producerEpoch: -1,
+    baseSequence: -1,
+    recordCount: records.length,
+  })
+  sealBatch(bytes)
+  return bytes
+}
+
+const body = new ByteWriter(1024)
+function writeRecord(out: ByteWriter, record: RecordInput, offsetDelta: number, timeDelta: number): void {
+  body.at = 0
+  body.int8(0)
+  body.varint(timeDelta)
+  body.varint(offsetDelta)
+  writeBytes(body, record.key)
+  writeBytes(body, record.value)
+  const headers = record.headers ?? []
+  body.varint(headers.length)
+  for (const [name, value] of headers) {
+    writeBytes(body, Buffer.from(name, 'utf8'))
+    writeBytes(body, value)
+  }
+  out.varint(body.at)
+  out.raw(body.done())
+}
+function writeBytes(out: ByteWriter, bytes: Uint8Array | null): void {
+  if (bytes === null) return out.varint(-1)
+  out.varint(bytes.length)
+  out.raw(bytes)
+}
+
+/** True for a marker that ends a transaction: it has no records for readers. */
+export const isControl = (batch: Batch): boolean => (readBatchHeader(batch).attributes & attribute.control) !== 0
+
+/**
+ * Records of a batch with their offsets, in order. Keys, values and headers are views of the batch (or of what it
+ * decompressed to). Throws Fault log.corrupt-batch, log.unsupported-compression, wire.too-large.
+ */
+export function decodeBatch(batch: Batch): LogRecord[] {
+  const header = readBatchHeader(batch)
+  const codec = codecName(header.attributes & attribute.compressionMask)
+  let records = batch.subarray(batchHeaderBytes, header.bytes)
+  if (codec !== 'none') records = decompress(codec, records, limits.decompressedBytes)
+  const appendTimeMs = (header.attributes & attribute.logAppendTime) !== 0 ? header.maxTimeMs : null
+  const input = new ByteReader(records)
+  const out: LogRecord[] = []
+  try {
+    for (let i = 0; i < header.recordCount; i++) {
+      const bytes = input.varint()
+      const end = input.at + bytes
+      if (bytes < 0 || bytes > input.left) throw new Fault('wire.malformed', { what: `a record of ${bytes} bytes` })
+      input.int8()
+      const timeDelta = input.varint()
+      const offsetDelta = input.varint()
+      const key = readBytes(input)
+      const value = readBytes(input)
+      out.push({
+        offset: header.baseOffset + offsetDelta,
+        timeMs: appendTimeMs ?? header.baseTimeMs + timeDelta,
+        key,
+        value,
+        headers: readHeaders(input),
+      })
+      if (input.at !== end) throw new Fault('wire.malformed', { what: 'a record with a wrong length' })
+    }
+    if (input.left !== 0) throw new Fault('wire.malformed', { what: `${input.left} bytes after the last record` })
+  } catch (error) {
+    if (error instanceof Fault && error.code === 'wire.malformed')
+      throw new Fault('log.corrupt-batch', { what: error.message }, error)
+    throw error
+  }
+  return out
+}
+function readBytes(input: ByteReader): Uint8Array | null {
+  const length = input.varint()
+  return length < 0 ? null : input.raw(length)
+}
+function readHeaders(input: ByteReader): Header[] {
+  const count = input.varint()
+  if (count < 0 || count > input.left) throw new Fault('wire.malformed', { what: `${count} headers` })
+  const out: Header[] = []
+  for (let i = 0; i < count; i++) {
+    const length = input.varint()
+    if (length < 0) throw new Fault('wire.malformed', { what: 'a header without a name' })
+    out.push([input.utf8(length), readBytes(input)])
+  }
+  return out
+}

@@ -1,0 +1,180 @@
+/**
+ * What only a broker does, offered by `log/local` alone and used by `gateway/kafka`: the client's own batch headers
+ * kept, byte ranges with high watermark and aborted list, producer ids, group coordination. Answers carry Faults; the
+ * gateway maps them to error codes.
+ */
+import type { Offset } from '../lib/brand.ts'
+import type { Fault } from '../lib/fault.ts'
+import type { Log, Partition, TopicInfo } from './log.ts'
+
+export interface Broker extends Log {
+  /** 22 characters, base64url of the instance's UUID; Kafka's cluster id. */
+  readonly clusterId: string
+  /** All topics as they are now, without waiting. Metadata is asked often. */
+  readonly catalog: {
+    all(): readonly TopicInfo[]
+    byName(name: string): TopicInfo | null
+    byId(id: string): TopicInfo | null
+  }
+  /** Every setting of a topic with its value, where it comes from, and its documentation (for DescribeConfigs). */
+  describeConfig(topic: string): readonly ConfigEntry[]
+  leaderEpoch(partition: Partition): number
+  produce(request: ProduceRequest): Promise<ProduceAnswer[]>
+  fetch(request: FetchRequest, signal: AbortSignal): Promise<FetchAnswer[]>
+  /** −1 latest, −2 earliest, −3 the record with the largest time, else the first at or after that time. */
+  listOffsets(
+    of: readonly { partition: Partition; timeMs: number }[],
+    committedOnly: boolean,
+  ): Promise<({ offset: Offset | -1; timeMs: number; leaderEpoch: number } | { fault: Fault })[]>
+  /** A producer id for an idempotent producer. (Transactional ids: a later part of the same interface.) */
+  initProducer(): Promise<{ producerId: number; epoch: number }>
+  readonly coordinator: GroupCoordinator
+}
+export interface ConfigEntry {
+  readonly name: string
+  readonly value: string | null
+  readonly isDefault: boolean
+  readonly type: 'boolean' | 'string' | 'int' | 'long' | 'double' | 'list' | 'password'
+  readonly documentation: string
+}
+
+export interface ProduceRequest {
+  readonly acks: 'all' | 'leader' | 'none'
+  readonly transactionalId: string | null
+  /** `records`: one or more record batches as sent, header and all. The log owns the bytes from here on. */
+  readonly entries: readonly { readonly partition: Partition; readonly records: Uint8Array }[]
+}
+export type ProduceAnswer =
+  | { readonly baseOffset: Offset; readonly appendTimeMs: number; readonly start: Offset }
+  | {
+      readonly fault: Fault
+      /** Which records of the batch were refused and why, where the fault is about records. */
+      readonly records?: readonly { readonly index: number; readonly message: string }[]
+    }
+
+export interface FetchRequest {
+  readonly entries: readonly {
+    readonly partition: Partition
+    readonly offset: Offset
+    readonly maxBytes: number
+    /** −1 = not checked. */
+    readonly leaderEpoch: number
+  }[]
+  readonly committedOnly: boolean
+  readonly maxBytes: number
+  readonly minBytes: number
+  readonly maxWaitMs: number
+}
+export type FetchAnswer = {
+  readonly partition: Partition
+  readonly start: Offset
+  /** First offset that nobody sees yet; −1 with a fault. */
+  readonly highWatermark: Offset
+  readonly stable: Offset
+  /** Whole batches; the first may begin before the offset asked for. */
+  readonly records: readonly Uint8Array[]
+  readonly aborted: readonly { readonly producerId: number; readonly firstOffset: Offset }[]
+  readonly fault: Fault | null
+}
+
+/** The classic group protocol. Times are the client's wishes, bounded by the limits. */
+export interface GroupCoordinator {
+  join(request: {
+    group: string
+    memberId: string
+    instanceId: string | null
+    clientId: string
+    host: string
+    protocolType: string
+    protocols: readonly { name: string; metadata: Uint8Array }[]
+    sessionTimeoutMs: number
+    rebalanceTimeoutMs: number
+    /** JoinGroup v4 and later: a first join is sent away once with its new member id. */
+    memberIdRequired: boolean
+  }): Promise<
+    | {
+        generation: number
+        protocolType: string
+        protocol: string
+        leader: string
+        memberId: string
+        /** Filled for the leader only. */
+        members: readonly { id: string; instanceId: string | null; metadata: Uint8Array }[]
+        skipAssignment: boolean
+      }
+    | { fault: Fault; memberId: string }
+  >
+  sync(request: {
+    group: string
+    generation: number
+    memberId: string
+    instanceId: string | null
+    protocolType: string | null
+    protocol: string | null
+    assignments: readonly { memberId: string; assignment: Uint8Array }[]
+  }): Promise<{ protocolType: string; protocol: string; assignment: Uint8Array } | { fault: Fault }>
+  heartbeat(request: {
+    group: string
+    generation: number
+    memberId: string
+    instanceId: string | null
+  }): Promise<Fault | null>
+  leave(
+    group: string,
+    members: readonly { memberId: string; instanceId: string | null; reason: string | null }[],
+  ): Promise<(Fault | null)[]>
+  /** generation −1 with an empty member id: a consumer that assigns its partitions itself. */
+  commit(request: {
+    group: string
+    generation: number
+    memberId: string
+    instanceId: string | null
+    offsets: readonly {
+      partition: Partition
+      offset: Offset
+      leaderEpoch: number
+      metadata: string | null
+    }[]
+  }): Promise<(Fault | null)[]>
+  /** null = all that the group has. Partitions without a commit come with offset −1. */
+  offsets(
+    group: string,
+    of: readonly Partition[] | null,
+    requireStable: boolean,
+  ): Promise<
+    readonly {
+      partition: Partition
+      offset: Offset | -1
+      leaderEpoch: number
+      metadata: string | null
+      fault: Fault | null
+    }[]
+  >
+  describe(group: string): Promise<DescribedGroup | null>
+  list(): Promise<readonly { group: string; protocolType: string; state: string }[]>
+  remove(groups: readonly string[]): Promise<(Fault | null)[]>
+  removeOffsets(group: string, of: readonly Partition[]): Promise<(Fault | null)[]>
+}
+export interface DescribedGroup {
+  readonly group: string
+  readonly state: string
+  readonly protocolType: string
+  readonly protocol: string
+  readonly members: readonly {
+    id: string
+    instanceId: string | null
+    clientId: string
+    host: string
+    metadata: Uint8Array
+    assignment: Uint8Array
+  }[]
+}
+
+/**
+ * Given to the local log by the composition root; lies above it. Called for each batch produced to a topic that has a
+ * contract, before anything is stored.
+ */
+export interface Intake {
+  /** null: the topic has no contract (or one that lets everything in here), records are not decoded. */
+  (topic: string, batch: Uint8Array): readonly { index: number; message: string }[] | null
+}

@@ -1,0 +1,85 @@
+/** What gateways, the console and the command line ask of streams, views and alerts. Translators only: it decides, they don't. */
+import type { Columns } from '../schema/types.ts'
+
+export interface Engine {
+  /**
+   * Runs one or more statements; answers for the last one. `rows` streams; a statement without rows has none. SUBSCRIBE
+   * goes through `subscribe`. Throws SqlFault with position.
+   */
+  run(sql: string, options?: RunOptions): Promise<Result>
+  /** SUBSCRIBE TO view, or a bare view name: snapshot, then changes, with progress marks. Ends when the signal aborts. */
+  subscribe(sql: string, options?: RunOptions & { readonly snapshot?: boolean }): Promise<{ columns: Columns; changes: AsyncIterable<Change> }>
+  views(): readonly RelationInfo[]
+  relation(name: string): RelationInfo | null
+  /** Rows of a view or table as of the last committed tick, by key, or all up to `limit`. */
+  rows(name: string, options?: { readonly key?: readonly unknown[]; readonly limit?: number }): Promise<Result>
+  /** The dataflow of a view with what runs through its edges. */
+  graph(view: string): Graph
+  /** A typed boolean over the pseudo-columns and JSON fields of a topic's records, for browsing: `amount > 100`. Throws SqlFault. */
+  recordFilter(topic: string, where: string): (record: RecordView) => boolean
+  drop(kind: RelationInfo['kind'] | 'alert', name: string): Promise<void>
+  pause(view: string): Promise<void>
+  resume(view: string): Promise<void>
+}
+export interface RunOptions {
+  readonly params?: readonly unknown[]
+  readonly signal?: AbortSignal
+}
+export interface Result {
+  /** As PostgreSQL's command tag: `SELECT`, `CREATE MATERIALIZED VIEW`, `INSERT 0 3` … */
+  readonly command: string
+  readonly columns: Columns
+  /** Values in JSON form: numbers, text, ISO 8601 UTC; bigint and numeric beyond 2^53 as bigint or text. */
+  readonly rows: AsyncIterable<readonly unknown[]>
+}
+export type Change =
+  | { readonly op: '+' | '-'; readonly row: { readonly [column: string]: unknown }; readonly at: string }
+  /** Everything before has been delivered, up to this tick; event-time watermark in ISO 8601 or null. */
+  | { readonly op: 'progress'; readonly at: string; readonly watermark: string | null }
+
+export interface RelationInfo {
+  readonly name: string
+  readonly kind: 'stream' | 'table' | 'view'
+  readonly columns: Columns
+  readonly key: readonly string[] | null
+  readonly topic: string
+  readonly sql: string | null
+  readonly status: 'running' | 'paused' | 'failed' | 'restoring' | 'idle'
+  readonly error: { readonly code: string; readonly message: string } | null
+  readonly stats: { readonly rowsIn: number; readonly rowsOut: number; readonly late: number; readonly invalid: number; readonly stateBytes: number }
+  /** ISO 8601; null before the first event. */
+  readonly watermark: string | null
+}
+
+export interface Graph {
+  readonly nodes: readonly {
+    readonly id: string
+    /** source, filter, project, aggregate, …, sink */
+    readonly kind: string
+    readonly label: string
+    readonly rowsIn: number
+    readonly rowsOut: number
+    readonly late: number
+    readonly stateRows: number
+    readonly stateBytes: number
+    readonly watermark: string | null
+  }[]
+  readonly edges: readonly {
+    readonly from: string
+    readonly to: string
+    readonly rows: number
+    readonly rowsPerSecond: number
+    readonly watermark: string | null
+  }[]
+  /** Which source partition holds the watermark back, where one does. */
+  readonly heldBackBy: string | null
+}
+export interface RecordView {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly timeMs: number
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+  readonly headers: readonly (readonly [string, Uint8Array | null])[]
+}

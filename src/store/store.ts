@@ -1,0 +1,99 @@
+/**
+ * Bytes of partitions on a disk. Knows record batch headers (`batch-header.ts`), nothing of topics' meaning or
+ * protocols. One writer, many readers, in one process.
+ */
+import type { Offset, TimeMs } from '../lib/brand.ts'
+import type { Fault } from '../lib/fault.ts'
+
+export interface Store {
+  /** UUID written once into meta.json. */
+  readonly instanceId: string
+  /** What recovery did when the folder was opened: durations, torn tails cut, damage found. */
+  readonly recovery: Recovery
+  /** Opens lazily: the folder is created at the first append. `dir` is unique, made of safe characters by the caller. */
+  partition(dir: string, config: PartitionConfig): PartitionLog
+  /** Every partition folder on disk, `dir` as given to `partition`. */
+  partitions(): string[]
+  /** Closes and deletes a partition's files. */
+  drop(dir: string): Promise<void>
+  /** Bytes of all segments. */
+  sizeBytes(): number
+  /** Everything written, synced, clean marker set. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface PartitionConfig {
+  readonly segmentBytes: number
+  /** A segment older than this is rolled at the next append. */
+  readonly segmentMs: number
+  /** −1 = no bound. */
+  readonly retentionBytes: number
+  /** By the largest record time in a segment; −1 = no bound. */
+  readonly retentionMs: number
+  /** What nobody waits for is synced within this time. */
+  readonly flushMs: number
+  /** 'log-append-time' rewrites time, flags and CRC of a batch at append. */
+  readonly timestampType: 'create-time' | 'log-append-time'
+  readonly indexIntervalBytes: number
+}
+
+export interface PartitionLog {
+  readonly dir: string
+  /** First offset kept. */
+  readonly start: Offset
+  /** Given to the next append. */
+  readonly end: Offset
+  /** Everything before it is on disk. Never goes back while the process runs. */
+  readonly durable: Offset
+  /** Rises by one with each unclean start. */
+  readonly leaderEpoch: number
+  /** Set when recovery found damage below the durable end: nothing is appended, reads stop before it. */
+  readonly damage: { readonly at: Offset; readonly fault: Fault } | null
+  readonly sizeBytes: number
+
+  configure(config: PartitionConfig): void
+  /**
+   * Takes one checked batch, gives it the next offsets (base offset and leader epoch are written into it, in place) and
+   * queues it. The bytes belong to the store until they are on disk. Returns its base offset and the append time
+   * (−1 unless log-append-time). Throws Fault: store.full, store.damaged, log.closed.
+   */
+  append(batch: Uint8Array): { baseOffset: Offset; appendTimeMs: number }
+  /** Resolves when everything before `offset` is written (the page cache has it). Rejects with Fault 'store.failed'. */
+  whenWritten(offset: Offset): Promise<void>
+  /** Resolves when everything before `offset` is durable; asks for a sync. Rejects with Fault 'store.failed'. */
+  whenDurable(offset: Offset): Promise<void>
+  /** Asks for a sync of what is there without waiting: a reader wants to see it. */
+  wantDurable(): void
+  /** Called (in the same turn) after `durable` moved. Returns the way to stop. */
+  onDurable(call: () => void): () => void
+
+  /**
+   * Whole batches from the one that holds `from`, up to `maxBytes` (at least one batch) and not past `upTo` (≤ durable).
+   * The buffers are valid as long as they are held. Empty when from ≥ upTo. Throws Fault log.offset-out-of-range,
+   * store.damaged, store.failed.
+   */
+  read(from: Offset, maxBytes: number, upTo: Offset): Promise<Uint8Array[]>
+  /** Batch headers (61 bytes each) from the batch that holds `from`, for rebuilding what is derived from the log. */
+  headers(from: Offset): Iterable<Uint8Array>
+  /** Base offset of the first batch whose largest time is ≥ `timeMs`; null = none before durable. */
+  findTime(timeMs: number): Offset | null
+  /** Base offset of the batch with the largest time; null = empty. */
+  largestTime(): { offset: Offset; timeMs: TimeMs } | null
+
+  /** Everything before `offset` is forgotten. Durable when it resolves. */
+  trim(offset: Offset): Promise<void>
+  /** Replaces the records of sealed segments (compaction): see `compact.ts`. */
+  /** A small file beside the segments, replaced atomically, checksummed, tied to an offset. */
+  saveSnapshot(name: string, at: Offset, bytes: Uint8Array): Promise<void>
+  /** null when missing, unreadable, or ahead of the log. */
+  loadSnapshot(name: string): { at: Offset; bytes: Uint8Array } | null
+  /** What is kept beside each segment in `.aborted`, checksummed; rebuilt by the caller when null. */
+}
+
+export interface Recovery {
+  readonly clean: boolean
+  readonly ms: number
+  readonly scannedBytes: number
+  readonly torn: readonly { readonly file: string; readonly keptAs: string; readonly bytes: number }[]
+  readonly damaged: readonly Fault[]
+}
