@@ -63,6 +63,8 @@ export interface Graph {
     readonly stateRows: number
     readonly stateBytes: number
     readonly watermark: string | null
+    /** Share of the last seconds spent in this operator, 0 to 1; absent where it is not measured. */
+    readonly busy?: number
   }[]
   readonly edges: readonly {
     readonly from: string

@@ -7,11 +7,14 @@
  * PATCH  /v1/topics/{t}                      TopicChange → TopicDetail
  * DELETE /v1/topics/{t}                      204
  * POST   /v1/topics/{t}/records              see conventions: bodies, ?key=, Millrace-Key, Idempotency-Key
- * GET    /v1/topics/{t}/records              ?partition ?from=earliest|latest|OFFSET|TIME ?limit ?where → RecordPage; NDJSON; SSE tail
+ * GET    /v1/topics/{t}/records              ?partition ?from=earliest|latest|OFFSET|TIME|P:OFFSET,P:OFFSET… ?limit ?where → RecordPage;
+ *                                            NDJSON; SSE tail (from latest unless told otherwise; takes partition and where too).
+ *                                            An offset before the start begins at the start. A page with `where` looks at records
+ *                                            for about 250 ms, then answers with what it found: go on from `next` until `atEnd`
  * GET    /v1/views  /v1/views/{v}            RelationInfo (query/engine.ts)
  * DELETE /v1/views/{v}                       204
  * GET    /v1/views/{v}/rows                  ?key= (JSON array) ?limit → QueryAnswer
- * GET    /v1/views/{v}/changes               SSE of Change
+ * GET    /v1/views/{v}/changes               SSE of Change: the rows there are, a progress mark, then changes
  * GET    /v1/views/{v}/graph                 Graph
  * GET    /v1/groups  /v1/groups/{g}          GroupSummary
  * GET    /v1/alerts                          AlertInfo[]
@@ -21,6 +24,10 @@
  * GET    /metrics /health/live /health/ready /openapi.json /
  *
  * A fault is application/problem+json: Problem.
+ *
+ * SSE: the event's name says what data holds: `record` RecordJson, `change` Change, `alert` FiredAlert, `overview` Overview,
+ * `columns` QueryAnswer['columns'] (opens SUBSCRIBE), `fault` Problem (the stream ends with it), `end` {} (it is complete). A
+ * comment line at least every 15 s tells a quiet stream from a dead one.
  */
 export type { AlertInfo, FiredAlert } from '../../act/alerts.ts'
 export type { Change, Graph, RelationInfo } from '../../query/engine.ts'
