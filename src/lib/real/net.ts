@@ -1,0 +1,161 @@
+/** The network over node:net and node:http. */
+import { lookup } from 'node:dns/promises'
+import * as http from 'node:http'
+import * as https from 'node:https'
+import { type AddressInfo, Server, Socket, isIP } from 'node:net'
+import { checkServerIdentity } from 'node:tls'
+import type { Address, Connection, HttpAnswer, HttpRequest, Listener, Net } from '../world.ts'
+
+export const realNet: Net = {
+  listen(at, accept) {
+    return new Promise((resolve, reject) => {
+      const server = new Server({ noDelay: true }, (socket) => accept(new RealConnection(socket)))
+      server.once('error', reject)
+      server.listen(at.port, at.host, () => {
+        server.off('error', reject)
+        // Accepting can fail for a while (no file handles left); the listener lives on.
+        server.on('error', () => {})
+        resolve(listenerOf(server))
+      })
+    })
+  },
+  connect(to, signal) {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted === true) return reject(signal.reason)
+      const socket = new Socket()
+      const failed = (error: Error): void => {
+        signal?.removeEventListener('abort', aborted)
+        reject(error)
+      }
+      const aborted = (): void => {
+        socket.destroy()
+        failed(signal?.reason as Error)
+      }
+      signal?.addEventListener('abort', aborted, { once: true })
+      socket.once('error', failed)
+      socket.setNoDelay(true)
+      socket.connect({ host: to.host, port: to.port }, () => {
+        signal?.removeEventListener('abort', aborted)
+        socket.off('error', failed)
+        resolve(new RealConnection(socket))
+      })
+    })
+  },
+  async resolve(host) {
+    if (isIP(host) !== 0) return [host]
+    return (await lookup(host, { all: true })).map((found) => found.address)
+  },
+  request,
+}
+
+function listenerOf(server: Server): Listener {
+  const { address, port } = server.address() as AddressInfo
+  return {
+    at: { host: address, port },
+    close: () =>
+      new Promise((resolve) => {
+        // The callback waits for open connections as well; no longer listening is all that is promised.
+        server.close()
+        setImmediate(resolve)
+      }),
+  }
+}
+
+class RealConnection implements Connection {
+  readonly local: Address
+  readonly remote: Address
+  readonly #socket: Socket
+  #error: Error | null = null
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+    this.local = { host: socket.localAddress ?? '', port: socket.localPort ?? 0 }
+    this.remote = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 }
+    socket.on('error', (error) => (this.#error = error))
+  }
+  get backlogBytes(): number {
+    return this.#socket.writableLength
+  }
+  onBytes(handler: (bytes: Uint8Array) => void): void {
+    this.#socket.on('data', handler)
+  }
+  onClose(handler: (error: Error | null) => void): void {
+    this.#socket.on('close', () => handler(this.#error))
+  }
+  onDrain(handler: () => void): void {
+    this.#socket.on('drain', handler)
+  }
+  write(buffers: readonly Uint8Array[]): boolean {
+    const socket = this.#socket
+    if (socket.destroyed || socket.writableEnded) return true
+    if (buffers.length > 1) socket.cork()
+    let ready = !socket.writableNeedDrain
+    for (const bytes of buffers) ready = socket.write(bytes)
+    if (buffers.length > 1) socket.uncork()
+    return ready
+  }
+  pause(): void {
+    this.#socket.pause()
+  }
+  resume(): void {
+    this.#socket.resume()
+  }
+  end(): void {
+    this.#socket.end()
+  }
+  destroy(): void {
+    this.#socket.destroy()
+  }
+}
+
+/**
+ * The connection goes to `address` alone: it stands where the host would, so nothing is looked up, and Host header,
+ * server name and certificate check keep the URL's host.
+ */
+function request(asked: HttpRequest, address: string, signal: AbortSignal): Promise<HttpAnswer> {
+  const url = new URL(asked.url)
+  const secure = url.protocol === 'https:'
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const options: https.RequestOptions = {
+    method: asked.method,
+    host: address,
+    port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
+    path: url.pathname + url.search,
+    headers: { host: url.host, 'content-length': String(asked.body.length), ...asked.headers },
+    agent: false,
+    signal,
+    ...(secure && isIP(host) === 0 ? { servername: host } : {}),
+    ...(secure ? { checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate) } : {}),
+  }
+  return new Promise((resolve, reject) => {
+    const sent = (secure ? https : http).request(options, (answer) => {
+      collect(answer, asked.answerBytesMax).then(resolve, reject)
+    })
+    sent.on('error', reject)
+    sent.end(asked.body)
+  })
+}
+
+function collect(answer: http.IncomingMessage, bytesMax: number): Promise<HttpAnswer> {
+  return new Promise((resolve, reject) => {
+    const parts: Uint8Array[] = []
+    let bytes = 0
+    const done = (): void => {
+      const headers: Record<string, string> = Object.create(null) as Record<string, string>
+      for (const [name, value] of Object.entries(answer.headers))
+        headers[name] = Array.isArray(value) ? value.join(', ') : (value ?? '')
+      resolve({ status: answer.statusCode ?? 0, headers, body: Buffer.concat(parts) })
+    }
+    answer.on('data', (part: Buffer) => {
+      const kept = part.subarray(0, bytesMax - bytes)
+      if (kept.length > 0) parts.push(kept)
+      bytes += kept.length
+      if (kept.length === part.length) return
+      done()
+      answer.destroy()
+    })
+    answer.on('end', done)
+    answer.on('error', reject)
+    answer.on('aborted', () => reject(new Error('the answer was cut off')))
+  })
+}

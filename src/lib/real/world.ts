@@ -1,0 +1,51 @@
+/** The machine we run on. The only folder that touches the clock, timers, chance, the disk and sockets. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { type TimeMs, timeMs } from '../brand.ts'
+import type { Clock, Random, World } from '../world.ts'
+import { realDisk } from './disk.ts'
+import { realNet } from './net.ts'
+
+export function realWorld(): World {
+  return { clock: realClock, random: realRandom, disk: realDisk, net: realNet }
+}
+
+/** Node's longest timer; a longer wait is cut into pieces. */
+const timerMsMax = 0x7fff_ffff
+
+export const realClock: Clock = {
+  now: (): TimeMs => timeMs(Date.now()),
+  monotonic: () => performance.now(),
+  sleep(ms, signal) {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted === true) return reject(signal.reason)
+      const cancel = realClock.after(ms, () => {
+        signal?.removeEventListener('abort', aborted)
+        resolve()
+      })
+      const aborted = (): void => {
+        cancel()
+        reject(signal?.reason)
+      }
+      signal?.addEventListener('abort', aborted, { once: true })
+    })
+  },
+  after(ms, call) {
+    let timer: NodeJS.Timeout
+    const wait = (left: number): void => {
+      const part = Math.min(left, timerMsMax)
+      timer = setTimeout(() => (part < left ? wait(left - part) : call()), part)
+      timer.unref()
+    }
+    wait(Math.max(0, ms))
+    return () => clearTimeout(timer)
+  },
+  soon(call) {
+    setImmediate(call)
+  },
+}
+
+const realRandom: Random = {
+  bytes: (count) => randomBytes(count),
+  fraction: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
+  uuid: () => randomUUID(),
+}
