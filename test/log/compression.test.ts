@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import fc from 'fast-check'
+import { compressFrameSync } from 'lz4-napi'
+import { compressSync as snappyBlock } from 'snappy'
+import { Fault } from '../../src/lib/fault.ts'
+import { type Compression, compress, decompress } from '../../src/log/compression.ts'
+import { decodeBatch } from '../../src/log/batch.ts'
+import { readBatchHeader } from '../../src/store/batch-header.ts'
+
+const codecs: readonly Compression[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
+const mebibyte = 1024 * 1024
+const faultOf = (call: () => unknown): string => {
+  try {
+    call()
+  } catch (error) {
+    assert.ok(error instanceof Fault, String(error))
+    return error.code
+  }
+  return 'none'
+}
+
+for (const codec of codecs) {
+  test(`${codec}: what is compressed comes back`, () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 5000 }), fc.integer({ min: 1, max: 60 }), (piece, times) => {
+        const bytes = Buffer.concat(Array.from({ length: times }, () => piece))
+        assert.deepEqual(Buffer.from(decompress(codec, compress(codec, bytes), mebibyte)), bytes)
+      }),
+      { numRuns: 60 },
+    )
+  })
+  test(`${codec}: a view with an offset into a larger buffer is read at its own bounds`, () => {
+    const packed = compress(codec, Buffer.from('seven seas'.repeat(20)))
+    const around = Buffer.concat([Buffer.from('junk'), packed, Buffer.from('junk')])
+    const view = new Uint8Array(around.buffer, around.byteOffset + 4, packed.length)
+    assert.equal(Buffer.from(decompress(codec, view, mebibyte)).toString(), 'seven seas'.repeat(20))
+  })
+}
+
+const fixture = JSON.parse(readFileSync(new URL('fixtures/compressed-segments.json', import.meta.url), 'utf8')) as {
+  records: [string, string][]
+  segments: { writer: string; codec: Compression; base64: string }[]
+}
+for (const { writer, codec, base64 } of fixture.segments) {
+  test(`${codec}: batches written by ${writer} are read`, () => {
+    const segment = Buffer.from(base64, 'base64')
+    const found: [string, string][] = []
+    for (let at = 0; at < segment.length;) {
+      const { bytes } = readBatchHeader(segment, at)
+      for (const { key, value } of decodeBatch(segment.subarray(at, at + bytes)))
+        found.push([Buffer.from(key!).toString(), Buffer.from(value!).toString()])
+      at += bytes
+    }
+    assert.deepEqual(found, fixture.records)
+  })
+}
+
+test('snappy: a raw block is read as well as a stream, and streams joined end to end', () => {
+  const text = Buffer.from('raw or framed '.repeat(5000))
+  assert.deepEqual(Buffer.from(decompress('snappy', snappyBlock(text), mebibyte)), text)
+  const stream = compress('snappy', text)
+  assert.deepEqual(
+    Buffer.from(decompress('snappy', Buffer.concat([stream, stream]), mebibyte)),
+    Buffer.concat([text, text]),
+  )
+})
+test('gzip: members joined end to end are all read', () => {
+  const two = Buffer.concat([gzipSync('one '), gzipSync('two')])
+  assert.equal(Buffer.from(decompress('gzip', two, 100)).toString(), 'one two')
+})
+test('zstd: frames joined end to end are all read, skippable ones left out', () => {
+  const skippable = Buffer.from([0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3])
+  const three = Buffer.concat([zstdCompressSync(Buffer.from('one ')), skippable, zstdCompressSync(Buffer.from('two'))])
+  assert.equal(Buffer.from(decompress('zstd', three, 100)).toString(), 'one two')
+})
+test('lz4: a wrong content checksum is corrupt', () => {
+  const frame = compressFrameSync(Buffer.alloc(1000, 'x'), { contentChecksum: true, blockChecksums: true })
+  assert.equal(decompress('lz4', frame, mebibyte).length, 1000)
+  frame[frame.length - 1]! ^= 1
+  assert.equal(
+    faultOf(() => decompress('lz4', frame, mebibyte)),
+    'log.corrupt-batch',
+  )
+})
+
+for (const codec of codecs.slice(1)) {
+  test(`${codec}: exactly the bound passes, one byte more is too large`, () => {
+    const packed = compress(codec, Buffer.alloc(300_000, 'abc'))
+    assert.equal(decompress(codec, packed, 300_000).length, 300_000)
+    assert.equal(
+      faultOf(() => decompress(codec, packed, 299_999)),
+      'wire.too-large',
+    )
+  })
+  test(`${codec}: a bomb is refused soon and without its size in memory`, () => {
+    const bomb = compress(codec, Buffer.alloc(256 * mebibyte))
+    const before = process.memoryUsage().rss
+    const from = performance.now()
+    assert.equal(
+      faultOf(() => decompress(codec, bomb, 4 * mebibyte)),
+      'wire.too-large',
+    )
+    assert.ok(performance.now() - from < 1000)
+    assert.ok(process.memoryUsage().rss - before < 32 * mebibyte, `${process.memoryUsage().rss - before} bytes`)
+  })
+  test(`${codec}: any cut, flip or noise is a Fault or other bytes, never more than the bound`, () => {
+    const packed = Buffer.from(
+      compress(codec, Buffer.from('some text that repeats, some text that repeats '.repeat(50))),
+    )
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(packed.length - 1), fc.nat(255)), { maxLength: 4 }),
+        fc.nat(packed.length),
+        (flips, length) => {
+          const bytes = Buffer.from(packed.subarray(0, length))
+          for (const [at, value] of flips) if (at < length) bytes[at] = value
+          try {
+            assert.ok(decompress(codec, bytes, 64 * 1024).length <= 64 * 1024)
+          } catch (error) {
+            assert.ok(error instanceof Fault, String(error))
+          }
+        },
+      ),
+      { numRuns: 3000 },
+    )
+  })
+}
+
+test('declared lengths are not believed', () => {
+  // Snappy: 4 GiB declared by 6 bytes. LZ4: a content size of 2^60. Zstd: 2^40 declared, one small block behind it.
+  assert.equal(
+    faultOf(() => decompress('snappy', Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f, 0]), mebibyte)),
+    'log.corrupt-batch',
+  )
+  const lz4 = Buffer.alloc(19)
+  lz4.writeUInt32LE(0x184d2204)
+  lz4.set([0x68, 0x40], 4)
+  lz4.writeBigUInt64LE(1n << 60n, 6)
+  assert.equal(
+    faultOf(() => decompress('lz4', lz4, mebibyte)),
+    'wire.too-large',
+  )
+  const zstd = Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xe0]), Buffer.alloc(8), Buffer.from([1, 0, 0])])
+  zstd.writeBigUInt64LE(1n << 40n, 5)
+  assert.equal(
+    faultOf(() => decompress('zstd', zstd, mebibyte)),
+    'log.corrupt-batch',
+  )
+})
