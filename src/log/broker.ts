@@ -19,6 +19,8 @@ export interface Broker extends Log {
   /** Every setting of a topic with its value, where it comes from, and its documentation (for DescribeConfigs). */
   describeConfig(topic: string): readonly ConfigEntry[]
   leaderEpoch(partition: Partition): number
+  /** Bytes of the partition's segments. */
+  sizeBytes(partition: Partition): number
   produce(request: ProduceRequest): Promise<ProduceAnswer[]>
   fetch(request: FetchRequest, signal: AbortSignal): Promise<FetchAnswer[]>
   /** −1 latest, −2 earliest, −3 the record with the largest time, else the first at or after that time. */
@@ -75,6 +77,12 @@ export type FetchAnswer = {
   readonly records: readonly Uint8Array[]
   readonly aborted: readonly { readonly producerId: number; readonly firstOffset: Offset }[]
   readonly fault: Fault | null
+}
+
+/** Given to the local log by the composition root: counts what passes. Called once a batch; it only adds numbers. */
+export interface LogMeter {
+  appended(topic: string, records: number, bytes: number): void
+  read(topic: string, records: number, bytes: number): void
 }
 
 /** The classic group protocol. Times are the client's wishes, bounded by the limits. */

@@ -114,7 +114,8 @@ export interface Owner {
   close(): Promise<void>
 }
 export interface Tick {
-  append(entries: readonly { partition: Partition; batch: Batch }[]): Promise<void>
+  /** Where each batch will lie if this tick commits; after 'retry' it lies elsewhere. */
+  append(entries: readonly { partition: Partition; batch: Batch }[]): Promise<readonly { offset: Offset; timeMs: number }[]>
   /**
    * A part per task: the claim its step started with, and its positions; [] = appends only. `lost`: someone else owns
    * these claims, drop their state and restore; the others may go on. 'retry': rolled back, same input again. Never

@@ -90,6 +90,13 @@ export interface PartitionLog {
   /** What is kept beside each segment in `.aborted`, checksummed; rebuilt by the caller when null. */
 }
 
+/** Given to the store by the composition root: counts its rounds. */
+export interface StoreMeter {
+  /** One round of the write loop that synced: how long its fdatasyncs took, over how many files. */
+  synced(ms: number, files: number): void
+  syncFailed(): void
+}
+
 export interface Recovery {
   readonly clean: boolean
   readonly ms: number
