@@ -1,0 +1,95 @@
+/**
+ * Programs that come from the Debian archive (Ubuntu's names are the same). What is missing is installed; what cannot be
+ * installed is an error that says which command would do it by hand. Nothing is skipped.
+ */
+import { existsSync } from 'node:fs'
+import { locked } from './cache.ts'
+import { asRoot, run, which } from './run.ts'
+
+interface Program {
+  /** What is run, or a file (with a slash) that must exist. Of several, any one will do. */
+  readonly found: readonly string[]
+  readonly packages: readonly string[]
+  readonly why: string
+}
+
+const programs = {
+  kcat: { found: ['kcat'], packages: ['kcat'], why: 'the librdkafka command line' },
+  java: { found: ['java'], packages: ['default-jdk-headless'], why: "Kafka's own tools and broker" },
+  javac: { found: ['javac'], packages: ['default-jdk-headless'], why: 'the Java client' },
+  mvn: { found: ['mvn'], packages: ['maven'], why: "fetches Kafka's jars" },
+  python3: { found: ['python3'], packages: ['python3', 'python3-venv'], why: 'the Python clients' },
+  chromium: {
+    found: ['chromium', 'chromium-browser', 'google-chrome'],
+    packages: ['chromium'],
+    why: 'the console tests',
+  },
+  mkfsXfs: { found: ['mkfs.xfs'], packages: ['xfsprogs'], why: 'power cuts' },
+  xfsIo: { found: ['xfs_io'], packages: ['xfsprogs'], why: 'power cuts' },
+  mkfsExt4: { found: ['mkfs.ext4'], packages: ['e2fsprogs'], why: 'power cuts and full disks' },
+  losetup: { found: ['losetup'], packages: ['mount'], why: 'power cuts and full disks' },
+  strace: { found: ['strace'], packages: ['strace'], why: 'injected disk errors' },
+  faketime: { found: ['faketime'], packages: ['faketime'], why: 'clocks that jump' },
+} satisfies Record<string, Program>
+
+export type ProgramName = keyof typeof programs
+
+const pathOf = (program: Program): string | null => {
+  for (const name of program.found) {
+    const path = name.includes('/') ? (existsSync(name) ? name : null) : which(name)
+    if (path !== null) return path
+  }
+  return null
+}
+
+/** Paths of these programs, after installing those that are missing in one go. */
+export async function need<N extends ProgramName>(...names: readonly N[]): Promise<Record<N, string>> {
+  const missing = names.filter((name) => pathOf(programs[name]) === null)
+  if (missing.length > 0) {
+    await locked('debian', async () => {
+      const still = missing.filter((name) => pathOf(programs[name]) === null)
+      if (still.length > 0) await install(still)
+    })
+  }
+  const paths = {} as Record<N, string>
+  for (const name of names) {
+    const path = pathOf(programs[name])
+    if (path === null) throw new Error(`${name} is still missing after installing ${programs[name].packages.join(' ')}`)
+    paths[name] = path
+  }
+  return paths
+}
+
+async function install(names: readonly ProgramName[]): Promise<void> {
+  const packages = [...new Set(names.flatMap((name) => programs[name].packages))]
+  const reasons = names.map((name) => `${name} (${programs[name].why})`).join(', ')
+  const byHand = `apt-get install ${packages.join(' ')}`
+  if (which('apt-get') === null) {
+    throw new Error(`missing: ${reasons}. This machine has no apt-get; install them by its own package manager.`)
+  }
+  const root = asRoot()
+  if (root === null) {
+    throw new Error(`missing: ${reasons}. Neither root nor sudo without a password is here. As root run: ${byHand}`)
+  }
+  console.error(`installing ${packages.join(' ')}: ${reasons}`)
+  const apt = (...args: string[]): Promise<string> => {
+    const words = [
+      ...root,
+      'env',
+      'DEBIAN_FRONTEND=noninteractive',
+      'apt-get',
+      '-o',
+      'DPkg::Lock::Timeout=300',
+      ...args,
+    ]
+    return run(words[0]!, words.slice(1))
+  }
+  const get = (): Promise<string> => apt('install', '-y', '-q', '--no-install-recommends', ...packages)
+  try {
+    await get()
+  } catch {
+    // Package lists may be missing or old: fetch them, then the failure counts.
+    await apt('update', '-q')
+    await get()
+  }
+}

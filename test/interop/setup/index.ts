@@ -1,0 +1,15 @@
+/**
+ * What interop tests, fault tests and benchmarks need from outside, installed on first use:
+ *
+ *   const { kcat } = await need('kcat')            a Debian program: its path
+ *   const python = await python()                  a Python with confluent_kafka, kafka (kafka-python) and aiokafka
+ *   const dir = await kafkaDir()                   Kafka's jars: java -cp `${dir}/lib/*` …
+ *   const [command, args] = await kafkaTool('topics', '--bootstrap-server', address, '--list')
+ *   await using millrace = await startMillrace()   the product as a process on free ports
+ */
+export { cacheDir, repository } from './cache.ts'
+export { need, type ProgramName } from './debian.ts'
+export { freePorts, type KafkaBroker, kafkaDir, kafkaTool, kafkaVersion, startKafka } from './kafka.ts'
+export { type Millrace, millraceCommand, type StartOptions, startMillrace } from './millrace.ts'
+export { python } from './python.ts'
+export { run, which } from './run.ts'

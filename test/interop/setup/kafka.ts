@@ -1,0 +1,62 @@
+/** Apache Kafka from Maven: its jars for the Java client and the command-line tools, and a real broker to compare with. */
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { installOnce, repository } from './cache.ts'
+import { need } from './debian.ts'
+import { run } from './run.ts'
+
+export const kafkaVersion = '4.3.1'
+const scripts = join(repository, 'bench', 'peers', 'kafka', 'tools')
+
+/** Folder with `lib/*.jar`; its class path is `DIR/lib/*`. */
+export async function kafkaDir(): Promise<string> {
+  await need('java', 'mvn')
+  return installOnce('kafka', kafkaVersion, async (dir) => {
+    console.error(`installing Apache Kafka ${kafkaVersion} from Maven`)
+    await run(join(scripts, 'install.sh'), [dir, kafkaVersion])
+  })
+}
+
+/**
+ * Command and arguments that run one of Kafka's tools: `topics`, `console-producer`, `console-consumer`, `groups`,
+ * `configs`, `offsets`, `dump-log`, `api-versions`, … (`tools/kafka-tool.sh` has the list) or any class by its full name.
+ */
+export async function kafkaTool(tool: string, ...args: string[]): Promise<readonly [command: string, args: string[]]> {
+  return [join(scripts, 'kafka-tool.sh'), [await kafkaDir(), tool, ...args]]
+}
+
+export interface KafkaBroker {
+  readonly address: string
+  readonly pid: number
+  stop(): Promise<void>
+}
+
+/** A real broker (one node) on a free port of 127.0.0.1, its data in `data`. `settings` as in server.properties. */
+export async function startKafka(data: string, settings: readonly string[] = []): Promise<KafkaBroker> {
+  const dir = await kafkaDir()
+  const [port, controllerPort] = await freePorts()
+  const env = { CONTROLLER_PORT: String(controllerPort) }
+  const said = await run(join(scripts, 'start.sh'), [dir, String(port), data, ...settings], { env })
+  return {
+    address: `127.0.0.1:${port}`,
+    pid: Number(said.trim()),
+    stop: async () => void (await run(join(scripts, 'stop.sh'), [data])),
+  }
+}
+
+/** Two ports that were free a moment ago, held at once so that they differ. */
+export async function freePorts(): Promise<readonly [number, number]> {
+  const listen = (): Promise<{ port: number; close: () => Promise<void> }> =>
+    new Promise((done, fail) => {
+      const server = createServer()
+      server.once('error', fail)
+      server.listen(0, '127.0.0.1', () => {
+        const address = server.address()
+        if (address === null || typeof address === 'string') return fail(new Error('no port was given'))
+        done({ port: address.port, close: () => new Promise((closed) => server.close(() => closed())) })
+      })
+    })
+  const [one, two] = [await listen(), await listen()]
+  await Promise.all([one.close(), two.close()])
+  return [one.port, two.port]
+}
