@@ -9,6 +9,8 @@
  * POST   /v1/topics/{t}/records              see conventions: bodies, ?key=, Millrace-Key, Idempotency-Key
  * GET    /v1/topics/{t}/records              ?partition ?from=earliest|latest|OFFSET|TIME|P:OFFSET,P:OFFSET… ?limit ?where → RecordPage;
  *                                            NDJSON; SSE tail (from latest unless told otherwise; takes partition and where too).
+ *                                            &until=P:OFFSET,… stops before these; &bytes=true gives payloads as base64, byte for byte.
+ *                                            Records of several partitions come merged by time.
  *                                            An offset before the start begins at the start. A page with `where` looks at records
  *                                            for about 250 ms, then answers with what it found: go on from `next` until `atEnd`
  * GET    /v1/views  /v1/views/{v}            RelationInfo (query/engine.ts)
