@@ -22,4 +22,38 @@ export const limits = {
   httpLineBytes: 1_048_588,
   /** Text of one SQL request. */
   sqlBytes: 1024 * 1024,
+  /** Nesting of expressions, queries and types in SQL; each level costs a few frames of the stack in every stage. */
+  sqlDepth: 200,
+  /** Terms of one chain of the same operators (`a + b + c …`): each deepens the tree by one. */
+  sqlChain: 500,
+  /** A JSON Schema as text; larger ones take seconds to compile. */
+  schemaBytes: 256 * 1024,
+  /** Instructions of one compiled `pattern`, and steps one match may take: about a tenth of a second. */
+  patternSize: 20_000,
+  patternSteps: 5_000_000,
+  /** Records of one HTTP request that is answered as a whole: the answer names each. */
+  httpRecords: 100_000,
+  /** Answers of an NDJSON stream held back to give the exact status; beyond it the answer begins with 207. */
+  httpHeldAnswers: 10_000,
+  /** Records of one page. */
+  httpPageRecords: 10_000,
+  /** Request line and headers together. */
+  httpHeaderBytes: 16 * 1024,
+  /** Open connections; each idle one costs a few KiB. */
+  httpConnections: 16_384,
+  /** Time for the request line and headers, for a whole body, and between two pieces of a streamed one. */
+  httpHeaderMs: 10_000,
+  httpBodyMs: 60_000,
+  httpIdleMs: 60_000,
+  /** A reader of a live stream that takes nothing for this long is cut off. */
+  httpStalledMs: 60_000,
+  /** Partitions that one live tail follows: its event id names a place in each. */
+  httpTailPartitions: 1_000,
+  /** Bodies being taken in at once, over all requests. */
+  httpBodyBytesInFlight: 256 * 1024 * 1024,
+  /** Idempotency keys remembered over all topics, about 150 bytes each. */
+  idempotencyKeys: 500_000,
+  idempotencyKeyLength: 255,
+  /** Series of one metric with a topic or group as label: the largest are shown, the rest as one sum. */
+  metricSeries: 1_000,
 } as const
