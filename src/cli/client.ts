@@ -1,0 +1,105 @@
+/** The HTTP interface as the commands use it. Faults of the server become CommandErrors with the right exit code. */
+import type { Problem } from '../gateway/http/api.ts'
+import { type Call, CommandError, exit } from './command.ts'
+
+export interface Request {
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  readonly path: string
+  readonly body?: unknown
+  readonly raw?: { readonly bytes: Uint8Array; readonly type: string }
+  readonly accept?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** Answers of 2xx only. */
+export async function call(on: Call, request: Request): Promise<Response> {
+  const headers: Record<string, string> = { accept: request.accept ?? 'application/json', ...request.headers }
+  let body: Uint8Array<ArrayBuffer> | string | undefined
+  if (request.raw !== undefined) {
+    headers['content-type'] = request.raw.type
+    body = new Uint8Array(request.raw.bytes)
+  } else if (request.body !== undefined) {
+    headers['content-type'] = 'application/json'
+    body = JSON.stringify(request.body)
+  }
+  let answer: Response
+  try {
+    answer = await fetch(new URL(request.path, on.server), {
+      method: request.method ?? 'GET',
+      headers,
+      signal: on.signal,
+      ...(body === undefined ? {} : { body }),
+    })
+  } catch (error) {
+    if (on.signal.aborted) throw new CommandError('interrupted', { exitCode: exit.interrupted })
+    throw new CommandError(`nothing answers at ${on.server}`, {
+      code: 'cli.no-server',
+      hint: `Start it with \`millrace serve\`, or name it with --server. (${String((error as Error).cause ?? error)})`,
+    })
+  }
+  if (!answer.ok) throw await failure(answer)
+  return answer
+}
+export async function json<T>(on: Call, request: Request): Promise<T> {
+  return (await (await call(on, request)).json()) as T
+}
+
+async function failure(answer: Response): Promise<CommandError> {
+  const text = await answer.text()
+  let problem: Partial<Problem> = {}
+  try {
+    problem = JSON.parse(text) as Partial<Problem>
+  } catch {
+    // Not from Millrace: the status has to do.
+  }
+  return new CommandError(problem.detail ?? `the server answered ${answer.status}`, {
+    exitCode: exitCodeOf(answer.status),
+    code: problem.code ?? `http.${answer.status}`,
+    hint: problem.hint ?? '',
+  })
+}
+function exitCodeOf(status: number): number {
+  if (status === 404) return exit.notFound
+  if (status === 401 || status === 403) return exit.notAllowed
+  if (status === 408 || status === 504) return exit.timedOut
+  if (status === 409 || status === 412) return exit.conflict
+  return exit.failed
+}
+
+/** Lines of a streamed answer (NDJSON). */
+export async function* lines(answer: Response): AsyncGenerator<string> {
+  if (answer.body === null) return
+  let rest = ''
+  for await (const chunk of answer.body.pipeThrough(new TextDecoderStream())) {
+    rest += chunk
+    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n')) {
+      const line = rest.slice(0, end).trimEnd()
+      rest = rest.slice(end + 1)
+      if (line !== '') yield line
+    }
+  }
+  if (rest.trim() !== '') yield rest
+}
+
+/** Events of a server-sent event stream. */
+export async function* events(answer: Response): AsyncGenerator<{ event: string; id: string; data: string }> {
+  if (answer.body === null) return
+  let event = 'message'
+  let id = ''
+  let data: string[] = []
+  let rest = ''
+  for await (const chunk of answer.body.pipeThrough(new TextDecoderStream())) {
+    rest += chunk
+    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n')) {
+      const line = rest.slice(0, end).replace(/\r$/, '')
+      rest = rest.slice(end + 1)
+      if (line === '') {
+        if (data.length > 0) yield { event, id, data: data.join('\n') }
+        event = 'message'
+        data = []
+      } else if (line.startsWith('event:')) event = line.slice(6).trim()
+      else if (line.startsWith('id:')) id = line.slice(3).trim()
+      else if (line.startsWith('data:')) data.push(line.slice(5).replace(/^ /, ''))
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/** Views, groups and alerts: lists and single ones. */
+import type { AlertInfo, FiredAlert, GroupSummary, QueryAnswer, RelationInfo } from '../../gateway/http/api.ts'
+import { call, json } from '../client.ts'
+import { type Command, usageError } from '../command.ts'
+import { printOne, printRows } from '../output.ts'
+
+export function printAnswer(output: Parameters<typeof printRows>[0], answer: QueryAnswer): void {
+  const names = answer.columns.map((column) => column.name)
+  const rows = answer.rows.map((row) => Object.fromEntries(names.map((name, i) => [name, row[i]])))
+  if (names.length === 0) printOne(output, { command: answer.command })
+  else printRows(output, rows, names)
+}
+
+export const lookCommands: readonly Command[] = [
+  {
+    path: ['view', 'list'],
+    summary: 'views, streams and tables with their state',
+    examples: ['millrace view list'],
+    async run(on) {
+      const views = await json<RelationInfo[]>(on, { path: '/v1/views' })
+      const rows = views.map((v) => ({ name: v.name, kind: v.kind, status: v.status, ...v.stats, watermark: v.watermark }))
+      printRows(on.output, rows)
+    },
+  },
+  {
+    path: ['view', 'show'],
+    summary: 'rows of a view as they are now',
+    args: [{ name: 'view' }],
+    options: [{ name: 'limit', value: 'N', summary: 'default 100' }],
+    examples: ['millrace view show revenue --limit 10'],
+    async run(on) {
+      const limit = on.options.text('limit') ?? '100'
+      const path = `/v1/views/${encodeURIComponent(on.args['view']!)}/rows?limit=${encodeURIComponent(limit)}`
+      printAnswer(on.output, await json<QueryAnswer>(on, { path }))
+    },
+  },
+  {
+    path: ['view', 'delete'],
+    summary: 'drop a view; its topic goes with it',
+    args: [{ name: 'view' }],
+    options: [{ name: 'yes', short: 'y', summary: 'do it without asking' }],
+    examples: ['millrace view delete revenue --yes'],
+    async run(on) {
+      if (!on.options.on('yes')) throw usageError(`this drops ${on.args['view']} and its state; say --yes`)
+      await call(on, { method: 'DELETE', path: `/v1/views/${encodeURIComponent(on.args['view']!)}` })
+      printOne(on.output, { dropped: on.args['view'] })
+    },
+  },
+  {
+    path: ['group', 'list'],
+    summary: 'consumer groups and how far behind they are',
+    examples: ['millrace group list'],
+    async run(on) {
+      const groups = await json<GroupSummary[]>(on, { path: '/v1/groups' })
+      printRows(on.output, groups.map((g) => ({ group: g.group, state: g.state, members: g.members.length, lag: g.lag, lagSeconds: g.lagSeconds })))
+    },
+  },
+  {
+    path: ['group', 'show'],
+    summary: 'one group: positions and lag of each partition',
+    args: [{ name: 'group' }],
+    examples: ['millrace group show billing'],
+    async run(on) {
+      const group = await json<GroupSummary>(on, { path: `/v1/groups/${encodeURIComponent(on.args['group']!)}` })
+      printRows(on.output, group.positions.map((position) => ({ ...position })))
+    },
+  },
+  {
+    path: ['alert', 'list'],
+    summary: 'alert rules',
+    examples: ['millrace alert list'],
+    async run(on) {
+      const alerts = await json<AlertInfo[]>(on, { path: '/v1/alerts' })
+      printRows(on.output, alerts.map((a) => ({ name: a.name, status: a.status, fired: a.fired, suppressed: a.suppressed, deliveryFailures: a.deliveryFailures })))
+    },
+  },
+  {
+    path: ['alert', 'fired'],
+    summary: 'what fired, newest first',
+    options: [{ name: 'limit', value: 'N', summary: 'default 50' }],
+    examples: ['millrace alert fired --limit 5'],
+    async run(on) {
+      const limit = on.options.text('limit') ?? '50'
+      const fired = await json<FiredAlert[]>(on, { path: `/v1/alerts/fired?limit=${encodeURIComponent(limit)}` })
+      printRows(on.output, fired.map((f) => ({ firedAt: f.firedAt, alert: f.alert, key: f.key, message: f.message })))
+    },
+  },
+]

@@ -1,0 +1,77 @@
+import { pathToFileURL } from 'node:url'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { environmentSettings, resolveConfig, type ResolvedConfig, type Settings } from '../../node/config.ts'
+import { standardErrorLogger } from '../../node/logger.ts'
+import { loadProject } from '../../node/project.ts'
+import { startMillrace } from '../../node/millrace.ts'
+import { realWorld } from '../../lib/real/world.ts'
+import type { Call, Command, Option } from '../command.ts'
+import { printRows } from '../output.ts'
+
+const startOptions: readonly Option[] = [
+  { name: 'data', value: 'DIR', summary: 'where everything is kept (default ./.millrace); :memory: keeps nothing' },
+  { name: 'listen', value: 'PROTOCOL=HOST:PORT', repeatable: true, summary: 'http or kafka; `off` closes one; port 0 picks one' },
+  { name: 'advertise', value: 'PROTOCOL=HOST:PORT', repeatable: true, summary: 'what clients are told, behind port mapping' },
+  { name: 'log', value: 'WHERE', summary: 'local' },
+  { name: 'webhooks-allow', value: 'CIDR', repeatable: true, summary: 'private addresses that alerts may call' },
+]
+
+async function fileSettings(dir: string | undefined): Promise<Settings> {
+  const path = join(resolve(dir ?? '.'), 'millrace.config.ts')
+  if (dir === undefined || !existsSync(path)) return {}
+  return ((await import(pathToFileURL(path).href)) as { default?: Settings }).default ?? {}
+}
+
+async function configuration(on: Call): Promise<ResolvedConfig> {
+  const flags: Settings = {
+    data: on.options.text('data'),
+    listen: on.options.list('listen'),
+    advertise: on.options.list('advertise'),
+    log: on.options.text('log'),
+    webhooksAllow: on.options.list('webhooks-allow'),
+  }
+  return resolveConfig(flags, environmentSettings(process.env), await fileSettings(on.args['dir']))
+}
+
+export const serveCommands: readonly Command[] = [
+  {
+    path: ['serve'],
+    summary: 'run a project or, with no folder, an empty platform',
+    args: [{ name: 'dir', optional: true }],
+    options: startOptions,
+    examples: ['millrace serve', 'millrace serve ./shop --data /var/lib/millrace --listen kafka=127.0.0.1:19092'],
+    async run(on) {
+      const { config } = await configuration(on)
+      const logger = standardErrorLogger()
+      const project = on.args['dir'] === undefined ? null : await loadProject(on.args['dir'])
+      const millrace = await startMillrace({ config, world: realWorld(), logger, ...(project === null ? {} : { project }) })
+      const listen = millrace.listening()
+      // From the start of the process, the loading of the program included.
+      const startedInMs = Math.round(process.uptime() * 1000)
+      if (on.output === 'json' || on.output === 'jsonl')
+        process.stdout.write(JSON.stringify({ event: 'ready', pid: process.pid, listen, startedInMs }) + '\n')
+      else if (on.output !== 'none') {
+        const where = Object.entries(listen).map(([protocol, at]) => `  ${protocol.padEnd(6)} ${protocol === 'http' ? `http://${at}/  (console)` : at}`)
+        process.stdout.write(`Millrace is ready (${startedInMs} ms)\n${where.join('\n')}\n`)
+      }
+      await new Promise<void>((stop) => {
+        if (on.signal.aborted) stop()
+        else on.signal.addEventListener('abort', () => stop(), { once: true })
+      })
+      logger.info('stopping')
+      await millrace.close()
+    },
+  },
+  {
+    path: ['config'],
+    summary: 'every setting, its value and where it comes from',
+    args: [{ name: 'dir', optional: true }],
+    options: startOptions,
+    examples: ['millrace config ./shop'],
+    async run(on) {
+      const { origins } = await configuration(on)
+      printRows(on.output, origins.map((origin) => ({ ...origin })), ['setting', 'value', 'origin'])
+    },
+  },
+]

@@ -1,0 +1,148 @@
+/**
+ * Configuration: flag over environment over file over default. Every value remembers where it came from
+ * (`millrace config` prints it).
+ */
+import type { Address } from '../lib/world.ts'
+import { Fault } from '../lib/fault.ts'
+
+export const protocols = ['http', 'kafka'] as const
+export type Protocol = (typeof protocols)[number]
+
+export interface Config {
+  /** Folder of everything that is kept, or ':memory:'. */
+  readonly data: string
+  /** null = off. */
+  readonly listen: Readonly<Record<Protocol, Address | null>>
+  /** What clients are told instead of the address they connected to. */
+  readonly advertise: Readonly<Partial<Record<Protocol, Address>>>
+  readonly log: 'local'
+  /** CIDR ranges that webhooks may reach although they are private. */
+  readonly webhooksAllow: readonly string[]
+}
+export type Origin = 'flag' | 'environment' | 'file' | 'default'
+
+/** What one source says; undefined = nothing. Texts as typed. */
+export interface Settings {
+  readonly data?: string | undefined
+  /** PROTOCOL=HOST:PORT or PROTOCOL=off */
+  readonly listen?: readonly string[] | undefined
+  readonly advertise?: readonly string[] | undefined
+  readonly log?: string | undefined
+  readonly webhooksAllow?: readonly string[] | undefined
+}
+type Setting = keyof Settings
+
+const defaults: Required<Settings> = {
+  data: './.millrace',
+  listen: ['http=127.0.0.1:8080', 'kafka=127.0.0.1:9092'],
+  advertise: [],
+  log: 'local',
+  webhooksAllow: [],
+}
+
+export interface ResolvedConfig {
+  readonly config: Config
+  /** Setting (for lists with the protocol: `listen.kafka`), its text and its source. */
+  readonly origins: readonly { readonly setting: string; readonly value: string; readonly origin: Origin }[]
+}
+
+/** Throws Fault config.invalid naming the setting and where it was given. */
+export function resolveConfig(flags: Settings, environment: Settings, file: Settings): ResolvedConfig {
+  const sources: readonly (readonly [Origin, Settings])[] = [
+    ['flag', flags],
+    ['environment', environment],
+    ['file', file],
+    ['default', defaults],
+  ]
+  const origins: { setting: string; value: string; origin: Origin }[] = []
+
+  function single(setting: 'data' | 'log'): string {
+    for (const [origin, source] of sources) {
+      const value = source[setting]
+      if (value === undefined) continue
+      origins.push({ setting, value, origin })
+      return value
+    }
+    throw new Fault('internal', { what: `no default for ${setting}` })
+  }
+  function list(setting: Setting & 'webhooksAllow'): readonly string[] {
+    for (const [origin, source] of sources) {
+      const value = source[setting]
+      if (value === undefined || (value.length === 0 && origin !== 'default')) continue
+      origins.push({ setting, value: value.join(','), origin })
+      return value
+    }
+    return []
+  }
+  /** Protocol by protocol: a flag for one leaves the others as the file has them. */
+  function addresses(setting: 'listen' | 'advertise'): Partial<Record<Protocol, Address | null>> {
+    const found: Partial<Record<Protocol, Address | null>> = {}
+    for (const [origin, source] of sources)
+      for (const text of source[setting] ?? []) {
+        const { protocol, address } = parseListen(setting, text)
+        if (protocol in found) continue
+        found[protocol] = address
+        origins.push({ setting: `${setting}.${protocol}`, value: text.slice(protocol.length + 1), origin })
+      }
+    return found
+  }
+
+  const listen = addresses('listen')
+  const advertise = addresses('advertise')
+  const log = single('log')
+  if (log !== 'local')
+    throw new Fault('config.invalid', { setting: 'log', value: log, why: 'this version keeps its own log: local' })
+  const config: Config = {
+    data: single('data'),
+    listen: { http: listen.http ?? null, kafka: listen.kafka ?? null },
+    advertise: Object.fromEntries(Object.entries(advertise).filter(([, address]) => address !== null)),
+    log,
+    webhooksAllow: list('webhooksAllow'),
+  }
+  for (const protocol of protocols) requireLoopback(protocol, config.listen[protocol])
+  return { config, origins }
+}
+
+function parseListen(setting: string, text: string): { protocol: Protocol; address: Address | null } {
+  const [name = '', where = ''] = split(text, '=')
+  const protocol = protocols.find((known) => known === name)
+  if (protocol === undefined)
+    throw new Fault('config.invalid', { setting, value: text, why: `the protocol is one of ${protocols.join(', ')}` })
+  if (where === 'off' && setting === 'listen') return { protocol, address: null }
+  return { protocol, address: parseAddress(setting, where) }
+}
+
+/** HOST:PORT; IPv6 in brackets. */
+export function parseAddress(setting: string, text: string): Address {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s/]+)):(\d{1,5})$/.exec(text)
+  const port = Number(match?.[3])
+  if (match === null || port > 65535)
+    throw new Fault('config.invalid', { setting, value: text, why: 'it has the form HOST:PORT' })
+  return { host: match[1] ?? match[2] ?? '', port }
+}
+
+const split = (text: string, at: string): [string, string] => {
+  const index = text.indexOf(at)
+  return index < 0 ? [text, ''] : [text.slice(0, index), text.slice(index + 1)]
+}
+
+export const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host) || /^::ffff:127(\.\d{1,3}){3}$/i.test(host)
+
+/** Whoever listens to others must know who they are; until users exist, only this machine may connect. */
+function requireLoopback(protocol: Protocol, address: Address | null): void {
+  if (address !== null && !isLoopback(address.host))
+    throw new Fault('config.not-loopback', { protocol, host: address.host })
+}
+
+/** MILLRACE_DATA, MILLRACE_LISTEN (comma separated), … */
+export function environmentSettings(env: Readonly<Record<string, string | undefined>>): Settings {
+  const list = (text: string | undefined): readonly string[] | undefined => text?.split(',').filter((part) => part !== '')
+  return {
+    data: env['MILLRACE_DATA'],
+    listen: list(env['MILLRACE_LISTEN']),
+    advertise: list(env['MILLRACE_ADVERTISE']),
+    log: env['MILLRACE_LOG'],
+    webhooksAllow: list(env['MILLRACE_WEBHOOKS_ALLOW']),
+  }
+}
