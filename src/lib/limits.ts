@@ -13,6 +13,19 @@ export const limits = {
   /** Kafka's own longest topic name. */
   topicNameLength: 249,
   partitionsPerTopic: 10_000,
+  /** Producers whose last batches one partition remembers; Kafka forgets them by time alone. */
+  producersPerPartition: 100_000,
+  /** A producer that was silent for longer is forgotten; Kafka's `producer.id.expiration.ms`. */
+  producerIdleMs: 24 * 60 * 60 * 1000,
+  /** Kafka's bounds of a consumer's session timeout. */
+  sessionTimeoutMinMs: 6_000,
+  sessionTimeoutMaxMs: 30 * 60 * 1000,
+  /** Kafka's `offset.metadata.max.bytes`. */
+  offsetMetadataBytes: 4096,
+  groupMembers: 10_000,
+  groupIdLength: 1_024,
+  /** Appended by one tick before it must be committed; bounds what recovery looks at and what readers must hold back. */
+  transactionBytes: 256 * 1024 * 1024,
   recordHeaders: 1_000,
   /** JSON documents nested deeper are refused. */
   jsonDepth: 64,
