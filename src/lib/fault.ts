@@ -37,6 +37,16 @@ const sqlMeaning = (sqlstate: string, http: number, hint: string): Meaning<SqlFa
   hint,
 })
 
+/** A value that an expression met. The same in every protocol: the request or event carries it. */
+const valueMeaning = <F>(sqlstate: string, says: (facts: F) => string, hint: string): Meaning<F> => ({
+  kafka: 87,
+  http: 400,
+  sqlstate,
+  retry: false,
+  says,
+  hint,
+})
+
 export const faults = {
   'wire.malformed': meaning<{ what: string }>({
     kafka: 42,
@@ -569,6 +579,93 @@ export const faults = {
     retry: false,
     says: (f) => `the Idempotency-Key ${f.key} was used for another request within 24 hours`,
     hint: 'Use a new key for a new request, and the same body for a retry.',
+  }),
+  'value.out-of-range': valueMeaning<{ type: string; value: string }>(
+    '22003',
+    (f) => `value ${f.value} is out of range for type ${f.type}`,
+    'Use a wider type (bigint, numeric), or filter such values out first.',
+  ),
+  'value.division-by-zero': valueMeaning<Record<string, never>>(
+    '22012',
+    () => 'division by zero',
+    'Guard it: a / NULLIF(b, 0) gives NULL instead.',
+  ),
+  'value.invalid-text': valueMeaning<{ type: string; text: string }>(
+    '22P02',
+    (f) => `invalid input for type ${f.type}: ${JSON.stringify(f.text)}`,
+    'Write the value in the form of its type.',
+  ),
+  'value.invalid-time': valueMeaning<{ type: string; text: string }>(
+    '22007',
+    (f) => `invalid input for type ${f.type}: ${JSON.stringify(f.text)}`,
+    'Times are ISO 8601: 2026-01-31T12:00:00Z.',
+  ),
+  'value.too-long': valueMeaning<{ type: string; length: number }>(
+    '22001',
+    (f) => `a text of ${f.length} characters is too long for type ${f.type}`,
+    'Use text, or a longer varchar.',
+  ),
+  'value.invalid-argument': valueMeaning<{ what: string }>(
+    '22023',
+    (f) => f.what,
+    'The description of the function says which arguments it takes.',
+  ),
+  'flow.unknown-view': meaning<{ view: string }>({
+    kafka: 3,
+    http: 404,
+    sqlstate: '42P01',
+    retry: false,
+    says: (f) => `view ${f.view} does not run here`,
+    hint: 'SHOW VIEWS lists the views and their status.',
+  }),
+  'flow.view-exists': meaning<{ view: string }>({
+    kafka: 36,
+    http: 409,
+    sqlstate: '42P07',
+    retry: false,
+    says: (f) => `view ${f.view} runs already`,
+    hint: 'Drop it first, or choose another name.',
+  }),
+  'flow.unsupported': meaning<{ what: string }>({
+    kafka: 35,
+    http: 501,
+    sqlstate: '0A000',
+    retry: false,
+    says: (f) => f.what,
+    hint: 'docs/flow.md lists what each operator takes.',
+  }),
+  'flow.step-failed': meaning<{ view: string; at: string; what: string }>({
+    kafka: -1,
+    http: 500,
+    sqlstate: '22000',
+    retry: false,
+    says: (f) => `view ${f.view} stopped at ${f.at}: ${f.what}`,
+    hint: 'Repair the cause and resume the view, or let it pass such events over with on_error = quarantine or skip.',
+  }),
+  'flow.state-mismatch': meaning<{ view: string; what: string }>({
+    kafka: -1,
+    http: 409,
+    sqlstate: '55000',
+    retry: false,
+    says: (f) => `the saved state of view ${f.view} is not of this plan: ${f.what}`,
+    hint: 'Drop the view and create it again; it is rebuilt from its input.',
+  }),
+  'flow.position-lost': meaning<{ view: string; topic: string; partition: number; position: number; end: number }>({
+    kafka: 1,
+    http: 409,
+    sqlstate: '55000',
+    retry: false,
+    says: (f) =>
+      `view ${f.view} stands at offset ${f.position} of ${f.topic} partition ${f.partition}, which ends at ${f.end}`,
+    hint: 'The input was replaced or lost. Drop the view and create it again.',
+  }),
+  'flow.limit': meaning<{ what: string; count: number; countMax: number }>({
+    kafka: -1,
+    http: 429,
+    sqlstate: '53400',
+    retry: false,
+    says: (f) => `${f.what}: ${f.count} is over the limit of ${f.countMax}`,
+    hint: 'Narrow the query, or raise the limit in the configuration.',
   }),
   internal: meaning<{ what: string }>({
     kafka: -1,

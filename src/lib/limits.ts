@@ -69,4 +69,6 @@ export const limits = {
   idempotencyKeyLength: 255,
   /** Series of one metric with a topic or group as label: the largest are shown, the rest as one sum. */
   metricSeries: 1_000,
+  /** Digits before the point of a numeric; PostgreSQL's own limit. */
+  numericDigits: 131_072,
 } as const
