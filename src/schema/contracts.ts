@@ -1,0 +1,188 @@
+/**
+ * What a topic promises about its events: a JSON Schema, what happens to an event that does not fit, and the field that
+ * its key is taken from. Kept in the catalogue as entries of kind `contract`, compiled when first needed.
+ */
+import { Fault } from '../lib/fault.ts'
+import { decodeBatch } from '../log/batch.ts'
+import type { Intake } from '../log/broker.ts'
+import type { Catalog } from '../log/catalog.ts'
+import { type Validator, compileSchema } from './json-schema.ts'
+import { jsonMember, isJsonObject, parseJson, trimJson } from './json-text.ts'
+import { keyText, sameKey } from './key.ts'
+
+export type OnInvalid = 'reject' | 'quarantine' | 'null'
+export interface Contract {
+  readonly topic: string
+  /** null = none. */
+  readonly schema: unknown
+  /** null = each way in by its own custom: refused where the answer can say so, quarantined on Kafka produce. */
+  readonly onInvalid: OnInvalid | null
+  readonly keyField: string | null
+}
+export interface ContractChange {
+  readonly schema?: unknown
+  readonly onInvalid?: OnInvalid | null
+  readonly keyField?: string | null
+}
+
+export interface Contracts {
+  get(topic: string): Contract | null
+  all(): readonly Contract[]
+  /** Changes what is named, keeps the rest; a contract with nothing left is removed. Throws Fault schema.invalid-schema. */
+  change(topic: string, change: ContractChange): Promise<Contract | null>
+  remove(topic: string): Promise<void>
+  /** Why an event does not fit: json.malformed, schema.invalid, schema.key-mismatch. null = it fits, or there is no contract. */
+  check(topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }): Fault | null
+  /** The key that the key field gives; null without a key field, or where the value has none. */
+  keyOf(topic: string, value: Uint8Array | null): Uint8Array | null
+  /** For Kafka produce: refuses the bad records of a batch where onInvalid is `reject`, lets everything else in. */
+  readonly intake: Intake
+  /** Names of topics whose contract changed. Returns the way to stop. */
+  onChange(call: (topics: readonly string[]) => void): () => void
+}
+
+export function openContracts({ catalog }: { catalog: Catalog }): Contracts {
+  return new CatalogContracts(catalog)
+}
+
+class CatalogContracts implements Contracts {
+  readonly #catalog: Catalog
+  /** What the catalogue says, read and compiled on first use. */
+  readonly #read = new Map<string, Contract>()
+  readonly #compiled = new Map<string, Validator>()
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog
+    catalog.onChange((changed) => {
+      for (const { kind, name } of changed) {
+        if (kind !== 'contract') continue
+        this.#read.delete(name)
+        this.#compiled.delete(name)
+      }
+    })
+  }
+
+  get(topic: string): Contract | null {
+    const known = this.#read.get(topic)
+    if (known !== undefined) return known
+    const entry = this.#catalog.get('contract', topic)
+    if (entry === null) return null
+    const contract = readContract(topic, entry.value)
+    this.#read.set(topic, contract)
+    return contract
+  }
+  all(): readonly Contract[] {
+    return this.#catalog.all('contract').map(({ name, value }) => readContract(name, value))
+  }
+  onChange(call: (topics: readonly string[]) => void): () => void {
+    return this.#catalog.onChange((changed) => {
+      const topics = changed.filter(({ kind }) => kind === 'contract').map(({ name }) => name)
+      if (topics.length > 0) call(topics)
+    })
+  }
+
+  async change(topic: string, change: ContractChange): Promise<Contract | null> {
+    const old = this.get(topic)
+    const next: Contract = {
+      topic,
+      schema: change.schema === undefined ? (old?.schema ?? null) : change.schema,
+      onInvalid: change.onInvalid === undefined ? (old?.onInvalid ?? null) : change.onInvalid,
+      keyField: change.keyField === undefined ? (old?.keyField ?? null) : change.keyField,
+    }
+    if (next.schema !== null) compileSchema(next.schema)
+    const empty = next.schema === null && next.onInvalid === null && next.keyField === null
+    if (empty && old === null) return null
+    const { schema, onInvalid, keyField } = next
+    await this.#catalog.change([
+      { kind: 'contract', name: topic, value: empty ? null : { schema, onInvalid, keyField } },
+    ])
+    return empty ? null : next
+  }
+  async remove(topic: string): Promise<void> {
+    if (this.#catalog.get('contract', topic) !== null)
+      await this.#catalog.change([{ kind: 'contract', name: topic, value: null }])
+  }
+
+  check(topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }): Fault | null {
+    const contract = this.get(topic)
+    return contract === null ? null : this.#checkBy(contract, event.key, event.value)
+  }
+  #checkBy(contract: Contract, key: Uint8Array | null, value: Uint8Array | null): Fault | null {
+    // No value means that the key is gone; there is nothing to check.
+    if (value === null) return null
+    if (contract.schema !== null) {
+      const fault = this.#checkValue(contract, value)
+      if (fault !== null) return fault
+    }
+    return key === null || contract.keyField === null ? null : checkKey(contract.topic, contract.keyField, key, value)
+  }
+  #checkValue({ topic, schema }: Contract, value: Uint8Array): Fault | null {
+    try {
+      const first = this.#validator(topic, schema)(parseJson(value))?.[0]
+      return first === undefined ? null : new Fault('schema.invalid', { topic, ...first })
+    } catch (error) {
+      if (error instanceof Fault) return error
+      throw error
+    }
+  }
+  #validator(topic: string, schema: unknown): Validator {
+    let validator = this.#compiled.get(topic)
+    if (validator === undefined) {
+      validator = compileSchema(schema)
+      this.#compiled.set(topic, validator)
+    }
+    return validator
+  }
+
+  keyOf(topic: string, value: Uint8Array | null): Uint8Array | null {
+    const field = this.get(topic)?.keyField ?? null
+    if (field === null || value === null) return null
+    const text = fieldText(field, value)
+    return text === null ? null : Buffer.from(text, 'utf8')
+  }
+
+  readonly intake: Intake = (topic, batch) => {
+    const contract = this.get(topic)
+    if (contract === null || contract.onInvalid !== 'reject') return null
+    const wrong: { index: number; message: string }[] = []
+    decodeBatch(batch).forEach(({ key, value }, index) => {
+      const fault = this.#checkBy(contract, key, value)
+      if (fault !== null) wrong.push({ index, message: fault.message })
+    })
+    return wrong.length === 0 ? null : wrong
+  }
+}
+
+function checkKey(topic: string, field: string, key: Uint8Array, value: Uint8Array): Fault | null {
+  const said = fieldText(field, value)
+  if (said === null) return null
+  const found = Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8')
+  if (sameKey(found, said)) return null
+  const short = (text: string): string => JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text)
+  return new Fault('schema.key-mismatch', { topic, field, key: short(found), value: short(said) })
+}
+
+/** null when the value is no JSON object, has no such field, or says null there. */
+function fieldText(field: string, value: Uint8Array): string | null {
+  const text = trimJson(value)
+  if (!isJsonObject(text)) return null
+  try {
+    parseJson(text)
+  } catch {
+    return null
+  }
+  const member = jsonMember(text, field)
+  return member === null ? null : keyText(member)
+}
+
+/** The entry as this layer wrote it; anything else in its place reads as none. */
+function readContract(topic: string, value: unknown): Contract {
+  const entry = (typeof value === 'object' && value !== null ? value : {}) as Readonly<Record<string, unknown>>
+  const onInvalid = entry['onInvalid']
+  return {
+    topic,
+    schema: entry['schema'] ?? null,
+    onInvalid: onInvalid === 'reject' || onInvalid === 'quarantine' || onInvalid === 'null' ? onInvalid : null,
+    keyField: typeof entry['keyField'] === 'string' ? entry['keyField'] : null,
+  }
+}
