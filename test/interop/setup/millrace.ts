@@ -20,6 +20,8 @@ export interface StartOptions {
   /** Words before the command, for example of strace. */
   readonly under?: readonly string[]
   readonly readyWithinMs?: number
+  /** SIGKILL so long after the spawn, ready or not. */
+  readonly killAfterMs?: number
 }
 
 export interface Millrace extends AsyncDisposable {
@@ -70,6 +72,7 @@ export async function startMillrace(options: StartOptions = {}): Promise<Millrac
     detached: true,
   })
   alive.add(child)
+  if (options.killAfterMs !== undefined) setTimeout(() => killTree(child, 'SIGKILL'), options.killAfterMs)
   const lines: string[] = []
   createInterface(child.stderr).on('line', (line) => {
     lines.push(line)

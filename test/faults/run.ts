@@ -1,0 +1,98 @@
+/**
+ * `npm run test:faults [-- [name…] [--quick] [--seed N]]`: kills, power cuts, injected errors, hostile bytes, each against
+ * the product as a process of its own. Names choose cases whose name contains one. A failed case keeps its folder.
+ */
+import { spawnSync } from 'node:child_process'
+import { globSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Context, type FaultCase, type Outcome, randomFrom } from './case.ts'
+import { kill } from './cases/kill.ts'
+import { powerCutExt4, powerCutXfs } from './cases/power-cut.ts'
+
+const cases: readonly FaultCase[] = [kill, powerCutXfs, powerCutExt4]
+
+const problemLengthMax = 1_500
+
+interface Options {
+  readonly names: readonly string[]
+  readonly quick: boolean
+  readonly seed: number
+}
+
+function parse(words: readonly string[]): Options {
+  const names: string[] = []
+  let quick = false
+  let seed = Math.floor(Math.random() * 2 ** 31)
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!
+    if (word === '--quick') quick = true
+    else if (word === '--seed') seed = Number(words[++i])
+    else if (word.startsWith('--')) usage(`unknown option ${word}`)
+    else names.push(word)
+  }
+  if (!Number.isSafeInteger(seed)) usage('--seed takes a whole number')
+  return { names, quick, seed }
+}
+
+function usage(problem: string): never {
+  console.error(`${problem}\nusage: npm run test:faults -- [name…] [--quick] [--seed N]\ncases:`)
+  for (const { name, says } of cases) console.error(`  ${name.padEnd(16)} ${says}`)
+  process.exit(2)
+}
+
+/** The checkers first: a checker that misses a planted fault makes every case below worthless. */
+function checkersCatchPlantedFaults(): boolean {
+  const files = globSync('test/faults/*.test.ts')
+  if (files.length === 0) throw new Error('the tests of the checkers were not found; run this from the repository')
+  return spawnSync(process.execPath, ['--test', '--test-reporter=dot', ...files], { stdio: 'inherit' }).status === 0
+}
+
+async function runCase(one: FaultCase, options: Options): Promise<Outcome> {
+  const folder = mkdtempSync(join(tmpdir(), `millrace-${one.name}-`))
+  const context: Context = {
+    quick: options.quick,
+    random: randomFrom(options.seed),
+    folder,
+    note: (text) => console.error(`    ${text}`),
+  }
+  let outcome: Outcome
+  try {
+    outcome = await one.run(context)
+  } catch (error) {
+    outcome = { figures: {}, problems: [error instanceof Error ? (error.stack ?? error.message) : String(error)] }
+  }
+  if ('skipped' in outcome || outcome.problems.length === 0) rmSync(folder, { recursive: true, force: true })
+  else console.error(`    kept: ${folder}`)
+  return outcome
+}
+
+function report(one: FaultCase, outcome: Outcome, seconds: number): string {
+  const head = `${one.name.padEnd(16)} ${seconds.toFixed(1).padStart(7)} s`
+  if ('skipped' in outcome) return `skip  ${head}  ${outcome.skipped}`
+  const figures = Object.entries(outcome.figures).map(([name, value]) => `${name} ${value}`)
+  const line = `${outcome.problems.length === 0 ? 'ok  ' : 'FAIL'}  ${head}  ${figures.join(' · ')}`
+  return [line, ...outcome.problems.map((problem) => `        ${problem.slice(0, problemLengthMax)}`)].join('\n')
+}
+
+const options = parse(process.argv.slice(2))
+const chosen = cases.filter(
+  ({ name }) => options.names.length === 0 || options.names.some((word) => name.includes(word)),
+)
+if (chosen.length === 0) usage(`no case matches ${options.names.join(' ')}`)
+console.error(`seed ${options.seed}${options.quick ? ', quick form' : ''}`)
+if (!checkersCatchPlantedFaults()) process.exit(1)
+
+const lines: string[] = []
+let failed = 0
+for (const one of chosen) {
+  console.error(`${one.name}: ${one.says}`)
+  const start = performance.now()
+  const outcome = await runCase(one, options)
+  if (!('skipped' in outcome) && outcome.problems.length > 0) failed++
+  const line = report(one, outcome, (performance.now() - start) / 1000)
+  console.error(line)
+  lines.push(line)
+}
+console.log(`\n${lines.join('\n')}\nfaults: ${failed === 0 ? 'passed' : `${failed} FAILED`}, seed ${options.seed}`)
+process.exit(failed === 0 ? 0 : 1)

@@ -1,0 +1,76 @@
+/**
+ * A file system of our own on an image file, mounted through a loop device: it can be cut off as by a power failure
+ * (`xfs_io -x -c shutdown`, which XFS and ext4 both take: from then on nothing that was not synced reaches the image) and
+ * it can be small enough to fill. Where loop devices or mounting are not allowed, `volumesMissing` says so.
+ */
+import { existsSync, mkdirSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { need, run } from '../interop/setup/index.ts'
+
+export type FileSystem = 'xfs' | 'ext4'
+
+/** Why volumes cannot be used on this machine; null when they can. Found out by making one. */
+export async function volumesMissing(folder: string): Promise<string | null> {
+  if (process.getuid?.() !== 0) return 'mounting needs root'
+  if (!existsSync('/dev/loop-control')) return 'this machine has no loop devices (/dev/loop-control)'
+  try {
+    const volume = await Volume.make(join(folder, 'probe'), 'ext4', 16)
+    await volume.unmount()
+    return null
+  } catch (error) {
+    return `no loop device could be mounted: ${error instanceof Error ? error.message.split('\n').at(-1) : String(error)}`
+  }
+}
+
+export class Volume {
+  readonly path: string
+  readonly #image: string
+
+  private constructor(image: string, path: string) {
+    this.#image = image
+    this.path = path
+  }
+
+  /** Makes DIR.img of `megabytes` and mounts it at DIR. XFS needs at least 300. */
+  static async make(dir: string, fileSystem: FileSystem, megabytes: number): Promise<Volume> {
+    const tools = await need('mkfsXfs', 'mkfsExt4', 'xfsIo', 'losetup')
+    const image = `${dir}.img`
+    mkdirSync(dir, { recursive: true })
+    writeFileSync(image, '')
+    truncateSync(image, megabytes * 1024 * 1024)
+    if (fileSystem === 'xfs') await run(tools.mkfsXfs, ['-q', image])
+    else await run(tools.mkfsExt4, ['-q', '-m', '0', image])
+    const volume = new Volume(image, dir)
+    await volume.mount()
+    return volume
+  }
+
+  async mount(): Promise<void> {
+    await run('mount', ['-o', 'loop', this.#image, this.path])
+  }
+
+  /** Nothing that is not on the image yet will ever be; every later write fails with EIO. */
+  async cutPower(): Promise<void> {
+    const { xfsIo } = await need('xfsIo')
+    await run(xfsIo, ['-x', '-c', 'shutdown', this.path])
+  }
+
+  /** The processes that used it must be gone; the kernel may hold on for a moment longer. */
+  async unmount(): Promise<void> {
+    for (let left = 50; ; left--) {
+      try {
+        await run('umount', [this.path])
+        return
+      } catch (error) {
+        if (left === 0) throw error
+        await sleep(100)
+      }
+    }
+  }
+
+  freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.path)
+    return bavail * bsize
+  }
+}
