@@ -4,7 +4,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, globSync, statSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { replay, trickle } from '../examples/retail/replay.ts'
+import { replay, trickle } from '../examples/retail/replay/replay.ts'
 
 buildConsole()
 const words = process.argv.slice(2)

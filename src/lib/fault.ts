@@ -667,6 +667,14 @@ export const faults = {
     says: (f) => `${f.what}: ${f.count} is over the limit of ${f.countMax}`,
     hint: 'Narrow the query, or raise the limit in the configuration.',
   }),
+  'project.not-found': meaning<{ dir: string }>({
+    kafka: -1,
+    http: 404,
+    sqlstate: '58P01',
+    retry: false,
+    says: (f) => `there is no project folder ${f.dir}`,
+    hint: 'Name a folder with .sql or .ts files, or start without one.',
+  }),
   internal: meaning<{ what: string }>({
     kafka: -1,
     http: 500,

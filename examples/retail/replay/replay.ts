@@ -1,7 +1,7 @@
 /**
  * Sends the purchases to a running Millrace over HTTP, at a chosen speed, and goes on where an earlier replay stopped.
  *
- *   node examples/retail/replay.ts [--url http://127.0.0.1:8080] [--seconds 60] [--trickle]
+ *   node examples/retail/replay/replay.ts [--url http://127.0.0.1:8080] [--seconds 60] [--trickle]
  */
 import { parseArgs } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -24,7 +24,7 @@ export interface Marker {
 const dayMs = 86_400_000
 
 /** Every purchase in the order (date, line), then the marker. */
-export function history(file = new URL('data/purchases.txt', import.meta.url)): (Purchase | Marker)[] {
+export function history(file = new URL('../data/purchases.txt', import.meta.url)): (Purchase | Marker)[] {
   const rows = readFileSync(file, 'utf8')
     .split(/\r?\n/)
     .slice(1)

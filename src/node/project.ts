@@ -1,0 +1,32 @@
+/**
+ * A project: a folder whose `*.sql` files hold statements and whose `*.ts` files export definitions (topics, views,
+ * alerts). `millrace.config.ts` and tests aside, every file at its top level counts; sub-folders are the user's own.
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type Definition, isDefinition } from '../flow/dsl.ts'
+import { Fault } from '../lib/fault.ts'
+
+export interface Project {
+  readonly dir: string
+  readonly sql: readonly { readonly file: string; readonly text: string }[]
+  readonly definitions: readonly Definition[]
+}
+
+/** Throws Fault project.not-found, or what a file throws when it is imported. */
+export async function loadProject(dir: string): Promise<Project> {
+  const folder = resolve(dir)
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) throw new Fault('project.not-found', { dir: folder })
+  const files = readdirSync(folder).sort()
+  const sql = files
+    .filter((file) => file.endsWith('.sql'))
+    .map((file) => ({ file, text: readFileSync(join(folder, file), 'utf8') }))
+  const definitions = new Set<Definition>()
+  for (const file of files) {
+    if (!/\.(ts|js|mjs)$/.test(file) || /\.(config|test|d)\.\w+$/.test(file)) continue
+    const module = (await import(pathToFileURL(join(folder, file)).href)) as Readonly<Record<string, unknown>>
+    for (const exported of Object.values(module)) if (isDefinition(exported)) definitions.add(exported)
+  }
+  return { dir: folder, sql, definitions: [...definitions] }
+}
