@@ -6,6 +6,8 @@ export const limits = {
   batchBytes: 1_048_588,
   /** The largest batch that a topic may be configured to take. */
   batchBytesMax: 64 * 1024 * 1024,
+  /** Items of all arrays of one Kafka request: small items become large objects. */
+  kafkaItems: 200_000,
   /** A Kafka request frame; Kafka's `socket.request.max.bytes`. */
   kafkaFrameBytes: 100 * 1024 * 1024,
   /** What one record batch may decompress to before it is read; bounds a bomb. */

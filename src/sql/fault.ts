@@ -1,0 +1,99 @@
+/**
+ * Faults about a SQL text. Every one knows its place: line, column, and the line itself with a caret under it, as psql
+ * prints it. Positions inside the parser are offsets into the text; they become lines and columns only here.
+ */
+import { Fault, faults, type FaultCode, type SqlFacts } from '../lib/fault.ts'
+
+export type SqlFaultCode = Extract<FaultCode, `sql.${string}`>
+
+export interface SqlFaultOptions {
+  readonly expected?: readonly string[]
+  readonly hint?: string
+}
+
+export class SqlFault extends Fault<SqlFaultCode> {
+  constructor(code: SqlFaultCode, message: string, text: string, at: number, options: SqlFaultOptions = {}) {
+    super(code, { message, ...place(text, at), ...options })
+    this.name = 'SqlFault'
+  }
+  get position(): { readonly line: number; readonly column: number } {
+    return { line: this.facts.line, column: this.facts.column }
+  }
+  get sqlstate(): string {
+    return faults[this.code].sqlstate
+  }
+  /** The marked line with the caret under the place. */
+  get excerpt(): string {
+    return this.facts.excerpt
+  }
+  override get hint(): string {
+    return this.facts.hint ?? faults[this.code].hint
+  }
+}
+
+/** A place in a text, kept by every node of the tree. Offsets in UTF-16 units; `end` is the first behind it. */
+export interface Span {
+  readonly at: number
+  readonly end: number
+}
+
+const excerptWidth = 100
+
+/** Line and column (from 1, in characters) of an offset, and the marked excerpt. */
+export function place(text: string, at: number): Pick<SqlFacts, 'line' | 'column' | 'excerpt'> {
+  const offset = Math.min(at, text.length)
+  const start = text.lastIndexOf('\n', offset - 1) + 1
+  const newline = text.indexOf('\n', offset)
+  const lineText = text.slice(start, newline === -1 ? text.length : newline).replace(/\r$/, '')
+  let line = 1
+  for (let i = text.indexOf('\n'); i !== -1 && i < offset; i = text.indexOf('\n', i + 1)) line++
+  const column = Array.from(text.slice(start, offset)).length + 1
+  return { line, column, excerpt: mark(lineText, line, column) }
+}
+
+function mark(lineText: string, line: number, column: number): string {
+  const characters = [...lineText.replaceAll('\t', ' ')]
+  const from = column > excerptWidth - 20 ? column - 60 : 0
+  const shown = characters.slice(from, from + excerptWidth)
+  const head = `LINE ${line}: ${from > 0 ? '…' : ''}`
+  const tail = from + excerptWidth < characters.length ? '…' : ''
+  return `${head}${shown.join('')}${tail}\n${' '.repeat([...head].length + column - 1 - from)}^`
+}
+
+/** The nearest of `known` to a misspelt name, when it is near enough to be meant. */
+export function suggestion(name: string, known: Iterable<string>): string | null {
+  const wanted = name.toLowerCase()
+  let best: string | null = null
+  let bestDistance = Math.min(3, Math.max(1, Math.floor(wanted.length / 3))) + 1
+  for (const candidate of known) {
+    const distance = editDistance(wanted, candidate.toLowerCase(), bestDistance)
+    if (distance < bestDistance) {
+      best = candidate
+      bestDistance = distance
+    }
+  }
+  return best
+}
+
+/** Damerau–Levenshtein (neighbouring swaps count one), given up at `limit`. */
+function editDistance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) >= limit) return limit
+  let beforeLast: number[] = []
+  let last = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    let smallest = i
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1]
+      let cost = Math.min(last[j]! + 1, row[j - 1]! + 1, last[j - 1]! + (same ? 0 : 1))
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        cost = Math.min(cost, beforeLast[j - 2]! + 1)
+      row.push(cost)
+      if (cost < smallest) smallest = cost
+    }
+    if (smallest >= limit) return limit
+    beforeLast = last
+    last = row
+  }
+  return last[b.length]!
+}

@@ -1,0 +1,221 @@
+/** Everything that is not a plain query: definitions, INSERT, SUBSCRIBE, SHOW and their kin. */
+import type { ObjectKind, Statement } from './ast.ts'
+import { createAlert } from './alert.ts'
+import type { Cursor } from './cursor.ts'
+import { createRelation, optionList, withOptions } from './definitions.ts'
+import { words } from './keywords.ts'
+import { parseQuery } from './query.ts'
+
+export function parseStatement(cursor: Cursor): Statement {
+  const { at, word } = cursor.token
+  const parse = Object.hasOwn(statements, word) ? statements[word] : undefined
+  if (parse !== undefined) return parse(cursor, at)
+  if (cursor.isMark('(')) return queryStatement(cursor, at)
+  if (unsupportedStatements.has(word)) cursor.unsupported(word.toUpperCase(), at)
+  return cursor.fail(['SELECT', 'CREATE', 'INSERT', 'SUBSCRIBE', 'SHOW', 'DESCRIBE', 'EXPLAIN', 'ALTER', 'DROP'])
+}
+
+const unsupportedStatements = words(`
+  update delete merge truncate copy begin start commit end rollback abort savepoint release prepare execute deallocate
+  declare fetch move close listen unlisten notify grant revoke analyze vacuum set reset discard lock comment call do
+  refresh reindex cluster checkpoint load security import reassign backtest why`)
+
+const statements: Readonly<Record<string, (cursor: Cursor, at: number) => Statement>> = {
+  select: queryStatement,
+  with: queryStatement,
+  values: queryStatement,
+  table: queryStatement,
+  subscribe,
+  insert,
+  create,
+  drop,
+  alter,
+  show,
+  describe,
+  desc: describe,
+  explain,
+}
+
+function queryStatement(cursor: Cursor, at: number): Statement {
+  const query = parseQuery(cursor)
+  return { kind: 'query', query, ...cursor.span(at) }
+}
+
+/** SUBSCRIBE [TO] view | (query) | query [WITH (…)] */
+function subscribe(cursor: Cursor, at: number): Statement {
+  cursor.take()
+  cursor.acceptWords('to')
+  const query =
+    cursor.isWord('select', 'with', 'values', 'table') || cursor.isMark('(') ? parseQuery(cursor) : namedQuery(cursor)
+  const options = withOptions(cursor)
+  return { kind: 'subscribe', query, options, ...cursor.span(at) }
+}
+/** A bare name stands for SELECT * FROM name. */
+function namedQuery(cursor: Cursor): ReturnType<typeof parseQuery> {
+  const name = cursor.qualifiedName('a view, or SELECT')
+  const { at, end } = name
+  return {
+    kind: 'query',
+    with: [],
+    recursive: false,
+    body: {
+      kind: 'select',
+      distinct: false,
+      items: [{ expr: { kind: 'star', qualifier: [], at, end }, alias: null, at, end }],
+      from: [{ kind: 'table', name, alias: null, asOf: null, at, end }],
+      where: null,
+      groupBy: [],
+      groupDistinct: false,
+      having: null,
+      windows: [],
+      at,
+      end,
+    },
+    orderBy: [],
+    limit: null,
+    offset: null,
+    ties: false,
+    locking: null,
+    emit: null,
+    at,
+    end,
+  }
+}
+
+function insert(cursor: Cursor, at: number): Statement {
+  cursor.take()
+  cursor.expectWord('into')
+  const into = cursor.qualifiedName('a stream or table')
+  if (cursor.isWord('as')) cursor.unsupported('an alias of INSERT', cursor.at)
+  const columns = insertColumns(cursor)
+  if (cursor.isWord('overriding')) cursor.unsupported('OVERRIDING', cursor.at)
+  if (cursor.isWord('default')) cursor.unsupported('DEFAULT VALUES', cursor.at)
+  const source = parseQuery(cursor)
+  if (cursor.isWord('on'))
+    cursor.unsupported('ON CONFLICT', cursor.at, 'A row of a table replaces the one with the same key.')
+  if (cursor.isWord('returning')) cursor.unsupported('RETURNING', cursor.at)
+  return { kind: 'insert', into, columns, source, ...cursor.span(at) }
+}
+function insertColumns(cursor: Cursor): ReturnType<Cursor['name']>[] {
+  const list =
+    cursor.isMark('(') && !cursor.isWordAhead(1, 'select', 'with', 'values', 'table') && !cursor.isMarkAhead(1, '(')
+  return list ? cursor.parenthesised(() => cursor.name('a column')) : []
+}
+
+const unsupportedObjects = words(`
+  sink source function model connector index type schema role user
+  temp temporary unlogged sequence trigger database extension`)
+function create(cursor: Cursor, at: number): Statement {
+  cursor.take()
+  if (cursor.isWord('or')) cursor.unsupported('OR REPLACE', cursor.at, 'DROP it first, then CREATE.')
+  const { word } = cursor.token
+  if (word === 'stream' || word === 'table') return createRelation(cursor, word, at)
+  if (cursor.acceptWords('materialized')) {
+    if (!cursor.isWord('view')) cursor.fail(['VIEW'])
+    return createView(cursor, at)
+  }
+  if (word === 'alert') return createAlert(cursor, at)
+  if (word === 'view')
+    cursor.unsupported('a VIEW that is not kept', cursor.at, 'CREATE MATERIALIZED VIEW keeps its rows up to date.')
+  if (unsupportedObjects.has(word)) {
+    cursor.unsupported(`CREATE ${word.toUpperCase()}`, cursor.at)
+  }
+  return cursor.fail(['STREAM', 'TABLE', 'MATERIALIZED VIEW', 'ALERT'])
+}
+
+/** CREATE MATERIALIZED VIEW [IF NOT EXISTS] name [(columns)] [WITH (…)] AS query [WITH (…)] */
+function createView(cursor: Cursor, at: number): Statement {
+  cursor.expectWord('view')
+  const ifNotExists = cursor.acceptWords('if', 'not', 'exists')
+  const name = cursor.qualifiedName('a name for the view')
+  const columns = cursor.isMark('(') ? cursor.parenthesised(() => cursor.name('a column')) : []
+  const before = withOptions(cursor)
+  cursor.expectWord('as')
+  const query = parseQuery(cursor)
+  if (cursor.isWord('with') && (cursor.isWordAhead(1, 'data') || cursor.isWordAhead(1, 'no')))
+    cursor.unsupported('WITH [NO] DATA', cursor.at)
+  const options = [...before, ...withOptions(cursor)]
+  return { kind: 'create-view', name, ifNotExists, columns, query, options, ...cursor.span(at) }
+}
+
+const objectKinds: readonly ObjectKind[] = ['stream', 'table', 'view', 'alert', 'topic']
+function objectKind(cursor: Cursor): ObjectKind {
+  cursor.acceptWords('materialized')
+  const kind = objectKinds.find((k) => k === cursor.token.word)
+  if (kind === undefined) cursor.fail(['STREAM', 'TABLE', 'MATERIALIZED VIEW', 'ALERT', 'TOPIC'])
+  cursor.take()
+  return kind
+}
+
+function drop(cursor: Cursor, at: number): Statement {
+  cursor.take()
+  const object = objectKind(cursor)
+  const ifExists = cursor.acceptWords('if', 'exists')
+  const names = cursor.list(() => cursor.qualifiedName())
+  const cascade = cursor.acceptWords('cascade')
+  if (!cascade) cursor.acceptWords('restrict')
+  return { kind: 'drop', object, names, ifExists, cascade, ...cursor.span(at) }
+}
+
+/** ALTER VIEW v PAUSE | RESUME */
+function alter(cursor: Cursor, at: number): Statement {
+  cursor.take()
+  const object = objectKind(cursor)
+  const name = cursor.qualifiedName()
+  if (!cursor.isWord('pause', 'resume')) {
+    if (cursor.token.kind === 'word') cursor.unsupported(`ALTER … ${cursor.token.text.toUpperCase()}`, cursor.at)
+    cursor.fail(['PAUSE', 'RESUME'])
+  }
+  const action = cursor.take().word as 'pause' | 'resume'
+  return { kind: 'alter', object, name, action, ...cursor.span(at) }
+}
+
+const shown = ['streams', 'tables', 'views', 'topics', 'alerts', 'functions', 'all'] as const
+function show(cursor: Cursor, at: number): Statement {
+  cursor.take()
+  cursor.acceptWords('materialized')
+  const what = shown.find((word) => word === cursor.token.word)
+  if (what === undefined) {
+    if (cursor.token.kind === 'word' && cursor.isWord('create'))
+      cursor.unsupported('SHOW CREATE', cursor.at, 'DESCRIBE shows the definition.')
+    if (cursor.token.kind === 'word' && !cursor.isWord('stream', 'table', 'view', 'topic', 'alert', 'function'))
+      return setting(cursor, at)
+    cursor.fail(shown.map((word) => word.toUpperCase()))
+  }
+  cursor.take()
+  return { kind: 'show', what, ...cursor.span(at) }
+}
+/** SHOW server_version and other settings that clients ask for. */
+function setting(cursor: Cursor, at: number): Statement {
+  const words: string[] = []
+  while (cursor.token.kind === 'word' || cursor.isMark('.')) words.push(cursor.take().text.toLowerCase())
+  return { kind: 'show', what: words.join(words.includes('.') ? '' : '_'), ...cursor.span(at) }
+}
+
+function describe(cursor: Cursor, at: number): Statement {
+  cursor.take()
+  if (
+    objectKinds.some((k) => k === cursor.token.word) &&
+    (cursor.ahead(1).kind === 'word' || cursor.ahead(1).kind === 'quoted')
+  )
+    cursor.take()
+  const name = cursor.qualifiedName('a stream, table, view or alert')
+  return { kind: 'describe', name, ...cursor.span(at) }
+}
+
+function explain(cursor: Cursor, at: number): Statement {
+  cursor.take()
+  let analyze = cursor.acceptWords('analyze')
+  if (
+    cursor.isMark('(') &&
+    !cursor.isWordAhead(1, 'select', 'with', 'values', 'table') &&
+    !cursor.isMarkAhead(1, '(')
+  ) {
+    const options = optionList(cursor)
+    analyze = options.some((o) => o.name === 'analyze' && o.value !== false)
+  }
+  cursor.acceptWords('verbose')
+  if (cursor.isWord('explain')) cursor.fail()
+  const statement = parseStatement(cursor)
+  return { kind: 'explain', analyze, statement, ...cursor.span(at) }
+}
