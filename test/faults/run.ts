@@ -7,10 +7,11 @@ import { globSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Context, type FaultCase, type Outcome, randomFrom } from './case.ts'
+import { frames } from './cases/frames.ts'
 import { kill } from './cases/kill.ts'
 import { powerCutExt4, powerCutXfs } from './cases/power-cut.ts'
 
-const cases: readonly FaultCase[] = [kill, powerCutXfs, powerCutExt4]
+const cases: readonly FaultCase[] = [kill, powerCutXfs, powerCutExt4, frames]
 
 const problemLengthMax = 1_500
 
