@@ -1,0 +1,112 @@
+/**
+ * One owner's ticks, shared by everyone in the process who needs a few appends and positions to stand or fall together.
+ * Whatever asks while a tick is being committed goes into the next one (group commit). Work is a function because it may
+ * run again: on 'retry', when a neighbour in the tick fails, and when a neighbour's claim is lost.
+ */
+import { Fault, asFault } from '../lib/fault.ts'
+import type { At, Claim, Owner, Tick } from './log.ts'
+
+export interface Part {
+  readonly claim: Claim
+  readonly positions: readonly At[]
+}
+export interface Work<T> {
+  /** Appends, and says what to commit with them and what to answer. May run more than once; the last run counts. */
+  (append: Tick['append']): Promise<{ readonly parts: readonly Part[]; readonly result: T }>
+}
+export interface Commits {
+  /** Resolves when all of it is durable. Throws what the work throws, or Fault log.claim-lost; then nothing of it stands. */
+  run<T>(work: Work<T>): Promise<T>
+  /** After what was asked before. */
+  close(): Promise<void>
+}
+
+/** Works in one tick: enough to share a sync, few enough that one failure repeats little. */
+const worksMax = 64
+
+interface Asked {
+  readonly work: Work<unknown>
+  readonly resolve: (result: unknown) => void
+  readonly reject: (error: unknown) => void
+}
+
+export function openCommits(owner: Owner): Commits {
+  return new SharedOwner(owner)
+}
+
+class SharedOwner implements Commits {
+  readonly #owner: Owner
+  #asked: Asked[] = []
+  #running: Promise<void> | null = null
+  #closed = false
+
+  constructor(owner: Owner) {
+    this.#owner = owner
+  }
+  run<T>(work: Work<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(new Fault('log.closed', { what: 'the log' }))
+    return new Promise<unknown>((resolve, reject) => {
+      this.#asked.push({ work, resolve, reject })
+      this.#running ??= this.#loop()
+    }) as Promise<T>
+  }
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#running
+    await this.#owner.close()
+  }
+
+  async #loop(): Promise<void> {
+    // What arrives in this turn shares the first tick.
+    await Promise.resolve()
+    while (this.#asked.length > 0) await this.#tick(this.#asked.splice(0, worksMax))
+    this.#running = null
+  }
+  /** Until each of these is answered. */
+  async #tick(asked: readonly Asked[]): Promise<void> {
+    let left = asked
+    while (left.length > 0) left = await this.#attempt(left)
+  }
+  /** One tick; returns those to try again. */
+  async #attempt(asked: readonly Asked[]): Promise<readonly Asked[]> {
+    let tick: Tick
+    try {
+      tick = this.#owner.begin()
+    } catch (error) {
+      for (const { reject } of asked) reject(asFault(error))
+      return []
+    }
+    const done: { asked: Asked; parts: readonly Part[]; result: unknown }[] = []
+    for (const one of asked) {
+      try {
+        done.push({ asked: one, ...(await one.work((entries) => tick.append(entries))) })
+      } catch (error) {
+        one.reject(error)
+        await tick.abort().catch(() => {})
+        return asked.filter((other) => other !== one)
+      }
+    }
+    try {
+      return this.#settle(done, await tick.commit(done.flatMap(({ parts }) => parts)))
+    } catch (error) {
+      for (const { asked: one } of done) one.reject(asFault(error))
+      return []
+    }
+  }
+  #settle(
+    done: readonly { asked: Asked; parts: readonly Part[]; result: unknown }[],
+    outcome: Awaited<ReturnType<Tick['commit']>>,
+  ): readonly Asked[] {
+    if (outcome === 'committed') {
+      for (const { asked, result } of done) asked.resolve(result)
+      return []
+    }
+    if (outcome === 'retry') return done.map(({ asked }) => asked)
+    const again: Asked[] = []
+    for (const { asked, parts } of done)
+      if (parts.some(({ claim }) => outcome.lost.includes(claim)))
+        asked.reject(new Fault('log.claim-lost', { what: 'partitions of a group' }))
+      else again.push(asked)
+    return again
+  }
+}

@@ -1,0 +1,168 @@
+/** What passes through each topic and each gateway: the meters that lower layers are given, and the rates people see. */
+import type { Clock } from '../lib/world.ts'
+import type { StoreMeter } from '../store/store.ts'
+import type { Metrics } from './metrics.ts'
+import { Rate } from './rate.ts'
+
+interface TopicRates {
+  readonly recordsIn: Rate
+  readonly bytesIn: Rate
+  readonly recordsOut: Rate
+  readonly bytesOut: Rate
+}
+export interface TopicSpeed {
+  readonly recordsInPerSecond: number
+  readonly bytesInPerSecond: number
+  readonly recordsOutPerSecond: number
+}
+
+/** Fits the log's meter. */
+export class Traffic {
+  readonly #clock: Clock
+  readonly #topics = new Map<string, TopicRates>()
+  readonly #all: TopicRates
+
+  constructor(clock: Clock, metrics: Metrics) {
+    this.#clock = clock
+    this.#all = this.#fresh()
+    const labels = ['topic'] as const
+    const recordsIn = metrics.counter({ name: 'millrace_topic_records_in_total', help: 'Records appended.', labels })
+    const bytesIn = metrics.counter({
+      name: 'millrace_topic_bytes_in_total',
+      help: 'Bytes of batches appended.',
+      labels,
+    })
+    const recordsOut = metrics.counter({ name: 'millrace_topic_records_out_total', help: 'Records read.', labels })
+    const bytesOut = metrics.counter({ name: 'millrace_topic_bytes_out_total', help: 'Bytes of batches read.', labels })
+    const shown = new Map<string, readonly [number, number, number, number]>()
+    metrics.onScrape(() => {
+      for (const [topic, rates] of this.#topics) {
+        const now = [rates.recordsIn.total, rates.bytesIn.total, rates.recordsOut.total, rates.bytesOut.total] as const
+        const before = shown.get(topic) ?? [0, 0, 0, 0]
+        shown.set(topic, now)
+        recordsIn.add({ topic }, now[0] - before[0])
+        bytesIn.add({ topic }, now[1] - before[1])
+        recordsOut.add({ topic }, now[2] - before[2])
+        bytesOut.add({ topic }, now[3] - before[3])
+      }
+    })
+  }
+  appended(topic: string, records: number, bytes: number): void {
+    const rates = this.#of(topic)
+    rates.recordsIn.add(records)
+    rates.bytesIn.add(bytes)
+    this.#all.recordsIn.add(records)
+    this.#all.bytesIn.add(bytes)
+  }
+  read(topic: string, records: number, bytes: number): void {
+    const rates = this.#of(topic)
+    rates.recordsOut.add(records)
+    rates.bytesOut.add(bytes)
+    this.#all.recordsOut.add(records)
+    this.#all.bytesOut.add(bytes)
+  }
+  speed(topic: string): TopicSpeed {
+    return speedOf(this.#topics.get(topic))
+  }
+  overall(): TopicSpeed {
+    return speedOf(this.#all)
+  }
+  #of(topic: string): TopicRates {
+    let rates = this.#topics.get(topic)
+    if (rates === undefined) this.#topics.set(topic, (rates = this.#fresh()))
+    return rates
+  }
+  #fresh(): TopicRates {
+    const rate = (): Rate => new Rate(this.#clock)
+    return { recordsIn: rate(), bytesIn: rate(), recordsOut: rate(), bytesOut: rate() }
+  }
+}
+function speedOf(rates: TopicRates | undefined): TopicSpeed {
+  return {
+    recordsInPerSecond: rates?.recordsIn.perSecond() ?? 0,
+    bytesInPerSecond: rates?.bytesIn.perSecond() ?? 0,
+    recordsOutPerSecond: rates?.recordsOut.perSecond() ?? 0,
+  }
+}
+
+export function storeMeter(metrics: Metrics): StoreMeter {
+  const rounds = metrics.counter({
+    name: 'millrace_store_sync_rounds_total',
+    help: 'Rounds of the write loop that synced.',
+  })
+  const failures = metrics.counter({ name: 'millrace_store_sync_failures_total', help: 'Syncs that the disk refused.' })
+  const files = metrics.counter({ name: 'millrace_store_synced_files_total', help: 'Files synced.' })
+  const seconds = metrics.histogram({ name: 'millrace_store_sync_seconds', help: 'Time of a sync round.' })
+  return {
+    synced(ms, fileCount) {
+      rounds.add({}, 1)
+      files.add({}, fileCount)
+      seconds.observe({}, ms / 1000)
+    },
+    syncFailed: () => failures.add({}, 1),
+  }
+}
+
+/** One request of one gateway, when it has been answered. */
+export interface KafkaMeter {
+  request(api: string, version: number, seconds: number, errorCode: number): void
+  connections(open: number): void
+}
+export function kafkaMeter(metrics: Metrics): KafkaMeter {
+  const requests = metrics.counter({
+    name: 'millrace_kafka_requests_total',
+    help: 'Kafka requests answered.',
+    labels: ['api', 'version'] as const,
+  })
+  const errors = metrics.counter({
+    name: 'millrace_kafka_errors_total',
+    help: 'Kafka requests answered with an error code.',
+    labels: ['api', 'error'] as const,
+  })
+  const time = metrics.histogram({
+    name: 'millrace_kafka_request_seconds',
+    help: 'Time from request to answer; a fetch waits for records as long as the client asks.',
+    labels: ['api'] as const,
+  })
+  const open = metrics.gauge({ name: 'millrace_kafka_connections', help: 'Open Kafka connections.' })
+  return {
+    request(api, version, seconds, errorCode) {
+      requests.add({ api, version: String(version) }, 1)
+      if (errorCode !== 0) errors.add({ api, error: String(errorCode) }, 1)
+      time.observe({ api }, seconds)
+    },
+    connections: (count) => open.set({}, count),
+  }
+}
+
+export interface HttpMeter {
+  request(route: string, method: string, status: number, seconds: number): void
+  connections(open: number): void
+  refused(what: 'host' | 'origin' | 'malformed' | 'too-many'): void
+}
+export function httpMeter(metrics: Metrics): HttpMeter {
+  const requests = metrics.counter({
+    name: 'millrace_http_requests_total',
+    help: 'HTTP requests answered.',
+    labels: ['route', 'method', 'status'] as const,
+  })
+  const time = metrics.histogram({
+    name: 'millrace_http_request_seconds',
+    help: 'Time from request to the end of the answer; live streams are not counted.',
+    labels: ['route'] as const,
+  })
+  const refused = metrics.counter({
+    name: 'millrace_http_refused_total',
+    help: 'Requests refused before they reached a route.',
+    labels: ['what'] as const,
+  })
+  const open = metrics.gauge({ name: 'millrace_http_connections', help: 'Open HTTP connections.' })
+  return {
+    request(route, method, status, seconds) {
+      requests.add({ route, method, status: String(status) }, 1)
+      if (seconds >= 0) time.observe({ route }, seconds)
+    },
+    connections: (count) => open.set({}, count),
+    refused: (what) => refused.add({ what }, 1),
+  }
+}
