@@ -5,7 +5,15 @@
 import type { DataType } from '../schema/types.ts'
 
 /** A constant in memory form: number for all that fits 2^53 (times in µs, dates in days), bigint beyond and for numeric (scaled), … */
-export type Value = null | boolean | number | bigint | string | Uint8Array | readonly Value[] | { readonly [name: string]: Value }
+export type Value =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | Uint8Array
+  | readonly Value[]
+  | { readonly [name: string]: Value }
 
 export type Expression =
   | { readonly kind: 'column'; readonly index: number; readonly type: DataType }

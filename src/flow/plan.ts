@@ -8,7 +8,12 @@ import type { Aggregate, Expression } from './expression.ts'
 export type Plan =
   | SourcePlan
   | { readonly op: 'filter'; readonly input: Plan; readonly where: Expression; readonly columns: Columns }
-  | { readonly op: 'project'; readonly input: Plan; readonly expressions: readonly Expression[]; readonly columns: Columns }
+  | {
+      readonly op: 'project'
+      readonly input: Plan
+      readonly expressions: readonly Expression[]
+      readonly columns: Columns
+    }
   | { readonly op: 'union'; readonly inputs: readonly Plan[]; readonly columns: Columns }
   /** Adds window_start and window_end (type of `time`) behind the input's columns. */
   | {
@@ -101,7 +106,12 @@ export interface SourcePlan {
 export type Row = { readonly [column: string]: unknown }
 export interface ProcessFunction {
   /** Called with the event as an object, this key's state (undefined at first), and the way to emit rows. Returns the new state. */
-  (event: Row, state: unknown, emit: (row: Row) => void, context: { readonly timeMs: number; readonly watermarkMs: number; readonly key: readonly unknown[] }): unknown
+  (
+    event: Row,
+    state: unknown,
+    emit: (row: Row) => void,
+    context: { readonly timeMs: number; readonly watermarkMs: number; readonly key: readonly unknown[] },
+  ): unknown
 }
 
 /** What the catalogue holds about a view, beside its text. */

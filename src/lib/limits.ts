@@ -6,6 +6,29 @@ export const limits = {
   batchBytes: 1_048_588,
   /** The largest batch that a topic may be configured to take. */
   batchBytesMax: 64 * 1024 * 1024,
+  /** A Kafka request before the first valid one of its connection. */
+  kafkaFirstFrameBytes: 1024 * 1024,
+  /** Of one answer's records, whatever the client asks for; Kafka's `fetch.max.bytes`. */
+  kafkaFetchBytes: 55 * 1024 * 1024,
+  kafkaFetchWaitMs: 60_000,
+  /** Requests of one connection that are taken in and not answered; beyond it its socket is not read. */
+  kafkaConnectionBytesInFlight: 32 * 1024 * 1024,
+  kafkaConnectionRequestsInFlight: 1_000,
+  /** The same over all connections. A frame that has begun is always finished. */
+  kafkaBytesInFlight: 256 * 1024 * 1024,
+  /** Answers that a client does not fetch; beyond it its next request waits. */
+  kafkaBacklogBytes: 4 * 1024 * 1024,
+  kafkaConnections: 25_000,
+  kafkaConnectionsPerAddress: 12_500,
+  /** Time for the first whole request of a connection. */
+  kafkaFirstRequestMs: 30_000,
+  /** Time for a request that has begun to arrive. */
+  kafkaFrameMs: 120_000,
+  /** Kafka's `connections.max.idle.ms`. */
+  kafkaIdleMs: 10 * 60_000,
+  /** Incremental fetch sessions: Kafka's `max.incremental.fetch.session.cache.slots`, and their partitions together. */
+  kafkaFetchSessions: 1_000,
+  kafkaFetchSessionPartitions: 200_000,
   /** Items of all arrays of one Kafka request: small items become large objects. */
   kafkaItems: 200_000,
   /** A Kafka request frame; Kafka's `socket.request.max.bytes`. */
@@ -73,4 +96,6 @@ export const limits = {
   metricSeries: 1_000,
   /** Digits before the point of a numeric; PostgreSQL's own limit. */
   numericDigits: 131_072,
+  /** A text that an expression makes (repeat, lpad, replace). */
+  textBytes: 16 * 1024 * 1024,
 } as const

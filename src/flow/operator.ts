@@ -1,0 +1,33 @@
+/**
+ * What an operator is: a pure step over explicit state. It declares its tables, so that the runtime can bound, save,
+ * undo, move and show them, and nothing else touches them. No clock, promise or I/O inside.
+ *
+ * A step takes one batch per input (possibly empty), changes the tables, and gives the rows that this changes in its
+ * output. Rows that came too late are not taken; they are handed along in `late`.
+ */
+import type { Batch } from './batch.ts'
+import type { StateTable, TableSpec } from './state.ts'
+
+export interface StepTime {
+  /** Drawn once per tick and recorded, µs. */
+  readonly nowUs: number
+  /** Watermark (ms) as of the end of the step before; −Infinity before the first. */
+  readonly before: number
+  /** As of the end of this step's batches: no row that is not late has event time ≤ watermark any more. */
+  readonly watermark: number
+}
+export type State = readonly StateTable[]
+
+export interface Operator {
+  /** filter, project, aggregate … */
+  readonly kind: string
+  readonly tables: readonly TableSpec[]
+  step(state: State, batches: readonly Batch[], time: StepTime): Batch
+  /** Makes what is derived from the tables anew (orders, timers): called before the first step and after an undo. */
+  rebuild(state: State): void
+  /** True while a later watermark alone may change the output: the runtime then steps without rows. */
+  waits(state: State): boolean
+}
+
+/** For operators without state. */
+export const stateless = { tables: [] as readonly TableSpec[], rebuild: (): void => {}, waits: (): boolean => false }
