@@ -24,6 +24,8 @@ export const limits = {
   kafkaFirstRequestMs: 30_000,
   /** Time for a request that has begun to arrive. */
   kafkaFrameMs: 120_000,
+  /** A client that fetches none of its answers for this long is cut off. */
+  kafkaStalledMs: 120_000,
   /** Kafka's `connections.max.idle.ms`. */
   kafkaIdleMs: 10 * 60_000,
   /** Incremental fetch sessions: Kafka's `max.incremental.fetch.session.cache.slots`, and their partitions together. */

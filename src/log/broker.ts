@@ -5,7 +5,7 @@
  */
 import type { Offset } from '../lib/brand.ts'
 import type { Fault } from '../lib/fault.ts'
-import type { Log, Partition, TopicInfo } from './log.ts'
+import type { Log, Partition, TopicInfo, TopicSpec } from './log.ts'
 
 export interface Broker extends Log {
   /** 22 characters, base64url of the instance's UUID; Kafka's cluster id. */
@@ -19,6 +19,15 @@ export interface Broker extends Log {
   /** Every setting of a topic with its value, where it comes from, and its documentation (for DescribeConfigs). */
   describeConfig(topic: string): readonly ConfigEntry[]
   leaderEpoch(partition: Partition): number
+  /** The largest epoch at or below `epoch` and the first offset after its records; null = none, or `epoch` is to come. */
+  epochEnd(partition: Partition, epoch: number): { epoch: number; end: Offset } | null
+  /** What `topics.create` would answer, without creating. */
+  checkCreate(specs: readonly TopicSpec[]): (Fault | null)[]
+  /** What `topics.alter` would throw, without altering. */
+  checkAlter(
+    name: string,
+    change: { partitions?: number; config?: Readonly<Record<string, string | null>> },
+  ): Fault | null
   /** Bytes of the partition's segments. */
   sizeBytes(partition: Partition): number
   produce(request: ProduceRequest): Promise<ProduceAnswer[]>

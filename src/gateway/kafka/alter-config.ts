@@ -1,0 +1,41 @@
+/** Changing the settings of a topic: what the two APIs for it share. */
+import { Fault } from '../../lib/fault.ts'
+import { type Exchange, attempt, code, errorCode, errorMessage, resource } from './handler.ts'
+
+type Config = Readonly<Record<string, string>>
+export type ConfigChange = Readonly<Record<string, string | null>>
+/** A change, or what is wrong with the request. */
+export type MakeChange = (current: Config, effective: (name: string) => string | null) => ConfigChange | Fault
+
+export async function alterConfig(
+  exchange: Exchange,
+  asked: { readonly resourceType: number; readonly resourceName: string },
+  onlyCheck: boolean,
+  make: MakeChange,
+): Promise<{ errorCode: number; errorMessage: string | null; resourceType: number; resourceName: string }> {
+  const { resourceType, resourceName } = asked
+  const answer = (error: number, message: string | null) => ({
+    errorCode: error,
+    errorMessage: message,
+    resourceType,
+    resourceName,
+  })
+  if (resourceType === resource.broker)
+    return answer(code.invalidConfig, "the broker's settings come from its configuration when it starts")
+  if (resourceType !== resource.topic)
+    return answer(code.invalidRequest, `resources of type ${resourceType} have no settings here`)
+  const { broker } = exchange
+  const fault = await attempt(exchange, async () => {
+    const topic = broker.catalog.byName(resourceName)
+    if (topic === null) throw new Fault('log.unknown-topic', { topic: resourceName })
+    const config = make(
+      topic.config,
+      (name) => broker.describeConfig(resourceName).find((entry) => entry.name === name)?.value ?? null,
+    )
+    if (config instanceof Fault) throw config
+    if (onlyCheck) return broker.checkAlter(resourceName, { config })
+    await broker.topics.alter(resourceName, { config })
+    return null
+  })
+  return answer(errorCode(fault), errorMessage(fault))
+}

@@ -1,0 +1,313 @@
+/**
+ * One client's connection. Requests are handled and answered in the order they came, as Kafka does; produce requests
+ * alone begin before the one before them is answered, so that many wait for the same sync.
+ *
+ * Back-pressure: what is taken in and not answered is counted for the connection and over all of them. Beyond the limit
+ * the socket is not read until answers have gone out; a client that does not fetch its answers gets no further ones.
+ */
+import { Fault, asFault } from '../../lib/fault.ts'
+import { limits } from '../../lib/limits.ts'
+import type { Address, Connection } from '../../lib/world.ts'
+import { codecOf } from './codec/compile.ts'
+import { WireReader } from './codec/wire.ts'
+import { FrameReader } from './frame.ts'
+import { type Answer, type Exchange, type Handler, code } from './handler.ts'
+import type { AnyShape } from './codec/shape.ts'
+import { apiVersionsApi } from './messages/18-api-versions.ts'
+import { isFlexible, readClientId, readHead, writeResponseHead } from './header.ts'
+import type { Server } from './server.ts'
+
+interface Pending {
+  readonly handler: Handler
+  readonly version: number
+  readonly correlationId: number
+  readonly clientId: string
+  readonly request: unknown
+  readonly frameBytes: number
+  startedMs: number
+  /** undefined: not answered yet. */
+  answer: Answer<AnyShape> | undefined
+}
+const apiVersionsKey = 18
+
+export class ClientConnection {
+  private readonly server: Server
+  private readonly connection: Connection
+  private readonly frames: FrameReader
+  private readonly node: Address
+  private readonly clientHost: string
+  private readonly aborter = new AbortController()
+  /** Taken in and not answered, oldest first; the first `running` of them have begun. */
+  private readonly queue: Pending[] = []
+  private running = 0
+  private bytesInFlight = 0
+  private hadRequest = false
+  private flushing = false
+  private paused = false
+  private blocked = false
+  private ending = false
+  private closed = false
+  /** Ticks of the server's clock: when it was opened, when the last bytes came, when the open frame began. */
+  private readonly openedTick: number
+  private activeTick: number
+  private frameTick: number
+  private blockedTick = 0
+  /** Bytes of the frame that is not whole yet. */
+  private heldBytes = 0
+
+  constructor(server: Server, connection: Connection) {
+    this.server = server
+    this.connection = connection
+    this.node = server.advertise ?? plainAddress(connection.local)
+    this.clientHost = `/${plainAddress(connection.remote).host}`
+    this.openedTick = this.activeTick = this.frameTick = server.tick
+    this.frames = new FrameReader(() => (this.hadRequest ? limits.kafkaFrameBytes : limits.kafkaFirstFrameBytes))
+    connection.onBytes((bytes) => this.take(bytes))
+    connection.onDrain(() => this.drained())
+    connection.onClose(() => this.gone())
+  }
+
+  private take(bytes: Uint8Array): void {
+    if (this.closed || this.ending) return
+    this.activeTick = this.server.tick
+    try {
+      const wasPartial = this.frames.partial
+      this.frames.push(bytes, (frame) => this.accept(frame))
+      if (this.frames.partial && !wasPartial) this.frameTick = this.server.tick
+    } catch (error) {
+      return this.fail(asFault(error))
+    }
+    this.hold(this.frames.heldBytes)
+    if (this.server.isOverfull && this.heldBytes > 0)
+      return this.fail(
+        new Fault('wire.too-large', {
+          what: 'the sum of requests under way',
+          bytes: this.server.bytesInFlight,
+          bytesMax: limits.kafkaBytesInFlight,
+        }),
+      )
+    this.start()
+    this.pauseIfFull()
+  }
+  private hold(bytes: number): void {
+    this.server.taken(bytes - this.heldBytes)
+    this.heldBytes = bytes
+  }
+
+  /** Throws Fault for what no request can be. */
+  private accept(frame: Buffer): void {
+    if (this.closed) return
+    this.frameTick = this.server.tick
+    const input = new WireReader(frame)
+    const { key, version, correlationId } = readHead(input)
+    const handler = this.server.handlers.get(key)
+    if (handler === undefined) throw new Fault('wire.malformed', { what: `API ${key} is not offered` })
+    const [first, last] = handler.versions
+    if (version < first || version > last) {
+      if (key === apiVersionsKey) return this.answerUnknownVersion(handler, correlationId, frame.length)
+      throw new Fault('wire.malformed', { what: `${handler.api.name} v${version} is not offered` })
+    }
+    const flexible = isFlexible(handler.api, version)
+    const clientId = readClientId(input, flexible)
+    const request = codecOf(handler.api.request, version, flexible).decode(input)
+    this.hadRequest = true
+    this.enqueue({
+      handler,
+      version,
+      correlationId,
+      clientId,
+      request,
+      frameBytes: frame.length,
+      startedMs: 0,
+      answer: undefined,
+    })
+  }
+  /** How a client finds out what we speak when its own version is too new for us. */
+  private answerUnknownVersion(handler: Handler, correlationId: number, frameBytes: number): void {
+    const [minVersion, maxVersion] = handler.versions
+    const answer = { errorCode: code.unsupportedVersion, apiKeys: [{ apiKey: apiVersionsKey, minVersion, maxVersion }] }
+    const fixed: Handler = { api: apiVersionsApi, versions: handler.versions, handle: () => answer }
+    this.hadRequest = true
+    this.enqueue({
+      handler: fixed,
+      version: 0,
+      correlationId,
+      clientId: '',
+      request: null,
+      frameBytes,
+      startedMs: 0,
+      answer: undefined,
+    })
+  }
+  private enqueue(pending: Pending): void {
+    this.queue.push(pending)
+    this.bytesInFlight += pending.frameBytes
+    this.server.taken(pending.frameBytes)
+  }
+
+  private start(): void {
+    while (this.running < this.queue.length && !this.blocked && !this.closed) {
+      const next = this.queue[this.running]!
+      const before = this.queue[this.running - 1]
+      if (before !== undefined && (next.handler.pipelined !== true || before.handler !== next.handler)) return
+      this.running++
+      this.begin(next)
+    }
+  }
+  private begin(pending: Pending): void {
+    pending.startedMs = this.server.clock.monotonic()
+    try {
+      const answer = pending.handler.handle(pending.request, this.exchange(pending))
+      if (answer instanceof Promise)
+        answer.then(
+          (value) => this.finish(pending, value),
+          (error: unknown) => this.failInside(pending, error),
+        )
+      else this.finish(pending, answer)
+    } catch (error) {
+      this.failInside(pending, error)
+    }
+  }
+  private exchange({ version, clientId }: Pending): Exchange {
+    const { broker, sessions, supported, autoCreate, log } = this.server
+    const { clientHost, node } = this
+    const { signal } = this.aborter
+    return { broker, sessions, supported, autoCreate, log, version, clientId, clientHost, node, signal }
+  }
+  private finish(pending: Pending, answer: Answer<AnyShape>): void {
+    pending.answer = answer
+    if (this.closed || this.queue[0] !== pending || this.flushing) return
+    if (this.running === 1) return this.flush()
+    // Answers to pipelined requests come in crowds: one write for all of this turn.
+    this.flushing = true
+    this.server.clock.soon(() => {
+      this.flushing = false
+      this.flush()
+    })
+  }
+
+  /** Sends every answer whose turn has come, then goes on with what waits. */
+  private flush(): void {
+    if (this.closed) return
+    const { writer } = this.server
+    let mustEnd = false
+    try {
+      while (!mustEnd && this.queue.length > 0 && this.queue[0]!.answer !== undefined) {
+        const pending = this.queue.shift()!
+        this.running--
+        this.bytesInFlight -= pending.frameBytes
+        this.server.released(pending.frameBytes)
+        if (pending.answer === 'close') mustEnd = true
+        else if (pending.answer !== null) this.encode(pending)
+        this.server.meter?.request(pending.handler.api.name, this.server.clock.monotonic() - pending.startedMs)
+      }
+    } catch (error) {
+      writer.take()
+      return this.failInside(null, error)
+    }
+    const pieces = writer.take()
+    if (pieces.length > 0 && !this.connection.write(pieces)) {
+      this.blocked = this.connection.backlogBytes > limits.kafkaBacklogBytes
+      this.blockedTick = this.server.tick
+    }
+    if (mustEnd || (this.ending && this.queue.length === 0)) return this.end()
+    this.start()
+    this.resumeIfRoom()
+  }
+  private encode({ handler, version, correlationId, answer }: Pending): void {
+    const { writer } = this.server
+    const place = writer.placeInt32()
+    const before = writer.written
+    writeResponseHead(writer, handler.api, version, correlationId)
+    codecOf(handler.api.response, version, isFlexible(handler.api, version)).encode(answer, writer)
+    place(writer.written - before)
+  }
+
+  private drained(): void {
+    this.blocked = false
+    this.start()
+    this.resumeIfRoom()
+  }
+  private isFull(): boolean {
+    return (
+      this.bytesInFlight > limits.kafkaConnectionBytesInFlight ||
+      this.queue.length > limits.kafkaConnectionRequestsInFlight
+    )
+  }
+  /** A frame that has begun is read to its end even when all connections together hold too much: it may be what frees it. */
+  private mustPause(): boolean {
+    return this.isFull() || (this.server.isFull && this.heldBytes === 0)
+  }
+  private pauseIfFull(): void {
+    if (this.paused || this.closed || !this.mustPause()) return
+    this.paused = true
+    this.connection.pause()
+    if (this.server.isFull) this.server.waitForRoom(this)
+  }
+  resumeIfRoom(): void {
+    if (!this.paused || this.closed) return
+    if (this.mustPause()) {
+      if (this.server.isFull) this.server.waitForRoom(this)
+      return
+    }
+    this.paused = false
+    this.connection.resume()
+  }
+
+  /** Called once a tick: closes what is idle, or too slow to say what it wants. */
+  check(tick: number): void {
+    if (this.closed) return
+    const ms = (since: number): number => (tick - since) * this.server.tickMs
+    if (this.blocked && ms(this.blockedTick) > limits.kafkaStalledMs)
+      return this.fail(new Fault('wire.malformed', { what: 'answers that are not read' }))
+    if (this.paused || this.queue.length > 0) return
+    if (!this.hadRequest && ms(this.openedTick) > limits.kafkaFirstRequestMs)
+      return this.fail(new Fault('wire.malformed', { what: 'no request in time' }))
+    if (this.frames.partial && ms(this.frameTick) > limits.kafkaFrameMs)
+      return this.fail(new Fault('wire.malformed', { what: 'a request that does not go on' }))
+    if (ms(this.activeTick) > limits.kafkaIdleMs) this.end()
+  }
+
+  private fail(fault: Fault): void {
+    if (this.closed) return
+    this.server.complain('kafka: connection closed', { client: this.clientHost, why: fault.message })
+    this.connection.destroy()
+    this.gone()
+  }
+  /** Something that cannot happen did: this client is let go, the others do not notice. */
+  private failInside(pending: Pending | null, error: unknown): void {
+    if (this.closed) return
+    if (!(error instanceof Fault && error.code === 'log.closed'))
+      this.server.log.error('kafka: a request failed', { api: pending?.handler.api.name, error })
+    this.connection.destroy()
+    this.gone()
+  }
+  /** Takes nothing more in; what is under way is answered first. */
+  finishAndEnd(): void {
+    this.ending = true
+    this.aborter.abort()
+    if (this.queue.length === 0) this.end()
+  }
+  private end(): void {
+    this.connection.end()
+    this.gone()
+  }
+  destroy(): void {
+    this.connection.destroy()
+    this.gone()
+  }
+  private gone(): void {
+    if (this.closed) return
+    this.closed = true
+    this.aborter.abort()
+    this.server.released(this.bytesInFlight + this.heldBytes)
+    this.queue.length = 0
+    this.server.forget(this, this.connection.remote.host)
+  }
+}
+
+/** An IPv4 client of an IPv6 socket, as IPv4. */
+function plainAddress({ host, port }: Address): Address {
+  const mapped = '::ffff:'
+  return { host: host.startsWith(mapped) ? host.slice(mapped.length) : host, port }
+}

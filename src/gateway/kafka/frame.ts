@@ -1,0 +1,83 @@
+/**
+ * Frames: four bytes of length, then a request. Bytes are copied once, from the socket's buffer into one that the frame
+ * owns, which its record batches stay views of.
+ *
+ * A length is not believed: up to `trustedBytes` are taken at once, beyond it the buffer grows with what has come.
+ */
+import { Fault } from '../../lib/fault.ts'
+
+const lengthBytes = 4
+const trustedBytes = 2 * 1024 * 1024
+/** Below this a frame is cut from Node's shared pool. */
+const pooledBytesMax = 2048
+
+export class FrameReader {
+  private head = 0
+  private headFilled = 0
+  private frame: Buffer | null = null
+  private frameFilled = 0
+  private frameBytes = 0
+  private readonly bytesMax: () => number
+
+  /** `bytesMax`: the longest frame accepted now. */
+  constructor(bytesMax: () => number) {
+    this.bytesMax = bytesMax
+  }
+
+  /** A frame has begun and is not whole yet. */
+  get partial(): boolean {
+    return this.headFilled > 0
+  }
+
+  /** Memory that the frame which is not whole yet takes. */
+  get heldBytes(): number {
+    return this.frame === null ? 0 : this.frame.length
+  }
+
+  /** Takes bytes in and calls once for each whole frame. Throws Fault wire.too-large or wire.malformed. */
+  push(bytes: Uint8Array, call: (frame: Buffer) => void): void {
+    let at = 0
+    while (at < bytes.length) {
+      if (this.frame === null) {
+        at += this.readLength(bytes, at)
+        continue
+      }
+      const take = Math.min(this.frameBytes - this.frameFilled, bytes.length - at)
+      const frame = this.grown(this.frame, this.frameFilled + take)
+      frame.set(at === 0 && take === bytes.length ? bytes : bytes.subarray(at, at + take), this.frameFilled)
+      this.frameFilled += take
+      at += take
+      if (this.frameFilled === this.frameBytes) {
+        this.frame = null
+        this.head = 0
+        this.headFilled = 0
+        call(frame)
+      }
+    }
+  }
+  private readLength(bytes: Uint8Array, at: number): number {
+    const take = Math.min(lengthBytes - this.headFilled, bytes.length - at)
+    for (let i = at; i < at + take; i++) this.head = (this.head << 8) | bytes[i]!
+    this.headFilled += take
+    if (this.headFilled === lengthBytes) {
+      const length = this.head
+      const bytesMax = this.bytesMax()
+      if (length <= 0) throw new Fault('wire.malformed', { what: `a frame of ${length} bytes` })
+      if (length > bytesMax) throw new Fault('wire.too-large', { what: 'a frame', bytes: length, bytesMax })
+      this.frameBytes = length
+      this.frameFilled = 0
+      this.frame = allocate(Math.min(length, trustedBytes))
+    }
+    return take
+  }
+  private grown(frame: Buffer, needed: number): Buffer {
+    if (needed <= frame.length) return frame
+    const bigger = allocate(Math.min(this.frameBytes, Math.max(needed, frame.length * 4)))
+    frame.copy(bigger, 0, 0, this.frameFilled)
+    this.frame = bigger
+    return bigger
+  }
+}
+
+const allocate = (bytes: number): Buffer =>
+  bytes <= pooledBytesMax ? Buffer.allocUnsafe(bytes) : Buffer.allocUnsafeSlow(bytes)

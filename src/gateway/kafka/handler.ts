@@ -1,0 +1,132 @@
+/**
+ * The form of an API on the server: its message, the versions it is offered in, and a function from request to answer.
+ * What the server says it supports is computed from the list of handlers.
+ */
+import { Fault, asFault, faults } from '../../lib/fault.ts'
+import type { Logger } from '../../lib/logger.ts'
+import type { Address } from '../../lib/world.ts'
+import type { Broker, ConfigEntry } from '../../log/broker.ts'
+import type { Partition, TopicInfo } from '../../log/log.ts'
+import type { Api, AnyShape, Decoded, Encoded } from './codec/shape.ts'
+import type { FetchSessions } from './fetch-sessions.ts'
+
+/** What a handler may know beside its request. */
+export interface Exchange {
+  readonly broker: Broker
+  readonly version: number
+  readonly clientId: string
+  /** The client's address as Kafka shows it. */
+  readonly clientHost: string
+  /** Where this connection's client reaches us. */
+  readonly node: Address
+  readonly sessions: FetchSessions
+  readonly supported: readonly SupportedApi[]
+  readonly autoCreate: boolean
+  readonly log: Logger
+  /** Aborted when the connection closes. */
+  readonly signal: AbortSignal
+}
+export interface SupportedApi {
+  readonly apiKey: number
+  readonly minVersion: number
+  readonly maxVersion: number
+}
+
+/** null: nothing is sent (acks = 0). 'close': nothing is sent, and the connection ends. */
+export type Answer<A extends AnyShape> = Encoded<A> | null | 'close'
+
+export interface Handler<Q extends AnyShape = AnyShape, A extends AnyShape = AnyShape> {
+  readonly api: Api<Q, A>
+  readonly versions: readonly [first: number, last: number]
+  /** What ApiVersions says in place of the first version, where clients need it said so. */
+  readonly announcedFrom?: number
+  /** Requests of this kind begin before the one before them, of the same kind, is answered. */
+  readonly pipelined?: boolean
+  handle(request: Decoded<Q>, exchange: Exchange): Answer<A> | Promise<Answer<A>>
+}
+export const handler = <Q extends AnyShape, A extends AnyShape>(of: Handler<Q, A>): Handler<Q, A> => of
+
+/** We are the only broker. */
+export const nodeId = 1
+/** "Not asked for", in place of a set of operations. */
+export const operationsUnknown = -2_147_483_648
+/** Kafka's numbers of operations as bits: what anyone may do as long as there are no grants. */
+const bits = (...operations: number[]): number => operations.reduce((sum, operation) => sum | (1 << operation), 0)
+export const topicOperations = bits(3, 4, 5, 6, 7, 8, 10, 11)
+export const clusterOperations = bits(5, 7, 8, 9, 10, 11, 12)
+export const groupOperations = bits(3, 6, 8, 10, 11)
+
+/** Codes of the protocol itself, which no layer below speaks of. */
+export const code = {
+  none: 0,
+  offsetOutOfRange: 1,
+  unknownTopicOrPartition: 3,
+  leaderNotAvailable: 5,
+  invalidTopic: 17,
+  invalidRequiredAcks: 21,
+  unsupportedVersion: 35,
+  invalidPartitions: 37,
+  invalidReplicationFactor: 38,
+  invalidReplicaAssignment: 39,
+  invalidConfig: 40,
+  invalidRequest: 42,
+  unknownLeaderEpoch: 75,
+  fencedLeaderEpoch: 74,
+  invalidRecord: 87,
+  groupIdNotFound: 69,
+  fetchSessionIdNotFound: 70,
+  invalidFetchSessionEpoch: 71,
+  unknownTopicId: 100,
+  fetchSessionTopicIdError: 106,
+  mismatchedEndpointType: 114,
+} as const
+
+export const errorCode = (fault: Fault | null): number => (fault === null ? code.none : faults[fault.code].kafka)
+/** Why, for people: sentence and hint. */
+export const errorMessage = (fault: Fault | null): string | null => (fault === null ? null : fault.message)
+
+/** The value, or the Fault that was thrown in its place. What is not ours is logged: it is a fault of Millrace. */
+export async function attempt<T>(exchange: Exchange, call: () => Promise<T> | T): Promise<T | Fault> {
+  try {
+    return await call()
+  } catch (error) {
+    const fault = asFault(error)
+    if (fault.code === 'internal') exchange.log.error('kafka: a request failed', { error })
+    return fault
+  }
+}
+
+/** Topics by name or, where the message has ids instead, by id. */
+export function findTopic(
+  { broker }: Exchange,
+  by: { readonly name: string | null; readonly id: string } | { readonly name: string },
+  byId: boolean,
+): TopicInfo | null {
+  if (byId && 'id' in by) return broker.catalog.byId(by.id)
+  return by.name === null ? null : broker.catalog.byName(by.name)
+}
+
+/** What is wrong with the epoch that a client believes is current; 0 = nothing. */
+export function epochError({ broker }: Exchange, partition: Partition, believed: number): number {
+  if (believed < 0) return code.none
+  const current = broker.leaderEpoch(partition)
+  if (believed === current) return code.none
+  return believed < current ? code.fencedLeaderEpoch : code.unknownLeaderEpoch
+}
+
+const internalTopics = new Set(['__consumer_offsets', '__transaction_state', '__share_group_state'])
+export const isInternal = (topic: string): boolean => internalTopics.has(topic)
+
+/** Numbers of resource types and of where a setting's value comes from. */
+export const resource = { topic: 2, broker: 4 } as const
+const source = { topic: 1, default: 5 } as const
+export const configSource = (entry: ConfigEntry): number => (entry.isDefault ? source.default : source.topic)
+export const configTypeNumber: Readonly<Record<ConfigEntry['type'], number>> = {
+  boolean: 1,
+  string: 2,
+  int: 3,
+  long: 5,
+  double: 6,
+  list: 7,
+  password: 9,
+}

@@ -1,0 +1,108 @@
+import type { ProduceAnswer, ProduceRequest } from '../../../log/broker.ts'
+import { type Decoded, nullUuid } from '../codec/shape.ts'
+import { type Exchange, code, errorCode, errorMessage, findTopic, handler } from '../handler.ts'
+import { produceApi } from '../messages/00-produce.ts'
+
+type Request = Decoded<typeof produceApi.request>
+type PartitionAnswer = {
+  readonly index: number
+  readonly errorCode: number
+  readonly baseOffset: number
+  readonly logAppendTimeMs?: number
+  readonly logStartOffset?: number
+  readonly recordErrors: readonly { readonly batchIndex: number; readonly batchIndexErrorMessage: string | null }[]
+  readonly errorMessage?: string | null
+}
+
+const acksByNumber = new Map<number, ProduceRequest['acks']>([
+  [-1, 'all'],
+  [0, 'none'],
+  [1, 'leader'],
+])
+
+/**
+ * The batches go to the log as they came, in this turn of the event loop: so requests of one connection keep their order
+ * while several wait for the disk. Versions below 3 are announced because librdkafka concludes from them whether the
+ * broker takes record batches; nobody sends them any more.
+ */
+export const produce = handler({
+  api: produceApi,
+  versions: [3, 13],
+  announcedFrom: 0,
+  pipelined: true,
+  handle(request, exchange) {
+    const acks = acksByNumber.get(request.acks)
+    if (acks === undefined) return refuse(request, code.invalidRequiredAcks)
+    return append(request, acks, exchange)
+  },
+})
+
+async function append(request: Request, acks: ProduceRequest['acks'], exchange: Exchange) {
+  const byId = exchange.version >= 13
+  const entries: ProduceRequest['entries'][number][] = []
+  // What each partition of the request gets, in its order: a code that is known now, or the next answer of the log.
+  const outcomes: (number | 'log')[] = []
+  for (const topic of request.topicData) {
+    const name = byId ? (findTopic(exchange, { name: null, id: topic.topicId }, true)?.name ?? null) : topic.name
+    for (const { index, records } of topic.partitionData) {
+      if (name === null) outcomes.push(topic.topicId === nullUuid ? code.unknownTopicOrPartition : code.unknownTopicId)
+      else if (records === null || records.length === 0) outcomes.push(code.invalidRecord)
+      else {
+        entries.push({ partition: { topic: name, index }, records })
+        outcomes.push('log')
+      }
+    }
+  }
+  const { transactionalId } = request
+  const answers = entries.length === 0 ? [] : await exchange.broker.produce({ acks, transactionalId, entries })
+  const failed = outcomes.some((outcome) => outcome !== 'log') || answers.some((answer) => 'fault' in answer)
+  // Without acknowledgements an error can only be told by closing: the client then asks for metadata anew.
+  if (acks === 'none') return failed ? 'close' : null
+  let at = 0
+  let nextAnswer = 0
+  return {
+    responses: request.topicData.map((topic) => ({
+      topicId: topic.topicId,
+      name: topic.name,
+      partitionResponses: topic.partitionData.map(({ index }) => {
+        const outcome = outcomes[at++]!
+        return outcome === 'log' ? answerOf(index, answers[nextAnswer++]!) : errorOf(index, outcome)
+      }),
+    })),
+  }
+}
+
+function answerOf(index: number, answer: ProduceAnswer): PartitionAnswer {
+  if ('fault' in answer) {
+    const recordErrors = (answer.records ?? []).map((record) => ({
+      batchIndex: record.index,
+      batchIndexErrorMessage: record.message,
+    }))
+    const { fault } = answer
+    return { index, errorCode: errorCode(fault), baseOffset: -1, recordErrors, errorMessage: errorMessage(fault) }
+  }
+  return {
+    index,
+    errorCode: code.none,
+    baseOffset: answer.baseOffset,
+    logAppendTimeMs: answer.appendTimeMs,
+    logStartOffset: answer.start,
+    recordErrors: [],
+  }
+}
+const errorOf = (index: number, error: number): PartitionAnswer => ({
+  index,
+  errorCode: error,
+  baseOffset: -1,
+  recordErrors: [],
+})
+
+function refuse(request: Request, error: number) {
+  return {
+    responses: request.topicData.map((topic) => ({
+      topicId: topic.topicId,
+      name: topic.name,
+      partitionResponses: topic.partitionData.map(({ index }) => errorOf(index, error)),
+    })),
+  }
+}

@@ -1,0 +1,91 @@
+import { Fault } from '../../../lib/fault.ts'
+import type { TopicInfo } from '../../../log/log.ts'
+import { type Encoded, nullUuid } from '../codec/shape.ts'
+import {
+  type Exchange,
+  attempt,
+  clusterOperations,
+  code,
+  errorCode,
+  handler,
+  isInternal,
+  nodeId,
+  operationsUnknown,
+  topicOperations,
+} from '../handler.ts'
+import { metadataApi } from '../messages/03-metadata.ts'
+import { topicSpec } from '../topic-defaults.ts'
+
+type Topic = Encoded<typeof metadataApi.response>['topics'][number]
+type Asked = { readonly topicId: string; readonly name: string | null }
+
+/** Names asked for that do not exist are created here, where the client allows it, and answered in the same breath. */
+export const metadata = handler({
+  api: metadataApi,
+  versions: [0, 13],
+  async handle(request, exchange) {
+    const { broker, node, version } = exchange
+    const withOperations = request.includeTopicAuthorizedOperations
+    const all = request.topics === null || (version === 0 && request.topics.length === 0)
+    const topics = all
+      ? broker.catalog.all().map((topic) => describe(topic, exchange, withOperations))
+      : await Promise.all(
+          request.topics!.map((asked) => find(asked, exchange, request.allowAutoTopicCreation, withOperations)),
+        )
+    return {
+      brokers: [{ nodeId, host: node.host, port: node.port }],
+      clusterId: broker.clusterId,
+      controllerId: nodeId,
+      topics,
+      errorCode: code.none,
+      clusterAuthorizedOperations: request.includeClusterAuthorizedOperations ? clusterOperations : operationsUnknown,
+    }
+  },
+})
+
+async function find(asked: Asked, exchange: Exchange, mayCreate: boolean, withOperations: boolean): Promise<Topic> {
+  const { catalog } = exchange.broker
+  if (asked.topicId !== nullUuid) {
+    const topic = catalog.byId(asked.topicId)
+    return topic === null ? missing(asked, code.unknownTopicId) : describe(topic, exchange, withOperations)
+  }
+  if (asked.name === null) return missing(asked, code.invalidRequest)
+  const topic = catalog.byName(asked.name)
+  if (topic !== null) return describe(topic, exchange, withOperations)
+  if (!mayCreate || !exchange.autoCreate) return missing(asked, code.unknownTopicOrPartition)
+  const fault = await create(asked.name, exchange)
+  if (fault !== null && fault.code !== 'log.topic-exists') return missing(asked, errorCode(fault))
+  const created = catalog.byName(asked.name)
+  return created === null ? missing(asked, code.leaderNotAvailable) : describe(created, exchange, withOperations)
+}
+async function create(name: string, exchange: Exchange): Promise<Fault | null> {
+  const outcome = await attempt(exchange, () => exchange.broker.topics.create([topicSpec(name, {})]))
+  return outcome instanceof Fault ? outcome : outcome[0]!
+}
+
+const missing = (asked: Asked, error: number): Topic => ({
+  errorCode: error,
+  name: asked.name ?? '',
+  topicId: asked.topicId,
+  isInternal: false,
+  partitions: [],
+})
+
+function describe(topic: TopicInfo, { broker }: Exchange, withOperations: boolean): Topic {
+  return {
+    errorCode: code.none,
+    name: topic.name,
+    topicId: topic.id,
+    isInternal: isInternal(topic.name),
+    partitions: Array.from({ length: topic.partitions }, (_, index) => ({
+      errorCode: code.none,
+      partitionIndex: index,
+      leaderId: nodeId,
+      leaderEpoch: broker.leaderEpoch({ topic: topic.name, index }),
+      replicaNodes: [nodeId],
+      isrNodes: [nodeId],
+      offlineReplicas: [],
+    })),
+    topicAuthorizedOperations: withOperations ? topicOperations : operationsUnknown,
+  }
+}

@@ -1,0 +1,59 @@
+import { offset } from '../../../lib/brand.ts'
+import type { GroupCoordinator } from '../../../log/broker.ts'
+import { Fault } from '../../../lib/fault.ts'
+import { attempt, code, errorCode, findTopic, handler } from '../handler.ts'
+import { offsetCommitApi } from '../messages/08-offset-commit.ts'
+
+type Offsets = Parameters<GroupCoordinator['commit']>[0]['offsets'][number]
+
+export const offsetCommit = handler({
+  api: offsetCommitApi,
+  versions: [2, 10],
+  async handle(request, exchange) {
+    const byId = exchange.version >= 10
+    const offsets: Offsets[] = []
+    // A code that is known now, or the place of the coordinator's answer.
+    const outcomes = request.topics.map((topic) => {
+      const info = findTopic(exchange, { name: topic.name, id: topic.topicId }, byId)
+      return topic.partitions.map((one): { code: number } | { at: number } => {
+        if (info === null) return { code: byId ? code.unknownTopicId : code.unknownTopicOrPartition }
+        if (one.partitionIndex < 0 || one.partitionIndex >= info.partitions)
+          return { code: code.unknownTopicOrPartition }
+        if (one.committedOffset < 0) return { code: code.offsetOutOfRange }
+        offsets.push({
+          partition: { topic: info.name, index: one.partitionIndex },
+          offset: offset(one.committedOffset),
+          leaderEpoch: one.committedLeaderEpoch,
+          metadata: one.committedMetadata,
+        })
+        return { at: offsets.length - 1 }
+      })
+    })
+    const faults =
+      offsets.length === 0
+        ? []
+        : await attempt(exchange, () =>
+            exchange.broker.coordinator.commit({
+              group: request.groupId,
+              generation: request.generationIdOrMemberEpoch,
+              memberId: request.memberId,
+              instanceId: request.groupInstanceId,
+              offsets,
+            }),
+          )
+    const codeOf = (outcome: { code: number } | { at: number }): number => {
+      if ('code' in outcome) return outcome.code
+      return errorCode(faults instanceof Fault ? faults : faults[outcome.at]!)
+    }
+    return {
+      topics: request.topics.map((topic, t) => ({
+        topicId: topic.topicId,
+        name: topic.name,
+        partitions: topic.partitions.map((one, p) => ({
+          partitionIndex: one.partitionIndex,
+          errorCode: codeOf(outcomes[t]![p]!),
+        })),
+      })),
+    }
+  },
+})

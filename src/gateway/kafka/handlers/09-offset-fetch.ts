@@ -1,0 +1,109 @@
+import { Fault } from '../../../lib/fault.ts'
+import type { Partition } from '../../../log/log.ts'
+import { type Encoded, nullUuid } from '../codec/shape.ts'
+import { type Exchange, attempt, code, errorCode, findTopic, handler } from '../handler.ts'
+import { offsetFetchApi } from '../messages/09-offset-fetch.ts'
+
+type Response = Encoded<typeof offsetFetchApi.response>
+type GroupAnswer = Response['groups'][number]
+type TopicAnswer = GroupAnswer['topics'][number]
+type PartitionAnswer = TopicAnswer['partitions'][number]
+interface AskedTopic {
+  readonly topicId: string
+  readonly name: string
+  readonly partitionIndexes: readonly number[]
+}
+const firstVersionOfGroups = 8
+const firstVersionById = 10
+
+/** Up to version 7 a request asks for one group; its answer is that of the first group, one level up. */
+export const offsetFetch = handler({
+  api: offsetFetchApi,
+  versions: [1, 10],
+  async handle(request, exchange): Promise<Response> {
+    const { requireStable } = request
+    if (exchange.version >= firstVersionOfGroups) {
+      const groups = await Promise.all(
+        request.groups.map(({ groupId, topics }) => answer(exchange, groupId, topics, requireStable)),
+      )
+      return { groups, topics: [], errorCode: code.none }
+    }
+    const asked = request.topics?.map((topic) => ({ ...topic, topicId: nullUuid })) ?? null
+    const { topics, errorCode } = await answer(exchange, request.groupId, asked, requireStable)
+    return { groups: [], topics, errorCode }
+  },
+})
+
+async function answer(
+  exchange: Exchange,
+  group: string,
+  asked: readonly AskedTopic[] | null,
+  requireStable: boolean,
+): Promise<GroupAnswer> {
+  const { coordinator } = exchange.broker
+  if (asked === null) return all(exchange, group, requireStable)
+  const byId = exchange.version >= firstVersionById
+  const of: Partition[] = []
+  const names = asked.map((topic) =>
+    byId ? (findTopic(exchange, { name: null, id: topic.topicId }, true)?.name ?? null) : topic.name,
+  )
+  asked.forEach((topic, t) => {
+    const name = names[t]!
+    if (name !== null) for (const index of topic.partitionIndexes) of.push({ topic: name, index })
+  })
+  const found = await attempt(exchange, () => coordinator.offsets(group, of, requireStable))
+  if (found instanceof Fault) return { groupId: group, topics: [], errorCode: errorCode(found) }
+  let next = 0
+  const topics = asked.map((topic, t): TopicAnswer => ({
+    topicId: topic.topicId,
+    name: topic.name,
+    partitions: topic.partitionIndexes.map((index) =>
+      names[t] === null ? nothing(index, code.unknownTopicId) : partitionAnswer(found[next++]!),
+    ),
+  }))
+  return { groupId: group, topics, errorCode: code.none }
+}
+
+async function all(exchange: Exchange, group: string, requireStable: boolean): Promise<GroupAnswer> {
+  const { coordinator, catalog } = exchange.broker
+  const found = await attempt(exchange, () => coordinator.offsets(group, null, requireStable))
+  if (found instanceof Fault) return { groupId: group, topics: [], errorCode: errorCode(found) }
+  const topics = new Map<string, PartitionAnswer[]>()
+  for (const one of found) {
+    const known = topics.get(one.partition.topic)
+    if (known === undefined) topics.set(one.partition.topic, [partitionAnswer(one)])
+    else known.push(partitionAnswer(one))
+  }
+  return {
+    groupId: group,
+    topics: [...topics].map(([name, partitions]) => ({
+      topicId: catalog.byName(name)?.id ?? nullUuid,
+      name,
+      partitions,
+    })),
+    errorCode: code.none,
+  }
+}
+
+function partitionAnswer(found: {
+  partition: Partition
+  offset: number
+  leaderEpoch: number
+  metadata: string | null
+  fault: Fault | null
+}): PartitionAnswer {
+  return {
+    partitionIndex: found.partition.index,
+    committedOffset: found.fault === null ? found.offset : -1,
+    committedLeaderEpoch: found.leaderEpoch,
+    metadata: found.metadata ?? '',
+    errorCode: errorCode(found.fault),
+  }
+}
+const nothing = (partitionIndex: number, error: number): PartitionAnswer => ({
+  partitionIndex,
+  committedOffset: -1,
+  committedLeaderEpoch: -1,
+  metadata: '',
+  errorCode: error,
+})

@@ -1,0 +1,53 @@
+import { Fault } from '../../../lib/fault.ts'
+import { attempt, code, errorCode, handler } from '../handler.ts'
+import { joinGroupApi } from '../messages/11-join-group.ts'
+
+const firstVersionOfMemberId = 4
+const firstVersionOfNullProtocol = 7
+
+export const joinGroup = handler({
+  api: joinGroupApi,
+  versions: [0, 9],
+  async handle(request, exchange) {
+    const joined = await attempt(exchange, () =>
+      exchange.broker.coordinator.join({
+        group: request.groupId,
+        memberId: request.memberId,
+        instanceId: request.groupInstanceId,
+        clientId: exchange.clientId,
+        host: exchange.clientHost,
+        protocolType: request.protocolType,
+        protocols: request.protocols,
+        sessionTimeoutMs: request.sessionTimeoutMs,
+        rebalanceTimeoutMs: request.rebalanceTimeoutMs < 0 ? request.sessionTimeoutMs : request.rebalanceTimeoutMs,
+        memberIdRequired: exchange.version >= firstVersionOfMemberId,
+      }),
+    )
+    const failure = joined instanceof Fault ? { fault: joined, memberId: request.memberId } : joined
+    if ('fault' in failure)
+      return {
+        errorCode: errorCode(failure.fault),
+        generationId: -1,
+        protocolType: null,
+        protocolName: exchange.version >= firstVersionOfNullProtocol ? null : '',
+        leader: '',
+        skipAssignment: false,
+        memberId: failure.memberId,
+        members: [],
+      }
+    return {
+      errorCode: code.none,
+      generationId: failure.generation,
+      protocolType: failure.protocolType,
+      protocolName: failure.protocol,
+      leader: failure.leader,
+      skipAssignment: failure.skipAssignment,
+      memberId: failure.memberId,
+      members: failure.members.map(({ id, instanceId, metadata }) => ({
+        memberId: id,
+        groupInstanceId: instanceId,
+        metadata,
+      })),
+    }
+  },
+})

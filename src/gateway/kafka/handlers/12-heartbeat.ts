@@ -1,0 +1,18 @@
+import { attempt, errorCode, handler } from '../handler.ts'
+import { heartbeatApi } from '../messages/12-heartbeat.ts'
+
+export const heartbeat = handler({
+  api: heartbeatApi,
+  versions: [0, 4],
+  async handle(request, exchange) {
+    const fault = await attempt(exchange, () =>
+      exchange.broker.coordinator.heartbeat({
+        group: request.groupId,
+        generation: request.generationId,
+        memberId: request.memberId,
+        instanceId: request.groupInstanceId,
+      }),
+    )
+    return { errorCode: errorCode(fault) }
+  },
+})

@@ -1,0 +1,32 @@
+import { Fault } from '../../../lib/fault.ts'
+import { attempt, code, errorCode, handler } from '../handler.ts'
+import { syncGroupApi } from '../messages/14-sync-group.ts'
+
+const nothing = new Uint8Array(0)
+
+export const syncGroup = handler({
+  api: syncGroupApi,
+  versions: [0, 5],
+  async handle(request, exchange) {
+    const synced = await attempt(exchange, () =>
+      exchange.broker.coordinator.sync({
+        group: request.groupId,
+        generation: request.generationId,
+        memberId: request.memberId,
+        instanceId: request.groupInstanceId,
+        protocolType: request.protocolType,
+        protocol: request.protocolName,
+        assignments: request.assignments,
+      }),
+    )
+    const fault = synced instanceof Fault ? synced : 'fault' in synced ? synced.fault : null
+    if (synced instanceof Fault || 'fault' in synced)
+      return { errorCode: errorCode(fault), protocolType: null, protocolName: null, assignment: nothing }
+    return {
+      errorCode: code.none,
+      protocolType: synced.protocolType,
+      protocolName: synced.protocol,
+      assignment: synced.assignment,
+    }
+  },
+})

@@ -1,0 +1,56 @@
+import { Fault } from '../../../lib/fault.ts'
+import type { DescribedGroup } from '../../../log/broker.ts'
+import type { Encoded } from '../codec/shape.ts'
+import { attempt, code, errorCode, errorMessage, groupOperations, handler, operationsUnknown } from '../handler.ts'
+import { describeGroupsApi } from '../messages/15-describe-groups.ts'
+
+type Group = Encoded<typeof describeGroupsApi.response>['groups'][number]
+
+const firstVersionOfNotFound = 6
+
+/** A group that is not there is Dead, and from version 6 on also an error. */
+export const describeGroups = handler({
+  api: describeGroupsApi,
+  versions: [0, 6],
+  async handle(request, exchange) {
+    const operations = request.includeAuthorizedOperations ? groupOperations : operationsUnknown
+    const groups = await Promise.all(
+      request.groups.map(async (groupId): Promise<Group> => {
+        const group = await attempt(exchange, () => exchange.broker.coordinator.describe(groupId))
+        if (group instanceof Fault) return absent(groupId, errorCode(group), errorMessage(group))
+        if (group !== null) return describe(group, operations)
+        return exchange.version >= firstVersionOfNotFound
+          ? absent(groupId, code.groupIdNotFound, `Group ${groupId} not found.`)
+          : absent(groupId, code.none, null)
+      }),
+    )
+    return { groups }
+  },
+})
+
+const absent = (groupId: string, error: number, message: string | null): Group => ({
+  errorCode: error,
+  errorMessage: message,
+  groupId,
+  groupState: error === code.none || error === code.groupIdNotFound ? 'Dead' : '',
+  protocolType: '',
+  protocolData: '',
+  members: [],
+})
+
+const describe = (group: DescribedGroup, authorizedOperations: number): Group => ({
+  errorCode: code.none,
+  groupId: group.group,
+  groupState: group.state,
+  protocolType: group.protocolType,
+  protocolData: group.protocol,
+  members: group.members.map((member) => ({
+    memberId: member.id,
+    groupInstanceId: member.instanceId,
+    clientId: member.clientId,
+    clientHost: member.host,
+    memberMetadata: member.metadata,
+    memberAssignment: member.assignment,
+  })),
+  authorizedOperations,
+})

@@ -1,0 +1,16 @@
+import { code, handler } from '../handler.ts'
+import { apiVersionsApi } from '../messages/18-api-versions.ts'
+
+const firstVersionOfSoftware = 3
+const softwareName = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
+
+/** A version that we do not speak is answered too, by the connection: in version 0, with the list. */
+export const apiVersions = handler({
+  api: apiVersionsApi,
+  versions: [0, 4],
+  handle(request, { supported, version }) {
+    const isNamed = softwareName.test(request.clientSoftwareName) && softwareName.test(request.clientSoftwareVersion)
+    if (version >= firstVersionOfSoftware && !isNamed) return { errorCode: code.invalidRequest, apiKeys: [] }
+    return { errorCode: code.none, apiKeys: supported }
+  },
+})

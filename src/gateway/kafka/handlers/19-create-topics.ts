@@ -1,0 +1,103 @@
+import { Fault } from '../../../lib/fault.ts'
+import type { ConfigEntry } from '../../../log/broker.ts'
+import type { TopicSpec } from '../../../log/log.ts'
+import { type Decoded, type Encoded, nullUuid } from '../codec/shape.ts'
+import { type Exchange, attempt, code, configSource, errorCode, errorMessage, handler, nodeId } from '../handler.ts'
+import { createTopicsApi } from '../messages/19-create-topics.ts'
+import { defaultPartitions, topicSpec } from '../topic-defaults.ts'
+
+type Asked = Decoded<typeof createTopicsApi.request>['topics'][number]
+type Topic = Encoded<typeof createTopicsApi.response>['topics'][number]
+type Refusal = { readonly error: number; readonly message: string }
+
+export const createTopics = handler({
+  api: createTopicsApi,
+  versions: [2, 7],
+  async handle(request, exchange) {
+    const { broker } = exchange
+    const counts = new Map<string, number>()
+    for (const { name } of request.topics) counts.set(name, (counts.get(name) ?? 0) + 1)
+    const plans = request.topics.map((asked) => {
+      const twice = { error: code.invalidRequest, message: 'the topic is named twice in this request' }
+      return counts.get(asked.name)! > 1 ? twice : specOf(asked)
+    })
+    const specs = plans.filter((plan): plan is TopicSpec => !('error' in plan))
+    const outcome =
+      specs.length === 0
+        ? []
+        : await attempt(exchange, () =>
+            request.validateOnly ? broker.checkCreate(specs) : broker.topics.create(specs),
+          )
+    let next = 0
+    const topics = plans.map((plan, i): Topic => {
+      const { name } = request.topics[i]!
+      if ('error' in plan) return refused(name, plan)
+      const fault = outcome instanceof Fault ? outcome : outcome[next++]!
+      if (fault !== null) return refused(name, { error: errorCode(fault), message: errorMessage(fault)! })
+      return created(plan, exchange, request.validateOnly)
+    })
+    return { topics }
+  },
+})
+
+function specOf(asked: Asked): TopicSpec | Refusal {
+  const config: Record<string, string> = Object.create(null) as Record<string, string>
+  for (const { name, value } of asked.configs) {
+    if (value === null)
+      return { error: code.invalidConfig, message: `Null value not supported for topic configs: ${name}` }
+    config[name] = value
+  }
+  if (asked.assignments.length > 0) {
+    if (asked.numPartitions !== -1 || asked.replicationFactor !== -1)
+      return { error: code.invalidRequest, message: 'partitions are given as a count or by assignment, not both' }
+    const wrong = wrongAssignment(asked.assignments)
+    if (wrong !== null) return { error: code.invalidReplicaAssignment, message: wrong }
+    return topicSpec(asked.name, { partitions: asked.assignments.length, config })
+  }
+  if (asked.replicationFactor !== -1 && asked.replicationFactor !== 1)
+    return {
+      error: code.invalidReplicationFactor,
+      message: `Unable to replicate the partition ${asked.replicationFactor} time(s): there is one broker, so 1 (or -1) is the only replication factor`,
+    }
+  if (asked.numPartitions !== -1 && asked.numPartitions < 1)
+    return { error: code.invalidPartitions, message: 'Number of partitions was set to an invalid non-positive value.' }
+  return topicSpec(asked.name, {
+    partitions: asked.numPartitions === -1 ? defaultPartitions : asked.numPartitions,
+    config,
+  })
+}
+function wrongAssignment(assignments: Asked['assignments']): string | null {
+  const indexes = new Set(assignments.map(({ partitionIndex }) => partitionIndex))
+  for (let i = 0; i < assignments.length; i++)
+    if (!indexes.has(i)) return 'partitions must be numbered from 0 without a gap'
+  const odd = assignments.find(({ brokerIds }) => brokerIds.length !== 1 || brokerIds[0] !== nodeId)
+  return odd === undefined ? null : `partition ${odd.partitionIndex}: broker ${nodeId} is the only one there is`
+}
+
+const refused = (name: string, { error, message }: Refusal): Topic => ({
+  name,
+  topicId: nullUuid,
+  errorCode: error,
+  errorMessage: message,
+  configs: [],
+})
+
+function created(spec: TopicSpec, { broker }: Exchange, onlyChecked: boolean): Topic {
+  const entries = onlyChecked ? [] : broker.describeConfig(spec.name)
+  return {
+    name: spec.name,
+    topicId: broker.catalog.byName(spec.name)?.id ?? nullUuid,
+    errorCode: code.none,
+    errorMessage: null,
+    numPartitions: spec.partitions,
+    replicationFactor: 1,
+    configs: entries.map(configOf),
+  }
+}
+const configOf = (entry: ConfigEntry) => ({
+  name: entry.name,
+  value: entry.value,
+  readOnly: false,
+  configSource: configSource(entry),
+  isSensitive: false,
+})

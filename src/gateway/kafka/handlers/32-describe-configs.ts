@@ -1,0 +1,81 @@
+import { Fault } from '../../../lib/fault.ts'
+import type { ConfigEntry } from '../../../log/broker.ts'
+import { brokerConfig } from '../broker-config.ts'
+import type { Decoded, Encoded } from '../codec/shape.ts'
+import {
+  type Exchange,
+  attempt,
+  code,
+  configSource,
+  configTypeNumber,
+  errorCode,
+  handler,
+  resource,
+} from '../handler.ts'
+import { describeConfigsApi } from '../messages/32-describe-configs.ts'
+
+type Request = Decoded<typeof describeConfigsApi.request>
+type Asked = Request['resources'][number]
+type Result = Encoded<typeof describeConfigsApi.response>['results'][number]
+
+export const describeConfigs = handler({
+  api: describeConfigsApi,
+  versions: [1, 4],
+  async handle(request, exchange) {
+    const results = request.resources.map(async (asked): Promise<Result> => {
+      const entries = await attempt(exchange, () => entriesOf(asked, exchange))
+      if (entries instanceof Fault) return failed(asked, errorCode(entries), entries.message)
+      if ('error' in entries) return failed(asked, entries.error, entries.message)
+      const names = asked.configurationKeys === null ? null : new Set(asked.configurationKeys)
+      return {
+        errorCode: code.none,
+        errorMessage: '',
+        resourceType: asked.resourceType,
+        resourceName: asked.resourceName,
+        configs: entries
+          .filter((entry) => names === null || names.has(entry.name))
+          .map((entry) => describe(entry, asked.resourceType, request)),
+      }
+    })
+    return { results: await Promise.all(results) }
+  },
+})
+
+type Entries = readonly ConfigEntry[] | { readonly error: number; readonly message: string }
+function entriesOf({ resourceType, resourceName }: Asked, exchange: Exchange): Entries {
+  if (resourceType === resource.topic) {
+    if (exchange.broker.catalog.byName(resourceName) === null)
+      throw new Fault('log.unknown-topic', { topic: resourceName })
+    return exchange.broker.describeConfig(resourceName)
+  }
+  if (resourceType === resource.broker) {
+    const entries = brokerConfig(resourceName, exchange)
+    if (entries !== null) return entries
+    return { error: code.invalidRequest, message: `there is no broker ${resourceName}` }
+  }
+  return { error: code.invalidRequest, message: `resources of type ${resourceType} have no settings here` }
+}
+
+const failed = ({ resourceType, resourceName }: Asked, error: number, message: string): Result => ({
+  errorCode: error,
+  errorMessage: message,
+  resourceType,
+  resourceName,
+  configs: [],
+})
+
+function describe(entry: ConfigEntry, resourceType: number, request: Request): Result['configs'][number] {
+  const { name, value, type, documentation } = entry
+  const source = configSource(entry)
+  const isTopic = resourceType === resource.topic
+  return {
+    name,
+    value,
+    readOnly: !isTopic,
+    configSource: source,
+    isSensitive: type === 'password',
+    synonyms: request.includeSynonyms ? [{ name, value, source }] : [],
+    configType: configTypeNumber[type],
+    documentation: request.includeDocumentation ? documentation : null,
+  }
+}

@@ -1,0 +1,31 @@
+import { code, handler } from '../handler.ts'
+import { describeLogDirsApi } from '../messages/35-describe-log-dirs.ts'
+
+/** Clients want a name; where the data lies is nothing for them. */
+const folder = 'data'
+
+export const describeLogDirs = handler({
+  api: describeLogDirsApi,
+  versions: [1, 5],
+  handle(request, { broker }) {
+    const asked =
+      request.topics?.map(({ topic, partitions }) => ({ name: topic, partitions })) ??
+      broker.catalog.all().map(({ name, partitions }) => ({ name, partitions: [...Array(partitions).keys()] }))
+    const topics = asked.flatMap(({ name, partitions }) => {
+      const count = broker.catalog.byName(name)?.partitions ?? 0
+      const known = partitions.filter((index) => index >= 0 && index < count)
+      if (known.length === 0) return []
+      const sizes = known.map((index) => ({
+        partitionIndex: index,
+        partitionSize: broker.sizeBytes({ topic: name, index }),
+        offsetLag: 0,
+        isFutureKey: false,
+      }))
+      return [{ name, partitions: sizes }]
+    })
+    return {
+      errorCode: code.none,
+      results: [{ errorCode: code.none, logDir: folder, topics, isCordoned: false }],
+    }
+  },
+})

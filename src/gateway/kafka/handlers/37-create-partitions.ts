@@ -1,0 +1,45 @@
+import { Fault } from '../../../lib/fault.ts'
+import type { Decoded } from '../codec/shape.ts'
+import { type Exchange, attempt, code, errorCode, errorMessage, handler, nodeId } from '../handler.ts'
+import { createPartitionsApi } from '../messages/37-create-partitions.ts'
+
+type Asked = Decoded<typeof createPartitionsApi.request>['topics'][number]
+
+export const createPartitions = handler({
+  api: createPartitionsApi,
+  versions: [0, 3],
+  async handle(request, exchange) {
+    const names = request.topics.map(({ name }) => name)
+    const results = request.topics.map(async (asked) => {
+      const { name } = asked
+      if (names.indexOf(name) !== names.lastIndexOf(name))
+        return { name, errorCode: code.invalidRequest, errorMessage: 'the topic is named twice in this request' }
+      const wrong = wrongAssignment(asked, exchange)
+      if (wrong !== null) return { name, errorCode: code.invalidReplicaAssignment, errorMessage: wrong }
+      const fault = await attempt(exchange, () => grow(asked, exchange, request.validateOnly))
+      return { name, errorCode: errorCode(fault), errorMessage: errorMessage(fault) }
+    })
+    return { results: await Promise.all(results) }
+  },
+})
+
+async function grow({ name, count }: Asked, { broker }: Exchange, onlyCheck: boolean): Promise<Fault | null> {
+  const topic = broker.catalog.byName(name)
+  if (topic === null) throw new Fault('log.unknown-topic', { topic: name })
+  const why =
+    count === topic.partitions
+      ? `Topic already has ${count} partition(s).`
+      : `The topic ${name} currently has ${topic.partitions} partition(s); ${count} would not be an increase.`
+  if (count <= topic.partitions) throw new Fault('log.invalid-partitions', { partitions: count, why })
+  if (onlyCheck) return broker.checkAlter(name, { partitions: count })
+  await broker.topics.alter(name, { partitions: count })
+  return null
+}
+
+function wrongAssignment({ name, count, assignments }: Asked, { broker }: Exchange): string | null {
+  if (assignments === null) return null
+  const added = count - (broker.catalog.byName(name)?.partitions ?? count)
+  if (assignments.length !== added) return `${assignments.length} assignments for ${added} new partitions`
+  const odd = assignments.some(({ brokerIds }) => brokerIds.length !== 1 || brokerIds[0] !== nodeId)
+  return odd ? `broker ${nodeId} is the only one there is` : null
+}

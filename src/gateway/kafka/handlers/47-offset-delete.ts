@@ -1,0 +1,26 @@
+import { Fault } from '../../../lib/fault.ts'
+import { attempt, code, errorCode, handler } from '../handler.ts'
+import { offsetDeleteApi } from '../messages/47-offset-delete.ts'
+
+export const offsetDelete = handler({
+  api: offsetDeleteApi,
+  versions: [0, 0],
+  async handle(request, exchange) {
+    const of = request.topics.flatMap(({ name, partitions }) =>
+      partitions.map(({ partitionIndex }) => ({ topic: name, index: partitionIndex })),
+    )
+    const faults = await attempt(exchange, () => exchange.broker.coordinator.removeOffsets(request.groupId, of))
+    if (faults instanceof Fault) return { errorCode: errorCode(faults), topics: [] }
+    let next = 0
+    return {
+      errorCode: code.none,
+      topics: request.topics.map(({ name, partitions }) => ({
+        name,
+        partitions: partitions.map(({ partitionIndex }) => ({
+          partitionIndex,
+          errorCode: errorCode(faults[next++] ?? null),
+        })),
+      })),
+    }
+  },
+})

@@ -1,0 +1,1 @@
+export { type KafkaListener, type KafkaMeter, type KafkaOptions, listenKafka } from './server.ts'

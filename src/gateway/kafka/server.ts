@@ -1,0 +1,187 @@
+/**
+ * The Kafka listener: what its connections share. Bytes in flight and connections are counted here against the limits;
+ * one clock tick a second looks for connections that are idle or slow, so that none needs a timer of its own.
+ */
+import { limits } from '../../lib/limits.ts'
+import { type Logger, silent } from '../../lib/logger.ts'
+import type { Address, Clock, Connection, Listener, World } from '../../lib/world.ts'
+import type { Broker } from '../../log/broker.ts'
+import { WireWriter } from './codec/wire.ts'
+import { ClientConnection } from './connection.ts'
+import { FetchSessions } from './fetch-sessions.ts'
+import type { Handler, SupportedApi } from './handler.ts'
+import { handlers } from './handlers/index.ts'
+
+/** Given by the composition root: counts what passes. */
+export interface KafkaMeter {
+  opened(): void
+  closed(): void
+  /** A connection that was not taken, or was closed for what it sent. */
+  refused(): void
+  request(api: string, ms: number): void
+}
+export interface KafkaOptions {
+  readonly world: Pick<World, 'net' | 'clock' | 'random'>
+  readonly broker: Broker
+  readonly at: Address
+  /** Where clients are told to come; default: the address and port of the socket they came by. */
+  readonly advertise?: Address
+  /** Create topics that clients ask for by name; default true. */
+  readonly autoCreate?: boolean
+  readonly meter?: KafkaMeter
+  readonly log?: Logger
+}
+export interface KafkaListener {
+  readonly at: Address
+  /** Stops accepting, answers what is under way, then closes every connection. */
+  close(): Promise<void>
+}
+
+export async function listenKafka(options: KafkaOptions): Promise<KafkaListener> {
+  const server = new Server(options)
+  await server.listen(options.at)
+  return server
+}
+
+/** What ApiVersions announces. */
+export function supportedApis(list: readonly Handler[]): SupportedApi[] {
+  return list.map(({ api, versions: [first, last], announcedFrom }) => ({
+    apiKey: api.key,
+    minVersion: announcedFrom ?? first,
+    maxVersion: last,
+  }))
+}
+
+const closeMs = 2_000
+const complaintsPerTick = 10
+
+export class Server implements KafkaListener {
+  readonly broker: Broker
+  readonly clock: Clock
+  readonly log: Logger
+  readonly meter: KafkaMeter | undefined
+  readonly advertise: Address | undefined
+  readonly autoCreate: boolean
+  readonly sessions: FetchSessions
+  readonly handlers: ReadonlyMap<number, Handler> = new Map(handlers.map((handler) => [handler.api.key, handler]))
+  readonly supported: readonly SupportedApi[] = supportedApis(handlers)
+  /** One for all: an answer is encoded in one go. */
+  readonly writer = new WireWriter()
+  readonly tickMs = 1_000
+  tick = 1
+  private readonly world: KafkaOptions['world']
+  private readonly connections = new Set<ClientConnection>()
+  private readonly perAddress = new Map<string, number>()
+  private readonly waiting = new Set<ClientConnection>()
+  bytesInFlight = 0
+  private complaints = 0
+  private listener: Listener | null = null
+  private stopTicking: (() => void) | null = null
+  private closing: Promise<void> | null = null
+  private onLastGone: (() => void) | null = null
+
+  constructor({ world, broker, advertise, autoCreate = true, meter, log = silent }: KafkaOptions) {
+    this.world = world
+    this.clock = world.clock
+    this.broker = broker
+    this.advertise = advertise
+    this.autoCreate = autoCreate
+    this.meter = meter
+    this.log = log
+    this.sessions = new FetchSessions(world.random, {
+      sessionsMax: limits.kafkaFetchSessions,
+      partitionsMax: limits.kafkaFetchSessionPartitions,
+    })
+  }
+
+  async listen(at: Address): Promise<void> {
+    this.listener = await this.world.net.listen(at, (connection) => this.accept(connection))
+    this.scheduleTick()
+  }
+  get at(): Address {
+    if (this.listener === null) throw new Error('not listening')
+    return this.listener.at
+  }
+  private accept(connection: Connection): void {
+    const { host } = connection.remote
+    const already = this.perAddress.get(host) ?? 0
+    if (
+      this.closing !== null ||
+      this.connections.size >= limits.kafkaConnections ||
+      already >= limits.kafkaConnectionsPerAddress
+    ) {
+      this.complain('kafka: connection refused', { client: host, connections: this.connections.size })
+      connection.destroy()
+      return
+    }
+    this.perAddress.set(host, already + 1)
+    this.connections.add(new ClientConnection(this, connection))
+    this.meter?.opened()
+  }
+  forget(connection: ClientConnection, host: string): void {
+    if (!this.connections.delete(connection)) return
+    this.waiting.delete(connection)
+    const left = this.perAddress.get(host)! - 1
+    if (left === 0) this.perAddress.delete(host)
+    else this.perAddress.set(host, left)
+    this.meter?.closed()
+    if (this.connections.size === 0) this.onLastGone?.()
+  }
+
+  get isFull(): boolean {
+    return this.bytesInFlight > limits.kafkaBytesInFlight
+  }
+  /** Twice the limit: only frames that were begun before it was reached get here, and some of them must go. */
+  get isOverfull(): boolean {
+    return this.bytesInFlight > 2 * limits.kafkaBytesInFlight
+  }
+  taken(bytes: number): void {
+    this.bytesInFlight += bytes
+  }
+  released(bytes: number): void {
+    this.bytesInFlight -= bytes
+    if (this.isFull || this.waiting.size === 0) return
+    const waiting = [...this.waiting]
+    this.waiting.clear()
+    for (const connection of waiting) connection.resumeIfRoom()
+  }
+  waitForRoom(connection: ClientConnection): void {
+    this.waiting.add(connection)
+  }
+
+  /** Says it in the log, but not a thousand times a second. */
+  complain(message: string, facts: Readonly<Record<string, unknown>>): void {
+    this.meter?.refused()
+    if (this.complaints++ < complaintsPerTick) this.log.warn(message, facts)
+  }
+  private scheduleTick(): void {
+    this.stopTicking = this.clock.after(this.tickMs, () => {
+      this.tick++
+      const unsaid = this.complaints - complaintsPerTick
+      if (unsaid > 0) this.log.warn('kafka: more connections closed or refused', { count: unsaid })
+      this.complaints = 0
+      for (const connection of this.connections) connection.check(this.tick)
+      this.scheduleTick()
+    })
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shut()
+    return this.closing
+  }
+  private async shut(): Promise<void> {
+    this.stopTicking?.()
+    await this.listener?.close()
+    if (this.connections.size === 0) return
+    await new Promise<void>((resolve) => {
+      const giveUp = this.clock.after(closeMs, () => {
+        for (const connection of [...this.connections]) connection.destroy()
+      })
+      this.onLastGone = () => {
+        giveUp()
+        resolve()
+      }
+      for (const connection of [...this.connections]) connection.finishAndEnd()
+    })
+  }
+}
