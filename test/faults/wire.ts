@@ -4,6 +4,7 @@
  * Kafka 2.4 to 4.x takes.
  */
 import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ByteReader, ByteWriter } from '../../src/lib/bytes.ts'
 import { batchCrc, batchHeaderBytes, readBatchHeader } from '../../src/store/batch-header.ts'
 
@@ -157,12 +158,14 @@ export const kafkaError = {
   storage: 56,
 } as const
 
-/** Tells whether the partition takes requests; null when there is no such topic. */
-export async function partitionsOf(wire: Wire, topic: string): Promise<number | null> {
+/** Number of partitions that have a leader; null when there is no such topic. */
+export async function partitionsOf(wire: Wire, topic: string, create = false): Promise<number | null> {
   const answer = await wire.ask(3, 8, (out) => {
     out.int32(1)
     text(out, topic)
-    for (let i = 0; i < 3; i++) out.int8(0)
+    out.int8(create ? 1 : 0)
+    out.int8(0)
+    out.int8(0)
   })
   answer.int32()
   list(answer, () => [answer.int32(), readText(answer), answer.int32(), readTextOrNull(answer)])
@@ -173,16 +176,20 @@ export async function partitionsOf(wire: Wire, topic: string): Promise<number | 
     readText(answer)
     answer.int8()
     const partitions = list(answer, () => {
-      answer.int16()
-      for (let i = 0; i < 3; i++) answer.int32()
+      const failed = answer.int16()
+      answer.int32()
+      const leader = answer.int32()
+      answer.int32()
       for (let i = 0; i < 3; i++) list(answer, () => answer.int32())
+      return failed === kafkaError.none && leader >= 0
     })
     answer.int32()
-    return error === kafkaError.none ? partitions.length : null
+    return error === kafkaError.none ? partitions.filter(Boolean).length : null
   })
   return topics[0] ?? null
 }
 
+/** Returns when every partition has a leader. */
 export async function createTopic(
   wire: Wire,
   name: string,
@@ -208,6 +215,18 @@ export async function createTopic(
     if (error !== kafkaError.none && error !== kafkaError.topicAlreadyExists)
       throw new Error(`creating ${name}: error ${error} ${message ?? ''}`)
   }
+  while ((await partitionsOf(wire, name)) !== partitions) await sleep(10)
+}
+
+export async function deleteTopic(wire: Wire, name: string): Promise<void> {
+  const answer = await wire.ask(20, 3, (out) => {
+    out.int32(1)
+    text(out, name)
+    out.int32(30_000)
+  })
+  answer.int32()
+  for (const error of list(answer, () => (readText(answer), answer.int16())))
+    if (error !== kafkaError.none) throw new Error(`deleting ${name}: error ${error}`)
 }
 
 export async function initProducer(wire: Wire): Promise<{ error: number; producerId: number; epoch: number }> {

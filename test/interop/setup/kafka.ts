@@ -32,9 +32,13 @@ export interface KafkaBroker {
 }
 
 /** A real broker (one node) on a free port of 127.0.0.1, its data in `data`. `settings` as in server.properties. */
-export async function startKafka(data: string, settings: readonly string[] = []): Promise<KafkaBroker> {
+export async function startKafka(
+  data: string,
+  settings: readonly string[] = [],
+  ports?: readonly [broker: number, controller: number],
+): Promise<KafkaBroker> {
   const dir = await kafkaDir()
-  const [port, controllerPort] = await freePorts()
+  const [port, controllerPort] = ports ?? (await freePorts())
   const env = { CONTROLLER_PORT: String(controllerPort) }
   const said = await run(join(scripts, 'start.sh'), [dir, String(port), data, ...settings], { env })
   return {

@@ -1,0 +1,55 @@
+/**
+ * `npm run bench [-- [name] [--quick]]`: side-by-side measurements. A JSON line a row on standard output, a table on
+ * standard error, every sample in a file. Exit code 1 when a row is missing or below its goal.
+ */
+import { join } from 'node:path'
+import { cacheDir, kafkaDir, need, python } from '../test/interop/setup/index.ts'
+import { benchKafka, kafkaRows } from './kafka.ts'
+import { Report, type RowSpec } from './lib/rows.ts'
+import { benchStart, startRows } from './start.ts'
+
+interface Bench {
+  readonly says: string
+  readonly rows: readonly RowSpec[]
+  readonly setUp?: () => Promise<unknown>
+  readonly run: (report: Report, quick: boolean) => Promise<void>
+}
+const benches: Readonly<Record<string, Bench>> = {
+  kafka: {
+    says: 'start, memory, produce, consume and CPU beside a real Kafka, by librdkafka',
+    rows: kafkaRows,
+    setUp: () => need('java', 'mvn', 'python3').then(() => Promise.all([kafkaDir(), python()])),
+    run: benchKafka,
+  },
+  start: { says: 'start to ready, idle memory, size of the console', rows: startRows, run: benchStart },
+}
+
+const words = process.argv.slice(2)
+const quick = words.includes('--quick')
+const names = words.filter((word) => word !== '--quick')
+const unknown = names.find((name) => !Object.hasOwn(benches, name))
+if (unknown !== undefined) {
+  console.error(`there is no benchmark ${unknown}\nusage: npm run bench [-- [name] [--quick]]`)
+  for (const [name, { says }] of Object.entries(benches)) console.error(`  ${name.padEnd(8)} ${says}`)
+  process.exit(2)
+}
+
+let allOk = true
+for (const name of names.length > 0 ? names : Object.keys(benches)) allOk = (await runBench(name)) && allOk
+process.exit(allOk ? 0 : 1)
+
+async function runBench(name: string): Promise<boolean> {
+  const { rows, setUp, run } = benches[name]!
+  const report = new Report(name, rows)
+  const start = performance.now()
+  try {
+    await setUp?.()
+    await run(report, quick)
+  } catch (error) {
+    report.failed(name, error)
+  }
+  const stamp = new Date().toISOString().replace(/[:.]/g, '-')
+  const ok = report.print(join(cacheDir, 'bench', `${name}-${stamp}.json`))
+  console.error(`${name}${quick ? ', quick form' : ''}: ${((performance.now() - start) / 1000).toFixed(0)} s`)
+  return ok
+}
