@@ -1,0 +1,11 @@
+import { render } from 'preact'
+import { App } from './app.tsx'
+import { listenToKeys } from './lib/keys.ts'
+import { followOverview, turnWheel } from './lib/live.ts'
+import { applyTheme } from './lib/theme.ts'
+
+applyTheme()
+listenToKeys()
+followOverview()
+turnWheel()
+render(<App />, document.getElementById('app')!)

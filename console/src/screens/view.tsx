@@ -1,0 +1,268 @@
+/** One stream, table or view: its rows as they change, a chart of them, the flow that makes them, its definition. */
+import { useState } from 'preact/hooks'
+import type { RelationInfo } from '../../../src/gateway/http/api.ts'
+import { typeName } from '../../../src/schema/types.ts'
+import { apiUrl, request } from '../lib/http.ts'
+import { useResource } from '../lib/hooks.ts'
+import { go, param, setQuery } from '../lib/location.ts'
+import { asApiError } from '../lib/problem.ts'
+import type { ApiError } from '../lib/problem.ts'
+import { bytes, count, shortTime } from '../lib/format.ts'
+import { Badge, Button, Dialog, Empty, Link, Loading, Page, Status, StreamBadge, Tabs } from '../parts/bits.tsx'
+import { FilterBox } from '../parts/filter-box.tsx'
+import { ProblemBox } from '../parts/problem.tsx'
+import { SqlText } from '../parts/sql-editor.tsx'
+import { cellText } from '../lib/json.ts'
+import { ChartTab } from './view/chart-tab.tsx'
+import { FlowTab } from './view/flow-tab.tsx'
+import { RowsTable } from './view/rows-table.tsx'
+import { useLiveRows } from './view/use-live-rows.ts'
+import type { LiveRows } from './view/use-live-rows.ts'
+
+const allTabs = [
+  ['rows', 'Rows'],
+  ['chart', 'Chart'],
+  ['flow', 'Flow'],
+  ['definition', 'Definition'],
+] as const
+
+export function ViewScreen({ name }: { readonly name: string }) {
+  const { data: view, error, refresh } = useResource<RelationInfo>(apiUrl(['views', name]), 2000)
+  return (
+    <Page
+      title={name}
+      crumbs={<Link to={['views']}>Views</Link>}
+      actions={
+        view !== null && (
+          <Button
+            icon="trash"
+            kind="quiet"
+            title={`Drop this ${view.kind}`}
+            onClick={() => setQuery({ open: 'drop' }, true)}
+          />
+        )
+      }
+    >
+      {error !== null && <ProblemBox error={error} retry={refresh} />}
+      {view === null && error === null && <Loading what={`view ${name}`} />}
+      {view !== null && <Found view={view} />}
+      {view !== null && param('open') === 'drop' && <Drop view={view} />}
+    </Page>
+  )
+}
+
+function Found({ view }: { readonly view: RelationInfo }) {
+  const tabs =
+    view.kind === 'view'
+      ? allTabs
+      : view.kind === 'table'
+        ? allTabs.filter(([id]) => id !== 'flow')
+        : allTabs.filter(([id]) => id === 'definition')
+  const asked = param('tab', tabs[0]![0])
+  const tab = tabs.some(([id]) => id === asked) ? asked : tabs[0]![0]
+  const live = tab === 'rows' || tab === 'chart'
+  const paused = param('paused') === 'true'
+  const rows = useLiveRows(live ? view.name : null, { url: apiUrl(['views', view.name, 'changes']) }, view.key, paused)
+  return (
+    <>
+      <Summary view={view} />
+      {view.error !== null && (
+        <p class="problem plain-problem" role="alert">
+          {view.error.message} <code>{view.error.code}</code>
+        </p>
+      )}
+      <Tabs tabs={tabs} current={tab} onSelect={(id) => setQuery({ tab: id === tabs[0]![0] ? '' : id }, true)} />
+      <div class="tab-panel" role="tabpanel" aria-label={tab}>
+        {tab === 'rows' && <RowsTab view={view} live={rows} paused={paused} />}
+        {tab === 'chart' && <ChartTab view={view} live={rows} />}
+        {tab === 'flow' && <FlowTab name={view.name} />}
+        {tab === 'definition' && <Definition view={view} />}
+      </div>
+    </>
+  )
+}
+
+function Summary({ view }: { readonly view: RelationInfo }) {
+  const { stats } = view
+  return (
+    <p class="summary">
+      <Status of={view.status} />
+      <span>
+        <b>{count(stats.rowsIn)}</b> rows in
+      </span>
+      <span>
+        <b>{count(stats.rowsOut)}</b> out
+      </span>
+      {stats.late > 0 && (
+        <span class="warn-text">
+          <b>{count(stats.late)}</b> late
+        </span>
+      )}
+      {stats.invalid > 0 && (
+        <span class="warn-text">
+          <b>{count(stats.invalid)}</b> invalid
+        </span>
+      )}
+      <span>
+        <b>{bytes(stats.stateBytes)}</b> state
+      </span>
+      <span title="No row before this time is waited for">
+        watermark <b>{view.watermark === null ? 'none yet' : shortTime(view.watermark)}</b>
+      </span>
+      <span>
+        topic <Link to={['topics', view.topic]}>{view.topic}</Link>
+      </span>
+    </p>
+  )
+}
+
+function RowsTab({
+  view,
+  live,
+  paused,
+}: {
+  readonly view: RelationInfo
+  readonly live: LiveRows
+  readonly paused: boolean
+}) {
+  const filter = param('filter').toLowerCase()
+  const hidden = param('hide').split(',')
+  const all = live.rows ?? []
+  const rows =
+    filter === ''
+      ? all
+      : all.filter((r) => Object.values(r.row).some((v) => (cellText(v) ?? 'null').toLowerCase().includes(filter)))
+  return (
+    <>
+      <div class="toolbar">
+        <StreamBadge state={live.state} />
+        <Button
+          icon={paused ? 'play' : 'pause'}
+          pressed={paused}
+          onClick={() => setQuery({ paused: paused ? '' : 'true' })}
+        >
+          {paused ? 'Go on' : 'Pause'}
+        </Button>
+        <FilterBox label="Filter rows" value={param('filter')} onInput={(text) => setQuery({ filter: text })} />
+        <ColumnChoice view={view} hidden={hidden} />
+        <span class="muted toolbar-note" role="status" data-testid="rows-count">
+          {count(rows.length)}
+          {rows.length !== live.total && <> of {count(live.total)}</>} rows, {count(live.changes)} changes
+          {live.dropped > 0 && <>; held are the {count(all.length)} changed last</>}
+        </span>
+      </div>
+      {live.state.is === 'failed' && <ProblemBox error={live.state.error} />}
+      <RowsTable
+        label="Rows"
+        columns={view.columns}
+        keyColumns={view.key ?? []}
+        rows={rows}
+        sort={param('sort', (view.key ?? []).length > 0 ? view.key![0]! : '')}
+        onSort={(sort) => setQuery({ sort })}
+        hidden={hidden}
+        empty={<NoRows live={live} filter={filter} />}
+      />
+    </>
+  )
+}
+
+function NoRows({ live, filter }: { readonly live: LiveRows; readonly filter: string }) {
+  if (live.state.is === 'failed') return null
+  if (live.rows === null) return <Loading what="rows" />
+  if (filter !== '' && live.rows.length > 0)
+    return <Empty title={`None of ${count(live.rows.length)} rows has “${filter}” in it.`} />
+  return (
+    <Empty title="The view has no rows yet.">
+      <p>
+        They appear here as its inputs arrive;{' '}
+        <button type="button" class="link" onClick={() => setQuery({ tab: 'flow' }, true)}>
+          the flow
+        </button>{' '}
+        shows how far they are.
+      </p>
+    </Empty>
+  )
+}
+
+function ColumnChoice({ view, hidden }: { readonly view: RelationInfo; readonly hidden: readonly string[] }) {
+  const toggle = (name: string): void => {
+    const next = hidden.includes(name) ? hidden.filter((c) => c !== name) : [...hidden, name]
+    setQuery({ hide: next.filter((c) => c !== '').join(',') })
+  }
+  return (
+    <details class="menu">
+      <summary class="button plain">Columns</summary>
+      <div class="menu-body">
+        {view.columns.map((c) => (
+          <label key={c.name} class="check">
+            <input type="checkbox" checked={!hidden.includes(c.name)} onChange={() => toggle(c.name)} />
+            {c.name}
+          </label>
+        ))}
+      </div>
+    </details>
+  )
+}
+
+function Definition({ view }: { readonly view: RelationInfo }) {
+  return (
+    <div class="definition">
+      {view.sql === null ? (
+        <p class="muted">Defined in TypeScript.</p>
+      ) : (
+        <>
+          <SqlText sql={view.sql} />
+          <Link to={['sql']} query={{ q: view.sql }}>
+            Open in SQL
+          </Link>
+        </>
+      )}
+      <table class="plain-table">
+        <thead>
+          <tr>
+            <th scope="col">Column</th>
+            <th scope="col">Type</th>
+            <th scope="col" />
+          </tr>
+        </thead>
+        <tbody>
+          {view.columns.map((c) => (
+            <tr key={c.name}>
+              <td>{c.name}</td>
+              <td>{typeName(c.type)}</td>
+              <td>
+                {(view.key ?? []).includes(c.name) && <Badge kind="flow">key</Badge>}
+                {c.nullable && <span class="muted"> may be NULL</span>}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  )
+}
+
+function Drop({ view }: { readonly view: RelationInfo }) {
+  const [error, setError] = useState<ApiError | null>(null)
+  const close = (): void => setQuery({ open: '' })
+  const drop = async (): Promise<void> => {
+    try {
+      await request(apiUrl(['views', view.name]), { method: 'DELETE' })
+      go(['views'])
+    } catch (thrown) {
+      setError(asApiError(thrown))
+    }
+  }
+  return (
+    <Dialog title={`Drop ${view.kind} ${view.name}?`} onClose={close}>
+      <p>It stops, and its definition and state go. Its input stays as it is.</p>
+      {error !== null && <ProblemBox error={error} />}
+      <footer class="form-end">
+        <Button onClick={close}>Cancel</Button>
+        <Button kind="danger" onClick={() => void drop()}>
+          Drop
+        </Button>
+      </footer>
+    </Dialog>
+  )
+}

@@ -1,0 +1,153 @@
+/** Streams, tables and views: what is declared, whether it runs, what passes through. */
+import { useRef } from 'preact/hooks'
+import type { RelationInfo } from '../../../src/gateway/http/api.ts'
+import { apiUrl } from '../lib/http.ts'
+import { useResource } from '../lib/hooks.ts'
+import { go, param, setQuery } from '../lib/location.ts'
+import { bytes, compact, count, shortTime } from '../lib/format.ts'
+import { Empty, Link, Page, Status } from '../parts/bits.tsx'
+import { DataTable, useTableFocus } from '../parts/data-table.tsx'
+import type { Column } from '../parts/data-table.tsx'
+import { FilterBox } from '../parts/filter-box.tsx'
+import { ProblemBox } from '../parts/problem.tsx'
+
+/** Rows a second between the last two answers. */
+export function useRates(relations: readonly RelationInfo[] | null): ReadonlyMap<string, number> {
+  const held = useRef<{
+    list: readonly RelationInfo[] | null
+    atMs: number
+    rowsIn: ReadonlyMap<string, number>
+    rates: ReadonlyMap<string, number>
+  }>({ list: null, atMs: 0, rowsIn: new Map(), rates: new Map() })
+  const before = held.current
+  if (relations === null || relations === before.list) return before.rates
+  const atMs = Date.now()
+  const seconds = (atMs - before.atMs) / 1000
+  const rowsIn = new Map(relations.map((r) => [r.name, r.stats.rowsIn]))
+  const rates = new Map(
+    relations.map((r) => [
+      r.name,
+      before.list === null
+        ? 0
+        : Math.max(0, (r.stats.rowsIn - (before.rowsIn.get(r.name) ?? r.stats.rowsIn)) / seconds),
+    ]),
+  )
+  held.current = { list: relations, atMs, rowsIn, rates }
+  return rates
+}
+
+function columnsFor(rates: ReadonlyMap<string, number>): readonly Column<RelationInfo>[] {
+  const rate = (r: RelationInfo): number => rates.get(r.name) ?? 0
+  return [
+    {
+      id: 'name',
+      title: 'Name',
+      width: 'minmax(180px, 1fr)',
+      sort: (r) => r.name,
+      cell: (r) => <Link to={['views', r.name]}>{r.name}</Link>,
+    },
+    { id: 'kind', title: 'Kind', width: '76px', sort: (r) => r.kind, cell: (r) => r.kind },
+    { id: 'status', title: 'Status', width: '96px', sort: (r) => r.status, cell: (r) => <Status of={r.status} /> },
+    {
+      id: 'rate',
+      title: 'Rows/s',
+      width: '84px',
+      numeric: true,
+      sort: rate,
+      cell: (r) => <span class={rate(r) > 0 ? 'flowing' : 'still'}>{compact(rate(r))}</span>,
+    },
+    {
+      id: 'in',
+      title: 'Rows in',
+      width: '110px',
+      numeric: true,
+      sort: (r) => r.stats.rowsIn,
+      cell: (r) => count(r.stats.rowsIn),
+    },
+    {
+      id: 'out',
+      title: 'Rows out',
+      width: '110px',
+      numeric: true,
+      sort: (r) => r.stats.rowsOut,
+      cell: (r) => count(r.stats.rowsOut),
+    },
+    {
+      id: 'late',
+      title: 'Late',
+      width: '76px',
+      numeric: true,
+      sort: (r) => r.stats.late,
+      cell: (r) => <Wrong n={r.stats.late} />,
+    },
+    {
+      id: 'invalid',
+      title: 'Invalid',
+      width: '76px',
+      numeric: true,
+      sort: (r) => r.stats.invalid,
+      cell: (r) => <Wrong n={r.stats.invalid} />,
+    },
+    {
+      id: 'state',
+      title: 'State',
+      width: '84px',
+      numeric: true,
+      sort: (r) => r.stats.stateBytes,
+      cell: (r) => bytes(r.stats.stateBytes),
+    },
+    {
+      id: 'watermark',
+      title: 'Watermark, UTC',
+      width: '170px',
+      sort: (r) => r.watermark,
+      cell: (r) => (r.watermark === null ? <span class="null">none yet</span> : shortTime(r.watermark)),
+    },
+  ]
+}
+
+export const Wrong = ({ n }: { readonly n: number }) => <span class={n > 0 ? 'warn-text' : 'still'}>{count(n)}</span>
+
+export function ViewsScreen() {
+  const { data, error, refresh } = useResource<readonly RelationInfo[]>(apiUrl(['views']), 1500)
+  const columns = columnsFor(useRates(data))
+  const [filter, kind] = [param('filter'), param('kind')]
+  const rows = (data ?? []).filter(
+    (r) => r.name.toLowerCase().includes(filter.toLowerCase()) && (kind === '' || r.kind === kind),
+  )
+  useTableFocus()
+  return (
+    <Page title="Views">
+      <div class="toolbar">
+        <FilterBox label="Filter views" value={filter} onInput={(text) => setQuery({ filter: text })} />
+        <select aria-label="Kind" value={kind} onChange={(event) => setQuery({ kind: event.currentTarget.value })}>
+          <option value="">All kinds</option>
+          <option value="view">Views</option>
+          <option value="stream">Streams</option>
+          <option value="table">Tables</option>
+        </select>
+        <span class="muted toolbar-note">
+          {data === null ? 'loading…' : `${count(rows.length)} of ${count(data.length)}`}
+        </span>
+      </div>
+      {error !== null && <ProblemBox error={error} retry={refresh} />}
+      <DataTable
+        label="Views"
+        columns={columns}
+        rows={rows}
+        idOf={(r) => r.name}
+        sort={param('sort', 'name')}
+        onSort={(sort) => setQuery({ sort })}
+        onOpen={(r) => go(['views', r.name])}
+        rowClass={(r) => (r.status === 'failed' ? 'row-bad' : '')}
+        empty={
+          data === null ? null : (
+            <Empty title={data.length === 0 ? 'No stream, table or view is declared.' : 'None has this name and kind.'}>
+              <Link to={['sql']}>Declare one in SQL</Link>
+            </Empty>
+          )
+        }
+      />
+    </Page>
+  )
+}
