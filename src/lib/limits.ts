@@ -54,6 +54,12 @@ export const limits = {
   /** Appended by one tick before it must be committed; bounds what recovery looks at and what readers must hold back. */
   transactionBytes: 256 * 1024 * 1024,
   recordHeaders: 1_000,
+  /** Open segment files. Well below the 1,024 that many systems allow a process by default. */
+  storeHandles: 512,
+  /** Newest batches kept in memory for readers: a quarter of a second of a fast writer. */
+  storeHotBytes: 64 * 1024 * 1024,
+  /** Intake stops when less is free: room for indexes, the journal and what other parts must write to shut down. */
+  diskReserveBytes: 32 * 1024 * 1024,
   /** JSON documents nested deeper are refused. */
   jsonDepth: 64,
   /** Body of one HTTP request that is not a stream. */

@@ -54,8 +54,9 @@ export interface PartitionLog {
   configure(config: PartitionConfig): void
   /**
    * Takes one checked batch, gives it the next offsets (base offset and leader epoch are written into it, in place) and
-   * queues it. The bytes belong to the store until they are on disk. Returns its base offset and the append time
-   * (−1 unless log-append-time). Throws Fault: store.full, store.damaged, log.closed.
+   * queues it. The bytes belong to the store from here on: they are also what readers get. Returns its base offset and
+   * the append time (−1 unless log-append-time). Throws Fault: store.full, store.failed, store.damaged, log.closed.
+   * Wait for it in the same turn: after a failed write the same offsets are given to others.
    */
   append(batch: Uint8Array): { baseOffset: Offset; appendTimeMs: number }
   /** Resolves when everything before `offset` is written (the page cache has it). Rejects with Fault 'store.failed'. */
@@ -66,6 +67,11 @@ export interface PartitionLog {
   wantDurable(): void
   /** Called (in the same turn) after `durable` moved. Returns the way to stop. */
   onDurable(call: () => void): () => void
+  /**
+   * Called (in the same turn) when a failed write or sync took back everything from `end` on; those who wait for it get
+   * Fault store.failed or store.full. What was derived from those appends must go too. Returns the way to stop.
+   */
+  onCut(call: (end: Offset) => void): () => void
 
   /**
    * Whole batches from the one that holds `from`, up to `maxBytes` (at least one batch) and not past `upTo` (≤ durable).

@@ -1,0 +1,33 @@
+/** What the partitions of one store share. */
+import type { Fault } from '../lib/fault.ts'
+import type { World } from '../lib/world.ts'
+import type { Directories } from './directories.ts'
+import type { DiskGuard } from './disk-guard.ts'
+import type { Handles } from './handles.ts'
+import type { HotTail } from './hot-tail.ts'
+import type { Journal } from './journal.ts'
+import type { Partition } from './partition.ts'
+
+export interface Core {
+  readonly world: World
+  /** The data folder. */
+  readonly dir: string
+  /** Leader epoch of everything appended now. */
+  readonly epoch: number
+  readonly directories: Directories
+  readonly handles: Handles
+  readonly journal: Journal
+  readonly hot: HotTail
+  readonly guard: DiskGuard
+  /** Wall clock that never runs ahead of the monotonic one: a jump forward must not make retention delete early. */
+  retentionNow(): number
+  /** The partition has something to write. */
+  toWrite(partition: Partition): void
+  /** Someone waits for the partition to be durable. */
+  toSync(partition: Partition): void
+  /** The partition has written something that no sync covers yet. */
+  unsynced(partition: Partition): void
+  report(fault: Fault): void
+  /** Bytes came or went. */
+  resized(bytes: number): void
+}

@@ -1,0 +1,51 @@
+/** Stops intake before the disk is full, and lets it go on when there is space again. Asks the disk only now and then. */
+import { Fault } from '../lib/fault.ts'
+import type { World } from '../lib/world.ts'
+
+const askEveryMs = 250
+const askEveryMsWhileFull = 100
+const askEveryBytesMax = 64 * 1024 * 1024
+
+export class DiskGuard {
+  readonly #world: World
+  readonly #path: string
+  readonly #reserveBytes: number
+  #free = 0
+  /** Bytes that may be taken before the disk is asked again. */
+  #allowance = 0
+  #askAtMs = 0
+  #isFull = false
+
+  constructor(world: World, path: string, reserveBytes: number) {
+    this.#world = world
+    this.#path = path
+    this.#reserveBytes = reserveBytes
+  }
+  /** Throws Fault store.full when `bytes` more would not leave the reserve free. */
+  take(bytes: number): void {
+    if (bytes > this.#allowance || this.#world.clock.monotonic() >= this.#askAtMs) this.#ask(bytes)
+    if (bytes > this.#allowance) throw this.fault()
+    this.#allowance -= bytes
+  }
+  /** The disk itself said that it is full. */
+  hitTheEnd(): Fault {
+    this.#allowance = 0
+    this.#isFull = true
+    this.#askAtMs = this.#world.clock.monotonic() + askEveryMsWhileFull
+    this.#free = 0
+    return this.fault()
+  }
+  fault(): Fault {
+    return new Fault('store.full', { path: this.#path, freeBytes: this.#free })
+  }
+  #ask(bytes: number): void {
+    const nowMs = this.#world.clock.monotonic()
+    if (bytes > this.#allowance && this.#isFull && nowMs < this.#askAtMs) return
+    this.#free = this.#world.disk.free(this.#path)
+    const spare = this.#free - this.#reserveBytes
+    this.#isFull = spare < bytes
+    // Half of what is spare: others write to the disk as well.
+    this.#allowance = this.#isFull ? 0 : Math.max(bytes, Math.min(askEveryBytesMax, spare / 2))
+    this.#askAtMs = nowMs + (this.#isFull ? askEveryMsWhileFull : askEveryMs)
+  }
+}

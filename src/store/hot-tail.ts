@@ -1,0 +1,99 @@
+/**
+ * The newest batches of all partitions, in the memory they arrived in, up to a bound of bytes over the whole store. What
+ * came first goes first, so what a partition has left is always one run up to its end.
+ */
+/** A batch costs this much beyond its bytes. */
+const entryBytes = 160
+
+interface HotBatch {
+  readonly base: number
+  readonly end: number
+  readonly bytes: Uint8Array
+  gone: boolean
+}
+
+export class HotTail {
+  readonly #bytesMax: number
+  #bytes = 0
+  /** Of all partitions, oldest first, from `#head` on. */
+  #queue: { batch: HotBatch; of: HotBatches }[] = []
+  #head = 0
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax
+  }
+  get bytes(): number {
+    return this.#bytes
+  }
+  add(of: HotBatches, base: number, end: number, bytes: Uint8Array): void {
+    const batch: HotBatch = { base, end, bytes, gone: false }
+    of.push(batch)
+    this.#queue.push({ batch, of })
+    this.#bytes += bytes.length + entryBytes
+    while (this.#bytes > this.#bytesMax) this.#dropOldest()
+  }
+  /** Forgets batches of one partition from `end` on; all with 0. */
+  cut(of: HotBatches, end: number): void {
+    for (const batch of of.cut(end)) this.#bytes -= batch.bytes.length + entryBytes
+  }
+  #dropOldest(): void {
+    const oldest = this.#queue[this.#head++]!
+    if (!oldest.batch.gone) {
+      oldest.of.shift()
+      this.#bytes -= oldest.batch.bytes.length + entryBytes
+    }
+    if (this.#head < 1024 || this.#head * 2 < this.#queue.length) return
+    this.#queue = this.#queue.slice(this.#head)
+    this.#head = 0
+  }
+}
+
+/** The batches of one partition that are still in memory. */
+export class HotBatches {
+  #list: (HotBatch | null)[] = []
+  #head = 0
+
+  /** Whole batches from the one that holds `from`, none from `limit` on; null when that batch is not here. */
+  read(from: number, limit: number, bytesMax: number): Uint8Array[] | null {
+    const first = this.#list[this.#head]
+    if (first === undefined || first === null || from < first.base || from >= this.#list.at(-1)!.end) return null
+    const out: Uint8Array[] = []
+    let bytes = 0
+    for (let i = this.#indexOf(from); i < this.#list.length; i++) {
+      const batch = this.#list[i]!
+      bytes += batch.bytes.length
+      if (batch.base >= limit || (out.length > 0 && bytes > bytesMax)) break
+      out.push(batch.bytes)
+    }
+    return out
+  }
+  push(batch: HotBatch): void {
+    this.#list.push(batch)
+  }
+  shift(): void {
+    this.#list[this.#head]!.gone = true
+    this.#list[this.#head++] = null
+    if (this.#head < 64 || this.#head * 2 < this.#list.length) return
+    this.#list = this.#list.slice(this.#head)
+    this.#head = 0
+  }
+  cut(end: number): HotBatch[] {
+    const out: HotBatch[] = []
+    while (this.#list.length > this.#head && this.#list.at(-1)!.base >= end) {
+      const batch = this.#list.pop()!
+      batch.gone = true
+      out.push(batch)
+    }
+    return out
+  }
+  #indexOf(offset: number): number {
+    let low = this.#head
+    let high = this.#list.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if (this.#list[middle]!.base <= offset) low = middle
+      else high = middle - 1
+    }
+    return low
+  }
+}

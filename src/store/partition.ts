@@ -1,0 +1,493 @@
+/**
+ * One partition: a list of segments, of which the last one grows.
+ *
+ * Offsets move through four marks: start ≤ durable ≤ written ≤ end. `append` moves end and only queues; the store's loop
+ * calls `writePending` (written) and, around a sync, `capture` and `synced` (durable). A sync that fails fences the
+ * partition: it is cut back to durable, the file that failed is never written again, and intake goes on when a new
+ * segment has been synced. A write that fails takes back what was not written.
+ */
+import { type Offset, offset as toOffset, type TimeMs } from '../lib/brand.ts'
+import { asFault, Fault } from '../lib/fault.ts'
+import type { DiskError, File } from '../lib/world.ts'
+import { placeBatch, stampBatch } from './batch-header.ts'
+import { batchMaxTime } from './batch-walk.ts'
+import type { Core } from './core.ts'
+import { Epochs } from './epochs.ts'
+import { HotBatches } from './hot-tail.ts'
+import type { PartitionState } from './journal.ts'
+import { findTime, largestTime, readBatches, readHeaders } from './read.ts'
+import { type Mark, Segment } from './segment.ts'
+import { Segments } from './segments.ts'
+import { setAside } from './set-aside.ts'
+import { packSmallFile, readWhole, replaceFile, unpackSmallFile } from './small-file.ts'
+import type { PartitionConfig, PartitionLog } from './store.ts'
+import { expectedFiles } from './verify.ts'
+import { Waiters } from './waiters.ts'
+
+/** Positions and relative offsets in an index have 32 bits. */
+const indexedMax = 0xffff_ffff
+const resumeMsFirst = 50
+const resumeMsMax = 5_000
+
+interface Run {
+  readonly segment: Segment
+  readonly buffers: Uint8Array[]
+}
+export interface Capture {
+  readonly generation: number
+  readonly end: number
+  readonly parts: readonly { readonly segment: Segment; readonly mark: Mark; readonly file: File }[]
+}
+export interface Damage {
+  readonly at: Offset
+  readonly fault: Fault
+}
+
+export class Partition implements PartitionLog {
+  readonly dir: string
+  readonly segments: Segments
+  damage: Damage | null
+  readonly #core: Core
+  #config: PartitionConfig
+  readonly #epochs: Epochs
+  #start: number
+  #end: number
+  #written: number
+  #durable: number
+  #runs: Run[] = []
+  readonly #hot = new HotBatches()
+  readonly #whenWritten = new Waiters()
+  readonly #whenDurable = new Waiters()
+  readonly #onDurable = new Set<() => void>()
+  readonly #onCut = new Set<(end: Offset) => void>()
+  /** Rises when the log is cut: a sync that began before says nothing about what came after. */
+  #generation = 0
+  #fence: Fault | null = null
+  #gone = false
+  #verified: boolean
+  /** Files that must not stay under the name of a segment. */
+  #strays: string[] = []
+  /** Clock reading when the oldest unsynced bytes were written. */
+  unsyncedSinceMs = 0
+
+  constructor(
+    core: Core,
+    opened: { state: PartitionState; damage: Damage | null; verified: boolean },
+    config: PartitionConfig,
+  ) {
+    const { state } = opened
+    this.#core = core
+    this.#config = config
+    this.dir = state.dir
+    this.damage = opened.damage
+    this.#verified = opened.verified
+    this.#start = state.start
+    this.#end = this.#written = this.#durable = state.end
+    this.#epochs = new Epochs(state.epochs)
+    const list = state.segments.map(
+      ({ base, createdMs, salt, ...mark }) => new Segment({ base, createdMs, salt }, mark),
+    )
+    if (state.sealed && list.length > 0) list.at(-1)!.sealed = true
+    this.segments = new Segments(core, `${core.dir}/topics/${state.dir}`, list, this.#epochs, config.indexIntervalBytes)
+  }
+  get start(): Offset {
+    return toOffset(this.#start)
+  }
+  get end(): Offset {
+    return toOffset(this.#end)
+  }
+  get written(): number {
+    return this.#written
+  }
+  get durable(): Offset {
+    return toOffset(this.#durable)
+  }
+  get leaderEpoch(): number {
+    return this.#core.epoch
+  }
+  get sizeBytes(): number {
+    return this.segments.list.reduce((sum, segment) => sum + segment.tail.bytes, 0)
+  }
+  get config(): PartitionConfig {
+    return this.#config
+  }
+  /** Something is in the page cache that no sync has covered. */
+  get hasUnsynced(): boolean {
+    return this.#written > this.#durable && !this.#gone
+  }
+  configure(config: PartitionConfig): void {
+    this.#config = config
+    this.segments.intervalBytes = config.indexIntervalBytes
+  }
+
+  append(batch: Uint8Array): { baseOffset: Offset; appendTimeMs: number } {
+    if (this.#gone) throw new Fault('log.closed', { what: this.dir })
+    this.#verify()
+    if (this.damage !== null) throw this.damage.fault
+    if (this.#fence !== null) throw this.#fence
+    this.#core.guard.take(batch.length)
+    const bytes = Buffer.isBuffer(batch) ? batch : Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength)
+    const base = this.#end
+    placeBatch(bytes, base, this.#core.epoch)
+    let appendTimeMs = -1
+    if (this.#config.timestampType === 'log-append-time') {
+      appendTimeMs = this.#core.world.clock.now()
+      stampBatch(bytes, appendTimeMs)
+    }
+    this.#epochs.begin(this.#core.epoch, base)
+    const end = base + bytes.readInt32BE(23) + 1
+    this.#queue(this.#growing(bytes.length, end), bytes, end)
+    this.#end = end
+    this.#core.hot.add(this.#hot, base, end, bytes)
+    this.#core.resized(bytes.length)
+    this.#core.toWrite(this)
+    return { baseOffset: base as Offset, appendTimeMs }
+  }
+  whenWritten(offset: Offset): Promise<void> {
+    if (offset <= this.#written) return Promise.resolve()
+    if (this.#gone) return Promise.reject(new Fault('log.closed', { what: this.dir }))
+    return this.#whenWritten.wait(offset)
+  }
+  whenDurable(offset: Offset): Promise<void> {
+    if (offset <= this.#durable) return Promise.resolve()
+    if (this.#gone) return Promise.reject(new Fault('log.closed', { what: this.dir }))
+    const waiting = this.#whenDurable.wait(offset)
+    this.#core.toSync(this)
+    return waiting
+  }
+  wantDurable(): void {
+    if (this.#durable < this.#end) this.#core.toSync(this)
+  }
+  onDurable(call: () => void): () => void {
+    this.#onDurable.add(call)
+    return () => void this.#onDurable.delete(call)
+  }
+  onCut(call: (end: Offset) => void): () => void {
+    this.#onCut.add(call)
+    return () => void this.#onCut.delete(call)
+  }
+
+  async read(from: Offset, maxBytes: number, upTo: Offset): Promise<Uint8Array[]> {
+    this.#checkInside(from)
+    this.#verify()
+    if (this.damage !== null && from >= this.damage.at) throw this.damage.fault
+    const limit = Math.min(upTo, this.#durable, this.damage?.at ?? Number.MAX_SAFE_INTEGER)
+    if (from >= limit) return []
+    const hot = this.#hot.read(from, limit, maxBytes)
+    if (hot !== null) return hot
+    try {
+      return await readBatches(this.segments, { from, limit, bytesMax: maxBytes })
+    } catch (error) {
+      this.#checkInside(from)
+      throw this.#readFault(error)
+    }
+  }
+  *headers(from: Offset): Iterable<Uint8Array> {
+    this.#verify()
+    const limit = Math.min(this.#durable, this.damage?.at ?? Number.MAX_SAFE_INTEGER)
+    if (from >= limit) return
+    try {
+      yield* readHeaders(this.segments, Math.max(from, this.#start), limit)
+    } catch (error) {
+      throw this.#readFault(error)
+    }
+  }
+  findTime(timeMs: number): Offset | null {
+    this.#verify()
+    const limit = Math.min(this.#durable, this.damage?.at ?? Number.MAX_SAFE_INTEGER)
+    try {
+      return findTime(this.segments, timeMs, this.#start, limit)
+    } catch (error) {
+      throw this.#readFault(error)
+    }
+  }
+  largestTime(): { offset: Offset; timeMs: TimeMs } | null {
+    return largestTime(this.segments)
+  }
+
+  async trim(offset: Offset): Promise<void> {
+    if (offset <= this.#start) return
+    if (offset > this.#durable)
+      throw new Fault('log.offset-out-of-range', { offset, first: this.#start, next: this.#durable })
+    await this.#replaceSmall('log-start', offset, new Uint8Array(0))
+    await this.moveStart(offset)
+  }
+  async saveSnapshot(name: string, at: Offset, bytes: Uint8Array): Promise<void> {
+    // What is durable is never cut, so a snapshot of it can never be ahead of the log.
+    await this.whenDurable(at)
+    await this.#replaceSmall(`${name}.snapshot`, at, bytes)
+  }
+  loadSnapshot(name: string): { at: Offset; bytes: Uint8Array } | null {
+    const path = `${this.segments.folder}/${name}.snapshot`
+    const packed = readWhole(this.#core.world.disk, path)
+    if (packed === null) return null
+    const found = unpackSmallFile(packed)
+    if (found === null) {
+      this.#core.report(new Fault('store.damaged', { file: path, position: 0, what: 'it is not what was written' }))
+      return null
+    }
+    return found.number > this.#durable ? null : { at: toOffset(found.number), bytes: found.bytes }
+  }
+
+  /** Puts what is pending into the page cache. Throws what the disk throws; then call `failed`. */
+  writePending(): void {
+    while (this.#runs.length > 0) {
+      const { segment, buffers } = this.#runs[0]!
+      const mark = segment.tail
+      if (segment.isDurable && this.#written === this.#durable)
+        this.unsyncedSinceMs = this.#core.world.clock.monotonic()
+      this.#fileFor(segment).write(buffers, segment.written.bytes)
+      segment.written = mark
+      this.#written = mark.end
+      this.#runs.shift()
+      if (segment !== this.segments.last || segment.index?.wantsSave === true) this.segments.saveIndex(segment)
+    }
+    if (this.#written > this.#durable) this.#core.unsynced(this)
+    this.#whenWritten.reached(this.#written)
+  }
+  /** What a sync that begins now will make durable; null = everything is. */
+  capture(): Capture | null {
+    if (this.#gone || this.#fence !== null || this.#written === this.#durable) return null
+    const parts = this.segments.list
+      .filter((segment) => !segment.isDurable)
+      .map((segment) => ({ segment, mark: segment.written, file: this.#fileFor(segment) }))
+    return { generation: this.#generation, end: this.#written, parts }
+  }
+  synced(capture: Capture): boolean {
+    if (capture.generation !== this.#generation || this.#gone) return false
+    for (const { segment, mark } of capture.parts) segment.durable = mark
+    this.unsyncedSinceMs = this.#core.world.clock.monotonic()
+    this.#durable = capture.end
+    this.#whenDurable.reached(this.#durable)
+    this.#tell(this.#onDurable, undefined)
+    return true
+  }
+  /** A write failed: what was not written is taken back. Nothing of it was promised to anyone. */
+  writeFailed(error: unknown): void {
+    const code = (error as Partial<DiskError>).code
+    if (code !== 'ENOSPC' && code !== 'EDQUOT' && code !== 'EMFILE' && code !== 'ENFILE') return this.fence(error)
+    const fault =
+      code === 'ENOSPC' || code === 'EDQUOT' ? this.#core.guard.hitTheEnd() : this.#failure(error, this.segments.folder)
+    this.#cut(this.#written, fault, (segment) => segment.written)
+    const last = this.segments.last
+    if (last === undefined || !last.exists) return
+    try {
+      this.#fileFor(last).truncate(last.written.bytes)
+    } catch {
+      // The next write begins at the same place; recovery takes what lies behind it for a torn tail.
+    }
+  }
+  /** A sync failed: nobody knows which pages are on disk, and asking again proves nothing. */
+  fence(error: unknown): void {
+    if (this.#gone || this.#fence !== null) return
+    const fault = this.#failure(error, this.segments.folder)
+    this.#fence = fault
+    this.#core.report(fault)
+    this.#cut(this.#durable, fault, (segment) => segment.durable)
+    const last = this.segments.last
+    if (last !== undefined) {
+      last.sealed = true
+      this.#core.handles.close(last)
+      this.#core.journal.cut(this.dir, { base: last.base, bytes: last.durable.bytes, end: last.durable.end })
+    }
+    void this.#resume(resumeMsFirst)
+  }
+  /** Takes the files away; nothing more is written. */
+  close(): void {
+    if (this.#gone) return
+    this.#gone = true
+    const fault = new Fault('log.closed', { what: this.dir })
+    this.#whenWritten.fail(fault)
+    this.#whenDurable.fail(fault)
+    this.#runs = []
+    this.#core.hot.cut(this.#hot, 0)
+    for (const segment of this.segments.list) this.#core.handles.close(segment)
+  }
+  saveIndexes(): void {
+    for (const segment of this.segments.list) this.segments.saveIndex(segment)
+  }
+  get isFenced(): boolean {
+    return this.#fence !== null
+  }
+  state(): PartitionState {
+    const { list } = this.segments
+    const kept = list.filter((segment) => segment.durable.bytes > 0)
+    return {
+      dir: this.dir,
+      start: this.#start,
+      end: this.#durable,
+      epochs: this.#epochs.starts.filter((start) => start.from < this.#durable),
+      segments: kept.map((segment) => segment.state()),
+      sealed: kept.length > 0 && (kept.at(-1) !== list.at(-1) || kept.at(-1)!.sealed),
+      ...(this.damage === null ? {} : { damaged: true }),
+    }
+  }
+
+  /** Forgets what lies before `offset` and deletes the segments that lie before it as a whole. Not past durable. */
+  async moveStart(offset: number): Promise<void> {
+    if (offset <= this.#start || this.#gone) return
+    this.#start = offset
+    this.#core.journal.start(this.dir, offset)
+    // A file that is missing without a word about it would be damage.
+    if (this.segments.list.length > 1 && this.segments.list[1]!.base <= offset) await this.#core.journal.sync()
+    const { list } = this.segments
+    while (!this.#gone && list.length > 1 && list[1]!.base <= this.#start) this.#remove(list.shift()!)
+  }
+  /** Begins a new segment, durably, so that retention may take all before it. */
+  async rollNow(): Promise<void> {
+    const last = this.segments.last
+    if (last === undefined || last.tail.bytes === 0 || this.#fence !== null || this.#gone) return
+    const segment = this.#roll()
+    this.#fileFor(segment)
+    await this.#core.directories.sync(this.segments.folder)
+  }
+
+  #remove(segment: Segment): void {
+    this.#core.handles.close(segment)
+    const stem = this.segments.stem(segment)
+    for (const ending of ['log', 'offsets', 'times']) this.#core.world.disk.remove(`${stem}.${ending}`)
+    this.#core.directories.changed(this.segments.folder)
+    this.#core.resized(-segment.tail.bytes)
+  }
+  #roll(): Segment {
+    const before = this.segments.last
+    if (before !== undefined) before.sealed = true
+    return this.segments.add(this.#end)
+  }
+  #growing(bytes: number, end: number): Segment {
+    const last = this.segments.last
+    if (last === undefined || last.sealed) return this.#roll()
+    const { tail } = last
+    if (tail.bytes === 0) return last
+    const isFull = tail.bytes + bytes > Math.min(this.#config.segmentBytes, indexedMax) || end - last.base > indexedMax
+    const isOld = this.#core.world.clock.now() - last.createdMs >= this.#config.segmentMs
+    return isFull || isOld ? this.#roll() : last
+  }
+  #queue(segment: Segment, bytes: Buffer, end: number): void {
+    const { tail } = segment
+    const index = this.segments.index(segment)
+    if (tail.bytes - index.lastPosition >= this.#config.indexIntervalBytes)
+      index.add(this.#end, tail.bytes, tail.maxTimeMs)
+    const timeMs = batchMaxTime(bytes)
+    const isLarger = timeMs > tail.maxTimeMs || tail.bytes === 0
+    segment.tail = {
+      bytes: tail.bytes + bytes.length,
+      end,
+      maxTimeMs: isLarger ? timeMs : tail.maxTimeMs,
+      maxTimeOffset: isLarger ? this.#end : tail.maxTimeOffset,
+    }
+    const run = this.#runs.at(-1)
+    if (run?.segment === segment) run.buffers.push(bytes)
+    else this.#runs.push({ segment, buffers: [bytes] })
+  }
+  #fileFor(segment: Segment): File {
+    const path = this.segments.path(segment)
+    if (!segment.exists) {
+      this.#core.directories.make(this.segments.folder)
+      if (this.#core.world.disk.stat(path) !== null) setAside(this.#core, path)
+      this.#core.directories.changed(this.segments.folder)
+    }
+    const file = this.#core.handles.open(segment, path, 'write')
+    segment.exists = true
+    return file
+  }
+  /** Back to `end`: what was appended from there on is gone. */
+  #cut(end: number, fault: Fault, markOf: (segment: Segment) => Mark): void {
+    this.#generation++
+    const before = this.sizeBytes
+    this.#runs = []
+    this.#end = this.#written = end
+    this.#core.hot.cut(this.#hot, end)
+    const { list } = this.segments
+    while (list.length > 0 && markOf(list.at(-1)!).bytes === 0) {
+      const segment = list.pop()!
+      this.#core.handles.close(segment)
+      if (segment.exists) this.#strays.push(this.segments.path(segment))
+    }
+    for (const segment of list) {
+      segment.tail = segment.written = markOf(segment)
+      segment.index?.cut(segment.tail.bytes)
+    }
+    this.#clearStrays()
+    this.#epochs.cut(end)
+    this.#core.resized(this.sizeBytes - before)
+    this.#whenWritten.fail(fault)
+    this.#whenDurable.fail(fault)
+    this.#tell(this.#onCut, end as Offset)
+  }
+  #clearStrays(): boolean {
+    try {
+      while (this.#strays.length > 0) {
+        const path = this.#strays.at(-1)!
+        if (this.#core.world.disk.stat(path) !== null) setAside(this.#core, path)
+        this.#strays.pop()
+      }
+      return true
+    } catch {
+      return false
+    }
+  }
+  /** Intake goes on when a new segment could be synced, name and all. */
+  async #resume(waitMs: number): Promise<void> {
+    if (this.#gone) return
+    const segment = this.segments.create(this.#end)
+    try {
+      if (!this.#clearStrays()) throw new Error('the file that failed is in the way')
+      const file = this.#fileFor(segment)
+      await Promise.all([file.datasync(), this.#core.directories.sync(this.segments.folder)])
+      if (this.#gone) return
+      this.segments.list.push(segment)
+      this.#fence = null
+    } catch {
+      this.#core.handles.close(segment)
+      if (segment.exists) this.#strays.push(this.segments.path(segment))
+      this.#core.world.clock.after(waitMs, () => void this.#resume(Math.min(2 * waitMs, resumeMsMax)))
+    }
+  }
+  /** A listener that throws must not stop the log. */
+  #tell<T>(listeners: Set<(value: T) => void>, value: T): void {
+    for (const call of listeners) {
+      try {
+        call(value)
+      } catch (error) {
+        this.#core.report(asFault(error))
+      }
+    }
+  }
+  #checkInside(from: number): void {
+    if (from < this.#start || from > this.#end)
+      throw new Fault('log.offset-out-of-range', { offset: from, first: this.#start, next: this.#end })
+  }
+  /** After a clean stop the files are first looked at when they are first needed. */
+  #verify(): void {
+    if (this.#verified) return
+    this.#verified = true
+    const fault = expectedFiles(this.#core.world.disk, this.segments)
+    if (fault === null) return
+    this.damage = { at: toOffset(Math.max(fault.offset, this.#start)), fault: fault.fault }
+    this.#core.report(fault.fault)
+  }
+  #failure(error: unknown, path: string): Fault {
+    if (error instanceof Fault) return error
+    return new Fault('store.failed', { what: error instanceof Error ? error.message : String(error), path }, error)
+  }
+  #readFault(error: unknown): Fault {
+    if (error instanceof Fault) {
+      if (error.code === 'store.damaged') this.#core.report(error)
+      return error
+    }
+    return typeof (error as Partial<DiskError>).code === 'string'
+      ? this.#failure(error, this.segments.folder)
+      : asFault(error)
+  }
+  async #replaceSmall(name: string, number: number, bytes: Uint8Array): Promise<void> {
+    const { world, directories } = this.#core
+    const path = `${this.segments.folder}/${name}`
+    try {
+      directories.make(this.segments.folder)
+      await replaceFile(world.disk, directories, path, packSmallFile({ number, bytes }))
+    } catch (error) {
+      throw this.#failure(error, path)
+    }
+  }
+}

@@ -1,0 +1,288 @@
+/**
+ * What an unclean stop left of one partition. The journal says what was there at its last checkpoint (that is not looked
+ * at again) and up to where more was durable. From the checkpoint on every batch is read and checked:
+ *
+ * - all is well up to the end of the files: that is the log;
+ * - something is wrong below the durable end: damage. Nothing is touched, the log is readable up to there;
+ * - something is wrong at or above it: a torn tail. Unsynced pages reach the disk in any order, so whatever follows is
+ *   worth nothing even where it is valid; it is moved to `<segment>.torn` and the log ends there.
+ *
+ * A segment ends where the next one begins, whatever its file still holds: a log that was cut back after a failed sync
+ * leaves such bytes behind and must not touch them.
+ */
+import { offset as toOffset } from '../lib/brand.ts'
+import { Fault } from '../lib/fault.ts'
+import type { World } from '../lib/world.ts'
+import { batchBase, batchEpoch, batchMaxTime, BatchWalk } from './batch-walk.ts'
+import type { Directories } from './directories.ts'
+import { Epochs } from './epochs.ts'
+import type { KnownPartition, PartitionState } from './journal.ts'
+import type { Damage } from './partition.ts'
+import { segmentBase, segmentName, type SegmentState } from './segment.ts'
+import { setAside, tornPath } from './set-aside.ts'
+import { readWhole, unpackSmallFile } from './small-file.ts'
+
+export interface Recovered {
+  readonly state: PartitionState
+  readonly damage: Damage | null
+  readonly scannedBytes: number
+  readonly torn: readonly { readonly file: string; readonly keptAs: string; readonly bytes: number }[]
+  /** Files with bytes that may be in the page cache only. */
+  readonly unsynced: readonly string[]
+}
+export interface RecoveryContext {
+  readonly world: World
+  readonly directories: Directories
+  /** Leader epoch under which everything after the checkpoint was written; null = the journal is lost. */
+  readonly epoch: number | null
+}
+
+const copyBytes = 1024 * 1024
+
+export function recoverPartition(context: RecoveryContext, folder: string, known: KnownPartition): Recovered {
+  return new PartitionRecovery(context, folder, known).run()
+}
+
+/** Where the log stops being as it should. */
+interface Break {
+  readonly path: string
+  readonly position: number
+  readonly what: string
+}
+
+class PartitionRecovery {
+  readonly #context: RecoveryContext
+  readonly #folder: string
+  readonly #known: KnownPartition
+  readonly #epochs: Epochs
+  readonly #segments: SegmentState[] = []
+  readonly #torn: { file: string; keptAs: string; bytes: number }[] = []
+  readonly #unsynced: string[] = []
+  /** Bases of segment files, ascending. */
+  #files: number[]
+  #start: number
+  #end: number
+  #durable: number
+  #scannedBytes = 0
+  #sealed = false
+
+  constructor(context: RecoveryContext, folder: string, known: KnownPartition) {
+    this.#context = context
+    this.#folder = folder
+    this.#known = known
+    this.#epochs = new Epochs(known.state.epochs)
+    this.#files = context.world.disk
+      .list(folder)
+      .map(segmentBase)
+      .filter((base) => base !== null)
+      .sort((a, b) => a - b)
+    this.#start = Math.max(known.start, this.#savedStart())
+    this.#end = known.state.end
+    this.#durable = Math.max(known.durable, this.#start)
+  }
+  run(): Recovered {
+    this.#removeForgotten()
+    if (this.#context.epoch === null) this.#assumeSealedDurable()
+    const broken = this.#takeKnown() ?? this.#takeNew()
+    const damage = broken === null ? this.#checkEnd() : this.#handle(broken)
+    if (damage !== null) this.#end = Math.max(this.#end, this.#durable)
+    return {
+      state: {
+        dir: this.#known.state.dir,
+        start: this.#start,
+        end: this.#end,
+        epochs: this.#epochs.starts,
+        segments: this.#segments,
+        sealed: this.#sealed && this.#segments.length > 0,
+        damaged: damage !== null,
+      },
+      damage,
+      scannedBytes: this.#scannedBytes,
+      torn: this.#torn,
+      unsynced: this.#unsynced,
+    }
+  }
+  #path(base: number): string {
+    return `${this.#folder}/${segmentName(base)}.log`
+  }
+  #savedStart(): number {
+    const packed = readWhole(this.#context.world.disk, `${this.#folder}/log-start`)
+    return (packed === null ? null : unpackSmallFile(packed))?.number ?? 0
+  }
+  /** Segments that lie before the start as a whole: retention had decided, but not deleted yet. */
+  #removeForgotten(): void {
+    while (this.#files.length > 1 && this.#files[1]! <= this.#start) {
+      const base = this.#files.shift()!
+      for (const ending of ['log', 'offsets', 'times'])
+        this.#context.world.disk.remove(`${this.#folder}/${segmentName(base)}.${ending}`)
+      this.#context.directories.changed(this.#folder)
+    }
+  }
+  /** Without a journal: a segment that was followed by another one is not a tail. */
+  #assumeSealedDurable(): void {
+    const first = this.#files[0]
+    if (first === undefined) return
+    this.#start = Math.max(this.#start, first)
+    this.#end = first
+    this.#durable = Math.max(this.#durable, this.#files.at(-1)!)
+  }
+  /** What was there at the checkpoint: is it still? Its batches are checked when they are read. */
+  #takeKnown(): Break | null {
+    const { segments, sealed } = this.#known.state
+    for (const [i, segment] of segments.entries()) {
+      const next = segments[i + 1]
+      if (next !== undefined && next.base <= this.#start && !this.#files.includes(segment.base)) continue
+      const path = this.#path(segment.base)
+      const size = this.#context.world.disk.stat(path)?.size ?? -1
+      if (size < segment.bytes) return this.#shorter(path, segment, size)
+      this.#segments.push(segment)
+      this.#end = segment.end
+    }
+    this.#end = Math.max(this.#end, this.#known.state.end)
+    this.#sealed = sealed
+    const last = this.#segments.at(-1)
+    if (last === undefined || sealed) return null
+    return this.#scan(last)
+  }
+  #shorter(path: string, segment: SegmentState, size: number): Break {
+    this.#end = segment.base
+    if (size < 0) return { path, position: 0, what: 'the file is missing' }
+    const begin = { ...segment, bytes: 0, end: segment.base, maxTimeMs: -1, maxTimeOffset: -1 }
+    this.#segments.push(begin)
+    const broken = this.#scan(begin, this.#epochs)
+    return broken ?? { path, position: size, what: `the file ends here, of ${segment.bytes} bytes` }
+  }
+  /** Segments made after the checkpoint. */
+  #takeNew(): Break | null {
+    for (const base of this.#files) {
+      if (this.#segments.some((segment) => segment.base === base)) continue
+      if (base < this.#end) {
+        // No segment of this log: what a failed sync or an earlier recovery could not move away.
+        this.#moveAway(base)
+        continue
+      }
+      if (base > this.#end) {
+        const last = this.#segments.at(-1)
+        const path = this.#path(last?.base ?? base)
+        return { path, position: last?.bytes ?? 0, what: `offsets ${this.#end} to ${base} are missing` }
+      }
+      const createdMs = this.#context.world.disk.stat(this.#path(base))?.modifiedMs ?? 0
+      const fresh = { base, createdMs, salt: 0, bytes: 0, end: base, maxTimeMs: -1, maxTimeOffset: -1 }
+      this.#segments.push(fresh)
+      this.#sealed = false
+      const broken = this.#scan(fresh)
+      if (broken !== null) return broken
+    }
+    return null
+  }
+  /** Reads on from where the state ends; leaves the longer state in its place as the last segment. */
+  #scan(from: SegmentState, epochs?: Epochs): Break | null {
+    const path = this.#path(from.base)
+    const cut = this.#known.cuts.get(from.base)
+    const next = this.#files.find((base) => base > from.base) ?? Number.MAX_SAFE_INTEGER
+    const file = this.#context.world.disk.open(path, 'read')
+    try {
+      const limit = Math.min(file.size(), cut?.bytes ?? Number.MAX_SAFE_INTEGER)
+      const epochAt = epochs === undefined ? () => this.#context.epoch : (offset: number) => epochs.at(offset)
+      const walk = new BatchWalk(file, { position: from.bytes, offset: from.end, limit, epochAt })
+      let { maxTimeMs, maxTimeOffset } = from
+      while (walk.offset < next) {
+        const batch = walk.next()
+        if (batch === null) break
+        if (batchMaxTime(batch) > maxTimeMs || walk.position === batch.length) {
+          maxTimeMs = batchMaxTime(batch)
+          maxTimeOffset = batchBase(batch)
+        }
+        if (epochs === undefined) this.#epochs.begin(batchEpoch(batch), batchBase(batch))
+      }
+      this.#scannedBytes += walk.position - from.bytes
+      this.#end = walk.offset
+      if (cut !== undefined) this.#sealed = true
+      if (walk.position > from.bytes) this.#keepScanned(path, from, walk, { maxTimeMs, maxTimeOffset })
+      if (walk.problem === null || walk.offset === next) return null
+      return { path, position: walk.position, what: walk.problem }
+    } finally {
+      file.close()
+    }
+  }
+  #keepScanned(
+    path: string,
+    from: SegmentState,
+    walk: BatchWalk,
+    times: { maxTimeMs: number; maxTimeOffset: number },
+  ): void {
+    // What an index file says about bytes that were not durable may be about other bytes: a new salt makes it void.
+    const salt = Buffer.from(this.#context.world.random.bytes(4)).readUInt32BE()
+    this.#segments[this.#segments.length - 1] = { ...from, salt, bytes: walk.position, end: walk.offset, ...times }
+    if (walk.offset > this.#durable || this.#context.epoch === null) this.#unsynced.push(path)
+  }
+  #checkEnd(): Damage | null {
+    if (this.#end >= this.#durable) return null
+    const last = this.#segments.at(-1)
+    const what = `offsets ${this.#end} to ${this.#durable} are missing`
+    return this.#damage({ path: this.#path(last?.base ?? this.#end), position: last?.bytes ?? 0, what })
+  }
+  #handle(broken: Break): Damage | null {
+    if (this.#end < this.#durable) return this.#damage(broken)
+    try {
+      this.#setTailAside(broken)
+      return null
+    } catch (error) {
+      const what = `a torn tail could not be moved away: ${error instanceof Error ? error.message : String(error)}`
+      return { at: toOffset(this.#end), fault: new Fault('store.failed', { what, path: broken.path }, error) }
+    }
+  }
+  #damage({ path, position, what }: Break): Damage {
+    return {
+      at: toOffset(Math.max(this.#end, this.#start)),
+      fault: new Fault('store.damaged', { file: path, position, what }),
+    }
+  }
+  /** Later segments first: as long as one is there, the break before it can be found again. */
+  #setTailAside(broken: Break): void {
+    for (const base of this.#files.filter((each) => each >= this.#end).reverse())
+      if (this.#path(base) !== broken.path || broken.position === 0) this.#moveAway(base)
+    if (this.#segments.at(-1)?.bytes === 0) this.#segments.pop()
+    if (broken.position === 0) return
+    const { disk } = this.#context.world
+    const bytes = (disk.stat(broken.path)?.size ?? 0) - broken.position
+    if (bytes <= 0) return
+    const keptAs = tornPath(this.#context, broken.path)
+    this.#copyTail(broken.path, broken.position, keptAs)
+    const file = disk.open(broken.path, 'write')
+    try {
+      file.truncate(broken.position)
+    } finally {
+      file.close()
+    }
+    if (!this.#unsynced.includes(broken.path)) this.#unsynced.push(broken.path)
+    this.#torn.push({ file: broken.path, keptAs, bytes })
+  }
+  #moveAway(base: number): void {
+    const path = this.#path(base)
+    const bytes = this.#context.world.disk.stat(path)?.size ?? 0
+    const keptAs = setAside(this.#context, path)
+    this.#files = this.#files.filter((each) => each !== base)
+    if (this.#segments.at(-1)?.base === base) this.#segments.pop()
+    this.#torn.push({ file: path, keptAs, bytes })
+  }
+  #copyTail(path: string, from: number, to: string): void {
+    const { disk } = this.#context.world
+    const source = disk.open(path, 'read')
+    const target = disk.open(to, 'write')
+    try {
+      const piece = Buffer.allocUnsafeSlow(copyBytes)
+      for (let position = from; ;) {
+        const count = source.read(piece, position)
+        if (count === 0) break
+        target.write([piece.subarray(0, count)], position - from)
+        position += count
+      }
+      this.#unsynced.push(to)
+      this.#context.directories.changed(this.#folder)
+    } finally {
+      source.close()
+      target.close()
+    }
+  }
+}

@@ -1,0 +1,23 @@
+/** What a stop left behind against what is there now. */
+import { Fault } from '../lib/fault.ts'
+import type { Disk } from '../lib/world.ts'
+import type { Segments } from './segments.ts'
+
+/** The first segment that is missing or shorter than it was, and where the log ends to be readable; null = all there. */
+export function expectedFiles(disk: Disk, segments: Segments): { offset: number; fault: Fault } | null {
+  for (const segment of segments.list) {
+    const found = disk.stat(segments.path(segment))
+    if (found === null) return { offset: segment.base, fault: segments.damageAt(segment, 0, 'the file is missing') }
+    if (found.size >= segment.durable.bytes) continue
+    const what = `the file ends here, of ${segment.durable.bytes} bytes`
+    return { offset: endOfReadable(segments, segment.base), fault: segments.damageAt(segment, found.size, what) }
+  }
+  return null
+}
+
+function endOfReadable(segments: Segments, base: number): number {
+  const segment = segments.list.find((each) => each.base === base)!
+  const walk = segments.walk(segment, { offset: base, position: 0 })
+  while (walk.next() !== null);
+  return walk.offset
+}

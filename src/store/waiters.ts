@@ -1,0 +1,46 @@
+/** Those who wait for an offset to be passed, in order of offset. */
+import type { Fault } from '../lib/fault.ts'
+
+interface Waiter {
+  readonly offset: number
+  resolve(): void
+  reject(fault: Fault): void
+}
+
+export class Waiters {
+  #list: Waiter[] = []
+  #head = 0
+
+  get count(): number {
+    return this.#list.length - this.#head
+  }
+  wait(offset: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const waiter = { offset, resolve, reject }
+      let at = this.#list.length
+      while (at > this.#head && this.#list[at - 1]!.offset > offset) at--
+      if (at === this.#list.length) this.#list.push(waiter)
+      else this.#list.splice(at, 0, waiter)
+    })
+  }
+  reached(offset: number): void {
+    while (this.#head < this.#list.length && this.#list[this.#head]!.offset <= offset)
+      this.#list[this.#head++]!.resolve()
+    if (this.#head < this.#list.length) {
+      if (this.#head > 1024) this.#compact()
+      return
+    }
+    this.#list = this.#head === 0 ? this.#list : []
+    this.#head = 0
+  }
+  fail(fault: Fault): void {
+    const failed = this.#list.slice(this.#head)
+    this.#list = []
+    this.#head = 0
+    for (const waiter of failed) waiter.reject(fault)
+  }
+  #compact(): void {
+    this.#list = this.#list.slice(this.#head)
+    this.#head = 0
+  }
+}
