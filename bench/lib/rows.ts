@@ -78,7 +78,8 @@ export class Report {
     const reached = goal === null || (alone === true ? meets(ours, goal, better) : meets(ratio, goal, 'higher'))
     return {
       bench: this.#bench,
-      ...{ row, unit },
+      row,
+      unit,
       ours: rounded(ours),
       theirs: rounded(theirs),
       ratio: rounded(ratio),

@@ -80,12 +80,7 @@ async function cut(volume: Volume, product: Millrace): Promise<boolean> {
   const control = join(volume.path, 'unsynced')
   const bytes = Buffer.alloc(controlBytes, 0x5a)
   writeFileSync(control, bytes)
-  await volume.cutPower()
-  // The process runs on for a moment on a dead disk: whatever it acknowledges now is a promise too.
-  await sleep(50)
-  await product.kill('SIGKILL')
-  await volume.unmount()
-  await volume.mount()
+  await volume.cutAndRemount(() => product.kill('SIGKILL'))
   try {
     return !readFileSync(control).equals(bytes)
   } catch {

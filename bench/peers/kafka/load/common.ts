@@ -101,7 +101,12 @@ export class Meter {
     const row = {
       client,
       node: process.version,
-      ...{ partitions, acks, size, compression, batch, inflight },
+      partitions,
+      acks,
+      size,
+      compression,
+      batch,
+      inflight,
       ...more,
       messages: this.#messages,
       errors: this.errors,

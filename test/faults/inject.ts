@@ -1,0 +1,53 @@
+/** Errors of the disk, injected into a running process by strace at its system calls. */
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { need } from '../interop/setup/index.ts'
+
+export interface Rule {
+  /** Names of system calls, comma separated. */
+  readonly calls: string
+  readonly error: 'EIO' | 'ENOSPC'
+  /** Which call of a thread fails, counted from the attachment. */
+  readonly when: number
+}
+
+export interface Injection {
+  /** Calls that failed because of it so far. */
+  readonly count: number
+  stop(): Promise<void>
+}
+
+const attachWithinMs = 10_000
+
+export async function inject(pid: number, rule: Rule, logFile: string): Promise<Injection> {
+  const { strace } = await need('strace')
+  const effect = `inject=${rule.calls}:error=${rule.error}:when=${rule.when}`
+  const args = ['-f', '-qq', '-o', logFile, '-p', String(pid), '-e', `trace=${rule.calls}`, '-e', effect]
+  const child = spawn(strace, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  let said = ''
+  child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString()))
+  const ended = new Promise<void>((done) => child.once('exit', () => done()))
+  const giveUpAt = performance.now() + attachWithinMs
+  while (!isTraced(pid)) {
+    if (child.exitCode !== null || performance.now() > giveUpAt) throw new Error(`strace cannot attach: ${said}`)
+    await sleep(10)
+  }
+  return {
+    get count() {
+      return readFileSync(logFile, 'latin1').split('(INJECTED)').length - 1
+    },
+    stop: async () => {
+      child.kill('SIGINT')
+      await ended
+    },
+  }
+}
+
+function isTraced(pid: number): boolean {
+  try {
+    return !/^TracerPid:\s+0$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
