@@ -421,6 +421,12 @@ export const faults = {
   'sql.dependent': sqlMeaning('2BP01', 409, 'Drop what depends on it first.'),
   'sql.invalid-value': sqlMeaning('22023', 400, 'docs/sql.md lists the settings and their values.'),
   'sql.invalid-text': sqlMeaning('22P02', 400, 'Write the value in the form of its type.'),
+  'sql.invalid-time': sqlMeaning(
+    '22007',
+    400,
+    'Times are ISO 8601 (2026-01-31T12:00:00Z); intervals like 1 day 2 hours.',
+  ),
+  'sql.division-by-zero': sqlMeaning('22012', 400, 'Guard it: a / NULLIF(b, 0) gives NULL instead.'),
   'sql.out-of-range': sqlMeaning('22003', 400, 'Use a wider type, or a value within the range.'),
   'sql.invalid-definition': sqlMeaning('42P16', 400, 'Correct the definition at the marked place.'),
   'sql.unbounded-state': sqlMeaning(

@@ -1,0 +1,162 @@
+/** Which row of the function table a call means: PostgreSQL's rules of overload resolution (`func_select_candidate`). */
+import { functions } from '../../flow/functions/index.ts'
+import { type ArgumentKind, type FunctionRow, returnType } from '../../flow/functions/table.ts'
+import type { DataType } from '../../schema/types.ts'
+import { typeName } from '../../schema/types.ts'
+import { SqlFault, type Span, suggestion } from '../fault.ts'
+import { type Bound, call, textType } from './bound.ts'
+import { canCoerce, coerce, unify } from './coerce.ts'
+import { type Category, category, isPreferred, typeOfKind } from './types.ts'
+
+/** A call of a function or operator by name, its arguments cast as the chosen row asks. Throws SqlFault. */
+export function resolveCall(name: string, args: readonly Bound[], span: Span, text: string, at = span.at): Bound {
+  const row = chooseRow(name, args, text, at)
+  const cast = args.map((arg, i) => {
+    const wanted = kindAt(row, i)
+    const type =
+      wanted === 'any' ? arg.expr.type : accepts(wanted, arg) ? arg.expr.type : typeOfKind(wanted, arg.expr.type)
+    return coerce(arg, arg.unknown && wanted === 'any' ? textType : type, 'implicit', text)!
+  })
+  return callOf(row, cast, span)
+}
+function callOf(row: FunctionRow, args: readonly Bound[], span: Span): Bound {
+  const type = returnType(
+    row,
+    args.map((arg) => arg.expr.type),
+  )
+  const nullable = row.nulls === 'called' || row.mayBeNull === true || args.some((arg) => arg.nullable)
+  return {
+    expr: call(
+      row.name,
+      args.map((arg) => arg.expr),
+      type,
+    ),
+    unknown: false,
+    nullable,
+    at: span.at,
+    end: span.end,
+  }
+}
+
+/** For operators over two or more values of one type, whatever it is: both sides are brought to it first. */
+export function resolveUniform(name: string, args: readonly Bound[], span: Span, text: string, at = span.at): Bound {
+  const same = unify(args, text)
+  const types = same === null ? [] : same.items.map((item) => item.expr.type)
+  const row = same === null ? null : functions.find(name, types)
+  if (same === null || row === null) throw noSuchFunction(name, args, text, at)
+  return callOf(row, same.items, span)
+}
+
+const kindAt = (row: FunctionRow, i: number): ArgumentKind => row.args[Math.min(i, row.args.length - 1)]!
+const accepts = (wanted: ArgumentKind, arg: Bound): boolean =>
+  !arg.unknown && (wanted === arg.expr.type.kind || (wanted === 'text' && arg.expr.type.kind === 'varchar'))
+
+function chooseRow(name: string, args: readonly Bound[], text: string, at: number): FunctionRow {
+  const rows = functions.named(name).filter((row) => countFits(row, args.length))
+  const exact = rows.filter((row) => args.every((arg, i) => accepts(kindAt(row, i), arg)))
+  if (exact.length > 0) return exact[0]!
+  let candidates = rows.filter((row) => args.every((arg, i) => fits(kindAt(row, i), arg)))
+  if (candidates.length === 0) throw noSuchFunction(name, args, text, at)
+  candidates = sameTypeForUnknown(candidates, args)
+  candidates = most(candidates, (row) => count(args, (arg, i) => accepts(kindAt(row, i), arg)))
+  candidates = most(candidates, (row) =>
+    count(args, (arg, i) => !arg.unknown && (accepts(kindAt(row, i), arg) || preferred(kindAt(row, i)))),
+  )
+  if (candidates.length > 1) candidates = byUnknownCategory(candidates, args)
+  if (candidates.length > 1) candidates = most(candidates, (row) => -count(args, (_, i) => kindAt(row, i) === 'any'))
+  if (candidates.length > 1) {
+    const shown = signature(name, args)
+    throw new SqlFault('sql.ambiguous-function', `${shown.what} is not unique: ${shown.call}`, text, at)
+  }
+  return candidates[0]!
+}
+const countFits = (row: FunctionRow, given: number): boolean =>
+  row.variadic === true ? given >= row.args.length - 1 : given === row.args.length
+const preferred = (kind: ArgumentKind): boolean => kind !== 'any' && isPreferred(kind)
+const count = (args: readonly Bound[], test: (arg: Bound, i: number) => boolean): number => args.filter(test).length
+
+function fits(wanted: ArgumentKind, arg: Bound): boolean {
+  if (wanted === 'any' || accepts(wanted, arg)) return true
+  if (wanted === 'array' || wanted === 'composite') return false
+  return canCoerce(arg, typeOfKind(wanted, arg.expr.type), 'implicit')
+}
+function most(candidates: readonly FunctionRow[], score: (row: FunctionRow) => number): FunctionRow[] {
+  const scores = candidates.map(score)
+  const best = Math.max(...scores)
+  return candidates.filter((_, i) => scores[i] === best)
+}
+
+/** An untyped argument is first taken for the type of the other ones, if they have one type. */
+function sameTypeForUnknown(candidates: readonly FunctionRow[], args: readonly Bound[]): FunctionRow[] {
+  const kinds = new Set(args.filter((arg) => !arg.unknown).map((arg) => arg.expr.type.kind))
+  if (kinds.size !== 1 || !args.some((arg) => arg.unknown)) return [...candidates]
+  const [kind] = kinds
+  const same = candidates.filter((row) =>
+    args.every((_, i) => kindAt(row, i) === kind || (kindAt(row, i) === 'text' && kind === 'varchar')),
+  )
+  return same.length > 0 ? same : [...candidates]
+}
+
+/** Where candidates differ in an untyped argument: text if any takes text, else the one category, its preferred type. */
+function byUnknownCategory(candidates: readonly FunctionRow[], args: readonly Bound[]): FunctionRow[] {
+  let left = [...candidates]
+  for (const [i, arg] of args.entries()) {
+    if (!arg.unknown) continue
+    const categories = left.map((row) => categoryAt(row, i))
+    const chosen: Category | 'any' | undefined = categories.includes('text') ? 'text' : categories[0]
+    if (chosen !== 'text' && categories.some((c) => c !== chosen)) return left
+    const of = left.filter((_, n) => categories[n] === chosen)
+    const favourites = of.filter((row) => preferred(kindAt(row, i)))
+    left = favourites.length > 0 ? favourites : of
+  }
+  return left
+}
+function categoryAt(row: FunctionRow, i: number): Category | 'any' {
+  const kind = kindAt(row, i)
+  return kind === 'any' ? 'any' : category(kind)
+}
+
+const symbols = /^[^a-z_]/
+function signature(name: string, args: readonly Bound[]): { what: string; call: string } {
+  const types = args.map((arg) => (arg.unknown ? 'unknown' : typeName(arg.expr.type)))
+  if (!symbols.test(name) && !operatorWords.has(name)) return { what: 'function', call: `${name}(${types.join(', ')})` }
+  const symbol = operatorWords.get(name) ?? name
+  return { what: 'operator', call: types.length === 1 ? `${symbol} ${types[0]}` : `${types[0]} ${symbol} ${types[1]}` }
+}
+const operatorWords = new Map([
+  ['neg', '-'],
+  ['like', '~~'],
+  ['not-like', '!~~'],
+  ['ilike', '~~*'],
+  ['not-ilike', '!~~*'],
+  ['is-distinct', 'IS DISTINCT FROM'],
+  ['is-not-distinct', 'IS NOT DISTINCT FROM'],
+])
+
+/** PostgreSQL's sentence, with the nearest name or the argument types that exist. */
+export function noSuchFunction(
+  name: string,
+  args: readonly Bound[],
+  text: string,
+  at: number,
+  more: Iterable<string> = [],
+): SqlFault {
+  const { what, call: shown } = signature(name, args)
+  const rows = functions.named(name)
+  if (what === 'operator') {
+    return new SqlFault('sql.unknown-function', `operator does not exist: ${shown}`, text, at)
+  }
+  const options = rows.length > 0 ? { hint: `It exists as ${forms(rows)}; add explicit casts.` } : nearest(name, more)
+  return new SqlFault('sql.unknown-function', `function ${shown} does not exist`, text, at, options)
+}
+const forms = (rows: readonly FunctionRow[]): string =>
+  rows
+    .slice(0, 4)
+    .map((row) => `${row.name}(${row.args.map(shownKind).join(', ')}${row.variadic === true ? ' …' : ''})`)
+    .join(', ')
+const shownKind = (kind: ArgumentKind): string => (kind === 'double' ? 'double precision' : kind)
+function nearest(name: string, more: Iterable<string>): { hint?: string } {
+  const names = [...functions.names(), ...more].filter((n) => /^[a-z_0-9]+$/.test(n) && n !== 'neg' && n !== 'cast')
+  const near = suggestion(name, names)
+  return near === null ? {} : { hint: `Perhaps you meant ${near}.` }
+}
