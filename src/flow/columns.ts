@@ -11,6 +11,10 @@ export interface ColumnBuilder {
   push(value: Value): void
   /** The value of another column of the same type. */
   pushFrom(column: Column, row: number): void
+  /** Forgets the rows from `count` on. */
+  truncate(count: number): void
+  /** The value pushed last, in memory form. */
+  last(type: DataType): Value
   done(): Column
 }
 export function columnBuilder(type: DataType, capacity = 64): ColumnBuilder {
@@ -31,6 +35,13 @@ class Validity {
   nullAt(row: number): void {
     if (this.bytes === null || row >= this.bytes.length) this.grow(row)
     this.bytes![row] = 0
+  }
+  isNull(row: number): boolean {
+    return this.bytes !== null && row < this.bytes.length && this.bytes[row] === 0
+  }
+  /** Rows from `count` on may be pushed again, with other values. */
+  truncate(count: number): void {
+    this.bytes?.fill(1, count)
   }
   private grow(row: number): void {
     const bigger = new Uint8Array(Math.max(64, (row + 1) * 2)).fill(1)
@@ -90,6 +101,17 @@ export class NumberBuilder implements ColumnBuilder {
     }
     assert(column.kind === 'value', 'a number column takes numbers')
     this.push(column.data[row]!)
+  }
+  last(type: DataType): Value {
+    const row = this.count - 1
+    if (this.validity.isNull(row)) return null
+    const value = this.wide === null ? this.data[row]! : this.wide[row]!
+    return type.kind === 'boolean' ? value !== 0 : value
+  }
+  truncate(count: number): void {
+    this.count = count
+    if (this.wide !== null) this.wide.length = count
+    this.validity.truncate(count)
   }
   private grow(): void {
     const bigger = new Float64Array(this.data.length * 2)
@@ -151,6 +173,16 @@ export class BytesBuilder implements ColumnBuilder {
     assert(column.kind === 'bytes', 'a column of bytes takes text or bytes')
     this.pushBytes(column.arena, column.from[row], column.to[row])
   }
+  last(type: DataType): Value {
+    const row = this.count - 1
+    if (this.validity.isNull(row)) return null
+    const [from, to] = [this.from[row]!, this.to[row]!]
+    return type.kind === 'bytea' ? this.arena.subarray(from, to) : this.arena.toString('utf8', from, to)
+  }
+  truncate(count: number): void {
+    this.count = count
+    this.validity.truncate(count)
+  }
   private reserve(bytes: number): void {
     if (this.used + bytes <= this.arena.length) return
     const bigger = Buffer.allocUnsafeSlow(Math.max(this.arena.length * 2, this.used + bytes))
@@ -193,6 +225,13 @@ export class ValueBuilder implements ColumnBuilder {
   pushFrom(column: Column, row: number): void {
     assert(column.kind === 'value', 'a column of values takes values')
     this.push(column.data[row]!)
+  }
+  last(): Value {
+    return this.data.at(-1) ?? null
+  }
+  truncate(count: number): void {
+    this.data.length = count
+    this.validity.truncate(count)
   }
   done(): Column {
     return { kind: 'value', data: this.data, valid: this.validity.done(this.data.length) }

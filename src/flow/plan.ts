@@ -29,7 +29,7 @@ export type Plan =
       readonly input: Plan
       readonly keys: readonly number[]
       readonly aggregates: readonly Aggregate[]
-      /** Where the keys hold a window's end: it bounds the state and decides what is late. */
+      /** Which of `keys` (position in that list) is a window's end: it bounds the state and decides what is late. */
       readonly windowEnd: number | null
       /** 'close': one row a group, when the watermark has passed the window. */
       readonly emit: 'update' | 'close'
@@ -85,8 +85,11 @@ export interface SourcePlan {
   /** Catalogue name of the stream, table or view. */
   readonly name: string
   readonly topic: string
-  /** Rows of a stream are appended; a table or a keyed view is the newest row per key, null value = gone. */
-  readonly mode: 'append' | 'upsert'
+  /**
+   * Rows of a stream are appended; a table or a keyed view is the newest row per key, null value = gone; a view that
+   * withdraws without a key is weighted (header mr-weight).
+   */
+  readonly mode: 'append' | 'upsert' | 'weighted'
   readonly format: 'json' | 'raw' | 'avro' | 'protobuf'
   /** Declared columns in order, then the pseudo-columns that the plan reads. */
   readonly columns: Columns
@@ -98,7 +101,10 @@ export interface SourcePlan {
   )[]
   /** Positions of the key columns in an upsert source; [] in an append one without key. */
   readonly key: readonly number[]
-  /** Event time: the column and how far behind the newest the watermark stays; null = the record's timestamp, 0 ms. */
+  /**
+   * Event time: the column and how far behind the newest the watermark stays. null = the record's timestamp; the
+   * watermark then stays 1 ms behind, so that records of one millisecond are not late.
+   */
   readonly time: { readonly column: number; readonly delayMs: number } | null
   readonly onInvalid: 'reject' | 'quarantine' | 'null'
 }

@@ -1,0 +1,316 @@
+/**
+ * Records of a topic into columnar batches, as a source's plan says. Every row gets its provenance, with the watermark
+ * that stood before it; the partition's clock moves after it. A record that does not parse or fit is handed back with
+ * its reason (or becomes NULLs, where the source says so) and moves no clock.
+ */
+import { isUtf8 } from 'node:buffer'
+import { assert } from '../lib/assert.ts'
+import { Fault } from '../lib/fault.ts'
+import type { LogRecord } from '../log/batch.ts'
+import type { DataType } from '../schema/types.ts'
+import { type Batch, type Column, type NumberColumn, ProvenanceBuilder, sourcePartition } from './batch.ts'
+import type { SourceClock } from './clock.ts'
+import { type ColumnBuilder, columnBuilder } from './columns.ts'
+import { compileProject } from './compile.ts'
+import type { Value } from './expression.ts'
+import { KeyWriter, writeKey } from './key.ts'
+import { Misfit, type ValueReader, readerOf } from './decode-value.ts'
+import { keyReader } from './encode-key.ts'
+import { JsonSyntax, scanObject, skipSpace, stringText, valueEnd } from './json-scan.ts'
+import type { SourcePlan } from './plan.ts'
+
+export interface InvalidRecord {
+  readonly partition: number
+  readonly record: LogRecord
+  readonly reason: string
+}
+export interface Decoded {
+  readonly batch: Batch
+  readonly invalid: readonly InvalidRecord[]
+}
+export interface PartitionRecords {
+  readonly partition: number
+  readonly records: readonly LogRecord[]
+}
+export interface Decoder {
+  /** Rows in the order given: partition by partition, by offset. */
+  decode(input: readonly PartitionRecords[], clock: SourceClock, nowMs: number): Decoded
+}
+
+/** Header of a record of a view that withdraws without a key. */
+export const weightHeader = 'mr-weight'
+
+/** Where a value lies in the payload: a column, or an object with fields of interest. */
+interface Target {
+  /** Columns that take the value here. */
+  readonly columns: number[]
+  readonly children: Map<string, Target>
+}
+const keyA = new KeyWriter()
+const keyB = new KeyWriter()
+const newTarget = (): Target => ({ columns: [], children: new Map() })
+
+export function createDecoder(plan: SourcePlan, source: number): Decoder {
+  if (plan.format !== 'json' && plan.format !== 'raw')
+    throw new Fault('flow.unsupported', { what: `the format ${plan.format} of source ${plan.name} cannot be decoded` })
+  return new RecordDecoder(plan, source)
+}
+
+class RecordDecoder implements Decoder {
+  private readonly plan: SourcePlan
+  private readonly source: number
+  private readonly types: readonly DataType[]
+  private readonly readers: readonly (ValueReader | null)[]
+  private readonly root = newTarget()
+  /** Start of each column's value in the payload being read; −1 = missing. */
+  private readonly from: Int32Array
+  private readonly to: Int32Array
+  private readonly keys: ReturnType<typeof keyReader> | null
+  private readonly computed: { column: number; project: ReturnType<typeof compileProject> }[] = []
+
+  constructor(plan: SourcePlan, source: number) {
+    assert(plan.columns.length === plan.fields.length, 'a field for each column')
+    this.plan = plan
+    this.source = source
+    this.types = plan.columns.map((c) => c.type)
+    this.from = new Int32Array(plan.columns.length)
+    this.to = new Int32Array(plan.columns.length)
+    this.readers = plan.fields.map((f, c) => (f.from === 'value' ? readerOf(this.types[c]!) : null))
+    this.keys = plan.key.length === 0 ? null : keyReader(plan.key.map((k) => plan.columns[k]!))
+    for (let c = 0; c < plan.fields.length; c++) {
+      const field = plan.fields[c]!
+      if (field.from === 'computed') this.computed.push({ column: c, project: compileProject([field.expression]) })
+      if (field.from === 'value') this.target(field.path).columns.push(c)
+    }
+  }
+  private target(path: readonly string[]): Target {
+    let target = this.root
+    for (const name of path) {
+      let child = target.children.get(name)
+      if (child === undefined) target.children.set(name, (child = newTarget()))
+      target = child
+    }
+    return target
+  }
+
+  decode(input: readonly PartitionRecords[], clock: SourceClock, nowMs: number): Decoded {
+    const total = input.reduce((sum, p) => sum + p.records.length, 0)
+    const builders = this.types.map((type) => columnBuilder(type, total))
+    const kept: { partition: number; record: LogRecord; weight: number }[] = []
+    const invalid: InvalidRecord[] = []
+    for (const { partition, records } of input)
+      for (const record of records) {
+        try {
+          this.read(partition, record, builders)
+          kept.push({ partition, record, weight: this.weight(record) })
+        } catch (error) {
+          for (const builder of builders) builder.truncate(kept.length)
+          invalid.push({ partition, record, reason: reasonOf(error) })
+        }
+      }
+    const columns = builders.map((b) => b.done())
+    this.compute(columns, kept.length, nowMs)
+    for (const { partition } of input) clock.woke(clock.partition(partition, nowMs), nowMs)
+    return { batch: this.finish(columns, kept, clock, nowMs), invalid }
+  }
+  private finish(
+    columns: readonly Column[],
+    kept: readonly { partition: number; record: LogRecord; weight: number }[],
+    clock: SourceClock,
+    nowMs: number,
+  ): Batch {
+    const rows = new ProvenanceBuilder()
+    const time = this.plan.time === null ? null : timeColumn(columns[this.plan.time.column]!)
+    for (let i = 0; i < kept.length; i++) {
+      const { partition, record } = kept[i]!
+      const partitionClock = clock.partition(partition, nowMs)
+      const present = time !== null && (time.valid === null || time.valid[i] === 1)
+      const micros = present ? time.data[i]! : record.timeMs * 1000
+      rows.push(sourcePartition(this.source, partition), record.offset, micros, clock.watermarkOf(partitionClock))
+      clock.saw(partitionClock, Math.floor(micros / 1000), record.timeMs)
+    }
+    const weighted = this.plan.mode === 'weighted'
+    return {
+      count: kept.length,
+      columns,
+      weights: weighted ? Float64Array.from(kept, (k) => k.weight) : null,
+      rows: rows.done(),
+      late: null,
+    }
+  }
+  private compute(columns: Column[], count: number, nowMs: number): void {
+    for (const { column, project } of this.computed) {
+      const builder = columnBuilder(this.types[column]!, count)
+      project(columns, count, nowMs * 1000, [builder])
+      columns[column] = builder.done()
+    }
+  }
+  private weight(record: LogRecord): number {
+    if (this.plan.mode !== 'weighted') return 1
+    const header = record.headers.find(([name]) => name === weightHeader)?.[1]
+    if (header === undefined || header === null) return 1
+    const weight = Number(Buffer.from(header).toString('latin1'))
+    if (!Number.isSafeInteger(weight) || weight === 0) throw new Misfit(`the header ${weightHeader} is no weight`)
+    return weight
+  }
+
+  private read(partition: number, record: LogRecord, builders: readonly ColumnBuilder[]): void {
+    this.from.fill(-1)
+    const value = record.value === null ? null : bufferOf(record.value)
+    if (value === null) this.checkTombstone(record)
+    else this.scanOrNull(value)
+    const fromKey = this.keys === null || record.key === null ? null : this.keyColumns(record.key)
+    for (let c = 0; c < builders.length; c++) {
+      const field = this.plan.fields[c]!
+      if (field.from === 'value') this.readValue(c, value, builders[c]!, fromKey)
+      else if (field.from === 'computed') builders[c]!.pushNull()
+      else this.readPseudo(field.from, partition, record, builders[c]!, this.types[c]!)
+    }
+  }
+  private scanOrNull(value: Buffer): void {
+    try {
+      this.scan(value)
+    } catch (error) {
+      if (this.plan.onInvalid !== 'null' || !(error instanceof Misfit || error instanceof JsonSyntax)) throw error
+      this.from.fill(-1)
+    }
+  }
+  private checkTombstone(record: LogRecord): void {
+    if (this.plan.mode !== 'upsert') throw new Misfit('the value is null')
+    if (record.key === null) throw new Misfit('key and value are null')
+  }
+  private scan(value: Buffer): void {
+    if (this.plan.format === 'raw') {
+      for (const c of this.root.columns) this.setSlice(c, 0, value.length)
+      return
+    }
+    if (!isUtf8(value)) throw new Misfit('not JSON: it is not UTF-8')
+    const at = skipSpace(value, 0)
+    const end = this.visit(value, at, value.length, this.root, 0)
+    if (skipSpace(value, end) !== value.length) throw new JsonSyntax('something after the value', end)
+  }
+  private setSlice(column: number, from: number, to: number): void {
+    this.from[column] = from
+    this.to[column] = to
+  }
+  /** Notes where the wanted fields of the value at `at` lie; gives its end. */
+  private visit(b: Buffer, at: number, end: number, target: Target, depth: number): number {
+    if (b[at] !== 123 || target.children.size === 0) {
+      if (depth === 0 && target.columns.length === 0 && b[at] !== 123) {
+        valueEnd(b, at, end)
+        throw new Misfit('the value is not an object')
+      }
+      const to = valueEnd(b, at, end, depth)
+      for (const c of target.columns) this.setSlice(c, at, to)
+      return to
+    }
+    const to = scanObject(b, at, end, depth, {
+      field: (keyFrom, keyTo, escaped, valueFrom, valueTo) => {
+        const child = target.children.get(stringText(b, keyFrom, keyTo, escaped))
+        if (child === undefined) return
+        // Of equal names the last one counts, with all that lies below it.
+        this.forget(child)
+        this.visit(b, valueFrom, valueTo, child, depth + 1)
+      },
+    })
+    for (const c of target.columns) this.setSlice(c, at, to)
+    return to
+  }
+  private forget(target: Target): void {
+    for (const c of target.columns) this.from[c] = -1
+    for (const child of target.children.values()) this.forget(child)
+  }
+  /** Values of the key columns from the record's key. */
+  private keyColumns(key: Uint8Array): readonly Value[] {
+    try {
+      return this.keys!(bufferOf(key))
+    } catch (error) {
+      throw new Misfit(`the record's key: ${reasonOf(error)}`)
+    }
+  }
+  private readValue(c: number, value: Buffer | null, builder: ColumnBuilder, fromKey: readonly Value[] | null): void {
+    const field = this.plan.columns[c]!
+    const from = this.from[c]!
+    const keyAt = this.plan.key.indexOf(c)
+    if (from < 0 || value === null || (this.plan.format === 'json' && value[from] === 110)) {
+      if (keyAt >= 0 && fromKey !== null) return builder.push(fromKey[keyAt]!)
+      return this.pushMissing(c, builder, value === null)
+    }
+    try {
+      if (this.plan.format === 'raw') readRaw(value, this.types[c]!, builder)
+      else this.readers[c]!(value, from, this.to[c]!, builder)
+    } catch (error) {
+      if (this.plan.onInvalid !== 'null' || !(error instanceof Misfit)) throw fieldError(field.name, error)
+      builder.pushNull()
+    }
+    if (keyAt >= 0 && fromKey !== null) this.checkKey(c, fromKey[keyAt]!, builder)
+  }
+  /** The payload's value, just pushed, must be that of the record's key. */
+  private checkKey(c: number, expected: Value, builder: ColumnBuilder): void {
+    const type = this.types[c]!
+    const last = builder.count - 1
+    keyA.length = keyB.length = 0
+    writeKey(keyA, builder.last(type), type)
+    writeKey(keyB, expected, type)
+    if (Buffer.compare(keyA.done(), keyB.done()) === 0) return
+    builder.truncate(last)
+    throw new Misfit(`the record's key is ${String(expected)}, the payload has another`)
+  }
+  private pushMissing(c: number, builder: ColumnBuilder, tombstone: boolean): void {
+    const field = this.plan.columns[c]!
+    const needed = !field.nullable && !tombstone && this.plan.onInvalid !== 'null'
+    if (needed) throw new Misfit(`${field.name}: a value is required`)
+    if (this.plan.time?.column === c && !tombstone && this.plan.onInvalid !== 'null')
+      throw new Misfit(`${field.name}: the event time is missing`)
+    builder.pushNull()
+  }
+  private readPseudo(
+    from: 'topic' | 'partition' | 'offset' | 'timestamp' | 'key' | 'headers',
+    partition: number,
+    record: LogRecord,
+    builder: ColumnBuilder,
+    type: DataType,
+  ): void {
+    switch (from) {
+      case 'topic':
+        return builder.push(this.plan.topic)
+      case 'partition':
+        return builder.push(partition)
+      case 'offset':
+        return builder.push(record.offset)
+      case 'timestamp':
+        return builder.push(type.kind === 'bigint' ? record.timeMs : record.timeMs * 1000)
+      case 'key':
+        if (record.key === null) return builder.pushNull()
+        return builder.push(type.kind === 'bytea' ? record.key : bufferOf(record.key).toString('utf8'))
+      case 'headers':
+        return builder.push(headersJson(record))
+    }
+  }
+}
+
+export const bufferOf = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+function timeColumn(column: Column): NumberColumn {
+  assert(column.kind === 'f64', 'event time is a timestamp')
+  return column
+}
+function readRaw(value: Buffer, type: DataType, builder: ColumnBuilder): void {
+  if (type.kind === 'bytea') return builder.push(value)
+  if (!isUtf8(value)) throw new Misfit('it is not UTF-8')
+  builder.push(value.toString('utf8'))
+}
+/** Header names and their values as text; of equal names the last one. */
+function headersJson(record: LogRecord): string {
+  return JSON.stringify(
+    Object.fromEntries(record.headers.map(([name, v]) => [name, v === null ? null : bufferOf(v).toString('utf8')])),
+  )
+}
+function fieldError(field: string, error: unknown): unknown {
+  return error instanceof Misfit ? new Misfit(`${field}: ${error.message}`) : error
+}
+function reasonOf(error: unknown): string {
+  if (error instanceof Misfit || error instanceof JsonSyntax || error instanceof Fault) return error.message
+  throw error
+}
