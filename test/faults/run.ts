@@ -7,11 +7,14 @@ import { globSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Context, type FaultCase, type Outcome, randomFrom } from './case.ts'
+import { bodies } from './cases/bodies.ts'
+import { diskError } from './cases/disk-error.ts'
+import { diskFull } from './cases/disk-full.ts'
 import { frames } from './cases/frames.ts'
 import { kill } from './cases/kill.ts'
 import { powerCutExt4, powerCutXfs } from './cases/power-cut.ts'
 
-const cases: readonly FaultCase[] = [kill, powerCutXfs, powerCutExt4, frames]
+const cases: readonly FaultCase[] = [kill, powerCutXfs, powerCutExt4, diskError, diskFull, frames, bodies]
 
 const problemLengthMax = 1_500
 
