@@ -91,7 +91,12 @@ class Values {
             .filter((field) => this.#version >= field.shape.since && this.#version <= field.shape.until)
             .map((field) => [field.name, this.of(field.shape, field.name)]),
         )
-      default:
+      case 'int8':
+      case 'int16':
+      case 'uint16':
+      case 'int32':
+      case 'int64':
+      case 'float64':
         return this.#number(name)
     }
   }
