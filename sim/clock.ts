@@ -1,0 +1,130 @@
+/**
+ * Time that moves only when it is told to. Everything that waits stands in one queue, ordered by when it is due and then
+ * by when it was asked for; between two of its entries all promises settle.
+ */
+import { type TimeMs, timeMs } from '../src/lib/brand.ts'
+import type { Clock } from '../src/lib/world.ts'
+
+interface Event {
+  readonly dueMs: number
+  readonly number: number
+  readonly call: () => void
+  cancelled: boolean
+}
+
+export class VirtualClock implements Clock {
+  readonly #startMs: number
+  /** Milliseconds since the start. */
+  #atMs = 0
+  /** What the wall clock is off by. */
+  #jumpMs = 0
+  #number = 0
+  /** A binary heap. */
+  #queue: Event[] = []
+  readonly #onEvent: (number: number, atMs: number) => void
+
+  constructor(startMs: number, onEvent: (number: number, atMs: number) => void = () => {}) {
+    this.#startMs = startMs
+    this.#onEvent = onEvent
+  }
+  now(): TimeMs {
+    return timeMs(Math.floor(this.#startMs + this.#atMs + this.#jumpMs))
+  }
+  monotonic(): number {
+    return this.#atMs
+  }
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted === true) return reject(signal.reason)
+      const cancel = this.after(ms, () => {
+        signal?.removeEventListener('abort', aborted)
+        resolve()
+      })
+      const aborted = (): void => {
+        cancel()
+        reject(signal?.reason)
+      }
+      signal?.addEventListener('abort', aborted, { once: true })
+    })
+  }
+  after(ms: number, call: () => void): () => void {
+    const event = { dueMs: this.#atMs + Math.max(0, ms), number: this.#number++, call, cancelled: false }
+    this.#push(event)
+    return () => {
+      event.cancelled = true
+    }
+  }
+  soon(call: () => void): void {
+    this.after(0, call)
+  }
+  /** Time passes: whatever falls due happens, in order. */
+  async advance(ms: number): Promise<void> {
+    const endMs = this.#atMs + ms
+    await settled()
+    while (this.#queue.length > 0 && this.#queue[0]!.dueMs <= endMs) await this.#step()
+    this.#atMs = endMs
+  }
+  /** Lets time pass, from event to event, until `promise` is settled; answers as it does. */
+  async until<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false
+    const settle = (): void => {
+      isSettled = true
+    }
+    promise.then(settle, settle)
+    await settled()
+    while (!isSettled) {
+      if (this.#queue.length === 0) throw new Error('nothing is left that could settle the promise')
+      await this.#step()
+    }
+    return promise
+  }
+  /** The wall clock is set to another time. */
+  jump(ms: number): void {
+    this.#jumpMs += ms
+  }
+  /** Whatever waited will never happen: its process is dead. */
+  forgetAll(): void {
+    this.#queue = []
+  }
+  async #step(): Promise<void> {
+    const event = this.#pop()
+    if (event.cancelled) return
+    this.#atMs = Math.max(this.#atMs, event.dueMs)
+    this.#onEvent(event.number, this.#atMs)
+    event.call()
+    await settled()
+  }
+  #push(event: Event): void {
+    const queue = this.#queue
+    let at = queue.push(event) - 1
+    while (at > 0) {
+      const above = (at - 1) >> 1
+      if (!isBefore(event, queue[above]!)) break
+      queue[at] = queue[above]!
+      at = above
+    }
+    queue[at] = event
+  }
+  #pop(): Event {
+    const queue = this.#queue
+    const first = queue[0]!
+    const last = queue.pop()!
+    if (queue.length === 0) return first
+    let at = 0
+    for (;;) {
+      let below = 2 * at + 1
+      if (below >= queue.length) break
+      if (below + 1 < queue.length && isBefore(queue[below + 1]!, queue[below]!)) below++
+      if (!isBefore(queue[below]!, last)) break
+      queue[at] = queue[below]!
+      at = below
+    }
+    queue[at] = last
+    return first
+  }
+}
+
+const isBefore = (a: Event, b: Event): boolean => a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.number < b.number)
+
+/** Every promise that can settle without time passing has. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
