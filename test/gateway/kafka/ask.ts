@@ -1,0 +1,44 @@
+/** Handlers without a socket: a request in, its answer out, through both codecs. */
+import { codecOf } from '../../../src/gateway/kafka/codec/compile.ts'
+import type { AnyShape, Decoded, Encoded } from '../../../src/gateway/kafka/codec/shape.ts'
+import { WireReader, WireWriter } from '../../../src/gateway/kafka/codec/wire.ts'
+import { FetchSessions } from '../../../src/gateway/kafka/fetch-sessions.ts'
+import type { Exchange, Handler } from '../../../src/gateway/kafka/handler.ts'
+import { isFlexible } from '../../../src/gateway/kafka/header.ts'
+import { silent } from '../../../src/lib/logger.ts'
+import { realWorld } from '../../../src/lib/real/world.ts'
+import type { Broker } from '../../../src/log/broker.ts'
+
+export function exchangeFor(broker: Broker, given: Partial<Exchange> = {}): Exchange {
+  return {
+    broker,
+    version: 0,
+    clientId: 'client',
+    clientHost: '/127.0.0.1',
+    node: { host: 'here', port: 9092 },
+    sessions: new FetchSessions(realWorld().random, { sessionsMax: 10, partitionsMax: 1000 }),
+    supported: [],
+    autoCreate: true,
+    log: silent,
+    signal: new AbortController().signal,
+    ...given,
+  }
+}
+
+export async function ask<Q extends AnyShape, A extends AnyShape>(
+  handler: Handler<Q, A>,
+  version: number,
+  request: Encoded<Q>,
+  exchange: Exchange,
+): Promise<Decoded<A>> {
+  const { api } = handler
+  const flexible = isFlexible(api, version)
+  const sent = new WireWriter()
+  codecOf(api.request, version, flexible).encode(request, sent)
+  const received = codecOf(api.request, version, flexible).decode(new WireReader(Buffer.concat(sent.take())))
+  const answer = await handler.handle(received, { ...exchange, version })
+  if (answer === null || answer === 'close') throw new Error(`answered ${answer}`)
+  const back = new WireWriter()
+  codecOf(api.response, version, flexible).encode(answer, back)
+  return codecOf(api.response, version, flexible).decode(new WireReader(Buffer.concat(back.take())))
+}
