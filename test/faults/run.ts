@@ -10,11 +10,12 @@ import { type Context, type FaultCase, type Outcome, randomFrom } from './case.t
 import { bodies } from './cases/bodies.ts'
 import { diskError } from './cases/disk-error.ts'
 import { diskFull } from './cases/disk-full.ts'
+import { flow } from './cases/flow.ts'
 import { frames } from './cases/frames.ts'
 import { kill } from './cases/kill.ts'
 import { powerCutExt4, powerCutXfs } from './cases/power-cut.ts'
 
-const cases: readonly FaultCase[] = [kill, powerCutXfs, powerCutExt4, diskError, diskFull, frames, bodies]
+const cases: readonly FaultCase[] = [kill, powerCutXfs, powerCutExt4, diskError, diskFull, flow, frames, bodies]
 
 const problemLengthMax = 1_500
 

@@ -1,0 +1,130 @@
+/** A known input for views: clicks of a few keys over an hour of event time, slightly out of order, and what must come out. */
+import { encodeBatch } from '../../src/log/batch.ts'
+import { ownBatch } from '../../src/store/batch-header.ts'
+import { ConnectionLost, initProducer, kafkaError, produce, Wire } from './wire.ts'
+
+export interface Click {
+  readonly k: string
+  readonly n: number
+  readonly atMs: number
+}
+export const clicksTopic = 'clicks'
+export const clickPartitions = 3
+const keys = 24
+const startMs = Date.UTC(2026, 0, 1)
+const spanMs = 3_600_000
+/** Below the watermark's delay: nothing is late. */
+const disorderMs = 1_500
+const batchRecords = 15
+
+/** Per partition, in the order sent; the last of each is a marker that closes every window before it. */
+export function clicks(count: number, random: () => number): readonly Click[][] {
+  const partitions: Click[][] = Array.from({ length: clickPartitions }, () => [])
+  for (let i = 0; i < count; i++) {
+    const key = Math.floor(random() * keys)
+    const atMs = startMs + Math.floor((i / count) * spanMs + random() * disorderMs)
+    partitions[key % clickPartitions]!.push({ k: `k${key}`, n: Math.floor(random() * 100), atMs })
+  }
+  for (const [i, partition] of partitions.entries()) partition.push({ k: `end${i}`, n: 0, atMs: startMs + 24 * spanMs })
+  return partitions
+}
+
+/** Sends one partition's clicks with an idempotent producer, one batch at a time, again until acknowledged. */
+export async function feed(
+  addressNow: () => string,
+  partition: number,
+  input: readonly Click[],
+  pause: () => Promise<void>,
+): Promise<void> {
+  let owner: { producerId: number; epoch: number } | null = null
+  let wire: Wire | null = null
+  for (let at = 0; at < input.length;) {
+    try {
+      wire ??= await Wire.open(addressNow())
+      owner ??= await ownerFrom(wire)
+      const part = input.slice(at, at + batchRecords)
+      const { error } = await produce(wire, { topic: clicksTopic, partition }, batchOf(part, at, owner), -1)
+      if (error === kafkaError.none || error === kafkaError.duplicateSequence) at += part.length
+      else if (error === kafkaError.outOfOrderSequence)
+        throw new Error(`partition ${partition}: the sequence was lost at ${at}`)
+    } catch (error) {
+      if (!(error instanceof ConnectionLost)) throw error
+      wire = null
+    }
+    await pause()
+  }
+  wire?.close()
+}
+
+async function ownerFrom(wire: Wire): Promise<{ producerId: number; epoch: number }> {
+  const { error, producerId, epoch } = await initProducer(wire)
+  if (error !== kafkaError.none) throw new ConnectionLost(`no producer id: error ${error}`)
+  return { producerId, epoch }
+}
+
+function batchOf(part: readonly Click[], sequence: number, owner: { producerId: number; epoch: number }): Buffer {
+  const records = part.map(({ k, n, atMs }) => ({
+    key: Buffer.from(k),
+    value: Buffer.from(JSON.stringify({ k, n, at: new Date(atMs).toISOString() })),
+    timeMs: atMs,
+  }))
+  const batch = Buffer.from(encodeBatch(records))
+  ownBatch(batch, {
+    producerId: owner.producerId,
+    producerEpoch: owner.epoch,
+    baseSequence: sequence,
+    transactional: false,
+  })
+  return batch
+}
+
+export const viewStatements = [
+  `CREATE STREAM clicks (k text, n int, at timestamptz, WATERMARK FOR at AS at - INTERVAL '2 seconds')
+     WITH (topic = 'clicks', format = 'json', key = 'k', partitions = ${clickPartitions})`,
+  `CREATE MATERIALIZED VIEW totals AS SELECT k, count(*) AS c, sum(n) AS s FROM clicks GROUP BY k`,
+  `CREATE MATERIALIZED VIEW minutes AS SELECT window_start, k, count(*) AS c, sum(n) AS s
+     FROM TUMBLE(clicks, at, INTERVAL '1 minute') GROUP BY window_start, window_end, k`,
+  `CREATE MATERIALIZED VIEW closed AS SELECT window_start, k, count(*) AS c, sum(n) AS s, max(n) AS m
+     FROM TUMBLE(clicks, at, INTERVAL '1 minute') GROUP BY window_start, window_end, k EMIT ON WINDOW CLOSE`,
+  `CREATE MATERIALIZED VIEW running AS SELECT k, n, at,
+     sum(n) OVER (PARTITION BY k ORDER BY at ROWS UNBOUNDED PRECEDING) AS total FROM clicks`,
+] as const
+/** Views whose topic holds the latest row of a key, and those whose topic only grows. */
+export const upsertViews = ['totals', 'minutes'] as const
+export const appendViews = ['closed', 'running'] as const
+
+/** What the views must hold, as sorted lines; windows by their start in milliseconds. */
+export function expectedOutputs(partitions: readonly Click[][]): Readonly<Record<string, readonly string[]>> {
+  const all = partitions.flat()
+  const isMarker = (click: Click): boolean => click.k.startsWith('end')
+  const totals = grouped(all, ({ k }) => k)
+  const windows = grouped(all, ({ k, atMs }) => `${Math.floor(atMs / 60_000) * 60_000} ${k}`)
+  const line = (group: string, of: readonly Click[]): string => `${group} ${of.length} ${sum(of)}`
+  const closed = [...windows].filter(([, of]) => !isMarker(of[0]!))
+  return {
+    totals: [...totals].map(([group, of]) => line(group, of)).sort(),
+    minutes: [...windows].map(([group, of]) => line(group, of)).sort(),
+    closed: closed.map(([group, of]) => `${line(group, of)} ${Math.max(...of.map(({ n }) => n))}`).sort(),
+    running: runningTotals(all.filter((click) => !isMarker(click))),
+  }
+}
+
+function runningTotals(all: readonly Click[]): string[] {
+  const lines: string[] = []
+  for (const of of grouped(all, ({ k }) => k).values()) {
+    let total = 0
+    // Rows of one time are ordered as they came.
+    for (const { k, n, atMs } of of.toSorted((a, b) => a.atMs - b.atMs)) lines.push(`${atMs} ${k} ${n} ${(total += n)}`)
+  }
+  return lines.sort()
+}
+function grouped(all: readonly Click[], by: (click: Click) => string): Map<string, Click[]> {
+  const groups = new Map<string, Click[]>()
+  for (const click of all) {
+    const group = groups.get(by(click))
+    if (group === undefined) groups.set(by(click), [click])
+    else group.push(click)
+  }
+  return groups
+}
+const sum = (of: readonly Click[]): number => of.reduce((total, { n }) => total + n, 0)
