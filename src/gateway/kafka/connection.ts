@@ -33,7 +33,7 @@ const apiVersionsKey = 18
 export class ClientConnection {
   private readonly server: Server
   private readonly connection: Connection
-  private readonly frames: FrameReader
+  private readonly frames = new FrameReader()
   private readonly node: Address
   private readonly clientHost: string
   private readonly aborter = new AbortController()
@@ -61,7 +61,6 @@ export class ClientConnection {
     this.node = server.advertise ?? plainAddress(connection.local)
     this.clientHost = `/${plainAddress(connection.remote).host}`
     this.openedTick = this.activeTick = this.frameTick = server.tick
-    this.frames = new FrameReader(() => (this.hadRequest ? limits.kafkaFrameBytes : limits.kafkaFirstFrameBytes))
     connection.onBytes((bytes) => this.take(bytes))
     connection.onDrain(() => this.drained())
     connection.onClose(() => this.gone())
@@ -110,7 +109,7 @@ export class ClientConnection {
     const flexible = isFlexible(handler.api, version)
     const clientId = readClientId(input, flexible)
     const request = codecOf(handler.api.request, version, flexible).decode(input)
-    this.hadRequest = true
+    this.trust()
     this.enqueue({
       handler,
       version,
@@ -127,7 +126,7 @@ export class ClientConnection {
     const [minVersion, maxVersion] = handler.versions
     const answer = { errorCode: code.unsupportedVersion, apiKeys: [{ apiKey: apiVersionsKey, minVersion, maxVersion }] }
     const fixed: Handler = { api: apiVersionsApi, versions: handler.versions, handle: () => answer }
-    this.hadRequest = true
+    this.trust()
     this.enqueue({
       handler: fixed,
       version: 0,
@@ -138,6 +137,10 @@ export class ClientConnection {
       startedMs: 0,
       answer: undefined,
     })
+  }
+  private trust(): void {
+    this.hadRequest = true
+    this.frames.trust()
   }
   private enqueue(pending: Pending): void {
     this.queue.push(pending)
@@ -302,6 +305,7 @@ export class ClientConnection {
     this.aborter.abort()
     this.server.released(this.bytesInFlight + this.heldBytes)
     this.queue.length = 0
+    this.frames.drop()
     this.server.forget(this, this.connection.remote.host)
   }
 }

@@ -2,12 +2,14 @@
  * Frames: four bytes of length, then a request. Bytes are copied once, from the socket's buffer into one that the frame
  * owns, which its record batches stay views of.
  *
- * A length is not believed: up to `trustedBytes` are taken at once, beyond it the buffer grows with what has come.
+ * A length is not believed: a little memory is taken at once, then the buffer grows with what has come. The first valid
+ * request earns longer frames, and more at once.
  */
 import { Fault } from '../../lib/fault.ts'
+import { limits } from '../../lib/limits.ts'
 
 const lengthBytes = 4
-const trustedBytes = 2 * 1024 * 1024
+const atOnceBytes = { stranger: 16 * 1024, known: 2 * 1024 * 1024 } as const
 /** Below this a frame is cut from Node's shared pool. */
 const pooledBytesMax = 2048
 
@@ -17,11 +19,15 @@ export class FrameReader {
   private frame: Buffer | null = null
   private frameFilled = 0
   private frameBytes = 0
-  private readonly bytesMax: () => number
+  private isKnown = false
 
-  /** `bytesMax`: the longest frame accepted now. */
-  constructor(bytesMax: () => number) {
-    this.bytesMax = bytesMax
+  /** From now on: a client that has sent something valid. */
+  trust(): void {
+    this.isKnown = true
+  }
+  /** Lets go of a frame that will not be whole. */
+  drop(): void {
+    this.frame = null
   }
 
   /** A frame has begun and is not whole yet. */
@@ -61,12 +67,12 @@ export class FrameReader {
     this.headFilled += take
     if (this.headFilled === lengthBytes) {
       const length = this.head
-      const bytesMax = this.bytesMax()
+      const bytesMax = this.isKnown ? limits.kafkaFrameBytes : limits.kafkaFirstFrameBytes
       if (length <= 0) throw new Fault('wire.malformed', { what: `a frame of ${length} bytes` })
       if (length > bytesMax) throw new Fault('wire.too-large', { what: 'a frame', bytes: length, bytesMax })
       this.frameBytes = length
       this.frameFilled = 0
-      this.frame = allocate(Math.min(length, trustedBytes))
+      this.frame = allocate(Math.min(length, this.isKnown ? atOnceBytes.known : atOnceBytes.stranger))
     }
     return take
   }

@@ -44,7 +44,7 @@ export class FakeBroker implements Partial<Broker> {
   gate: Promise<void> = Promise.resolve()
   private readonly waiters = new Set<() => void>()
   private producers = 1000
-  readonly coordinator: GroupCoordinator = new FakeCoordinator()
+  coordinator: GroupCoordinator = new FakeCoordinator()
 
   readonly catalog = {
     all: () => [...this.infos.values()],
@@ -81,13 +81,18 @@ export class FakeBroker implements Partial<Broker> {
     return null
   }
   checkCreate(specs: readonly TopicSpec[]): (Fault | null)[] {
-    return specs.map(({ name, config = {} }) => {
+    return specs.map(({ name, partitions, config = {} }) => {
+      if (partitions > 100) return new Fault('log.invalid-partitions', { partitions, why: 'too many' })
       if (this.infos.has(name)) return new Fault('log.topic-exists', { topic: name })
       if (!/^[\w.-]{1,249}$/.test(name)) return new Fault('log.invalid-topic', { topic: name, why: 'no' })
       return configFault(config)
     })
   }
-  checkAlter(_name: string, change: { config?: Readonly<Record<string, string | null>> }): Fault | null {
+  checkAlter(
+    _name: string,
+    { partitions = 1, ...change }: { partitions?: number; config?: Readonly<Record<string, string | null>> },
+  ): Fault | null {
+    if (partitions > 100) return new Fault('log.invalid-partitions', { partitions, why: 'too many' })
     return configFault(change.config ?? {})
   }
   describeConfig(topic: string): ConfigEntry[] {
@@ -127,8 +132,8 @@ export class FakeBroker implements Partial<Broker> {
       const base = stored.end
       for (let at = 0; at < bytes.length;) {
         const header = readBatchHeader(bytes, at)
-        if (header.bytes < 61 || at + header.bytes > bytes.length || header.magic !== 2)
-          return { fault: new Fault('log.corrupt-batch', { what: 'length' }) }
+        const sane = header.bytes >= 61 && at + header.bytes <= bytes.length && header.lastOffsetDelta >= 0
+        if (!sane || header.magic !== 2) return { fault: new Fault('log.corrupt-batch', { what: 'length' }) }
         const batch = bytes.subarray(at, at + header.bytes)
         placeBatch(batch, stored.end, 5)
         const next = stored.end + header.lastOffsetDelta + 1
@@ -204,9 +209,9 @@ function configFault(config: Readonly<Record<string, string | null>>): Fault | n
 }
 
 type Committed = Parameters<GroupCoordinator['commit']>[0]['offsets'][number]
-class FakeCoordinator implements GroupCoordinator {
+export class FakeCoordinator implements GroupCoordinator {
   readonly members = new Map<string, { id: string; metadata: Uint8Array; assignment: Uint8Array }>()
-  readonly offsets_ = new Map<string, Map<string, Committed>>()
+  readonly committed = new Map<string, Map<string, Committed>>()
 
   async join(request: Parameters<GroupCoordinator['join']>[0]) {
     if (request.memberId === '' && request.memberIdRequired)
@@ -239,13 +244,13 @@ class FakeCoordinator implements GroupCoordinator {
     )
   }
   async commit({ group, offsets }: Parameters<GroupCoordinator['commit']>[0]) {
-    const kept = this.offsets_.get(group) ?? new Map<string, Committed>()
-    this.offsets_.set(group, kept)
+    const kept = this.committed.get(group) ?? new Map<string, Committed>()
+    this.committed.set(group, kept)
     for (const one of offsets) kept.set(`${one.partition.topic}/${one.partition.index}`, one)
     return offsets.map(() => null)
   }
   async offsets(group: string, of: readonly Partition[] | null) {
-    const kept = this.offsets_.get(group) ?? new Map<string, Committed>()
+    const kept = this.committed.get(group) ?? new Map<string, Committed>()
     const asked = of ?? [...kept.values()].map(({ partition }) => partition)
     return asked.map((partition) => {
       const one = kept.get(`${partition.topic}/${partition.index}`)
@@ -273,8 +278,8 @@ class FakeCoordinator implements GroupCoordinator {
     )
   }
   async removeOffsets(group: string, of: readonly Partition[]) {
-    if (!this.offsets_.has(group)) throw new Fault('log.unknown-group', { group })
-    for (const { topic, index } of of) this.offsets_.get(group)!.delete(`${topic}/${index}`)
+    if (!this.committed.has(group)) throw new Fault('log.unknown-group', { group })
+    for (const { topic, index } of of) this.committed.get(group)!.delete(`${topic}/${index}`)
     return of.map(() => null)
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { nullUuid } from '../../../src/gateway/kafka/codec/shape.ts'
+import { type Decoded, nullUuid } from '../../../src/gateway/kafka/codec/shape.ts'
 import { produce } from '../../../src/gateway/kafka/handlers/00-produce.ts'
 import { fetch } from '../../../src/gateway/kafka/handlers/01-fetch.ts'
 import { listOffsets } from '../../../src/gateway/kafka/handlers/02-list-offsets.ts'
@@ -623,12 +623,14 @@ test('DescribeCluster: brokers, not controllers', async () => {
   assert.deepEqual([answer.clusterId.length, answer.controllerId, answer.brokers.length], [22, 1, 1])
   assert.equal((await ask(describeCluster, 1, { ...asked, endpointType: 2 }, exchange)).errorCode, 114)
 })
+type Page = Decoded<typeof describeTopicPartitions.api.response>
 test('DescribeTopicPartitions: in pieces, by a cursor', async () => {
   const { exchange } = setUp(['b', 3], ['a', 2], ['c', 1])
   const seen: string[] = []
   let cursor: { topicName: string; partitionIndex: number } | null = null
   for (let round = 0; round < 10; round++) {
-    const answer = await ask(describeTopicPartitions, 0, { topics: [], responsePartitionLimit: 2, cursor }, exchange)
+    const request = { topics: [], responsePartitionLimit: 2, cursor }
+    const answer: Page = await ask(describeTopicPartitions, 0, request, exchange)
     for (const topic of answer.topics)
       for (const one of topic.partitions) seen.push(`${topic.name}${one.partitionIndex}`)
     cursor = answer.nextCursor
