@@ -26,7 +26,9 @@ export function errorPages(): Map<string, string> {
 `,
     )
   }
-  const list = codes.map((code) => `- [${code}](${code}.md): ${(faults[code].says as (facts: object) => string)(names)}`)
+  const list = codes.map(
+    (code) => `- [${code}](${code}.md): ${(faults[code].says as (facts: object) => string)(names)}`,
+  )
   pages.set(
     'docs/errors/README.md',
     `# Faults\n\nEvery fault has a code that stays the same, here and in every protocol.\n\n${list.join('\n')}\n`,

@@ -1,7 +1,8 @@
 /** Lists the licence of every runtime dependency; exits 1 when one is not known to be compatible with Apache-2.0. */
 import { readFileSync } from 'node:fs'
 
-const compatible = /^(MIT|ISC|Apache-2\.0|BSD-2-Clause|BSD-3-Clause|0BSD|BlueOak-1\.0\.0|MIT-0|CC0-1\.0|Unlicense|Python-2\.0)$/
+const compatible =
+  /^(MIT|ISC|Apache-2\.0|BSD-2-Clause|BSD-3-Clause|0BSD|BlueOak-1\.0\.0|MIT-0|CC0-1\.0|Unlicense|Python-2\.0)$/
 interface Package {
   readonly version: string
   readonly license?: string

@@ -9,9 +9,13 @@ import { replay, trickle } from '../examples/retail/replay/replay.ts'
 buildConsole()
 const words = process.argv.slice(2)
 const data = words.includes('--data') ? [] : ['--data', '.millrace/retail']
-const server = spawn(process.execPath, ['src/cli/main.ts', 'serve', 'examples/retail', '-o', 'json', ...data, ...words], {
-  stdio: ['ignore', 'pipe', 'inherit'],
-})
+const server = spawn(
+  process.execPath,
+  ['src/cli/main.ts', 'serve', 'examples/retail', '-o', 'json', ...data, ...words],
+  {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  },
+)
 const stop = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {

@@ -1,7 +1,9 @@
 import { type Command, globalOptions, type Option } from './command.ts'
 
 const usage = (command: Command): string => {
-  const args = (command.args ?? []).map(({ name, optional }) => (optional === true ? `[${name.toUpperCase()}]` : name.toUpperCase()))
+  const args = (command.args ?? []).map(({ name, optional }) =>
+    optional === true ? `[${name.toUpperCase()}]` : name.toUpperCase(),
+  )
   return ['millrace', ...command.path, ...args].join(' ')
 }
 

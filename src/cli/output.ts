@@ -79,6 +79,9 @@ function yamlItem(row: Row): string {
 function yamlFields(row: Row, indent: string): string {
   // JSON is YAML: keys and values that need quotes are written as JSON.
   return Object.entries(row)
-    .map(([name, value]) => `${indent}${/^[A-Za-z_][\w.-]*$/.test(name) ? name : JSON.stringify(name)}: ${JSON.stringify(value ?? null, jsonValue)}`)
+    .map(
+      ([name, value]) =>
+        `${indent}${/^[A-Za-z_][\w.-]*$/.test(name) ? name : JSON.stringify(name)}: ${JSON.stringify(value ?? null, jsonValue)}`,
+    )
     .join('\n')
 }

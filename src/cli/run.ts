@@ -16,7 +16,8 @@ export async function main(words: readonly string[]): Promise<number> {
       return exit.ok
     }
     const found = find(words)
-    if (found === null) throw usageError(`millrace ${words.slice(0, 2).join(' ')}: there is no such command${suggestion(words)}`)
+    if (found === null)
+      throw usageError(`millrace ${words.slice(0, 2).join(' ')}: there is no such command${suggestion(words)}`)
     const parsed = parse(found.command, found.rest)
     if (parsed === 'help') {
       process.stdout.write(commandHelp(found.command))
@@ -37,7 +38,9 @@ function find(words: readonly string[]): { command: Command; rest: readonly stri
   return null
 }
 function suggestion(words: readonly string[]): string {
-  const near = commands.filter((command) => command.path[0] === words[0] || command.path[0]!.startsWith(words[0]!.slice(0, 3)))
+  const near = commands.filter(
+    (command) => command.path[0] === words[0] || command.path[0]!.startsWith(words[0]!.slice(0, 3)),
+  )
   return near.length === 0 ? '' : `; did you mean ${near.map((command) => command.path.join(' ')).join(', ')}?`
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Address } from '../lib/world.ts'
 import { Fault } from '../lib/fault.ts'
+import { requireLoopback } from '../lib/loopback.ts'
 
 export const protocols = ['http', 'kafka'] as const
 export type Protocol = (typeof protocols)[number]
@@ -99,7 +100,10 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     log,
     webhooksAllow: list('webhooksAllow'),
   }
-  for (const protocol of protocols) requireLoopback(protocol, config.listen[protocol])
+  for (const protocol of protocols) {
+    const at = config.listen[protocol]
+    if (at !== null) requireLoopback(protocol, at)
+  }
   return { config, origins }
 }
 
@@ -126,18 +130,10 @@ const split = (text: string, at: string): [string, string] => {
   return index < 0 ? [text, ''] : [text.slice(0, index), text.slice(index + 1)]
 }
 
-export const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host) || /^::ffff:127(\.\d{1,3}){3}$/i.test(host)
-
-/** Whoever listens to others must know who they are; until users exist, only this machine may connect. */
-function requireLoopback(protocol: Protocol, address: Address | null): void {
-  if (address !== null && !isLoopback(address.host))
-    throw new Fault('config.not-loopback', { protocol, host: address.host })
-}
-
 /** MILLRACE_DATA, MILLRACE_LISTEN (comma separated), … */
 export function environmentSettings(env: Readonly<Record<string, string | undefined>>): Settings {
-  const list = (text: string | undefined): readonly string[] | undefined => text?.split(',').filter((part) => part !== '')
+  const list = (text: string | undefined): readonly string[] | undefined =>
+    text?.split(',').filter((part) => part !== '')
   return {
     data: env['MILLRACE_DATA'],
     listen: list(env['MILLRACE_LISTEN']),

@@ -17,7 +17,8 @@ export interface Project {
 /** Throws Fault project.not-found, or what a file throws when it is imported. */
 export async function loadProject(dir: string): Promise<Project> {
   const folder = resolve(dir)
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) throw new Fault('project.not-found', { dir: folder })
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true)
+    throw new Fault('project.not-found', { dir: folder })
   const files = readdirSync(folder).sort()
   const sql = files
     .filter((file) => file.endsWith('.sql'))

@@ -26,7 +26,10 @@ test('every command has a summary and an example that names it', () => {
   assert.ok(commands.length > 10)
   for (const command of commands) {
     assert.ok(command.summary.length > 3, command.path.join(' '))
-    assert.ok(command.examples.some((example) => example.includes(`millrace ${command.path.join(' ')}`)), command.path.join(' '))
+    assert.ok(
+      command.examples.some((example) => example.includes(`millrace ${command.path.join(' ')}`)),
+      command.path.join(' '),
+    )
   }
 })
 

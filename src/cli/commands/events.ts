@@ -86,7 +86,8 @@ export const eventCommands: readonly Command[] = [
     async run(on) {
       const command = on.options.text('command')
       const file = on.args['file']
-      const sql = command ?? (file === undefined ? (await standardInput()).toString('utf8') : readFileSync(file, 'utf8'))
+      const sql =
+        command ?? (file === undefined ? (await standardInput()).toString('utf8') : readFileSync(file, 'utf8'))
       if (/^\s*subscribe\b/i.test(sql)) {
         const answer = await call(on, { method: 'POST', path: '/v1/sql', body: { sql }, accept: 'text/event-stream' })
         for await (const { event, data } of events(answer)) {

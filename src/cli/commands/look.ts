@@ -18,7 +18,13 @@ export const lookCommands: readonly Command[] = [
     examples: ['millrace view list'],
     async run(on) {
       const views = await json<RelationInfo[]>(on, { path: '/v1/views' })
-      const rows = views.map((v) => ({ name: v.name, kind: v.kind, status: v.status, ...v.stats, watermark: v.watermark }))
+      const rows = views.map((v) => ({
+        name: v.name,
+        kind: v.kind,
+        status: v.status,
+        ...v.stats,
+        watermark: v.watermark,
+      }))
       printRows(on.output, rows)
     },
   },
@@ -52,7 +58,16 @@ export const lookCommands: readonly Command[] = [
     examples: ['millrace group list'],
     async run(on) {
       const groups = await json<GroupSummary[]>(on, { path: '/v1/groups' })
-      printRows(on.output, groups.map((g) => ({ group: g.group, state: g.state, members: g.members.length, lag: g.lag, lagSeconds: g.lagSeconds })))
+      printRows(
+        on.output,
+        groups.map((g) => ({
+          group: g.group,
+          state: g.state,
+          members: g.members.length,
+          lag: g.lag,
+          lagSeconds: g.lagSeconds,
+        })),
+      )
     },
   },
   {
@@ -62,7 +77,10 @@ export const lookCommands: readonly Command[] = [
     examples: ['millrace group show billing'],
     async run(on) {
       const group = await json<GroupSummary>(on, { path: `/v1/groups/${encodeURIComponent(on.args['group']!)}` })
-      printRows(on.output, group.positions.map((position) => ({ ...position })))
+      printRows(
+        on.output,
+        group.positions.map((position) => ({ ...position })),
+      )
     },
   },
   {
@@ -71,7 +89,16 @@ export const lookCommands: readonly Command[] = [
     examples: ['millrace alert list'],
     async run(on) {
       const alerts = await json<AlertInfo[]>(on, { path: '/v1/alerts' })
-      printRows(on.output, alerts.map((a) => ({ name: a.name, status: a.status, fired: a.fired, suppressed: a.suppressed, deliveryFailures: a.deliveryFailures })))
+      printRows(
+        on.output,
+        alerts.map((a) => ({
+          name: a.name,
+          status: a.status,
+          fired: a.fired,
+          suppressed: a.suppressed,
+          deliveryFailures: a.deliveryFailures,
+        })),
+      )
     },
   },
   {
@@ -82,7 +109,10 @@ export const lookCommands: readonly Command[] = [
     async run(on) {
       const limit = on.options.text('limit') ?? '50'
       const fired = await json<FiredAlert[]>(on, { path: `/v1/alerts/fired?limit=${encodeURIComponent(limit)}` })
-      printRows(on.output, fired.map((f) => ({ firedAt: f.firedAt, alert: f.alert, key: f.key, message: f.message })))
+      printRows(
+        on.output,
+        fired.map((f) => ({ firedAt: f.firedAt, alert: f.alert, key: f.key, message: f.message })),
+      )
     },
   },
 ]

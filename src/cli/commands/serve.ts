@@ -11,8 +11,18 @@ import { printRows } from '../output.ts'
 
 const startOptions: readonly Option[] = [
   { name: 'data', value: 'DIR', summary: 'where everything is kept (default ./.millrace); :memory: keeps nothing' },
-  { name: 'listen', value: 'PROTOCOL=HOST:PORT', repeatable: true, summary: 'http or kafka; `off` closes one; port 0 picks one' },
-  { name: 'advertise', value: 'PROTOCOL=HOST:PORT', repeatable: true, summary: 'what clients are told, behind port mapping' },
+  {
+    name: 'listen',
+    value: 'PROTOCOL=HOST:PORT',
+    repeatable: true,
+    summary: 'http or kafka; `off` closes one; port 0 picks one',
+  },
+  {
+    name: 'advertise',
+    value: 'PROTOCOL=HOST:PORT',
+    repeatable: true,
+    summary: 'what clients are told, behind port mapping',
+  },
   { name: 'log', value: 'WHERE', summary: 'local' },
   { name: 'webhooks-allow', value: 'CIDR', repeatable: true, summary: 'private addresses that alerts may call' },
 ]
@@ -45,14 +55,21 @@ export const serveCommands: readonly Command[] = [
       const { config } = await configuration(on)
       const logger = standardErrorLogger()
       const project = on.args['dir'] === undefined ? null : await loadProject(on.args['dir'])
-      const millrace = await startMillrace({ config, world: realWorld(), logger, ...(project === null ? {} : { project }) })
+      const millrace = await startMillrace({
+        config,
+        world: realWorld(),
+        logger,
+        ...(project === null ? {} : { project }),
+      })
       const listen = millrace.listening()
       // From the start of the process, the loading of the program included.
       const startedInMs = Math.round(process.uptime() * 1000)
       if (on.output === 'json' || on.output === 'jsonl')
         process.stdout.write(JSON.stringify({ event: 'ready', pid: process.pid, listen, startedInMs }) + '\n')
       else if (on.output !== 'none') {
-        const where = Object.entries(listen).map(([protocol, at]) => `  ${protocol.padEnd(6)} ${protocol === 'http' ? `http://${at}/  (console)` : at}`)
+        const where = Object.entries(listen).map(
+          ([protocol, at]) => `  ${protocol.padEnd(6)} ${protocol === 'http' ? `http://${at}/  (console)` : at}`,
+        )
         process.stdout.write(`Millrace is ready (${startedInMs} ms)\n${where.join('\n')}\n`)
       }
       await new Promise<void>((stop) => {
@@ -71,7 +88,11 @@ export const serveCommands: readonly Command[] = [
     examples: ['millrace config ./shop'],
     async run(on) {
       const { origins } = await configuration(on)
-      printRows(on.output, origins.map((origin) => ({ ...origin })), ['setting', 'value', 'origin'])
+      printRows(
+        on.output,
+        origins.map((origin) => ({ ...origin })),
+        ['setting', 'value', 'origin'],
+      )
     },
   },
 ]

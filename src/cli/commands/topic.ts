@@ -22,7 +22,9 @@ export const topicCommands: readonly Command[] = [
     options: [{ name: 'internal', summary: 'also those that Millrace keeps for itself' }],
     examples: ['millrace topic list'],
     async run(on) {
-      const topics = await json<TopicSummary[]>(on, { path: `/v1/topics${on.options.on('internal') ? '?internal=true' : ''}` })
+      const topics = await json<TopicSummary[]>(on, {
+        path: `/v1/topics${on.options.on('internal') ? '?internal=true' : ''}`,
+      })
       const columns = ['name', 'partitions', 'records', 'bytes', 'recordsPerSecond', 'cleanupPolicy', 'hasSchema']
       printRows(on.output, topics as unknown as Record<string, unknown>[], columns)
     },
@@ -47,13 +49,17 @@ export const topicCommands: readonly Command[] = [
     examples: ['millrace topic create purchases --partitions 6 --config retention.ms=604800000'],
     async run(on) {
       const partitions = on.options.text('partitions')
-      if (partitions !== undefined && !/^\d+$/.test(partitions)) throw usageError(`--partitions ${partitions}: a whole number`)
+      if (partitions !== undefined && !/^\d+$/.test(partitions))
+        throw usageError(`--partitions ${partitions}: a whole number`)
       // If-None-Match: an existing topic is a conflict, not a change.
       const created = await json<TopicDetail>(on, {
         method: 'PUT',
         path: path(on.args['topic']!),
         headers: { 'if-none-match': '*' },
-        body: { ...(partitions === undefined ? {} : { partitions: Number(partitions) }), config: settings(on.options.list('config')) },
+        body: {
+          ...(partitions === undefined ? {} : { partitions: Number(partitions) }),
+          config: settings(on.options.list('config')),
+        },
       })
       printOne(on.output, { name: created.name, id: created.id, partitions: created.partitions })
     },
@@ -64,12 +70,19 @@ export const topicCommands: readonly Command[] = [
     args: [{ name: 'topic' }],
     options: [
       { name: 'partitions', value: 'N', summary: 'the new count; never fewer' },
-      { name: 'config', value: 'NAME=VALUE', repeatable: true, summary: 'a setting; an empty value takes the default back' },
+      {
+        name: 'config',
+        value: 'NAME=VALUE',
+        repeatable: true,
+        summary: 'a setting; an empty value takes the default back',
+      },
     ],
     examples: ['millrace topic alter purchases --config retention.ms=-1'],
     async run(on) {
       const partitions = on.options.text('partitions')
-      const config = Object.fromEntries(Object.entries(settings(on.options.list('config'))).map(([name, value]) => [name, value === '' ? null : value]))
+      const config = Object.fromEntries(
+        Object.entries(settings(on.options.list('config'))).map(([name, value]) => [name, value === '' ? null : value]),
+      )
       const changed = await json<TopicDetail>(on, {
         method: 'PATCH',
         path: path(on.args['topic']!),

@@ -1,0 +1,11 @@
+import { Fault } from './fault.ts'
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** `500ms`, `5s`, `1m`, `1h`, `7d` in milliseconds. Throws Fault config.invalid. */
+export function parseDuration(setting: string, text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text)
+  if (match === null)
+    throw new Fault('config.invalid', { setting, value: text, why: 'a duration looks like 500ms, 5s, 1m, 1h or 7d' })
+  return Number(match[1]) * unitMs[match[2]!]!
+}

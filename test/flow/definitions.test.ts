@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { z } from 'zod'
+import { avg, count, defineAlert, defineTopic, defineView, isDefinition, sql, sum } from '../../src/flow/dsl.ts'
+
+const purchases = defineTopic('purchases', {
+  schema: z.object({ customerId: z.string(), item: z.string(), amount: z.number(), boughtAt: z.iso.datetime() }),
+  key: 'customerId',
+  eventTime: 'boughtAt',
+  lateness: '5s',
+})
+
+test('columns come from the schema, the event time is a timestamp', () => {
+  assert.deepEqual(
+    purchases.columns.map(({ name, type, nullable }) => [name, type.kind, nullable]),
+    [
+      ['customerId', 'text', false],
+      ['item', 'text', false],
+      ['amount', 'double', false],
+      ['boughtAt', 'timestamptz', false],
+    ],
+  )
+})
+
+test('window, group and aggregate make one plan, keyed by window and group', () => {
+  const revenue = defineView(
+    'revenue',
+    purchases
+      .stream()
+      .window({ tumbling: '1m' })
+      .groupBy('item')
+      .aggregate({ revenue: sum('amount'), n: count() }),
+  )
+  const plan = revenue.plan()!
+  assert.deepEqual(
+    plan.plan.columns.map(({ name }) => name),
+    ['window_start', 'window_end', 'item', 'revenue', 'n'],
+  )
+  assert.deepEqual(plan.key, [0, 1, 2])
+  assert.equal(plan.appendOnly, false)
+  assert.equal(plan.plan.op, 'aggregate')
+  assert.ok(isDefinition(revenue) && isDefinition(purchases) && !isDefinition({ name: 'x' }))
+})
+
+test('an alert becomes its statement, with texts quoted', () => {
+  const alert = defineAlert('big "one"', sql`SELECT * FROM ${purchases} WHERE amount > ${1000}`, {
+    notify: ['log', { webhook: "https://example.org/it's", secret: 'whsec_x' }],
+    key: ['item'],
+    every: '1h',
+    message: 'look: {item}',
+  })
+  assert.equal(
+    alert.statement(),
+    `CREATE ALERT "big ""one""" AS SELECT * FROM "purchases" WHERE amount > 1000 NOTIFY LOG, WEBHOOK 'https://example.org/it''s' SECRET 'whsec_x' KEY ("item") EVERY INTERVAL '3600 seconds' MESSAGE 'look: {item}'`,
+  )
+})
+
+test('wrong fields do not type-check', () => {
+  const wrong = (): void => {
+    // @ts-expect-error there is no such field
+    purchases.stream().groupBy('colour')
+    // @ts-expect-error text has no sum
+    purchases
+      .stream()
+      .groupBy('item')
+      .aggregate({ s: sum('customerId') })
+    // @ts-expect-error there is no such field to average
+    purchases
+      .stream()
+      .groupBy('item')
+      .aggregate({ a: avg('price') })
+    // @ts-expect-error the key is a field
+    defineTopic('t', { schema: z.object({ a: z.string() }), key: 'b' })
+    const view = defineView('v', purchases.stream().groupBy('item').aggregate({ n: count() }))
+    view.stream().filter((row) => {
+      // @ts-expect-error the row has item and n
+      return row.amount > 1
+    })
+    const rows: readonly { item: string; n: number }[] = []
+    void rows
+  }
+  assert.equal(typeof wrong, 'function')
+})
+
+test('a column that does not exist is a fault also without types', () => {
+  assert.throws(() => purchases.stream().groupBy('colour' as 'item'), /colour/)
+  assert.throws(() => defineTopic('t', { schema: z.string() as never }), /events are objects/)
+})
