@@ -20,7 +20,8 @@ export function parsePattern(source: string): { node: PatternNode; unicode: bool
 }
 function compiles(source: string, flags: string): boolean {
   try {
-    return new RegExp(source, flags) !== null
+    new RegExp(source, flags).test('')
+    return true
   } catch {
     return false
   }

@@ -64,7 +64,13 @@ export interface TopicDetail extends TopicSummary {
   readonly schema: unknown
   readonly onInvalid: 'reject' | 'quarantine' | 'null' | null
   readonly keyField: string | null
-  readonly partitionDetails: readonly { readonly partition: number; readonly start: number; readonly stable: number; readonly end: number; readonly bytes: number }[]
+  readonly partitionDetails: readonly {
+    readonly partition: number
+    readonly start: number
+    readonly stable: number
+    readonly end: number
+    readonly bytes: number
+  }[]
 }
 export interface TopicChange {
   readonly partitions?: number
@@ -95,16 +101,31 @@ export interface RecordPage {
   readonly atEnd: boolean
 }
 export interface ProducedJson {
-  readonly records: readonly ({ readonly partition: number; readonly offset: number; readonly timestamp: string } | { readonly fault: Problem })[]
+  readonly records: readonly (
+    | { readonly partition: number; readonly offset: number; readonly timestamp: string }
+    | { readonly fault: Problem }
+  )[]
 }
 export interface GroupSummary {
   readonly group: string
   readonly state: string
-  readonly members: readonly { readonly id: string; readonly client: string; readonly host: string; readonly held: readonly { topic: string; partition: number }[] }[]
+  readonly members: readonly {
+    readonly id: string
+    readonly client: string
+    readonly host: string
+    readonly held: readonly { topic: string; partition: number }[]
+  }[]
   /** Records between position and stable end, an estimate; seconds behind by record time, null when unknown. */
   readonly lag: number
   readonly lagSeconds: number | null
-  readonly positions: readonly { readonly topic: string; readonly partition: number; readonly offset: number; readonly end: number; readonly lag: number; readonly lagSeconds: number | null }[]
+  readonly positions: readonly {
+    readonly topic: string
+    readonly partition: number
+    readonly offset: number
+    readonly end: number
+    readonly lag: number
+    readonly lagSeconds: number | null
+  }[]
 }
 export interface QueryAnswer {
   readonly command: string

@@ -1,0 +1,155 @@
+/** From request to answer, without a socket: admission, routing, parameters, faults. */
+import { Fault, asFault } from '../../lib/fault.ts'
+import type { Body } from './body.ts'
+import type { Answer } from './exchange.ts'
+import { Lag } from './lag.ts'
+import { type Admission, admit, allowedOrigin } from './origin.ts'
+import type { Parts } from './parts.ts'
+import { problemAnswer } from './problem.ts'
+import { type Method, type Route, Router, checkQuery } from './route.ts'
+import { alertRoutes } from './routes/alerts.ts'
+import { groupRoutes } from './routes/groups.ts'
+import { overviewRoute } from './routes/overview.ts'
+import { produceRoute } from './routes/produce.ts'
+import { recordsRoute } from './routes/records.ts'
+import { serviceRoutes } from './routes/service.ts'
+import { sqlRoute } from './routes/sql.ts'
+import { topicRoutes } from './routes/topics.ts'
+import { viewRoutes } from './routes/views.ts'
+import { scrapeInto } from './scrape.ts'
+import { StaticFiles } from './static-files.ts'
+
+export interface Request {
+  readonly method: string
+  /** As in the request line. */
+  readonly target: string
+  readonly headers: Readonly<Record<string, string | undefined>>
+  readonly body: Body
+  readonly signal: AbortSignal
+}
+/** An answer, and the route that gave it (for metrics: its pattern, never the path). */
+export interface Routed {
+  readonly answer: Answer
+  readonly route: string
+}
+
+const targetLength = 8 * 1024
+
+export class Gateway {
+  readonly routes: readonly Route[]
+  readonly #parts: Parts
+  readonly #router: Router
+  readonly #admission: Admission
+  readonly #files: StaticFiles | null
+
+  constructor(parts: Parts, options: { admission: Admission; consoleDir: string | null }) {
+    this.#parts = parts
+    this.#admission = options.admission
+    this.#files = options.consoleDir === null ? null : new StaticFiles(parts.world.disk, options.consoleDir)
+    const lag = new Lag(parts.log)
+    scrapeInto(parts, lag)
+    this.routes = [
+      ...topicRoutes(parts),
+      produceRoute(parts),
+      recordsRoute(parts),
+      ...viewRoutes(parts),
+      ...groupRoutes(parts, lag),
+      ...alertRoutes(parts),
+      sqlRoute(parts),
+      overviewRoute(parts),
+      ...serviceRoutes(parts, () => this.routes),
+    ]
+    this.#router = new Router(this.routes)
+  }
+
+  /** Never rejects. */
+  async handle(request: Request): Promise<Routed> {
+    let route = '(none)'
+    try {
+      const { path, query } = splitTarget(request.target)
+      admit(this.#admission, request.headers)
+      const found = this.#router.find(request.method, path)
+      if (found === null) return { route: '(files)', answer: this.#finish(request, this.#file(request, path)) }
+      if (found.route === null) {
+        if (request.method === 'OPTIONS')
+          return { route: '(options)', answer: this.#finish(request, this.#options(request, found.allow)) }
+        throw new Fault('http.method-not-allowed', {
+          method: request.method.slice(0, 20),
+          path: path.slice(0, 200),
+          allow: allowed(found.allow),
+        })
+      }
+      route = found.route.path
+      const search = new URLSearchParams(query)
+      checkQuery(found.route, search)
+      const { method, headers, body, signal } = request
+      const answer = await found.route.handle({
+        method,
+        path,
+        params: found.params,
+        query: search,
+        headers,
+        body,
+        signal,
+      })
+      return { route, answer: this.#finish(request, answer) }
+    } catch (error) {
+      return { route, answer: this.#finish(request, this.#fault(request, error)) }
+    }
+  }
+
+  #fault({ method, target }: Request, error: unknown): Answer {
+    const fault = asFault(error)
+    if (fault.code === 'http.host-refused') this.#parts.telemetry.http.refused('host')
+    if (fault.code === 'http.origin-refused') this.#parts.telemetry.http.refused('origin')
+    if (fault.code === 'internal')
+      this.#parts.logger.error('an HTTP request failed', {
+        method,
+        target: target.slice(0, 200),
+        error: fault.cause ?? fault,
+      })
+    return problemAnswer(fault)
+  }
+  #file(request: Request, path: string): Answer {
+    const reads = request.method === 'GET' || request.method === 'HEAD'
+    const found = reads ? (this.#files?.answer({ path, headers: request.headers }) ?? null) : null
+    if (found !== null) return found
+    throw new Fault('http.not-found', { path: path.slice(0, 200) })
+  }
+  #options(request: Request, allow: readonly Method[]): Answer {
+    const headers: Record<string, string> = { allow: allowed(allow) }
+    if (allowedOrigin(this.#admission, request.headers) !== null) {
+      headers['access-control-allow-methods'] = allowed(allow)
+      headers['access-control-allow-headers'] =
+        request.headers['access-control-request-headers']?.replaceAll(/[^\w, -]/g, '') ?? ''
+      headers['access-control-max-age'] = '600'
+    }
+    return { status: 204, headers, body: null }
+  }
+  #finish(request: Request, answer: Answer): Answer {
+    const headers: Record<string, string> = {
+      'x-content-type-options': 'nosniff',
+      'cache-control': 'no-store',
+      ...answer.headers,
+    }
+    const origin = allowedOrigin(this.#admission, request.headers)
+    if (origin !== null) {
+      headers['access-control-allow-origin'] = origin
+      headers['vary'] = headers['vary'] === undefined ? 'Origin' : `${headers['vary']}, Origin`
+    }
+    return { ...answer, headers }
+  }
+}
+const allowed = (methods: readonly Method[]): string =>
+  [...methods, ...(methods.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
+
+function splitTarget(target: string): { path: string; query: string } {
+  if (!target.startsWith('/')) throw new Fault('http.bad-request', { what: 'the target is not a path' })
+  if (target.length > targetLength)
+    throw new Fault('http.bad-request', { what: `the target is longer than ${targetLength} characters` })
+  const mark = target.indexOf('?')
+  const path = mark < 0 ? target : target.slice(0, mark)
+  if (/(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\]|%2f|%5c|$)|\\|%00|[^\x21-\x7e]/i.test(path))
+    throw new Fault('http.bad-request', { what: 'the path steps outside or holds bytes that no path has' })
+  return { path, query: mark < 0 ? '' : target.slice(mark + 1) }
+}

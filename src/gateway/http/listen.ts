@@ -1,0 +1,294 @@
+/**
+ * The socket shell: node:http on one side, `Gateway` on the other. What is here is about connections: times, counts,
+ * sizes, back-pressure, the end of a client.
+ */
+import { type IncomingMessage, Server, type ServerResponse, createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Fault } from '../../lib/fault.ts'
+import { limits } from '../../lib/limits.ts'
+import { requireLoopback } from '../../lib/loopback.ts'
+import type { Address, Clock } from '../../lib/world.ts'
+import { Body, type BodySource, Intake } from './body.ts'
+import type { Answer } from './exchange.ts'
+import { Gateway, type Routed } from './gateway.ts'
+import { admission } from './origin.ts'
+import type { Parts } from './parts.ts'
+
+export interface HttpOptions extends Parts {
+  /** Port 0 picks one. */
+  readonly at: Address
+  /** Folder of the console's files; without one nothing is served at `/`. */
+  readonly consoleDir?: string | null
+  /** Host names beside the loopback ones and the bound one. */
+  readonly hosts?: readonly string[]
+  /** Origins (`https://…`) whose pages may call; none by default. */
+  readonly origins?: readonly string[]
+}
+export interface HttpListener {
+  readonly at: Address
+  readonly gateway: Gateway
+  /** Stops accepting, ends live streams, lets running requests finish for a while, then cuts them off. Idempotent. */
+  close(): Promise<void>
+}
+
+/** What is still running after this is cut off at a stop. */
+const drainMs = 3_000
+
+/** Throws Fault config.not-loopback, and what the system says about the address. */
+export async function listenHttp(options: HttpOptions): Promise<HttpListener> {
+  requireLoopback('http', options.at)
+  const { consoleDir = null, hosts = [], origins = [], at, ...parts } = options
+  const gateway = new Gateway(parts, { admission: admission(at.host, hosts, origins), consoleDir })
+  const shell = new Shell(parts, gateway)
+  const bound = await shell.listen(at)
+  return { at: bound, gateway, close: () => shell.close() }
+}
+
+class Shell {
+  readonly #parts: Parts
+  readonly #clock: Clock
+  readonly #gateway: Gateway
+  readonly #server: Server
+  readonly #intake = new Intake()
+  /** Aborted when the server stops: live streams end. */
+  readonly #stopping = new AbortController()
+  #open = 0
+  #closed: Promise<void> | null = null
+
+  constructor(parts: Parts, gateway: Gateway) {
+    this.#parts = parts
+    this.#clock = parts.world.clock
+    this.#gateway = gateway
+    this.#server = createServer({
+      headersTimeout: limits.httpHeaderMs,
+      // A body may stream for hours; its own clock stands in `pieces`.
+      requestTimeout: 0,
+      keepAliveTimeout: limits.httpIdleMs,
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: limits.httpHeaderBytes,
+      // Repeated headers are joined, so a second Host or Content-Type is seen and refused, not silently dropped.
+      joinDuplicateHeaders: true,
+      noDelay: true,
+    })
+    this.#server.maxHeadersCount = 200
+    this.#server.maxConnections = limits.httpConnections
+    this.#server.on('request', (request, response) => void this.#serve(request, response, false))
+    this.#server.on('checkContinue', (request, response) => void this.#serve(request, response, true))
+    this.#server.on('connection', (socket) => {
+      parts.telemetry.http.connections(++this.#open)
+      socket.on('close', () => parts.telemetry.http.connections(--this.#open))
+    })
+    this.#server.on('drop', () => parts.telemetry.http.refused('too-many'))
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      parts.telemetry.http.refused('malformed')
+      if (socket.writable && error.code !== 'ECONNRESET') socket.end(rawProblem(error.code), 'latin1')
+      else socket.destroy()
+    })
+    // A server that cannot accept for a while (no file handles left) lives on.
+    this.#server.on('error', (error) => parts.logger.warn('the HTTP listener failed', { error }))
+  }
+
+  listen(at: Address): Promise<Address> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(at.port, at.host, () => {
+        this.#server.off('error', reject)
+        const { address, port } = this.#server.address() as AddressInfo
+        resolve({ host: address, port })
+      })
+    })
+  }
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close())
+  }
+  async #close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.#stopping.abort(new Fault('log.closed', { what: 'the server' }))
+    this.#server.closeIdleConnections()
+    const cancel = this.#clock.after(drainMs, () => this.#server.closeAllConnections())
+    await closed
+    cancel()
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse, waits: boolean): Promise<void> {
+    const started = this.#clock.monotonic()
+    const gone = new AbortController()
+    const stop = (): void => gone.abort(this.#stopping.signal.reason)
+    this.#stopping.signal.addEventListener('abort', stop, { once: true })
+    response.on('close', () => gone.abort(new Fault('http.incomplete-body', {})))
+    if (this.#stopping.signal.aborted) stop()
+    // What it says is read where the body is.
+    request.on('error', () => {})
+    const source = new RequestBody(request, this.#clock, () => waits && response.writeContinue())
+    const body = new Body(source, this.#intake)
+    let routed: Routed | null = null
+    try {
+      const headers = request.headers as Readonly<Record<string, string | undefined>>
+      const { method = 'GET', url = '/' } = request
+      routed = await this.#gateway.handle({ method, target: url, headers, body, signal: gone.signal })
+      await this.#send(request, response, routed.answer, source, gone.signal)
+    } catch (error) {
+      if (!gone.signal.aborted) this.#parts.logger.error('an HTTP answer broke off', { route: routed?.route, error })
+      response.destroy()
+    } finally {
+      this.#stopping.signal.removeEventListener('abort', stop)
+      body.release()
+      // Nobody waits for what an answer that ended early would still have done.
+      gone.abort()
+      const streamed = routed?.answer.headers?.['content-type']?.startsWith('text/event-stream') === true
+      const seconds = streamed ? -1 : (this.#clock.monotonic() - started) / 1000
+      if (routed !== null)
+        this.#parts.telemetry.http.request(routed.route, methodLabel(request.method), routed.answer.status, seconds)
+    }
+  }
+
+  async #send(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { status, headers = {}, body }: Answer,
+    source: RequestBody,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (response.destroyed) return
+    // What is left of the body would have to be read to use the connection again.
+    if (!source.complete) response.setHeader('connection', 'close')
+    if (body === null || typeof body === 'string' || body instanceof Uint8Array) {
+      const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body
+      if (bytes !== null || (status !== 204 && status !== 304)) response.setHeader('content-length', bytes?.length ?? 0)
+      response.writeHead(status, headers)
+      if (request.method === 'HEAD' || bytes === null) response.end()
+      else response.end(bytes)
+    } else {
+      response.writeHead(status, headers)
+      if (request.method === 'HEAD') response.end()
+      else await this.#stream(response, body, signal)
+    }
+    if (!source.complete) this.#lingerThenCut(request)
+  }
+  /** The client is still sending: it gets a moment to read the answer before its connection is cut. */
+  #lingerThenCut(request: IncomingMessage): void {
+    request.resume()
+    const cancel = this.#clock.after(1_000, () => request.destroy())
+    request.on('close', cancel)
+  }
+  async #stream(
+    response: ServerResponse,
+    body: AsyncIterable<string | Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for await (const part of body) {
+      if (response.destroyed || part.length === 0) {
+        if (response.destroyed) return
+        continue
+      }
+      if (!response.write(part) && !(await this.#drained(response, signal))) return
+    }
+    response.end()
+  }
+  /** False when the client is gone, or has taken nothing for too long. */
+  #drained(response: ServerResponse, signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      const done = (goOn: boolean): void => {
+        cancel()
+        response.off('drain', drained)
+        response.off('close', closed)
+        resolve(goOn)
+      }
+      const drained = (): void => done(true)
+      const closed = (): void => done(false)
+      const cancel = this.#clock.after(limits.httpStalledMs, () => {
+        response.destroy()
+        done(false)
+      })
+      response.on('drain', drained)
+      response.on('close', closed)
+      if (signal.aborted && response.destroyed) done(false)
+    })
+  }
+}
+
+const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+/** A label that strangers cannot fill with names of their own. */
+const methodLabel = (method: string | undefined): string => (methods.has(method ?? '') ? method! : 'other')
+
+/** What node:http cannot parse has no request to answer: the bytes are written by hand. */
+function rawProblem(code: string | undefined): string {
+  const status =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request'
+  const fault = new Fault('http.bad-request', { what: status.slice(4) })
+  const body = JSON.stringify({
+    type: `/errors/${fault.code}`,
+    title: 'Http bad request',
+    status: Number(status.slice(0, 3)),
+    code: fault.code,
+    detail: fault.message,
+    hint: fault.hint,
+    docs: `/errors/${fault.code}`,
+  })
+  return `HTTP/1.1 ${status}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
+}
+
+class RequestBody implements BodySource {
+  readonly #request: IncomingMessage
+  readonly #clock: Clock
+  readonly #begin: () => void
+
+  constructor(request: IncomingMessage, clock: Clock, begin: () => void) {
+    this.#request = request
+    this.#clock = clock
+    this.#begin = begin
+  }
+  get length(): number | null {
+    const declared = this.#request.headers['content-length']
+    if (declared !== undefined) return Number(declared)
+    return this.#request.headers['transfer-encoding'] === undefined ? 0 : null
+  }
+  get encoding(): string | undefined {
+    return this.#request.headers['content-encoding']
+  }
+  /** Everything that the client meant to send has arrived. */
+  get complete(): boolean {
+    return this.#request.complete || this.length === 0
+  }
+
+  async *pieces({ wholeMs }: { wholeMs: number | null }): AsyncIterable<Uint8Array> {
+    const request = this.#request
+    this.#begin()
+    const end = wholeMs === null ? Infinity : this.#clock.monotonic() + wholeMs
+    for (;;) {
+      const part = request.read() as Buffer | null
+      if (part !== null) {
+        yield part
+        continue
+      }
+      if (request.readableEnded) return
+      if (request.destroyed) throw new Fault('http.incomplete-body', {})
+      const left = end - this.#clock.monotonic()
+      const waitMs = Math.max(0, Math.min(left, limits.httpIdleMs))
+      if (await this.#more(waitMs)) continue
+      const whole = left < limits.httpIdleMs
+      throw new Fault(
+        'http.timeout',
+        whole ? { what: 'the whole body', ms: wholeMs! } : { what: 'more of the body', ms: limits.httpIdleMs },
+      )
+    }
+  }
+  /** False when nothing happened in time. */
+  #more(ms: number): Promise<boolean> {
+    const request = this.#request
+    return new Promise((resolve) => {
+      const done = (happened: boolean): void => {
+        cancel()
+        for (const event of ['readable', 'end', 'close', 'error']) request.off(event, some)
+        resolve(happened)
+      }
+      const some = (): void => done(true)
+      const cancel = this.#clock.after(ms, () => done(false))
+      for (const event of ['readable', 'end', 'close', 'error']) request.on(event, some)
+    })
+  }
+}

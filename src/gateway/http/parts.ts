@@ -1,0 +1,27 @@
+/** What the routes stand on, given by the composition root. */
+import type { Logger } from '../../lib/logger.ts'
+import type { World } from '../../lib/world.ts'
+import type { Alerts } from '../../act/alerts.ts'
+import type { Broker } from '../../log/broker.ts'
+import type { Commits } from '../../log/commits.ts'
+import type { Log } from '../../log/log.ts'
+import type { Engine } from '../../query/engine.ts'
+import type { Contracts } from '../../schema/contracts.ts'
+import type { Telemetry } from '../../telemetry/telemetry.ts'
+
+export interface Parts {
+  readonly world: World
+  readonly log: Log
+  /** The process's one owner of ticks. */
+  readonly commits: Commits
+  readonly engine: Engine
+  readonly alerts: Alerts
+  readonly contracts: Contracts
+  readonly telemetry: Telemetry
+  readonly logger: Logger
+  readonly version: string
+  /** What only a log on this machine knows; null with a cluster. */
+  readonly local: Pick<Broker, 'sizeBytes' | 'describeConfig'> | null
+  /** The folder whose disk is watched; null where nothing is on disk. */
+  readonly dataPath: string | null
+}

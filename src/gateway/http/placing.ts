@@ -1,0 +1,120 @@
+/**
+ * Records of one request into partitions, all or nothing: one batch when they share a partition and fit, a tick
+ * otherwise. Partitions are chosen as Kafka's Java client does: murmur2 of the key; without a key the same partition for
+ * all that come together, and another one soon after.
+ */
+import { Fault } from '../../lib/fault.ts'
+import { limits } from '../../lib/limits.ts'
+import { keyPartition } from '../../lib/murmur2.ts'
+import type { World } from '../../lib/world.ts'
+import { type RecordInput, encodeBatch } from '../../log/batch.ts'
+import type { Commits } from '../../log/commits.ts'
+import type { Batch, Log, Partition, Tick, TopicInfo } from '../../log/log.ts'
+import { type Acks, type Placed, Producer, batchOverheadBytes, placedFrom, recordBytes } from './producer.ts'
+
+/** So long do records without a key go to one partition, so that many small requests share batches. */
+const stickyMs = 5
+
+export interface Target {
+  readonly topic: TopicInfo
+  /** null: by the key. */
+  readonly partition: number | null
+  readonly record: RecordInput
+}
+
+/** A run of records for one partition that fit one batch; `at` are their places in the request. */
+interface Run {
+  readonly partition: Partition
+  readonly records: RecordInput[]
+  readonly at: number[]
+  bytes: number
+}
+
+export class Placing {
+  readonly #world: World
+  readonly #log: Log
+  readonly #commits: Commits
+  readonly #producers = new Map<Acks, Producer>()
+  readonly #start: number
+
+  constructor(options: { world: World; log: Log; commits: Commits }) {
+    this.#world = options.world
+    this.#log = options.log
+    this.#commits = options.commits
+    this.#start = Math.floor(options.world.random.fraction() * 1_000_000)
+  }
+
+  /** Where each lies, in the order given. Throws a Fault, and then none of them is stored. */
+  async place(targets: readonly Target[], acks: Acks): Promise<readonly Placed[]> {
+    const runs = this.plan(targets)
+    if (runs.length === 1) {
+      const { partition, records } = runs[0]!
+      return this.#producer(acks).append(partition, records, batchBytesMax(targets[0]!.topic, this.#log))
+    }
+    return this.#commits.run(async (append) => ({ parts: [], result: await stage(runs, append) }))
+  }
+  /** The same inside a tick that carries more. */
+  async stage(targets: readonly Target[], append: Tick['append']): Promise<readonly Placed[]> {
+    return stage(this.plan(targets), append)
+  }
+
+  /** Throws Fault log.unknown-partition, log.batch-too-large. */
+  plan(targets: readonly Target[]): Run[] {
+    const runs: Run[] = []
+    const open = new Map<string, Run>()
+    const turn = this.#start + Math.floor(this.#world.clock.monotonic() / stickyMs)
+    targets.forEach(({ topic, partition, record }, place) => {
+      const index = choose(topic, partition, record.key, turn)
+      const bytesMax = batchBytesMax(topic, this.#log)
+      const bytes = recordBytes(record)
+      if (bytes + batchOverheadBytes > bytesMax) checkSize(record, bytesMax)
+      const id = `${index}/${topic.name}`
+      let run = open.get(id)
+      if (run === undefined || run.bytes + bytes > bytesMax) {
+        run = { partition: { topic: topic.name, index }, records: [], at: [], bytes: batchOverheadBytes }
+        open.set(id, run)
+        runs.push(run)
+      }
+      run.bytes += bytes
+      run.records.push(record)
+      run.at.push(place)
+    })
+    return runs
+  }
+  #producer(acks: Acks): Producer {
+    let producer = this.#producers.get(acks)
+    if (producer === undefined) this.#producers.set(acks, (producer = new Producer(this.#world.clock, this.#log, acks)))
+    return producer
+  }
+}
+
+function choose(topic: TopicInfo, partition: number | null, key: Uint8Array | null, turn: number): number {
+  if (partition !== null) {
+    if (partition >= topic.partitions) throw new Fault('log.unknown-partition', { topic: topic.name, partition })
+    return partition
+  }
+  return key === null ? turn % topic.partitions : keyPartition(key, topic.partitions)
+}
+/** The estimate is an upper bound: only a record near the limit is measured. */
+function checkSize(record: RecordInput, bytesMax: number): void {
+  const { length } = encodeBatch([record])
+  if (length > bytesMax) throw new Fault('log.batch-too-large', { bytes: length, bytesMax })
+}
+export function batchBytesMax(topic: TopicInfo, log: Log): number {
+  const set = Number(topic.config['max.message.bytes'] ?? NaN)
+  return Number.isSafeInteger(set) ? Math.min(set, limits.batchBytesMax) : log.limits.batchBytes
+}
+
+async function stage(runs: readonly Run[], append: Tick['append']): Promise<readonly Placed[]> {
+  const entries: { partition: Partition; batch: Batch }[] = runs.map(({ partition, records }) => ({
+    partition,
+    batch: encodeBatch(records),
+  }))
+  const appended = await append(entries)
+  const placed = new Map<number, Placed>()
+  runs.forEach(({ partition, records, at }, i) => {
+    const { offset, timeMs } = appended[i]!
+    placedFrom(partition.index, offset, timeMs, records).forEach((one, j) => placed.set(at[j]!, one))
+  })
+  return Array.from({ length: placed.size }, (_, place) => placed.get(place)!)
+}

@@ -1,0 +1,36 @@
+/** A Fault as HTTP says it (RFC 9457). */
+import { Fault, faults } from '../../lib/fault.ts'
+import type { Problem } from './api.ts'
+import { type Answer, mediaTypes } from './exchange.ts'
+
+/** Seconds after which the same request may succeed. */
+const retryAfter = 1
+
+export function problemOf(fault: Fault): Problem {
+  const facts = fault.facts as Readonly<Record<string, unknown>>
+  const { field, line, column } = facts
+  const docs = `/errors/${fault.code}`
+  return {
+    type: docs,
+    title: titleOf(fault.code),
+    status: faults[fault.code].http,
+    code: fault.code,
+    detail: fault.message,
+    hint: typeof facts['hint'] === 'string' ? facts['hint'] : fault.hint,
+    docs,
+    ...(typeof field === 'string' && field !== '' ? { field } : {}),
+    ...(typeof line === 'number' && typeof column === 'number' ? { position: { line, column } } : {}),
+  }
+}
+export function titleOf(code: string): string {
+  const words = code.replaceAll(/[.-]/g, ' ')
+  return words[0]!.toUpperCase() + words.slice(1)
+}
+
+export function problemAnswer(fault: Fault): Answer {
+  const problem = problemOf(fault)
+  const headers: Record<string, string> = { 'content-type': mediaTypes.problem }
+  if (fault.retry) headers['retry-after'] = String(retryAfter)
+  if (fault.code === 'http.method-not-allowed') headers['allow'] = (fault.facts as { allow: string }).allow
+  return { status: problem.status, headers, body: JSON.stringify(problem) }
+}

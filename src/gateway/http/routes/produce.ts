@@ -1,0 +1,278 @@
+/** POST records: read, give keys, check against the contract, place, answer. */
+import { Fault, asFault } from '../../../lib/fault.ts'
+import { limits } from '../../../lib/limits.ts'
+import type { RecordInput } from '../../../log/batch.ts'
+import type { TopicInfo } from '../../../log/log.ts'
+import type { Contract } from '../../../schema/contracts.ts'
+import { ensureQuarantine, quarantined } from '../../../schema/quarantine.ts'
+import { type Answer, type Exchange, knownType, mediaType, mediaTypes } from '../exchange.ts'
+import { Idempotency, type Stored, fingerprintOf, readIdempotencyKey } from '../idempotency.ts'
+import { type Defaults, type Incoming, readDefaults, readIncoming, readLine } from '../incoming.ts'
+import { oneOf } from '../parameters.ts'
+import type { Parts } from '../parts.ts'
+import { Placing, type Target } from '../placing.ts'
+import { type Outcome, outcomeJson, statusOf } from '../outcome.ts'
+import type { Acks, Placed } from '../producer.ts'
+import type { Route } from '../route.ts'
+import { schemas } from '../schemas.ts'
+import { answerLines } from './produce-lines.ts'
+import { writableTopic } from './topic-lookup.ts'
+
+type Place = (targets: readonly Target[]) => Promise<readonly Placed[]>
+interface Prepared {
+  readonly target: Target
+  /** Why it does not fit; null = it does, or the contract lets it in. */
+  readonly fault: Fault | null
+}
+
+export class Produce {
+  readonly #parts: Parts
+  readonly #placing: Placing
+  readonly #idempotency: Idempotency
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+    this.#placing = new Placing(parts)
+    this.#idempotency = new Idempotency({ clock: parts.world.clock, log: parts.log, commits: parts.commits })
+  }
+
+  async answer(exchange: Exchange): Promise<Answer> {
+    const topic = await writableTopic(this.#parts, exchange.params['topic']!)
+    const acks = readAcks(exchange)
+    const defaults = readDefaults(exchange)
+    const lines = knownType(mediaType(exchange.headers['content-type'])) === mediaTypes.ndjson
+    const key = exchange.headers['idempotency-key']
+    if (key !== undefined) return this.#once(exchange, topic, defaults, readIdempotencyKey(key), lines)
+    if (lines) return answerLines(exchange, (records) => this.#each(topic, records, defaults, acks))
+    const body = await exchange.body.whole()
+    const place: Place = (targets) => this.#placing.place(targets, acks)
+    const answer = produced(await this.#whole(topic, exchange.headers, body, defaults, place))
+    return { ...answer, headers: { 'content-type': mediaTypes.json } }
+  }
+
+  /** All or nothing. */
+  async #whole(
+    topic: TopicInfo,
+    headers: Exchange['headers'],
+    body: Uint8Array,
+    defaults: Defaults,
+    place: Place,
+  ): Promise<readonly Outcome[]> {
+    const contract = this.#parts.contracts.get(topic.name)
+    const { prepared, several } = this.#read(topic, contract, headers, body, defaults)
+    if (contract?.onInvalid !== 'quarantine') prepared.forEach(({ fault }, i) => refuse(fault, several ? i : null))
+    const targets = await this.#quarantineTargets(topic, prepared)
+    const placed = targets.length === 0 ? [] : await place(targets)
+    return prepared.map(({ fault }, i) => (fault === null ? placed[i]! : { fault, kept: true }))
+  }
+  #read(
+    topic: TopicInfo,
+    contract: Contract | null,
+    headers: Exchange['headers'],
+    body: Uint8Array,
+    defaults: Defaults,
+  ): { prepared: readonly Prepared[]; several: boolean } {
+    try {
+      const { records, several } = readIncoming(headers, body, defaults)
+      return { prepared: records.map((record) => this.#prepare(topic, contract, record)), several }
+    } catch (error) {
+      const fault = asFault(error)
+      const plain = mediaType(headers['content-type']) === mediaTypes.json && headers['ce-specversion'] === undefined
+      if (fault.code !== 'json.malformed' || !plain) throw fault
+      // A body that is no JSON is one event that does not fit: the contract says what becomes of it.
+      return { prepared: [this.#misfit(topic, contract, { ...defaults, value: body }, fault)], several: false }
+    }
+  }
+  /** Each for itself, in order: the lines of a stream. */
+  async #each(
+    topic: TopicInfo,
+    lines: readonly (Uint8Array | Fault)[],
+    defaults: Defaults,
+    acks: Acks,
+  ): Promise<readonly Outcome[]> {
+    const contract = this.#parts.contracts.get(topic.name)
+    return Promise.all(
+      lines.map(async (line): Promise<Outcome> => {
+        try {
+          const prepared = this.#prepareLine(topic, contract, line, defaults)
+          if (prepared.fault !== null && contract?.onInvalid !== 'quarantine')
+            return { fault: prepared.fault, kept: false }
+          const targets = prepared.fault === null ? [prepared.target] : await this.#quarantineTargets(topic, [prepared])
+          const [placed] = await this.#placing.place(targets, acks)
+          return prepared.fault === null ? placed! : { fault: prepared.fault, kept: true }
+        } catch (error) {
+          return { fault: asFault(error), kept: false }
+        }
+      }),
+    )
+  }
+  /** A line that is not JSON is an event that does not fit: where bad events are kept, it is kept too. */
+  #prepareLine(topic: TopicInfo, contract: Contract | null, line: Uint8Array | Fault, defaults: Defaults): Prepared {
+    if (line instanceof Fault) throw line
+    try {
+      return this.#prepare(topic, contract, readLine(line, defaults))
+    } catch (error) {
+      const fault = asFault(error)
+      if (fault.code !== 'json.malformed') throw fault
+      return this.#misfit(topic, contract, { ...defaults, value: line }, fault)
+    }
+  }
+  #misfit(topic: TopicInfo, contract: Contract | null, incoming: Incoming, fault: Fault): Prepared {
+    const { key = null } = incoming
+    return { target: this.#target(topic, { ...incoming, key }), fault: contract?.onInvalid === 'null' ? null : fault }
+  }
+
+  #prepare(topic: TopicInfo, contract: Contract | null, incoming: Incoming): Prepared {
+    const { contracts } = this.#parts
+    const target = this.#target(topic, incoming)
+    if (contract === null) return { target, fault: null }
+    const fault = contracts.check(topic.name, target.record)
+    return { target, fault: contract.onInvalid === 'null' && fault?.code !== 'schema.key-mismatch' ? null : fault }
+  }
+  #target(topic: TopicInfo, { key, value, headers, timeMs, partition }: Incoming): Target {
+    if (headers.length > limits.recordHeaders)
+      throw new Fault('http.too-many', { what: 'headers of a record', max: limits.recordHeaders })
+    const record: RecordInput = {
+      key: key === undefined ? this.#parts.contracts.keyOf(topic.name, value) : key,
+      value,
+      headers,
+      timeMs: timeMs ?? this.#parts.world.clock.now(),
+    }
+    return { topic, partition: partition ?? null, record }
+  }
+  async #quarantineTargets(topic: TopicInfo, prepared: readonly Prepared[]): Promise<readonly Target[]> {
+    if (prepared.every(({ fault }) => fault === null)) return prepared.map(({ target }) => target)
+    const kept = await ensureQuarantine(this.#parts.log, topic)
+    return prepared.map(({ target, fault }) =>
+      fault === null ? target : { ...target, topic: kept, record: quarantined(target.record, fault, 'http') },
+    )
+  }
+
+  async #once(exchange: Exchange, topic: TopicInfo, defaults: Defaults, key: string, lines: boolean): Promise<Answer> {
+    const body = await exchange.body.whole()
+    const request = { topicId: topic.id, key, fingerprint: fingerprint(exchange, body) }
+    const { answer, replayed } = await this.#idempotency.once(request, async (append) => {
+      const place: Place = (targets) => this.#placing.stage(targets, append)
+      return produced(
+        lines
+          ? await this.#linesAtOnce(topic, body, defaults, place)
+          : await this.#whole(topic, exchange.headers, body, defaults, place),
+      )
+    })
+    const headers = { 'content-type': mediaTypes.json, ...(replayed ? { 'idempotent-replayed': 'true' } : {}) }
+    return { status: answer.status, headers, body: answer.body }
+  }
+  /** The lines of a body that is kept under a key: the good ones in the one tick, a fault for each bad one. */
+  async #linesAtOnce(
+    topic: TopicInfo,
+    body: Uint8Array,
+    defaults: Defaults,
+    place: Place,
+  ): Promise<readonly Outcome[]> {
+    const contract = this.#parts.contracts.get(topic.name)
+    const keep = contract?.onInvalid === 'quarantine'
+    const prepared = splitLines(body).map((line) => this.#prepareLine(topic, contract, line, defaults))
+    const stored = prepared.filter(({ fault }) => keep || fault === null)
+    const placed = stored.length === 0 ? [] : await place(await this.#quarantineTargets(topic, stored))
+    let next = 0
+    return prepared.map(({ fault }) => {
+      if (fault !== null && !keep) return { fault, kept: false }
+      const at = placed[next++]!
+      return fault === null ? at : { fault, kept: true }
+    })
+  }
+}
+
+function splitLines(body: Uint8Array): Uint8Array[] {
+  const lines: Uint8Array[] = []
+  for (let from = 0; from < body.length;) {
+    const found = body.indexOf(0x0a, from)
+    const to = found < 0 ? body.length : found
+    const line = body.subarray(from, to)
+    if (Buffer.from(line).toString('latin1').trim() !== '') lines.push(line)
+    if (lines.length > limits.httpRecords)
+      throw new Fault('http.too-many', { what: 'records in one request', max: limits.httpRecords })
+    from = to + 1
+  }
+  return lines
+}
+
+/** Which of several it was stands before the field. */
+function refuse(fault: Fault | null, index: number | null): void {
+  if (fault === null) return
+  if (index === null) throw fault
+  const facts = fault.facts as Readonly<Record<string, unknown>>
+  const inner = typeof facts['field'] === 'string' ? facts['field'] : ''
+  const field = `[${index}]${inner === '' || inner.startsWith('[') ? '' : '.'}${inner}`
+  throw new Fault(fault.code, { ...facts, field } as never, fault)
+}
+
+function fingerprint({ headers, query }: Exchange, body: Uint8Array): string {
+  const named = Object.keys(headers)
+    .filter((name) => name === 'content-type' || name.startsWith('millrace-') || name.startsWith('ce-'))
+    .sort()
+    .flatMap((name) => [name, headers[name]!])
+  return fingerprintOf([...named, query.toString(), body])
+}
+
+function readAcks({ query }: Exchange): Acks {
+  switch (oneOf('acks', query.get('acks') ?? 'all', ['all', '-1', 'leader', '1', 'none', '0'])) {
+    case 'leader':
+    case '1':
+      return 'leader'
+    case 'none':
+    case '0':
+      return 'none'
+    default:
+      return 'all'
+  }
+}
+
+function produced(outcomes: readonly Outcome[]): Stored {
+  return { status: statusOf(outcomes), body: JSON.stringify({ records: outcomes.map(outcomeJson) }) }
+}
+export function produceRoute(parts: Parts): Route {
+  const produce = new Produce(parts)
+  return {
+    method: 'POST',
+    path: '/v1/topics/{topic}/records',
+    id: 'produce',
+    says: 'Stores events. A JSON array is all or nothing; NDJSON lines are answered one by one.',
+    query: {
+      key: { says: 'Key of every record in the body.', schema: { type: 'string' } },
+      timestamp: {
+        says: 'ISO 8601 or milliseconds since 1970; the time of arrival otherwise.',
+        schema: { type: 'string' },
+      },
+      partition: { says: 'Partition, whatever the key.', schema: { type: 'integer', minimum: 0 } },
+      acks: {
+        says: 'all: answered when durable. leader: when written. none: at once.',
+        schema: { enum: ['all', '-1', 'leader', '1', 'none', '0'] },
+      },
+    },
+    headers: {
+      'Millrace-Key': { says: 'As ?key=, in bytes.', schema: { type: 'string' } },
+      'Millrace-Timestamp': { says: 'As ?timestamp=.', schema: { type: 'string' } },
+      'Idempotency-Key': {
+        says: 'The same key within 24 hours gives the first answer again; with another body it is refused.',
+        schema: { type: 'string', maxLength: limits.idempotencyKeyLength },
+      },
+    },
+    takes: {
+      [mediaTypes.json]: {},
+      [mediaTypes.records]: schemas.Records,
+      [mediaTypes.ndjson]: {},
+      [mediaTypes.event]: schemas.CloudEvent,
+      [mediaTypes.events]: { type: 'array', items: schemas.CloudEvent },
+      '*/*': { type: 'string', format: 'binary' },
+    },
+    gives: {
+      200: { says: 'Stored.', as: { [mediaTypes.json]: schemas.Produced, [mediaTypes.ndjson]: schemas.ProducedOne } },
+      207: {
+        says: 'Some are stored, some are refused or kept in the quarantine.',
+        as: { [mediaTypes.json]: schemas.Produced, [mediaTypes.ndjson]: schemas.ProducedOne },
+      },
+    },
+    handle: (exchange) => produce.answer(exchange),
+  }
+}

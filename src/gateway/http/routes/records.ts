@@ -1,0 +1,190 @@
+/** GET records: a page, lines, or a live tail. */
+import { Fault } from '../../../lib/fault.ts'
+import { limits } from '../../../lib/limits.ts'
+import type { TopicInfo } from '../../../log/log.ts'
+import { type SseEvent, sseAnswer } from '../answers.ts'
+import { type Answer, type Exchange, mediaTypes, negotiate } from '../exchange.ts'
+import { invalid, wholeNumber, yesOrNo } from '../parameters.ts'
+import type { Parts } from '../parts.ts'
+import { recordJson } from '../record-json.ts'
+import {
+  type Filter,
+  Merge,
+  type Places,
+  type Range,
+  follow,
+  passes,
+  placesText,
+  readFilter,
+  readPlaces,
+  startOf,
+} from '../record-source.ts'
+import type { Route } from '../route.ts'
+import { schemas } from '../schemas.ts'
+import { existingTopic } from './topic-lookup.ts'
+
+const pageDefault = 100
+/** So long does a page look for what a filter lets pass. */
+const searchMs = 250
+/** Text of one page; one record always fits. */
+const pageBytes = 8 * 1024 * 1024
+
+interface Asked {
+  readonly topic: TopicInfo
+  readonly partition: number | null
+  readonly filter: Filter | null
+  readonly asBytes: boolean
+}
+
+export function recordsRoute(parts: Parts): Route {
+  const text = (says: string) => ({ says, schema: { type: 'string' } })
+  return {
+    method: 'GET',
+    path: '/v1/topics/{topic}/records',
+    id: 'readRecords',
+    says: 'Records of a topic, those of several partitions merged by time; as a live tail with Accept: text/event-stream.',
+    query: {
+      partition: { says: 'Only this one.', schema: { type: 'integer', minimum: 0 } },
+      from: text(
+        'earliest, latest, an offset, -N (so many before the end), a time, or partition:offset,… A page begins at earliest, a tail at latest.',
+      ),
+      until: text('partition:offset,…: stops before these.'),
+      limit: {
+        says: `Records at most; ${pageDefault} on a page, all there are as lines.`,
+        schema: { type: 'integer', minimum: 0, maximum: limits.httpPageRecords },
+      },
+      where: text('A condition over the fields and pseudo-columns, as after WHERE.'),
+      bytes: { says: 'Payloads as base64, byte for byte.', schema: { type: 'boolean' } },
+    },
+    headers: {
+      'Last-Event-ID': { says: 'Goes on behind the event of a tail that had this id.', schema: { type: 'string' } },
+    },
+    gives: {
+      200: {
+        says: 'The records.',
+        as: {
+          [mediaTypes.json]: schemas.RecordPage,
+          [mediaTypes.ndjson]: schemas.Record,
+          [mediaTypes.sse]: schemas.Record,
+        },
+      },
+    },
+    handle: (exchange) => read(parts, exchange),
+  }
+}
+
+async function read(parts: Parts, exchange: Exchange): Promise<Answer> {
+  const { query, headers } = exchange
+  const type = negotiate(headers['accept'], [mediaTypes.json, mediaTypes.ndjson, mediaTypes.sse])
+  const topic = await existingTopic(parts, exchange.params['topic']!)
+  const partition = query.get('partition')
+  const asked: Asked = {
+    topic,
+    partition:
+      partition === null ? null : wholeNumber('partition', partition, { min: 0, max: limits.partitionsPerTopic }),
+    filter: readFilter(parts.engine, topic.name, query.get('where')),
+    asBytes: yesOrNo('bytes', query.get('bytes') ?? 'false'),
+  }
+  if (type === mediaTypes.sse) return tail(parts, exchange, asked)
+  const range = await startOf(parts.log, topic, query.get('from') ?? 'earliest', asked.partition)
+  const merge = new Merge(parts.log, topic.name, range, readUntil(query.get('until')))
+  return type === mediaTypes.json ? page(parts, exchange, asked, merge) : lines(exchange, asked, merge)
+}
+function readUntil(text: string | null): Places | null {
+  if (text === null) return null
+  const places = readPlaces(text)
+  if (places === null) throw invalid('until', text, 'partition:offset,… is wanted')
+  return places
+}
+const readLimit = (text: string, max: number): number => wholeNumber('limit', text, { min: 0, max })
+
+async function page(
+  parts: Parts,
+  { query, signal }: Exchange,
+  { filter, asBytes }: Asked,
+  merge: Merge,
+): Promise<Answer> {
+  const limit = readLimit(query.get('limit') ?? String(pageDefault), limits.httpPageRecords)
+  const { clock } = parts.world
+  const end = clock.monotonic() + searchMs
+  const records: string[] = []
+  let bytes = 0
+  let scanned = 0
+  while (records.length < limit && bytes < pageBytes && !signal.aborted) {
+    // The clock is asked once in a while only: filters are fast.
+    if ((scanned & 63) === 63 && clock.monotonic() > end) break
+    const found = await merge.next()
+    if (found === null) break
+    scanned++
+    if (!passes(filter, found.partition, found.record)) continue
+    const json = recordJson(found.partition.index, found.record, asBytes)
+    bytes += json.length
+    records.push(json)
+  }
+  const next = [...merge.places()].map(([index, offset]) => `{"partition":${index},"offset":${offset}}`).join(',')
+  const body = `{"records":[${records.join(',')}],"next":[${next}],"scanned":${scanned},"atEnd":${merge.atEnd}}`
+  return { status: 200, headers: { 'content-type': mediaTypes.json }, body }
+}
+
+function lines({ query, signal }: Exchange, { filter, asBytes }: Asked, merge: Merge): Answer {
+  const given = query.get('limit')
+  const limit = given === null ? Infinity : readLimit(given, Number.MAX_SAFE_INTEGER)
+  return { status: 200, headers: { 'content-type': mediaTypes.ndjson }, body: lineText() }
+
+  async function* lineText(): AsyncIterable<string> {
+    let text = ''
+    for (let count = 0; count < limit && !signal.aborted;) {
+      const found = await merge.next()
+      if (found === null) break
+      if (!passes(filter, found.partition, found.record)) continue
+      count++
+      text += `${recordJson(found.partition.index, found.record, asBytes)}\n`
+      if (text.length < 64 * 1024) continue
+      yield text
+      text = ''
+    }
+    yield text
+  }
+}
+
+/**
+ * An event's id says the last offset seen in every partition, so that a reader that comes back with it misses nothing
+ * and sees nothing twice.
+ */
+async function tail(parts: Parts, exchange: Exchange, asked: Asked): Promise<Answer> {
+  const { topic, partition } = asked
+  if (partition === null && topic.partitions > limits.httpTailPartitions)
+    throw new Fault('http.too-many', {
+      what: 'partitions in one tail; choose one with ?partition=',
+      max: limits.httpTailPartitions,
+    })
+  const last = exchange.headers['last-event-id']
+  const range =
+    last === undefined || last === ''
+      ? await startOf(parts.log, topic, exchange.query.get('from') ?? 'latest', partition)
+      : await resume(parts, asked, last)
+  return sseAnswer(events(parts, exchange, asked, range.from), parts.world.clock, exchange.signal)
+}
+async function resume(parts: Parts, { topic, partition }: Asked, last: string): Promise<Range> {
+  const seen = readPlaces(last)
+  if (seen === null) throw invalid('Last-Event-ID', last, 'an id of this stream is wanted: partition:offset,…')
+  const next = new Map([...seen].map(([index, offset]) => [index, offset + 1]))
+  // A partition that was not there then is new: all of it is.
+  return startOf(parts.log, topic, placesText(next), partition)
+}
+async function* events(parts: Parts, { signal }: Exchange, asked: Asked, from: Places): AsyncIterable<SseEvent> {
+  const { log, world } = parts
+  const seen = new Map([...from].map(([index, offset]) => [index, offset - 1]))
+  // A reader that is cut off before the first record comes back to where it was.
+  yield { id: placesText(seen) }
+  for await (const found of follow({ log, world, topic: asked.topic.name, from, signal })) {
+    let quiet = false
+    for (const { partition, record } of found) {
+      seen.set(partition.index, record.offset)
+      quiet = !passes(asked.filter, partition, record)
+      if (!quiet)
+        yield { event: 'record', id: placesText(seen), json: recordJson(partition.index, record, asked.asBytes) }
+    }
+    if (quiet) yield { id: placesText(seen) }
+  }
+}
