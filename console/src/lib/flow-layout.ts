@@ -7,8 +7,9 @@ export interface Placed {
   readonly nodes: ReadonlyMap<string, { readonly x: number; readonly y: number }>
   readonly edges: ReadonlyMap<string, { readonly path: string; readonly x: number; readonly y: number }>
 }
-export const nodeSize = { width: 212, height: 86 } as const
-const labelSize = { width: 118, height: 36 } as const
+export const nodeSize = { width: 190, height: 80 } as const
+/** Twice as high as the text: the label stands on its edge, not across it. */
+const labelSize = { width: 122, height: 68 } as const
 export const edgeId = (edge: { readonly from: string; readonly to: string }): string => `${edge.from}\n${edge.to}`
 
 /** Changes only when nodes or edges come or go: what runs through them does not move them. */
@@ -18,14 +19,7 @@ export const shapeOf = (graph: Graph): string =>
 export async function placeFlow(graph: Graph, direction: 'LR' | 'TB'): Promise<Placed> {
   const dagre = await import('@dagrejs/dagre')
   const layout = new dagre.Graph()
-  layout.setGraph({
-    rankdir: direction,
-    nodesep: 28,
-    ranksep: direction === 'LR' ? 34 : 26,
-    edgesep: 12,
-    marginx: 8,
-    marginy: 8,
-  })
+  layout.setGraph({ rankdir: direction, nodesep: 24, ranksep: direction === 'LR' ? 12 : 4, edgesep: 12, marginx: 14, marginy: 14 })
   layout.setDefaultEdgeLabel(() => ({}))
   for (const node of graph.nodes) layout.setNode(node.id, { ...nodeSize })
   for (const edge of graph.edges) layout.setEdge(edge.from, edge.to, { ...labelSize, labelpos: 'c' })

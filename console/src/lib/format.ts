@@ -59,11 +59,14 @@ export function shortTime(iso: string): string {
     .replace(/ 00:00$/, '')
 }
 
-/** now, 12 s ago, 3 m ago */
+/** now, 12 s ago, 3 m ago, 2 d ago */
 export function ago(iso: string, nowMs: number): string {
   const ms = nowMs - Date.parse(iso)
   if (Number.isNaN(ms)) return ''
-  return ms < 1500 ? 'now' : `${duration(Math.floor(ms / 1000) * 1000).replace(/\.0 s$/, ' s')} ago`
+  if (ms < 1500) return 'now'
+  const seconds = Math.floor(ms / 1000)
+  const [size, unit] = ([[86_400, 'd'], [3600, 'h'], [60, 'm']] as const).find(([least]) => seconds >= least) ?? [1, 's']
+  return `${Math.floor(seconds / size)} ${unit} ago`
 }
 
 /** What somebody types for a time, as ISO 8601 UTC: epoch ms, a date, a date and time with or without T, zone or digits. */

@@ -59,7 +59,7 @@ export function Badge({
   children,
   title,
 }: {
-  readonly kind: 'good' | 'warn' | 'bad' | 'quiet' | 'flow'
+  readonly kind: 'good' | 'warn' | 'bad' | 'quiet' | 'live'
   readonly children: ComponentChildren
   readonly title?: string
 }) {
@@ -92,7 +92,7 @@ export function StreamBadge({ state }: { readonly state: StreamState }) {
   const now = useNow(500)
   switch (state.is) {
     case 'live':
-      return <Badge kind="flow">live</Badge>
+      return <Badge kind="live">live</Badge>
     case 'connecting':
       return <Badge kind="quiet">connecting</Badge>
     case 'resting':

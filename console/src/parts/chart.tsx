@@ -10,10 +10,27 @@ type UPlot = typeof uPlot
 let loaded: Promise<UPlot> | null = null
 const load = (): Promise<UPlot> => (loaded ??= import('uplot').then((m) => m.default))
 
-const token = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+/** A colour of the theme as a canvas can use it: the property itself holds both themes' colours. */
+function token(name: string): string {
+  const probe = document.createElement('i')
+  probe.style.color = `var(${name})`
+  document.body.append(probe)
+  const { color } = getComputedStyle(probe)
+  probe.remove()
+  return color
+}
+/** 12:00, 12:00:05, and the day where it begins; days alone when a step is that long. */
+function timeTick(seconds: number, before: number | undefined, step: number): string {
+  const text = new Date(seconds * 1000).toISOString()
+  const day = text.slice(0, 10)
+  if (step >= 86_400) return day
+  const clock = text.slice(11, step < 60 ? 19 : 16)
+  const sameDay = before !== undefined && new Date(before * 1000).toISOString().startsWith(day)
+  return sameDay ? clock : `${clock}\n${day}`
+}
 const lineColour = (index: number): string => token(`--line-${(index % 8) + 1}`)
 
-function optionsFor(width: number, height: number, data: ChartData, labelY: string): uPlot.Options {
+function optionsFor(UPlot: UPlot, width: number, height: number, data: ChartData, labelY: string): uPlot.Options {
   const axis = {
     stroke: token('--muted'),
     grid: { stroke: token('--rule'), width: 1 },
@@ -23,12 +40,12 @@ function optionsFor(width: number, height: number, data: ChartData, labelY: stri
   return {
     width,
     height,
-    tzDate: (seconds) => new Date(new Date(seconds * 1000).toLocaleString('en-US', { timeZone: 'UTC' })),
+    tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
     cursor: { points: { size: 7 }, drag: { x: true, y: false } },
     legend: { show: false },
     scales: { x: { time: true }, y: { range: (_u, min, max) => [Math.min(0, min), max <= 0 ? 1 : max * 1.05] } },
     axes: [
-      axis,
+      { ...axis, space: 76, values: (_u, ticks, _axis, _space, step) => ticks.map((tick, i) => timeTick(tick, ticks[i - 1], step)) },
       {
         ...axis,
         label: labelY,
@@ -68,7 +85,7 @@ export function Chart({ data, labelY }: { readonly data: ChartData; readonly lab
     const element = place.current
     if (UPlot === null || element === null) return
     const { clientWidth, clientHeight } = element
-    const options = optionsFor(clientWidth, clientHeight, latest.current, labelY)
+    const options = optionsFor(UPlot, clientWidth, clientHeight, latest.current, labelY)
     options.hooks = { setCursor: [(u) => setAt(u.cursor.idx ?? null)] }
     const made = new UPlot(options, aligned(latest.current), element)
     plot.current = made

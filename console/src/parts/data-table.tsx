@@ -9,7 +9,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 export interface Column<T> {
   readonly id: string
   readonly title: string
-  /** A track of the grid: `120px`, `minmax(160px, 1fr)`. */
+  /** A track of the grid: `120px`, `minmax(160px, 1fr)`. Its px are the least it gets: rows share no grid, so it must not depend on what a cell holds. */
   readonly width: string
   readonly numeric?: boolean
   readonly cell: (row: T) => ComponentChildren
@@ -115,6 +115,7 @@ export function DataTable<T>(props: Props<T>) {
     event.stopPropagation()
   }
   const template = columns.map((c) => c.width).join(' ')
+  const minWidth = columns.reduce((sum, c) => sum + Number(/(\d+)px/.exec(c.width)?.[1] ?? 80), 0)
   const activeId = at >= 0 ? `${props.label}-${at}`.replaceAll(' ', '-') : undefined
   return (
     <div
@@ -126,7 +127,7 @@ export function DataTable<T>(props: Props<T>) {
       tabIndex={0}
       ref={scroller}
       onKeyDown={onKeyDown}
-      style={{ '--columns': template }}
+      style={{ '--columns': template, '--table-min': `${minWidth}px` }}
     >
       <Head columns={columns} sort={props.sort ?? ''} onSort={props.onSort} />
       {rows.length === 0 && <div class="table-empty">{props.empty}</div>}
@@ -196,10 +197,11 @@ function Head<T>({
           >
             {c.sort !== undefined && onSort !== undefined ? (
               <button type="button" onClick={() => onSort(next(c))}>
-                {c.title}
+                {c.numeric !== true && c.title}
                 <span class="sort-mark" aria-hidden="true">
                   {order(c) === 'ascending' ? '↑' : order(c) === 'descending' ? '↓' : ''}
                 </span>
+                {c.numeric === true && c.title}
               </button>
             ) : (
               c.title

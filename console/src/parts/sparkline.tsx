@@ -10,7 +10,7 @@ export function Sparkline({
   readonly width?: number
   readonly height?: number
 }) {
-  const top = Math.max(...values, 1e-9)
+  const top = Math.max(...values, 1e-9) * 1.25
   const step = width / Math.max(1, values.length - 1)
   const points = values.map(
     (v, i) => `${(i * step).toFixed(1)},${(height - 1.5 - (v / top) * (height - 3)).toFixed(1)}`,

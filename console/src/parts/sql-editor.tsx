@@ -2,7 +2,6 @@
  * An editor for SQL: a textarea, which every browser, keyboard and screen reader knows, over a coloured copy of its text.
  * Ctrl/Cmd-Enter runs. The line an error points to is marked.
  */
-import { useRef } from 'preact/hooks'
 import { sqlTokens } from '../lib/sql-text.ts'
 
 interface Props {
@@ -15,14 +14,12 @@ interface Props {
 }
 
 export function SqlEditor({ value, onInput, onRun, label, rows = 8, errorLine }: Props) {
-  const area = useRef<HTMLTextAreaElement>(null)
   const lines = value.split('\n').length
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
       event.preventDefault()
       onRun()
     }
-    // Tab leaves the editor, as everywhere: Escape first is not needed.
   }
   return (
     <div class="editor" style={{ '--rows': Math.min(30, Math.max(rows, lines + 1)) }}>
@@ -47,7 +44,6 @@ export function SqlEditor({ value, onInput, onRun, label, rows = 8, errorLine }:
           {'\n'}
         </pre>
         <textarea
-          ref={area}
           class="editor-text"
           aria-label={label}
           value={value}

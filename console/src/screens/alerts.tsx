@@ -92,11 +92,11 @@ function FiredTable({
     {
       id: 'firedAt',
       title: 'Fired, UTC',
-      width: '184px',
+      width: '196px',
       sort: (f) => f.firedAt,
       cell: (f) => <time dateTime={f.firedAt}>{time(f.firedAt)}</time>,
     },
-    { id: 'ago', title: '', width: '92px', cell: (f) => <span class="muted">{ago(f.firedAt, now)}</span> },
+    { id: 'ago', title: '', width: '88px', cell: (f) => <span class="muted">{ago(f.firedAt, now)}</span> },
     { id: 'alert', title: 'Alert', width: 'minmax(120px, 0.5fr)', sort: (f) => f.alert, cell: (f) => f.alert },
     { id: 'key', title: 'Key', width: 'minmax(90px, 0.4fr)', sort: (f) => f.key, cell: (f) => f.key },
     { id: 'message', title: 'What', width: 'minmax(240px, 1.6fr)', cell: (f) => f.message || rowLine(f) },

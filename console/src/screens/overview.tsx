@@ -57,7 +57,7 @@ function Gauges({ now }: { readonly now: Overview }) {
         name="Records out"
         value={compact(now.recordsOutPerSecond)}
         unit="/s"
-        note={`${count(now.groups)} groups read`}
+        note={`${count(now.groups)} consumer groups`}
       >
         <Sparkline
           values={history.map((s) => s.overview.recordsOutPerSecond)}

@@ -231,7 +231,7 @@ function Definition({ view }: { readonly view: RelationInfo }) {
               <td>{c.name}</td>
               <td>{typeName(c.type)}</td>
               <td>
-                {(view.key ?? []).includes(c.name) && <Badge kind="flow">key</Badge>}
+                {(view.key ?? []).includes(c.name) && <Badge kind="live">key</Badge>}
                 {c.nullable && <span class="muted"> may be NULL</span>}
               </td>
             </tr>

@@ -22,7 +22,7 @@ const pageSize = 100
 const idOf = (r: RecordJson): string => `${r.partition}:${r.offset}`
 
 const baseColumns: readonly Column<RecordJson>[] = [
-  { id: 'time', title: 'Time, UTC', width: '184px', cell: (r) => time(r.timestamp) },
+  { id: 'time', title: 'Time, UTC', width: '196px', cell: (r) => time(r.timestamp) },
   { id: 'partition', title: 'P', width: '44px', numeric: true, cell: (r) => r.partition },
   { id: 'offset', title: 'Offset', width: '92px', numeric: true, cell: (r) => r.offset },
   { id: 'key', title: 'Key', width: 'minmax(80px, 0.35fr)', cell: (r) => <Line text={payloadLine(r.key, 200)} /> },

@@ -1,4 +1,5 @@
 /** The dataflow of a view: operators, what runs between them, how far event time is on each edge, and what to look at first. */
+import type { RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Graph } from '../../../../src/gateway/http/api.ts'
 import { bytes, compact, count, duration, shortTime } from '../../lib/format.ts'
@@ -17,6 +18,7 @@ export function FlowTab({ name }: { readonly name: string }) {
   const place = useRef<HTMLDivElement>(null)
   const narrow = matchMedia('(max-width: 760px)').matches
   const placed = usePlaced(graph, narrow ? 'TB' : 'LR')
+  const scale = useScale(placed, place)
   const selected = graph?.nodes.find((n) => n.id === param('node')) ?? null
   return (
     <>
@@ -27,11 +29,11 @@ export function FlowTab({ name }: { readonly name: string }) {
         <>
           <ReadingLine reading={readFlow(graph)} />
           <div class={selected === null ? 'flow-body' : 'flow-body with-detail'}>
-            <div class="flow" ref={place} tabIndex={0} role="group" aria-label="Dataflow">
+            <div class={narrow ? 'flow downwards' : 'flow'} ref={place} tabIndex={0} role="group" aria-label="Dataflow">
               {placed === null ? (
                 <Loading what="the layout" />
               ) : (
-                <Drawing graph={graph} placed={placed} selected={selected} reading={readFlow(graph)} />
+                <Drawing graph={graph} placed={placed} scale={scale} selected={selected} reading={readFlow(graph)} />
               )}
             </div>
             {selected !== null && <NodeDetail node={selected} graph={graph} />}
@@ -75,19 +77,39 @@ function ReadingLine({ reading }: { readonly reading: Reading }) {
   )
 }
 
+/** A flow that is a little too wide is drawn smaller; one that is much too wide scrolls. */
+const scaleMin = 0.72
+
+function useScale(placed: Placed | null, place: RefObject<HTMLDivElement | null>): number {
+  const [width, setWidth] = useState(0)
+  useEffect(() => {
+    const element = place.current
+    if (element === null) return
+    const observer = new ResizeObserver(() => setWidth(element.clientWidth))
+    observer.observe(element)
+    return () => observer.disconnect()
+  }, [placed !== null])
+  return placed === null || width === 0 ? 1 : Math.max(scaleMin, Math.min(1, width / placed.width))
+}
+
 function Drawing({
   graph,
   placed,
+  scale,
   selected,
   reading,
 }: {
   readonly graph: Graph
   readonly placed: Placed
+  readonly scale: number
   readonly selected: Node | null
   readonly reading: Reading
 }) {
   return (
-    <div class="flow-sheet" style={{ width: `${placed.width}px`, height: `${placed.height}px` }}>
+    <div
+      class="flow-sheet"
+      style={{ width: `${placed.width}px`, height: `${placed.height}px`, transform: `scale(${scale})`, marginRight: `${placed.width * (scale - 1)}px` }}
+    >
       <svg width={placed.width} height={placed.height} aria-hidden="true">
         {graph.edges.map((edge) => (
           <EdgeLine key={edgeId(edge)} edge={edge} path={placed.edges.get(edgeId(edge))?.path ?? ''} />
