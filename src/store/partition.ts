@@ -105,6 +105,9 @@ export class Partition implements PartitionLog {
   get leaderEpoch(): number {
     return this.#core.epoch
   }
+  get epochStarts(): readonly { readonly epoch: number; readonly from: number }[] {
+    return this.#epochs.starts
+  }
   get sizeBytes(): number {
     return this.segments.list.reduce((sum, segment) => sum + segment.tail.bytes, 0)
   }

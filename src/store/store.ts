@@ -47,6 +47,8 @@ export interface PartitionLog {
   readonly durable: Offset
   /** Rises by one with each unclean start. */
   readonly leaderEpoch: number
+  /** From which offset on each leader epoch wrote, oldest first. */
+  readonly epochStarts: readonly { readonly epoch: number; readonly from: number }[]
   /** Set when recovery found damage below the durable end: nothing is appended, reads stop before it. */
   readonly damage: { readonly at: Offset; readonly fault: Fault } | null
   readonly sizeBytes: number

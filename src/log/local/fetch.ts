@@ -1,0 +1,110 @@
+/** `Broker.fetch`: byte ranges as they are stored. Hot path: nothing is allocated per record or batch. */
+import type { Offset } from '../../lib/brand.ts'
+import { Fault, asFault } from '../../lib/fault.ts'
+import type { Clock } from '../../lib/world.ts'
+import type { FetchAnswer, FetchRequest, LogMeter } from '../broker.ts'
+import type { PartitionState } from './partition.ts'
+import type { Registry } from './registry.ts'
+import { countRecords } from './system-log.ts'
+import { type Slice, readSlice, waitForMore } from './visible.ts'
+
+export interface FetchHost {
+  readonly clock: Clock
+  readonly registry: Registry
+  readonly meter: LogMeter | null
+}
+type Entry = FetchRequest['entries'][number]
+interface Pass {
+  readonly answers: FetchAnswer[]
+  readonly seen: { state: PartitionState; seen: Offset }[]
+  readonly bytes: number
+  readonly hasFault: boolean
+}
+
+export async function fetch(host: FetchHost, request: FetchRequest, signal: AbortSignal): Promise<FetchAnswer[]> {
+  const deadlineMs = host.clock.monotonic() + request.maxWaitMs
+  for (;;) {
+    const pass = await readOnce(host, request)
+    const leftMs = deadlineMs - host.clock.monotonic()
+    const isEnough = pass.bytes >= request.minBytes || pass.hasFault || pass.seen.length === 0
+    if (isEnough || leftMs <= 0 || signal.aborted) {
+      if (host.meter !== null) meter(host.meter, pass.answers)
+      return pass.answers
+    }
+    const wanted = { committedOnly: request.committedOnly, bytes: request.minBytes - pass.bytes, ms: leftMs }
+    await waitForMore(host.clock, pass.seen, wanted, signal)
+  }
+}
+
+async function readOnce(host: FetchHost, request: FetchRequest): Promise<Pass> {
+  const answers: FetchAnswer[] = []
+  const seen: { state: PartitionState; seen: Offset }[] = []
+  let bytes = 0
+  let hasFault = false
+  for (const entry of request.entries) {
+    try {
+      const state = host.registry.partition(entry.partition)
+      checkEpoch(entry, state.log.leaderEpoch)
+      const maxBytes = Math.min(entry.maxBytes, request.maxBytes - bytes)
+      const slice = await readEntry(state, entry, {
+        maxBytes,
+        committedOnly: request.committedOnly,
+        isFirst: bytes === 0,
+      })
+      bytes += slice.bytes
+      seen.push({ state, seen: slice.upTo })
+      answers.push(answer(state, entry, slice, request.committedOnly))
+    } catch (error) {
+      hasFault = true
+      answers.push(failed(entry, asFault(error)))
+    }
+  }
+  return { answers, seen, bytes, hasFault }
+}
+/** The first partition with anything answers with a batch of any size; the others keep to the limit. */
+async function readEntry(
+  state: PartitionState,
+  entry: Entry,
+  options: { maxBytes: number; committedOnly: boolean; isFirst: boolean },
+): Promise<Slice> {
+  const { committedOnly, isFirst } = options
+  const maxBytes = Math.max(options.maxBytes, isFirst ? 1 : 0)
+  const slice = await readSlice(state, entry.offset, { maxBytes, committedOnly })
+  if (isFirst || slice.bytes <= maxBytes) return slice
+  return { ...slice, buffers: [], bytes: 0, next: entry.offset }
+}
+function answer(state: PartitionState, entry: Entry, slice: Slice, committedOnly: boolean): FetchAnswer {
+  const { start, highWatermark, stable, buffers, next } = slice
+  const aborted = committedOnly && buffers.length > 0 ? state.aborted.overlapping(entry.offset, next) : []
+  return {
+    partition: entry.partition,
+    start,
+    highWatermark,
+    stable,
+    records: buffers,
+    aborted: aborted.map(({ producerId, first }) => ({ producerId, firstOffset: first })),
+    fault: null,
+  }
+}
+const nowhere = -1 as Offset
+const failed = ({ partition }: Entry, fault: Fault): FetchAnswer => ({
+  partition,
+  start: nowhere,
+  highWatermark: nowhere,
+  stable: nowhere,
+  records: [],
+  aborted: [],
+  fault,
+})
+
+/** Does the client talk to the log it thinks it talks to? −1 = it does not say. */
+export function checkEpoch({ leaderEpoch: found }: { leaderEpoch: number }, current: number): void {
+  if (found < 0 || found === current) return
+  if (found < current) throw new Fault('log.fenced-leader-epoch', { found, current })
+  throw new Fault('log.unknown-leader-epoch', { found, current })
+}
+
+function meter(to: LogMeter, answers: readonly FetchAnswer[]): void {
+  for (const { partition, records } of answers)
+    for (const buffer of records) to.read(partition.topic, countRecords(buffer), buffer.length)
+}

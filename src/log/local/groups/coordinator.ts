@@ -1,0 +1,350 @@
+/**
+ * The groups of one log: state machines in memory, `__consumer_offsets` behind them. Gives the state machines what they
+ * have not: a clock, member ids, and records that are durable before they are answered.
+ */
+import type { Offset } from '../../../lib/brand.ts'
+import { Fault, asFault } from '../../../lib/fault.ts'
+import { limits } from '../../../lib/limits.ts'
+import type { World } from '../../../lib/world.ts'
+import type { LogRecord, RecordInput } from '../../batch.ts'
+import type { DescribedGroup, GroupCoordinator } from '../../broker.ts'
+import type { At, Partition } from '../../log.ts'
+import type { PartitionState } from '../partition.ts'
+import { appendDurably } from '../system-log.ts'
+import { ClassicGroup } from './classic-group.ts'
+import { decodeGroup, decodeKey, encodeGroup, encodeKey } from './formats.ts'
+import type { CommitRequest, JoinAnswer, JoinRequest, SyncAnswer, SyncRequest } from './messages.ts'
+import { GroupOffsets, offsetRecord, offsetTombstone } from './offsets.ts'
+import { topicsOf } from './subscription.ts'
+import { GroupTimer } from './timer.ts'
+
+export interface GroupsOptions {
+  /** Wait of the first rebalance for more members. */
+  readonly initialDelayMs: number
+  /** Kafka's `offsets.retention.minutes`: positions of a group without members are kept this long. */
+  readonly offsetsRetentionMs: number
+  hasPartition(partition: Partition): boolean
+  /** Member count of a group that tasks of this process have joined; 0 for none. */
+  taskMembers(group: string): number
+}
+/** Positions that the log's own tasks commit carry this as metadata: they never lapse. */
+export const taskMetadata = '_millrace'
+
+const expiryEveryMs = 10 * 60 * 1000
+
+export class LocalGroups implements GroupCoordinator {
+  readonly offsetsLog: PartitionState
+  readonly positions = new GroupOffsets()
+  readonly #world: World
+  readonly #options: GroupsOptions
+  readonly #groups = new Map<string, { group: ClassicGroup; timer: GroupTimer }>()
+  #stopExpiry: () => void = () => undefined
+  #closed = false
+
+  constructor(world: World, offsetsLog: PartitionState, options: GroupsOptions) {
+    this.#world = world
+    this.offsetsLog = offsetsLog
+    this.#options = options
+  }
+
+  // --- members
+
+  join(request: JoinRequest): Promise<JoinAnswer> {
+    const { group: name, memberId, sessionTimeoutMs: timeoutMs } = request
+    const refuse = (fault: Fault): Promise<JoinAnswer> => Promise.resolve({ fault, memberId })
+    const refused = this.#refused(name)
+    if (refused !== null) return refuse(refused)
+    const { sessionTimeoutMinMs: min, sessionTimeoutMaxMs: max } = limits
+    if (timeoutMs < min || timeoutMs > max)
+      return refuse(new Fault('log.invalid-session-timeout', { timeoutMs, min, max }))
+    if (this.#options.taskMembers(name) > 0)
+      return refuse(new Fault('log.inconsistent-protocol', { group: name, why: 'tasks of this instance use it' }))
+    if (memberId !== '' && !this.#groups.has(name))
+      return refuse(new Fault('log.unknown-member', { group: name, member: memberId }))
+    return this.#ask<JoinAnswer>(name, (group, nowMs, answer) => group.join(request, nowMs, answer))
+  }
+  sync(request: SyncRequest): Promise<SyncAnswer> {
+    const refused = this.#refused(request.group) ?? this.#unknownGroup(request.group, request.memberId)
+    if (refused !== null) return Promise.resolve({ fault: refused })
+    return this.#ask<SyncAnswer>(request.group, (group, nowMs, answer) => group.sync(request, nowMs, answer))
+  }
+  async heartbeat(request: Parameters<GroupCoordinator['heartbeat']>[0]): Promise<Fault | null> {
+    const refused = this.#refused(request.group) ?? this.#unknownGroup(request.group, request.memberId)
+    if (refused !== null) return refused
+    return this.#change(request.group, (group, nowMs) => group.heartbeat(request, nowMs))
+  }
+  async leave(
+    name: string,
+    members: readonly { memberId: string; instanceId: string | null; reason: string | null }[],
+  ): Promise<(Fault | null)[]> {
+    return members.map((member) => {
+      const refused = this.#refused(name) ?? this.#unknownGroup(name, member.memberId)
+      return refused ?? this.#change(name, (group, nowMs) => group.leave(member, nowMs))
+    })
+  }
+
+  hasMembers(name: string): boolean {
+    return (this.#groups.get(name)?.group.members.size ?? 0) > 0
+  }
+
+  // --- positions
+
+  async commit(request: CommitRequest): Promise<(Fault | null)[]> {
+    const { group, offsets } = request
+    const refused = this.#refused(group) ?? this.#refusesCommit(request)
+    if (refused !== null) return offsets.map(() => refused)
+    const nowMs = this.#world.clock.now()
+    const faults = offsets.map((one) => this.#wrongWith(one))
+    const taken = offsets
+      .filter((_, i) => faults[i] === null)
+      .map(({ partition, offset, leaderEpoch, metadata }) => ({
+        partition,
+        committed: { offset, leaderEpoch, metadata: metadata ?? '', committedMs: nowMs },
+      }))
+    if (taken.length === 0) return faults
+    const fault = await this.#store(taken.map((one) => offsetRecord(group, one.partition, one.committed)))
+    if (fault !== null) return faults.map((own) => own ?? fault)
+    for (const one of taken) this.positions.set(group, one.partition, one.committed)
+    return faults
+  }
+  #refusesCommit(request: CommitRequest): Fault | null {
+    const { group, generation, memberId: member } = request
+    if (this.#options.taskMembers(group) > 0) return new Fault('log.unknown-member', { group, member })
+    if (this.#groups.has(group)) return this.#change(group, (found, nowMs) => found.commits(request, nowMs))
+    return generation < 0 ? null : new Fault('log.illegal-generation', { group, found: generation, current: -1 })
+  }
+  #wrongWith({ partition, metadata }: { partition: Partition; metadata: string | null }): Fault | null {
+    if (!this.#options.hasPartition(partition))
+      return new Fault('log.unknown-partition', { topic: partition.topic, partition: partition.index })
+    const bytes = metadata === null ? 0 : Buffer.byteLength(metadata)
+    const bytesMax = limits.offsetMetadataBytes
+    return bytes > bytesMax ? new Fault('log.offset-metadata-too-large', { bytes, bytesMax }) : null
+  }
+  async offsets(
+    group: string,
+    of: readonly Partition[] | null,
+    requireStable: boolean,
+  ): ReturnType<GroupCoordinator['offsets']> {
+    const asked = of ?? Array.from(this.positions.all(group), ({ partition }) => partition)
+    return asked.map((partition) => {
+      const none = { partition, offset: -1 as const, leaderEpoch: -1, metadata: null, fault: null }
+      if (requireStable && this.positions.isHeld(group, partition))
+        return { ...none, fault: new Fault('log.unstable-offset', { group }) }
+      const found = this.positions.get(group, partition)
+      if (found === null) return none
+      return { ...none, offset: found.offset, leaderEpoch: found.leaderEpoch, metadata: found.metadata }
+    })
+  }
+  /** Only for a group without members. Throws Fault. */
+  async reset(name: string, to: readonly At[]): Promise<void> {
+    this.#requireEmpty(name)
+    const committedMs = this.#world.clock.now()
+    const taken = to.map(({ partition, offset }) => ({
+      partition,
+      committed: { offset: offset as Offset, leaderEpoch: -1, metadata: taskMetadata, committedMs },
+    }))
+    if (taken.length === 0) return
+    await appendDurably(
+      this.offsetsLog,
+      taken.map((one) => offsetRecord(name, one.partition, one.committed)),
+    )
+    for (const one of taken) this.positions.set(name, one.partition, one.committed)
+  }
+  #requireEmpty(name: string): void {
+    const members = this.#options.taskMembers(name) + (this.#groups.get(name)?.group.members.size ?? 0)
+    if (members > 0) throw new Fault('log.group-not-empty', { group: name })
+  }
+
+  // --- administration
+
+  async describe(name: string): Promise<DescribedGroup | null> {
+    const group = this.#groups.get(name)?.group
+    if (group === undefined)
+      return this.positions.has(name)
+        ? { group: name, state: 'Empty', protocolType: '', protocol: '', members: [] }
+        : null
+    const isSettled = group.state === 'Stable'
+    return {
+      group: name,
+      state: group.state,
+      protocolType: group.protocolType ?? '',
+      protocol: isSettled ? (group.protocol ?? '') : '',
+      members: Array.from(group.members.values(), (member) => ({
+        id: member.id,
+        instanceId: member.instanceId,
+        clientId: member.clientId,
+        host: member.host,
+        metadata: isSettled
+          ? (member.protocols.find((one) => one.name === group.protocol)?.metadata ?? new Uint8Array())
+          : new Uint8Array(),
+        assignment: isSettled ? member.assignment : new Uint8Array(),
+      })),
+    }
+  }
+  async list(): Promise<readonly { group: string; protocolType: string; state: string }[]> {
+    const names = new Set([...this.#groups.keys(), ...this.positions.groups()])
+    return Array.from(names, (name) => {
+      const group = this.#groups.get(name)?.group
+      return { group: name, protocolType: group?.protocolType ?? '', state: group?.state ?? 'Empty' }
+    })
+  }
+  remove(names: readonly string[]): Promise<(Fault | null)[]> {
+    return Promise.all(names.map((name) => this.#remove(name)))
+  }
+  async #remove(name: string): Promise<Fault | null> {
+    const refused = this.#refused(name)
+    if (refused !== null) return refused
+    if (!this.#groups.has(name) && !this.positions.has(name)) return new Fault('log.unknown-group', { group: name })
+    try {
+      this.#requireEmpty(name)
+      await appendDurably(this.offsetsLog, this.#tombstones(name))
+    } catch (error) {
+      return asFault(error)
+    }
+    this.#forget(name)
+    return null
+  }
+  #tombstones(name: string): RecordInput[] {
+    const timeMs = this.#world.clock.now()
+    const records = Array.from(this.positions.all(name), ({ partition }) => offsetTombstone(name, partition, timeMs))
+    records.push({ key: encodeKey({ kind: 'group', group: name }), value: null, timeMs })
+    return records
+  }
+  #forget(name: string): void {
+    this.positions.deleteGroup(name)
+    this.#groups.get(name)?.timer.stop()
+    this.#groups.delete(name)
+  }
+  async removeOffsets(name: string, of: readonly Partition[]): Promise<(Fault | null)[]> {
+    if (!this.#groups.has(name) && !this.positions.has(name))
+      return of.map(() => new Fault('log.unknown-group', { group: name }))
+    const faults = of.map((partition) => this.#keepsOffset(name, partition))
+    const taken = of.filter((_, i) => faults[i] === null)
+    const timeMs = this.#world.clock.now()
+    if (taken.length === 0) return faults
+    const fault = await this.#store(taken.map((partition) => offsetTombstone(name, partition, timeMs)))
+    if (fault !== null) return faults.map((own) => own ?? fault)
+    for (const partition of taken) this.positions.delete(name, partition)
+    return faults
+  }
+  /** Why a position may not be taken away now. */
+  #keepsOffset(name: string, partition: Partition): Fault | null {
+    if (this.#options.taskMembers(name) > 0) return new Fault('log.group-not-empty', { group: name })
+    const group = this.#groups.get(name)?.group
+    if (group === undefined || group.members.size === 0) return null
+    if (group.protocolType !== 'consumer') return new Fault('log.group-not-empty', { group: name })
+    const subscribed = [...group.members.values()].some((member) =>
+      member.protocols.some(({ metadata }) => topicsOf(metadata)?.includes(partition.topic) ?? true),
+    )
+    return subscribed ? new Fault('log.group-uses-topic', { group: name, topic: partition.topic }) : null
+  }
+  /** A topic is gone: positions in it mean nothing any more. */
+  async forgetTopic(topic: string): Promise<void> {
+    const gone = [...this.positions.ofTopic(topic)]
+    if (gone.length === 0) return
+    for (const { group, partition } of gone) this.positions.delete(group, partition)
+    const timeMs = this.#world.clock.now()
+    await this.#store(gone.map(({ group, partition }) => offsetTombstone(group, partition, timeMs)))
+  }
+
+  // --- life
+
+  restore(record: LogRecord): void {
+    const key = record.key === null ? null : decodeKey(record.key)
+    if (key?.kind === 'offset') return this.positions.restore(record)
+    if (key?.kind !== 'group') return
+    this.#groups.get(key.group)?.timer.stop()
+    this.#groups.delete(key.group)
+    if (record.value === null) return
+    this.#open(key.group).group.restore(decodeGroup(record.value), this.#world.clock.monotonic())
+  }
+  start(): void {
+    for (const { timer } of this.#groups.values()) timer.set()
+    const expire = (): void => {
+      void this.#expire().catch(() => undefined)
+      this.#stopExpiry = this.#world.clock.after(expiryEveryMs, expire)
+    }
+    this.#stopExpiry = this.#world.clock.after(expiryEveryMs, expire)
+  }
+  close(): void {
+    this.#closed = true
+    this.#stopExpiry()
+    const fault = new Fault('log.closed', { what: 'the log' })
+    for (const { group, timer } of this.#groups.values()) {
+      timer.stop()
+      group.close(fault)
+    }
+  }
+  /** Positions of groups without members lapse; a group without members and positions is forgotten. */
+  async #expire(): Promise<void> {
+    const nowMs = this.#world.clock.now()
+    const sinceMs = nowMs - this.#options.offsetsRetentionMs
+    for (const { group: name } of await this.list()) {
+      const group = this.#groups.get(name)?.group
+      if (this.#options.taskMembers(name) > 0 || (group?.members.size ?? 0) > 0) continue
+      const lapsed = [...this.positions.all(name)].filter(
+        ({ committed }) =>
+          !committed.metadata.startsWith(taskMetadata) &&
+          Math.max(committed.committedMs, group?.sinceMs ?? 0) < sinceMs,
+      )
+      if (lapsed.length > 0)
+        await this.removeOffsets(
+          name,
+          lapsed.map(({ partition }) => partition),
+        )
+      if (!this.positions.has(name) && group !== undefined && group.sinceMs < sinceMs) await this.#remove(name)
+    }
+  }
+
+  #refused(name: string): Fault | null {
+    if (this.#closed) return new Fault('log.closed', { what: 'the log' })
+    if (name === '') return new Fault('log.invalid-group', { group: name, why: 'it is empty' })
+    if (name.length > limits.groupIdLength)
+      return new Fault('log.invalid-group', { group: name.slice(0, 32), why: 'it is too long' })
+    return null
+  }
+  #unknownGroup(name: string, member: string): Fault | null {
+    return this.#groups.has(name) ? null : new Fault('log.unknown-member', { group: name, member })
+  }
+  #open(name: string): { group: ClassicGroup; timer: GroupTimer } {
+    const found = this.#groups.get(name)
+    if (found !== undefined) return found
+    const { clock, random } = this.#world
+    const effects = {
+      wallMs: (): number => clock.now(),
+      newMemberId: (prefix: string): string => `${prefix}-${random.uuid()}`,
+      store: (group: ClassicGroup): void => void this.#storeGroup(group),
+    }
+    const { initialDelayMs } = this.#options
+    const options = { initialDelayMs, membersMax: limits.groupMembers }
+    const group = new ClassicGroup(name, effects, options)
+    const opened = { group, timer: new GroupTimer(clock, group) }
+    this.#groups.set(name, opened)
+    return opened
+  }
+  async #storeGroup(group: ClassicGroup): Promise<void> {
+    const { generation } = group
+    const key = encodeKey({ kind: 'group', group: group.name })
+    const timeMs = this.#world.clock.now()
+    const fault = await this.#store([{ key, value: encodeGroup(group.toStored()), timeMs }])
+    group.stored(generation, fault, this.#world.clock.monotonic())
+    this.#groups.get(group.name)?.timer.set()
+  }
+  async #store(records: readonly RecordInput[]): Promise<Fault | null> {
+    try {
+      await appendDurably(this.offsetsLog, records)
+      return null
+    } catch (error) {
+      return asFault(error)
+    }
+  }
+  #change<T>(name: string, change: (group: ClassicGroup, nowMs: number) => T): T {
+    const { group, timer } = this.#open(name)
+    const result = change(group, this.#world.clock.monotonic())
+    timer.set()
+    return result
+  }
+  #ask<T>(name: string, ask: (group: ClassicGroup, nowMs: number, answer: (answer: T) => void) => void): Promise<T> {
+    return new Promise((resolve) => this.#change(name, (group, nowMs) => ask(group, nowMs, resolve)))
+  }
+}

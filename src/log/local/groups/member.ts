@@ -1,0 +1,83 @@
+/** A member of a classic consumer group. */
+import type { StoredMember } from './formats.ts'
+import type { JoinAnswer, SyncAnswer } from './messages.ts'
+
+export interface Protocol {
+  readonly name: string
+  readonly metadata: Uint8Array
+}
+interface MemberWishes {
+  readonly instanceId: string | null
+  readonly clientId: string
+  readonly host: string
+  readonly protocols: readonly Protocol[]
+  readonly sessionTimeoutMs: number
+  readonly rebalanceTimeoutMs: number
+}
+
+export class GroupMember {
+  readonly id: string
+  readonly instanceId: string | null
+  clientId: string
+  host: string
+  /** In the member's order of preference. */
+  protocols: readonly Protocol[]
+  sessionTimeoutMs: number
+  rebalanceTimeoutMs: number
+  assignment: Uint8Array = new Uint8Array()
+  /** When it last showed that it lives. */
+  heardMs: number
+  /** Has asked for its assignment in this generation. */
+  synced = false
+  answerJoin: ((answer: JoinAnswer) => void) | null = null
+  answerSync: ((answer: SyncAnswer) => void) | null = null
+
+  constructor(id: string, wishes: MemberWishes, nowMs: number) {
+    this.id = id
+    this.instanceId = wishes.instanceId
+    this.clientId = wishes.clientId
+    this.host = wishes.host
+    this.protocols = wishes.protocols
+    this.sessionTimeoutMs = wishes.sessionTimeoutMs
+    this.rebalanceTimeoutMs = wishes.rebalanceTimeoutMs
+    this.heardMs = nowMs
+  }
+
+  /** We owe it an answer: its silence proves nothing. */
+  get waits(): boolean {
+    return this.answerJoin !== null || this.answerSync !== null
+  }
+  supports(protocol: string): boolean {
+    return this.protocols.some(({ name }) => name === protocol)
+  }
+  offersSame(protocols: readonly Protocol[]): boolean {
+    return (
+      protocols.length === this.protocols.length &&
+      protocols.every((one, i) => {
+        const mine = this.protocols[i]!
+        return one.name === mine.name && Buffer.compare(one.metadata, mine.metadata) === 0
+      })
+    )
+  }
+  update(wishes: MemberWishes): void {
+    this.clientId = wishes.clientId
+    this.host = wishes.host
+    this.protocols = wishes.protocols
+    this.sessionTimeoutMs = wishes.sessionTimeoutMs
+    this.rebalanceTimeoutMs = wishes.rebalanceTimeoutMs
+  }
+}
+
+export const memberFrom = (id: string, wishes: MemberWishes, nowMs: number): GroupMember =>
+  new GroupMember(id, wishes, nowMs)
+
+export const storedMember = (member: GroupMember, protocol: string): StoredMember => ({
+  id: member.id,
+  instanceId: member.instanceId,
+  clientId: member.clientId,
+  host: member.host,
+  rebalanceTimeoutMs: member.rebalanceTimeoutMs,
+  sessionTimeoutMs: member.sessionTimeoutMs,
+  subscription: member.protocols.find(({ name }) => name === protocol)?.metadata ?? new Uint8Array(),
+  assignment: member.assignment,
+})

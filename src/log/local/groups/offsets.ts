@@ -1,0 +1,106 @@
+/** Committed positions of all groups, in memory; pure. Records of `__consumer_offsets` in and out. */
+import type { Offset } from '../../../lib/brand.ts'
+import type { LogRecord, RecordInput } from '../../batch.ts'
+import type { At, Partition } from '../../log.ts'
+import { type Committed, decodeCommitted, decodeKey, encodeCommitted, encodeKey } from './formats.ts'
+
+export interface OffsetEntry {
+  readonly partition: Partition
+  readonly committed: Committed
+}
+type Positions = Map<string, Map<number, Committed>>
+
+export class GroupOffsets {
+  readonly #groups = new Map<string, Positions>()
+  /** Positions that an undecided transaction would change: how many such transactions. */
+  readonly #held = new Map<string, number>()
+  #waiting: (() => void)[] = []
+
+  groups(): Iterable<string> {
+    return this.#groups.keys()
+  }
+  has(group: string): boolean {
+    return this.#groups.has(group)
+  }
+  get(group: string, { topic, index }: Partition): Committed | null {
+    return this.#groups.get(group)?.get(topic)?.get(index) ?? null
+  }
+  *all(group: string): Iterable<OffsetEntry> {
+    for (const [topic, positions] of this.#groups.get(group) ?? [])
+      for (const [index, committed] of positions) yield { partition: { topic, index }, committed }
+  }
+  /** Partitions of one topic over all groups. */
+  *ofTopic(topic: string): Iterable<{ group: string; partition: Partition }> {
+    for (const [group, positions] of this.#groups)
+      for (const index of positions.get(topic)?.keys() ?? []) yield { group, partition: { topic, index } }
+  }
+
+  set(group: string, { topic, index }: Partition, committed: Committed): void {
+    let positions = this.#groups.get(group)
+    if (positions === undefined) this.#groups.set(group, (positions = new Map()))
+    let ofTopic = positions.get(topic)
+    if (ofTopic === undefined) positions.set(topic, (ofTopic = new Map()))
+    ofTopic.set(index, committed)
+  }
+  delete(group: string, { topic, index }: Partition): void {
+    const positions = this.#groups.get(group)
+    const ofTopic = positions?.get(topic)
+    ofTopic?.delete(index)
+    if (ofTopic?.size === 0) positions?.delete(topic)
+    if (positions?.size === 0) this.#groups.delete(group)
+  }
+  deleteGroup(group: string): void {
+    this.#groups.delete(group)
+  }
+
+  /** Takes in one record while they are read back. */
+  restore(record: LogRecord): void {
+    const key = record.key === null ? null : decodeKey(record.key)
+    if (key?.kind !== 'offset') return
+    if (record.value === null) this.delete(key.group, key)
+    else this.set(key.group, key, decodeCommitted(record.value))
+  }
+
+  hold(group: string, partitions: readonly Partition[]): void {
+    for (const partition of partitions) {
+      const name = nameOf(group, partition)
+      this.#held.set(name, (this.#held.get(name) ?? 0) + 1)
+    }
+  }
+  release(group: string, partitions: readonly Partition[]): void {
+    for (const partition of partitions) {
+      const name = nameOf(group, partition)
+      const count = (this.#held.get(name) ?? 0) - 1
+      if (count > 0) this.#held.set(name, count)
+      else this.#held.delete(name)
+    }
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const wake of waiting) wake()
+  }
+  /** Resolves when no undecided transaction would change any of these. */
+  async whenReleased(group: string, partitions: readonly Partition[]): Promise<void> {
+    while (partitions.some((partition) => this.isHeld(group, partition)))
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+  isHeld(group: string, partition: Partition): boolean {
+    return this.#held.size > 0 && this.#held.has(nameOf(group, partition))
+  }
+}
+
+const nameOf = (group: string, { topic, index }: Partition): string => `${topic}/${index}/${group}`
+
+export function offsetRecord(group: string, { topic, index }: Partition, value: Committed): RecordInput {
+  return {
+    key: encodeKey({ kind: 'offset', group, topic, index }),
+    value: encodeCommitted(value),
+    timeMs: value.committedMs,
+  }
+}
+export function offsetTombstone(group: string, { topic, index }: Partition, timeMs: number): RecordInput {
+  return { key: encodeKey({ kind: 'offset', group, topic, index }), value: null, timeMs }
+}
+export const committedAt = (at: At, metadata: string, committedMs: number): OffsetEntry => ({
+  partition: at.partition,
+  committed: { offset: at.offset as Offset, leaderEpoch: -1, metadata, committedMs },
+})

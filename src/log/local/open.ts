@@ -1,0 +1,104 @@
+/** Opens the local log: the store, then the catalogue, transactions and groups, in the order they need each other. */
+import type { Fault } from '../../lib/fault.ts'
+import type { World } from '../../lib/world.ts'
+import { openStore } from '../../store/open.ts'
+import type { Store } from '../../store/store.ts'
+import type { Intake, LogMeter } from '../broker.ts'
+import { LocalGroups } from './groups/coordinator.ts'
+import { Memberships } from './groups/memberships.ts'
+import { LocalLog } from './local-log.ts'
+import type { PartitionState } from './partition.ts'
+import { Registry } from './registry.ts'
+import { replay } from './system-log.ts'
+import { catalogTopic, offsetsTopic, systemTopics, transactionsTopic } from './system-topics.ts'
+import { LocalTopics } from './topics.ts'
+import { TransactionCoordinator } from './transactions/coordinator.ts'
+import { ProducerIds } from './transactions/producer-ids.ts'
+import { recoverTransactions } from './transactions/recovery.ts'
+
+export interface LocalLogOptions {
+  readonly world: World
+  /** The data folder. With a memory disk in `world`, a name is enough. */
+  readonly dir: string
+  /** Asked about each batch that a client produces to a topic with a contract. */
+  readonly intake?: Intake
+  readonly meter?: LogMeter
+  /** Told of what goes wrong where no caller can be. */
+  readonly onFault?: (fault: Fault) => void
+  /** How long the first rebalance of a group waits for more members. Kafka's default is 3 s. */
+  readonly initialRebalanceDelayMs?: number
+  /** Positions of a group without members are kept this long; Kafka's `offsets.retention.minutes`. */
+  readonly offsetsRetentionMs?: number
+  /** Instead of the store over `dir`: for tests. */
+  readonly store?: Store
+}
+const initialRebalanceDelayMs = 250
+const offsetsRetentionMs = 7 * 24 * 60 * 60 * 1000
+
+/** Throws Fault store.locked, store.damaged, store.format-too-new, store.failed. */
+export async function openLocalLog(options: LocalLogOptions): Promise<LocalLog> {
+  const { world, dir, onFault } = options
+  const store = options.store ?? (await openStore({ world, dir, ...(onFault === undefined ? {} : { onFault }) }))
+  try {
+    return await assemble(options, store)
+  } catch (error) {
+    await store.close().catch(() => undefined)
+    throw error
+  }
+}
+
+async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLog> {
+  const { world } = options
+  const decides: { by: TransactionCoordinator | null } = { by: null }
+  const registry = new Registry(store, {
+    clock: world.clock,
+    resolve: (producerId, epoch) => decides.by?.resolve(producerId, epoch) ?? 'open',
+  })
+  for (const info of systemTopics) registry.set(info)
+  const system = (topic: string): PartitionState => registry.partition({ topic, index: 0 })
+
+  const catalog = system(catalogTopic)
+  const topics = new LocalTopics(world, { store, registry, catalog })
+  const producerIds = new ProducerIds(world.clock, catalog)
+  await replay(catalog, (record) => {
+    topics.restore(record)
+    producerIds.restore(record)
+  })
+
+  const transactionsLog = system(transactionsTopic)
+  const transactions = new TransactionCoordinator(world.clock, transactionsLog)
+  decides.by = transactions
+  await recoverTransactions(transactions, { log: transactionsLog, registry })
+
+  const shared: { memberships: Memberships | null } = { memberships: null }
+  const groups = new LocalGroups(world, system(offsetsTopic), {
+    initialDelayMs: options.initialRebalanceDelayMs ?? initialRebalanceDelayMs,
+    offsetsRetentionMs: options.offsetsRetentionMs ?? offsetsRetentionMs,
+    hasPartition: ({ topic, index }) => index >= 0 && index < (registry.byName(topic)?.partitions ?? 0),
+    taskMembers: (group) => shared.memberships?.count(group) ?? 0,
+  })
+  await replay(groups.offsetsLog, (record) => groups.restore(record))
+  const memberships = new Memberships({
+    random: world.random,
+    positions: groups.positions,
+    topic: (name) => registry.byName(name),
+    hasConsumers: (group) => groups.hasMembers(group),
+  })
+  shared.memberships = memberships
+  topics.onChange((name) => memberships.topicChanged(name))
+  topics.onRemoved = (topic) => void groups.forgetTopic(topic).catch(() => undefined)
+  await topics.finishDrops()
+  groups.start()
+  return new LocalLog({
+    world,
+    store,
+    registry,
+    topics,
+    transactions,
+    producerIds,
+    groups,
+    memberships,
+    intake: options.intake ?? null,
+    meter: options.meter ?? null,
+  })
+}

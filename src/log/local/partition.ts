@@ -1,0 +1,298 @@
+/**
+ * One partition as the log sees it: the store's bytes, and what is derived from their headers (producers, open and
+ * aborted transactions), which a snapshot and a replay of headers bring back.
+ *
+ * Invariants
+ * - Derived state always belongs to the log's end. A failed sync cuts the log back; the next call finds another end than
+ *   it left, and the state is derived again before anything else happens here.
+ * - Calls made while the partition opens are run in the order they came.
+ * - high watermark = durable end (written end where the topic asks for it); stable = the high watermark, or the first
+ *   offset of the oldest open transaction if that is smaller.
+ * - An open transaction found on opening is settled by `resolve` at once: one whose owner is gone never blocks readers.
+ */
+import type { Offset } from '../../lib/brand.ts'
+import { Fault, asFault } from '../../lib/fault.ts'
+import { limits } from '../../lib/limits.ts'
+import type { Clock } from '../../lib/world.ts'
+import { type BatchHeader, attribute, readBatchHeader } from '../../store/batch-header.ts'
+import type { PartitionLog } from '../../store/store.ts'
+import type { Partition } from '../log.ts'
+import { AbortedTransactions } from './aborted.ts'
+import { type Outcome, encodeMarker, outcomeOf } from './control-batch.ts'
+import { ProducerTable } from './producers.ts'
+import { decodeProducers, encodeProducers } from './producer-snapshot.ts'
+import type { TopicPolicy } from './topic-config.ts'
+
+export interface PartitionHost {
+  readonly clock: Clock
+  /** What becomes of a transaction that a partition finds open: 'open' while its owner lives. */
+  resolve(producerId: number, epoch: number): Outcome | 'open'
+}
+export interface Placed {
+  readonly baseOffset: Offset
+  readonly appendTimeMs: number
+}
+
+const snapshotName = 'producers'
+/** Bytes appended between two snapshots: what a restart reads headers of, at most. */
+const snapshotEveryBytes = 64 * 1024 * 1024
+const coordinatorEpoch = 0
+/** Producer epochs are int16. */
+export const epochMax = 0x7fff
+
+export class PartitionState {
+  readonly partition: Partition
+  readonly topicId: string
+  readonly log: PartitionLog
+  policy: TopicPolicy
+  table = new ProducerTable()
+  aborted = new AbortedTransactions()
+  /** Bytes appended since the process began: what waiting readers count. */
+  appendedBytes = 0
+  readonly #host: PartitionHost
+  readonly #waiters = new Set<() => void>()
+  readonly #stopListening: () => void
+  #state: 'closed' | 'opening' | 'open' | 'gone' = 'closed'
+  #queue: { run: () => void; fail: (fault: Fault) => void }[] = []
+  /** Where the derived state stands. */
+  #end = -1
+  #cuts = 0
+  #written: Offset
+  #unsyncedRecords = 0
+  #bytesSinceSnapshot = 0
+
+  constructor(
+    host: PartitionHost,
+    of: { partition: Partition; topicId: string; policy: TopicPolicy; log: PartitionLog },
+  ) {
+    this.#host = host
+    this.partition = of.partition
+    this.topicId = of.topicId
+    this.policy = of.policy
+    this.log = of.log
+    this.#written = of.log.durable
+    this.#stopListening = of.log.onDurable(() => this.#advanced())
+  }
+
+  get highWatermark(): Offset {
+    return this.policy.ackBeforeSync && this.#written > this.log.durable ? this.#written : this.log.durable
+  }
+  get stable(): Offset {
+    const visible = this.highWatermark
+    const open = this.table.firstOpen()
+    return open !== null && open < visible ? open : visible
+  }
+  get #isCut(): boolean {
+    return this.#end >= 0 && this.#end !== this.log.end
+  }
+  /** How often a failed sync has cut the log: what was appended under another count may be gone. */
+  get cuts(): number {
+    return this.#isCut ? this.#cuts + 1 : this.#cuts
+  }
+  get gone(): boolean {
+    return this.#state === 'gone'
+  }
+
+  /** Runs `call` on the open partition: now when it is open, else in turn once it is. Throws Fault log.unknown-topic. */
+  perform<T>(call: () => T): T | Promise<T> {
+    if (this.#state === 'open' && !this.#isCut) return call()
+    if (this.#state === 'gone') throw new Fault('log.unknown-topic', { topic: this.partition.topic })
+    return new Promise<T>((resolve, reject) => {
+      const run = (): void => {
+        try {
+          if (this.#state === 'gone') throw new Fault('log.unknown-topic', { topic: this.partition.topic })
+          resolve(call())
+        } catch (error) {
+          reject(asFault(error))
+        }
+      }
+      this.#queue.push({ run, fail: reject })
+      if (this.#state !== 'opening') void this.#open()
+    })
+  }
+
+  async #open(): Promise<void> {
+    this.#state = 'opening'
+    if (this.#isCut) this.#cuts++
+    try {
+      await this.#derive()
+    } catch (error) {
+      if (this.gone) return this.#runQueue()
+      this.#state = 'closed'
+      this.#failQueue(asFault(error))
+      return
+    }
+    if (this.gone) return this.#runQueue()
+    this.#state = 'open'
+    this.settle()
+    this.#runQueue()
+  }
+  #runQueue(): void {
+    const queue = this.#queue
+    this.#queue = []
+    for (const { run } of queue) run()
+    this.#wake()
+  }
+  /** The partition could not be opened (a failing disk): every caller hears why, the next one tries again. */
+  #failQueue(fault: Fault): void {
+    const queue = this.#queue
+    this.#queue = []
+    for (const { fail } of queue) fail(fault)
+  }
+
+  /** Snapshot, then the headers after it. */
+  async #derive(): Promise<void> {
+    const { log } = this
+    // Headers can be read of what is durable; a cut for want of space leaves more than that.
+    while (log.durable < log.end && !this.gone) await log.whenDurable(log.end)
+    const saved = log.loadSnapshot(snapshotName)
+    const state = saved === null ? null : decodeProducers(saved.bytes)
+    this.table = state?.table ?? new ProducerTable()
+    this.aborted = state?.aborted ?? new AbortedTransactions()
+    const from = state === null || saved === null ? log.start : saved.at
+    const nowMs = this.#host.clock.now()
+    this.#bytesSinceSnapshot = 0
+    const end = log.end
+    if (from < end)
+      for (const bytes of log.headers(from)) {
+        const header = readBatchHeader(bytes)
+        this.#bytesSinceSnapshot += header.bytes
+        if (header.baseOffset < from || header.producerId < 0) continue
+        if ((header.attributes & attribute.control) === 0)
+          this.table.appended(header, {
+            baseOffset: header.baseOffset as Offset,
+            appendTimeMs: (header.attributes & attribute.logAppendTime) !== 0 ? header.maxTimeMs : -1,
+            nowMs,
+          })
+        else await this.#deriveMarker(header, nowMs)
+      }
+    this.aborted.trim(log.start)
+    this.table.forgetSilent(nowMs - limits.producerIdleMs)
+    this.#end = end
+    this.#written = log.durable
+  }
+  async #deriveMarker(header: BatchHeader, nowMs: number): Promise<void> {
+    const offset = header.baseOffset as Offset
+    const [bytes] = await this.log.read(offset, 1, (offset + 1) as Offset)
+    const outcome = bytes === undefined ? null : outcomeOf(bytes.subarray(0, header.bytes))
+    if (outcome !== null) this.#noteEnd(header.producerId, header.producerEpoch, outcome, offset, nowMs)
+  }
+  /** Does this batch stand for good: of no transaction, or of one that is committed? */
+  isCommitted(header: BatchHeader): boolean {
+    if ((header.attributes & attribute.transactional) === 0) return true
+    const { producerId, baseOffset } = header
+    const open = this.table.openTransactions.get(producerId)
+    if (open !== undefined && baseOffset >= open.firstOffset)
+      return this.#host.resolve(producerId, open.epoch) === 'commit'
+    const around = this.aborted.overlapping(baseOffset as Offset, (baseOffset + 1) as Offset)
+    return !around.some((one) => one.producerId === producerId)
+  }
+  /** Ends open transactions whose owner is gone or has decided. Only inside `perform`. */
+  settle(): void {
+    for (const [producerId, open] of Array.from(this.table.openTransactions)) {
+      const outcome = this.#host.resolve(producerId, open.epoch)
+      if (outcome !== 'open') this.endTransaction(producerId, open.epoch, outcome)
+    }
+  }
+
+  /** Appends a checked batch. Only inside `perform`. Throws the store's Fault. */
+  append(batch: Uint8Array, header: BatchHeader): Placed {
+    const placed = this.log.append(batch)
+    this.#end = this.log.end
+    this.table.appended(header, { ...placed, nowMs: this.#host.clock.now() })
+    this.#noteAppend(header.bytes, header.recordCount)
+    return placed
+  }
+  /**
+   * Ends the transaction of this producer and epoch with a marker, if it is open. The marker carries the next epoch, so
+   * that what its producer sent late is fenced. Returns the log's end. Only inside `perform`.
+   */
+  endTransaction(producerId: number, epoch: number, outcome: Outcome): Offset {
+    if (this.table.openTransactions.get(producerId)?.epoch !== epoch) return this.log.end
+    const timeMs = this.#host.clock.now()
+    const markerEpoch = Math.min(epoch + 1, epochMax)
+    const marker = encodeMarker({ producerId, epoch: markerEpoch, outcome, timeMs, coordinatorEpoch })
+    const { baseOffset } = this.log.append(marker)
+    this.#end = this.log.end
+    this.#noteEnd(producerId, markerEpoch, outcome, baseOffset, timeMs)
+    this.#noteAppend(marker.length, 1)
+    this.#wake()
+    return this.log.end
+  }
+  #noteEnd(producerId: number, epoch: number, outcome: Outcome, marker: Offset, nowMs: number): void {
+    const first = this.table.ended(producerId, epoch, nowMs)
+    if (outcome === 'abort' && first !== null) this.aborted.add({ producerId, first, last: marker })
+  }
+  #noteAppend(bytes: number, records: number): void {
+    this.appendedBytes += bytes
+    this.#bytesSinceSnapshot += bytes
+    this.#unsyncedRecords += records
+    if (this.#waiters.size > 0 || this.#unsyncedRecords >= this.policy.flushMessages) {
+      this.#unsyncedRecords = 0
+      this.log.wantDurable()
+    }
+    if (this.policy.ackBeforeSync) this.#watchWritten(this.log.end)
+    if (this.#bytesSinceSnapshot >= snapshotEveryBytes) void this.saveSnapshot().catch(() => undefined)
+  }
+  #watchWritten(end: Offset): void {
+    this.log.whenWritten(end).then(
+      () => {
+        if (end > this.#written && end <= this.log.end) this.#written = end
+        this.#wake()
+      },
+      () => undefined,
+    )
+  }
+
+  /** As the store's; a failure has derived state belong to the cut log before the caller hears of it. */
+  async whenDurable(offset: Offset): Promise<void> {
+    try {
+      if (offset > this.log.end) throw new Fault('store.failed', { what: 'the end was cut away', path: this.log.dir })
+      await this.log.whenDurable(offset)
+    } catch (error) {
+      this.#unsyncedRecords = 0
+      await Promise.resolve(this.perform(() => undefined)).catch(() => undefined)
+      throw error
+    }
+  }
+  /** Saves derived state, so that the next opening reads no header before this point. */
+  async saveSnapshot(): Promise<void> {
+    if (this.#state !== 'open' || this.#bytesSinceSnapshot === 0 || this.#isCut) return
+    const at = this.log.end
+    this.table.forgetSilent(this.#host.clock.now() - limits.producerIdleMs)
+    this.aborted.trim(this.log.start)
+    const bytes = encodeProducers(this.table, this.aborted)
+    this.#bytesSinceSnapshot = 0
+    await this.log.whenDurable(at)
+    await this.log.saveSnapshot(snapshotName, at, bytes)
+  }
+
+  configure(policy: TopicPolicy): void {
+    this.policy = policy
+    this.log.configure(policy.store)
+    this.#wake()
+  }
+  /** `wake` is called when more may be visible, or the partition is gone. Returns the way to stop. */
+  watch(wake: () => void): () => void {
+    this.#waiters.add(wake)
+    if (this.log.end > this.log.durable) this.log.wantDurable()
+    return () => this.#waiters.delete(wake)
+  }
+  /** The topic was removed: waiting readers and queued calls learn it. */
+  remove(): void {
+    this.#state = 'gone'
+    this.#stopListening()
+    this.#runQueue()
+  }
+  close(): void {
+    this.#stopListening()
+  }
+  #advanced(): void {
+    if (this.log.durable === this.log.end) this.#unsyncedRecords = 0
+    this.#wake()
+  }
+  #wake(): void {
+    // A waiter that is done takes itself out; one that comes meanwhile is told as well.
+    for (const wake of this.#waiters) wake()
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * Appends by clients (`Broker.produce`: their own batch headers, acks) and by our own parts (`Writer`: the log owns the
+ * header). Hot path: nothing is allocated per record.
+ */
+import type { Offset } from '../../lib/brand.ts'
+import { Fault, asFault } from '../../lib/fault.ts'
+import type { Clock } from '../../lib/world.ts'
+import { attribute, ownBatch, readBatchHeader } from '../../store/batch-header.ts'
+import { decodeBatch } from '../batch.ts'
+import type { Intake, LogMeter, ProduceAnswer, ProduceRequest } from '../broker.ts'
+import type { Appended, Batch, Partition, Writer } from '../log.ts'
+import {
+  type CheckedBatch,
+  RecordsRefused,
+  checkClientFields,
+  checkForm,
+  checkRecords,
+  splitBatches,
+} from './batch-check.ts'
+import type { PartitionState, Placed } from './partition.ts'
+import type { StoredBatch } from './producers.ts'
+import { recompress } from './recompress.ts'
+import type { Registry } from './registry.ts'
+import { catalogTopic, isSealed, isSystemTopic } from './system-topics.ts'
+import { isReservedKey } from './topics.ts'
+
+export interface ProduceHost {
+  readonly clock: Clock
+  readonly registry: Registry
+  readonly intake: Intake | null
+  readonly meter: LogMeter | null
+}
+type Acks = ProduceRequest['acks']
+/** What was appended: where it begins, and how far the partition must be durable for it. */
+interface Done {
+  readonly state: PartitionState
+  readonly placed: Placed
+  readonly until: Offset
+}
+
+export async function produce(host: ProduceHost, request: ProduceRequest): Promise<ProduceAnswer[]> {
+  // Everything is queued in this turn, in the order it came; only then is anything waited for.
+  const started = request.entries.map((entry) => attempt(() => appendClient(host, entry)))
+  return Promise.all(started.map((done) => answerClient(done, request.acks)))
+}
+function attempt<T>(call: () => T | Promise<T>): T | Promise<T> {
+  try {
+    return call()
+  } catch (error) {
+    const failed = Promise.reject<T>(error)
+    failed.catch(() => undefined)
+    return failed
+  }
+}
+async function answerClient(done: Done | Promise<Done>, acks: Acks): Promise<ProduceAnswer> {
+  try {
+    const { state, placed, until } = done instanceof Promise ? await done : done
+    await acknowledged(state, until, acks)
+    return { baseOffset: placed.baseOffset, appendTimeMs: placed.appendTimeMs, start: state.log.start }
+  } catch (error) {
+    if (error instanceof RecordsRefused) return { fault: error.fault, records: error.records }
+    return { fault: asFault(error) }
+  }
+}
+function acknowledged(state: PartitionState, until: Offset, acks: Acks): Promise<void> | undefined {
+  switch (acks) {
+    case 'all':
+      return state.whenDurable(until)
+    case 'leader':
+      return state.log.whenWritten(until)
+    case 'none':
+      return undefined
+  }
+}
+
+function appendClient(host: ProduceHost, entry: ProduceRequest['entries'][number]): Done | Promise<Done> {
+  const { topic } = entry.partition
+  if (isSystemTopic(topic)) throw new Fault('log.invalid-topic', { topic, why: 'the log alone writes to it' })
+  const state = host.registry.partition(entry.partition)
+  const { policy } = state
+  let batches = splitBatches(entry.records)
+  const nowMs = host.clock.now()
+  batches.forEach((batch, i) => {
+    checkForm(batch, policy.batchBytesMax)
+    checkClientFields(batch, i === 0)
+    if ((batch.header.attributes & attribute.transactional) !== 0)
+      throw new Fault('log.invalid-transaction', { what: 'no transaction of this producer is open' })
+    checkRecords(batch, policy, nowMs)
+    const refused = host.intake?.(topic, batch.bytes) ?? null
+    if (refused !== null && refused.length > 0)
+      throw new RecordsRefused(new Fault('log.invalid-batch', { what: refused[0]!.message }), refused)
+  })
+  const { compression } = policy
+  if (compression !== 'producer') batches = batches.map((batch) => repacked(batch, compression, policy.batchBytesMax))
+  return state.perform(() => appendAll(state, batches, host.meter))
+}
+function repacked(batch: CheckedBatch, to: Parameters<typeof recompress>[1], bytesMax: number): CheckedBatch {
+  const packed = recompress(batch, to)
+  if (packed.header.bytes > bytesMax) throw new Fault('log.batch-too-large', { bytes: packed.header.bytes, bytesMax })
+  return packed
+}
+
+/** The answer is about the first batch. Batches that stand already are not appended again. */
+function appendAll(state: PartitionState, batches: readonly CheckedBatch[], meter: LogMeter | null): Done {
+  let first: Placed | null = null
+  let until = 0 as Offset
+  for (const { bytes, header } of batches) {
+    const repeated = state.table.check(header)
+    const placed: Placed = repeated ?? state.append(bytes, header)
+    first ??= { baseOffset: placed.baseOffset, appendTimeMs: placed.appendTimeMs }
+    until = repeated === null ? state.log.end : endOf(repeated)
+    if (repeated === null) meter?.appended(state.partition.topic, header.recordCount, header.bytes)
+  }
+  return { state, placed: first!, until }
+}
+const endOf = (batch: StoredBatch): Offset => (batch.lastOffset + 1) as Offset
+
+export class LocalWriter implements Writer {
+  readonly #host: ProduceHost
+  readonly #acks: Acks
+
+  constructor(host: ProduceHost, acks: Acks) {
+    this.#host = host
+    this.#acks = acks
+  }
+  append(entries: readonly { partition: Partition; batch: Batch }[]): Promise<Appended[]> {
+    const started = entries.map((entry) => attempt(() => this.#append(entry)))
+    return Promise.all(started.map((done) => this.#answer(done)))
+  }
+  #append({ partition, batch }: { partition: Partition; batch: Batch }): Done | Promise<Done> {
+    const { topic } = partition
+    if (isSealed(topic)) throw new Fault('log.invalid-topic', { topic, why: 'the log alone writes to it' })
+    const state = this.#host.registry.partition(partition)
+    const { policy } = state
+    // A copy: offsets are written into the header, and the caller may append its batch elsewhere as well.
+    let batches = splitBatches(Buffer.from(batch))
+    const nowMs = this.#host.clock.now()
+    for (const one of batches) {
+      checkForm(one, policy.batchBytesMax)
+      checkRecords(one, policy, nowMs)
+      if (topic === catalogTopic) checkCatalogKeys(one.bytes)
+    }
+    batches = batches.map(disowned)
+    const { compression } = policy
+    if (compression !== 'producer') batches = batches.map((one) => repacked(one, compression, policy.batchBytesMax))
+    return state.perform(() => appendAll(state, batches, this.#host.meter))
+  }
+  async #answer(done: Done | Promise<Done>): Promise<Appended> {
+    try {
+      const { state, placed, until } = done instanceof Promise ? await done : done
+      await acknowledged(state, until, this.#acks)
+      return { offset: placed.baseOffset, timeMs: placed.appendTimeMs }
+    } catch (error) {
+      return { fault: error instanceof RecordsRefused ? error.fault : asFault(error) }
+    }
+  }
+}
+/** Takes away who wrote a batch before, when it was read from another topic. */
+function disowned(batch: CheckedBatch): CheckedBatch {
+  const { header, bytes } = batch
+  const owned = header.producerId >= 0 || (header.attributes & (attribute.transactional | attribute.control)) !== 0
+  if (!owned) return batch
+  ownBatch(bytes, { producerId: -1, producerEpoch: -1, baseSequence: -1, transactional: false })
+  return { bytes, header: readBatchHeader(bytes) }
+}
+function checkCatalogKeys(batch: Uint8Array): void {
+  for (const { key } of decodeBatch(batch)) {
+    const text = key === null ? '' : Buffer.from(key).toString()
+    if (isReservedKey(text))
+      throw new Fault('log.invalid-topic', { topic: catalogTopic, why: `the log alone writes ${text.split('/')[0]}/…` })
+  }
+}

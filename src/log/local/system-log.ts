@@ -1,0 +1,58 @@
+/** A system topic's one partition: records appended and made durable, or read back from the start. */
+import type { Offset } from '../../lib/brand.ts'
+import { attribute, batchHeaderBytes, batchPrefixBytes, readBatchHeader } from '../../store/batch-header.ts'
+import { type LogRecord, type RecordInput, decodeBatch, encodeBatch } from '../batch.ts'
+import type { PartitionState } from './partition.ts'
+
+const readBytes = 1024 * 1024
+
+/** Appends one batch; resolves when it is durable. Throws the store's Fault. */
+export async function appendDurably(to: PartitionState, records: readonly RecordInput[]): Promise<void> {
+  await to.whenDurable(await to.perform(() => appendNow(to, records)))
+}
+/** The same without waiting for the disk. Only inside `perform`. Returns the end to wait for. */
+export function appendNow(to: PartitionState, records: readonly RecordInput[]): Offset {
+  const batch = encodeBatch(records)
+  to.append(batch, readBatchHeader(batch))
+  return to.log.end
+}
+
+/**
+ * Every committed record, oldest first. Damage in a system topic is thrown, not skipped: going on without what is behind
+ * it would forget topics or positions.
+ */
+export async function replay(from: PartitionState, visit: (record: LogRecord) => void): Promise<void> {
+  await from.perform(() => undefined)
+  if (from.log.damage !== null) throw from.log.damage.fault
+  const end = from.log.end
+  for (let at = from.log.start; at < end;) {
+    const buffers = await from.log.read(at, readBytes, end)
+    for (const batch of batchesOf(buffers)) {
+      const header = readBatchHeader(batch)
+      const next = (header.baseOffset + header.lastOffsetDelta + 1) as Offset
+      if (next <= at) continue
+      at = next
+      if ((header.attributes & attribute.control) !== 0 || !from.isCommitted(header)) continue
+      for (const record of decodeBatch(batch)) visit(record)
+    }
+  }
+}
+
+/** Cuts buffers of whole batches into batches. */
+export function* batchesOf(buffers: readonly Uint8Array[]): Iterable<Uint8Array> {
+  for (const buffer of buffers)
+    for (let at = 0; at + batchHeaderBytes <= buffer.length;) {
+      const { bytes } = readBatchHeader(buffer, at)
+      yield buffer.subarray(at, at + bytes)
+      at += bytes
+    }
+}
+
+/** Records in a buffer of whole batches. */
+export function countRecords(buffer: Uint8Array): number {
+  const view = Buffer.isBuffer(buffer) ? buffer : Buffer.from(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+  let count = 0
+  for (let at = 0; at + batchHeaderBytes <= view.length; at += batchPrefixBytes + view.readInt32BE(at + 8))
+    count += view.readInt32BE(at + 57)
+  return count
+}

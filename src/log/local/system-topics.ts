@@ -1,0 +1,22 @@
+/**
+ * Topics that the log keeps for itself. One partition each; ids are fixed, because they must be found before the
+ * catalogue can be read. They are shown once something stands in them.
+ */
+import type { TopicInfo } from '../log.ts'
+
+export const catalogTopic = '_millrace_catalog'
+export const offsetsTopic = '__consumer_offsets'
+export const transactionsTopic = '__transaction_state'
+
+/** Small segments: what is compacted is never in the newest one. */
+const config = { 'cleanup.policy': 'compact', 'segment.bytes': '16777216', 'max.message.bytes': '67108864' }
+
+export const systemTopics: readonly TopicInfo[] = [
+  { name: catalogTopic, id: '6d696c6c-7261-4365-8000-000000000001', partitions: 1, config },
+  { name: offsetsTopic, id: '6d696c6c-7261-4365-8000-000000000002', partitions: 1, config },
+  { name: transactionsTopic, id: '6d696c6c-7261-4365-8000-000000000003', partitions: 1, config },
+]
+
+/** Written by the log alone; a client that could write here could forge commits. */
+export const isSealed = (topic: string): boolean => topic === offsetsTopic || topic === transactionsTopic
+export const isSystemTopic = (topic: string): boolean => topic === catalogTopic || isSealed(topic)

@@ -1,0 +1,141 @@
+/**
+ * The settings of a topic: every one that Kafka 4.3 knows, and our own. Each is either honoured, or takes only the values
+ * under which ignoring it changes nothing; another value is refused with its reason. None is silently ignored.
+ */
+import { Fault } from '../../lib/fault.ts'
+import type { PartitionConfig } from '../../store/store.ts'
+import type { ConfigEntry } from '../broker.ts'
+import type { Compression } from '../compression.ts'
+import { type Setting, settings } from './topic-settings.ts'
+
+/** What the settings of one topic come to. Times in milliseconds; Infinity = no bound. */
+export interface TopicPolicy {
+  readonly compact: boolean
+  readonly deletes: boolean
+  readonly compression: Compression | 'producer'
+  readonly batchBytesMax: number
+  readonly timestampType: 'create-time' | 'log-append-time'
+  readonly timestampBeforeMaxMs: number
+  readonly timestampAfterMaxMs: number
+  /** Readers see what is written, before it is durable. */
+  readonly ackBeforeSync: boolean
+  readonly flushMessages: number
+  readonly tombstoneMs: number
+  readonly compactionLagMinMs: number
+  readonly compactionLagMaxMs: number
+  readonly dirtyRatioMin: number
+  readonly store: PartitionConfig
+}
+
+type Config = Readonly<Record<string, string>>
+const byName = new Map(settings.map((setting) => [setting.name, setting]))
+
+/** Throws Fault log.invalid-config for the first setting that is unknown, malformed or not possible here. */
+export function checkConfig(config: Config): void {
+  for (const [name, value] of Object.entries(config)) {
+    const setting = byName.get(name)
+    if (setting === undefined) throw new Fault('log.invalid-config', { name, value, why: 'there is no such setting' })
+    const why = wrongWith(setting, value)
+    if (why !== null) throw new Fault('log.invalid-config', { name, value, why })
+  }
+}
+
+function wrongWith(setting: Setting, value: string): string | null {
+  const text = value.trim()
+  switch (setting.type) {
+    case 'boolean':
+      if (!/^(true|false)$/i.test(text)) return 'it must be true or false'
+      break
+    case 'int':
+    case 'long': {
+      if (!/^[+-]?\d{1,19}$/.test(text)) return 'it must be a whole number'
+      const number = BigInt(text)
+      const max = setting.max ?? (setting.type === 'int' ? 2 ** 31 - 1 : Number.POSITIVE_INFINITY)
+      const longMax = 2n ** 63n - 1n
+      if (number > longMax || (Number.isFinite(max) && number > BigInt(max)))
+        return `it must be at most ${Number.isFinite(max) ? max : longMax}`
+      const min = setting.min ?? (setting.type === 'int' ? -(2 ** 31) : -(2 ** 53))
+      if (number < BigInt(min)) return `it must be at least ${min}`
+      break
+    }
+    case 'double': {
+      const number = Number(text)
+      if (text === '' || Number.isNaN(number)) return 'it must be a number'
+      if (number < (setting.min ?? -Infinity) || number > (setting.max ?? Infinity))
+        return `it must be between ${setting.min} and ${setting.max}`
+      break
+    }
+    case 'list':
+    case 'string': {
+      const parts = setting.type === 'list' ? listOf(text) : [text]
+      const choices = setting.choices
+      const odd = choices === undefined ? undefined : parts.find((part) => !choices.includes(part))
+      if (odd !== undefined) return `${JSON.stringify(odd)} is none of ${choices!.join(', ')}`
+      break
+    }
+  }
+  return setting.refuses?.(text) ?? null
+}
+
+const listOf = (text: string): string[] =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+
+const valueOf = (config: Config, name: string): string => (config[name] ?? byName.get(name)!.default).trim()
+function numberOf(config: Config, name: string): number {
+  const value = Number(valueOf(config, name))
+  return value > Number.MAX_SAFE_INTEGER ? Number.POSITIVE_INFINITY : value
+}
+const flagOf = (config: Config, name: string): boolean => valueOf(config, name).toLowerCase() === 'true'
+
+/** `config` has passed `checkConfig`. `spread` in [0, 1) staggers what segment.jitter.ms asks to stagger. */
+export function policyOf(config: Config, spread = 0): TopicPolicy {
+  const cleanup = listOf(valueOf(config, 'cleanup.policy'))
+  const deletes = cleanup.includes('delete')
+  const compression = valueOf(config, 'compression.type')
+  const timestampType =
+    valueOf(config, 'message.timestamp.type') === 'LogAppendTime' ? 'log-append-time' : 'create-time'
+  const segmentBytes = config['internal.segment.bytes'] ?? valueOf(config, 'segment.bytes')
+  const segmentMs = numberOf(config, 'segment.ms')
+  const jitterMs = Math.min(numberOf(config, 'segment.jitter.ms'), segmentMs)
+  return {
+    compact: cleanup.includes('compact'),
+    deletes,
+    compression: compression === 'uncompressed' ? 'none' : (compression as Compression | 'producer'),
+    batchBytesMax: numberOf(config, 'max.message.bytes'),
+    timestampType,
+    timestampBeforeMaxMs: numberOf(config, 'message.timestamp.before.max.ms'),
+    timestampAfterMaxMs: numberOf(config, 'message.timestamp.after.max.ms'),
+    ackBeforeSync: flagOf(config, 'ack.before.sync'),
+    flushMessages: numberOf(config, 'flush.messages'),
+    tombstoneMs: numberOf(config, 'delete.retention.ms'),
+    compactionLagMinMs: numberOf(config, 'min.compaction.lag.ms'),
+    compactionLagMaxMs: numberOf(config, 'max.compaction.lag.ms'),
+    dirtyRatioMin: numberOf(config, 'min.cleanable.dirty.ratio'),
+    store: {
+      segmentBytes: Number(segmentBytes),
+      segmentMs: jitterMs > 0 ? Math.max(1, segmentMs - Math.floor(jitterMs * spread)) : segmentMs,
+      retentionBytes: deletes ? numberOf(config, 'retention.bytes') : -1,
+      retentionMs: deletes ? boundOf(numberOf(config, 'retention.ms')) : -1,
+      flushMs: numberOf(config, 'flush.ms'),
+      timestampType,
+      indexIntervalBytes: numberOf(config, 'index.interval.bytes'),
+    },
+  }
+}
+const boundOf = (ms: number): number => (Number.isFinite(ms) ? ms : -1)
+
+/** For DescribeConfigs: all settings, the topic's own values where it has them. */
+export function describeConfig(config: Config): ConfigEntry[] {
+  return settings
+    .filter((setting) => setting.hidden !== true)
+    .map((setting) => ({
+      name: setting.name,
+      value: config[setting.name] ?? setting.default,
+      isDefault: config[setting.name] === undefined,
+      type: setting.type,
+      documentation: setting.documentation,
+    }))
+}

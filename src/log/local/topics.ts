@@ -1,0 +1,225 @@
+/**
+ * Topics and their settings, as records of the catalogue topic. A change is answered when its record is durable, and
+ * seen by others from then on.
+ *
+ * Keys: `topic/<name>` holds id, partitions and settings; `drop/<topic id>` says that a removed topic's files are to be
+ * deleted, until they are. Both are written in one batch on removal, so files are never deleted but by a durable wish,
+ * and a crash between the two leaves nothing behind.
+ */
+import type { Offset } from '../../lib/brand.ts'
+import { Fault, asFault } from '../../lib/fault.ts'
+import { limits } from '../../lib/limits.ts'
+import type { World } from '../../lib/world.ts'
+import type { Store } from '../../store/store.ts'
+import type { LogRecord, RecordInput } from '../batch.ts'
+import type { At, TopicInfo, TopicSpec, Topics } from '../log.ts'
+import { ChangeFeed } from './change-feed.ts'
+import type { PartitionState } from './partition.ts'
+import type { Registry } from './registry.ts'
+import { appendDurably } from './system-log.ts'
+import { isSystemTopic } from './system-topics.ts'
+import { checkConfig } from './topic-config.ts'
+import { checkTopicName, idOfFolder, newTopicId } from './topic-name.ts'
+
+const topicPrefix = 'topic/'
+const dropPrefix = 'drop/'
+/** Keys that only the log itself may write. */
+export const isReservedKey = (key: string): boolean => /^(topic|drop|log)\//.test(key)
+
+type TopicChange = { partitions?: number; config?: Readonly<Record<string, string | null>> }
+type Stored = { id: string; partitions: number; config: Record<string, string> }
+
+export class LocalTopics implements Topics {
+  readonly #world: World
+  readonly #store: Store
+  readonly #registry: Registry
+  readonly #catalog: PartitionState
+  readonly #feed = new ChangeFeed()
+  /** Names being created, altered or removed: one change at a time each. */
+  readonly #busy = new Map<string, Promise<void>>()
+  readonly #dropping = new Set<string>()
+  /** Called with what was removed. */
+  onRemoved: (topic: string) => void = () => undefined
+
+  constructor(world: World, of: { store: Store; registry: Registry; catalog: PartitionState }) {
+    this.#world = world
+    this.#store = of.store
+    this.#registry = of.registry
+    this.#catalog = of.catalog
+  }
+
+  /** Takes in one record of the catalogue while it is read back. */
+  restore(record: LogRecord): void {
+    const key = record.key === null ? '' : text(record.key)
+    if (key.startsWith(topicPrefix)) {
+      const name = key.slice(topicPrefix.length)
+      if (record.value === null) this.#registry.delete(name)
+      else this.#registry.set({ name, ...(JSON.parse(text(record.value)) as Stored) })
+    } else if (key.startsWith(dropPrefix)) {
+      const id = key.slice(dropPrefix.length)
+      if (record.value === null) this.#dropping.delete(id)
+      else this.#dropping.add(id)
+    }
+  }
+  /** Deletes what a crash left of removed topics. */
+  async finishDrops(): Promise<void> {
+    for (const id of this.#dropping) await this.#dropFiles(id)
+  }
+
+  create(specs: readonly TopicSpec[]): Promise<(Fault | null)[]> {
+    // All at once: their records share a sync round.
+    return Promise.all(specs.map((spec) => outcome(this.#alone(spec.name, () => this.#create(spec)))))
+  }
+  async #create(spec: TopicSpec): Promise<void> {
+    this.#checkNew(spec)
+    const id = newTopicId(this.#world.random)
+    await this.#save({ name: spec.name, id, partitions: spec.partitions, config: { ...spec.config } })
+  }
+  #checkNew(spec: TopicSpec): void {
+    checkTopicName(spec.name)
+    if (this.#registry.byName(spec.name) !== null) throw new Fault('log.topic-exists', { topic: spec.name })
+    checkPartitions(spec.partitions)
+    checkConfig(spec.config ?? {})
+  }
+  /** What `create` would answer. */
+  checkCreate(specs: readonly TopicSpec[]): (Fault | null)[] {
+    return specs.map((spec) => faultOf(() => this.#checkNew(spec)))
+  }
+
+  alter(name: string, change: TopicChange): Promise<void> {
+    return this.#alone(name, () => this.#save(this.#altered(name, change)))
+  }
+  /** What `alter` would throw. */
+  checkAlter(name: string, change: TopicChange): Fault | null {
+    return faultOf(() => this.#altered(name, change))
+  }
+  #altered(name: string, change: TopicChange): TopicInfo {
+    const info = this.#info(name)
+    const partitions = change.partitions ?? info.partitions
+    checkPartitions(partitions)
+    if (partitions < info.partitions)
+      throw new Fault('log.invalid-partitions', { partitions, why: `there are ${info.partitions} already` })
+    if (partitions > 1 && isSystemTopic(name))
+      throw new Fault('log.invalid-partitions', { partitions, why: `${name} has one` })
+    const config = changed(info.config, change.config ?? {})
+    checkConfig(config)
+    return { ...info, partitions, config }
+  }
+
+  remove(names: readonly string[]): Promise<(Fault | null)[]> {
+    return Promise.all(names.map((name) => outcome(this.#alone(name, () => this.#remove(name)))))
+  }
+  async #remove(name: string): Promise<void> {
+    const { id } = this.#info(name)
+    if (isSystemTopic(name)) throw new Fault('log.invalid-topic', { topic: name, why: 'the log itself needs it' })
+    await appendDurably(this.#catalog, [
+      this.#record(topicPrefix + name, null),
+      this.#record(dropPrefix + id, { name }),
+    ])
+    this.#registry.delete(name)
+    this.onRemoved(name)
+    this.#feed.tell(name)
+    await this.#dropFiles(id)
+  }
+  async #dropFiles(id: string): Promise<void> {
+    for (const folder of this.#store.partitions()) if (idOfFolder(folder) === id) await this.#store.drop(folder)
+    await appendDurably(this.#catalog, [this.#record(dropPrefix + id, null)])
+    this.#dropping.delete(id)
+  }
+
+  async list(): Promise<TopicInfo[]> {
+    return this.#registry.all()
+  }
+  async get(name: string): Promise<TopicInfo | null> {
+    return this.#registry.byName(name)
+  }
+  async trim(to: readonly At[]): Promise<void> {
+    const found = to.map((at) => ({ at, partition: this.#registry.partition(at.partition) }))
+    for (const { at, partition } of found) {
+      if (isSystemTopic(partition.partition.topic))
+        throw new Fault('log.invalid-topic', { topic: partition.partition.topic, why: 'the log itself needs it' })
+      await partition.perform(() => checkWithin(partition, at.offset))
+    }
+    await Promise.all(found.map(({ at, partition }) => partition.log.trim(at.offset)))
+  }
+  watch(signal: AbortSignal): AsyncIterable<{ readonly changed: readonly string[] }> {
+    return this.#feed.watch(signal)
+  }
+  /** Called after each change, in the same turn. */
+  onChange(call: (name: string) => void): () => void {
+    return this.#feed.onChange(call)
+  }
+  close(): void {
+    this.#feed.close()
+  }
+
+  #info(topic: string): TopicInfo {
+    const info = this.#registry.byName(topic)
+    if (info === null) throw new Fault('log.unknown-topic', { topic })
+    return info
+  }
+  async #save({ name, id, partitions, config }: TopicInfo): Promise<void> {
+    await appendDurably(this.#catalog, [this.#record(topicPrefix + name, { id, partitions, config })])
+    this.#registry.set({ name, id, partitions, config })
+    this.#feed.tell(name)
+  }
+  #record(key: string, value: unknown): RecordInput {
+    return {
+      key: Buffer.from(key),
+      value: value === null ? null : Buffer.from(JSON.stringify(value)),
+      timeMs: this.#world.clock.now(),
+    }
+  }
+  /** Runs after the changes of this name that came before. */
+  async #alone(name: string, change: () => Promise<void>): Promise<void> {
+    const before = this.#busy.get(name)
+    const mine = (before ?? Promise.resolve()).then(change)
+    const settled = mine.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#busy.set(name, settled)
+    try {
+      await mine
+    } finally {
+      if (this.#busy.get(name) === settled) this.#busy.delete(name)
+    }
+  }
+}
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
+
+async function outcome(done: Promise<void>): Promise<Fault | null> {
+  try {
+    await done
+    return null
+  } catch (error) {
+    return asFault(error)
+  }
+}
+function faultOf(check: () => unknown): Fault | null {
+  try {
+    check()
+    return null
+  } catch (error) {
+    return asFault(error)
+  }
+}
+function checkPartitions(partitions: number): void {
+  if (!Number.isInteger(partitions) || partitions < 1)
+    throw new Fault('log.invalid-partitions', { partitions, why: 'a topic has at least one' })
+  if (partitions > limits.partitionsPerTopic)
+    throw new Fault('log.invalid-partitions', { partitions, why: `at most ${limits.partitionsPerTopic}` })
+}
+function changed(config: TopicInfo['config'], change: Readonly<Record<string, string | null>>): Record<string, string> {
+  const merged = new Map(Object.entries(config))
+  for (const [name, value] of Object.entries(change))
+    if (value === null) merged.delete(name)
+    else merged.set(name, value)
+  return Object.fromEntries(merged)
+}
+function checkWithin(partition: PartitionState, offset: Offset): void {
+  const first = partition.log.start
+  const next = partition.highWatermark
+  if (offset > next) throw new Fault('log.offset-out-of-range', { offset, first, next })
+}

@@ -1,0 +1,76 @@
+/**
+ * What a restart finds in `__transaction_state`: for each transactional id the newest record. A commit record counts if
+ * every batch that it names stands where it says; older commits that it lists as pending count in any case.
+ */
+import { readBatchHeader } from '../../../store/batch-header.ts'
+import type { PartitionState } from '../partition.ts'
+import type { Registry } from '../registry.ts'
+import { replay } from '../system-log.ts'
+import type { Found, TransactionCoordinator } from './coordinator.ts'
+import {
+  type NamedEnd,
+  type TransactionState,
+  decodeTransactionKey,
+  decodeTransactionState,
+  status,
+} from './state-format.ts'
+
+export async function recoverTransactions(
+  coordinator: TransactionCoordinator,
+  of: { log: PartitionState; registry: Registry },
+): Promise<void> {
+  const newest = new Map<string, TransactionState>()
+  await replay(of.log, ({ key, value }) => {
+    const id = key === null ? null : decodeTransactionKey(key)
+    if (id === null) return
+    if (value === null) newest.delete(id)
+    else newest.set(id, decodeTransactionState(value))
+  })
+  const found: Found[] = []
+  for (const [transactionalId, state] of newest) {
+    found.push(...pendingOf(state, of.registry))
+    if (state.status === status.prepareCommit) found.push(await decide(transactionalId, state, of.registry))
+  }
+  await coordinator.restored(found)
+}
+
+const pendingOf = (state: TransactionState, registry: Registry): Found[] =>
+  state.pending.map(({ producerId, epoch, partitions }) => ({
+    transactionalId: null,
+    producerId,
+    epoch,
+    outcome: 'commit' as const,
+    partitions: partitions
+      .map((place) => registry.partitionById(place.topicId, place.index))
+      .filter((partition) => partition !== null),
+  }))
+
+async function decide(transactionalId: string, state: TransactionState, registry: Registry): Promise<Found> {
+  const { producerId, epoch } = state
+  const partitions: PartitionState[] = []
+  let outcome: Found['outcome'] = 'commit'
+  for (const end of state.ends) {
+    const partition = registry.partitionById(end.topicId, end.index)
+    if (partition === null) continue
+    await partition.perform(() => undefined)
+    partitions.push(partition)
+    if (!stands(partition, end, state)) outcome = 'abort'
+  }
+  return { transactionalId, producerId, epoch, outcome, partitions }
+}
+
+/**
+ * Is the named batch there? A log is only ever cut at its end, so the last batch proves those before it. What retention
+ * or compaction has taken away was durable; what damage hides was durable as well.
+ */
+function stands({ log }: PartitionState, { last }: NamedEnd, { producerId, epoch }: TransactionState): boolean {
+  if (last < log.start || log.damage !== null) return true
+  if (last >= log.end) return false
+  for (const bytes of log.headers(last)) {
+    const header = readBatchHeader(bytes)
+    if (header.baseOffset + header.lastOffsetDelta < last) continue
+    if (header.baseOffset > last) return true
+    return header.producerId === producerId && header.producerEpoch === epoch
+  }
+  return false
+}

@@ -1,0 +1,66 @@
+/** A transaction while its process lives: which partitions it has written to, and how far. */
+import type { Offset } from '../../../lib/brand.ts'
+import type { PartitionState } from '../partition.ts'
+import type { NamedEnd, PlaceInTopic } from './state-format.ts'
+
+/** committed: the commit record is durable. aborted: it is not, and never will be. */
+export type TransactionPhase = 'open' | 'committing' | 'committed' | 'aborted'
+
+interface Part {
+  sequence: number
+  last: Offset
+  end: Offset
+  /** The partition's count of cuts when this part began: another count means that batches may be lost. */
+  readonly cuts: number
+}
+
+export class Transaction {
+  readonly transactionalId: string
+  readonly producerId: number
+  readonly epoch: number
+  readonly startedMs: number
+  phase: TransactionPhase = 'open'
+  bytes = 0
+  readonly parts = new Map<PartitionState, Part>()
+
+  constructor(of: { transactionalId: string; producerId: number; epoch: number; startedMs: number }) {
+    this.transactionalId = of.transactionalId
+    this.producerId = of.producerId
+    this.epoch = of.epoch
+    this.startedMs = of.startedMs
+  }
+
+  /** Sequence of the next batch to this partition; null when what came before may have been cut away. */
+  nextSequence(partition: PartitionState): number | null {
+    const part = this.parts.get(partition)
+    if (part === undefined) return 0
+    return part.cuts === partition.cuts ? part.sequence : null
+  }
+  wrote(partition: PartitionState, batch: { baseOffset: Offset; records: number; bytes: number }): void {
+    const part = this.parts.get(partition) ?? {
+      sequence: 0,
+      last: batch.baseOffset,
+      end: partition.log.end,
+      cuts: partition.cuts,
+    }
+    part.sequence += batch.records
+    part.last = batch.baseOffset
+    part.end = partition.log.end
+    this.parts.set(partition, part)
+    this.bytes += batch.bytes
+  }
+  /** True while every partition still holds all that was written to it. */
+  isWhole(): boolean {
+    for (const [partition, part] of this.parts) if (!partition.gone && part.cuts !== partition.cuts) return false
+    return true
+  }
+  ends(): NamedEnd[] {
+    return Array.from(this.parts, ([partition, { last, end }]) => ({ ...placeOf(partition), last, end }))
+  }
+}
+
+export const placeOf = ({ partition, topicId }: PartitionState): PlaceInTopic => ({
+  topicId,
+  topic: partition.topic,
+  index: partition.index,
+})
