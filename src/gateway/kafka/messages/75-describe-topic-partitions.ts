@@ -8,7 +8,7 @@ export const describeTopicPartitionsApi = api({
   request: struct({
     topics: array(struct({ name: string })),
     responsePartitionLimit: or(2000, int32),
-    cursor: nullable(struct({ topicName: string, partitionIndex: int32 })),
+    cursor: or(null, nullable(struct({ topicName: string, partitionIndex: int32 }))),
   }),
   response: struct({
     throttleTimeMs: or(0, int32),
@@ -34,6 +34,6 @@ export const describeTopicPartitionsApi = api({
         topicAuthorizedOperations: or(-2147483648, int32),
       }),
     ),
-    nextCursor: nullable(struct({ topicName: string, partitionIndex: int32 })),
+    nextCursor: or(null, nullable(struct({ topicName: string, partitionIndex: int32 }))),
   }),
 })
