@@ -1,7 +1,6 @@
 /** Which row of the function table a call means: PostgreSQL's rules of overload resolution (`func_select_candidate`). */
 import { functions } from '../../flow/functions/index.ts'
 import { type ArgumentKind, type FunctionRow, returnType } from '../../flow/functions/table.ts'
-import type { DataType } from '../../schema/types.ts'
 import { typeName } from '../../schema/types.ts'
 import { SqlFault, type Span, suggestion } from '../fault.ts'
 import { type Bound, call, textType } from './bound.ts'

@@ -182,12 +182,11 @@ export interface Select extends Span {
   readonly items: readonly SelectItem[]
   readonly from: readonly TableRef[]
   readonly where: Expr | null
-  readonly groupBy: readonly GroupItem[]
+  readonly groupBy: readonly Expr[]
   readonly groupDistinct: boolean
   readonly having: Expr | null
   readonly windows: readonly { readonly name: Name; readonly spec: WindowSpec }[]
 }
-export type GroupItem = Expr | (Span & { readonly kind: 'grouping-sets' | 'rollup' | 'cube' | 'empty-set' })
 export interface SelectItem extends Span {
   readonly expr: Expr
   readonly alias: Name | null

@@ -3,7 +3,6 @@ import type {
   Alias,
   Cte,
   Expr,
-  GroupItem,
   Name,
   OrderItem,
   Query,
@@ -223,7 +222,7 @@ function select(cursor: Cursor): Select {
   if (cursor.isWord('into')) cursor.unsupported('SELECT INTO', cursor.at, 'Use CREATE MATERIALIZED VIEW … AS SELECT.')
   const from = cursor.acceptWords('from') ? cursor.list(() => tableRef(cursor)) : []
   const where = cursor.acceptWords('where') ? parseExpression(cursor) : null
-  let groupBy: GroupItem[] = []
+  let groupBy: Expr[] = []
   let groupDistinct = false
   if (cursor.acceptWords('group', 'by')) {
     groupDistinct = cursor.acceptWords('distinct')
@@ -254,12 +253,10 @@ function selectItem(cursor: Cursor): SelectItem {
   const alias = cursor.acceptWords('as') ? cursor.label() : cursor.bareLabel()
   return { expr, alias, ...cursor.span(at) }
 }
-function groupItem(cursor: Cursor): GroupItem {
+function groupItem(cursor: Cursor): Expr {
   const { at } = cursor
   if (cursor.isMark('(') && cursor.isMarkAhead(1, ')')) {
-    cursor.take()
-    cursor.take()
-    return { kind: 'empty-set', ...cursor.span(at) }
+    cursor.unsupported('an empty grouping set', at, 'Leave GROUP BY out: aggregates then cover all rows.')
   }
   const sets = cursor.isWord('grouping') && cursor.isWordAhead(1, 'sets')
   if (sets || (cursor.isWord('rollup', 'cube') && cursor.isMarkAhead(1, '('))) {

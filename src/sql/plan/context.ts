@@ -1,0 +1,37 @@
+/** What is the same while one text is planned. */
+import type { Expression } from '../../flow/expression.ts'
+import type { BindContext } from '../bind/expressions.ts'
+import type { Scope } from '../bind/scope.ts'
+import type { Span } from '../fault.ts'
+import type { Rel, Schema } from './relation.ts'
+
+export interface PlanContext {
+  readonly text: string
+  readonly schema: Schema
+  /** null in definitions. */
+  readonly parameters: readonly unknown[] | null
+  /** 'view': kept up to date for ever. 'once': answered and done. */
+  readonly mode: 'view' | 'once'
+  /** Common table expressions in reach, inner ones first. */
+  readonly ctes: readonly { readonly name: string; readonly rel: Rel }[]
+  /** EMIT ON WINDOW CLOSE holds here. */
+  readonly close: CloseRequest | null
+  readonly allowUnbounded: boolean
+}
+/** Set by the first windowed aggregate that obeys it; nobody obeying is an error. */
+export interface CloseRequest {
+  readonly at: number
+  obeyed: boolean
+}
+
+export function bindContext(ctx: PlanContext, scope: Scope, clause: string): BindContext {
+  return {
+    text: ctx.text,
+    parameters: ctx.parameters,
+    scope,
+    clause,
+    aggregate: null,
+    window: null,
+    places: new Map<Expression, Span>(),
+  }
+}

@@ -1,0 +1,105 @@
+/** What planning knows of the streams, tables and views that a text may name, and of the rows between two steps. */
+import type { Plan, SourcePlan } from '../../flow/plan.ts'
+import type { Columns, DataType, Field } from '../../schema/types.ts'
+import { SqlFault, suggestion } from '../fault.ts'
+import type { Name, QualifiedName } from '../syntax/ast.ts'
+import { type Scope, matchesName, quoteIfNeeded } from '../bind/scope.ts'
+
+/** A stream, table or view as a source: its columns, then all pseudo-columns. */
+export interface Relation {
+  readonly name: string
+  readonly kind: 'stream' | 'table' | 'view'
+  readonly source: SourcePlan
+  /** How many of the source's columns were declared; the rest are pseudo-columns. */
+  readonly declared: number
+  readonly appendOnly: boolean
+  /** Positions of columns that no two current rows share; null = none known. */
+  readonly key: readonly number[] | null
+}
+export interface Schema {
+  relations(): Iterable<Relation>
+}
+
+/** The name in the catalogue: schema `public` is silent, another one is part of the name. */
+export function catalogName(name: QualifiedName): string {
+  const parts = name.parts.map((part) => part.text)
+  const words = parts.length > 2 ? parts.slice(-2) : parts
+  return words.length > 1 && words[0]!.toLowerCase() === 'public' ? words[1]! : words.join('.')
+}
+/** The name as one that matches as it was written: exactly if any part of it was quoted. */
+export function matcher(name: QualifiedName): Name {
+  return { text: catalogName(name), quoted: name.parts.some((part) => part.quoted), at: name.at, end: name.end }
+}
+
+/** The one of these that a name means; null = none. Throws SqlFault when it may mean several. */
+export function pickNamed<T extends { readonly name: string }>(
+  items: Iterable<T>,
+  name: QualifiedName,
+  text: string,
+): T | null {
+  const wanted = matcher(name)
+  const found = [...items].filter((item) => matchesName(wanted, item.name))
+  if (found.length < 2) return found[0] ?? null
+  const hint = `It may mean ${found.map((item) => `"${item.name}"`).join(' or ')}: quote the one you mean.`
+  throw new SqlFault('sql.ambiguous-name', `"${wanted.text}" is ambiguous`, text, name.at, { hint })
+}
+
+export function findRelation(schema: Schema, name: QualifiedName, text: string): Relation {
+  const all = [...schema.relations()]
+  const found = pickNamed(all, name, text)
+  if (found !== null) return found
+  throw unknownRelation(
+    catalogName(name),
+    all.map((r) => r.name),
+    text,
+    name.at,
+  )
+}
+export function unknownRelation(name: string, known: Iterable<string>, text: string, at: number): SqlFault {
+  const near = suggestion(name, known)
+  const options = near === null ? {} : { hint: `Perhaps you meant ${quoteIfNeeded(near)}.` }
+  return new SqlFault('sql.unknown-relation', `stream, table or view "${name}" does not exist`, text, at, options)
+}
+
+export const pseudoColumns: readonly {
+  readonly from: 'topic' | 'partition' | 'offset' | 'timestamp' | 'key' | 'headers'
+  readonly field: Field
+}[] = [
+  { from: 'topic', field: { name: '_topic', type: { kind: 'text' }, nullable: false } },
+  { from: 'partition', field: { name: '_partition', type: { kind: 'int' }, nullable: false } },
+  { from: 'offset', field: { name: '_offset', type: { kind: 'bigint' }, nullable: false } },
+  { from: 'timestamp', field: { name: '_timestamp', type: { kind: 'timestamptz' }, nullable: false } },
+  { from: 'key', field: { name: '_key', type: { kind: 'text' }, nullable: true } },
+  { from: 'headers', field: { name: '_headers', type: { kind: 'jsonb' }, nullable: false } },
+]
+
+/** Each part of a key may be read from any of some columns that always hold the same. */
+export type Key = readonly (readonly number[])[]
+
+/** Rows between two steps of a query, with what is known about them. */
+export interface Rel {
+  readonly plan: Plan
+  /** What the next step may name; indices are positions in the plan's columns. */
+  readonly scope: Scope
+  /** Unique among the current rows; [] = at most one row; null = not known. */
+  readonly key: Key | null
+  readonly appendOnly: boolean
+  /** Where the event time stands, and how far behind the newest the watermark stays. */
+  readonly time: { readonly column: number; readonly delayMs: number } | null
+  /** Columns that hold the bounds of a window. */
+  readonly windows: readonly { readonly start: number; readonly end: number }[]
+  /** The column of a row_number() whose limit is still to be found. */
+  readonly rank: { readonly column: number; readonly at: number } | null
+}
+
+export const columnsToScope = (name: string | null, columns: Columns, visible = columns.length): Scope => [
+  { name, schema: null, columns: columns.map((field, index) => ({ ...field, index, hidden: index >= visible })) },
+]
+export const typesOf = (columns: Columns): DataType[] => columns.map((field) => field.type)
+
+/** Positions after a step; what is gone is left out. */
+export function mapKey(key: Key | null, to: (position: number) => readonly number[]): Key | null {
+  if (key === null) return null
+  const mapped = key.map((part) => part.flatMap(to))
+  return mapped.every((part) => part.length > 0) ? mapped : null
+}

@@ -1,0 +1,286 @@
+/** One SELECT: FROM → WHERE → GROUP BY → HAVING → OVER → list → DISTINCT. */
+import type { Expression } from '../../flow/expression.ts'
+import type { Columns, Field } from '../../schema/types.ts'
+import { type Bound, column, conjuncts } from '../bind/bound.ts'
+import { coerce } from '../bind/coerce.ts'
+import { type BindContext, bindBoolean, bindExpression } from '../bind/expressions.ts'
+import { matchesName, starColumns } from '../bind/scope.ts'
+import { SqlFault } from '../fault.ts'
+import type { Expr, OrderItem, Select, SelectItem } from '../syntax/ast.ts'
+import { bindContext, type PlanContext } from './context.ts'
+import { planFrom, type PlanQuery } from './from.ts'
+import { Aggregates, type GroupKey, planGroups } from './group.ts'
+import { limitRank, planWindows, refuseUnlimited, WindowCalls } from './over.ts'
+import { columnsToScope, mapKey, type Rel } from './relation.ts'
+
+export interface SortKey {
+  readonly column: number
+  readonly descending: boolean
+  readonly nullsFirst: boolean
+}
+/** What a SELECT gives: the list's columns, then those that only ORDER BY reads. */
+export interface Selected {
+  readonly rel: Rel
+  /** Count of the list's columns. */
+  readonly visible: number
+  readonly order: readonly SortKey[]
+}
+interface Item {
+  readonly bound: Bound
+  readonly name: string
+  /** What was written; null for a column of `*`. */
+  readonly written: Expr | null
+}
+
+export function planSelect(
+  ctx: PlanContext,
+  select: Select,
+  orderBy: readonly OrderItem[],
+  planQuery: PlanQuery,
+): Selected {
+  if (Array.isArray(select.distinct)) {
+    throw new SqlFault('sql.unsupported', 'DISTINCT ON is not supported yet', ctx.text, select.at, {
+      hint: 'Use row_number() OVER (PARTITION BY …) in a derived table, and keep row 1.',
+    })
+  }
+  const input = planWhere(ctx, planFrom(ctx, select.from, planQuery), select)
+  const aggregates = new Aggregates(ctx)
+  const windows = new WindowCalls(ctx, input, select.windows)
+  const bind: BindContext = {
+    ...bindContext(ctx, input.scope, 'SELECT'),
+    aggregate: (call, name) => aggregates.bind(call, name, { ...bind, window: null }),
+    window: (call, name) => windows.bind(call, name, bind),
+  }
+  const items = selectItems(ctx, bind, select.items)
+  if (items.length === 0)
+    throw new SqlFault('sql.syntax', 'the SELECT list is empty', ctx.text, select.at, {
+      hint: 'Name columns, or write SELECT *.',
+    })
+  const having =
+    select.having === null ? null : bindBoolean({ ...bind, window: null, clause: 'HAVING' }, select.having, 'HAVING')
+  const groupKeys = select.groupBy.map((item) => groupKey(ctx, bind, item, items))
+  const order = orderBy.map((item) => orderItem(ctx, bind, item, items))
+  const grouped = groupKeys.length > 0 || aggregates.list.length > 0 || having !== null
+  if (!grouped) return finish(ctx, input, items, order, windows, select)
+  if (windows.list.length > 0) {
+    throw new SqlFault(
+      'sql.unsupported',
+      'OVER beside GROUP BY is not supported yet',
+      ctx.text,
+      windows.list[0]!.call.at,
+      { hint: 'Put the grouping into a derived table.' },
+    )
+  }
+  refuseUnlimited(ctx, input)
+  const { rel, regroup } = planGroups(ctx, input, groupKeys, aggregates, bind.places, select.at)
+  const kept = having === null ? rel : filterRel(rel, regroup(having).expr)
+  const regrouped = items.map((item) => ({ ...item, bound: regroup(item.bound) }))
+  const reordered = order.map((key) => (key.bound === null ? key : { ...key, bound: regroup(key.bound) }))
+  return finish(ctx, kept, regrouped, reordered, windows, select)
+}
+
+const filterRel = (rel: Rel, where: Expression): Rel => ({
+  ...rel,
+  plan: { op: 'filter', input: rel.plan, where, columns: rel.plan.columns },
+})
+
+function planWhere(ctx: PlanContext, input: Rel, select: Select): Rel {
+  if (select.where === null) return input
+  const bind = bindContext(ctx, input.scope, 'WHERE')
+  const where = bindBoolean(bind, select.where, 'WHERE').expr
+  const limited = limitRank(input, conjuncts(where))
+  if (limited !== null) return limited.rest === null ? limited.rel : filterRel(limited.rel, limited.rest)
+  return filterRel(input, where)
+}
+
+function selectItems(ctx: PlanContext, bind: BindContext, items: readonly SelectItem[]): Item[] {
+  return items.flatMap((item): Item[] => {
+    if (item.expr.kind !== 'star') {
+      const bound = bindExpression(bind, item.expr)
+      const typed = bound.unknown ? coerce(bound, { kind: 'text' }, 'implicit', ctx.text)! : bound
+      return [{ bound: typed, name: item.alias?.text ?? defaultName(item.expr, bind), written: item.expr }]
+    }
+    const { at, end } = item
+    return starColumns(bind.scope, item.expr.qualifier, ctx.text).map((found) => {
+      const reference = column(found.index, found.type)
+      bind.places.set(reference, { at, end })
+      return {
+        bound: { expr: reference, unknown: false, nullable: found.nullable, at, end },
+        name: found.name,
+        written: null,
+      }
+    })
+  })
+}
+
+/** PostgreSQL's names for columns without an alias; a column keeps its declared spelling. */
+function defaultName(expr: Expr, bind: BindContext): string {
+  switch (expr.kind) {
+    case 'name': {
+      const last = expr.parts.at(-1)!
+      const declared = bind.scope.flatMap((relation) => relation.columns).find((c) => matchesName(last, c.name))
+      return declared?.name ?? last.text
+    }
+    case 'call': {
+      const last = expr.name.parts.at(-1)!
+      return last.quoted ? last.text : last.text.toLowerCase()
+    }
+    case 'cast': {
+      const inner = defaultName(expr.arg, bind)
+      return inner === unnamed ? expr.type.name.replace('double precision', 'float8') : inner
+    }
+    case 'extract':
+      return 'extract'
+    case 'at-time-zone':
+      return 'timezone'
+    case 'case':
+      return expr.otherwise === null ? 'case' : caseName(defaultName(expr.otherwise, bind))
+    case 'typed':
+      return expr.type.name
+    default:
+      return unnamed
+  }
+}
+const unnamed = '?column?'
+const caseName = (inner: string): string => (inner === unnamed ? 'case' : inner)
+
+/** A position in the list, the name of an input column, else of a list item, else an expression. */
+function groupKey(ctx: PlanContext, bind: BindContext, item: Expr, items: readonly Item[]): GroupKey {
+  const inner: BindContext = { ...bind, aggregate: null, window: null, clause: 'GROUP BY' }
+  const found = ordinal(ctx, item, items, 'GROUP BY') ?? namedItem(bind, item, items, false)
+  if (found !== null) {
+    if (found.written !== null) bindExpression(inner, found.written)
+    return { bound: found.bound, name: found.name }
+  }
+  const bound = bindExpression(inner, item)
+  return {
+    bound: bound.unknown ? coerce(bound, { kind: 'text' }, 'implicit', ctx.text)! : bound,
+    name: defaultName(item, bind),
+  }
+}
+function ordinal(ctx: PlanContext, expr: Expr, items: readonly Item[], clause: string): Item | null {
+  if (expr.kind !== 'number' || !expr.whole) return null
+  const found = items[Number(expr.text) - 1]
+  if (found === undefined)
+    throw new SqlFault('sql.syntax', `${clause} position ${expr.text} is not in select list`, ctx.text, expr.at)
+  return found
+}
+/** An item by its alias. ORDER BY prefers aliases, GROUP BY the columns of the input. */
+function namedItem(bind: BindContext, expr: Expr, items: readonly Item[], aliasFirst: boolean): Item | null {
+  if (expr.kind !== 'name' || expr.parts.length > 1) return null
+  const [name] = expr.parts
+  const inInput = bind.scope.some((relation) => relation.columns.some((c) => !c.hidden && matchesName(name!, c.name)))
+  if (!aliasFirst && inInput) return null
+  const found = items.filter((item) => matchesName(name!, item.name))
+  const distinct = new Set(
+    found.map((item) => JSON.stringify(item.bound.expr, (_, v: unknown) => (typeof v === 'bigint' ? `${v}n` : v))),
+  )
+  if (distinct.size > 1)
+    throw new SqlFault('sql.ambiguous-name', `ORDER BY "${name!.text}" is ambiguous`, bind.text, expr.at)
+  return found[0] ?? null
+}
+
+interface OrderKey {
+  /** Of the list; null bound then. */
+  readonly item: number
+  readonly bound: Bound | null
+  readonly descending: boolean
+  readonly nullsFirst: boolean
+}
+function orderItem(ctx: PlanContext, bind: BindContext, order: OrderItem, items: readonly Item[]): OrderKey {
+  const base = { descending: order.descending, nullsFirst: order.nullsFirst ?? order.descending }
+  const found = ordinal(ctx, order.expr, items, 'ORDER BY') ?? namedItem(bind, order.expr, items, true)
+  if (found !== null) return { ...base, item: items.indexOf(found), bound: null }
+  return { ...base, item: -1, bound: bindExpression({ ...bind, clause: 'ORDER BY' }, order.expr) }
+}
+
+/** The list over the rows that WHERE and GROUP BY left. */
+function finish(
+  ctx: PlanContext,
+  input: Rel,
+  items: readonly Item[],
+  order: readonly OrderKey[],
+  calls: WindowCalls,
+  select: Select,
+): Selected {
+  const { rel, place } = planWindows(ctx, input, calls.list)
+  const extra: Bound[] = []
+  const keys = order.map((key): SortKey => {
+    const { descending, nullsFirst } = key
+    if (key.bound === null) return { column: key.item, descending, nullsFirst }
+    return { column: items.length + extra.push(place(key.bound)) - 1, descending, nullsFirst }
+  })
+  if (select.distinct === true && extra.length > 0) {
+    throw new SqlFault(
+      'sql.syntax',
+      'for SELECT DISTINCT, ORDER BY expressions must appear in select list',
+      ctx.text,
+      extra[0]!.at,
+    )
+  }
+  const list = [...items.map((item) => place(item.bound)), ...extra]
+  const fields = list.map((bound, i): Field => ({
+    name: items[i]?.name ?? `_${i}`,
+    type: bound.expr.type,
+    nullable: bound.nullable,
+  }))
+  const projected = projectRel(
+    rel,
+    list.map((bound) => bound.expr),
+    fields,
+  )
+  const made = select.distinct === true ? distinctRel(ctx, projected) : projected
+  return { rel: made, visible: items.length, order: keys }
+}
+
+/** The expressions as columns; what is known about the rows follows the columns that are kept as they are. */
+export function projectRel(rel: Rel, expressions: readonly Expression[], columns: Columns): Rel {
+  const keptAt = (position: number): number[] =>
+    expressions.flatMap((expr, i) => (expr.kind === 'column' && expr.index === position ? [i] : []))
+  const time = rel.time === null ? undefined : keptAt(rel.time.column)[0]
+  const rank = rel.rank === null ? undefined : keptAt(rel.rank.column)[0]
+  return {
+    plan: { op: 'project', input: rel.plan, expressions, columns },
+    scope: columnsToScope(null, columns),
+    key: mapKey(rel.key, keptAt),
+    appendOnly: rel.appendOnly,
+    time: time === undefined ? null : { column: time, delayMs: rel.time!.delayMs },
+    windows: rel.windows.flatMap((w) => {
+      const [start] = keptAt(w.start)
+      const [end] = keptAt(w.end)
+      return start === undefined || end === undefined ? [] : [{ start, end }]
+    }),
+    rank:
+      rank === undefined
+        ? rel.rank === null
+          ? null
+          : { column: -1, at: rel.rank.at }
+        : { column: rank, at: rel.rank!.at },
+  }
+}
+
+/** Groups by all columns and keeps the keys. */
+export function distinctRel(ctx: PlanContext, rel: Rel): Rel {
+  const { columns } = rel.plan
+  refuseUnlimited(ctx, rel)
+  const positions = columns.map((_, i) => i)
+  const windowEnd = rel.windows[0]?.end ?? null
+  const close = ctx.close !== null && windowEnd !== null
+  if (close) ctx.close!.obeyed = true
+  return {
+    ...rel,
+    plan: {
+      op: 'aggregate',
+      input: rel.plan,
+      keys: positions,
+      aggregates: [],
+      windowEnd,
+      emit: close ? 'close' : 'update',
+      columns,
+    },
+    scope: columnsToScope(null, columns),
+    key: rel.key ?? positions.map((position) => [position]),
+    appendOnly: close,
+    time: close ? { column: windowEnd, delayMs: 1 } : null,
+  }
+}
