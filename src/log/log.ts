@@ -115,13 +115,17 @@ export interface Owner {
 }
 export interface Tick {
   /** Where each batch will lie if this tick commits; after 'retry' it lies elsewhere. */
-  append(entries: readonly { partition: Partition; batch: Batch }[]): Promise<readonly { offset: Offset; timeMs: number }[]>
+  append(
+    entries: readonly { partition: Partition; batch: Batch }[],
+  ): Promise<readonly { offset: Offset; timeMs: number }[]>
   /**
    * A part per task: the claim its step started with, and its positions; [] = appends only. `lost`: someone else owns
    * these claims, drop their state and restore; the others may go on. 'retry': rolled back, same input again. Never
    * unknown: it asks until it knows.
    */
-  commit(parts: readonly { claim: Claim; positions: readonly At[] }[]): Promise<'committed' | 'retry' | { lost: Claim[] }>
+  commit(
+    parts: readonly { claim: Claim; positions: readonly At[] }[],
+  ): Promise<'committed' | 'retry' | { lost: Claim[] }>
   abort(): Promise<void>
 }
 export interface TopicSpec {

@@ -127,7 +127,8 @@ export class LocalLog implements Broker {
   }
   #readerHost(): ReaderHost {
     const { world, registry, groups, meter } = this.#parts
-    return { clock: world.clock, registry, positions: groups.positions, meter }
+    const isClosed = (): boolean => this.#closing !== null
+    return { clock: world.clock, registry, positions: groups.positions, meter, isClosed }
   }
   fetch(request: FetchRequest, signal: AbortSignal): Promise<FetchAnswer[]> {
     const { world, registry, meter } = this.#parts

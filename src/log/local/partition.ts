@@ -53,6 +53,7 @@ export class PartitionState {
   readonly #waiters = new Set<() => void>()
   readonly #stopListening: () => void
   #state: 'closed' | 'opening' | 'open' | 'gone' = 'closed'
+  #isClosed = false
   #queue: { run: () => void; fail: (fault: Fault) => void }[] = []
   /** Where the derived state stands. */
   #end = -1
@@ -96,11 +97,11 @@ export class PartitionState {
   /** Runs `call` on the open partition: now when it is open, else in turn once it is. Throws Fault log.unknown-topic. */
   perform<T>(call: () => T): T | Promise<T> {
     if (this.#state === 'open' && !this.#isCut) return call()
-    if (this.#state === 'gone') throw new Fault('log.unknown-topic', { topic: this.partition.topic })
+    if (this.#state === 'gone') throw this.#goneFault()
     return new Promise<T>((resolve, reject) => {
       const run = (): void => {
         try {
-          if (this.#state === 'gone') throw new Fault('log.unknown-topic', { topic: this.partition.topic })
+          if (this.#state === 'gone') throw this.#goneFault()
           resolve(call())
         } catch (error) {
           reject(asFault(error))
@@ -280,12 +281,22 @@ export class PartitionState {
   }
   /** The topic was removed: waiting readers and queued calls learn it. */
   remove(): void {
+    this.#leave()
+  }
+  /** The log closes: the same, with that reason. */
+  close(): void {
+    this.#isClosed = true
+    this.#leave()
+  }
+  #leave(): void {
     this.#state = 'gone'
     this.#stopListening()
     this.#runQueue()
   }
-  close(): void {
-    this.#stopListening()
+  #goneFault(): Fault {
+    return this.#isClosed
+      ? new Fault('log.closed', { what: 'the log' })
+      : new Fault('log.unknown-topic', { topic: this.partition.topic })
   }
   #advanced(): void {
     if (this.log.durable === this.log.end) this.#unsyncedRecords = 0

@@ -1,6 +1,6 @@
 /** `Reader` of the local log: batches of committed transactions, one by one, without markers. */
 import type { Offset } from '../../lib/brand.ts'
-import { asFault } from '../../lib/fault.ts'
+import { Fault, asFault } from '../../lib/fault.ts'
 import type { Clock } from '../../lib/world.ts'
 import { attribute, readBatchHeader } from '../../store/batch-header.ts'
 import type { LogMeter } from '../broker.ts'
@@ -17,6 +17,7 @@ export interface ReaderHost {
   readonly registry: Registry
   readonly positions: GroupOffsets
   readonly meter: LogMeter | null
+  isClosed(): boolean
 }
 const maxBytesDefault = 8 * 1024 * 1024
 
@@ -39,6 +40,7 @@ export class LocalReader implements Reader {
     const wanted = wait?.bytes ?? 1
     for (;;) {
       signal?.throwIfAborted()
+      if (this.#host.isClosed()) throw new Fault('log.closed', { what: 'the log' })
       const { chunks, seen, bytes, isNews } = await this.#readOnce(from)
       const leftMs = deadlineMs - clock.monotonic()
       if (bytes >= wanted || isNews || leftMs <= 0 || seen.length === 0) return chunks

@@ -4,6 +4,7 @@ import { Fault } from '../../lib/fault.ts'
 import type { Store } from '../../store/store.ts'
 import type { Partition, TopicInfo } from '../log.ts'
 import { type PartitionHost, PartitionState } from './partition.ts'
+import { isSystemTopic } from './system-topics.ts'
 import { type TopicPolicy, policyOf } from './topic-config.ts'
 import { partitionFolder } from './topic-name.ts'
 
@@ -30,8 +31,12 @@ export class Registry {
   byId(id: string): TopicInfo | null {
     return this.#byId.get(id)?.info ?? null
   }
+  /** The log's own topics are left out while nothing stands in them. */
   all(): TopicInfo[] {
-    return Array.from(this.#byName.values(), (entry) => entry.info)
+    const found: TopicInfo[] = []
+    for (const { info, partitions } of this.#byName.values())
+      if (!isSystemTopic(info.name) || (partitions[0]?.log.end ?? 0) > 0) found.push(info)
+    return found
   }
   policy(name: string): TopicPolicy {
     return this.#entry(name).policy

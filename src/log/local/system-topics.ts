@@ -2,9 +2,10 @@
  * Topics that the log keeps for itself. One partition each; ids are fixed, because they must be found before the
  * catalogue can be read. They are shown once something stands in them.
  */
+import { catalogTopic } from '../catalog.ts'
 import type { TopicInfo } from '../log.ts'
 
-export const catalogTopic = '_millrace_catalog'
+export { catalogTopic } from '../catalog.ts'
 export const offsetsTopic = '__consumer_offsets'
 export const transactionsTopic = '__transaction_state'
 
