@@ -107,6 +107,8 @@ export function storeMeter(metrics: Metrics): StoreMeter {
 export interface KafkaMeter {
   request(api: string, version: number, seconds: number, errorCode: number): void
   connections(open: number): void
+  /** A connection that was not taken, or was closed for what it sent. */
+  refused(): void
 }
 export function kafkaMeter(metrics: Metrics): KafkaMeter {
   const requests = metrics.counter({
@@ -118,6 +120,10 @@ export function kafkaMeter(metrics: Metrics): KafkaMeter {
     name: 'millrace_kafka_errors_total',
     help: 'Kafka requests answered with an error code.',
     labels: ['api', 'error'] as const,
+  })
+  const refused = metrics.counter({
+    name: 'millrace_kafka_refused_total',
+    help: 'Kafka connections not taken, or closed for what they sent.',
   })
   const time = metrics.histogram({
     name: 'millrace_kafka_request_seconds',
@@ -132,6 +138,7 @@ export function kafkaMeter(metrics: Metrics): KafkaMeter {
       time.observe({ api }, seconds)
     },
     connections: (count) => open.set({}, count),
+    refused: () => refused.add({}, 1),
   }
 }
 

@@ -57,18 +57,14 @@ test('an alert becomes its statement, with texts quoted', () => {
 
 test('wrong fields do not type-check', () => {
   const wrong = (): void => {
+    const stream = purchases.stream()
     // @ts-expect-error there is no such field
-    purchases.stream().groupBy('colour')
+    stream.groupBy('colour')
+    const grouped = stream.groupBy('item')
     // @ts-expect-error text has no sum
-    purchases
-      .stream()
-      .groupBy('item')
-      .aggregate({ s: sum('customerId') })
+    grouped.aggregate({ s: sum('customerId') })
     // @ts-expect-error there is no such field to average
-    purchases
-      .stream()
-      .groupBy('item')
-      .aggregate({ a: avg('price') })
+    grouped.aggregate({ a: avg('price') })
     // @ts-expect-error the key is a field
     defineTopic('t', { schema: z.object({ a: z.string() }), key: 'b' })
     const view = defineView('v', purchases.stream().groupBy('item').aggregate({ n: count() }))
