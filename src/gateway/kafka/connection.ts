@@ -202,7 +202,7 @@ export class ClientConnection {
         this.server.released(pending.frameBytes)
         if (pending.answer === 'close') mustEnd = true
         else if (pending.answer !== null) this.encode(pending)
-        this.server.meter?.request(pending.handler.api.name, this.server.clock.monotonic() - pending.startedMs)
+        this.count(pending)
       }
     } catch (error) {
       writer.take()
@@ -216,6 +216,10 @@ export class ClientConnection {
     if (mustEnd || (this.ending && this.queue.length === 0)) return this.end()
     this.start()
     this.resumeIfRoom()
+  }
+  private count({ handler, version, startedMs }: Pending): void {
+    const { meter, clock } = this.server
+    meter?.request(handler.api.name, version, (clock.monotonic() - startedMs) / 1000)
   }
   private encode({ handler, version, correlationId, answer }: Pending): void {
     const { writer } = this.server

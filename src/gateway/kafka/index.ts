@@ -1,1 +1,1 @@
-export { type KafkaListener, type KafkaMeter, type KafkaOptions, listenKafka } from './server.ts'
+export { type KafkaListener, type KafkaOptions, listenKafka } from './server.ts'

@@ -6,20 +6,13 @@ import { limits } from '../../lib/limits.ts'
 import { type Logger, silent } from '../../lib/logger.ts'
 import type { Address, Clock, Connection, Listener, World } from '../../lib/world.ts'
 import type { Broker } from '../../log/broker.ts'
+import type { KafkaMeter } from '../../telemetry/traffic.ts'
 import { WireWriter } from './codec/wire.ts'
 import { ClientConnection } from './connection.ts'
 import { FetchSessions } from './fetch-sessions.ts'
 import type { Handler, SupportedApi } from './handler.ts'
 import { handlers } from './handlers/index.ts'
 
-/** Given by the composition root: counts what passes. */
-export interface KafkaMeter {
-  opened(): void
-  closed(): void
-  /** A connection that was not taken, or was closed for what it sent. */
-  refused(): void
-  request(api: string, ms: number): void
-}
 export interface KafkaOptions {
   readonly world: Pick<World, 'net' | 'clock' | 'random'>
   readonly broker: Broker
@@ -116,7 +109,7 @@ export class Server implements KafkaListener {
     }
     this.perAddress.set(host, already + 1)
     this.connections.add(new ClientConnection(this, connection))
-    this.meter?.opened()
+    this.meter?.connections(this.connections.size)
   }
   forget(connection: ClientConnection, host: string): void {
     if (!this.connections.delete(connection)) return
@@ -124,7 +117,7 @@ export class Server implements KafkaListener {
     const left = this.perAddress.get(host)! - 1
     if (left === 0) this.perAddress.delete(host)
     else this.perAddress.set(host, left)
-    this.meter?.closed()
+    this.meter?.connections(this.connections.size)
     if (this.connections.size === 0) this.onLastGone?.()
   }
 
