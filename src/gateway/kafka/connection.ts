@@ -217,9 +217,11 @@ export class ClientConnection {
     this.start()
     this.resumeIfRoom()
   }
-  private count({ handler, version, startedMs }: Pending): void {
+  private count({ handler, version, startedMs, answer }: Pending): void {
     const { meter, clock } = this.server
-    meter?.request(handler.api.name, version, (clock.monotonic() - startedMs) / 1000)
+    if (meter === undefined) return
+    const error = answer === null || answer === 'close' || answer === undefined ? code.none : errorOf(handler, answer)
+    meter.request(handler.api.name, version, (clock.monotonic() - startedMs) / 1000, error)
   }
   private encode({ handler, version, correlationId, answer }: Pending): void {
     const { writer } = this.server
@@ -312,6 +314,10 @@ export class ClientConnection {
     this.frames.drop()
     this.server.forget(this, this.connection.remote.host)
   }
+}
+
+function errorOf(handler: Handler, answer: { readonly errorCode?: number }): number {
+  return handler.firstError?.(answer) ?? answer.errorCode ?? code.none
 }
 
 /** An IPv4 client of an IPv6 socket, as IPv4. */

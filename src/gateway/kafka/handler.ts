@@ -43,6 +43,8 @@ export interface Handler<Q extends AnyShape = AnyShape, A extends AnyShape = Any
   /** Requests of this kind begin before the one before them, of the same kind, is answered. */
   readonly pipelined?: boolean
   handle(request: Decoded<Q>, exchange: Exchange): Answer<A> | Promise<Answer<A>>
+  /** For counting, where the error codes lie deeper in the answer. */
+  firstError?(answer: Encoded<A>): number
 }
 export const handler = <Q extends AnyShape, A extends AnyShape>(of: Handler<Q, A>): Handler<Q, A> => of
 

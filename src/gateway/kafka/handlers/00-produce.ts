@@ -35,6 +35,11 @@ export const produce = handler({
     if (acks === undefined) return refuse(request, code.invalidRequiredAcks)
     return append(request, acks, exchange)
   },
+  firstError({ responses }) {
+    for (const { partitionResponses } of responses)
+      for (const { errorCode } of partitionResponses) if (errorCode !== code.none) return errorCode
+    return code.none
+  },
 })
 
 async function append(request: Request, acks: ProduceRequest['acks'], exchange: Exchange) {

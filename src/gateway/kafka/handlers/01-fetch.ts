@@ -41,6 +41,12 @@ export const fetch = handler({
     const sessionId = session.partitions.size === 0 ? 0 : session.id
     return answer(request, exchange, { partitions: session.partitions, byId, sessionId, incremental: true })
   },
+  firstError({ errorCode, responses }) {
+    if (errorCode !== code.none) return errorCode
+    for (const { partitions } of responses)
+      for (const one of partitions) if (one.errorCode !== code.none) return one.errorCode
+    return code.none
+  },
 })
 
 const failed = (error: number): Response => ({ errorCode: error, sessionId: 0, responses: [] })
