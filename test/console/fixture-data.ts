@@ -2,7 +2,18 @@
  * A small shop that never closes, in memory: what the fixture server answers with. Time and chance come from one counter,
  * so that two runs look alike.
  */
-import type { Change, FiredAlert, Graph, GroupSummary, Overview, Payload, RecordJson, RelationInfo, TopicDetail, TopicSummary } from '../../src/gateway/http/api.ts'
+import type {
+  Change,
+  FiredAlert,
+  Graph,
+  GroupSummary,
+  Overview,
+  Payload,
+  RecordJson,
+  RelationInfo,
+  TopicDetail,
+  TopicSummary,
+} from '../../src/gateway/http/api.ts'
 import type { AlertInfo } from '../../src/gateway/http/api.ts'
 import type { Columns, DataType } from '../../src/schema/types.ts'
 
@@ -42,17 +53,40 @@ export class Shop {
     this.addTopic('sensor-bytes', 1, {})
     this.#declareViews()
     for (let i = 0; i < 5000; i++) this.buy(this.#startMs - (5000 - i) * 1000)
-    this.append('purchases.quarantine', { value: { text: '{"customer":"c1","amount":"much"}' }, headers: [['mr-reason', 'schema.invalid'], ['mr-error', '/amount must be number']] })
-    this.append('sensor-bytes', { key: { base64: 'AAEC' }, value: { base64: Buffer.from([0, 1, 2, 250, 65, 66, 67, 10, 255, 0, 17, 18, 19, 20, 21, 22, 23, 24]).toString('base64') } })
+    this.append('purchases.quarantine', {
+      value: { text: '{"customer":"c1","amount":"much"}' },
+      headers: [
+        ['mr-reason', 'schema.invalid'],
+        ['mr-error', '/amount must be number'],
+      ],
+    })
+    this.append('sensor-bytes', {
+      key: { base64: 'AAEC' },
+      value: {
+        base64: Buffer.from([0, 1, 2, 250, 65, 66, 67, 10, 255, 0, 17, 18, 19, 20, 21, 22, 23, 24]).toString('base64'),
+      },
+    })
   }
 
   addTopic(name: string, partitions: number, rest: Partial<StoredTopic>): StoredTopic {
-    const topic = { name, partitions: Array.from({ length: partitions }, () => []), config: {}, schema: null, onInvalid: null, keyField: null, rate: 0, ...rest }
+    const topic = {
+      name,
+      partitions: Array.from({ length: partitions }, () => []),
+      config: {},
+      schema: null,
+      onInvalid: null,
+      keyField: null,
+      rate: 0,
+      ...rest,
+    }
     this.topics.set(name, topic)
     return topic
   }
 
-  append(name: string, given: { partition?: number; atMs?: number; key?: Payload; value: Payload; headers?: [string, string][] }): RecordJson {
+  append(
+    name: string,
+    given: { partition?: number; atMs?: number; key?: Payload; value: Payload; headers?: [string, string][] },
+  ): RecordJson {
     const topic = this.topics.get(name) ?? this.addTopic(name, 1, {})
     const partition = given.partition ?? this.#nr % topic.partitions.length
     const record: RecordJson = {
@@ -74,13 +108,43 @@ export class Shop {
     const customer = `c${(nr * 7919) % 97}`
     const item = `cd-${String((nr * 31) % 24).padStart(3, '0')}`
     const amount = Math.round(500 + 400 * Math.sin(nr / 40) + ((nr * 13) % 300)) / 100
-    this.append('purchases', { atMs, partition: nr % 3, key: { text: customer }, value: { json: { customer, item, amount, nr } } })
+    this.append('purchases', {
+      atMs,
+      partition: nr % 3,
+      key: { text: customer },
+      value: { json: { customer, item, amount, nr } },
+    })
     const stock = this.rows.get('stock')!.get(JSON.stringify([item]))
-    this.#set('stock', [item], { item, stock: stock === undefined ? 400 : (Number(stock['stock']) + 399) % 400, sold: Number(stock?.['sold'] ?? 0) + 1 }, atMs)
+    this.#set(
+      'stock',
+      [item],
+      {
+        item,
+        stock: stock === undefined ? 400 : (Number(stock['stock']) + 399) % 400,
+        sold: Number(stock?.['sold'] ?? 0) + 1,
+      },
+      atMs,
+    )
     const window = new Date(Math.floor(atMs / 60_000) * 60_000).toISOString()
     const revenue = this.rows.get('revenue')!.get(JSON.stringify([window, item.slice(0, 4)]))
-    this.#set('revenue', [window, item.slice(0, 4)], { window_start: window, shelf: item.slice(0, 4), revenue: Math.round((Number(revenue?.['revenue'] ?? 0) + amount) * 100) / 100, sales: Number(revenue?.['sales'] ?? 0) + 1 }, atMs)
-    if (nr % 400 === 399) this.fire(`Customer ${customer} paid ${amount}, far above what is usual for them`, customer, { customer, amount }, nr)
+    this.#set(
+      'revenue',
+      [window, item.slice(0, 4)],
+      {
+        window_start: window,
+        shelf: item.slice(0, 4),
+        revenue: Math.round((Number(revenue?.['revenue'] ?? 0) + amount) * 100) / 100,
+        sales: Number(revenue?.['sales'] ?? 0) + 1,
+      },
+      atMs,
+    )
+    if (nr % 400 === 399)
+      this.fire(
+        `Customer ${customer} paid ${amount}, far above what is usual for them`,
+        customer,
+        { customer, amount },
+        nr,
+      )
   }
 
   fire(message: string, key: string, row: Record<string, unknown>, nr = this.#nr, atMs = Date.now()): FiredAlert {
@@ -92,7 +156,14 @@ export class Shop {
       message,
       firedAt: new Date(atMs).toISOString(),
       origin: [`purchases:${nr % 3}:${Math.floor(nr / 3)}..${Math.floor(nr / 3) + 2}`],
-      deliveries: [{ destination: 'http://127.0.0.1:9999/hook', status: this.fired.length % 4 === 3 ? 'dead' : 'delivered', attempts: this.fired.length % 4 === 3 ? 5 : 1, error: this.fired.length % 4 === 3 ? 'connect ECONNREFUSED' : null }],
+      deliveries: [
+        {
+          destination: 'http://127.0.0.1:9999/hook',
+          status: this.fired.length % 4 === 3 ? 'dead' : 'delivered',
+          attempts: this.fired.length % 4 === 3 ? 5 : 1,
+          error: this.fired.length % 4 === 3 ? 'connect ECONNREFUSED' : null,
+        },
+      ],
     }
     this.fired.unshift(alert)
     for (const tell of this.onFired) tell(alert)
@@ -102,12 +173,36 @@ export class Shop {
   topicSummary(topic: StoredTopic): TopicSummary {
     const records = topic.partitions.reduce((sum, p) => sum + p.length, 0)
     const policy = topic.config['cleanup.policy'] ?? 'delete'
-    return { name: topic.name, id: topic.name, partitions: topic.partitions.length, records, bytes: records * 120, recordsPerSecond: topic.rate, bytesPerSecond: topic.rate * 120, retentionMs: Number(topic.config['retention.ms'] ?? -1), cleanupPolicy: policy, hasSchema: topic.schema !== null }
+    return {
+      name: topic.name,
+      id: topic.name,
+      partitions: topic.partitions.length,
+      records,
+      bytes: records * 120,
+      recordsPerSecond: topic.rate,
+      bytesPerSecond: topic.rate * 120,
+      retentionMs: Number(topic.config['retention.ms'] ?? -1),
+      cleanupPolicy: policy,
+      hasSchema: topic.schema !== null,
+    }
   }
 
   topicDetail(topic: StoredTopic): TopicDetail {
-    const partitionDetails = topic.partitions.map((records, partition) => ({ partition, start: 0, stable: records.length, end: records.length, bytes: records.length * 120 }))
-    return { ...this.topicSummary(topic), config: topic.config, schema: topic.schema, onInvalid: topic.onInvalid, keyField: topic.keyField, partitionDetails }
+    const partitionDetails = topic.partitions.map((records, partition) => ({
+      partition,
+      start: 0,
+      stable: records.length,
+      end: records.length,
+      bytes: records.length * 120,
+    }))
+    return {
+      ...this.topicSummary(topic),
+      config: topic.config,
+      schema: topic.schema,
+      onInvalid: topic.onInvalid,
+      keyField: topic.keyField,
+      partitionDetails,
+    }
   }
 
   overview(): Overview {
@@ -136,8 +231,27 @@ export class Shop {
     const behind = new Date(Date.now() - 185_000).toISOString()
     const rate = this.topics.get('purchases')!.rate
     const rows = this.#nr
-    const node = (id: string, kind: string, label: string, more: object = {}): Graph['nodes'][number] => ({ id, kind, label, rowsIn: rows, rowsOut: rows, late: 0, stateRows: 0, stateBytes: 0, watermark, busy: this.busyNode === id ? 0.93 : 0.08, ...more })
-    const edge = (from: string, to: string, more: object = {}): Graph['edges'][number] => ({ from, to, rows, rowsPerSecond: rate, watermark, ...more })
+    const node = (id: string, kind: string, label: string, more: object = {}): Graph['nodes'][number] => ({
+      id,
+      kind,
+      label,
+      rowsIn: rows,
+      rowsOut: rows,
+      late: 0,
+      stateRows: 0,
+      stateBytes: 0,
+      watermark,
+      busy: this.busyNode === id ? 0.93 : 0.08,
+      ...more,
+    })
+    const edge = (from: string, to: string, more: object = {}): Graph['edges'][number] => ({
+      from,
+      to,
+      rows,
+      rowsPerSecond: rate,
+      watermark,
+      ...more,
+    })
     return {
       nodes: [
         node('s1', 'source', 'purchases'),
@@ -147,7 +261,13 @@ export class Shop {
         node('a', 'aggregate', 'by window_start, shelf', { stateRows: 120, stateBytes: 65_536, late: this.late }),
         node('k', 'sink', 'revenue'),
       ],
-      edges: [edge('s1', 'f'), edge('f', 'j'), edge('s2', 'j', { rowsPerSecond: 0.2, rows: 24, watermark: this.heldBackBy === null ? watermark : behind }), edge('j', 'a'), edge('a', 'k', { rowsPerSecond: rate / 4 })],
+      edges: [
+        edge('s1', 'f'),
+        edge('f', 'j'),
+        edge('s2', 'j', { rowsPerSecond: 0.2, rows: 24, watermark: this.heldBackBy === null ? watermark : behind }),
+        edge('j', 'a'),
+        edge('a', 'k', { rowsPerSecond: rate / 4 }),
+      ],
       heldBackBy: this.heldBackBy,
     }
   }
@@ -164,34 +284,135 @@ export class Shop {
       tell(view, { op: 'progress', at, watermark: at })
     }
     const { stats, ...info } = this.views.get(view)!
-    this.views.set(view, { ...info, watermark: at, stats: { ...stats, rowsIn: stats.rowsIn + 1, rowsOut: stats.rowsOut + 1 } })
+    this.views.set(view, {
+      ...info,
+      watermark: at,
+      stats: { ...stats, rowsIn: stats.rowsIn + 1, rowsOut: stats.rowsOut + 1 },
+    })
   }
 
   #declareViews(): void {
     const stats = { rowsIn: 0, rowsOut: 0, late: 0, invalid: 0, stateBytes: 0 }
-    const declare = (name: string, kind: RelationInfo['kind'], columns: Columns, key: string[] | null, sql: string, more: Partial<RelationInfo> = {}): void => {
-      this.views.set(name, { name, kind, columns, key, topic: name, sql, status: 'running', error: null, stats, watermark: null, ...more })
+    const declare = (
+      name: string,
+      kind: RelationInfo['kind'],
+      columns: Columns,
+      key: string[] | null,
+      sql: string,
+      more: Partial<RelationInfo> = {},
+    ): void => {
+      this.views.set(name, {
+        name,
+        kind,
+        columns,
+        key,
+        topic: name,
+        sql,
+        status: 'running',
+        error: null,
+        stats,
+        watermark: null,
+        ...more,
+      })
       this.rows.set(name, new Map())
     }
-    const column = (name: string, kind: 'text' | 'double' | 'bigint' | 'timestamptz'): Columns[number] => ({ name, type: { kind } as DataType, nullable: false })
-    declare('purchases', 'stream', [column('customer', 'text'), column('item', 'text'), column('amount', 'double')], null, 'CREATE STREAM purchases (customer text, item text, amount double precision)')
-    declare('stock', 'view', [column('item', 'text'), column('stock', 'bigint'), column('sold', 'bigint')], ['item'], 'CREATE MATERIALIZED VIEW stock AS\nSELECT item, 400 - count(*) AS stock, count(*) AS sold\nFROM purchases GROUP BY item')
-    declare('revenue', 'view', [column('window_start', 'timestamptz'), column('shelf', 'text'), column('revenue', 'double'), column('sales', 'bigint')], ['window_start', 'shelf'], "CREATE MATERIALIZED VIEW revenue AS\nSELECT window_start, substr(item, 1, 4) AS shelf, sum(amount) AS revenue, count(*) AS sales\nFROM TUMBLE(purchases, bought_at, INTERVAL '1 minute')\nGROUP BY window_start, window_end, shelf", { stats: { ...stats, late: 37, stateBytes: 65_536 } })
-    declare('broken', 'view', [column('item', 'text')], null, 'CREATE MATERIALIZED VIEW broken AS SELECT item FROM purchases WHERE 1 / 0 = 1', { status: 'failed', error: { code: 'sql.division-by-zero', message: 'division by zero in the filter of broken' } })
+    const column = (name: string, kind: 'text' | 'double' | 'bigint' | 'timestamptz'): Columns[number] => ({
+      name,
+      type: { kind } as DataType,
+      nullable: false,
+    })
+    declare(
+      'purchases',
+      'stream',
+      [column('customer', 'text'), column('item', 'text'), column('amount', 'double')],
+      null,
+      'CREATE STREAM purchases (customer text, item text, amount double precision)',
+    )
+    declare(
+      'stock',
+      'view',
+      [column('item', 'text'), column('stock', 'bigint'), column('sold', 'bigint')],
+      ['item'],
+      'CREATE MATERIALIZED VIEW stock AS\nSELECT item, 400 - count(*) AS stock, count(*) AS sold\nFROM purchases GROUP BY item',
+    )
+    declare(
+      'revenue',
+      'view',
+      [
+        column('window_start', 'timestamptz'),
+        column('shelf', 'text'),
+        column('revenue', 'double'),
+        column('sales', 'bigint'),
+      ],
+      ['window_start', 'shelf'],
+      "CREATE MATERIALIZED VIEW revenue AS\nSELECT window_start, substr(item, 1, 4) AS shelf, sum(amount) AS revenue, count(*) AS sales\nFROM TUMBLE(purchases, bought_at, INTERVAL '1 minute')\nGROUP BY window_start, window_end, shelf",
+      { stats: { ...stats, late: 37, stateBytes: 65_536 } },
+    )
+    declare(
+      'broken',
+      'view',
+      [column('item', 'text')],
+      null,
+      'CREATE MATERIALIZED VIEW broken AS SELECT item FROM purchases WHERE 1 / 0 = 1',
+      {
+        status: 'failed',
+        error: { code: 'sql.division-by-zero', message: 'division by zero in the filter of broken' },
+      },
+    )
     this.alerts.push(
-      { name: 'unusual_amount', sql: "CREATE ALERT unusual_amount AS\nSELECT customer, amount FROM suspicious\nNOTIFY 'http://127.0.0.1:9999/hook'", destinations: ['http://127.0.0.1:9999/hook'], fired: 12, suppressed: 3, deliveryFailures: 1, status: 'running' },
-      { name: 'reorder', sql: 'CREATE ALERT reorder AS SELECT item, stock FROM stock WHERE stock < 20', destinations: [], fired: 4, suppressed: 0, deliveryFailures: 0, status: 'running' },
+      {
+        name: 'unusual_amount',
+        sql: "CREATE ALERT unusual_amount AS\nSELECT customer, amount FROM suspicious\nNOTIFY 'http://127.0.0.1:9999/hook'",
+        destinations: ['http://127.0.0.1:9999/hook'],
+        fired: 12,
+        suppressed: 3,
+        deliveryFailures: 1,
+        status: 'running',
+      },
+      {
+        name: 'reorder',
+        sql: 'CREATE ALERT reorder AS SELECT item, stock FROM stock WHERE stock < 20',
+        destinations: [],
+        fired: 4,
+        suppressed: 0,
+        deliveryFailures: 0,
+        status: 'running',
+      },
     )
     this.groups.push(
       {
         group: 'billing',
         state: 'Stable',
-        members: [{ id: 'billing-1-6f2a', client: 'billing-1', host: '127.0.0.1', held: [{ topic: 'purchases', partition: 0 }, { topic: 'purchases', partition: 1 }] }],
+        members: [
+          {
+            id: 'billing-1-6f2a',
+            client: 'billing-1',
+            host: '127.0.0.1',
+            held: [
+              { topic: 'purchases', partition: 0 },
+              { topic: 'purchases', partition: 1 },
+            ],
+          },
+        ],
         lag: 420,
         lagSeconds: 83.5,
-        positions: [0, 1, 2].map((partition) => ({ topic: 'purchases', partition, offset: 1500, end: 1640, lag: 140, lagSeconds: 83.5 })),
+        positions: [0, 1, 2].map((partition) => ({
+          topic: 'purchases',
+          partition,
+          offset: 1500,
+          end: 1640,
+          lag: 140,
+          lagSeconds: 83.5,
+        })),
       },
-      { group: 'archive', state: 'Empty', members: [], lag: 0, lagSeconds: 0, positions: [{ topic: 'items', partition: 0, offset: 0, end: 0, lag: 0, lagSeconds: 0 }] },
+      {
+        group: 'archive',
+        state: 'Empty',
+        members: [],
+        lag: 0,
+        lagSeconds: 0,
+        positions: [{ topic: 'items', partition: 0, offset: 0, end: 0, lag: 0, lagSeconds: 0 }],
+      },
     )
   }
 }
@@ -199,5 +420,10 @@ export class Shop {
 const purchaseSchema = {
   type: 'object',
   required: ['customer', 'amount'],
-  properties: { customer: { type: 'string' }, item: { type: 'string' }, amount: { type: 'number', minimum: 0 }, bought_at: { type: 'string', format: 'date-time' } },
+  properties: {
+    customer: { type: 'string' },
+    item: { type: 'string' },
+    amount: { type: 'number', minimum: 0 },
+    bought_at: { type: 'string', format: 'date-time' },
+  },
 }

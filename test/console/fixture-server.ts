@@ -13,7 +13,13 @@ import { Shop } from './fixture-data.ts'
 import type { StoredTopic } from './fixture-data.ts'
 
 const built = join(import.meta.dirname, '../../dist/console')
-const types: Readonly<Record<string, string>> = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' }
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+}
 
 interface Ask {
   readonly request: IncomingMessage
@@ -27,7 +33,16 @@ class Refusal extends Error {
   readonly problem: Problem
   constructor(status: number, code: string, detail: string, more: Partial<Problem> = {}) {
     super(detail)
-    this.problem = { type: `https://millrace.dev/errors/${code}`, title: code, status, code, detail, hint: 'See the documentation.', docs: '', ...more }
+    this.problem = {
+      type: `https://millrace.dev/errors/${code}`,
+      title: code,
+      status,
+      code,
+      detail,
+      hint: 'See the documentation.',
+      docs: '',
+      ...more,
+    }
   }
 }
 
@@ -58,9 +73,12 @@ export class FixtureServer implements AsyncDisposable {
     this.shop.topics.get('items')!.rate = perSecond / 50
     if (perSecond === 0) return
     const each = Math.max(1, Math.round(perSecond / 20))
-    this.#ticker = setInterval(() => {
-      for (let i = 0; i < each; i++) this.shop.buy()
-    }, (each * 1000) / perSecond)
+    this.#ticker = setInterval(
+      () => {
+        for (let i = 0; i < each; i++) this.shop.buy()
+      },
+      (each * 1000) / perSecond,
+    )
   }
 
   /** Cuts every stream, as a lost network does. */
@@ -107,7 +125,10 @@ export class FixtureServer implements AsyncDisposable {
       case 'overview':
         return wantsStream(ask) ? this.#overviewStream(ask) : shop.overview()
       case 'topics':
-        if (name === undefined) return [...shop.topics.values()].filter((t) => ask.query.get('internal') === 'true' || !t.name.startsWith('_')).map((t) => shop.topicSummary(t))
+        if (name === undefined)
+          return [...shop.topics.values()]
+            .filter((t) => ask.query.get('internal') === 'true' || !t.name.startsWith('_'))
+            .map((t) => shop.topicSummary(t))
         return ask.parts[2] === 'records' ? this.#records(ask, this.#topic(name)) : this.#oneTopic(ask, name)
       case 'views':
         return name === undefined ? [...shop.views.values()] : this.#view(ask, name)
@@ -136,11 +157,17 @@ export class FixtureServer implements AsyncDisposable {
   #oneTopic(ask: Ask, name: string): unknown {
     const { method } = ask.request
     if (method === 'DELETE') return this.shop.topics.delete(name)
-    const change = ask.body === '' ? {} : (JSON.parse(ask.body) as { partitions?: number; config?: Record<string, string | null>; schema?: unknown })
+    const change =
+      ask.body === ''
+        ? {}
+        : (JSON.parse(ask.body) as { partitions?: number; config?: Record<string, string | null>; schema?: unknown })
     if (method === 'PUT' && !this.shop.topics.has(name)) this.shop.addTopic(name, change.partitions ?? 1, {})
     const topic = this.#topic(name)
     for (const [setting, value] of Object.entries(change.config ?? {})) {
-      if (setting === 'retention.ms' && value !== null && !/^-?\d+$/.test(value)) throw new Refusal(400, 'log.invalid-config', `retention.ms=${value}: not a number`, { field: 'config.retention.ms' })
+      if (setting === 'retention.ms' && value !== null && !/^-?\d+$/.test(value))
+        throw new Refusal(400, 'log.invalid-config', `retention.ms=${value}: not a number`, {
+          field: 'config.retention.ms',
+        })
       if (value === null) delete topic.config[setting]
       else topic.config[setting] = value
     }
@@ -154,7 +181,14 @@ export class FixtureServer implements AsyncDisposable {
   }
 
   #produce(ask: Ask, topic: StoredTopic): unknown {
-    const { records } = JSON.parse(ask.body) as { records: { key?: Payload; value: Payload; partition?: number; headers?: { name: string; value: { base64: string } }[] }[] }
+    const { records } = JSON.parse(ask.body) as {
+      records: {
+        key?: Payload
+        value: Payload
+        partition?: number
+        headers?: { name: string; value: { base64: string } }[]
+      }[]
+    }
     return {
       records: records.map((r) => {
         const stored = this.shop.append(topic.name, {
@@ -185,13 +219,21 @@ export class FixtureServer implements AsyncDisposable {
       if (matches(next)) records.push(ask.query.get('bytes') === 'true' ? asBytes(next) : next)
     }
     if (this.scanDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.scanDelayMs))
-    return { records, scanned, atEnd: earliest(topic, at, until) === null, next: [...at].map(([partition, offset]) => ({ partition, offset })) }
+    return {
+      records,
+      scanned,
+      atEnd: earliest(topic, at, until) === null,
+      next: [...at].map(([partition, offset]) => ({ partition, offset })),
+    }
   }
 
   #tail(ask: Ask, topic: StoredTopic): typeof streaming {
     const matches = filterOf(ask.query.get('where') ?? '')
     const resume = ask.request.headers['last-event-id']
-    const at = startOf(typeof resume === 'string' && resume !== '' ? resume : (ask.query.get('from') ?? 'latest'), topic)
+    const at = startOf(
+      typeof resume === 'string' && resume !== '' ? resume : (ask.query.get('from') ?? 'latest'),
+      topic,
+    )
     const only = ask.query.get('partition')
     const send = this.#open(ask)
     const deliver = (record: RecordJson): void => {
@@ -216,7 +258,11 @@ export class FixtureServer implements AsyncDisposable {
     switch (ask.parts[2]) {
       case 'rows': {
         const limit = Number(ask.query.get('limit') ?? 100)
-        return { command: 'SELECT', columns: view.columns.map((c) => ({ name: c.name, type: typeName(c.type) })), rows: rows.slice(0, limit).map((r) => view.columns.map((c) => r[c.name])) }
+        return {
+          command: 'SELECT',
+          columns: view.columns.map((c) => ({ name: c.name, type: typeName(c.type) })),
+          rows: rows.slice(0, limit).map((r) => view.columns.map((c) => r[c.name])),
+        }
       }
       case 'changes':
         return this.#changes(ask, name)
@@ -243,14 +289,21 @@ export class FixtureServer implements AsyncDisposable {
     const wrong = /\bFORM\b/i.exec(sql)
     if (wrong !== null) {
       const before = sql.slice(0, wrong.index).split('\n')
-      throw new Refusal(400, 'sql.syntax', 'expected FROM, found FORM', { hint: 'Did you mean FROM?', position: { line: before.length, column: before.at(-1)!.length + 1 } })
+      throw new Refusal(400, 'sql.syntax', 'expected FROM, found FORM', {
+        hint: 'Did you mean FROM?',
+        position: { line: before.length, column: before.at(-1)!.length + 1 },
+      })
     }
     const subscribed = /subscribe\s+to\s+(\w+)/i.exec(sql)
     if (subscribed !== null) return this.#changes(ask, subscribed[1]!)
     const view = this.shop.views.get(/from\s+(\w+)/i.exec(sql)?.[1] ?? '')
     if (view === undefined) return { command: 'CREATE MATERIALIZED VIEW', columns: [], rows: [] } satisfies QueryAnswer
     const rows = [...this.shop.rows.get(view.name)!.values()]
-    return { command: `SELECT`, columns: view.columns.map((c) => ({ name: c.name, type: typeName(c.type) })), rows: rows.map((r) => view.columns.map((c) => r[c.name])) } satisfies QueryAnswer
+    return {
+      command: `SELECT`,
+      columns: view.columns.map((c) => ({ name: c.name, type: typeName(c.type) })),
+      rows: rows.map((r) => view.columns.map((c) => r[c.name])),
+    } satisfies QueryAnswer
   }
 
   #overviewStream(ask: Ask): typeof streaming {
@@ -272,7 +325,8 @@ export class FixtureServer implements AsyncDisposable {
     response.write(': open\n\n')
     this.#streams.add(response)
     response.on('close', () => this.#streams.delete(response))
-    return (event, data, id) => response.write(`event: ${event}\n${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`)
+    return (event, data, id) =>
+      response.write(`event: ${event}\n${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`)
   }
 
   #follow<F extends (...args: never[]) => void>(ask: Ask, listeners: Set<F>, listener: F): typeof streaming {
@@ -297,10 +351,17 @@ function sendFile(path: string, response: ServerResponse): void {
   response.end(readFileSync(file))
 }
 
-const positions = (text: string): Map<number, number> => new Map(text.split(',').filter(Boolean).map((pair) => pair.split(':').map(Number) as [number, number]))
+const positions = (text: string): Map<number, number> =>
+  new Map(
+    text
+      .split(',')
+      .filter(Boolean)
+      .map((pair) => pair.split(':').map(Number) as [number, number]),
+  )
 
 function startOf(from: string, topic: StoredTopic): Map<number, number> {
-  if (from.includes(':') && !from.includes('T')) return new Map(topic.partitions.map((_, p) => [p, positions(from).get(p) ?? topic.partitions[p]!.length]))
+  if (from.includes(':') && !from.includes('T'))
+    return new Map(topic.partitions.map((_, p) => [p, positions(from).get(p) ?? topic.partitions[p]!.length]))
   return new Map(
     topic.partitions.map((records, p) => {
       if (from === 'earliest') return [p, 0]
@@ -312,7 +373,11 @@ function startOf(from: string, topic: StoredTopic): Map<number, number> {
   )
 }
 
-function earliest(topic: StoredTopic, at: ReadonlyMap<number, number>, until: ReadonlyMap<number, number>): RecordJson | null {
+function earliest(
+  topic: StoredTopic,
+  at: ReadonlyMap<number, number>,
+  until: ReadonlyMap<number, number>,
+): RecordJson | null {
   let best: RecordJson | null = null
   for (const [p, offset] of at) {
     const record = topic.partitions[p]?.[offset]
@@ -328,12 +393,16 @@ function filterOf(where: string): (record: RecordJson) => boolean {
   const match = /^\s*(\w+)\s*(=|<|>|<=|>=)\s*(?:'([^']*)'|(-?\d+(?:\.\d+)?))\s*$/.exec(where)
   if (match === null) {
     const column = where.search(/[=<>]\s*$|\bFORM\b|$/) + 1
-    throw new Refusal(400, 'sql.syntax', 'expected an expression after =', { hint: 'Write a value: amount = 5', position: { line: 1, column } })
+    throw new Refusal(400, 'sql.syntax', 'expected an expression after =', {
+      hint: 'Write a value: amount = 5',
+      position: { line: 1, column },
+    })
   }
   const [, field = '', op, text, number] = match
   const wanted = text ?? Number(number)
   return (record) => {
-    const value = field === '_offset' ? record.offset : (record.value as { json?: Record<string, unknown> } | null)?.json?.[field]
+    const value =
+      field === '_offset' ? record.offset : (record.value as { json?: Record<string, unknown> } | null)?.json?.[field]
     if (typeof value !== typeof wanted) return false
     const [a, b] = [value as number, wanted as number]
     return op === '=' ? a === b : op === '<' ? a < b : op === '>' ? a > b : op === '<=' ? a <= b : a >= b
@@ -355,12 +424,24 @@ function asBytes(record: RecordJson): RecordJson {
     if (payload === null || 'base64' in payload) return payload
     return { base64: Buffer.from('json' in payload ? JSON.stringify(payload.json) : payload.text).toString('base64') }
   }
-  return { ...record, key: bytes(record.key), value: bytes(record.value), headers: record.headers.map((h) => ({ name: h.name, value: bytes(h.value) })) }
+  return {
+    ...record,
+    key: bytes(record.key),
+    value: bytes(record.value),
+    headers: record.headers.map((h) => ({ name: h.name, value: bytes(h.value) })),
+  }
 }
 
 if (import.meta.main) {
   const server = new FixtureServer()
   console.log(await server.listen(Number(process.argv[2] ?? 0)))
   server.trade(40)
-  for (let i = 0; i < 9; i++) server.shop.fire(`Customer c${i} paid ${(90 + i).toFixed(2)}, the mean is 21.40`, `c${i}`, { customer: `c${i}`, amount: 90 + i, mean: 21.4 }, 400 * i, Date.now() - i * 61_000)
+  for (let i = 0; i < 9; i++)
+    server.shop.fire(
+      `Customer c${i} paid ${(90 + i).toFixed(2)}, the mean is 21.40`,
+      `c${i}`,
+      { customer: `c${i}`, amount: 90 + i, mean: 21.4 },
+      400 * i,
+      Date.now() - i * 61_000,
+    )
 }

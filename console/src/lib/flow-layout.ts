@@ -8,21 +8,44 @@ export interface Placed {
   readonly edges: ReadonlyMap<string, { readonly path: string; readonly x: number; readonly y: number }>
 }
 export const nodeSize = { width: 190, height: 80 } as const
-/** Twice as high as the text: the label stands on its edge, not across it. */
-const labelSize = { width: 122, height: 68 } as const
+/** Sideways a label stands on its edge (so it is given twice its height), downwards beside it. */
+const labelSize = { LR: { width: 122, height: 68 }, TB: { width: 124, height: 38 } } as const
+export type Direction = keyof typeof labelSize
 export const edgeId = (edge: { readonly from: string; readonly to: string }): string => `${edge.from}\n${edge.to}`
 
 /** Changes only when nodes or edges come or go: what runs through them does not move them. */
 export const shapeOf = (graph: Graph): string =>
   JSON.stringify([graph.nodes.map((n) => n.id), graph.edges.map((e) => [e.from, e.to])])
 
-export async function placeFlow(graph: Graph, direction: 'LR' | 'TB'): Promise<Placed> {
+/** Both ways to draw it; which fits better is a matter of the place. */
+export async function placeBoth(graph: Graph): Promise<Readonly<Record<Direction, Placed>>> {
+  return { LR: await placeFlow(graph, 'LR'), TB: await placeFlow(graph, 'TB') }
+}
+
+/** How much smaller it must be drawn to be seen whole. Height counts less: one scrolls down more easily than sideways. */
+export function fitOf(placed: Placed, width: number, height: number): number {
+  return Math.min(1, width / placed.width, (height * 1.25) / placed.height)
+}
+
+async function placeFlow(graph: Graph, direction: Direction): Promise<Placed> {
   const dagre = await import('@dagrejs/dagre')
   const layout = new dagre.Graph()
-  layout.setGraph({ rankdir: direction, nodesep: 24, ranksep: direction === 'LR' ? 12 : 4, edgesep: 12, marginx: 14, marginy: 14 })
+  layout.setGraph({
+    rankdir: direction,
+    nodesep: 24,
+    ranksep: direction === 'LR' ? 12 : 10,
+    edgesep: 12,
+    marginx: 14,
+    marginy: 14,
+  })
   layout.setDefaultEdgeLabel(() => ({}))
   for (const node of graph.nodes) layout.setNode(node.id, { ...nodeSize })
-  for (const edge of graph.edges) layout.setEdge(edge.from, edge.to, { ...labelSize, labelpos: 'c' })
+  for (const edge of graph.edges)
+    layout.setEdge(edge.from, edge.to, {
+      ...labelSize[direction],
+      labelpos: direction === 'LR' ? 'c' : 'r',
+      labeloffset: 4,
+    })
   dagre.layout(layout)
   const { width = 0, height = 0 } = layout.graph() as { width?: number; height?: number }
   return { width, height, nodes: nodesOf(graph, layout), edges: edgesOf(graph, layout) }

@@ -65,7 +65,13 @@ export function ago(iso: string, nowMs: number): string {
   if (Number.isNaN(ms)) return ''
   if (ms < 1500) return 'now'
   const seconds = Math.floor(ms / 1000)
-  const [size, unit] = ([[86_400, 'd'], [3600, 'h'], [60, 'm']] as const).find(([least]) => seconds >= least) ?? [1, 's']
+  const [size, unit] = (
+    [
+      [86_400, 'd'],
+      [3600, 'h'],
+      [60, 'm'],
+    ] as const
+  ).find(([least]) => seconds >= least) ?? [1, 's']
   return `${Math.floor(seconds / size)} ${unit} ago`
 }
 

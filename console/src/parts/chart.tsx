@@ -45,9 +45,14 @@ function optionsFor(UPlot: UPlot, width: number, height: number, data: ChartData
     legend: { show: false },
     scales: { x: { time: true }, y: { range: (_u, min, max) => [Math.min(0, min), max <= 0 ? 1 : max * 1.05] } },
     axes: [
-      { ...axis, space: 76, values: (_u, ticks, _axis, _space, step) => ticks.map((tick, i) => timeTick(tick, ticks[i - 1], step)) },
       {
         ...axis,
+        space: 76,
+        values: (_u, ticks, _axis, _space, step) => ticks.map((tick, i) => timeTick(tick, ticks[i - 1], step)),
+      },
+      {
+        ...axis,
+        space: 44,
         label: labelY,
         labelSize: 18,
         labelFont: axis.font,

@@ -111,13 +111,13 @@ function Controls({
   return (
     <>
       <select aria-label="Chart" value={kind} onChange={(event) => setQuery({ chart: event.currentTarget.value })}>
-        {times.length > 0 && <option value="time">Over a column</option>}
+        {times.length > 0 && <option value="time">Over time</option>}
         <option value="live">As it goes</option>
         <option value="bars">As it stands</option>
       </select>
       {kind === 'time' && (
         <label class="inline">
-          over
+          at
           <select value={choice.x ?? ''} onChange={(event) => setQuery({ x: event.currentTarget.value })}>
             {times.map((name) => (
               <option key={name}>{name}</option>

@@ -3,8 +3,8 @@ import type { RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Graph } from '../../../../src/gateway/http/api.ts'
 import { bytes, compact, count, duration, shortTime } from '../../lib/format.ts'
-import { edgeId, nodeSize, placeFlow, shapeOf } from '../../lib/flow-layout.ts'
-import type { Placed } from '../../lib/flow-layout.ts'
+import { edgeId, fitOf, nodeSize, placeBoth, shapeOf } from '../../lib/flow-layout.ts'
+import type { Direction, Placed } from '../../lib/flow-layout.ts'
 import { isSource, rateOf, readFlow } from '../../lib/flow-reading.ts'
 import type { Edge, Node, Reading } from '../../lib/flow-reading.ts'
 import { apiUrl } from '../../lib/http.ts'
@@ -16,9 +16,7 @@ import { ProblemBox } from '../../parts/problem.tsx'
 export function FlowTab({ name }: { readonly name: string }) {
   const { data: graph, error, refresh } = useResource<Graph>(apiUrl(['views', name, 'graph']), 1000)
   const place = useRef<HTMLDivElement>(null)
-  const narrow = matchMedia('(max-width: 760px)').matches
-  const placed = usePlaced(graph, narrow ? 'TB' : 'LR')
-  const scale = useScale(placed, place)
+  const fit = useFit(graph, place)
   const selected = graph?.nodes.find((n) => n.id === param('node')) ?? null
   return (
     <>
@@ -29,11 +27,23 @@ export function FlowTab({ name }: { readonly name: string }) {
         <>
           <ReadingLine reading={readFlow(graph)} />
           <div class={selected === null ? 'flow-body' : 'flow-body with-detail'}>
-            <div class={narrow ? 'flow downwards' : 'flow'} ref={place} tabIndex={0} role="group" aria-label="Dataflow">
-              {placed === null ? (
+            <div
+              class={fit?.direction === 'TB' ? 'flow downwards' : 'flow'}
+              ref={place}
+              tabIndex={0}
+              role="group"
+              aria-label="Dataflow"
+            >
+              {fit === null ? (
                 <Loading what="the layout" />
               ) : (
-                <Drawing graph={graph} placed={placed} scale={scale} selected={selected} reading={readFlow(graph)} />
+                <Drawing
+                  graph={graph}
+                  placed={fit.placed}
+                  scale={fit.scale}
+                  selected={selected}
+                  reading={readFlow(graph)}
+                />
               )}
             </div>
             {selected !== null && <NodeDetail node={selected} graph={graph} />}
@@ -44,20 +54,39 @@ export function FlowTab({ name }: { readonly name: string }) {
   )
 }
 
-function usePlaced(graph: Graph | null, direction: 'LR' | 'TB'): Placed | null {
-  const [placed, setPlaced] = useState<{ shape: string; placed: Placed } | null>(null)
+type Fit = { readonly placed: Placed; readonly direction: Direction; readonly scale: number }
+/** Smaller than this nobody reads it: then it scrolls. */
+const scaleMin = 0.8
+
+/** The layout that fits its place better, drawn as small as needed. */
+function useFit(graph: Graph | null, place: RefObject<HTMLDivElement | null>): Fit | null {
+  const [both, setBoth] = useState<{ shape: string; placed: Readonly<Record<Direction, Placed>> } | null>(null)
+  const [size, setSize] = useState({ width: 0, height: 0 })
   const shape = graph === null ? null : shapeOf(graph)
   useEffect(() => {
     if (graph === null || shape === null) return
     let wanted = true
-    void placeFlow(graph, direction).then((found) => {
-      if (wanted) setPlaced({ shape, placed: found })
+    void placeBoth(graph).then((placed) => {
+      if (wanted) setBoth({ shape, placed })
     })
     return () => {
       wanted = false
     }
-  }, [shape, direction])
-  return placed !== null && placed.shape === shape ? placed.placed : null
+  }, [shape])
+  useEffect(() => {
+    const element = place.current
+    if (element === null) return
+    const observer = new ResizeObserver(() => setSize({ width: element.clientWidth, height: element.clientHeight }))
+    observer.observe(element)
+    return () => observer.disconnect()
+  }, [graph === null])
+  if (both === null || both.shape !== shape || size.width === 0) return null
+  const [sideways, down] = (['LR', 'TB'] as const).map((direction) =>
+    fitOf(both.placed[direction], size.width, size.height),
+  )
+  const direction: Direction = sideways! >= Math.min(0.95, down!) ? 'LR' : 'TB'
+  const placed = both.placed[direction]
+  return { placed, direction, scale: Math.max(scaleMin, Math.min(1, size.width / placed.width)) }
 }
 
 function ReadingLine({ reading }: { readonly reading: Reading }) {
@@ -77,21 +106,6 @@ function ReadingLine({ reading }: { readonly reading: Reading }) {
   )
 }
 
-/** A flow that is a little too wide is drawn smaller; one that is much too wide scrolls. */
-const scaleMin = 0.72
-
-function useScale(placed: Placed | null, place: RefObject<HTMLDivElement | null>): number {
-  const [width, setWidth] = useState(0)
-  useEffect(() => {
-    const element = place.current
-    if (element === null) return
-    const observer = new ResizeObserver(() => setWidth(element.clientWidth))
-    observer.observe(element)
-    return () => observer.disconnect()
-  }, [placed !== null])
-  return placed === null || width === 0 ? 1 : Math.max(scaleMin, Math.min(1, width / placed.width))
-}
-
 function Drawing({
   graph,
   placed,
@@ -108,7 +122,12 @@ function Drawing({
   return (
     <div
       class="flow-sheet"
-      style={{ width: `${placed.width}px`, height: `${placed.height}px`, transform: `scale(${scale})`, marginRight: `${placed.width * (scale - 1)}px` }}
+      style={{
+        width: `${placed.width}px`,
+        height: `${placed.height}px`,
+        transform: `scale(${scale})`,
+        margin: scale < 1 ? `0 ${placed.width * (scale - 1)}px 0 0` : '0 auto',
+      }}
     >
       <svg width={placed.width} height={placed.height} aria-hidden="true">
         {graph.edges.map((edge) => (
