@@ -42,5 +42,6 @@ export function quantile(values: readonly number[], q: number): number {
  * but its address may take a moment to be free.
  */
 export async function startAgain(before: Millrace, options: StartOptions = {}): Promise<Millrace> {
-  return startMillrace({ data: before.data, kafka: before.kafka, http: before.http, ...options })
+  const http = before.http === '' ? {} : { http: before.http }
+  return startMillrace({ data: before.data, kafka: before.kafka, ...http, ...options })
 }
