@@ -71,6 +71,10 @@ export class SimDisk implements Disk {
   get calls(): number {
     return this.#calls
   }
+  /** The power has gone: every call fails. */
+  get isOff(): boolean {
+    return this.#isOff
+  }
   open(path: string, mode: 'read' | 'write'): File {
     this.#call('open', path)
     let node = this.#names.find(path)

@@ -53,15 +53,13 @@ export class Journal {
   readonly #numbers = new Map<string, number>()
   #nextNumber = 0
   /** While a checkpoint is being replaced: what was appended meanwhile. */
+  #replacing: Promise<void> | null = null
   #meanwhile: { kind: number; payload: Uint8Array }[] | null = null
 
   constructor(disk: Disk, directories: Directories, path: string) {
     this.#disk = disk
     this.#directories = directories
     this.#path = path
-  }
-  get isOpen(): boolean {
-    return this.#file !== null
   }
   get hasGrown(): boolean {
     return this.#bytes - this.#checkpointBytes > Math.max(growthBytesMax, 4 * this.#checkpointBytes)
@@ -97,7 +95,10 @@ export class Journal {
     this.#append(type.dropped, out.done())
     this.#numbers.delete(dir)
   }
+  /** Everything appended so far is durable when it resolves. */
   async sync(): Promise<void> {
+    // What a checkpoint under way does not hold is in the next file too, but not synced there.
+    while (this.#replacing !== null) await this.#replacing.catch(() => {})
     await this.#file?.datasync()
   }
   close(): void {
@@ -119,8 +120,16 @@ export class Journal {
     await this.#file.datasync()
   }
   /** Replaces the whole file. Durable when it resolves. */
-  async replace(checkpoint: Checkpoint): Promise<void> {
-    if (this.#meanwhile !== null) return
+  async replace(checkpoint: () => Checkpoint): Promise<void> {
+    while (this.#replacing !== null) await this.#replacing.catch(() => {})
+    this.#replacing = this.#replace(checkpoint())
+    try {
+      await this.#replacing
+    } finally {
+      this.#replacing = null
+    }
+  }
+  async #replace(checkpoint: Checkpoint): Promise<void> {
     this.#meanwhile = []
     const fresh = `${this.#path}.new`
     this.#disk.remove(fresh)

@@ -50,11 +50,18 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 }
 
+/** Makes the data folder and whatever is missing above it, durably. */
 async function makeRoot(world: World, dir: string): Promise<void> {
-  if (world.disk.stat(dir) !== null) return
+  const holders: string[] = []
+  for (let at = dir; at !== '/' && at !== '.' && world.disk.stat(at) === null; at = holderOf(at)) holders.push(holderOf(at))
+  if (holders.length === 0) return
   world.disk.makeDirectory(dir)
-  const parent = parentOf(dir)
-  if (parent !== '') await world.disk.syncDirectory(parent)
+  for (const holder of holders.reverse()) await world.disk.syncDirectory(holder)
+}
+function holderOf(path: string): string {
+  const at = path.lastIndexOf('/')
+  if (at > 0) return path.slice(0, at)
+  return at === 0 ? '/' : '.'
 }
 
 interface Found {
@@ -91,7 +98,7 @@ class Opening {
     let epoch = 0
     if (read !== null && read !== 'damaged' && clean) epoch = await this.#openClean(read, journal)
     else if (!clean) epoch = await this.#recoverAll(read, journal, path)
-    else await journal.replace({ clean: false, epoch, partitions: [] })
+    else await journal.replace(() => ({ clean: false, epoch, partitions: [] }))
     this.#emptyTrash()
     const recovery: Recovery = {
       clean,
@@ -134,7 +141,7 @@ class Opening {
     const states = [...this.#found.values()].map((found) => found.state)
     const epoch = 1 + (lastEpoch ?? Math.max(-1, ...states.map((each) => each.epochs.at(-1)?.epoch ?? -1)))
     if (read === 'damaged') this.#world.disk.rename(path, `${path}.damaged`)
-    await journal.replace({ clean: false, epoch, partitions: states })
+    await journal.replace(() => ({ clean: false, epoch, partitions: states }))
     return epoch
   }
   #recoverOne(dir: string, known: KnownPartition, epoch: number | null): readonly string[] {
@@ -310,8 +317,7 @@ class DiskStore implements Store {
     try {
       const isWhole = [...this.#partitions.values()].every((each) => !each.isFenced && !each.hasUnsynced)
       for (const partition of this.#partitions.values()) partition.saveIndexes()
-      while (this.#isReplacing) await this.#world.clock.sleep(1)
-      await journal.replace(this.#checkpoint(isWhole))
+      await journal.replace(() => this.#checkpoint(isWhole))
     } catch (error) {
       this.#report(asFault(error))
     } finally {
@@ -361,7 +367,7 @@ class DiskStore implements Store {
     this.#appendedBytes = 0
     this.#isReplacing = true
     journal
-      .replace(this.#checkpoint(false))
+      .replace(() => this.#checkpoint(false))
       .catch((error: unknown) => this.#report(asFault(error)))
       .finally(() => (this.#isReplacing = false))
   }

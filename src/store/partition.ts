@@ -291,7 +291,7 @@ export class Partition implements PartitionLog {
     if (last !== undefined) {
       last.sealed = true
       this.#core.handles.close(last)
-      this.#core.journal.cut(this.dir, { base: last.base, bytes: last.durable.bytes, end: last.durable.end })
+      this.#noteCut(last)
     }
     void this.#resume(resumeMsFirst)
   }
@@ -330,11 +330,15 @@ export class Partition implements PartitionLog {
   async moveStart(offset: number): Promise<void> {
     if (offset <= this.#start || this.#gone) return
     this.#start = offset
-    this.#core.journal.start(this.dir, offset)
-    // A file that is missing without a word about it would be damage.
-    if (this.segments.list.length > 1 && this.segments.list[1]!.base <= offset) await this.#core.journal.sync()
     const { list } = this.segments
-    while (!this.#gone && list.length > 1 && list[1]!.base <= this.#start) this.#remove(list.shift()!)
+    try {
+      this.#core.journal.start(this.dir, offset)
+      // A file that is missing without a word about it would be damage.
+      if (list.length > 1 && list[1]!.base <= offset) await this.#core.journal.sync()
+      while (!this.#gone && list.length > 1 && list[1]!.base <= this.#start) this.#remove(list.shift()!)
+    } catch (error) {
+      throw this.#failure(error, this.segments.folder)
+    }
   }
   /** Begins a new segment, durably, so that retention may take all before it. */
   async rollNow(): Promise<void> {
@@ -417,6 +421,14 @@ export class Partition implements PartitionLog {
     this.#whenWritten.fail(fault)
     this.#whenDurable.fail(fault)
     this.#tell(this.#onCut, end as Offset)
+  }
+  /** Should the process die before there is a new segment, the next one must not believe the rest of the file. */
+  #noteCut({ base, durable }: Segment): void {
+    try {
+      this.#core.journal.cut(this.dir, { base, bytes: durable.bytes, end: durable.end })
+    } catch (error) {
+      this.#core.report(this.#failure(error, this.#core.dir))
+    }
   }
   #clearStrays(): boolean {
     try {

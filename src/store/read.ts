@@ -27,8 +27,8 @@ interface Wanted {
 
 /** Whole batches from the one that holds `from`: see PartitionLog.read. */
 export async function readBatches(segments: Segments, wanted: Wanted): Promise<Uint8Array[]> {
-  for (let i = segments.holding(wanted.from); i < segments.list.length; i++) {
-    const found = await readSegment(segments, segments.list[i]!, wanted)
+  for (const segment of segments.durableFrom(wanted.from)) {
+    const found = await readSegment(segments, segment, wanted)
     if (found.length > 0) return found
   }
   return []
@@ -86,8 +86,7 @@ async function readFrom(segments: Segments, segment: Segment, from: Place, wante
 
 /** Headers of all batches from the one that holds `from`, none from `limit` on. */
 export function* readHeaders(segments: Segments, from: number, limit: number): Generator<Uint8Array> {
-  for (let i = segments.holding(from); i < segments.list.length; i++) {
-    const segment = segments.list[i]!
+  for (const segment of segments.durableFrom(from)) {
     for (const batch of checkedBatches(segments, segment, (s) => segments.index(s).before(from))) {
       if (batchBase(batch) >= limit) return
       if (batchEnd(batch) > from) yield Buffer.from(batch.subarray(0, batchHeaderBytes))
@@ -97,7 +96,7 @@ export function* readHeaders(segments: Segments, from: number, limit: number): G
 
 /** Base offset of the first batch with a time of at least `timeMs` in from..limit. */
 export function findTime(segments: Segments, timeMs: number, from: number, limit: number): Offset | null {
-  for (const segment of segments.list) {
+  for (const segment of segments.durableFrom(from)) {
     if (segment.durable.end <= from || segment.durable.maxTimeMs < timeMs) continue
     for (const batch of checkedBatches(segments, segment, (s) => segments.index(s).beforeTime(timeMs))) {
       if (batchBase(batch) >= limit) return null

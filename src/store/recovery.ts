@@ -129,20 +129,28 @@ class PartitionRecovery {
   /** What was there at the checkpoint: is it still? Its batches are checked when they are read. */
   #takeKnown(): Break | null {
     const { segments, sealed } = this.#known.state
-    for (const [i, segment] of segments.entries()) {
-      const next = segments[i + 1]
-      if (next !== undefined && next.base <= this.#start && !this.#files.includes(segment.base)) continue
+    for (const segment of segments) {
+      if (!this.#files.includes(segment.base) && this.#isForgotten(segment.base)) continue
       const path = this.#path(segment.base)
       const size = this.#context.world.disk.stat(path)?.size ?? -1
       if (size < segment.bytes) return this.#shorter(path, segment, size)
       this.#segments.push(segment)
       this.#end = segment.end
     }
-    this.#end = Math.max(this.#end, this.#known.state.end)
     this.#sealed = sealed
     const last = this.#segments.at(-1)
+    if (last === undefined) this.#beginWithFiles()
     if (last === undefined || sealed) return null
     return this.#scan(last)
+  }
+  /** A later segment holds the start. */
+  #isForgotten(base: number): boolean {
+    return this.#files.some((each) => each > base && each <= this.#start)
+  }
+  /** Nothing of the checkpoint is left: the log goes on with what was made since. */
+  #beginWithFiles(): void {
+    const first = this.#files[0] ?? Number.MAX_SAFE_INTEGER
+    this.#end = first <= this.#start ? first : Math.max(this.#known.state.end, this.#start)
   }
   #shorter(path: string, segment: SegmentState, size: number): Break {
     this.#end = segment.base

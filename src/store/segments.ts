@@ -71,6 +71,10 @@ export class Segments {
   rebuildIndex(segment: Segment): SparseIndex {
     return this.#complete(segment, new SparseIndex(segment.base, segment.salt))
   }
+  /** Those that may hold something durable from `offset` on. */
+  durableFrom(offset: number): Segment[] {
+    return this.list.slice(this.holding(offset)).filter((segment) => segment.durable.bytes > 0)
+  }
   /** Checked batches from a place on, up to what is durable. */
   walk(segment: Segment, from: Place): BatchWalk {
     const range = { ...from, limit: segment.durable.bytes, epochAt: this.epochAt }

@@ -77,11 +77,8 @@ export class SyncLoop {
   }
   #writeAll(): void {
     for (const partition of this.#toWrite) {
-      if (this.#unsynced.size >= this.#parts.unsyncedMax && !this.#unsynced.has(partition)) {
-        // Too many files are open for their next sync: the rest follows after it.
-        for (const each of this.#unsynced) this.#wanted.add(each)
-        return
-      }
+      // Too many files are open for their next sync: this one has to wait for it.
+      if (this.#unsynced.size >= this.#parts.unsyncedMax && !this.#unsynced.has(partition)) continue
       this.#toWrite.delete(partition)
       try {
         partition.writePending()
@@ -89,6 +86,7 @@ export class SyncLoop {
         partition.writeFailed(error)
       }
     }
+    if (this.#toWrite.size > 0) for (const each of this.#unsynced) this.#wanted.add(each)
   }
   #beginRound(): void {
     const nowMs = this.#parts.clock.monotonic()
