@@ -113,7 +113,7 @@ async function* backwards(asked: Search, bounds: readonly Bounds[], read: ReadPa
     const exhausted = distanceFromStart(from, bounds) === 0
     const done = records.length >= asked.limit ? 'enough' : exhausted ? 'end' : 'no'
     const shown = newestFirst(records, asked.limit)
-    const first = done === 'enough' ? oldestShown(shown, from, until) : from
+    const first = done === 'enough' ? oldestShown(shown, records, from) : from
     yield { records: shown, scanned, remaining: distanceFromStart(from, bounds), next: end, first, done }
     if (done !== 'no') return
     until = from
@@ -228,9 +228,13 @@ function mergeByTime(records: readonly RecordJson[]): RecordJson[] {
   return merged
 }
 
-/** The first offset shown of each partition; a partition without any begins behind the stretch: nothing of it was shown. */
-function oldestShown(shown: readonly RecordJson[], from: Positions, until: Positions): Positions {
-  const first = new Map([...from].map(([p]) => [p, until.get(p) ?? 0]))
+/**
+ * Where a search further back ends, for each partition: before its oldest record shown; where it has matches and none was
+ * shown, behind them; where it had none, before what was looked at.
+ */
+function oldestShown(shown: readonly RecordJson[], found: readonly RecordJson[], from: Positions): Positions {
+  const first = new Map(from)
+  for (const r of found) first.set(r.partition, Math.max(first.get(r.partition) ?? 0, r.offset + 1))
   for (const r of shown) first.set(r.partition, Math.min(first.get(r.partition) ?? r.offset, r.offset))
   return first
 }
