@@ -24,13 +24,21 @@ export function binaryEvent(headers: Exchange['headers'], body: Uint8Array, defa
   if (type !== undefined) attributes.set('datacontenttype', type)
   return toRecord(attributes, body.length === 0 && type === undefined ? null : body, defaults)
 }
-/** Section 3.1.3.2 of the HTTP binding: percent-encoded UTF-8. */
+/** Section 3.1.3.2 of the HTTP binding: percent-encoded UTF-8. Senders that do not encode are met half-way. */
 function decodeHeader(name: string, text: string): string {
-  const bytes = Buffer.from(text, 'latin1').toString('utf8')
+  const plain = utf8OrLatin1(text)
   try {
-    return decodeURIComponent(bytes.replaceAll(/%(?![0-9a-fA-F]{2})/g, '%25'))
+    return decodeURIComponent(plain.replaceAll(/%(?![0-9a-fA-F]{2})/g, '%25'))
   } catch (error) {
     throw new Fault('http.invalid-event', { field: name, why: 'is not percent-encoded UTF-8' }, error)
+  }
+}
+
+function utf8OrLatin1(text: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(text, 'latin1'))
+  } catch {
+    return text
   }
 }
 

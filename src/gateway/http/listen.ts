@@ -3,7 +3,7 @@
  * sizes, back-pressure, the end of a client.
  */
 import { type IncomingMessage, Server, type ServerResponse, createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
@@ -52,7 +52,8 @@ class Shell {
   readonly #intake = new Intake()
   /** Aborted when the server stops: live streams end. */
   readonly #stopping = new AbortController()
-  #open = 0
+  /** Open connections and how many requests each is being answered. */
+  readonly #open = new Map<Socket, number>()
   #closed: Promise<void> | null = null
 
   constructor(parts: Parts, gateway: Gateway) {
@@ -75,8 +76,12 @@ class Shell {
     this.#server.on('request', (request, response) => void this.#serve(request, response, false))
     this.#server.on('checkContinue', (request, response) => void this.#serve(request, response, true))
     this.#server.on('connection', (socket) => {
-      parts.telemetry.http.connections(++this.#open)
-      socket.on('close', () => parts.telemetry.http.connections(--this.#open))
+      this.#open.set(socket, 0)
+      parts.telemetry.http.connections(this.#open.size)
+      socket.on('close', () => {
+        this.#open.delete(socket)
+        parts.telemetry.http.connections(this.#open.size)
+      })
     })
     this.#server.on('drop', () => parts.telemetry.http.refused('too-many'))
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
@@ -104,7 +109,7 @@ class Shell {
   async #close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     this.#stopping.abort(new Fault('log.closed', { what: 'the server' }))
-    this.#server.closeIdleConnections()
+    for (const [socket, running] of this.#open) if (running === 0) socket.destroy()
     const cancel = this.#clock.after(drainMs, () => this.#server.closeAllConnections())
     await closed
     cancel()
@@ -112,6 +117,7 @@ class Shell {
 
   async #serve(request: IncomingMessage, response: ServerResponse, waits: boolean): Promise<void> {
     const started = this.#clock.monotonic()
+    this.#count(request.socket, 1)
     const gone = new AbortController()
     const stop = (): void => gone.abort(this.#stopping.signal.reason)
     this.#stopping.signal.addEventListener('abort', stop, { once: true })
@@ -135,11 +141,20 @@ class Shell {
       body.release()
       // Nobody waits for what an answer that ended early would still have done.
       gone.abort()
+      const running = this.#count(request.socket, -1)
+      // A connection kept alive would keep the server open.
+      if (this.#stopping.signal.aborted && running === 0) request.socket.destroySoon()
       const streamed = routed?.answer.headers?.['content-type']?.startsWith('text/event-stream') === true
       const seconds = streamed ? -1 : (this.#clock.monotonic() - started) / 1000
       if (routed !== null)
         this.#parts.telemetry.http.request(routed.route, methodLabel(request.method), routed.answer.status, seconds)
     }
+  }
+
+  #count(socket: Socket, change: number): number {
+    const running = (this.#open.get(socket) ?? 0) + change
+    if (this.#open.has(socket)) this.#open.set(socket, running)
+    return running
   }
 
   async #send(
@@ -151,7 +166,7 @@ class Shell {
   ): Promise<void> {
     if (response.destroyed) return
     // What is left of the body would have to be read to use the connection again.
-    if (!source.complete) response.setHeader('connection', 'close')
+    if (!source.complete || this.#stopping.signal.aborted) response.setHeader('connection', 'close')
     if (body === null || typeof body === 'string' || body instanceof Uint8Array) {
       const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body
       if (bytes !== null || (status !== 204 && status !== 304)) response.setHeader('content-length', bytes?.length ?? 0)

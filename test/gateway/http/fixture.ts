@@ -1,0 +1,183 @@
+/** A gateway over a real log in memory, with an engine and alerts that a test may fill. */
+import type { TestContext } from 'node:test'
+import type { Alerts, FiredAlert } from '../../../src/act/alerts.ts'
+import { type HttpListener, type HttpOptions, listenHttp } from '../../../src/gateway/http/listen.ts'
+import { silent } from '../../../src/lib/logger.ts'
+import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
+import { realWorld } from '../../../src/lib/real/world.ts'
+import type { World } from '../../../src/lib/world.ts'
+import { openCommits } from '../../../src/log/commits.ts'
+import { openLocalLog } from '../../../src/log/local/open.ts'
+import type { Change, Engine, RelationInfo, Result } from '../../../src/query/engine.ts'
+import { type Contracts, openContracts } from '../../../src/schema/contracts.ts'
+import type { Catalog } from '../../../src/log/catalog.ts'
+import { type Telemetry, openTelemetry } from '../../../src/telemetry/telemetry.ts'
+import { memoryCatalog } from '../../schema/memory-catalog.ts'
+
+export interface Fixture {
+  readonly url: string
+  readonly listener: HttpListener
+  readonly world: World
+  readonly log: Awaited<ReturnType<typeof openLocalLog>>
+  readonly contracts: Contracts
+  readonly telemetry: Telemetry
+  readonly engine: FakeEngine
+  readonly alerts: FakeAlerts
+  call(method: string, path: string, options?: CallOptions): Promise<Answered>
+  /** Stops gateway and log; the disk stays. */
+  stop(): Promise<void>
+}
+export interface CallOptions {
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Uint8Array | ReadableStream
+  readonly json?: unknown
+}
+export interface Answered {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  // Tests look into what came back as they please.
+  readonly json: Json
+}
+export type Json = ReturnType<typeof JSON.parse>
+
+export interface FixtureOptions {
+  readonly world?: World
+  readonly catalog?: Catalog
+  readonly http?: Partial<HttpOptions>
+}
+
+export async function fixture(t: TestContext, options: FixtureOptions = {}): Promise<Fixture> {
+  const world = options.world ?? memoryWorld()
+  const telemetry = openTelemetry({ clock: world.clock, version: '0.0.0-test' })
+  const catalog = options.catalog ?? memoryCatalog()
+  const contracts = openContracts({ catalog })
+  const log = await openLocalLog({ world, dir: 'data', intake: contracts.intake, meter: telemetry.traffic })
+  const commits = openCommits(await log.owner())
+  const engine = new FakeEngine()
+  const alerts = new FakeAlerts()
+  telemetry.health.part('log', () => null)
+  const listener = await listenHttp({
+    at: { host: '127.0.0.1', port: 0 },
+    world,
+    log,
+    commits,
+    engine,
+    alerts,
+    contracts,
+    telemetry,
+    logger: silent,
+    version: '0.0.0-test',
+    local: log,
+    dataPath: null,
+    ...options.http,
+  })
+  const url = `http://127.0.0.1:${listener.at.port}`
+  let stopped: Promise<void> | null = null
+  const stop = (): Promise<void> =>
+    (stopped ??= (async () => {
+      await listener.close()
+      await commits.close()
+      await log.close()
+    })())
+  t.after(stop)
+  return {
+    url,
+    listener,
+    world,
+    log,
+    contracts,
+    telemetry,
+    engine,
+    alerts,
+    stop,
+    call: (m, p, o) => call(url, m, p, o),
+  }
+}
+export const memoryWorld = (): World => ({ ...realWorld(), disk: memoryDisk() })
+
+export async function call(url: string, method: string, path: string, options: CallOptions = {}): Promise<Answered> {
+  const json = options.json === undefined ? undefined : JSON.stringify(options.json)
+  const body = json ?? options.body
+  const headers: Record<string, string> = { ...options.headers }
+  if (json !== undefined) headers['content-type'] ??= 'application/json'
+  const response = await fetch(url + path, {
+    method,
+    headers,
+    redirect: 'manual',
+    ...(body === undefined ? {} : { body: body as never, duplex: 'half' }),
+  } as RequestInit)
+  const text = await response.text()
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    get json(): Json {
+      return JSON.parse(text)
+    },
+  }
+}
+
+export class FakeEngine implements Engine {
+  relations: RelationInfo[] = []
+  results: (sql: string) => Result = () => ({ command: 'OK', columns: [], rows: rowsOf([]) })
+  changes: Change[] = []
+  readonly dropped: string[] = []
+  run(sql: string): Promise<Result> {
+    return Promise.resolve(this.results(sql))
+  }
+  subscribe(_sql: string, options: { signal?: AbortSignal } = {}): ReturnType<Engine['subscribe']> {
+    const { changes } = this
+    return Promise.resolve({
+      columns: [{ name: 'item', type: { kind: 'text' }, nullable: true }],
+      changes: (async function* () {
+        yield* changes
+        if (changes.length === 0)
+          await new Promise<void>((done) => options.signal?.addEventListener('abort', () => done()))
+      })(),
+    })
+  }
+  views(): readonly RelationInfo[] {
+    return this.relations
+  }
+  relation(name: string): RelationInfo | null {
+    return this.relations.find((one) => one.name === name) ?? null
+  }
+  rows(name: string): Promise<Result> {
+    return Promise.resolve(this.results(name))
+  }
+  graph(): ReturnType<Engine['graph']> {
+    return { nodes: [], edges: [], heldBackBy: null }
+  }
+  /** `value contains TEXT` is all the SQL that these tests need. */
+  recordFilter(_topic: string, where: string): ReturnType<Engine['recordFilter']> {
+    const wanted = /^value contains (.+)$/.exec(where)![1]!
+    return ({ value }) => value !== null && Buffer.from(value).includes(wanted)
+  }
+  drop(kind: string, name: string): Promise<void> {
+    this.dropped.push(`${kind} ${name}`)
+    return Promise.resolve()
+  }
+  pause(): Promise<void> {
+    return Promise.resolve()
+  }
+  resume(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+export async function* rowsOf(rows: readonly (readonly unknown[])[]): AsyncIterable<readonly unknown[]> {
+  yield* rows
+}
+export class FakeAlerts implements Alerts {
+  rules: ReturnType<Alerts['list']> = []
+  log: FiredAlert[] = []
+  list(): ReturnType<Alerts['list']> {
+    return this.rules
+  }
+  fired({ alert, limit = 100 }: { alert?: string; limit?: number } = {}): Promise<readonly FiredAlert[]> {
+    return Promise.resolve(this.log.filter((one) => alert === undefined || one.alert === alert).slice(0, limit))
+  }
+  async *watch(): AsyncIterable<FiredAlert> {
+    yield* this.log
+  }
+}
