@@ -90,37 +90,6 @@ const noProvenance: Provenance = {
 }
 export const emptyBatch: Batch = { count: 0, columns: [], weights: null, rows: noProvenance, late: null }
 
-export type Storage = 'f64' | 'bytes' | 'value'
-/** Where a type is stored as long as its values allow. */
-export function storageOf(type: DataType): Storage {
-  switch (type.kind) {
-    case 'boolean':
-    case 'smallint':
-    case 'int':
-    case 'bigint':
-    case 'real':
-    case 'double':
-    case 'date':
-    case 'time':
-    case 'timestamp':
-    case 'timestamptz':
-      return 'f64'
-    case 'numeric':
-      return type.scale === null ? 'value' : 'f64'
-    case 'text':
-    case 'varchar':
-    case 'uuid':
-    case 'json':
-    case 'jsonb':
-    case 'bytea':
-      return 'bytes'
-    case 'interval':
-    case 'array':
-    case 'composite':
-      return 'value'
-  }
-}
-
 export const isNull = (column: Column, row: number): boolean => column.valid !== null && column.valid[row] === 0
 
 /** A value in memory form (`memory.ts`), NULL as null. */

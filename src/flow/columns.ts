@@ -1,5 +1,6 @@
 /** Builds columns row by row; what generated code and operators write their output into. */
-import { type Column, storageOf, type BytesColumn } from './batch.ts'
+import type { BytesColumn, Column } from './batch.ts'
+import { storageOf } from './memory.ts'
 import type { DataType } from '../schema/types.ts'
 import type { Value } from './expression.ts'
 import { assert } from '../lib/assert.ts'

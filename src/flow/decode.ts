@@ -130,9 +130,10 @@ class RecordDecoder implements Decoder {
       clock.saw(partitionClock, Math.floor(micros / 1000), record.timeMs)
     }
     const weighted = this.plan.mode === 'weighted'
+    const deleted = this.plan.mode === 'upsert' ? [deletedColumn(kept)] : []
     return {
       count: kept.length,
-      columns,
+      columns: [...columns, ...deleted],
       weights: weighted ? Float64Array.from(kept, (k) => k.weight) : null,
       rows: rows.done(),
       late: null,
@@ -292,6 +293,10 @@ class RecordDecoder implements Decoder {
 export const bufferOf = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
+/** Behind an upsert source's columns: 1 where the record's value is null. */
+function deletedColumn(kept: readonly { record: LogRecord }[]): NumberColumn {
+  return { kind: 'f64', data: Float64Array.from(kept, ({ record }) => (record.value === null ? 1 : 0)), valid: null }
+}
 function timeColumn(column: Column): NumberColumn {
   assert(column.kind === 'f64', 'event time is a timestamp')
   return column

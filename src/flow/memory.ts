@@ -11,10 +11,40 @@
  */
 import type { DataType } from '../schema/types.ts'
 import { type Decimal, decimalFromNumber } from './decimal.ts'
-import { storageOf } from './batch.ts'
 
 /** PostgreSQL's interval: its three parts do not convert into each other. */
 export type Interval = { readonly months: number; readonly days: number; readonly micros: number }
+
+export type Storage = 'f64' | 'bytes' | 'value'
+/** Where a type is stored as long as its values allow. */
+export function storageOf(type: DataType): Storage {
+  switch (type.kind) {
+    case 'boolean':
+    case 'smallint':
+    case 'int':
+    case 'bigint':
+    case 'real':
+    case 'double':
+    case 'date':
+    case 'time':
+    case 'timestamp':
+    case 'timestamptz':
+      return 'f64'
+    case 'numeric':
+      return type.scale === null ? 'value' : 'f64'
+    case 'text':
+    case 'varchar':
+    case 'uuid':
+    case 'json':
+    case 'jsonb':
+    case 'bytea':
+      return 'bytes'
+    case 'interval':
+    case 'array':
+    case 'composite':
+      return 'value'
+  }
+}
 
 /** How generated code holds a value of the type. 'int': number or bigint, canonical. */
 export type Form = 'bool' | 'num' | 'int' | 'decimal' | 'text' | 'bytes' | 'value'

@@ -1,0 +1,328 @@
+/**
+ * A plan as operators that run: nodes in an order in which inputs come before those who use them. One step takes new rows
+ * of the sources through all of them; watermarks travel along: a node's is the smallest of its inputs' (one whose source
+ * is idle holds nothing back) and never goes back. All state, the clocks' included, lies in tables that are committed,
+ * undone, saved and restored together.
+ */
+import { ByteReader, ByteWriter } from '../lib/bytes.ts'
+import { Fault } from '../lib/fault.ts'
+import type { Columns } from '../schema/types.ts'
+import { type Batch, emptyBatch } from './batch.ts'
+import { type ClockOptions, SourceClock, clockTable, saveWatermark, savedWatermark } from './clock.ts'
+import { type Decoder, createDecoder } from './decode.ts'
+import { KeyWriter } from './key.ts'
+import type { Operator } from './operator.ts'
+import { aggregate } from './operators/aggregate.ts'
+import { filter, project, union } from './operators/linear.ts'
+import { over } from './operators/over.ts'
+import { process } from './operators/process.ts'
+import { temporalJoin } from './operators/temporal-join.ts'
+import { top } from './operators/top.ts'
+import { upsert } from './operators/upsert.ts'
+import { tumble } from './operators/window.ts'
+import type { Plan, SourcePlan } from './plan.ts'
+import { fingerprint, label, neverWithdraws, timeColumn } from './plan-facts.ts'
+import { type StateChange, StateTable } from './state.ts'
+
+export interface GraphOptions {
+  readonly idleMs: number
+  readonly maxFutureMs: number
+}
+export interface Source {
+  readonly index: number
+  readonly node: Node
+  readonly plan: SourcePlan
+  readonly decoder: Decoder
+  readonly clock: SourceClock
+}
+export interface Node {
+  readonly id: number
+  readonly kind: string
+  readonly label: string
+  readonly columns: Columns
+  readonly inputs: readonly Node[]
+  /** null: a source without state. */
+  readonly operator: Operator | null
+  readonly tables: readonly StateTable[]
+  source: Source | null
+  watermark: number
+  /** Its sources are all idle: it holds nothing back. */
+  idle: boolean
+  rowsIn: number
+  rowsOut: number
+  late: number
+  lateAfterIdle: number
+}
+export interface StepResult {
+  readonly out: Batch
+  readonly late: readonly { readonly node: Node; readonly rows: NonNullable<Batch['late']> }[]
+}
+export interface ChangelogEntry {
+  readonly slot: number
+  readonly key: Buffer
+  readonly value: Uint8Array | null
+}
+
+const stateVersion = 1
+const metaTable = { name: 'meta', numbers: 0, values: 1 }
+/** Operator 0 of the state is the graph itself: its clocks and its meta data. */
+const graphOperator = 0
+
+export class Graph {
+  readonly nodes: Node[] = []
+  readonly sources: Source[] = []
+  readonly plan: Plan
+  private readonly options: GraphOptions
+  private readonly clocks = new StateTable(clockTable)
+  private readonly meta = new StateTable(metaTable)
+  private readonly output: Node
+
+  constructor(plan: Plan, options: GraphOptions) {
+    this.plan = plan
+    this.options = options
+    this.output = this.build(plan)
+    this.rebuild()
+  }
+
+  // Building.
+
+  private build(plan: Plan): Node {
+    if (plan.op === 'source') return this.buildSource(plan)
+    const inputs = inputsOf(plan).map((input) => this.build(input))
+    return this.add(plan, inputs, operatorOf(plan))
+  }
+  private buildSource(plan: SourcePlan): Node {
+    const index = this.sources.length
+    const delayMs = plan.time === null ? 1 : plan.time.delayMs
+    const options: ClockOptions = { ...this.options, delayMs }
+    const operator = plan.mode === 'upsert' ? upsert(plan.columns, plan.key, plan.columns.length) : null
+    const node = this.add(plan, [], operator)
+    const clock = new SourceClock(index, options, this.clocks)
+    node.source = { index, node, plan, decoder: createDecoder(plan, index), clock }
+    this.sources.push(node.source)
+    return node
+  }
+  private add(plan: Plan, inputs: readonly Node[], operator: Operator | null): Node {
+    const node: Node = {
+      id: this.nodes.length + 1,
+      kind: plan.op,
+      label: label(plan),
+      columns: plan.columns,
+      inputs,
+      operator,
+      tables: (operator?.tables ?? []).map((spec) => new StateTable(spec)),
+      source: null,
+      watermark: -Infinity,
+      idle: false,
+      rowsIn: 0,
+      rowsOut: 0,
+      late: 0,
+      lateAfterIdle: 0,
+    }
+    this.nodes.push(node)
+    return node
+  }
+
+  // Running.
+
+  /** Tells the sources which partitions they have; after `restore`. */
+  open(partitions: (topic: string) => readonly { partition: number; unread: boolean }[], nowMs: number): void {
+    for (const source of this.sources) source.clock.open(partitions(source.plan.topic), nowMs)
+    for (const node of this.nodes) node.watermark = savedWatermark(this.clocks, node.id)
+  }
+  /** One step with new rows of the sources, by index. */
+  step(rows: ReadonlyMap<number, Batch>, nowMs: number): StepResult {
+    const outputs = new Map<Node, Batch>()
+    const late: { node: Node; rows: NonNullable<Batch['late']> }[] = []
+    for (const node of this.nodes) {
+      const batches =
+        node.source === null ? node.inputs.map((n) => outputs.get(n)!) : [rows.get(node.source.index) ?? emptyBatch]
+      const before = node.watermark
+      this.moveWatermark(node)
+      const out = this.run(node, batches, before, nowMs)
+      if (out.late !== null) {
+        node.late += out.late.count
+        node.lateAfterIdle += out.late.afterIdle
+        late.push({ node, rows: out.late })
+      }
+      node.rowsIn += batches.reduce((sum, b) => sum + b.count, 0)
+      node.rowsOut += out.count
+      outputs.set(node, out)
+    }
+    return { out: outputs.get(this.output)!, late }
+  }
+  private run(node: Node, batches: readonly Batch[], before: number, nowMs: number): Batch {
+    const { operator } = node
+    if (operator === null) return batches[0]!
+    if (batches.every((b) => b.count === 0) && !operator.waits(node.tables)) return emptyBatch
+    return operator.step(node.tables, batches, { nowUs: nowMs * 1000, before, watermark: node.watermark })
+  }
+  private moveWatermark(node: Node): void {
+    let least: number | null = null
+    if (node.source !== null) least = this.finished ? Infinity : node.source.clock.watermark()
+    else
+      for (const input of node.inputs)
+        if (!input.idle && (least === null || input.watermark < least)) least = input.watermark
+    node.idle = least === null
+    if (least !== null && least > node.watermark) node.watermark = least
+  }
+  private finished = false
+  /** The input has ended: every window closes, nothing waits any more. */
+  finish(nowMs: number): StepResult {
+    this.finished = true
+    return this.step(new Map(), nowMs)
+  }
+  /** Leaves silent partitions out; call before a tick's first step. */
+  markIdle(nowMs: number): void {
+    for (const { clock } of this.sources) clock.markIdle(nowMs)
+  }
+  /** When time alone may change the output; Infinity = not before a record comes. */
+  nextTimerMs(): number {
+    if (!this.waits()) return Infinity
+    return Math.min(...this.sources.map(({ clock }) => clock.nextIdleMs()))
+  }
+  /** True where a later watermark, or the first step, may bring rows. */
+  waits(): boolean {
+    return this.nodes.some((n) => n.operator !== null && n.operator.waits(n.tables))
+  }
+  /** True before the first tick of a plan whose result over nothing is a row. */
+  get owesFirst(): boolean {
+    return this.meta.count === 0 && this.waits()
+  }
+  get watermark(): number {
+    return this.output.watermark
+  }
+  get stateBytes(): number {
+    return this.nodes.reduce((sum, n) => sum + n.tables.reduce((s, t) => s + t.bytes, 0), 0)
+  }
+
+  // State.
+
+  /** Puts clocks and watermarks into their tables: the last act of a tick before `changes`. */
+  save(nowMs: number): void {
+    for (const { clock } of this.sources) clock.save()
+    for (const node of this.nodes) if (node.watermark > -Infinity) saveWatermark(this.clocks, node.id, node.watermark)
+    this.remember('now', nowMs)
+    this.remember('plan', fingerprint(this.plan))
+  }
+  private remember(name: string, value: number | string): void {
+    const key = metaKey(name)
+    let row = this.meta.find(key)
+    if (row >= 0 && this.meta.values[row] === value) return
+    if (row >= 0) this.meta.touch(row)
+    else row = this.meta.add(key)
+    this.meta.values[row] = value
+  }
+  /** What differs from the last commit. */
+  *changes(): IterableIterator<ChangelogEntry> {
+    yield* entries(graphOperator, [this.clocks, this.meta])
+    for (const node of this.nodes) yield* entries(node.id, node.tables)
+  }
+  commit(): void {
+    for (const table of this.allTables()) table.commit()
+  }
+  /** Back to the last commit, rows and clocks and all that is derived from them. */
+  undo(): void {
+    for (const table of this.allTables()) table.undo()
+    for (const { clock } of this.sources) clock.reload()
+    for (const node of this.nodes) node.watermark = savedWatermark(this.clocks, node.id)
+    this.rebuild()
+  }
+  clear(): void {
+    for (const table of this.allTables()) table.clear()
+    this.rebuild()
+  }
+  /** Takes an entry of the changelog. Entries of operators that the plan does not have are not its. */
+  restore(key: Uint8Array, value: Uint8Array | null): void {
+    const input = new ByteReader(key)
+    const version = input.uint8()
+    if (version !== stateVersion) throw new Fault('store.format-too-new', { found: version, known: stateVersion })
+    input.uint8()
+    const operator = input.uvarint()
+    const number = input.uvarint()
+    const tables = operator === graphOperator ? [this.clocks, this.meta] : (this.nodes[operator - 1]?.tables ?? [])
+    const table = tables[number]
+    if (table === undefined)
+      throw new Fault('wire.malformed', { what: `state of operator ${operator}, table ${number}` })
+    table.restore(key.subarray(input.at), value)
+  }
+  /** After the last `restore`. Throws Fault flow.state-mismatch where the state was saved by another plan. */
+  restored(view: string): void {
+    const row = this.meta.find(metaKey('plan'))
+    if (row >= 0 && this.meta.values[row] !== fingerprint(this.plan))
+      throw new Fault('flow.state-mismatch', { view, what: 'it was saved by another definition' })
+    this.rebuild()
+  }
+  private rebuild(): void {
+    for (const node of this.nodes) node.operator?.rebuild(node.tables)
+  }
+  private *allTables(): IterableIterator<StateTable> {
+    yield this.clocks
+    yield this.meta
+    for (const node of this.nodes) yield* node.tables
+  }
+}
+
+function metaKey(name: string): KeyWriter {
+  const key = new KeyWriter()
+  key.text(name)
+  return key
+}
+
+function* entries(operator: number, tables: readonly StateTable[]): IterableIterator<ChangelogEntry> {
+  for (let t = 0; t < tables.length; t++)
+    for (const change of tables[t]!.changes())
+      yield { slot: change.slot, key: changelogKey(operator, t, change), value: change.value }
+}
+/** Format version, slot, operator, table, then the table's own key. */
+function changelogKey(operator: number, table: number, change: StateChange): Buffer {
+  const out = new ByteWriter(change.key.length + 12)
+  out.int8(stateVersion)
+  out.int8(change.slot)
+  out.uvarint(operator)
+  out.uvarint(table)
+  out.raw(change.key)
+  return Buffer.from(out.done())
+}
+
+export function inputsOf(plan: Plan): readonly Plan[] {
+  switch (plan.op) {
+    case 'source':
+      return []
+    case 'union':
+      return plan.inputs
+    case 'temporal-join':
+      return [plan.left, plan.right]
+    default:
+      return [plan.input]
+  }
+}
+function operatorOf(plan: Exclude<Plan, SourcePlan>): Operator {
+  switch (plan.op) {
+    case 'filter':
+      return filter(plan.where)
+    case 'project':
+      return project(plan.expressions)
+    case 'union':
+      return union(plan.columns)
+    case 'window':
+      return tumble(plan.time, plan.input.columns[plan.time]!.type, plan.window.sizeMs)
+    case 'aggregate':
+      return aggregate(plan, plan.input.columns, neverWithdraws(plan.input))
+    case 'temporal-join':
+      needGrowth(plan.left, 'the left side of a temporal join')
+      return temporalJoin(plan, plan.left.columns, plan.right.columns)
+    case 'over':
+      needGrowth(plan.input, 'the input of OVER')
+      return over(plan, plan.input.columns)
+    case 'top':
+      return top(plan, plan.input.columns, neverWithdraws(plan.input), timeColumn(plan.input))
+    case 'process':
+      needGrowth(plan.input, 'the input of process')
+      return process(plan, plan.input.columns)
+  }
+}
+function needGrowth(plan: Plan, what: string): void {
+  if (!neverWithdraws(plan))
+    throw new Fault('flow.unsupported', { what: `${what} must be append-only: it may not withdraw rows` })
+}

@@ -1,0 +1,74 @@
+/** Filter, project and union: each output row comes from one input row and has its weight. No state. */
+import type { Columns } from '../../schema/types.ts'
+import { type Batch, type Column, emptyBatch, gatherBatch } from '../batch.ts'
+import { columnBuilder } from '../columns.ts'
+import { compileFilter, compileProject } from '../compile.ts'
+import { attributed } from '../event-error.ts'
+import type { Expression } from '../expression.ts'
+import { type Operator, stateless } from '../operator.ts'
+import { Output } from '../row-store.ts'
+
+export function filter(where: Expression): Operator {
+  const run = compileFilter(where)
+  return {
+    kind: 'filter',
+    ...stateless,
+    step(_, [batch = emptyBatch], time) {
+      if (batch.count === 0) return emptyBatch
+      const rows = new Int32Array(batch.count)
+      const kept = attributed(batch, () => run(batch.columns, batch.count, time.nowUs, rows))
+      if (kept === batch.count) return batch
+      return gatherBatch(batch, rows, kept)
+    },
+  }
+}
+
+/** Columns passed through are shared; only what is computed runs generated code. */
+export function project(expressions: readonly Expression[]): Operator {
+  const evaluate = evaluator(expressions)
+  return {
+    kind: 'project',
+    ...stateless,
+    step(_, [batch = emptyBatch], time) {
+      if (batch.count === 0) return emptyBatch
+      return { ...batch, columns: evaluate(batch, time.nowUs) }
+    },
+  }
+}
+/** One column per expression over a batch's rows. */
+export function evaluator(expressions: readonly Expression[]): (batch: Batch, nowUs: number) => Column[] {
+  const computed = expressions.flatMap((e, i) => (e.kind === 'column' ? [] : [i]))
+  const run = compileProject(computed.map((i) => expressions[i]!))
+  return (batch, nowUs) => {
+    const builders = computed.map((i) => columnBuilder(expressions[i]!.type, batch.count))
+    if (computed.length > 0) attributed(batch, () => run(batch.columns, batch.count, nowUs, builders))
+    const columns = new Array<Column>(expressions.length)
+    computed.forEach((i, c) => (columns[i] = builders[c]!.done()))
+    expressions.forEach((e, i) => {
+      if (e.kind === 'column') columns[i] = batch.columns[e.index]!
+    })
+    return columns
+  }
+}
+
+/** Rows of all inputs, input by input. */
+export function union(columns: Columns): Operator {
+  return {
+    kind: 'union',
+    ...stateless,
+    step(_, batches) {
+      const filled = batches.filter((b) => b.count > 0)
+      if (filled.length <= 1) return filled[0] ?? emptyBatch
+      return concatenate(filled, columns)
+    },
+  }
+}
+export function concatenate(batches: readonly Batch[], columns: Columns): Batch {
+  const out = new Output(columns)
+  for (const batch of batches)
+    for (let row = 0; row < batch.count; row++) {
+      for (let c = 0; c < columns.length; c++) out.builders[c]!.pushFrom(batch.columns[c]!, row)
+      out.endFrom(batch.weights === null ? 1 : batch.weights[row]!, batch.rows, row)
+    }
+  return out.done()
+}

@@ -1,0 +1,181 @@
+/**
+ * The first `limit` rows of each partition by order; with `rank`, row_number is the last column. Retracts: per batch the
+ * rows (and ranks) that left the first ones and those that came.
+ *
+ * State: rows by (partition, order key). Over an append-only input the order key ends with the row's ordinal (ascending;
+ * descending behind the event-time column in descending order), and what falls behind the first `limit` is forgotten.
+ * Over an input that withdraws, all rows are kept, the order key ends with all columns, and equal rows are counted: so
+ * the result depends on which rows there are, not on how they came.
+ */
+import type { Columns } from '../../schema/types.ts'
+import { type Batch, emptyBatch } from '../batch.ts'
+import { KeyWriter, keyEncoder } from '../key.ts'
+import type { Operator } from '../operator.ts'
+import type { Plan } from '../plan.ts'
+import { Output, rowLayout } from '../row-store.ts'
+import { SortedIds } from '../sorted.ts'
+import type { StateTable } from '../state.ts'
+
+type TopPlan = Plan & { op: 'top' }
+
+const copiesAt = 0
+const sourceAt = 1
+const offsetAt = 2
+const watermarkAt = 3
+const timeAt = 4
+const ownNumbers = 5
+
+interface Touched {
+  /** Ids of the first rows before the step, a row with copies several times. */
+  readonly before: readonly number[]
+  readonly partition: SortedIds
+}
+
+/** `grows`: the input never withdraws. `timeColumn`: where its event time stands, −1 = nowhere. */
+export function top(plan: TopPlan, input: Columns, grows: boolean, timeColumn: number): Operator {
+  return new Top(plan, input, grows, timeColumn)
+}
+
+class Top implements Operator {
+  readonly kind = 'top'
+  readonly tables
+  private readonly plan: TopPlan
+  private readonly grows: boolean
+  private readonly layout
+  private readonly encodePartition
+  private readonly encodeOrder
+  private readonly encodeRow
+  private readonly descendingTies: boolean
+  private readonly writer = new KeyWriter()
+  private partitions = new Map<string, SortedIds>()
+  private touched = new Map<string, Touched>()
+
+  constructor(plan: TopPlan, input: Columns, grows: boolean, timeColumn: number) {
+    this.plan = plan
+    this.grows = grows
+    this.layout = rowLayout(input, ownNumbers)
+    this.encodePartition = keyEncoder(plan.partitionBy.map((k) => ({ column: k, type: input[k]!.type })))
+    this.encodeOrder = keyEncoder(
+      plan.order.map((o) => ({
+        column: o.column,
+        type: input[o.column]!.type,
+        descending: o.descending,
+        nullsFirst: o.nullsFirst,
+      })),
+    )
+    this.encodeRow = keyEncoder(input.map((c, i) => ({ column: i, type: c.type })))
+    const last = plan.order.at(-1)
+    this.descendingTies = last !== undefined && last.column === timeColumn && last.descending
+    this.tables = [{ name: 'rows', numbers: this.layout.numbers, values: this.layout.values }]
+  }
+  rebuild([table]: readonly StateTable[]): void {
+    this.partitions = new Map()
+    this.touched = new Map()
+    for (const id of table!.all()) this.partition(table!, table!.stateKeyOf(id).toString('latin1')).add(id)
+  }
+  waits(): boolean {
+    return false
+  }
+  private partition(table: StateTable, key: string): SortedIds {
+    let sorted = this.partitions.get(key)
+    if (sorted === undefined) this.partitions.set(key, (sorted = new SortedIds((a, b) => table.compareKeys(a, b))))
+    return sorted
+  }
+
+  step([table]: readonly StateTable[], [batch = emptyBatch]: readonly Batch[]): Batch {
+    for (let row = 0; row < batch.count; row++) this.take(table!, batch, row)
+    const out = new Output(this.plan.columns)
+    for (const [key, touched] of this.touched) this.emit(table!, key, touched, out)
+    this.touched.clear()
+    return out.done()
+  }
+  private take(table: StateTable, batch: Batch, row: number): void {
+    const { writer } = this
+    writer.length = 0
+    this.encodePartition(writer, batch, row)
+    const stateKey = writer.length
+    const key = writer.done().toString('latin1')
+    const partition = this.partition(table, key)
+    if (!this.touched.has(key)) this.touched.set(key, { before: this.first(table, partition), partition })
+    this.encodeOrder(writer, batch, row)
+    if (this.grows) this.encodeOrdinal(batch, row)
+    else this.encodeRow(writer, batch, row)
+    const weight = batch.weights === null ? 1 : batch.weights[row]!
+    let id = table.find(writer)
+    if (id < 0) {
+      id = table.add(writer, stateKey)
+      this.layout.write(table, id, batch, row)
+      partition.add(id)
+    } else table.touch(id)
+    this.stamp(table, id, batch, row, weight)
+    if (table.numbers[id * table.spec.numbers + copiesAt] === 0) {
+      partition.remove(id)
+      table.remove(id)
+    } else if (this.grows && partition.count > this.plan.limit) {
+      const last = partition.last()!
+      partition.remove(last)
+      table.remove(last)
+    }
+    if (partition.count === 0) this.partitions.delete(key)
+  }
+  private encodeOrdinal(batch: Batch, row: number): void {
+    const sign = this.descendingTies ? -1 : 1
+    this.writer.double(sign * batch.rows.source[row]!)
+    this.writer.double(sign * batch.rows.offset[row]!)
+    // Several rows of one record are told apart by what they hold.
+    this.encodeRow(this.writer, batch, row)
+  }
+  private stamp(table: StateTable, id: number, batch: Batch, row: number, weight: number): void {
+    const at = id * table.spec.numbers
+    table.numbers[at + copiesAt]! += weight
+    table.numbers[at + sourceAt] = batch.rows.source[row]!
+    table.numbers[at + offsetAt] = batch.rows.offset[row]!
+    table.numbers[at + watermarkAt] = batch.rows.watermark[row]!
+    table.numbers[at + timeAt] = batch.rows.time[row]!
+  }
+  /** The first rows as ids; rows whose count is below zero wait for what they withdraw. */
+  private first(table: StateTable, partition: SortedIds): number[] {
+    const ids: number[] = []
+    for (const id of partition) {
+      for (
+        let copy = table.numbers[id * table.spec.numbers + copiesAt]!;
+        copy > 0 && ids.length < this.plan.limit;
+        copy--
+      )
+        ids.push(id)
+      if (ids.length >= this.plan.limit) break
+    }
+    return ids
+  }
+  private emit(table: StateTable, key: string, touched: Touched, out: Output): void {
+    const after = this.first(table, this.partitions.get(key) ?? touched.partition)
+    const { before } = touched
+    const length = Math.max(before.length, after.length)
+    if (!this.plan.rank) return this.emitSets(table, before, after, out)
+    for (const [ids, others, weight] of [
+      [before, after, -1],
+      [after, before, 1],
+    ] as const)
+      for (let i = 0; i < length; i++) {
+        const id = ids[i]
+        if (id === undefined || id === others[i]) continue
+        this.push(table, id, weight, out, i + 1)
+      }
+  }
+  /** Without ranks only coming and going counts. */
+  private emitSets(table: StateTable, before: readonly number[], after: readonly number[], out: Output): void {
+    const change = new Map<number, number>()
+    for (const id of before) change.set(id, (change.get(id) ?? 0) - 1)
+    for (const id of after) change.set(id, (change.get(id) ?? 0) + 1)
+    for (const sign of [-1, 1])
+      for (const [id, weight] of change) if (Math.sign(weight) === sign) this.push(table, id, weight, out, 0)
+  }
+  private push(table: StateTable, id: number, weight: number, out: Output, rank: number): void {
+    // A row removed in this step is still readable: ids are not used again before the tick ends.
+    this.layout.read(table, id, out.builders)
+    if (this.plan.rank) out.builders.at(-1)!.push(rank)
+    const at = id * table.spec.numbers
+    const { numbers } = table
+    out.end(weight, numbers[at + sourceAt]!, numbers[at + offsetAt]!, numbers[at + timeAt]!, numbers[at + watermarkAt]!)
+  }
+}

@@ -1,0 +1,88 @@
+/** What can be read off a plan without running it. */
+import { createHash } from 'node:crypto'
+import type { Plan } from './plan.ts'
+
+/** True where no weight is ever negative. */
+export function neverWithdraws(plan: Plan): boolean {
+  switch (plan.op) {
+    case 'source':
+      return plan.mode === 'append'
+    case 'filter':
+    case 'project':
+    case 'window':
+    case 'over':
+    case 'process':
+      return neverWithdraws(plan.input)
+    case 'union':
+      return plan.inputs.every(neverWithdraws)
+    case 'temporal-join':
+      return neverWithdraws(plan.left)
+    case 'aggregate':
+      return plan.emit === 'close'
+    case 'top':
+      return false
+  }
+}
+/** Where a plan's rows carry the event time of their source; −1 = nowhere. */
+export function timeColumn(plan: Plan): number {
+  switch (plan.op) {
+    case 'source':
+      return plan.time?.column ?? plan.fields.findIndex((f) => f.from === 'timestamp')
+    case 'filter':
+    case 'window':
+    case 'over':
+      return timeColumn(plan.input)
+    case 'temporal-join':
+      return timeColumn(plan.left)
+    case 'project': {
+      const input = timeColumn(plan.input)
+      return plan.expressions.findIndex((e) => e.kind === 'column' && e.index === input)
+    }
+    case 'union': {
+      const columns = plan.inputs.map(timeColumn)
+      return columns.every((c) => c === columns[0]) ? (columns[0] ?? -1) : -1
+    }
+    case 'aggregate':
+    case 'top':
+    case 'process':
+      return -1
+  }
+}
+/** Changes with everything that decides what the state means; user functions are not part of it. */
+export function fingerprint(plan: Plan): string {
+  const text = JSON.stringify(plan, (name, value: unknown) => {
+    if (typeof value === 'bigint') return `${value}n`
+    if (value instanceof Uint8Array) return `x${Buffer.from(value).toString('hex')}`
+    return typeof value === 'function' || name === 'fn' ? undefined : value
+  })
+  return createHash('sha256').update(text).digest('hex').slice(0, 32)
+}
+/** A few words for people. */
+export function label(plan: Plan): string {
+  const names = (positions: readonly number[], of: Plan): string =>
+    positions.map((p) => of.columns[p]?.name ?? '?').join(', ')
+  switch (plan.op) {
+    case 'source':
+      return plan.name
+    case 'filter':
+      return 'where'
+    case 'project':
+      return plan.columns.map((c) => c.name).join(', ')
+    case 'union':
+      return 'union all'
+    case 'window':
+      return `tumble ${plan.window.sizeMs} ms`
+    case 'aggregate': {
+      const keys = plan.keys.length === 0 ? '' : ` by ${names(plan.keys, plan.input)}`
+      return `${plan.aggregates.map((a) => a.name).join(', ')}${keys}${plan.emit === 'close' ? ', on close' : ''}`
+    }
+    case 'temporal-join':
+      return `${plan.kind} join as of ${plan.left.columns[plan.leftTime]?.name ?? '?'}`
+    case 'over':
+      return `${plan.aggregates.map((a) => a.name).join(', ')} over ${names(plan.partitionBy, plan.input)}`
+    case 'top':
+      return `first ${plan.limit} by ${plan.order.map((o) => plan.input.columns[o.column]?.name ?? '?').join(', ')}`
+    case 'process':
+      return `process by ${names(plan.key, plan.input)}`
+  }
+}

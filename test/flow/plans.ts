@@ -1,0 +1,190 @@
+/** Short ways to write plans and to run them over rows cut into batches at random. */
+import { type Batch, rowsOf } from '../../src/flow/batch.ts'
+import type { Aggregate, Expression, Value } from '../../src/flow/expression.ts'
+import { Graph } from '../../src/flow/graph.ts'
+import type { Plan, SourcePlan } from '../../src/flow/plan.ts'
+import type { LogRecord } from '../../src/log/batch.ts'
+import type { Columns, DataType, Field } from '../../src/schema/types.ts'
+
+export const t = {
+  boolean: { kind: 'boolean' },
+  int: { kind: 'int' },
+  bigint: { kind: 'bigint' },
+  double: { kind: 'double' },
+  text: { kind: 'text' },
+  timestamptz: { kind: 'timestamptz' },
+  numeric: { kind: 'numeric', precision: null, scale: null },
+  money: { kind: 'numeric', precision: 12, scale: 2 },
+} as const satisfies Record<string, DataType>
+
+export const field = (name: string, type: DataType, nullable = true): Field => ({ name, type, nullable })
+export const column = (columns: Columns, name: string): Expression => {
+  const index = columns.findIndex((c) => c.name === name)
+  if (index < 0) throw new Error(`no column ${name}`)
+  return { kind: 'column', index, type: columns[index]!.type }
+}
+export const literal = (value: Value, type: DataType): Expression => ({ kind: 'literal', value, type })
+export const call = (name: string, type: DataType, ...args: Expression[]): Expression => ({
+  kind: 'call',
+  name,
+  args,
+  type,
+})
+export const aggregate = (
+  name: string,
+  type: DataType,
+  args: Expression[] = [],
+  more: Partial<Aggregate> = {},
+): Aggregate => ({
+  name,
+  args,
+  type,
+  distinct: false,
+  filter: null,
+  ...more,
+})
+
+export function source(name: string, columns: Columns, more: Partial<SourcePlan> = {}): SourcePlan {
+  return {
+    op: 'source',
+    name,
+    topic: name,
+    mode: 'append',
+    format: 'json',
+    columns,
+    fields: columns.map((c) => ({ from: 'value', path: [c.name] })),
+    key: [],
+    time: null,
+    onInvalid: 'quarantine',
+    ...more,
+  }
+}
+
+export interface Input {
+  readonly topic: string
+  readonly partition: number
+  readonly key?: string | null
+  /** null = tombstone; text as it is; else JSON. */
+  readonly value: unknown
+  readonly timeMs?: number
+}
+export function record(input: Input, offset: number): LogRecord {
+  const { value } = input
+  return {
+    offset,
+    timeMs: input.timeMs ?? 1_000_000,
+    key: input.key === undefined || input.key === null ? null : Buffer.from(input.key),
+    value: value === null ? null : Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)),
+    headers: [],
+  }
+}
+
+/** A deterministic generator of numbers in [0, 1) (mulberry32). */
+export function random(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let z = Math.imul(state ^ (state >>> 15), 1 | state)
+    z = (z + Math.imul(z ^ (z >>> 7), 61 | z)) ^ z
+    return ((z ^ (z >>> 14)) >>> 0) / 4294967296
+  }
+}
+
+export interface Output {
+  readonly weight: number
+  readonly values: readonly Value[]
+}
+/** A graph under test: rows in, deltas out, one step at a time. */
+export class Bench {
+  readonly graph: Graph
+  readonly deltas: Output[][] = []
+  late = 0
+  invalid = 0
+  private readonly offsets = new Map<string, number>()
+  private readonly types: readonly DataType[]
+  nowMs = 1_000_000
+
+  constructor(plan: Plan, partitions: Readonly<Record<string, number>> = {}) {
+    this.graph = new Graph(plan, { idleMs: 30_000, maxFutureMs: 1e15 })
+    this.types = plan.columns.map((c) => c.type)
+    this.open(partitions)
+  }
+  open(partitions: Readonly<Record<string, number>>): void {
+    this.graph.open(
+      (topic) => Array.from({ length: partitions[topic] ?? 1 }, (_, partition) => ({ partition, unread: true })),
+      this.nowMs,
+    )
+  }
+  /** Steps once with these inputs, in order. */
+  step(inputs: readonly Input[]): Output[] {
+    const batches = new Map<number, Batch>()
+    const offsets = new Map(this.offsets)
+    const byTopic = new Map<string, Map<number, LogRecord[]>>()
+    for (const input of inputs) {
+      const place = `${input.topic}/${input.partition}`
+      const offset = offsets.get(place) ?? 0
+      offsets.set(place, offset + 1)
+      const partitions = byTopic.get(input.topic) ?? new Map<number, LogRecord[]>()
+      byTopic.set(input.topic, partitions)
+      const records = partitions.get(input.partition) ?? []
+      partitions.set(input.partition, records)
+      records.push(record(input, offset))
+    }
+    for (const { index, plan, decoder, clock } of this.graph.sources) {
+      const partitions = byTopic.get(plan.topic)
+      if (partitions === undefined) continue
+      const decoded = decoder.decode(
+        [...partitions].map(([partition, records]) => ({ partition, records })),
+        clock,
+        this.nowMs,
+      )
+      this.invalid += decoded.invalid.length
+      batches.set(index, decoded.batch)
+    }
+    const result = this.take(this.graph.step(batches, this.nowMs))
+    for (const [place, offset] of offsets) this.offsets.set(place, offset)
+    return result
+  }
+  finish(): Output[] {
+    return this.take(this.graph.finish(this.nowMs))
+  }
+  private take(result: ReturnType<Graph['step']>): Output[] {
+    for (const { rows } of result.late) this.late += rows.count
+    const rows = result.out.count === 0 ? [] : rowsOf(result.out, this.types)
+    this.deltas.push(rows)
+    return rows
+  }
+  /** Everything so far, summed up. */
+  sum(): Map<string, number> {
+    return total(this.deltas.flat())
+  }
+}
+export function total(rows: readonly Output[]): Map<string, number> {
+  const sums = new Map<string, number>()
+  for (const { weight, values } of rows) {
+    const key = show(values)
+    const sum = (sums.get(key) ?? 0) + weight
+    if (sum === 0) sums.delete(key)
+    else sums.set(key, sum)
+  }
+  return sums
+}
+/** A row as text; the same for the same values, whatever the scale of a numeric. */
+export const show = (values: readonly unknown[]): string =>
+  JSON.stringify(values, (_, v: unknown) => {
+    if (typeof v === 'bigint') return `${v}n`
+    if (typeof v === 'number' && (v !== v || Math.abs(v) === Infinity)) return String(v)
+    return v
+  })
+export const sorted = (rows: ReadonlyMap<string, number>): [string, number][] =>
+  [...rows].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+/** A list cut into pieces at random; pieces may be empty. */
+export function cuts<T>(list: readonly T[], next: () => number, longest: number): T[][] {
+  const pieces: T[][] = []
+  for (let at = 0; at < list.length;) {
+    const size = Math.floor(next() * (longest + 1))
+    pieces.push(list.slice(at, at + size))
+    at += size
+  }
+  return pieces
+}
