@@ -69,7 +69,10 @@ export class Gateway {
       const { path, query } = splitTarget(request.target)
       admit(this.#admission, request.headers)
       const found = this.#router.find(request.method, path)
-      if (found === null) return { route: '(files)', answer: this.#finish(request, this.#file(request, path)) }
+      if (found === null) {
+        route = '(files)'
+        return { route, answer: this.#finish(request, this.#file(request, path)) }
+      }
       if (found.route === null) {
         if (request.method === 'OPTIONS')
           return { route: '(options)', answer: this.#finish(request, this.#options(request, found.allow)) }

@@ -2,6 +2,7 @@
 import type { TestContext } from 'node:test'
 import type { Alerts, FiredAlert } from '../../../src/act/alerts.ts'
 import { type HttpListener, type HttpOptions, listenHttp } from '../../../src/gateway/http/listen.ts'
+import { Fault } from '../../../src/lib/fault.ts'
 import { silent } from '../../../src/lib/logger.ts'
 import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
@@ -151,7 +152,15 @@ export class FakeEngine implements Engine {
   }
   /** `value contains TEXT` is all the SQL that these tests need. */
   recordFilter(_topic: string, where: string): ReturnType<Engine['recordFilter']> {
-    const wanted = /^value contains (.+)$/.exec(where)![1]!
+    const wanted = /^value contains (.+)$/s.exec(where)?.[1]
+    if (wanted === undefined)
+      throw new Fault('sql.syntax', {
+        message: 'no filter',
+        line: 1,
+        column: 3,
+        excerpt: where,
+        hint: 'Write value contains.',
+      })
     return ({ value }) => value !== null && Buffer.from(value).includes(wanted)
   }
   drop(kind: string, name: string): Promise<void> {
