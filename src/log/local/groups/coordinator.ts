@@ -194,7 +194,7 @@ export class LocalGroups implements GroupCoordinator {
   async #remove(name: string): Promise<Fault | null> {
     const refused = this.#refused(name)
     if (refused !== null) return refused
-    if (!this.#groups.has(name) && !this.positions.has(name)) return new Fault('log.unknown-group', { group: name })
+    if (!this.#isKnown(name)) return new Fault('log.unknown-group', { group: name })
     try {
       this.#requireEmpty(name)
       await appendDurably(this.offsetsLog, this.#tombstones(name))
@@ -203,6 +203,9 @@ export class LocalGroups implements GroupCoordinator {
     }
     this.#forget(name)
     return null
+  }
+  #isKnown(name: string): boolean {
+    return this.#groups.has(name) || this.positions.has(name) || this.#options.taskMembers(name) > 0
   }
   #tombstones(name: string): RecordInput[] {
     const timeMs = this.#world.clock.now()
@@ -216,8 +219,7 @@ export class LocalGroups implements GroupCoordinator {
     this.#groups.delete(name)
   }
   async removeOffsets(name: string, of: readonly Partition[]): Promise<(Fault | null)[]> {
-    if (!this.#groups.has(name) && !this.positions.has(name))
-      return of.map(() => new Fault('log.unknown-group', { group: name }))
+    if (!this.#isKnown(name)) return of.map(() => new Fault('log.unknown-group', { group: name }))
     const faults = of.map((partition) => this.#keepsOffset(name, partition))
     const taken = of.filter((_, i) => faults[i] === null)
     const timeMs = this.#world.clock.now()
