@@ -61,8 +61,8 @@ export async function take(
   const reader = log.reader(how)
   const records: LogRecord[] = []
   let offset = from
-  for (let quiet = 0; records.length < count && quiet < 20;) {
-    const [chunk] = await reader.read([{ partition, offset }], { ms: 500 })
+  for (let quiet = 0; records.length < count && quiet < 4;) {
+    const [chunk] = await reader.read([{ partition, offset }], { ms: 250 })
     assert.ok(chunk !== undefined, 'a read answers for each partition')
     if ('fault' in chunk) throw chunk.fault
     quiet = chunk.next === offset ? quiet + 1 : 0
@@ -80,7 +80,7 @@ export async function takeAll(subject: Subject, partition: Partition): Promise<L
   const records: LogRecord[] = []
   const reader = subject.log.reader()
   for (let offset = bounds!.start; offset < bounds!.stable;) {
-    const [chunk] = await reader.read([{ partition, offset }], { ms: 500 })
+    const [chunk] = await reader.read([{ partition, offset }], { ms: 250 })
     if (chunk === undefined || 'fault' in chunk) throw chunk?.fault ?? new Error('no answer')
     for (const batch of chunk.batches)
       for (const record of decodeBatch(batch)) if (record.offset >= offset) records.push(record)
