@@ -1,0 +1,3 @@
+import type { Settings } from 'millrace'
+
+export default { data: './.millrace/retail' } satisfies Settings
