@@ -174,6 +174,8 @@ export class LocalLog implements Broker {
     const { leaderEpoch } = state.log
     checkEpoch({ leaderEpoch: claimed ?? -1 }, leaderEpoch)
     await state.perform(() => undefined)
+    // Whoever asks waits: what was acknowledged before its sync (acks 0 and 1) is in the answer.
+    if (state.highWatermark < state.log.end) await state.log.whenDurable(state.log.end)
     const none = { offset: -1 as const, timeMs: -1, leaderEpoch: -1 }
     switch (timeMs) {
       case listed.latest:

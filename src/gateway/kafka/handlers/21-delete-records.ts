@@ -4,6 +4,8 @@ import { type Exchange, attempt, code, errorCode, handler } from '../handler.ts'
 import { deleteRecordsApi } from '../messages/21-delete-records.ts'
 
 const toTheEnd = -1
+const latest = -1
+const earliest = -2
 
 export const deleteRecords = handler({
   api: deleteRecordsApi,
@@ -35,12 +37,19 @@ async function remove(
   if (!known) return code.unknownTopicOrPartition
   if (before < toTheEnd) return code.offsetOutOfRange
   const outcome = await attempt(exchange, async () => {
-    const [bounds] = await broker.bounds([partition])
-    const to = before === toTheEnd ? bounds!.stable : before
-    if (to > bounds!.end) return code.offsetOutOfRange
-    if (to > bounds!.start) await broker.topics.trim([{ partition, offset: offset(to) }])
-    const [now] = await broker.bounds([partition])
-    return { start: now!.start }
+    const [end, start] = await broker.listOffsets(
+      [
+        { partition, timeMs: latest },
+        { partition, timeMs: earliest },
+      ],
+      false,
+    )
+    if ('fault' in end!) throw end.fault
+    if ('fault' in start!) throw start.fault
+    const to = before === toTheEnd ? end!.offset : before
+    if (to > end!.offset) return code.offsetOutOfRange
+    if (to > start!.offset) await broker.topics.trim([{ partition, offset: offset(to) }])
+    return { start: Math.max(to, start!.offset) }
   })
   return outcome instanceof Fault ? errorCode(outcome) : outcome
 }
