@@ -5,7 +5,7 @@ CREATE MATERIALIZED VIEW partners AS
     FROM advice WHERE customer IS NULL)
   WHERE place = 1;
 
--- What each customer is shown next to what was bought last: a row for each CD of that purchase.
+-- What each customer is shown next to each CD just bought.
 CREATE MATERIALIZED VIEW recommendations AS
   SELECT customer, item, partners, bought_at FROM (
     SELECT customer, item, partners, bought_at, row_number() OVER (PARTITION BY customer, item ORDER BY seq DESC) AS place
