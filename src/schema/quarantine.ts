@@ -3,8 +3,10 @@
  * the topic, so that the order per key survives and repair can put events back in order.
  */
 import { Fault } from '../lib/fault.ts'
+import { limits } from '../lib/limits.ts'
 import type { Header, RecordInput } from '../log/batch.ts'
 import type { Log, TopicInfo } from '../log/log.ts'
+import { originHeader } from '../log/origin.ts'
 
 const suffix = '.quarantine'
 export const quarantineName = (topic: string): string => `${topic}${suffix}`
@@ -16,7 +18,9 @@ export async function ensureQuarantine(log: Log, topic: TopicInfo): Promise<Topi
   const known = await log.topics.get(name)
   if (known !== null && known.partitions >= topic.partitions) return known
   if (known === null) {
-    const [fault] = await log.topics.create([{ name, partitions: topic.partitions, config: { 'retention.ms': '-1' } }])
+    // An event at the limit of its topic must fit with the headers that say why it was refused.
+    const config = { 'retention.ms': '-1', 'max.message.bytes': String(limits.batchBytesMax) }
+    const [fault] = await log.topics.create([{ name, partitions: topic.partitions, config }])
     if (fault instanceof Fault && fault.code !== 'log.topic-exists') throw fault
   } else await log.topics.alter(name, { partitions: topic.partitions })
   const made = await log.topics.get(name)
@@ -24,13 +28,13 @@ export async function ensureQuarantine(log: Log, topic: TopicInfo): Promise<Topi
   return made
 }
 
-/** Where the event came from: a place in a topic (`topic:partition:offset`), or the way in that refused it (`http`). */
-export function quarantined(record: RecordInput, fault: Fault, origin: string): RecordInput {
+/** `origin`: as `log/origin.ts` encodes it. */
+export function quarantined(record: RecordInput, fault: Fault, origin: Uint8Array): RecordInput {
   const headers: Header[] = [
     ...(record.headers ?? []),
     ['mr-reason', Buffer.from(fault.code)],
     ['mr-error', Buffer.from(fault.message)],
-    ['mr-origin', Buffer.from(origin)],
+    [originHeader, origin],
   ]
   return { key: record.key, value: record.value, timeMs: record.timeMs, headers }
 }

@@ -3,6 +3,7 @@ import { Fault, asFault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
 import type { RecordInput } from '../../../log/batch.ts'
 import type { TopicInfo } from '../../../log/log.ts'
+import { encodeOrigin } from '../../../log/origin.ts'
 import type { Contract } from '../../../schema/contracts.ts'
 import { ensureQuarantine, quarantined } from '../../../schema/quarantine.ts'
 import { type Answer, type Exchange, knownType, mediaType, mediaTypes } from '../exchange.ts'
@@ -144,7 +145,9 @@ export class Produce {
     if (prepared.every(({ fault }) => fault === null)) return prepared.map(({ target }) => target)
     const kept = await ensureQuarantine(this.#parts.log, topic)
     return prepared.map(({ target, fault }) =>
-      fault === null ? target : { ...target, topic: kept, record: quarantined(target.record, fault, 'http') },
+      fault === null
+        ? target
+        : { ...target, topic: kept, record: quarantined(target.record, fault, neverReached(topic, target)) },
     )
   }
 
@@ -195,6 +198,11 @@ function splitLines(body: Uint8Array): Uint8Array[] {
     from = to + 1
   }
   return lines
+}
+
+/** An event that was refused at the door has no offset: its range in the topic is empty. */
+function neverReached(topic: TopicInfo, { partition }: Target): Uint8Array {
+  return encodeOrigin({ ranges: [{ topicId: topic.id, partition: partition ?? 0, first: 0, last: -1 }], state: false })
 }
 
 /** Which of several it was stands before the field. */
