@@ -29,8 +29,8 @@ export class KeyedRows {
   readonly #rowsMax: number
   #nowMs = 0
   readonly #rows = new Map<string, LiveRow>()
-  /** Rows withdrawn in the batch at hand: their return is a change of that row, not a new one. */
-  readonly #gone = new Map<string, LiveRow>()
+  /** Rows withdrawn in the batch at hand: their return is a change of that row, in its place, not a new one. */
+  readonly #gone = new Set<string>()
 
   constructor(key: readonly string[] | null, rowsMax: number) {
     this.#key = key === null || key.length === 0 ? null : key
@@ -41,7 +41,6 @@ export class KeyedRows {
   apply(changes: readonly Change[], nowMs: number): void {
     this.generation++
     this.#nowMs = nowMs
-    this.#gone.clear()
     for (const change of changes) {
       if (change.op === 'progress') continue
       this.total += change.op === '+' ? 1 : -1
@@ -51,6 +50,7 @@ export class KeyedRows {
     this.#shrink()
   }
 
+  /** In the order in which they first came. */
   list(): LiveRow[] {
     return [...this.#rows.values()]
   }
@@ -61,21 +61,20 @@ export class KeyedRows {
 
   #arrive(row: RowValues): void {
     const id = this.#idOf(row)
-    const held = this.#rows.get(id)
-    const before = held ?? this.#gone.get(id)
-    const copies = this.#key === null ? (held?.copies ?? 0) + 1 : 1
+    const before = this.#rows.get(id)
+    const present = before !== undefined && !this.#gone.delete(id)
+    const copies = this.#key === null && present ? before.copies + 1 : 1
     const columns = before === undefined ? null : this.#altered(before, row)
-    // Behind all others: the order of the map is the order of the last change.
-    this.#rows.delete(id)
     this.#rows.set(id, { id, row, copies, changedAt: this.generation, changedMs: this.#nowMs, columns })
   }
 
   #withdraw(row: RowValues): void {
     const id = this.#idOf(row)
     const held = this.#rows.get(id)
-    if (held === undefined) return
+    if (held === undefined || this.#gone.has(id)) return
     if (this.#key !== null && compactJson(held.row) !== compactJson(row)) return
-    if (held.copies > 1) {
+    if (held.copies === 1) this.#gone.add(id)
+    else
       this.#rows.set(id, {
         ...held,
         copies: held.copies - 1,
@@ -83,17 +82,14 @@ export class KeyedRows {
         changedMs: this.#nowMs,
         columns: [],
       })
-      return
-    }
-    this.#rows.delete(id)
-    this.#gone.set(id, held)
   }
 
+  /** Columns altered since the batch began; null stays null: a row that is new in this batch is new. */
   #altered(before: LiveRow, row: RowValues): readonly string[] | null {
+    const again = before.changedAt === this.generation
+    if (again && before.columns === null) return null
     const altered = Object.keys(row).filter((name) => compactJson(before.row[name]) !== compactJson(row[name]))
-    if (before.changedAt < this.generation || before.columns === null)
-      return before.changedAt === this.generation ? null : altered
-    return [...new Set([...before.columns, ...altered])]
+    return again ? [...new Set([...before.columns!, ...altered])] : altered
   }
 
   #idOf(row: RowValues): string {
@@ -101,10 +97,12 @@ export class KeyedRows {
   }
 
   #shrink(): void {
-    for (const id of this.#rows.keys()) {
-      if (this.#rows.size <= this.#rowsMax) return
-      this.#rows.delete(id)
-      this.dropped++
-    }
+    for (const id of this.#gone) this.#rows.delete(id)
+    this.#gone.clear()
+    const over = this.#rows.size - this.#rowsMax
+    if (over <= 0) return
+    const oldest = this.list().sort((a, b) => a.changedAt - b.changedAt)
+    for (const { id } of oldest.slice(0, over)) this.#rows.delete(id)
+    this.dropped += over
   }
 }

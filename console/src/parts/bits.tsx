@@ -1,6 +1,7 @@
 /** Small things that every screen uses. */
-import type { ComponentChildren } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { cloneElement } from 'preact'
+import type { ComponentChildren, VNode } from 'preact'
+import { useEffect, useId, useRef, useState } from 'preact/hooks'
 import type { StreamState } from '../lib/stream.ts'
 import { formatRoute } from '../lib/route.ts'
 import type { Query } from '../lib/route.ts'
@@ -203,21 +204,30 @@ export function Dialog({
   )
 }
 
+/** A control with its name and what is to be known of it; one child, which gets the ids. */
 export function Field({
   label,
   hint,
   children,
 }: {
   readonly label: string
-  readonly hint?: ComponentChildren
-  readonly children: ComponentChildren
+  readonly hint?: string | undefined
+  readonly children: VNode
 }) {
+  const id = useId()
+  const described = hint === undefined ? {} : { 'aria-describedby': `${id}-hint` }
   return (
-    <label class="field">
-      <span class="field-label">{label}</span>
-      {children}
-      {hint !== undefined && <span class="field-hint">{hint}</span>}
-    </label>
+    <div class="field">
+      <label class="field-label" for={id}>
+        {label}
+      </label>
+      {cloneElement(children, { id, ...described })}
+      {hint !== undefined && (
+        <span class="field-hint" id={`${id}-hint`}>
+          {hint}
+        </span>
+      )}
+    </div>
   )
 }
 

@@ -3,6 +3,11 @@ import { useRef } from 'preact/hooks'
 import { useKeys } from '../lib/keys.ts'
 import { Icon } from './icon.tsx'
 
+export function focusAll(input: HTMLInputElement | null): void {
+  input?.focus()
+  input?.select()
+}
+
 export function FilterBox({
   label,
   value,
@@ -13,7 +18,7 @@ export function FilterBox({
   readonly onInput: (text: string) => void
 }) {
   const input = useRef<HTMLInputElement>(null)
-  useKeys([{ keys: '/', does: label, run: () => input.current?.select() }])
+  useKeys([{ keys: '/', does: label, run: () => focusAll(input.current) }])
   return (
     <div class="filter-box">
       <Icon name="search" />

@@ -6,6 +6,7 @@ import { readTime } from '../../lib/format.ts'
 import { useKeys } from '../../lib/keys.ts'
 import { param, setQuery } from '../../lib/location.ts'
 import { Button } from '../../parts/bits.tsx'
+import { focusAll } from '../../parts/filter-box.tsx'
 
 interface Props {
   readonly topic: TopicDetail
@@ -124,7 +125,7 @@ function Where({ knownFields }: { readonly knownFields: readonly string[] }) {
     {
       keys: '/',
       does: 'Filter by a condition',
-      run: () => document.querySelector<HTMLInputElement>('.where input')?.select(),
+      run: () => focusAll(document.querySelector('.where input')),
     },
   ])
   return (

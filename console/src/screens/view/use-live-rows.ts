@@ -28,6 +28,8 @@ interface Held {
   shown: KeyedRows | null
   coming: KeyedRows | null
   list: readonly LiveRow[] | null
+  /** Changes were applied that the list does not show: it is paused. */
+  stale: boolean
   pending: Change[]
   watermark: string | null
   changes: number
@@ -37,6 +39,7 @@ const nothing = (): Held => ({
   shown: null,
   coming: null,
   list: null,
+  stale: false,
   pending: [],
   watermark: null,
   changes: 0,
@@ -109,9 +112,12 @@ export function useLiveRows(
   const h = held.current
   if (h.shown !== null && h.coming === null && h.pending.length > 0) {
     h.shown.apply(h.pending.splice(0), Date.now())
-    if (!paused) h.list = null
+    h.stale = true
   }
-  if (h.shown !== null && (h.list === null || (!paused && h.list.length !== h.shown.size))) h.list = h.shown.list()
+  if (h.shown !== null && (h.list === null || (h.stale && !paused))) {
+    h.list = h.shown.list()
+    h.stale = false
+  }
   return {
     state,
     rows: h.list,
