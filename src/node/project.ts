@@ -2,6 +2,7 @@
  * A project: a folder whose `*.sql` files hold statements and whose `*.ts` files export definitions (topics, views,
  * alerts). `millrace.config.ts` and tests aside, every file at its top level counts; sub-folders are the user's own.
  */
+import { registerHooks } from 'node:module'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -14,11 +15,27 @@ export interface Project {
   readonly definitions: readonly Definition[]
 }
 
+/**
+ * `import … from 'millrace'` in a project means this program, not a copy that lies near the project: definitions are
+ * recognised by their class.
+ */
+const ownIndex = new URL(`../index${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href
+let isHooked = false
+function resolveOwnName(): void {
+  if (isHooked) return
+  isHooked = true
+  registerHooks({
+    resolve: (specifier, context, next) =>
+      specifier === 'millrace' ? { url: ownIndex, shortCircuit: true } : next(specifier, context),
+  })
+}
+
 /** Throws Fault project.not-found, or what a file throws when it is imported. */
 export async function loadProject(dir: string): Promise<Project> {
   const folder = resolve(dir)
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true)
     throw new Fault('project.not-found', { dir: folder })
+  resolveOwnName()
   const files = readdirSync(folder).sort()
   const sql = files
     .filter((file) => file.endsWith('.sql'))

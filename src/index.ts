@@ -1,0 +1,28 @@
+/** What people import from `millrace`. */
+export {
+  type Aggregation,
+  type AlertDefinition,
+  type AlertOptions,
+  type Context,
+  type Process,
+  type Schema,
+  type SqlText,
+  type Stream,
+  type TopicDefinition,
+  type TopicOptions,
+  type ViewDefinition,
+  type ViewOptions,
+  avg,
+  count,
+  countDistinct,
+  defineAlert,
+  defineTopic,
+  defineView,
+  max,
+  min,
+  sql,
+  stddev,
+  sum,
+} from './flow/dsl.ts'
+export { Fault, type FaultCode } from './lib/fault.ts'
+export type { Settings } from './node/config.ts'
