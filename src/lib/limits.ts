@@ -72,6 +72,12 @@ export const limits = {
   sqlDepth: 200,
   /** Terms of one chain of the same operators (`a + b + c …`): each deepens the tree by one. */
   sqlChain: 500,
+  /** The template of an alert's message; it is filled for every alert. */
+  alertMessageLength: 4_000,
+  /** Rows that one query may hold in memory, to sort them or because they may be withdrawn again. */
+  queryRows: 1_000_000,
+  /** Changes that wait for one slow subscriber before it is cut off. */
+  subscriberBacklog: 100_000,
   /** A JSON Schema as text; larger ones take seconds to compile. */
   schemaBytes: 256 * 1024,
   /** Instructions of one compiled `pattern`, and steps one match may take: about a tenth of a second. */

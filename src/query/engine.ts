@@ -8,7 +8,10 @@ export interface Engine {
    */
   run(sql: string, options?: RunOptions): Promise<Result>
   /** SUBSCRIBE TO view, or a bare view name: snapshot, then changes, with progress marks. Ends when the signal aborts. */
-  subscribe(sql: string, options?: RunOptions & { readonly snapshot?: boolean }): Promise<{ columns: Columns; changes: AsyncIterable<Change> }>
+  subscribe(
+    sql: string,
+    options?: RunOptions & { readonly snapshot?: boolean },
+  ): Promise<{ columns: Columns; changes: AsyncIterable<Change> }>
   views(): readonly RelationInfo[]
   relation(name: string): RelationInfo | null
   /** Rows of a view or table as of the last committed tick, by key, or all up to `limit`. */
@@ -46,7 +49,13 @@ export interface RelationInfo {
   readonly sql: string | null
   readonly status: 'running' | 'paused' | 'failed' | 'restoring' | 'idle'
   readonly error: { readonly code: string; readonly message: string } | null
-  readonly stats: { readonly rowsIn: number; readonly rowsOut: number; readonly late: number; readonly invalid: number; readonly stateBytes: number }
+  readonly stats: {
+    readonly rowsIn: number
+    readonly rowsOut: number
+    readonly late: number
+    readonly invalid: number
+    readonly stateBytes: number
+  }
   /** ISO 8601; null before the first event. */
   readonly watermark: string | null
 }

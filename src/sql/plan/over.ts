@@ -108,28 +108,17 @@ export class WindowCalls {
     outer: BindContext,
   ): WindowCall {
     const { text } = this.ctx
-    const first = name === 'first_value'
-    const last = name === 'last_value' || name === 'lag'
-    if (!isAggregate(name) && !first && !last) {
+    if (!isAggregate(name)) {
       throw new SqlFault('sql.unsupported', `${name} OVER (…) is not supported yet`, text, call.at, {
-        hint: 'Aggregates, lag(x), first_value, last_value and row_number() are.',
+        hint: 'Aggregates and row_number() are.',
       })
     }
-    const frame = name === 'lag' ? lagFrame(text, call, spec) : frameOf(text, call, spec)
+    const frame = frameOf(text, call, spec)
     this.checkOrder(spec, order)
-    const aggregate =
-      first || last ? this.edge(call, first ? 'first' : 'last', outer) : bindAggregate(this.ctx, call, name, outer)
+    const aggregate = bindAggregate(this.ctx, call, name, outer)
     if (aggregate.distinct)
       throw new SqlFault('sql.unsupported', 'DISTINCT is not supported for window functions', text, call.at)
     return { call, partitionBy, order, aggregate: { ...aggregate, frame } }
-  }
-  private edge(call: Call, name: 'first' | 'last', outer: BindContext): Aggregate {
-    const [arg] = call.args
-    if (arg === undefined || call.args.length > 1 || call.star || call.distinct || call.filter !== null) {
-      throw new SqlFault('sql.unsupported', 'only the form with one argument is supported', this.ctx.text, call.at)
-    }
-    const bound = bindExpression({ ...outer, aggregate: null, window: null }, arg.value)
-    return { name, args: [bound.expr], distinct: false, filter: null, type: bound.expr.type }
   }
   private checkOrder(spec: WindowSpec, order: readonly Order[]): void {
     const [by] = order
@@ -175,12 +164,6 @@ function frameOf(text: string, call: Call, spec: WindowSpec): OverFrame {
 }
 const isOnePreceding = ({ to }: Frame): boolean =>
   to.kind === 'preceding' && to.offset.kind === 'number' && to.offset.text === '1'
-function lagFrame(text: string, call: Call, spec: WindowSpec): OverFrame {
-  if (spec.frame !== null) throw new SqlFault('sql.unsupported', 'lag takes no frame', text, spec.frame.at)
-  if (call.args.length > 1)
-    throw new SqlFault('sql.unsupported', 'lag with an offset is not supported yet', text, call.args[1]!.at)
-  return { from: 'unbounded-preceding', to: '1-preceding' }
-}
 
 /** Adds the columns of all calls behind the input's; `place` turns stand-ins into them. */
 export function planWindows(

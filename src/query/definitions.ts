@@ -1,0 +1,245 @@
+/**
+ * What is defined: streams, tables, views and alerts. Texts live in the catalogue and are planned anew at each start, in
+ * the order in which they were made; what a program defines is given again by the program. A text that cannot be planned
+ * any more stays, shown as failed with its reason: nothing is dropped by itself.
+ */
+import type { ViewPlan } from '../flow/plan.ts'
+import { fingerprint } from '../flow/plan-facts.ts'
+import { asFault, Fault } from '../lib/fault.ts'
+import type { Catalog, CatalogKind } from '../log/catalog.ts'
+import type { PlannedAlert } from '../sql/alert.ts'
+import { planAlert } from '../sql/plan/alert.ts'
+import type { PlanContext } from '../sql/plan/context.ts'
+import { planRelation, type PlannedRelation, type TopicWish } from '../sql/plan/definitions.ts'
+import type { Relation, Schema } from '../sql/plan/relation.ts'
+import { planView, type PlannedView } from '../sql/plan/view.ts'
+import type { Statement } from '../sql/syntax/ast.ts'
+import { parseStatements } from '../sql/syntax/parse.ts'
+
+export type DefinitionKind = Exclude<CatalogKind, 'contract'>
+
+/** As the catalogue keeps it. */
+export interface Stored {
+  readonly version: 1
+  /** Definitions are read again in this order. */
+  readonly seq: number
+  readonly sql: string
+  /** Of a view's plan; another one would read the kept state wrongly. */
+  readonly fingerprint?: string
+  readonly paused?: boolean
+}
+export interface Definition {
+  readonly kind: DefinitionKind
+  readonly name: string
+  /** null: a program gave it. */
+  readonly stored: Stored | null
+  readonly relation: Relation | null
+  readonly topic: TopicWish | null
+  /** What runs for it; null for streams and tables. */
+  readonly view: ViewPlan | null
+  readonly alert: PlannedAlert | null
+  /** Columns that make the record key when rows are inserted. */
+  readonly keyColumns: readonly string[]
+  /** Why it cannot be planned. */
+  readonly fault: Fault | null
+}
+
+type Create = Extract<Statement, { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-alert' }>
+
+export class Definitions implements Schema {
+  private readonly known = new Map<string, Definition>()
+  private readonly catalog: Catalog
+
+  constructor(catalog: Catalog) {
+    this.catalog = catalog
+  }
+
+  /** Reads the catalogue. Entries that do not make sense are shown as failed. */
+  load(): void {
+    const entries = kinds.flatMap((kind) =>
+      this.catalog.all(kind).map(({ name, value }) => ({ kind, name, stored: readStored(value) })),
+    )
+    for (const { kind, name, stored } of entries.toSorted(
+      (a, b) => (a.stored?.seq ?? Infinity) - (b.stored?.seq ?? Infinity),
+    )) {
+      this.known.set(keyOf(kind, name), this.restored(kind, name, stored))
+    }
+  }
+  /** Plans again what could not be planned: something it names may be there now. Gives what can be now. */
+  retry(): Definition[] {
+    const healed: Definition[] = []
+    for (const definition of this.failed()) {
+      const again = this.restored(definition.kind, definition.name, definition.stored)
+      if (again.fault !== null) continue
+      this.known.set(keyOf(again.kind, again.name), again)
+      healed.push(again)
+    }
+    return healed
+  }
+  private failed(): Definition[] {
+    return [...this.known.values()].filter((definition) => definition.fault !== null)
+  }
+  private restored(kind: DefinitionKind, name: string, stored: Stored | null): Definition {
+    const broken = (fault: Fault): Definition => ({ ...nothing, kind, name, stored, fault })
+    if (stored === null)
+      return broken(new Fault('internal', { what: `the catalogue's entry of ${kind} ${name} cannot be read` }))
+    try {
+      const [statement, more] = parseStatements(stored.sql)
+      if (statement === undefined || more !== undefined || !isCreate(statement))
+        throw new Fault('internal', { what: `the text of ${kind} ${name} is not one definition` })
+      const planned = this.plan(statement, stored.sql)
+      const print = planned.view === null ? null : fingerprint(planned.view.plan)
+      if (print !== null && stored.fingerprint !== undefined && print !== stored.fingerprint) {
+        return {
+          ...planned,
+          name,
+          stored,
+          fault: new Fault('flow.state-mismatch', {
+            view: name,
+            what: 'this version of Millrace plans its text differently',
+          }),
+        }
+      }
+      return { ...planned, name, stored }
+    } catch (error) {
+      return broken(asFault(error))
+    }
+  }
+
+  /** The definition of a text, not yet kept. Throws SqlFault. */
+  plan(statement: Create, text: string): Definition {
+    const context: PlanContext = {
+      text,
+      schema: this,
+      parameters: null,
+      mode: 'view',
+      ctes: [],
+      close: null,
+      allowUnbounded: false,
+    }
+    switch (statement.kind) {
+      case 'create-stream':
+      case 'create-table':
+        return ofRelation(planRelation(context, statement))
+      case 'create-view':
+        return ofView(planView(context, statement))
+      case 'create-alert':
+        return ofAlert(planAlert(context, statement))
+    }
+  }
+  /** Durable when it resolves. */
+  async keep(definition: Definition, sql: string): Promise<Definition> {
+    const stored: Stored = {
+      version: 1,
+      seq: 1 + Math.max(0, ...[...this.known.values()].map((other) => other.stored?.seq ?? 0)),
+      sql,
+      ...(definition.view === null ? {} : { fingerprint: fingerprint(definition.view.plan) }),
+    }
+    const kept = { ...definition, stored }
+    await this.catalog.change([{ kind: kept.kind, name: kept.name, value: stored }])
+    this.known.set(keyOf(kept.kind, kept.name), kept)
+    return kept
+  }
+  /** Given by a program: it is not in the catalogue. */
+  give(definition: Definition): void {
+    this.known.set(keyOf(definition.kind, definition.name), definition)
+  }
+  async setPaused(definition: Definition, paused: boolean): Promise<void> {
+    if (definition.stored === null) return
+    const { paused: _, ...rest } = definition.stored
+    const stored: Stored = paused ? { ...rest, paused } : rest
+    await this.catalog.change([{ kind: definition.kind, name: definition.name, value: stored }])
+    this.known.set(keyOf(definition.kind, definition.name), { ...definition, stored })
+  }
+  async remove(definitions: readonly Definition[]): Promise<void> {
+    const kept = definitions.filter((definition) => definition.stored !== null)
+    if (kept.length > 0) await this.catalog.change(kept.map(({ kind, name }) => ({ kind, name, value: null })))
+    for (const { kind, name } of definitions) this.known.delete(keyOf(kind, name))
+  }
+
+  all(): readonly Definition[] {
+    return [...this.known.values()]
+  }
+  get(kind: DefinitionKind, name: string): Definition | null {
+    return this.known.get(keyOf(kind, name)) ?? null
+  }
+  /** Streams, tables and views share their names. */
+  relation(name: string): Definition | null {
+    return this.get('stream', name) ?? this.get('table', name) ?? this.get('view', name)
+  }
+  *relations(): Iterable<Relation> {
+    for (const { relation } of this.known.values()) if (relation !== null) yield relation
+  }
+  /** Views and alerts that read it, directly. */
+  readers(name: string): Definition[] {
+    return this.all().filter(({ view }) => view !== null && sourceNames(view.plan).has(name))
+  }
+}
+
+const kinds: readonly DefinitionKind[] = ['stream', 'table', 'view', 'alert']
+const keyOf = (kind: DefinitionKind, name: string): string => `${kind === 'alert' ? 'alert' : 'relation'}/${name}`
+const isCreate = (statement: Statement): statement is Create =>
+  statement.kind === 'create-stream' ||
+  statement.kind === 'create-table' ||
+  statement.kind === 'create-view' ||
+  statement.kind === 'create-alert'
+
+function readStored(value: unknown): Stored | null {
+  if (value === null || typeof value !== 'object') return null
+  const { version, seq, sql, fingerprint: print, paused } = value as Record<string, unknown>
+  if (version !== 1 || typeof seq !== 'number' || typeof sql !== 'string') return null
+  return {
+    version,
+    seq,
+    sql,
+    ...(typeof print === 'string' ? { fingerprint: print } : {}),
+    ...(paused === true ? { paused } : {}),
+  }
+}
+
+const nothing = {
+  stored: null,
+  relation: null,
+  topic: null,
+  view: null,
+  alert: null,
+  keyColumns: [],
+  fault: null,
+} as const
+export const ofRelation = ({ relation, topic, keyColumns }: Omit<PlannedRelation, 'ifNotExists'>): Definition => ({
+  ...nothing,
+  kind: relation.kind,
+  name: relation.name,
+  relation,
+  topic,
+  keyColumns,
+})
+export const ofView = ({ view, relation, topic }: Omit<PlannedView, 'ifNotExists'>): Definition => ({
+  ...nothing,
+  kind: 'view',
+  name: view.name,
+  relation,
+  topic,
+  view,
+})
+const ofAlert = (alert: PlannedAlert): Definition => ({
+  ...nothing,
+  kind: 'alert',
+  name: alert.rule.name,
+  view: alert.view,
+  alert,
+})
+
+/** Catalogue names of what a plan reads. */
+export function sourceNames(plan: ViewPlan['plan']): Set<string> {
+  switch (plan.op) {
+    case 'source':
+      return new Set([plan.name])
+    case 'union':
+      return new Set(plan.inputs.flatMap((input) => [...sourceNames(input)]))
+    case 'temporal-join':
+      return new Set([...sourceNames(plan.left), ...sourceNames(plan.right)])
+    default:
+      return sourceNames(plan.input)
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * One-off queries: the same operators as in views, over what is committed now, to the end. Rows that may be withdrawn are
+ * held until all input is read and come out with what is left of them; others stream.
+ */
+import { type Batch, valueAt } from '../flow/batch.ts'
+import type { Value } from '../flow/expression.ts'
+import { Graph, type Source } from '../flow/graph.ts'
+import { KeyWriter, writeKey } from '../flow/key.ts'
+import type { Plan, SourcePlan } from '../flow/plan.ts'
+import { neverWithdraws } from '../flow/plan-facts.ts'
+import { Fault } from '../lib/fault.ts'
+import { limits } from '../lib/limits.ts'
+import type { Clock } from '../lib/world.ts'
+import type { Log } from '../log/log.ts'
+import type { Columns, DataType } from '../schema/types.ts'
+import { frontier, type Range, readRanges } from './topic-reader.ts'
+
+export type Row = readonly Value[]
+
+export interface ExecuteOptions {
+  readonly log: Log
+  readonly clock: Clock
+  readonly signal?: AbortSignal
+  /** Rows of a source that are known already, instead of reading its topic; null = read. */
+  readonly known: (source: SourcePlan) => Promise<Batch | null>
+}
+
+/** Rows of the plan, in memory form. Throws the faults of values and of the log. */
+export async function* execute(plan: Plan, options: ExecuteOptions): AsyncGenerator<Row> {
+  const types = plan.columns.map((field) => field.type)
+  if (neverWithdraws(plan)) {
+    for await (const batch of run(plan, options))
+      for (let row = 0; row < batch.count; row++) yield rowAt(batch, row, types)
+    return
+  }
+  const left = new Consolidated(plan.columns)
+  for await (const batch of run(plan, options)) left.add(batch)
+  yield* left.rows()
+}
+export const rowAt = (batch: Batch, row: number, types: readonly DataType[]): Row =>
+  batch.columns.map((column, c) => valueAt(column, row, types[c]!))
+
+/** Everything that comes out of the plan, batch by batch. */
+async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> {
+  const prepared = await withKnown(plan, options)
+  const graph = new Graph(prepared.plan, { idleMs: Infinity, maxFutureMs: Infinity })
+  const inputs = await Promise.all(
+    graph.sources.map(async (source) => {
+      const known = prepared.known[source.index] ?? null
+      return { source, known, ranges: known === null ? await frontier(options.log, source.plan.topic) : [] }
+    }),
+  )
+  const nowMs = options.clock.now()
+  graph.open((topic) => unread(inputs, topic), nowMs)
+  const step = function* (source: Source, batch: Batch): Generator<Batch> {
+    const { out } = graph.step(new Map([[source.index, batch]]), nowMs)
+    if (out.count > 0) yield out
+  }
+  // Tables first: rows that wait for a table's version then wait less.
+  for (const { source, known, ranges } of inputs.toSorted((a, b) => rank(a.source) - rank(b.source))) {
+    if (known !== null) yield* step(source, known)
+    for await (const { partition, records } of readRanges(options.log.reader(), ranges, options.signal)) {
+      yield* step(source, source.decoder.decode([{ partition: partition.index, records }], source.clock, nowMs).batch)
+    }
+  }
+  const { out } = graph.finish(nowMs)
+  if (out.count > 0) yield out
+}
+const rank = (source: Source): number => (source.plan.mode === 'append' ? 1 : 0)
+
+interface Input {
+  readonly source: Source
+  readonly known: Batch | null
+  readonly ranges: readonly Range[]
+}
+const unread = (inputs: readonly Input[], topic: string): { partition: number; unread: boolean }[] =>
+  inputs
+    .filter(({ source }) => source.plan.topic === topic)
+    .flatMap(({ ranges }) =>
+      ranges.map(({ partition, from, to }) => ({ partition: partition.index, unread: from < to })),
+    )
+
+/**
+ * Sources whose rows are known become plain ones that are handed those rows. The table of a temporal join stays: there
+ * every version counts, not the newest alone.
+ */
+async function withKnown(plan: Plan, options: ExecuteOptions): Promise<{ plan: Plan; known: (Batch | null)[] }> {
+  const known: (Batch | null)[] = []
+  const visit = async (part: Plan, versions: boolean): Promise<Plan> => {
+    switch (part.op) {
+      case 'source': {
+        const rows = versions || part.mode === 'append' ? null : await options.known(part)
+        known.push(rows)
+        return rows === null ? part : { ...part, mode: 'weighted' }
+      }
+      case 'union': {
+        const inputs: Plan[] = []
+        for (const input of part.inputs) inputs.push(await visit(input, false))
+        return { ...part, inputs }
+      }
+      case 'temporal-join': {
+        const left = await visit(part.left, false)
+        return { ...part, left, right: await visit(part.right, true) }
+      }
+      default:
+        return { ...part, input: await visit(part.input, versions) }
+    }
+  }
+  return { plan: await visit(plan, false), known }
+}
+
+/** What is left of rows that arrive and are withdrawn. */
+export class Consolidated {
+  private readonly types: readonly DataType[]
+  private readonly held = new Map<string, { row: Row; weight: number }>()
+  private readonly writer = new KeyWriter()
+
+  constructor(columns: Columns) {
+    this.types = columns.map((field) => field.type)
+  }
+  add(batch: Batch): void {
+    for (let i = 0; i < batch.count; i++)
+      this.change(rowAt(batch, i, this.types), batch.weights === null ? 1 : batch.weights[i]!)
+  }
+  private change(row: Row, weight: number): void {
+    const key = this.keyOf(row)
+    const held = this.held.get(key)
+    const sum = (held?.weight ?? 0) + weight
+    if (sum === 0) this.held.delete(key)
+    else if (held !== undefined) held.weight = sum
+    else {
+      if (this.held.size >= limits.queryRows) throw new Fault('query.too-large', { rows: limits.queryRows })
+      this.held.set(key, { row, weight: sum })
+    }
+  }
+  private keyOf(row: Row): string {
+    this.writer.length = 0
+    for (let c = 0; c < row.length; c++) writeKey(this.writer, row[c]!, this.types[c]!)
+    return Buffer.from(this.writer.done()).toString('latin1')
+  }
+  *rows(): Generator<Row> {
+    for (const { row, weight } of this.held.values()) for (let i = 0; i < weight; i++) yield row
+  }
+}

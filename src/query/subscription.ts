@@ -1,0 +1,243 @@
+/**
+ * SUBSCRIBE: the rows of a query now, then every change. Two ways to feed the query's graph: from rows kept in memory
+ * (`LiveRows`), where all sources have some; else by following the topics themselves. Changes come in the order of the
+ * log; a progress mark says that everything up to a frontier has been delivered.
+ */
+import type { Batch } from '../flow/batch.ts'
+import { Graph, type Source } from '../flow/graph.ts'
+import { rowObject } from '../flow/json-value.ts'
+import type { Plan, SourcePlan } from '../flow/plan.ts'
+import { neverWithdraws } from '../flow/plan-facts.ts'
+import { offset } from '../lib/brand.ts'
+import { Fault } from '../lib/fault.ts'
+import { limits } from '../lib/limits.ts'
+import type { Clock } from '../lib/world.ts'
+import type { Log } from '../log/log.ts'
+import type { Columns } from '../schema/types.ts'
+import type { Change } from './engine.ts'
+import { Consolidated } from './execute.ts'
+import { batchOf, type LiveChange, type LiveRows, reordered } from './live.ts'
+import { frontier, type Range, readRanges } from './topic-reader.ts'
+
+export interface SubscriptionOptions {
+  readonly log: Log
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  /** Begin with the rows of now. */
+  readonly snapshot: boolean
+  /** Rows in memory, where the source has some. */
+  readonly live: (source: SourcePlan) => LiveRows | null
+  /** ISO 8601 or null: how far event time has come in what the query reads. */
+  readonly watermark: () => string | null
+}
+
+const forever = { idleMs: Infinity, maxFutureMs: Infinity }
+
+export function subscription(plan: Plan, options: SubscriptionOptions): AsyncIterable<Change> {
+  const sources = sourcesOf(plan)
+  const live = sources.map((source) => options.live(source))
+  const allLive = live.every((rows) => rows !== null) && sources.length > 0
+  return ended(allLive ? followRows(plan, live, options) : followTopics(plan, options), options.signal)
+}
+function sourcesOf(plan: Plan): SourcePlan[] {
+  switch (plan.op) {
+    case 'source':
+      return [plan]
+    case 'union':
+      return plan.inputs.flatMap(sourcesOf)
+    case 'temporal-join':
+      return [...sourcesOf(plan.left), ...sourcesOf(plan.right)]
+    default:
+      return sourcesOf(plan.input)
+  }
+}
+/** Aborting is how a subscription ends, not a failure of it. */
+async function* ended(changes: AsyncIterable<Change>, signal: AbortSignal): AsyncGenerator<Change> {
+  try {
+    yield* changes
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}
+
+/** Rows of a batch as changes, in their order; a weight of two is the change twice. */
+function* changesOf(batch: Batch, columns: Columns, at: string): Generator<Change> {
+  for (let i = 0; i < batch.count; i++) {
+    const weight = batch.weights === null ? 1 : batch.weights[i]!
+    const row = rowObject(batch, i, columns)
+    for (let n = 0; n < Math.abs(weight); n++) yield { op: weight > 0 ? '+' : '-', row, at }
+  }
+}
+function snapshotOf(held: Consolidated, columns: Columns, at: string): Generator<Change> {
+  const all = columns.map((_, i) => i)
+  const batch = batchOf(
+    held.rows(),
+    all,
+    columns.map((field) => field.type),
+  )
+  return changesOf(batch, columns, at)
+}
+
+/** Changes of kept rows wait in a queue, bounded: rows in memory move on whoever listens. */
+class Waiting {
+  private readonly queue: { source: number; change: LiveChange }[] = []
+  private rows = 0
+  private fault: Fault | null = null
+  private wake: (() => void) | null = null
+
+  push(source: number, change: LiveChange): void {
+    this.queue.push({ source, change })
+    this.rows += change.batches.reduce((sum, batch) => sum + batch.count, 0)
+    if (this.rows > limits.subscriberBacklog) this.fail(new Fault('query.slow-subscriber', { waiting: this.rows }))
+    this.wake?.()
+  }
+  fail(fault: Fault): void {
+    this.fault ??= fault
+    this.wake?.()
+  }
+  async next(signal: AbortSignal): Promise<{ source: number; change: LiveChange }[]> {
+    while (this.queue.length === 0) {
+      if (this.fault !== null) throw this.fault
+      signal.throwIfAborted()
+      await new Promise<void>((resolve) => {
+        this.wake = resolve
+        signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+      this.wake = null
+    }
+    if (this.fault !== null) throw this.fault
+    this.rows = 0
+    return this.queue.splice(0)
+  }
+}
+
+async function* followRows(
+  plan: Plan,
+  live: readonly (LiveRows | null)[],
+  options: SubscriptionOptions,
+): AsyncGenerator<Change> {
+  const { signal, clock } = options
+  const rows = live.map((one) => one!)
+  for (const one of rows) await one.current()
+  signal.throwIfAborted()
+  const graph = new Graph(asWeighted(plan), forever)
+  graph.open(() => [], clock.now())
+  const places = graph.sources.map((source) => columnPlaces(source, rows[source.index]!))
+  const waiting = new Waiting()
+  // From here to the snapshot nothing is awaited: no change can fall between them.
+  const stops = rows.map((one, source) =>
+    one.listen({ changed: (change) => waiting.push(source, change), failed: (fault) => waiting.fail(fault) }),
+  )
+  try {
+    const nowMs = clock.now()
+    const first = new Map(
+      graph.sources.map((source) => [source.index, rows[source.index]!.batch(places[source.index]!)]),
+    )
+    const at = rows.map((one) => one.at).join(';')
+    const { out } = graph.step(first, nowMs)
+    if (options.snapshot) yield* changesOf(out, plan.columns, at)
+    yield progress(at, options)
+    for (;;) {
+      for (const { source, change } of await waiting.next(signal)) {
+        for (const batch of change.batches) {
+          const step = graph.step(new Map([[source, reordered(batch, places[source]!)]]), clock.now())
+          graph.commit()
+          yield* changesOf(step.out, plan.columns, change.at)
+        }
+        yield progress(change.at, options)
+      }
+    }
+  } finally {
+    for (const stop of stops) stop()
+  }
+}
+/** Kept rows come in as weighted changes, whatever their topic holds. */
+function asWeighted(plan: Plan): Plan {
+  switch (plan.op) {
+    case 'source':
+      return { ...plan, mode: 'weighted' }
+    case 'union':
+      return { ...plan, inputs: plan.inputs.map(asWeighted) }
+    case 'temporal-join':
+      return { ...plan, left: asWeighted(plan.left), right: asWeighted(plan.right) }
+    default:
+      return { ...plan, input: asWeighted(plan.input) }
+  }
+}
+export function columnPlaces(source: { readonly plan: SourcePlan }, rows: LiveRows): number[] {
+  return source.plan.columns.map((field) => rows.source.columns.findIndex((other) => other.name === field.name))
+}
+const progress = (at: string, { watermark }: SubscriptionOptions): Change => ({
+  op: 'progress',
+  at,
+  watermark: watermark(),
+})
+
+async function* followTopics(plan: Plan, options: SubscriptionOptions): AsyncGenerator<Change> {
+  const { log, clock, signal } = options
+  const graph = new Graph(plan, forever)
+  const lanes = await Promise.all(
+    graph.sources.map(async (source) => ({ source, ranges: await frontier(log, source.plan.topic) })),
+  )
+  // Without a snapshot an append-only query begins at the end; others need what was to know what changes.
+  const skip = !options.snapshot && neverWithdraws(plan) && graph.sources.length === 1
+  if (skip) for (const { ranges } of lanes) for (const range of ranges) range.from = range.to
+  graph.open((topic) => unread(lanes, topic), clock.now())
+  const reader = log.reader()
+  let held: Consolidated | null = neverWithdraws(plan) ? null : new Consolidated(plan.columns)
+  let first = true
+  for (;;) {
+    for (const { source, ranges } of lanes) {
+      for await (const { partition, records } of readRanges(reader, ranges, signal)) {
+        const nowMs = clock.now()
+        const { batch } = source.decoder.decode([{ partition: partition.index, records }], source.clock, nowMs)
+        const { out } = graph.step(new Map([[source.index, batch]]), nowMs)
+        graph.commit()
+        if (held !== null) held.add(out)
+        else if (!first || options.snapshot) yield* changesOf(out, plan.columns, atOf(lanes))
+      }
+    }
+    const at = atOf(lanes)
+    if (held !== null && options.snapshot) yield* snapshotOf(held, plan.columns, at)
+    held = null
+    first = false
+    yield progress(at, options)
+    await nextFrontier(log, reader, lanes, signal)
+  }
+}
+interface Lane {
+  readonly source: Source
+  readonly ranges: Range[]
+}
+const waitMs = 5_000
+async function nextFrontier(
+  log: Log,
+  reader: ReturnType<Log['reader']>,
+  lanes: readonly Lane[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    const from = lanes.flatMap(({ ranges }) =>
+      ranges.map((range) => ({ partition: range.partition, offset: offset(range.from) })),
+    )
+    await reader.read(from, { ms: waitMs }, signal)
+    let moved = false
+    for (const { source, ranges } of lanes) {
+      for (const end of await frontier(log, source.plan.topic)) {
+        const known = ranges.find((range) => range.partition.index === end.partition.index)
+        if (known === undefined) ranges.push(end)
+        else known.to = Math.max(known.from, end.to)
+        moved ||= known === undefined || known.to > known.from
+      }
+    }
+    if (moved) return
+  }
+}
+const unread = (lanes: readonly Lane[], topic: string): { partition: number; unread: boolean }[] =>
+  lanes
+    .filter(({ source }) => source.plan.topic === topic)
+    .flatMap(({ ranges }) =>
+      ranges.map(({ partition, from, to }) => ({ partition: partition.index, unread: from < to })),
+    )
+const atOf = (lanes: readonly Lane[]): string =>
+  lanes.map(({ ranges }) => ranges.map((range) => `${range.partition.index}:${range.from}`).join(',')).join(';')

@@ -1,0 +1,185 @@
+/** A plan as text: a step a line, what it reads below it, with what bounds its state. */
+import type { Aggregate, Expression, Value } from '../../flow/expression.ts'
+import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
+import { type Columns, type DataType, typeName } from '../../schema/types.ts'
+import { compileScalar } from '../../flow/compile.ts'
+import { quoteIfNeeded } from '../bind/scope.ts'
+
+export function explainPlan(plan: Plan): string[] {
+  const lines: string[] = []
+  describe(plan, 0, lines)
+  return lines
+}
+export function explainView(view: ViewPlan): string[] {
+  const changes =
+    view.key === null
+      ? view.appendOnly
+        ? 'rows are only ever added'
+        : 'rows are added and withdrawn, with weights'
+      : `newest row per key (${view.key.map((i) => view.plan.columns[i]!.name).join(', ')})`
+  return [`View ${quoteIfNeeded(view.name)}: ${changes}`, ...explainPlan(view.plan).map((line) => `  ${line}`)]
+}
+
+function describe(plan: Plan, depth: number, lines: string[]): void {
+  const indent = '  '.repeat(depth)
+  const [head, ...details] = describeStep(plan)
+  lines.push(`${indent}${depth === 0 ? '' : '-> '}${head}`)
+  for (const detail of details) lines.push(`${indent}${depth === 0 ? '' : '   '}     ${detail}`)
+  for (const input of inputsOf(plan)) describe(input, depth + 1, lines)
+}
+function inputsOf(plan: Plan): readonly Plan[] {
+  switch (plan.op) {
+    case 'source':
+      return []
+    case 'union':
+      return plan.inputs
+    case 'temporal-join':
+      return [plan.left, plan.right]
+    default:
+      return [plan.input]
+  }
+}
+
+function describeStep(plan: Plan): string[] {
+  const names = (positions: readonly number[], columns: Columns): string =>
+    positions.map((i) => columns[i]!.name).join(', ')
+  switch (plan.op) {
+    case 'source':
+      return describeSource(plan)
+    case 'filter':
+      return ['Filter', `where ${shown(plan.where, plan.input.columns)}`]
+    case 'project':
+      return [
+        'Project',
+        plan.expressions.map((expr, i) => aliased(shown(expr, plan.input.columns), plan.columns[i]!.name)).join(', '),
+      ]
+    case 'union':
+      return ['Union all']
+    case 'window':
+      return [`Tumbling window of ${plan.window.sizeMs} ms over ${plan.columns[plan.time]!.name}`]
+    case 'aggregate':
+      return [
+        plan.keys.length === 0 ? 'Aggregate over all rows' : `Aggregate by ${names(plan.keys, plan.input.columns)}`,
+        ...(plan.aggregates.length === 0
+          ? []
+          : [plan.aggregates.map((a) => shownAggregate(a, plan.input.columns)).join(', ')]),
+        plan.emit === 'close'
+          ? 'emits once, when the watermark has passed the window'
+          : 'emits whenever a result changes',
+        `state: ${stateOfAggregate(plan)}`,
+      ]
+    case 'temporal-join':
+      return [
+        `Temporal ${plan.kind === 'left' ? 'left join' : 'join'} as of ${plan.left.columns[plan.leftTime]!.name}`,
+        `on ${plan.leftKeys.map((key, i) => `${shown(key, plan.left.columns)} = ${plan.right.columns[plan.rightKeys[i]!]!.name}`).join(' and ')}`,
+        ...(plan.where === null ? [] : [`where ${shown(plan.where, [...plan.left.columns, ...plan.right.columns])}`]),
+        'state: one row per key of the table and its versions since the watermark; rows that wait for the watermark',
+      ]
+    case 'over':
+      return [
+        `Running aggregates${plan.partitionBy.length === 0 ? '' : ` by ${names(plan.partitionBy, plan.input.columns)}`} in order of ${plan.input.columns[plan.orderBy]!.name}`,
+        plan.aggregates
+          .map(
+            (a) =>
+              `${shownAggregate(a, plan.input.columns)} up to ${a.frame.to === 'current-row' ? 'the current row' : 'the row before'}`,
+          )
+          .join(', '),
+        'state: one entry per partition; rows that wait for the watermark',
+      ]
+    case 'top':
+      return [
+        `First ${plan.limit}${plan.partitionBy.length === 0 ? '' : ` of each ${names(plan.partitionBy, plan.input.columns)}`}${plan.rank ? ', numbered' : ''}`,
+        `by ${plan.order.map((o) => `${plan.input.columns[o.column]!.name}${o.descending ? ' desc' : ''}${o.nullsFirst === o.descending ? '' : o.nullsFirst ? ' nulls first' : ' nulls last'}`).join(', ')}`,
+        'state: the first rows of each partition, and all of its rows where the input may withdraw some',
+      ]
+    case 'process':
+      return [
+        `Function in TypeScript by ${names(plan.key, plan.input.columns)}`,
+        'state: what the function keeps, one entry per key',
+      ]
+  }
+}
+function stateOfAggregate(plan: Extract<Plan, { op: 'aggregate' }>): string {
+  if (plan.windowEnd !== null)
+    return plan.emit === 'close' ? 'one entry per group of the windows still open' : 'one entry per group and window'
+  return plan.keys.length === 0 ? 'one entry' : 'one entry per group, for as long as the view lives'
+}
+function describeSource(plan: SourcePlan): string[] {
+  const fields = plan.columns.map((field) => `${field.name} ${typeName(field.type)}`).join(', ')
+  const kind =
+    plan.mode === 'append'
+      ? 'Events'
+      : plan.mode === 'upsert'
+        ? `Newest rows per ${plan.key.map((i) => plan.columns[i]!.name).join(', ')}`
+        : 'Weighted changes'
+  const time =
+    plan.time === null
+      ? 'record timestamp'
+      : `${plan.columns[plan.time.column]!.name}${plan.time.delayMs === 0 ? '' : ` - ${plan.time.delayMs} ms`}`
+  return [
+    `${kind} of ${quoteIfNeeded(plan.name)}${plan.topic === plan.name ? '' : ` (topic ${plan.topic})`}`,
+    `reads ${fields}`,
+    `watermark: ${time}`,
+  ]
+}
+
+const aliased = (text: string, name: string): string => (text === name ? text : `${text} as ${name}`)
+
+function shownAggregate(aggregate: Aggregate, columns: Columns): string {
+  const args = aggregate.args.length === 0 ? '*' : aggregate.args.map((arg) => shown(arg, columns)).join(', ')
+  const filter = aggregate.filter === null ? '' : ` filter (where ${shown(aggregate.filter, columns)})`
+  return `${aggregate.name}(${aggregate.distinct ? 'distinct ' : ''}${args})${filter}`
+}
+
+const infix = /^(?:[-+*/%^=<>|~!@#&?]+|like|ilike|not-like|not-ilike)$/
+/** An expression as SQL would write it, for people. */
+export function shown(expr: Expression, columns: Columns): string {
+  const part = (inner: Expression): string => shown(inner, columns)
+  const operand = (inner: Expression): string => (isCompound(inner) ? `(${part(inner)})` : part(inner))
+  switch (expr.kind) {
+    case 'column':
+      return columns[expr.index]?.name ?? `#${expr.index}`
+    case 'literal':
+      return shownValue(expr.value, expr.type)
+    case 'now':
+      return 'now()'
+    case 'and':
+    case 'or':
+      return expr.args.map(operand).join(` ${expr.kind} `)
+    case 'not':
+      return `not ${operand(expr.arg)}`
+    case 'is-null':
+      return `${operand(expr.arg)} is null`
+    case 'case':
+      return `case ${expr.branches.map((b) => `when ${part(b.when)} then ${part(b.then)}`).join(' ')}${expr.otherwise === null ? '' : ` else ${part(expr.otherwise)}`} end`
+    case 'call': {
+      if (expr.name === 'cast') return `${operand(expr.args[0]!)}::${typeName(expr.type)}`
+      if (expr.name === 'neg') return `-${operand(expr.args[0]!)}`
+      if (expr.args.length === 2 && (infix.test(expr.name) || expr.name.startsWith('is-')))
+        return `${operand(expr.args[0]!)} ${expr.name.replaceAll('-', expr.name.length > 2 ? ' ' : '-')} ${operand(expr.args[1]!)}`
+      return `${expr.name}(${expr.args.map(part).join(', ')})`
+    }
+  }
+}
+const isCompound = (expr: Expression): boolean =>
+  expr.kind === 'and' ||
+  expr.kind === 'or' ||
+  expr.kind === 'case' ||
+  expr.kind === 'not' ||
+  (expr.kind === 'call' && expr.args.length === 2 && infix.test(expr.name))
+
+function shownValue(value: Value, type: DataType): string {
+  if (value === null) return 'null'
+  if (type.kind === 'text' || type.kind === 'varchar') return `'${String(value).replaceAll("'", "''")}'`
+  if (type.kind === 'boolean' || type.kind === 'int' || type.kind === 'bigint' || type.kind === 'smallint')
+    return String(value)
+  const text = compileScalar({
+    kind: 'call',
+    name: 'cast',
+    args: [{ kind: 'literal', value, type }],
+    type: { kind: 'text' },
+  })([], 0)
+  return type.kind === 'numeric' || type.kind === 'double' || type.kind === 'real'
+    ? String(text)
+    : `${typeName(type)} '${String(text)}'`
+}

@@ -1,0 +1,177 @@
+/** CREATE MATERIALIZED VIEW as a plan for the runtime, and as a relation that other texts can name. */
+import type { SourcePlan, ViewPlan } from '../../flow/plan.ts'
+import type { Columns } from '../../schema/types.ts'
+import { column } from '../bind/bound.ts'
+import { SqlFault } from '../fault.ts'
+import type { Name, Query, Statement } from '../syntax/ast.ts'
+import type { PlanContext } from './context.ts'
+import type { TopicWish } from './definitions.ts'
+import { Options, type OptionSpecs } from './options.ts'
+import { refuseUnlimited } from './over.ts'
+import { firstColumns, planAnswer, planQuery } from './query.ts'
+import { catalogName, type Key, pseudoColumns, type Rel, type Relation } from './relation.ts'
+import { rewrite } from './rewrite.ts'
+import { projectRel } from './select.ts'
+
+type CreateView = Extract<Statement, { kind: 'create-view' }>
+
+export interface PlannedView {
+  readonly view: ViewPlan
+  readonly relation: Relation
+  readonly topic: TopicWish
+  readonly ifNotExists: boolean
+}
+
+export const viewOptions: OptionSpecs = {
+  topic: { kind: 'text', about: 'the topic of its changes; it is always the name of the view' },
+  partitions: { kind: 'count', about: 'partitions of the topic of its changes; default 1' },
+  late_topic: { kind: 'text', about: 'the topic that rows go to which came too late' },
+  idle: {
+    kind: 'duration',
+    about: 'how long a partition may be silent before it no longer holds the watermark back; default 30s',
+  },
+  max_future: { kind: 'duration', about: 'event times further ahead of arrival do not move the watermark; default 1h' },
+  on_error: {
+    kind: 'choice',
+    choices: ['stop', 'quarantine', 'skip'],
+    about: 'what happens to a row that cannot be computed; default stop',
+  },
+  allow_unbounded_state: { kind: 'flag', about: 'accept a state that grows with history' },
+}
+
+export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
+  const name = catalogName(statement.name)
+  const options = new Options(statement.options, viewOptions, ctx.text)
+  const topic = options.textOf('topic')
+  if (topic !== null && topic !== name) {
+    throw new SqlFault(
+      'sql.unsupported',
+      'the topic of a view has the name of the view',
+      ctx.text,
+      options.at('topic'),
+      { hint: 'Leave the option out.' },
+    )
+  }
+  const inner = { ...ctx, allowUnbounded: options.flag('allow_unbounded_state') }
+  const rel = named(ctx, planViewQuery(inner, statement.query), statement.columns)
+  checkNames(ctx, rel.plan.columns, statement)
+  const key = rel.appendOnly ? null : flatKey(rel.key)
+  const view: ViewPlan = {
+    name,
+    plan: rewrite(rel.plan),
+    key,
+    appendOnly: rel.appendOnly,
+    lateTopic: options.textOf('late_topic'),
+    idleMs: options.duration('idle') ?? 30_000,
+    maxFutureMs: options.duration('max_future') ?? 3_600_000,
+    onError: (options.textOf('on_error')?.toLowerCase() as ViewPlan['onError'] | undefined) ?? 'stop',
+  }
+  return {
+    view,
+    relation: viewRelation(view, rel),
+    topic: {
+      name,
+      partitions: options.count('partitions'),
+      config: { ...(key === null ? {} : { 'cleanup.policy': 'compact' }), ...options.topicConfig() },
+    },
+    ifNotExists: statement.ifNotExists,
+  }
+}
+
+/** ORDER BY without LIMIT would promise an order that a view does not have. */
+export function planViewQuery(ctx: PlanContext, query: Query): Rel {
+  if (query.orderBy.length > 0 && query.limit === null && query.offset === null) {
+    throw new SqlFault('sql.unsupported', 'a view has no order of its own', ctx.text, query.orderBy[0]!.at, {
+      hint: 'Add LIMIT to keep the first rows, or order when you read the view.',
+    })
+  }
+  const rel = planQuery(ctx, query)
+  refuseUnlimited(ctx, rel)
+  return rel
+}
+
+/** The rewritten plan of any query, with the columns that only ORDER BY needs behind the others. */
+export function planOnce(ctx: PlanContext, query: Query): ReturnType<typeof planAnswer> {
+  const answer = planAnswer(ctx, query)
+  refuseUnlimited(ctx, answer.rel)
+  const rel =
+    answer.rel.plan.columns.length === answer.visible && answer.order.length === 0
+      ? firstColumns(answer.rel, answer.visible)
+      : answer.rel
+  return { ...answer, rel: { ...rel, plan: rewrite(rel.plan) } }
+}
+
+function named(ctx: PlanContext, rel: Rel, names: readonly Name[]): Rel {
+  const { columns } = rel.plan
+  if (names.length === 0) return rel
+  if (names.length > columns.length) {
+    throw new SqlFault(
+      'sql.invalid-definition',
+      'CREATE MATERIALIZED VIEW specifies more column names than columns',
+      ctx.text,
+      names[columns.length]!.at,
+    )
+  }
+  const renamed: Columns = columns.map((field, i) => ({ ...field, name: names[i]?.text ?? field.name }))
+  return projectRel(
+    rel,
+    columns.map((field, i) => column(i, field.type)),
+    renamed,
+  )
+}
+function checkNames(ctx: PlanContext, columns: Columns, statement: CreateView): void {
+  const seen = new Set<string>()
+  for (const { name } of columns) {
+    if (seen.has(name))
+      throw new SqlFault(
+        'sql.duplicate-column',
+        `column "${name}" specified more than once`,
+        ctx.text,
+        statement.query.at,
+      )
+    if (pseudoColumns.some((p) => p.field.name === name)) {
+      throw new SqlFault(
+        'sql.invalid-definition',
+        `a view's column cannot be named "${name}"`,
+        ctx.text,
+        statement.query.at,
+        { hint: 'Give it another name with AS.' },
+      )
+    }
+    seen.add(name)
+  }
+}
+/** One column for each part; the first that has it. */
+export const flatKey = (key: Key | null): readonly number[] | null => key?.map((part) => part[0]!) ?? null
+
+/** Reads what a view with these rows has written to its topic. */
+export function viewRelation(view: ViewPlan, rel: Pick<Rel, 'time' | 'key'>): Relation {
+  const { columns } = view.plan
+  const source: SourcePlan = {
+    op: 'source',
+    name: view.name,
+    topic: view.name,
+    mode: view.appendOnly ? 'append' : view.key === null ? 'weighted' : 'upsert',
+    format: 'json',
+    columns: [...columns, ...pseudoColumns.map((p) => p.field)],
+    fields: [
+      ...columns.map((field) => ({ from: 'value' as const, path: [field.name] })),
+      ...pseudoColumns.map((p) => ({ from: p.from })),
+    ],
+    key: view.key ?? [],
+    time: rel.time !== null && isTime(columns, rel.time.column) ? rel.time : null,
+    onInvalid: 'quarantine',
+  }
+  return {
+    name: view.name,
+    kind: 'view',
+    source,
+    declared: columns.length,
+    appendOnly: view.appendOnly,
+    key: view.key ?? (view.appendOnly ? null : flatKey(rel.key)),
+  }
+}
+const isTime = (columns: Columns, position: number): boolean => {
+  const kind = columns[position]?.type.kind
+  return kind === 'timestamp' || kind === 'timestamptz'
+}
