@@ -27,8 +27,18 @@ export interface QuarantineOptions {
 
 export const quarantineGroup = (topic: string): string => `_millrace_quarantine.${topic}`
 /** By custom, a contract that says nothing about bad events quarantines them on Kafka produce. */
-export const sortsOut = ({ schema, keyField, onInvalid }: Contract): boolean =>
+const sortsOut = ({ schema, keyField, onInvalid }: Contract): boolean =>
   (schema !== null || keyField !== null) && (onInvalid === 'quarantine' || onInvalid === null)
+
+/** Whether this service moves the event: then no view that meets it does. */
+export function sortedOut(
+  contracts: Contracts,
+  topic: string,
+  event: { readonly key: Uint8Array | null; readonly value: Uint8Array | null },
+): boolean {
+  const contract = contracts.get(topic)
+  return contract !== null && sortsOut(contract) && contracts.check(topic, event) !== null
+}
 
 export function startQuarantine(options: QuarantineOptions): QuarantineService {
   return new Service(options)
