@@ -7,13 +7,14 @@ import { need } from '../interop/setup/index.ts'
 export interface Rule {
   /** Names of system calls, comma separated. */
   readonly calls: string
-  readonly error: 'EIO' | 'ENOSPC'
-  /** Which call of a thread fails, counted from the attachment. */
-  readonly when: number
+  /** The call is not made: it fails, or claims to have succeeded. */
+  readonly effect: 'error=EIO' | 'error=ENOSPC' | 'retval=0'
+  /** Which call of a thread it is, counted from the attachment; without it, every one. */
+  readonly when?: number
 }
 
 export interface Injection {
-  /** Calls that failed because of it so far. */
+  /** Calls that it changed so far. */
   readonly count: number
   stop(): Promise<void>
 }
@@ -22,7 +23,8 @@ const attachWithinMs = 10_000
 
 export async function inject(pid: number, rule: Rule, logFile: string): Promise<Injection> {
   const { strace } = await need('strace')
-  const effect = `inject=${rule.calls}:error=${rule.error}:when=${rule.when}`
+  const when = rule.when === undefined ? '' : `:when=${rule.when}`
+  const effect = `inject=${rule.calls}:${rule.effect}${when}`
   const args = ['-f', '-qq', '-o', logFile, '-p', String(pid), '-e', `trace=${rule.calls}`, '-e', effect]
   const child = spawn(strace, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''

@@ -48,6 +48,7 @@ export class Workload {
   /** Called once when the state changes; a loop without work waits here. */
   #changed: (() => void)[] = []
   #loops: Promise<void>[] = []
+  readonly #wires = new Set<Wire>()
   #resting = 0
 
   constructor(options: WorkloadOptions) {
@@ -71,6 +72,8 @@ export class Workload {
 
   async stop(): Promise<void> {
     this.#enter('stopped')
+    // What is on its way may never be answered: the process may hang, which is what is being tested.
+    for (const wire of this.#wires) wire.close()
     await Promise.all(this.#loops)
   }
 
@@ -135,10 +138,12 @@ export class Workload {
       let wire: Wire | null = null
       try {
         wire = await Wire.open(this.options.address)
+        this.#wires.add(wire)
         await loop.session(wire)
       } catch (error) {
         if (!(error instanceof ConnectionLost)) this.complain(error instanceof Error ? error.message : String(error))
       }
+      if (wire !== null) this.#wires.delete(wire)
       wire?.close()
       if (this.running) await sleep(retryMs)
     }

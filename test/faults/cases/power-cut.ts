@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Millrace, startMillrace } from '../../interop/setup/index.ts'
 import { between, type Context, type FaultCase, type Outcome, quantile, startAgain } from '../case.ts'
+import { inject } from '../inject.ts'
 import { describeViolations, Verifier } from '../verify.ts'
 import { type FileSystem, Volume, volumesMissing } from '../volume.ts'
 import { Workload } from '../workload.ts'
@@ -21,6 +22,12 @@ export const powerCutExt4: FaultCase = {
   name: 'power-cut-ext4',
   says: 'power cuts under load, ext4',
   run: (context) => powerCuts(context, 'ext4'),
+}
+
+export const lyingDisk: FaultCase = {
+  name: 'power-cut-control',
+  says: 'the same with a disk that lies about fdatasync: this must be noticed',
+  run: mustNotice,
 }
 
 const cyclesOf = (quick: boolean): number => (quick ? 5 : 200)
@@ -75,12 +82,60 @@ async function powerCuts(context: Context, fileSystem: FileSystem): Promise<Outc
   return { problems: [...new Set(problems)], figures: { ...figures, 'ready p50 ms': p50!, 'ready p99 ms': p99! } }
 }
 
+/**
+ * The check of the check: fdatasync does nothing and reports success. If the cut loses nothing then, the cases above prove
+ * nothing.
+ */
+async function mustNotice(context: Context): Promise<Outcome> {
+  const reason = await volumesMissing(context.folder)
+  if (reason !== null) return { skipped: reason }
+  const volume = await Volume.make(join(context.folder, 'xfs'), 'xfs', volumeMegabytes(true))
+  let product: Millrace = await startMillrace({ data: join(volume.path, 'data') })
+  const { random } = context
+  const load = new Workload({
+    address: product.kafka,
+    topic: 'cut',
+    partitions: 3,
+    leaderCounts: false,
+    random,
+    config,
+  })
+  let noticed: string[]
+  try {
+    await load.start()
+    // Its topic is safe; from now on nothing is.
+    await inject(product.pid, { calls: 'fdatasync', effect: 'retval=0' }, join(context.folder, 'strace.log'))
+    await load.progress(200, 30_000)
+    await cut(volume, product)
+    noticed = await whatIsWrong(async () => {
+      product = await startAgain(product)
+      const { kafka } = product
+      const verifier = new Verifier(load.history, load.places)
+      return describeViolations(await load.whilePaused(() => verifier.look(kafka)))
+    })
+  } finally {
+    await load.stop()
+    await product[Symbol.asyncDispose]()
+    await volume.unmount()
+  }
+  const problems = noticed.length === 0 ? ['a disk that lied about every fdatasync lost nothing in a power cut'] : []
+  return { problems, figures: { noticed: noticed[0]?.split('\n')[0]?.slice(0, 100) ?? 'nothing' } }
+}
+
+/** Losing the catalogue or failing to start is noticed too. */
+async function whatIsWrong(look: () => Promise<string[]>): Promise<string[]> {
+  try {
+    return await look()
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)]
+  }
+}
+
 /** Cuts the power, ends the process, mounts again. True when the unsynced file beside the data was forgotten. */
 async function cut(volume: Volume, product: Millrace): Promise<boolean> {
   const control = join(volume.path, 'unsynced')
   const bytes = Buffer.alloc(controlBytes, 0x5a)
-  writeFileSync(control, bytes)
-  await volume.cutAndRemount(() => product.kill('SIGKILL'))
+  await volume.cutAndRemount(product, () => writeFileSync(control, bytes))
   try {
     return !readFileSync(control).equals(bytes)
   } catch {
