@@ -160,7 +160,10 @@ class Run {
       onFault: (fault) => this.#faults.push(fault.message),
     })
     this.#torn += store.recovery.torn.length
-    hold(store.recovery.damaged.length === 0, `called damaged: ${store.recovery.damaged[0]?.message}`)
+    for (const fault of store.recovery.damaged) {
+      hold(fault.code === 'store.failed' && this.#options.failures === true, `called damaged: ${fault.message}`)
+      throw fault
+    }
     const logs = this.#models.map((model) => store.partition(model.dir, this.#config()))
     for (const [i, log] of logs.entries()) {
       await this.#adopt(log, this.#models[i]!)
@@ -218,7 +221,8 @@ class Run {
     model.end = Math.max(model.durable, log.start)
     while (model.end < log.end) {
       const [bytes] = await log.read(model.end as Offset, 1, log.end)
-      const found = known.find((each) => each.base === model.end && sameBatch(each.bytes, bytes!))
+      const at = model.end
+      const found = known.find((each) => each.base <= at && at < each.end && sameBatch(each.bytes, bytes!))
       hold(found !== undefined, `${model.dir}: at ${model.end} lies what was never appended`)
       model.batches.push(found!)
       model.end = found!.end

@@ -45,6 +45,9 @@ export class Directories {
   async sync(path: string): Promise<void> {
     await Promise.all(this.#chain(path).map((each) => this.#syncOne(each)))
   }
+  async syncAll(): Promise<void> {
+    for (const path of [...this.#changed.keys()]) await this.#syncOne(path)
+  }
   async #syncOne(path: string): Promise<void> {
     const version = this.#changed.get(path)
     if (version === undefined) return

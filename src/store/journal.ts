@@ -10,6 +10,7 @@
  */
 import { crc32c } from '@node-rs/crc32'
 import { ByteReader, ByteWriter } from '../lib/bytes.ts'
+import { Fault } from '../lib/fault.ts'
 import type { Disk, File } from '../lib/world.ts'
 import { type Directories, parentOf } from './directories.ts'
 import type { EpochStart } from './epochs.ts'
@@ -169,17 +170,18 @@ export class Journal {
     const known = this.#numbers.get(dir)
     if (known !== undefined) return known
     const number = this.#nextNumber++
-    this.#numbers.set(dir, number)
     const out = new ByteWriter(4 + dir.length)
     out.uint32(number)
     out.utf8(dir)
     this.#append(type.name, out.done())
+    this.#numbers.set(dir, number)
     return number
   }
   #append(kind: number, payload: Uint8Array): void {
-    this.#meanwhile?.push({ kind, payload })
+    if (this.#file === null) throw new Fault('log.closed', { what: 'the store' })
     const record = frame(this.#records, kind, payload)
-    this.#file!.write([record], this.#bytes)
+    this.#file.write([record], this.#bytes)
+    this.#meanwhile?.push({ kind, payload })
     this.#records++
     this.#bytes += record.length
   }
@@ -283,17 +285,20 @@ class Reading {
       case type.durable:
         for (let left = input.uint32(); left > 0; left--) {
           const known = this.#of(input.uint32())
+          if (known === null) return false
           known.durable = Math.max(known.durable, input.int64())
         }
         return true
       case type.start: {
         const known = this.#of(input.uint32())
-        known.start = Math.max(known.start, input.int64())
-        return true
+        if (known !== null) known.start = Math.max(known.start, input.int64())
+        return known !== null
       }
-      case type.cut:
-        this.#of(input.uint32()).cuts.set(input.int64(), { bytes: input.int64(), end: input.int64() })
-        return true
+      case type.cut: {
+        const known = this.#of(input.uint32())
+        known?.cuts.set(input.int64(), { bytes: input.int64(), end: input.int64() })
+        return known !== null
+      }
       case type.dropped:
         this.#partitions.delete(this.#names.get(input.uint32()) ?? '')
         return true
@@ -301,8 +306,10 @@ class Reading {
         return false
     }
   }
-  #of(number: number): KnownPartition {
-    const dir = this.#names.get(number) ?? ''
+  /** null = a number that no record has named. */
+  #of(number: number): KnownPartition | null {
+    const dir = this.#names.get(number)
+    if (dir === undefined) return null
     let known = this.#partitions.get(dir)
     if (known === undefined) {
       const state = { dir, start: 0, end: 0, epochs: [], segments: [], sealed: false }

@@ -50,13 +50,21 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 }
 
-/** Makes the data folder and whatever is missing above it, durably. */
+/**
+ * Makes the data folder and whatever is missing above it, durably. Until meta.json is there, an earlier process may have
+ * made directories and died before it synced them.
+ */
 async function makeRoot(world: World, dir: string): Promise<void> {
-  const holders: string[] = []
-  for (let at = dir; at !== '/' && at !== '.' && world.disk.stat(at) === null; at = holderOf(at)) holders.push(holderOf(at))
-  if (holders.length === 0) return
+  if (world.disk.stat(`${dir}/meta.json`) !== null) return
   world.disk.makeDirectory(dir)
-  for (const holder of holders.reverse()) await world.disk.syncDirectory(holder)
+  for (let at = dir; at !== '/' && at !== '.'; at = holderOf(at)) {
+    try {
+      await world.disk.syncDirectory(holderOf(at))
+    } catch (error) {
+      // A directory that may not be read is older than this folder.
+      if (!['EACCES', 'EPERM'].includes((error as { code?: string }).code ?? '')) throw error
+    }
+  }
 }
 function holderOf(path: string): string {
   const at = path.lastIndexOf('/')
@@ -79,6 +87,8 @@ class Opening {
   readonly #found = new Map<string, Found>()
   readonly #torn: Recovery['torn'][number][] = []
   readonly #damaged: Fault[] = []
+  /** Folders in which names changed that must not come back. */
+  readonly #moved: string[] = []
   #scannedBytes = 0
 
   constructor(options: StoreOptions, dir: string) {
@@ -138,6 +148,7 @@ class Opening {
     const unsynced: string[] = []
     for (const dir of dirs) unsynced.push(...this.#recoverOne(dir, known.get(dir) ?? unknownPartition(dir), lastEpoch))
     await this.#syncAll(unsynced)
+    for (const folder of this.#moved) await this.#directories.sync(folder)
     const states = [...this.#found.values()].map((found) => found.state)
     const epoch = 1 + (lastEpoch ?? Math.max(-1, ...states.map((each) => each.epochs.at(-1)?.epoch ?? -1)))
     if (read === 'damaged') this.#world.disk.rename(path, `${path}.damaged`)
@@ -151,9 +162,12 @@ class Opening {
     this.#scannedBytes += recovered.scannedBytes
     this.#torn.push(...recovered.torn)
     if (recovered.damage !== null) this.#damaged.push(recovered.damage.fault)
-    if (recovered.unsynced.length > 0 || recovered.torn.length > 0) this.#directories.suspect(folder)
-    const isNothing = recovered.state.end === 0 && recovered.damage === null && this.#world.disk.stat(folder) === null
-    if (!isNothing) this.#found.set(dir, { state: recovered.state, damage: recovered.damage, verified: true })
+    const isThere = this.#world.disk.stat(folder) !== null
+    // The process that made these entries may have died before it synced them.
+    if (isThere) this.#directories.suspect(folder)
+    if (recovered.torn.length > 0) this.#moved.push(folder)
+    if (isThere || recovered.state.end > 0 || recovered.damage !== null)
+      this.#found.set(dir, { state: recovered.state, damage: recovered.damage, verified: true })
     return recovered.unsynced
   }
   /** What was read may so far be in the page cache only; it counts as durable from now on. */
@@ -317,6 +331,7 @@ class DiskStore implements Store {
     try {
       const isWhole = [...this.#partitions.values()].every((each) => !each.isFenced && !each.hasUnsynced)
       for (const partition of this.#partitions.values()) partition.saveIndexes()
+      if (isWhole) await this.#opened.directories.syncAll()
       await journal.replace(() => this.#checkpoint(isWhole))
     } catch (error) {
       this.#report(asFault(error))

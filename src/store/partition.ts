@@ -329,12 +329,12 @@ export class Partition implements PartitionLog {
   /** Forgets what lies before `offset` and deletes the segments that lie before it as a whole. Not past durable. */
   async moveStart(offset: number): Promise<void> {
     if (offset <= this.#start || this.#gone) return
-    this.#start = offset
     const { list } = this.segments
     try {
       this.#core.journal.start(this.dir, offset)
       // A file that is missing without a word about it would be damage.
       if (list.length > 1 && list[1]!.base <= offset) await this.#core.journal.sync()
+      this.#start = Math.max(this.#start, offset)
       while (!this.#gone && list.length > 1 && list[1]!.base <= this.#start) this.#remove(list.shift()!)
     } catch (error) {
       throw this.#failure(error, this.segments.folder)

@@ -1,10 +1,12 @@
 /**
  * Where in a segment to begin looking for an offset or a time. One entry per `indexIntervalBytes` of batches. Both files
- * are hints: every entry has its own checksum, an entry that fails it is as if the files were missing, and what is
- * missing is made again from the segment. Nothing of it is ever synced.
+ * are hints: an entry that fails its checksum is as if the files were missing, and what is missing is made again from the
+ * segment. Nothing of them is ever synced; so after a power cut they may hold entries of several moments, and each entry
+ * has to be true for itself:
  *
- *   .offsets   offset − base 4 · position 4 · CRC-32C 4             a batch with this base offset begins there
- *   .times     time 8 · offset − base 4 · position 4 · CRC-32C 4    no batch before that place has a larger time
+ *   .offsets   offset − base 4 · position 4 · time 8 · CRC-32C 4     a batch with this base offset begins there, and
+ *                                                                   no batch before it has a larger time
+ *   .times     time 8 · offset − base 4 · position 4 · CRC-32C 4     the same, noted only where the time has grown
  *
  * A checksum covers the segment's base, its salt and the entry's number as well: an entry of another place, or of an
  * earlier file of the same name, is a wrong one.
@@ -13,8 +15,7 @@ import { crc32c } from '@node-rs/crc32'
 import type { Disk } from '../lib/world.ts'
 import { readWhole } from './small-file.ts'
 
-const offsetEntryBytes = 12
-const timeEntryBytes = 20
+const entryBytes = 20
 /** Entries kept in memory before they are appended to the files. */
 const unsavedMax = 512
 
@@ -26,147 +27,158 @@ export interface Place {
 export class SparseIndex {
   readonly #base: number
   readonly #salt: number
-  readonly #offsets: number[] = []
-  readonly #positions: number[] = []
-  readonly #times: number[] = []
-  /** For each time the number of its entry in `offsets` and `positions`. */
-  readonly #timeEntries: number[] = []
-  #savedOffsets = 0
+  readonly #places: Entries
+  readonly #times: Entries
+  #savedPlaces = 0
   #savedTimes = 0
 
   constructor(base: number, salt: number) {
     this.#base = base
     this.#salt = salt
+    this.#places = new Entries()
+    this.#times = new Entries()
   }
   /** Where the last entry points; the start of the segment when there is none. */
   get last(): Place {
-    return this.#place(this.#offsets.length - 1)
+    return this.#place(this.#places, this.#places.count - 1)
   }
   get lastPosition(): number {
-    return this.#positions.at(-1) ?? 0
+    return this.#places.positions.at(-1) ?? 0
   }
-  /** Of the batches before the last entry, as far as it was noted. */
+  /** No batch before the last entry has a larger time. */
   get maxTimeMs(): number {
-    return this.#times.at(-1) ?? -1
+    return this.#places.times.at(-1) ?? -1
   }
   /** A batch begins here; no batch before it has a time above `maxTimeMs`. Places and times only grow. */
   add(offset: number, position: number, maxTimeMs: number): void {
-    if (maxTimeMs > this.maxTimeMs) {
-      this.#times.push(maxTimeMs)
-      this.#timeEntries.push(this.#offsets.length)
-    }
-    this.#offsets.push(offset)
-    this.#positions.push(position)
+    if (maxTimeMs > (this.#times.times.at(-1) ?? -1)) this.#times.add(offset, position, maxTimeMs)
+    this.#places.add(offset, position, maxTimeMs)
   }
   /** The last known place at or before `offset`. */
   before(offset: number): Place {
-    return this.#place(lastAtMost(this.#offsets, offset))
+    return this.#place(this.#places, lastAtMost(this.#places.offsets, offset))
   }
   /** The last known place before which every batch is older than `timeMs`. */
   beforeTime(timeMs: number): Place {
-    const found = lastAtMost(this.#times, timeMs - 1)
-    return this.#place(found < 0 ? -1 : this.#timeEntries[found]!)
+    return this.#place(this.#times, lastAtMost(this.#times.times, timeMs - 1))
   }
   /** Forgets what points at or behind `bytes`. */
   cut(bytes: number): void {
-    while (this.#positions.length > 0 && this.#positions.at(-1)! >= bytes) {
-      this.#positions.pop()
-      this.#offsets.pop()
-      if (this.#timeEntries.at(-1) === this.#positions.length) {
-        this.#timeEntries.pop()
-        this.#times.pop()
-      }
-    }
-    this.#savedOffsets = Math.min(this.#savedOffsets, this.#offsets.length)
-    this.#savedTimes = Math.min(this.#savedTimes, this.#times.length)
+    this.#places.cut(bytes)
+    this.#times.cut(bytes)
+    this.#savedPlaces = Math.min(this.#savedPlaces, this.#places.count)
+    this.#savedTimes = Math.min(this.#savedTimes, this.#times.count)
   }
   get wantsSave(): boolean {
-    return this.#offsets.length - this.#savedOffsets >= unsavedMax
+    return this.#places.count - this.#savedPlaces >= unsavedMax
   }
   get isSaved(): boolean {
-    return this.#savedOffsets === this.#offsets.length
+    return this.#savedPlaces === this.#places.count
   }
   /** The files are in an unknown state: the next save writes them whole. */
   forgetSaved(): void {
-    this.#savedOffsets = this.#savedTimes = 0
+    this.#savedPlaces = this.#savedTimes = 0
   }
   /** Appends what the files do not have yet of what points before `bytes`. `stem`: the segment's path without ending. */
   save(disk: Disk, stem: string, bytes: number): void {
-    const count = lastAtMost(this.#positions, bytes - 1) + 1
-    this.#savedOffsets = appendEntries(disk, `${stem}.offsets`, {
-      entryBytes: offsetEntryBytes,
-      saved: this.#savedOffsets,
-      count,
-      fill: (out, at, i) => this.#fillOffset(out, at, i),
-    })
-    this.#savedTimes = appendEntries(disk, `${stem}.times`, {
-      entryBytes: timeEntryBytes,
-      saved: this.#savedTimes,
-      count: lastAtMost(this.#timeEntries, count - 1) + 1,
-      fill: (out, at, i) => this.#fillTime(out, at, i),
-    })
+    this.#savedPlaces = this.#saveTo(disk, `${stem}.offsets`, this.#savedPlaces, this.#places, bytes)
+    this.#savedTimes = this.#saveTo(disk, `${stem}.times`, this.#savedTimes, this.#times, bytes)
   }
   /** What the files hold, in as far as it points before `bytes`; null when an entry of them is wrong. */
   static load(disk: Disk, stem: string, segment: { base: number; salt: number; bytes: number }): SparseIndex | null {
-    const offsets = readWhole(disk, `${stem}.offsets`)
+    const places = readWhole(disk, `${stem}.offsets`)
     const times = readWhole(disk, `${stem}.times`)
-    if (offsets === null || times === null) return null
-    if (offsets.length % offsetEntryBytes !== 0 || times.length % timeEntryBytes !== 0) return null
+    if (places === null || times === null) return null
     const index = new SparseIndex(segment.base, segment.salt)
-    if (!index.#readOffsets(offsets) || !index.#readTimes(times)) return null
-    index.#savedOffsets = index.#offsets.length
-    index.#savedTimes = index.#times.length
+    if (!index.#read(places, index.#places, readPlace) || !index.#read(times, index.#times, readTime)) return null
+    index.#savedPlaces = index.#places.count
+    index.#savedTimes = index.#times.count
     index.cut(segment.bytes)
     return index
   }
-  #place(entry: number): Place {
-    return entry < 0
+  #place(entries: Entries, i: number): Place {
+    return i < 0
       ? { offset: this.#base, position: 0 }
-      : { offset: this.#offsets[entry]!, position: this.#positions[entry]! }
+      : { offset: entries.offsets[i]!, position: entries.positions[i]! }
   }
-  #fillOffset(out: Buffer, at: number, entry: number): void {
-    out.writeUInt32BE(this.#offsets[entry]! - this.#base, at)
-    out.writeUInt32BE(this.#positions[entry]!, at + 4)
-    out.writeUInt32BE(this.#checksum(entry, out.subarray(at, at + 8)), at + 8)
+  /** Writes the entries from `saved` on, drops what the file held behind them, returns the new count of saved ones. */
+  #saveTo(disk: Disk, path: string, saved: number, entries: Entries, bytes: number): number {
+    const count = lastAtMost(entries.positions, bytes - 1) + 1
+    if (count === 0 && disk.stat(path) === null) return 0
+    const fill = entries === this.#places ? writePlace : writeTime
+    const out = Buffer.alloc((count - saved) * entryBytes)
+    for (let i = saved; i < count; i++) {
+      const entry = out.subarray((i - saved) * entryBytes, (i - saved + 1) * entryBytes)
+      fill(entry, entries.offsets[i]! - this.#base, entries.positions[i]!, entries.times[i]!)
+      entry.writeUInt32BE(this.#checksum(i, entry), 16)
+    }
+    const file = disk.open(path, 'write')
+    try {
+      if (out.length > 0) file.write([out], saved * entryBytes)
+      if (file.size() !== count * entryBytes) file.truncate(count * entryBytes)
+    } finally {
+      file.close()
+    }
+    return count
   }
-  #fillTime(out: Buffer, at: number, entry: number): void {
-    const place = this.#place(this.#timeEntries[entry]!)
-    out.writeDoubleBE(this.#times[entry]!, at)
-    out.writeUInt32BE(place.offset - this.#base, at + 8)
-    out.writeUInt32BE(place.position, at + 12)
-    out.writeUInt32BE(this.#checksum(entry, out.subarray(at, at + 16)), at + 16)
+  #read(bytes: Buffer, into: Entries, read: typeof readPlace): boolean {
+    if (bytes.length % entryBytes !== 0) return false
+    for (let at = 0, i = 0; at < bytes.length; at += entryBytes, i++) {
+      const entry = bytes.subarray(at, at + entryBytes)
+      if (this.#checksum(i, entry) !== entry.readUInt32BE(16)) return false
+      const { offset, position, timeMs } = read(entry)
+      // Entries of several moments need not follow each other.
+      if (i > 0 && (position <= into.positions[i - 1]! || timeMs < into.times[i - 1]!)) return false
+      into.add(this.#base + offset, position, timeMs)
+    }
+    return true
   }
-  #checksum(entry: number, bytes: Buffer): number {
+  #checksum(i: number, entry: Buffer): number {
     checked.writeDoubleBE(this.#base, 0)
     checked.writeUInt32BE(this.#salt, 8)
-    checked.writeUInt32BE(entry, 12)
-    bytes.copy(checked, 16)
-    return crc32c(checked.subarray(0, 16 + bytes.length))
+    checked.writeUInt32BE(i, 12)
+    entry.copy(checked, 16, 0, 16)
+    return crc32c(checked)
   }
-  #readOffsets(bytes: Buffer): boolean {
-    for (let at = 0, entry = 0; at < bytes.length; at += offsetEntryBytes, entry++) {
-      if (this.#checksum(entry, bytes.subarray(at, at + 8)) !== bytes.readUInt32BE(at + 8)) return false
-      this.#offsets.push(this.#base + bytes.readUInt32BE(at))
-      this.#positions.push(bytes.readUInt32BE(at + 4))
-    }
-    return true
+}
+const checked = Buffer.alloc(32)
+
+/** A column each: an index of a large segment has tens of thousands of entries. */
+class Entries {
+  readonly offsets: number[] = []
+  readonly positions: number[] = []
+  readonly times: number[] = []
+
+  get count(): number {
+    return this.offsets.length
   }
-  #readTimes(bytes: Buffer): boolean {
-    let from = 0
-    for (let at = 0, entry = 0; at < bytes.length; at += timeEntryBytes, entry++) {
-      if (this.#checksum(entry, bytes.subarray(at, at + 16)) !== bytes.readUInt32BE(at + 16)) return false
-      const position = bytes.readUInt32BE(at + 12)
-      while (from < this.#positions.length && this.#positions[from]! < position) from++
-      // A time whose place is not among the offsets: the two files are not of one moment.
-      if (this.#positions[from] !== position) return false
-      this.#times.push(bytes.readDoubleBE(at))
-      this.#timeEntries.push(from)
-    }
-    return true
+  add(offset: number, position: number, timeMs: number): void {
+    this.offsets.push(offset)
+    this.positions.push(position)
+    this.times.push(timeMs)
+  }
+  cut(bytes: number): void {
+    const count = lastAtMost(this.positions, bytes - 1) + 1
+    this.offsets.length = this.positions.length = this.times.length = count
   }
 }
 
-const checked = Buffer.alloc(32)
+function writePlace(entry: Buffer, offset: number, position: number, timeMs: number): void {
+  entry.writeUInt32BE(offset, 0)
+  entry.writeUInt32BE(position, 4)
+  entry.writeDoubleBE(timeMs, 8)
+}
+function writeTime(entry: Buffer, offset: number, position: number, timeMs: number): void {
+  entry.writeDoubleBE(timeMs, 0)
+  entry.writeUInt32BE(offset, 8)
+  entry.writeUInt32BE(position, 12)
+}
+function readPlace(entry: Buffer): { offset: number; position: number; timeMs: number } {
+  return { offset: entry.readUInt32BE(0), position: entry.readUInt32BE(4), timeMs: entry.readDoubleBE(8) }
+}
+function readTime(entry: Buffer): { offset: number; position: number; timeMs: number } {
+  return { offset: entry.readUInt32BE(8), position: entry.readUInt32BE(12), timeMs: entry.readDoubleBE(0) }
+}
 
 /** The last entry of an ascending list that is at most `value`; −1 = none. */
 function lastAtMost(list: readonly number[], value: number): number {
@@ -178,26 +190,4 @@ function lastAtMost(list: readonly number[], value: number): number {
     else high = middle - 1
   }
   return low
-}
-
-interface Entries {
-  readonly entryBytes: number
-  readonly saved: number
-  readonly count: number
-  fill(out: Buffer, at: number, entry: number): void
-}
-/** Writes the entries from `saved` on, drops whatever a file held behind them, and returns the new count of saved ones. */
-function appendEntries(disk: Disk, path: string, entries: Entries): number {
-  const { entryBytes, saved, count } = entries
-  if (count === 0 && disk.stat(path) === null) return 0
-  const out = Buffer.alloc((count - saved) * entryBytes)
-  for (let i = saved; i < count; i++) entries.fill(out, (i - saved) * entryBytes, i)
-  const file = disk.open(path, 'write')
-  try {
-    if (out.length > 0) file.write([out], saved * entryBytes)
-    if (file.size() !== count * entryBytes) file.truncate(count * entryBytes)
-  } finally {
-    file.close()
-  }
-  return count
 }

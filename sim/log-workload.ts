@@ -1,0 +1,443 @@
+/**
+ * The local log under clients, tasks and consumers, through several lives of one data folder. Each life ends in a kill, a
+ * power cut or a clean stop at a random moment; the disk may fail in between.
+ *
+ * Those outside (producers, observers) outlive the log: a producer repeats what was not acknowledged with the same
+ * sequence, an observer remembers what it was shown. Held at the end, and wherever it can be seen earlier:
+ * - what was acknowledged with acks=all is there, in the producer's order, once;
+ * - what a reader was shown, at an offset, is still shown there;
+ * - a tick is in all of its partitions or in none, in the order of ticks, with nothing of an aborted one;
+ * - outputs stand exactly for the inputs before the committed position: the sum is that of a run without a crash;
+ * - a committed group position that was answered never goes back.
+ */
+import assert from 'node:assert/strict'
+import type { Offset } from '../src/lib/brand.ts'
+import { Fault } from '../src/lib/fault.ts'
+import { ownBatch } from '../src/store/batch-header.ts'
+import { decodeBatch, encodeBatch } from '../src/log/batch.ts'
+import type { LocalLog } from '../src/log/local/local-log.ts'
+import { openLocalLog } from '../src/log/local/open.ts'
+import type { At, Claim, Partition } from '../src/log/log.ts'
+import type { DiskCall, DiskFailure } from './disk.ts'
+import { SeededRandom } from './random.ts'
+import { type Simulation, simulate } from './world.ts'
+
+export interface LogRun {
+  readonly lives: number
+  readonly acknowledged: number
+  readonly repeated: number
+  readonly ticks: number
+  readonly retries: number
+  readonly faults: readonly string[]
+  readonly trace: string
+}
+export interface LogRunOptions {
+  /** Syncs and writes fail now and then. */
+  readonly failures?: boolean
+  readonly lives?: number
+}
+
+const input = 'input'
+const outputs = ['left', 'right'] as const
+const inputPartitions = 2
+const producerCount = 3
+const inputOf = (index: number): Partition => ({ topic: input, index })
+const outputOf = (topic: string): Partition => ({ topic, index: 0 })
+const every: readonly Partition[] = [
+  ...Array.from({ length: inputPartitions }, (_, index) => inputOf(index)),
+  ...outputs.map(outputOf),
+]
+const keyOf = ({ topic, index }: Partition): string => `${topic}/${index}`
+
+export async function runLog(seed: number, options: LogRunOptions = {}): Promise<LogRun> {
+  const machine = simulate(seed, { syncMsMax: 3 })
+  const run = new Run(machine, options)
+  const lives = options.lives ?? run.random.between(2, 6)
+  for (let life = 1; life <= lives; life++) await run.live()
+  await run.finish()
+  return { lives, ...run.report(), trace: machine.trace() }
+}
+
+/** A client: numbers its values, keeps what is not acknowledged. */
+interface Producer {
+  readonly name: number
+  identity: { producerId: number; epoch: number } | null
+  readonly partition: Partition
+  sequence: number
+  next: number
+  /** Sent and not acknowledged: repeated as it is. */
+  pending: { readonly values: readonly string[]; readonly sequence: number } | null
+  readonly acknowledged: string[]
+}
+
+class Run {
+  readonly machine: Simulation
+  readonly random: SeededRandom
+  readonly #options: LogRunOptions
+  readonly #producers: Producer[]
+  /** What observers were shown: partition → offset → value. */
+  readonly #shown = new Map<string, Map<number, string>>(every.map((partition) => [keyOf(partition), new Map()]))
+  #positionAnswered = 0
+  #life = 0
+  #log: LocalLog | null = null
+  #repeated = 0
+  #ticks = 0
+  #retries = 0
+  #tickNumber = 0
+  readonly #faults = new Set<string>()
+  #violation: unknown = null
+
+  constructor(machine: Simulation, options: LogRunOptions) {
+    this.machine = machine
+    this.random = new SeededRandom(machine.seed, 'log workload')
+    this.#options = options
+    this.#producers = Array.from({ length: producerCount }, (_, name) => ({
+      name,
+      identity: null,
+      partition: inputOf(name % inputPartitions),
+      sequence: 0,
+      next: 0,
+      pending: null,
+      acknowledged: [],
+    }))
+  }
+  report(): Omit<LogRun, 'lives' | 'trace'> {
+    const acknowledged = this.#producers.reduce((sum, producer) => sum + producer.acknowledged.length, 0)
+    return {
+      acknowledged,
+      repeated: this.#repeated,
+      ticks: this.#ticks,
+      retries: this.#retries,
+      faults: [...this.#faults],
+    }
+  }
+
+  /** One life: opens, works, dies. */
+  async live(): Promise<void> {
+    const { machine, random } = this
+    if (this.#options.failures === true) machine.disk.plan = (call) => this.#failure(call)
+    const opening = this.#open()
+    opening.catch(() => undefined)
+    if (random.chance(0.2)) await machine.advance(random.between(0, 20))
+    else {
+      const opened = await machine.run(() =>
+        opening.then(
+          () => true,
+          () => false,
+        ),
+      )
+      if (opened) {
+        this.#start()
+        await machine.advance(random.between(20, 1500))
+      }
+    }
+    await this.#die()
+    if (this.#violation !== null) throw this.#violation
+  }
+  async #open(): Promise<LocalLog> {
+    const life = this.#life
+    const log = await openLocalLog({
+      world: this.machine,
+      dir: '/data',
+      onFault: (fault) => this.#faults.add(fault.code),
+    })
+    if (life === this.#life) this.#log = log
+    return log
+  }
+  async #die(): Promise<void> {
+    const { machine, random } = this
+    machine.disk.plan = null
+    const log = this.#log
+    this.#log = null
+    const how = random.between(0, 9)
+    if (how === 0 && log !== null) {
+      this.#life++
+      await machine.run(() => log.close())
+      machine.kill()
+      return
+    }
+    this.#life++
+    if (how < 6) machine.powerCut()
+    else machine.kill()
+  }
+  #failure({ operation }: DiskCall): DiskFailure | null {
+    if (operation === 'datasync' && this.random.chance(0.02)) return { code: 'EIO' }
+    if (operation === 'write' && this.random.chance(0.004))
+      return { code: this.random.pick(['EIO', 'ENOSPC'] as const), written: this.random.between(0, 60) }
+    if (operation === 'rename' && this.random.chance(0.02)) return { code: 'EIO' }
+    return null
+  }
+
+  #start(): void {
+    for (const producer of this.#producers) this.#actor((alive) => this.#produce(producer, alive))
+    this.#actor((alive) => this.#task(alive))
+    this.#actor((alive) => this.#observe(alive))
+    this.#actor((alive) => this.#commitPositions(alive))
+  }
+  /** Runs until its log dies. What the log throws while it dies says nothing; a broken promise does. */
+  #actor(act: (alive: () => boolean) => Promise<void>): void {
+    const life = this.#life
+    const alive = (): boolean => this.#life === life
+    act(alive).catch((error: unknown) => {
+      if (alive() && !(error instanceof Fault)) this.#violation ??= error
+      else if (alive() && error instanceof Fault) this.#faults.add(`actor: ${error.code}`)
+    })
+  }
+  async #ready(alive: () => boolean): Promise<LocalLog> {
+    const log = this.#log!
+    const topics = [
+      { name: input, partitions: inputPartitions, config: { 'internal.segment.bytes': '2000' } },
+      ...outputs.map((name) => ({ name, partitions: 1, config: { 'internal.segment.bytes': '2000' } })),
+    ]
+    while (alive() && topics.some(({ name }) => log.catalog.byName(name) === null)) {
+      await log.topics.create(topics)
+      await this.machine.clock.sleep(5)
+    }
+    return log
+  }
+
+  // --- a client with an idempotent producer
+
+  async #produce(producer: Producer, alive: () => boolean): Promise<void> {
+    const log = await this.#ready(alive)
+    while (alive()) {
+      try {
+        producer.identity ??= await log.initProducer()
+      } catch {
+        await this.machine.clock.sleep(10)
+        continue
+      }
+      if (producer.pending === null) this.#next(producer)
+      else this.#repeated++
+      const { values, sequence } = producer.pending!
+      const [answer] = await log.produce({
+        acks: 'all',
+        transactionalId: null,
+        entries: [{ partition: producer.partition, records: this.#batch(producer, values, sequence) }],
+      })
+      if (!alive() || answer === undefined) return
+      if (!('fault' in answer) || answer.fault.code === 'log.duplicate-sequence') {
+        producer.acknowledged.push(...values)
+        producer.sequence = sequence + values.length
+        producer.pending = null
+      } else {
+        this.#faults.add(answer.fault.code)
+        assert.ok(answer.fault.retry, `a producer met ${answer.fault.code}: ${answer.fault.message}`)
+      }
+      await this.machine.clock.sleep(this.random.between(0, 8))
+    }
+  }
+  #next(producer: Producer): void {
+    const values = Array.from({ length: this.random.between(1, 4) }, () => `${producer.name}:${producer.next++}`)
+    producer.pending = { values, sequence: producer.sequence }
+  }
+  #batch(producer: Producer, values: readonly string[], baseSequence: number): Uint8Array {
+    const timeMs = this.machine.clock.now()
+    const batch = encodeBatch(values.map((value) => ({ key: null, value: Buffer.from(value), timeMs })))
+    const { producerId, epoch } = producer.identity!
+    ownBatch(batch, { producerId, producerEpoch: epoch, baseSequence, transactional: false })
+    return batch
+  }
+
+  // --- a task: each tick copies some input to both outputs and moves the positions
+
+  async #task(alive: () => boolean): Promise<void> {
+    const log = await this.#ready(alive)
+    const membership = log.join('task', { topics: [input], warm: () => [] })
+    const owner = await log.owner()
+    const changes = membership.changes()[Symbol.asyncIterator]()
+    const { value: change } = (await changes.next()) as { value: { claim: Claim; accept(): void } }
+    change.accept()
+    const parts = Array.from({ length: inputPartitions }, (_, index) => inputOf(index))
+    const settled = await membership.positions(change.claim, parts)
+    const positions = settled.map((offset) => offset ?? (0 as Offset))
+    const reader = log.reader({ maxBytes: this.random.between(100, 5_000) })
+    while (alive()) {
+      const from = positions.map((offset, index) => ({ partition: inputOf(index), offset }))
+      const chunks = await reader.read(from, { ms: 50 })
+      if (!alive()) return
+      const values: string[] = []
+      const next = [...positions]
+      for (const chunk of chunks) {
+        if ('fault' in chunk) throw chunk.fault
+        const { index } = chunk.partition
+        for (const batch of chunk.batches)
+          for (const record of decodeBatch(batch))
+            if (record.offset >= positions[index]!) values.push(Buffer.from(record.value!).toString())
+        next[index] = chunk.next
+      }
+      if (values.length === 0) continue
+      const moved = next.map((offset, index) => ({ partition: inputOf(index), offset }))
+      if (await this.#tick(owner, values, { claim: change.claim, positions: moved }, alive))
+        next.forEach((offset, index) => (positions[index] = offset))
+    }
+  }
+  async #tick(
+    owner: Awaited<ReturnType<LocalLog['owner']>>,
+    values: readonly string[],
+    part: { claim: Claim; positions: readonly At[] },
+    alive: () => boolean,
+  ): Promise<boolean> {
+    const tick = owner.begin()
+    const number = this.#tickNumber++
+    const timeMs = this.machine.clock.now()
+    const key = Buffer.from(String(number))
+    try {
+      for (const topic of outputs) {
+        const batch = encodeBatch(values.map((value) => ({ key, value: Buffer.from(value), timeMs })))
+        await tick.append([{ partition: outputOf(topic), batch }])
+        if (this.random.chance(0.3)) await this.machine.clock.sleep(this.random.between(0, 5))
+      }
+    } catch (error) {
+      if (error instanceof Fault) this.#faults.add(error.code)
+      await tick.abort()
+      await this.machine.clock.sleep(10)
+      return false
+    }
+    if (this.random.chance(0.1)) {
+      await tick.abort()
+      return false
+    }
+    const outcome = await tick.commit([part])
+    if (!alive()) return false
+    assert.ok(outcome === 'committed' || outcome === 'retry', 'the only claim is never lost')
+    if (outcome === 'retry') this.#retries++
+    else this.#ticks++
+    return outcome === 'committed'
+  }
+
+  // --- someone who remembers what was shown
+
+  async #observe(alive: () => boolean): Promise<void> {
+    const log = await this.#ready(alive)
+    const reader = log.reader()
+    const positions = new Map(every.map((partition) => [keyOf(partition), 0 as Offset]))
+    while (alive()) {
+      const from = every.map((partition) => ({ partition, offset: positions.get(keyOf(partition))! }))
+      const chunks = await reader.read(from, { ms: 20 })
+      if (!alive()) return
+      for (const chunk of chunks) {
+        if ('fault' in chunk) throw chunk.fault
+        const key = keyOf(chunk.partition)
+        const shown = this.#shown.get(key)!
+        for (const batch of chunk.batches)
+          for (const record of decodeBatch(batch)) {
+            const value = `${record.key === null ? '' : Buffer.from(record.key).toString()}=${Buffer.from(record.value!).toString()}`
+            const before = shown.get(record.offset)
+            assert.ok(before === undefined || before === value, `${key}@${record.offset}: ${before}, now ${value}`)
+            shown.set(record.offset, value)
+          }
+        positions.set(key, chunk.next)
+      }
+    }
+  }
+
+  // --- a consumer that assigns its partitions itself
+
+  async #commitPositions(alive: () => boolean): Promise<void> {
+    const log = await this.#ready(alive)
+    const partition = inputOf(0)
+    while (alive()) {
+      const [found] = await log.coordinator.offsets('consumer', [partition], true)
+      assert.ok(found !== undefined)
+      const current = Math.max(0, found.offset)
+      assert.ok(current >= this.#positionAnswered, `position ${current} after ${this.#positionAnswered} was answered`)
+      const offset = (current + 1) as Offset
+      const committed = { partition, offset, leaderEpoch: -1, metadata: null }
+      const [fault] = await log.coordinator.commit({
+        group: 'consumer',
+        generation: -1,
+        memberId: '',
+        instanceId: null,
+        offsets: [committed],
+      })
+      if (!alive()) return
+      if (fault === null) this.#positionAnswered = offset
+      else if (fault !== undefined) this.#faults.add(fault.code)
+      await this.machine.clock.sleep(this.random.between(1, 30))
+    }
+  }
+
+  // --- the reckoning
+
+  /** A last life without accidents: everyone comes to an end, then everything is compared. */
+  async finish(): Promise<void> {
+    const { machine } = this
+    const log = await machine.run(() => this.#open())
+    const isAlive = this.#life
+    this.#start()
+    await machine.advance(3_000)
+    if (this.#violation !== null) throw this.#violation
+    // Producers stop; the task goes on until it has caught up.
+    const contents = await machine.run(async () => {
+      this.#life++
+      await machine.clock.sleep(200)
+      return this.#contents(log)
+    })
+    assert.equal(isAlive, this.#life - 1)
+    const committed = await machine.run(() => log.groups.positions('task'))
+    this.#check(contents, committed)
+    await machine.run(() => log.close())
+  }
+  async #contents(log: LocalLog): Promise<Map<string, { offset: number; key: string; value: string }[]>> {
+    const contents = new Map<string, { offset: number; key: string; value: string }[]>()
+    for (const partition of every) {
+      const [bounds] = await log.bounds([partition])
+      if (process.env['DBG'] && bounds!.stable !== bounds!.end) console.log((log as any).dbg(partition))
+      assert.equal(bounds!.stable, bounds!.end, `${keyOf(partition)} holds an open transaction`)
+      const records: { offset: number; key: string; value: string }[] = []
+      for (let offset = bounds!.start; offset < bounds!.stable;) {
+        const [chunk] = await log.reader({ maxBytes: 3_000 }).read([{ partition, offset }])
+        if (chunk === undefined || 'fault' in chunk) throw chunk?.fault ?? new Error('no answer')
+        assert.ok(chunk.next > offset, 'a read below the stable end goes on')
+        for (const batch of chunk.batches)
+          for (const record of decodeBatch(batch))
+            if (record.offset >= offset)
+              records.push({
+                offset: record.offset,
+                key: record.key === null ? '' : Buffer.from(record.key).toString(),
+                value: Buffer.from(record.value!).toString(),
+              })
+        offset = chunk.next
+      }
+      contents.set(keyOf(partition), records)
+    }
+    return contents
+  }
+  #check(contents: Map<string, { offset: number; key: string; value: string }[]>, committed: readonly At[]): void {
+    for (const producer of this.#producers) {
+      const there = contents
+        .get(keyOf(producer.partition))!
+        .map(({ value }) => value)
+        .filter((value) => value.startsWith(`${producer.name}:`))
+      // What was sent last may be there without an answer.
+      const expected = [...producer.acknowledged, ...(producer.pending?.values ?? [])]
+      assert.ok(there.length >= producer.acknowledged.length, `producer ${producer.name}: acknowledged is lost`)
+      assert.deepEqual(there, expected.slice(0, there.length), `producer ${producer.name}`)
+    }
+    for (const [key, shown] of this.#shown) {
+      const now = new Map(contents.get(key)!.map((record) => [record.offset, `${record.key}=${record.value}`]))
+      for (const [offset, value] of shown) assert.equal(now.get(offset), value, `shown at ${key}@${offset}`)
+    }
+    const [left, right] = outputs.map((topic) =>
+      contents.get(keyOf(outputOf(topic)))!.map(({ key, value }) => `${key}=${value}`),
+    )
+    assert.deepEqual(left, right, 'a torn tick')
+    const ticks = contents.get(keyOf(outputOf('left')))!.map(({ key }) => Number(key))
+    assert.deepEqual(
+      ticks,
+      [...ticks].sort((a, b) => a - b),
+      'ticks out of order',
+    )
+    const produced = contents.get(keyOf(outputOf('left')))!.map(({ value }) => value)
+    const consumed: string[] = []
+    for (const { partition, offset } of committed)
+      consumed.push(
+        ...contents
+          .get(keyOf(partition))!
+          .filter((record) => record.offset < offset)
+          .map(({ value }) => value),
+      )
+    assert.deepEqual([...produced].sort(), consumed.sort(), 'outputs stand for the inputs before the position')
+  }
+}
