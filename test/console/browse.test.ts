@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { formatPositions, readPositions, readStart, search } from '../../console/src/lib/browse.ts'
-import type { Progress, ReadPage, Search } from '../../console/src/lib/browse.ts'
+import { formatPositions, joinRecords, readPositions, readStart, search } from '../../console/src/lib/browse.ts'
+import type { Place, Progress, ReadPage, Search } from '../../console/src/lib/browse.ts'
 import type { RecordJson, RecordPage } from '../../src/gateway/http/api.ts'
 
 type Log = readonly (readonly RecordJson[])[]
@@ -95,27 +95,43 @@ test('newest first takes the newest of all partitions together', async () => {
   assert.equal(found.done, 'enough')
 })
 
-test('newest first goes on where it stopped, without a gap or a double, to the beginning', async () => {
-  const size = fc.integer({ min: 0, max: 40 })
+test('a search that is stopped anywhere, or has enough, goes on without a gap or a double, to its end', async () => {
+  const sizes = fc.array(fc.integer({ min: 0, max: 60 }), { minLength: 1, maxLength: 4 })
+  const steps = fc.infiniteStream(fc.integer({ min: 1, max: 3 }))
+  const start = fc.constantFrom<Search['start']>({ at: 'newest' }, { at: 'earliest' })
   await fc.assert(
     fc.asyncProperty(
-      fc.array(size, { minLength: 1, maxLength: 4 }),
+      sizes,
       fc.integer({ min: 1, max: 12 }),
-      async (sizes, limit) => {
-        const log = logOf(sizes)
-        const { read } = readerOf(log, () => true, 1e9)
-        let bounds = boundsOf(log)
-        const seen: string[] = []
-        for (let i = 0; i < 400; i++) {
-          const found = await last(search(ask({ limit }), bounds, read))
-          seen.push(...ids(found.records))
-          if (found.done === 'end') break
-          bounds = bounds.map((b) => ({ ...b, stable: found.first.get(b.partition)! }))
+      fc.integer({ min: 1, max: 4 }),
+      fc.integer({ min: 1, max: 9 }),
+      start,
+      steps,
+      async (of, limit, rarity, scanMax, at, stops) => {
+        const log = logOf(of)
+        const matches = (r: RecordJson): boolean => (r.offset + r.partition) % rarity === 0
+        const { read } = readerOf(log, matches, scanMax)
+        const asked = ask({ limit, where: rarity > 1 ? 'w' : '', start: at })
+        let seen: RecordJson[] = []
+        let runs = 0
+        let place: Place | null = null
+        for (let ended = false; !ended;) {
+          let held: Progress | null = null
+          let left = stops.next().value ?? 1
+          for await (const step of search(asked, boundsOf(log), read, place)) {
+            held = step
+            if (--left === 0) break
+          }
+          if (held === null) break
+          seen = joinRecords(asked, seen, held.records)
+          place = held.place
+          ended = held.done === 'end'
+          assert.ok(++runs < 2000, 'it goes on for ever')
         }
-        assert.deepEqual([...seen].sort(), log.flatMap((records) => ids(records)).sort())
+        assert.deepEqual(ids(seen).sort(), log.flatMap((records) => ids(records.filter(matches))).sort())
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 150 },
   )
 })
 

@@ -30,11 +30,21 @@ export interface Progress {
   readonly scanned: number
   /** Records between here and where the search would end; null when unknown. */
   readonly remaining: number | null
+  readonly done: 'no' | 'enough' | 'end'
+  /** From here a search that was stopped, or found enough, goes on. */
+  readonly place: Place
+}
+export interface Place {
   /** Where a search onwards begins. */
   readonly next: Positions
-  /** Newest first: where the stretch read first begins, for a search further back. */
+  /** Newest first: what lies before was not looked at. */
   readonly first: Positions
-  readonly done: 'no' | 'enough' | 'end'
+  /** Newest first: what of the stretch at hand was not looked at. */
+  readonly rest: Stretch | null
+}
+interface Stretch {
+  readonly from: Positions
+  readonly until: Positions
 }
 export type ReadPage = (query: Readonly<Record<string, string>>) => Promise<RecordPage>
 type Bounds = TopicDetail['partitionDetails'][number]
@@ -58,94 +68,133 @@ export function readStart(text: string): Start {
   return Number.isNaN(Date.parse(text)) ? { at: 'newest' } : { at: 'time', iso: text }
 }
 
-export async function* search(asked: Search, partitions: readonly Bounds[], read: ReadPage): AsyncGenerator<Progress> {
+/**
+ * What a search found, and what it found going on. One that was stopped inside a stretch finds records newer than those it
+ * had, and, where it had more than it shows, some of them again.
+ */
+export function joinRecords(asked: Search, before: readonly RecordJson[], found: readonly RecordJson[]): RecordJson[] {
+  if (asked.start.at !== 'newest') return [...before, ...found]
+  const known = new Set(before.map((r) => `${r.partition}:${r.offset}`))
+  return newestFirst([...before, ...found.filter((r) => !known.has(`${r.partition}:${r.offset}`))])
+}
+
+/** From the start that is asked, or on from the place where an earlier search came to. */
+export async function* search(
+  asked: Search,
+  partitions: readonly Bounds[],
+  read: ReadPage,
+  place: Place | null = null,
+): AsyncGenerator<Progress> {
   const chosen = partitions.filter((p) => asked.partition === null || p.partition === asked.partition)
-  if (asked.start.at === 'newest') yield* backwards(asked, chosen, read)
-  else yield* forwards(asked, chosen, read)
+  if (chosen.length === 0) return
+  if (asked.start.at === 'newest') yield* backwards(asked, chosen, read, place)
+  else if (place === null) yield* forwards(asked, chosen, read)
+  else yield* forwards({ ...asked, start: { at: 'positions', positions: place.next } }, chosen, read)
 }
 
 async function* forwards(asked: Search, bounds: readonly Bounds[], read: ReadPage): AsyncGenerator<Progress> {
   const { start } = asked
-  const known = start.at === 'time' ? null : positionsOf(start, bounds)
-  let first: Positions = known ?? new Map()
-  let from = start.at === 'time' ? start.iso : formatPositions(known!)
+  let from = start.at === 'time' ? start.iso : formatPositions(positionsOf(start, bounds))
   let records: RecordJson[] = []
   let scanned = 0
-  if (bounds.length === 0) return
   for (;;) {
     const page = await read(pageQuery(asked, { from, limit: String(asked.limit - records.length) }))
     scanned += page.scanned
     records = [...records, ...page.records]
     const next = nextOf(page)
-    if (first.size === 0) first = firstOf(page, next)
     const done = records.length >= asked.limit ? 'enough' : page.atEnd ? 'end' : 'no'
-    yield {
-      records: inTimeOrder(records),
-      scanned,
-      remaining: page.atEnd ? 0 : distance(next, bounds),
-      next,
-      first,
-      done,
-    }
+    const remaining = page.atEnd ? 0 : distance(next, bounds)
+    yield { records: mergeByTime(records), scanned, remaining, done, place: { next, first: next, rest: null } }
     if (done !== 'no') return
     if (formatPositions(next) === from) throw new Error(`the search stands still at ${from}`)
     from = formatPositions(next)
   }
 }
 
-async function* backwards(asked: Search, bounds: readonly Bounds[], read: ReadPage): AsyncGenerator<Progress> {
-  const end: Positions = new Map(bounds.map((b) => [b.partition, b.stable]))
-  let until = end
+async function* backwards(
+  asked: Search,
+  bounds: readonly Bounds[],
+  read: ReadPage,
+  place: Place | null,
+): AsyncGenerator<Progress> {
+  const next = place?.next ?? stableOf(bounds)
+  // What lies at `below` and behind has been looked at, or is in the stretch at hand.
+  let below = place?.first ?? next
+  let rest = place?.rest ?? null
   // Without a filter the first stretch holds all that is asked; with one it begins small.
-  let stretch = asked.where === '' ? Math.ceil(asked.limit / Math.max(1, bounds.length)) : 2_000
-  let records: RecordJson[] = []
+  let size = asked.where === '' ? Math.ceil(asked.limit / bounds.length) : 2_000
   let scanned = 0
-  if (bounds.length === 0) return
+  const kept = new Newest(asked.limit)
   for (;;) {
-    const from = back(until, stretch, bounds)
-    for await (const part of stretchOf(asked, from, until, read)) {
-      scanned += part.scanned
-      records = [...part.records, ...records]
-      const remaining = distance(part.next, untilBounds(bounds, until)) + distanceFromStart(from, bounds)
-      if (!part.last)
-        yield { records: newestFirst(records, asked.limit), scanned, remaining, next: end, first: from, done: 'no' }
+    const stretch = rest ?? { from: back(below, size, bounds), until: below }
+    if (rest === null) {
+      below = stretch.from
+      size *= 2
     }
-    const exhausted = distanceFromStart(from, bounds) === 0
-    const done = records.length >= asked.limit ? 'enough' : exhausted ? 'end' : 'no'
-    const shown = newestFirst(records, asked.limit)
-    const first = done === 'enough' ? oldestShown(shown, records, from) : from
-    yield { records: shown, scanned, remaining: distanceFromStart(from, bounds), next: end, first, done }
+    rest = null
+    const before = distanceFromStart(below, bounds)
+    const progress = (left: Stretch | null, done: Progress['done']): Progress => ({
+      records: kept.records,
+      scanned,
+      remaining: before + between(left),
+      done,
+      place: { next, first: kept.above(below), rest: left },
+    })
+    for await (const part of readStretch(asked, stretch, read)) {
+      scanned += part.scanned
+      kept.add(part.records)
+      if (part.rest !== null) yield progress(part.rest, 'no')
+    }
+    const done = kept.full ? 'enough' : before === 0 ? 'end' : 'no'
+    yield progress(null, done)
     if (done !== 'no') return
-    until = from
-    stretch *= 2
+  }
+}
+
+/**
+ * The newest of the records found. What was found and is not among them lies, in each partition, before those that are: a
+ * search further back begins behind it, and so finds it again.
+ */
+class Newest {
+  records: readonly RecordJson[] = []
+  readonly #limit: number
+  readonly #hiddenEnd = new Map<number, number>()
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  get full(): boolean {
+    return this.records.length >= this.#limit
+  }
+
+  add(found: readonly RecordJson[]): void {
+    if (found.length === 0) return
+    const all = newestFirst([...this.records, ...found])
+    this.records = all.slice(0, this.#limit)
+    for (const { partition, offset } of all.slice(this.#limit))
+      this.#hiddenEnd.set(partition, Math.max(this.#hiddenEnd.get(partition) ?? 0, offset + 1))
+  }
+
+  above(below: Positions): Positions {
+    return new Map([...below].map(([p, offset]) => [p, Math.max(offset, this.#hiddenEnd.get(p) ?? 0)]))
   }
 }
 
 interface StretchPart {
   readonly records: readonly RecordJson[]
   readonly scanned: number
-  readonly next: Positions
-  readonly last: boolean
+  readonly rest: Stretch | null
 }
 
-async function* stretchOf(
-  asked: Search,
-  from: Positions,
-  until: Positions,
-  read: ReadPage,
-): AsyncGenerator<StretchPart> {
-  let at = from
-  for (;;) {
-    if (passed(at, until)) {
-      yield { records: [], scanned: 0, next: until, last: true }
-      return
-    }
+async function* readStretch(asked: Search, { from, until }: Stretch, read: ReadPage): AsyncGenerator<StretchPart> {
+  for (let at = from; !passed(at, until);) {
     const query = { from: formatPositions(at), until: formatPositions(until), limit: '1000' }
     const page = await read(pageQuery(asked, query))
-    const next = new Map([...at, ...nextOf(page)])
+    const next: Positions = new Map([...at, ...nextOf(page)])
     const records = page.records.filter((r) => r.offset < (until.get(r.partition) ?? 0))
     const last = page.atEnd || passed(next, until)
-    yield { records, scanned: page.scanned, next, last }
+    yield { records, scanned: page.scanned, rest: last ? null : { from: next, until } }
     if (last) return
     if (formatPositions(next) === formatPositions(at))
       throw new Error(`the search stands still at ${formatPositions(at)}`)
@@ -174,12 +223,7 @@ function positionsOf(start: Exclude<Start, { at: 'time' }>, bounds: readonly Bou
 
 const nextOf = (page: RecordPage): Positions => new Map(page.next.map((n) => [n.partition, n.offset]))
 
-/** Where a page that began at a time began: its first record of each partition. */
-function firstOf(page: RecordPage, next: Positions): Positions {
-  const first = new Map(next)
-  for (const r of page.records) first.set(r.partition, Math.min(first.get(r.partition) ?? r.offset, r.offset))
-  return first
-}
+const stableOf = (bounds: readonly Bounds[]): Positions => new Map(bounds.map((b) => [b.partition, b.stable]))
 
 const back = (until: Positions, stretch: number, bounds: readonly Bounds[]): Positions =>
   new Map(bounds.map((b) => [b.partition, Math.max(b.start, (until.get(b.partition) ?? b.stable) - stretch)]))
@@ -193,8 +237,10 @@ const distance = (at: Positions, bounds: readonly Bounds[]): number =>
 const distanceFromStart = (at: Positions, bounds: readonly Bounds[]): number =>
   bounds.reduce((sum, b) => sum + Math.max(0, (at.get(b.partition) ?? b.start) - b.start), 0)
 
-const untilBounds = (bounds: readonly Bounds[], until: Positions): Bounds[] =>
-  bounds.map((b) => ({ ...b, stable: until.get(b.partition) ?? b.stable }))
+const between = (stretch: Stretch | null): number =>
+  stretch === null
+    ? 0
+    : [...stretch.until].reduce((sum, [p, offset]) => sum + Math.max(0, offset - (stretch.from.get(p) ?? offset)), 0)
 
 const byTime = (a: RecordJson, b: RecordJson): number =>
   a.partition === b.partition
@@ -205,10 +251,7 @@ const byTime = (a: RecordJson, b: RecordJson): number =>
         ? 1
         : a.partition - b.partition
 
-const inTimeOrder = (records: readonly RecordJson[]): RecordJson[] => mergeByTime(records)
-
-const newestFirst = (records: readonly RecordJson[], limit: number): RecordJson[] =>
-  mergeByTime(records).reverse().slice(0, limit)
+const newestFirst = (records: readonly RecordJson[]): RecordJson[] => mergeByTime(records).reverse()
 
 /** By time, a partition's own order kept: a partition whose times run backwards is not torn apart. */
 function mergeByTime(records: readonly RecordJson[]): RecordJson[] {
@@ -226,15 +269,4 @@ function mergeByTime(records: readonly RecordJson[]): RecordJson[] {
     merged.push(queues[best]![heads[best]!++]!)
   }
   return merged
-}
-
-/**
- * Where a search further back ends, for each partition: before its oldest record shown; where it has matches and none was
- * shown, behind them; where it had none, before what was looked at.
- */
-function oldestShown(shown: readonly RecordJson[], found: readonly RecordJson[], from: Positions): Positions {
-  const first = new Map(from)
-  for (const r of found) first.set(r.partition, Math.max(first.get(r.partition) ?? 0, r.offset + 1))
-  for (const r of shown) first.set(r.partition, Math.min(first.get(r.partition) ?? r.offset, r.offset))
-  return first
 }

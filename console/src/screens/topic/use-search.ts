@@ -1,8 +1,8 @@
 /** A search through a topic as the records tab runs it: starts when what is asked changes, goes on when told, stops at once. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { RecordJson, RecordPage, TopicDetail } from '../../../../src/gateway/http/api.ts'
-import { search } from '../../lib/browse.ts'
-import type { Positions, Progress, Search } from '../../lib/browse.ts'
+import { joinRecords, search } from '../../lib/browse.ts'
+import type { Place, Progress, Search } from '../../lib/browse.ts'
 import { apiUrl, getJson } from '../../lib/http.ts'
 import { asApiError } from '../../lib/problem.ts'
 import type { ApiError } from '../../lib/problem.ts'
@@ -15,9 +15,8 @@ export interface SearchState {
   readonly error: ApiError | null
   readonly startedMs: number
   readonly tookMs: number
-  /** Where a search onwards begins, and where one further back ends. */
-  readonly next: Positions
-  readonly first: Positions
+  /** Where it goes on; null before the first answer. */
+  readonly place: Place | null
 }
 const begin = (startedMs: number): SearchState => ({
   records: [],
@@ -27,8 +26,7 @@ const begin = (startedMs: number): SearchState => ({
   error: null,
   startedMs,
   tookMs: 0,
-  next: new Map(),
-  first: new Map(),
+  place: null,
 })
 /** More than anybody reads; what lies beyond is reached by seeking. */
 export const recordsMax = 5000
@@ -52,7 +50,7 @@ export function useSearch(key: string | null, asked: Search): RunningSearch {
     }
     setState({ ...base, is: 'running', error: null, startedMs })
     try {
-      for await (const progress of searchFrom(asked, before, own.signal)) update(joined(base, progress))
+      for await (const progress of searchFrom(asked, base.place, own.signal)) update(joined(asked, base, progress))
     } catch (thrown) {
       update({ is: 'failed', error: asApiError(thrown) })
     }
@@ -68,30 +66,19 @@ export function useSearch(key: string | null, asked: Search): RunningSearch {
   return { ...state, stop, more: () => void run(state) }
 }
 
-async function* searchFrom(asked: Search, before: SearchState | null, signal: AbortSignal): AsyncGenerator<Progress> {
+async function* searchFrom(asked: Search, place: Place | null, signal: AbortSignal): AsyncGenerator<Progress> {
   const topic = await getJson<TopicDetail>(apiUrl(['topics', asked.topic]), { signal })
   const read = (query: Readonly<Record<string, string>>): Promise<RecordPage> =>
     getJson<RecordPage>(apiUrl(['topics', asked.topic, 'records'], query), { signal })
-  if (before === null || before.next.size === 0) return yield* search(asked, topic.partitionDetails, read)
-  // Further back: the log as if it ended where the last search began.
-  if (asked.start.at === 'newest')
-    return yield* search(
-      asked,
-      topic.partitionDetails.map((p) => ({ ...p, stable: before.first.get(p.partition) ?? p.stable })),
-      read,
-    )
-  yield* search({ ...asked, start: { at: 'positions', positions: before.next } }, topic.partitionDetails, read)
+  yield* search(asked, topic.partitionDetails, read, place)
 }
 
-function joined(base: SearchState, progress: Progress): Partial<SearchState> {
-  const firstTime = base.next.size === 0
+function joined(asked: Search, base: SearchState, progress: Progress): Partial<SearchState> {
   return {
-    records: [...base.records, ...progress.records].slice(0, recordsMax),
+    records: joinRecords(asked, base.records, progress.records).slice(0, recordsMax),
     scanned: base.scanned + progress.scanned,
     remaining: progress.remaining,
     is: progress.done === 'no' ? 'running' : progress.done,
-    // What came since the first page belongs to the tail, not to a search further back.
-    next: firstTime || progress.next.size > 0 ? progress.next : base.next,
-    first: progress.first,
+    place: progress.place,
   }
 }
