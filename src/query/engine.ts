@@ -1,5 +1,6 @@
 /** What gateways, the console and the command line ask of streams, views and alerts. Translators only: it decides, they don't. */
 import type { Columns } from '../schema/types.ts'
+import type { PlannedAlert } from '../sql/alert.ts'
 
 export interface Engine {
   /**
@@ -23,6 +24,21 @@ export interface Engine {
   drop(kind: RelationInfo['kind'] | 'alert', name: string): Promise<void>
   pause(view: string): Promise<void>
   resume(view: string): Promise<void>
+  readonly alertRules: AlertRules
+}
+/**
+ * Alerts that run, for `act/` to deliver: the rows of each lie in the topic `alertViewName(rule.name)`, written as any view's
+ * changes are. Rules that cannot be planned are in it with status failed and no view.
+ */
+export interface AlertRules {
+  all(): readonly {
+    readonly name: string
+    readonly sql: string
+    readonly status: RelationInfo['status']
+    readonly planned: PlannedAlert | null
+  }[]
+  /** Called after alerts were created, dropped, paused or resumed. Returns the way to stop. */
+  onChange(call: () => void): () => void
 }
 export interface RunOptions {
   readonly params?: readonly unknown[]

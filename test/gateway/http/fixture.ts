@@ -173,6 +173,7 @@ export class FakeEngine implements Engine {
   resume(): Promise<void> {
     return Promise.resolve()
   }
+  readonly alertRules: Engine['alertRules'] = { all: () => [], onChange: () => () => undefined }
 }
 export async function* rowsOf(rows: readonly (readonly unknown[])[]): AsyncIterable<readonly unknown[]> {
   yield* rows
