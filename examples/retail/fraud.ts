@@ -57,7 +57,12 @@ export const fraud = defineView(
         history.today = history.day === day ? [...history.today, line] : [line]
         history.day = day
         if (history.today.length > purchasesPerDayMax)
-          emit({ ...found, reason: 'busy day', why: `purchase ${history.today.length} on ${day}`, because: history.today })
+          emit({
+            ...found,
+            reason: 'busy day',
+            why: `purchase ${history.today.length} on ${day}`,
+            because: history.today,
+          })
 
         history.amounts.push(amount)
         history.lines.push(line)

@@ -58,8 +58,14 @@ class Shop {
   async settled(): Promise<void> {
     for (let unchanged = 0, last = ''; unchanged < 4;) {
       await sleep(250)
-      const views = (await (await fetch(`${this.url}/v1/views`)).json()) as { name: string; status: string; error: unknown; stats: object }[]
-      for (const { name, status, error } of views) assert.notEqual(status, 'failed', `${name}: ${JSON.stringify(error)}`)
+      const views = (await (await fetch(`${this.url}/v1/views`)).json()) as {
+        name: string
+        status: string
+        error: unknown
+        stats: object
+      }[]
+      for (const { name, status, error } of views)
+        assert.notEqual(status, 'failed', `${name}: ${JSON.stringify(error)}`)
       const now = JSON.stringify(views.map(({ name, stats }) => [name, stats]))
       unchanged = now === last ? unchanged + 1 : 0
       last = now
@@ -77,17 +83,22 @@ before(async () => {
 })
 
 /** Rows as sorted texts of plain numbers, so that 64-bit counts and JSON numbers compare. */
-const plain = (rows: readonly (readonly unknown[])[]): string[] => rows.map((row) => JSON.stringify(row.map(plainValue))).sort()
+const plain = (rows: readonly (readonly unknown[])[]): string[] =>
+  rows.map((row) => JSON.stringify(row.map(plainValue))).sort()
 function plainValue(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plainValue)
   return typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value
 }
 const expected = async (query: string): Promise<string[]> => plain((await oracle.runAndReadAll(query)).getRowsJson())
-const picked = (rows: readonly Row[], ...columns: readonly string[]): string[] => plain(rows.map((row) => columns.map((name) => row[name])))
+const picked = (rows: readonly Row[], ...columns: readonly string[]): string[] =>
+  plain(rows.map((row) => columns.map((name) => row[name])))
 
 async function resultsAreThoseOfTheBatch(shop: Shop): Promise<void> {
   await shop.settled()
-  assert.deepEqual(picked(await shop.rows('stock'), 'item', 'sold', 'on_shelf', 'reorders'), await expected('FROM stock'))
+  assert.deepEqual(
+    picked(await shop.rows('stock'), 'item', 'sold', 'on_shelf', 'reorders'),
+    await expected('FROM stock'),
+  )
   assert.deepEqual(
     picked(await shop.rows('reorders'), 'item', 'sold_so_far'),
     await expected('SELECT item, n * 50 FROM stock, range(1, reorders + 1) AS r(n)'),
@@ -102,14 +113,21 @@ async function resultsAreThoseOfTheBatch(shop: Shop): Promise<void> {
   )
   const fraud = await shop.rows('fraud')
   const unusual = fraud.filter(({ reason }) => reason === 'unusual amount')
-  assert.deepEqual(picked(unusual, 'customer', 'line', 'amount'), await expected('SELECT customer, line, amount FROM unusual'))
+  assert.deepEqual(
+    picked(unusual, 'customer', 'line', 'amount'),
+    await expected('SELECT customer, line, amount FROM unusual'),
+  )
   for (const { because, line } of unusual) assert.equal((because as number[]).at(-1), line)
   const busy = new Map<string, Row>()
   for (const row of fraud.filter(({ reason }) => reason === 'busy day')) {
     const key = `${String(row['customer'])} ${String(row['day'])}`
-    if ((busy.get(key)?.['because'] as unknown[] | undefined ?? []).length < (row['because'] as unknown[]).length) busy.set(key, row)
+    if (((busy.get(key)?.['because'] as unknown[] | undefined) ?? []).length < (row['because'] as unknown[]).length)
+      busy.set(key, row)
   }
-  assert.deepEqual(picked([...busy.values()], 'customer', 'because'), await expected('SELECT customer, lines FROM busy_days'))
+  assert.deepEqual(
+    picked([...busy.values()], 'customer', 'because'),
+    await expected('SELECT customer, lines FROM busy_days'),
+  )
   const daily = await expected('SELECT count(*), sum(cds), round(sum(amount), 2) FROM purchases GROUP BY day')
   assert.deepEqual(picked(await shop.rows('daily'), 'purchases', 'cds', 'revenue'), daily)
 

@@ -31,7 +31,13 @@ export function history(file = new URL('../data/purchases.txt', import.meta.url)
     .filter((text) => text.trim() !== '')
     .map((text, index) => {
       const [customer = '', date = '', cds = '', amount = ''] = text.trim().split(/\s+/)
-      return { line: index + 1, customer: Number(customer), dayStartMs: dayOf(date), cds: Number(cds), amount: Number(amount) }
+      return {
+        line: index + 1,
+        customer: Number(customer),
+        dayStartMs: dayOf(date),
+        cds: Number(cds),
+        amount: Number(amount),
+      }
     })
     .sort((a, b) => a.dayStartMs - b.dayStartMs || a.line - b.line)
 

@@ -70,7 +70,9 @@ async function lastSeq(options: ReplayOptions): Promise<number> {
   // The end of a transaction takes an offset too, so the newest event may lie a little before the end.
   for (let back = 10; ; back *= 10) {
     const from = Math.max(start, stable - back)
-    const page = (await (await insist(options, `/v1/topics/purchases/records?partition=0&from=${from}&limit=${back}`, {})).json()) as {
+    const page = (await (
+      await insist(options, `/v1/topics/purchases/records?partition=0&from=${from}&limit=${back}`, {})
+    ).json()) as {
       records: readonly { value: { json: Event } }[]
     }
     const newest = page.records.at(-1)
