@@ -74,8 +74,8 @@ export const limits = {
   sqlChain: 500,
   /** The template of an alert's message; it is filled for every alert. */
   alertMessageLength: 4_000,
-  /** Rows that one query may hold in memory, to sort them or because they may be withdrawn again. */
-  queryRows: 1_000_000,
+  /** What one INSERT may write: it is all or nothing, so it is held until it is written. */
+  insertBytes: 64 * 1024 * 1024,
   /** Changes that wait for one slow subscriber before it is cut off. */
   subscriberBacklog: 100_000,
   /** A JSON Schema as text; larger ones take seconds to compile. */
@@ -112,4 +112,18 @@ export const limits = {
   numericDigits: 131_072,
   /** A text that an expression makes (repeat, lpad, replace). */
   textBytes: 16 * 1024 * 1024,
+  /** Different rows that a one-off query holds until it knows its result. */
+  queryRows: 5_000_000,
+  /** Deliveries waiting at once, about 150 bytes each; beyond it alerts wait in their topics. */
+  deliveriesWaiting: 200_000,
+  /** Attempts under way at once, over all and per destination: one dead receiver must not hold up the others. */
+  deliveriesAtOnce: 64,
+  deliveriesPerDestination: 4,
+  /** One attempt, from looking up the name to the last byte of the answer. */
+  deliveryMs: 15_000,
+  /** Fired alerts kept in memory for those who look, over all and per rule. */
+  firedKept: 1_000,
+  firedKeptPerAlert: 100,
+  /** Keys that an alert with EVERY remembers. */
+  alertKeys: 1_000_000,
 } as const

@@ -15,11 +15,17 @@ export interface Read {
   readonly partition: Partition
   readonly record: LogRecord
 }
+export interface Written {
+  /** May run more than once; the last run counts. */
+  write(append: Tick['append']): Promise<void>
+  /** Called when it is durable. */
+  committed?(): void
+}
 /**
- * Called with records in order per partition, at least one. null: nothing to write for these. The writer may run more
- * than once; the last run counts. Called again with the same records after a failure.
+ * Called with records in order per partition, at least one. null: nothing to write for these. Called again with the same
+ * records after a failure.
  */
-export type Step = (read: readonly Read[]) => Promise<((append: Tick['append']) => Promise<void>) | null>
+export type Step = (read: readonly Read[], signal: AbortSignal) => Promise<Written | null>
 
 export interface GroupTaskOptions {
   readonly log: Log
@@ -145,15 +151,16 @@ class TaskLoop {
         read.push({ partition: chunk.partition, record })
       if (chunk.next > next[place]!) next[place] = chunk.next
     }
-    const write = read.length === 0 ? null : await this.#options.step(read)
+    const written = read.length === 0 ? null : await this.#options.step(read, signal)
     this.#fruitless += read.length
-    if (write !== null || this.#fruitless >= fruitlessMax) await this.#commit(next, write)
+    if (written !== null || this.#fruitless >= fruitlessMax) await this.#commit(next, written)
     this.#at = next
+    written?.committed?.()
   }
-  async #commit(next: readonly Offset[], write: ((append: Tick['append']) => Promise<void>) | null): Promise<void> {
+  async #commit(next: readonly Offset[], written: Written | null): Promise<void> {
     const positions = this.#partitions.map((partition, i): At => ({ partition, offset: next[i]! }))
     await this.#options.commits.run(async (append) => {
-      await write?.(append)
+      await written?.write(append)
       return { parts: [{ claim: this.#claim, positions }], result: null }
     })
     this.#fruitless = 0

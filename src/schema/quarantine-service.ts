@@ -8,8 +8,8 @@ import type { Logger } from '../lib/logger.ts'
 import type { Clock } from '../lib/world.ts'
 import { type RecordInput, encodeBatch } from '../log/batch.ts'
 import type { Commits } from '../log/commits.ts'
-import { GroupTask, type Read } from '../log/group-task.ts'
-import type { Batch, Log, Partition, Tick } from '../log/log.ts'
+import { GroupTask, type Read, type Written } from '../log/group-task.ts'
+import type { Batch, Log, Partition } from '../log/log.ts'
 import { encodeOrigin } from '../log/origin.ts'
 import type { Contract, Contracts } from './contracts.ts'
 import { ensureQuarantine, quarantined } from './quarantine.ts'
@@ -88,7 +88,7 @@ class Service implements QuarantineService {
     const step = (read: readonly Read[]) => this.#step(topic, read)
     return new GroupTask({ log, commits, clock, logger, group: quarantineGroup(topic), topics: [topic], step })
   }
-  async #step(topic: string, read: readonly Read[]): Promise<((append: Tick['append']) => Promise<void>) | null> {
+  async #step(topic: string, read: readonly Read[]): Promise<Written | null> {
     const { log, contracts } = this.#options
     const bad: { readonly read: Read; readonly fault: Fault }[] = []
     for (const one of read) {
@@ -107,7 +107,7 @@ class Service implements QuarantineService {
         log.limits.batchBytes,
       ))
         entries.push({ partition: { topic: kept.name, index }, batch: encodeBatch(records) })
-    return async (append) => void (await append(entries))
+    return { write: async (append) => void (await append(entries)) }
   }
 }
 
