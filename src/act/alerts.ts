@@ -25,5 +25,10 @@ export interface FiredAlert {
   readonly firedAt: string
   /** Input records it came from: topic:partition:first..last. */
   readonly origin: readonly string[]
-  readonly deliveries: readonly { readonly destination: string; readonly status: 'pending' | 'delivered' | 'dead'; readonly attempts: number; readonly error: string | null }[]
+  readonly deliveries: readonly {
+    readonly destination: string
+    readonly status: 'pending' | 'delivered' | 'dead'
+    readonly attempts: number
+    readonly error: string | null
+  }[]
 }
