@@ -1,4 +1,4 @@
-import { type Command, globalOptions, type Option } from './command.ts'
+import { type Command, exit, globalOptions, type Option } from './command.ts'
 
 const usage = (command: Command): string => {
   const args = (command.args ?? []).map(({ name, optional }) =>
@@ -16,12 +16,46 @@ export function overview(commands: readonly Command[]): string {
 
 /** `millrace help topic create` */
 export function commandHelp(command: Command): string {
-  const parts = [`${usage(command)}\n  ${command.summary}`]
-  const options = [...(command.options ?? []), ...globalOptions]
+  const options = optionLines([...(command.options ?? []), ...globalOptions])
+  const examples = command.examples.map((example) => `  ${example}`).join('\n')
+  return `${usage(command)}\n  ${command.summary}\n\nOptions:\n${options}\n\nExamples:\n${examples}\n`
+}
+function optionLines(options: readonly Option[]): string {
   const width = Math.max(...options.map((option) => flag(option).length))
-  parts.push(`Options:\n${options.map((option) => `  ${flag(option).padEnd(width)}  ${option.summary}`).join('\n')}`)
-  parts.push(`Examples:\n${command.examples.map((example) => `  ${example}`).join('\n')}`)
-  return parts.join('\n\n') + '\n'
+  return options.map((option) => `  ${flag(option).padEnd(width)}  ${option.summary}`).join('\n')
 }
 const flag = (option: Option): string =>
   `${option.short === undefined ? '    ' : `-${option.short}, `}--${option.name}${option.value === undefined ? '' : ` ${option.value}`}`
+
+/** docs/cli.md */
+export function reference(commands: readonly Command[]): string {
+  const sections = commands.map((command) => {
+    const options = command.options ?? []
+    return [
+      `## ${usage(command)}`,
+      `${command.summary}.`,
+      ...(options.length === 0 ? [] : ['```\n' + optionLines(options) + '\n```']),
+      '```\n' + command.examples.join('\n') + '\n```',
+    ].join('\n\n')
+  })
+  const codes = Object.entries(exit).map(
+    ([name, code]) => `${code} ${name.replaceAll(/[A-Z]/g, (c) => ` ${c.toLowerCase()}`)}`,
+  )
+  return `# The command line
+
+From a checkout: \`npm run millrace -- …\`. Once installed: \`npx millrace …\`. Data goes to standard output, everything
+else to standard error. Every command takes:
+
+\`\`\`
+${optionLines(globalOptions)}
+\`\`\`
+
+Exit codes: ${codes.join(', ')}. With \`-o json\` a failure is a JSON object on standard error: \`code\`, \`message\`, \`hint\`.
+
+Settings of \`serve\` also come from \`millrace.config.ts\` in the project's folder and from the environment
+(\`MILLRACE_DATA\`, \`MILLRACE_LISTEN\`, \`MILLRACE_ADVERTISE\`, \`MILLRACE_LOG\`, \`MILLRACE_WEBHOOKS_ALLOW\`; lists separated by
+commas): a flag goes over the environment, that over the file. \`millrace config\` prints the outcome.
+
+${sections.join('\n\n')}
+`
+}

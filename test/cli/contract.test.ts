@@ -1,9 +1,11 @@
 /** What holds for every command, read from the specification itself. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { test } from 'node:test'
 import { commands } from '../../src/cli/commands.ts'
+import { reference } from '../../src/cli/help.ts'
 import { outputFormats } from '../../src/cli/output.ts'
 
 const main = resolve(import.meta.dirname, '../../src/cli/main.ts')
@@ -62,4 +64,8 @@ test('without a server every form of output says so on standard error, and nothi
   const json = JSON.parse((await millrace('topic', 'list', '-o', 'json')).stderr) as { code: string; hint: string }
   assert.equal(json.code, 'cli.no-server')
   assert.match(json.hint, /millrace serve/)
+})
+
+test('docs/cli.md is what the specification says', () => {
+  assert.equal(readFileSync('docs/cli.md', 'utf8'), reference(commands), 'run node scripts/cli-docs.ts')
 })
