@@ -119,7 +119,7 @@ export class FixtureServer implements AsyncDisposable {
   }
 
   #route(ask: Ask): unknown {
-    const [kind, name] = ask.parts
+    const [kind = '', name] = ask.parts
     const { shop } = this
     switch (kind) {
       case 'overview':
@@ -208,7 +208,7 @@ export class FixtureServer implements AsyncDisposable {
     const until = positions(ask.query.get('until') ?? '')
     const only = ask.query.get('partition')
     const at = startOf(ask.query.get('from') ?? 'earliest', topic)
-    if (only !== null) for (const p of [...at.keys()]) if (p !== Number(only)) at.delete(p)
+    if (only !== null) for (const p of at.keys()) if (p !== Number(only)) at.delete(p)
     const records: RecordJson[] = []
     let scanned = 0
     for (;;) {
@@ -255,7 +255,7 @@ export class FixtureServer implements AsyncDisposable {
     const view = this.shop.views.get(name)
     if (view === undefined) throw new Refusal(404, 'sql.unknown-relation', `view ${name} does not exist`)
     const rows = [...this.shop.rows.get(name)!.values()]
-    switch (ask.parts[2]) {
+    switch (ask.parts[2] ?? '') {
       case 'rows': {
         const limit = Number(ask.query.get('limit') ?? 100)
         return {

@@ -7,7 +7,8 @@ import { KeyedRows } from '../../console/src/lib/keyed-rows.ts'
 import { defaultChoice, History, linesMax, overTime, standings, toSeconds } from '../../console/src/lib/series.ts'
 import { EventParser } from '../../console/src/lib/sse.ts'
 import { TailBuffer } from '../../console/src/lib/tail.ts'
-import type { Graph } from '../../src/query/engine.ts'
+import { byInterest } from '../../console/src/lib/views-order.ts'
+import type { Graph, RelationInfo } from '../../src/query/engine.ts'
 import type { Columns } from '../../src/schema/types.ts'
 
 const at = '2026-01-01T00:00:00.000Z'
@@ -91,10 +92,7 @@ test('without a key equal rows are counted', () => {
   const table = new KeyedRows(null, 100)
   table.apply([plus({ a: 1 }), plus({ a: 1 }), plus({ a: 2 }), minus({ a: 1 })], 0)
   assert.deepEqual(
-    table
-      .list()
-      .map((r) => [r.row, r.copies])
-      .sort(),
+    table.list().map((r) => [r.row, r.copies]),
     [
       [{ a: 1 }, 1],
       [{ a: 2 }, 1],
@@ -262,4 +260,30 @@ test('the flow names what to look at first: the busy operator, then who holds th
   assert.match(waits.text, /J waits for B, 3 m of event time/)
   assert.equal(rateOf(graph.nodes[2]!, graph), 10)
   assert.equal(rateOf(graph.nodes[0]!, graph), 5)
+})
+
+test('of the views those that failed come first, then answers, then what they are built on', () => {
+  const view = (name: string, sql: string | null, status: RelationInfo['status'] = 'running'): RelationInfo => ({
+    name,
+    kind: 'view',
+    columns: [],
+    key: null,
+    topic: name,
+    sql,
+    status,
+    error: null,
+    stats: { rowsIn: 0, rowsOut: 0, late: 0, invalid: 0, stateBytes: 0 },
+    watermark: null,
+  })
+  const views = [
+    view('Between', 'CREATE VIEW between AS SELECT * FROM events'),
+    view('answer', 'CREATE VIEW answer AS SELECT * FROM between, other'),
+    view('by_hand', null),
+    view('broken', 'CREATE VIEW broken AS SELECT 1', 'failed'),
+    { ...view('events', null), kind: 'stream' as const },
+  ]
+  assert.deepEqual(
+    byInterest(views).map((v) => v.name),
+    ['broken', 'answer', 'by_hand', 'Between'],
+  )
 })

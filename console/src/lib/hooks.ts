@@ -13,7 +13,10 @@ export interface Resource<T> {
   readonly refresh: () => void
 }
 
-/** Fetches now and every `everyMs` while the page is seen. Another url begins anew; null fetches nothing. */
+/**
+ * Fetches now and every `everyMs` while the page is seen; an answer that takes long is asked for less often. Another url
+ * begins anew; null fetches nothing.
+ */
 export function useResource<T>(url: string | null, everyMs: number | null = null): Resource<T> {
   const [state, setState] = useState<{ url: string | null; data: T | null; error: ApiError | null }>({
     url,
@@ -30,6 +33,7 @@ export function useResource<T>(url: string | null, everyMs: number | null = null
       if (running) return
       running = true
       clearTimeout(timer)
+      const startedMs = performance.now()
       try {
         const data = await getJson<T>(url, { signal: abort.signal })
         if (!abort.signal.aborted) setState({ url, data, error: null })
@@ -38,7 +42,8 @@ export function useResource<T>(url: string | null, everyMs: number | null = null
           setState((s) => ({ url, data: s.url === url ? s.data : null, error: asApiError(thrown) }))
       }
       running = false
-      if (everyMs !== null && !abort.signal.aborted) timer = window.setTimeout(whenSeen, everyMs)
+      if (everyMs !== null && !abort.signal.aborted)
+        timer = window.setTimeout(whenSeen, Math.max(everyMs, 8 * (performance.now() - startedMs)))
     }
     const whenSeen = (): void => {
       if (!document.hidden) void fetchOnce()

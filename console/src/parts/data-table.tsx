@@ -4,7 +4,7 @@
  */
 import { Virtualizer, elementScroll, observeElementOffset, observeElementRect } from '@tanstack/virtual-core'
 import type { ComponentChildren, RefObject } from 'preact'
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 
 export interface Column<T> {
   readonly id: string
@@ -75,7 +75,8 @@ function useVirtual(
 export function DataTable<T>(props: Props<T>) {
   const { columns, idOf, onOpen } = props
   const scroller = useRef<HTMLDivElement>(null)
-  const rows = sorted(props.rows, columns, props.sort ?? '')
+  // Scrolling renders this alone: the order is made anew only when what is ordered changes.
+  const rows = useMemo(() => sorted(props.rows, columns, props.sort ?? ''), [props.rows, columns, props.sort])
   const virtualizer = useVirtual(rows.length, scroller)
   const [active, setActive] = useState<string | null>(null)
   const current = props.selected ?? active

@@ -1,11 +1,14 @@
 /** The rules, and what they caught, as it fires; for each why, and whether word of it arrived. */
 import type { AlertInfo, FiredAlert } from '../../../src/gateway/http/api.ts'
-import { apiUrl } from '../lib/http.ts'
+import { useState } from 'preact/hooks'
+import { apiUrl, request } from '../lib/http.ts'
 import { useNow, useResource } from '../lib/hooks.ts'
 import { param, setQuery } from '../lib/location.ts'
+import { asApiError } from '../lib/problem.ts'
+import type { ApiError } from '../lib/problem.ts'
 import { ago, count, time } from '../lib/format.ts'
 import { cellText } from '../lib/json.ts'
-import { Badge, Button, Empty, Facts, Link, Loading, Page, Status, StreamBadge } from '../parts/bits.tsx'
+import { Badge, Button, Dialog, Empty, Facts, Link, Loading, Page, Status, StreamBadge } from '../parts/bits.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import type { Column } from '../parts/data-table.tsx'
 import { ProblemBox } from '../parts/problem.tsx'
@@ -28,8 +31,12 @@ export function AlertsScreen() {
         <details class="rule-sql" open>
           <summary>Definition of {rule.name}</summary>
           <SqlText sql={rule.sql} />
+          <Button icon="trash" kind="quiet" onClick={() => setQuery({ open: 'drop' }, true)}>
+            Drop this rule
+          </Button>
         </details>
       )}
+      {rule !== null && param('open') === 'drop' && <DropRule name={rule.name} onDropped={rules.refresh} />}
       {fired.error !== null && <ProblemBox error={fired.error} />}
       {fired.state.is === 'failed' && <ProblemBox error={fired.state.error} />}
       <div class={selected === null ? 'records' : 'records with-detail'}>
@@ -75,6 +82,32 @@ function Rules({ rules, only }: { readonly rules: readonly AlertInfo[]; readonly
         </li>
       ))}
     </ul>
+  )
+}
+
+function DropRule({ name, onDropped }: { readonly name: string; readonly onDropped: () => void }) {
+  const [error, setError] = useState<ApiError | null>(null)
+  const close = (): void => setQuery({ open: '' })
+  const drop = async (): Promise<void> => {
+    try {
+      await request(apiUrl(['alerts', name]), { method: 'DELETE' })
+      setQuery({ open: '', alert: '' })
+      onDropped()
+    } catch (thrown) {
+      setError(asApiError(thrown))
+    }
+  }
+  return (
+    <Dialog title={`Drop the rule ${name}?`} onClose={close}>
+      <p>Nothing fires by it any more; what it fired stays.</p>
+      {error !== null && <ProblemBox error={error} />}
+      <footer class="form-end">
+        <Button onClick={close}>Cancel</Button>
+        <Button kind="danger" onClick={() => void drop()}>
+          Drop
+        </Button>
+      </footer>
+    </Dialog>
   )
 }
 

@@ -5,6 +5,7 @@ import { cellText } from '../lib/json.ts'
 import { apiUrl } from '../lib/http.ts'
 import { useNow, useResource } from '../lib/hooks.ts'
 import { connection, overview, samples } from '../lib/live.ts'
+import { byInterest } from '../lib/views-order.ts'
 import { ago, bytes, compact, count, duration, shortTime } from '../lib/format.ts'
 import { Badge, Copy, Empty, Link, Loading, Page, Status, StreamBadge } from '../parts/bits.tsx'
 import { ProblemBox } from '../parts/problem.tsx'
@@ -157,9 +158,8 @@ function Wrong({
 
 function Views({ views }: { readonly views: readonly RelationInfo[] | null }) {
   if (views === null) return <Loading what="views" />
-  const shown = views.filter((v) => v.kind === 'view')
-  if (shown.length === 0) return <FirstSteps />
-  const order = [...shown].sort((a, b) => Number(b.status === 'failed') - Number(a.status === 'failed'))
+  const order = byInterest(views)
+  if (order.length === 0) return <FirstSteps />
   return (
     <section class="panel-group" aria-labelledby="views-title">
       <h2 class="section-title" id="views-title">
@@ -216,7 +216,7 @@ function Peek({ answer }: { readonly answer: QueryAnswer }) {
           <tr key={i}>
             {columns.map((c, j) => (
               <td key={c.name}>
-                {/^timestamp/.test(c.type) && typeof row[j] === 'string'
+                {c.type.startsWith('timestamp') && typeof row[j] === 'string'
                   ? shortTime(row[j])
                   : (cellText(row[j]) ?? '–')}
               </td>

@@ -139,9 +139,9 @@ function columnsOf(columns: QueryAnswer['columns']): Columns {
 function typeOf(text: string): DataType {
   if (text.endsWith('[]') || text.startsWith('(')) return { kind: 'json' }
   if (/^(smallint|int|integer|bigint|real|double precision|numeric)/.test(text)) return { kind: 'double' }
-  if (/^timestamp/.test(text)) return { kind: 'timestamptz' }
+  if (text.startsWith('timestamp')) return { kind: 'timestamptz' }
   if (text === 'date') return { kind: 'date' }
-  return { kind: /^json/.test(text) ? 'json' : 'text' }
+  return { kind: text.startsWith('json') ? 'json' : 'text' }
 }
 
 function Answer({ answer, tookMs }: { readonly answer: QueryAnswer; readonly tookMs: number }) {

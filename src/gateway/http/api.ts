@@ -20,7 +20,8 @@
  * GET    /v1/views/{v}/graph                 Graph
  * GET    /v1/groups  /v1/groups/{g}          GroupSummary
  * GET    /v1/alerts                          AlertInfo[]
- * GET    /v1/alerts/fired                    FiredAlert[]; SSE: what fires from now on
+ * GET|DELETE /v1/alerts/{a}                  AlertInfo
+ * GET    /v1/alerts/fired                    ?alert ?limit → FiredAlert[], newest first; SSE: what fires from now on
  * POST   /v1/sql                             {sql, params} → QueryAnswer; NDJSON; SSE for SUBSCRIBE
  * GET    /v1/overview                        Overview; SSE: one a second
  * GET    /metrics /health/live /health/ready /openapi.json /

@@ -97,15 +97,22 @@ function Seek() {
   )
 }
 
+/** Beyond so many, a place in all of them does not fit into an address: one is looked at. */
+const partitionsTogether = 300
+
+/** '' is all of them. */
+export const chosenPartition = (topic: TopicDetail): string =>
+  param('partition') === '' && topic.partitions > partitionsTogether ? '0' : param('partition')
+
 function PartitionChoice({ topic }: { readonly topic: TopicDetail }) {
   if (topic.partitions < 2) return null
   return (
     <select
       aria-label="Partition"
-      value={param('partition')}
+      value={chosenPartition(topic)}
       onChange={(event) => setQuery({ partition: event.currentTarget.value, record: '' }, true)}
     >
-      <option value="">All partitions</option>
+      {topic.partitions <= partitionsTogether && <option value="">All partitions</option>}
       {topic.partitionDetails.map((p) => (
         <option key={p.partition} value={String(p.partition)}>
           Partition {p.partition}

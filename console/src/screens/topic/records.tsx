@@ -12,7 +12,7 @@ import { DataTable } from '../../parts/data-table.tsx'
 import type { Column } from '../../parts/data-table.tsx'
 import { ProblemBox } from '../../parts/problem.tsx'
 import { RecordDetail } from './record-detail.tsx'
-import { RecordsToolbar } from './records-toolbar.tsx'
+import { RecordsToolbar, chosenPartition } from './records-toolbar.tsx'
 import { recordsMax, useSearch } from './use-search.ts'
 import type { RunningSearch } from './use-search.ts'
 import { useTail } from './use-tail.ts'
@@ -67,7 +67,8 @@ export function fieldsOf(records: readonly RecordJson[]): string[] {
 
 export function Records({ topic }: { readonly topic: TopicDetail }) {
   const live = param('live') === 'true'
-  const [from, where, partition] = [param('from', 'newest'), param('where'), param('partition')]
+  const [from, where] = [param('from', 'newest'), param('where')]
+  const partition = chosenPartition(topic)
   const start = readStart(from)
   const key = JSON.stringify([topic.name, from, where, partition])
   const found = useSearch(live ? null : key, {
