@@ -9,6 +9,7 @@
  * - `bytes`: text, varchar, uuid and JSON as UTF-8, bytea as it is: slices of one arena;
  * - `value`: everything else, and numerics beyond 64 bits.
  */
+import type { Fault } from '../lib/fault.ts'
 import type { DataType } from '../schema/types.ts'
 import type { Value } from './expression.ts'
 import { canonical } from './memory.ts'
@@ -73,6 +74,14 @@ export interface Batch {
   readonly rows: Provenance
   /** Rows that the operator did not take because they were late: handed along to be counted and routed. */
   readonly late: LateRows | null
+  /** Rows that could not be computed: handed along to go by the view's `onError`. */
+  readonly failed: FailedRows | null
+}
+export interface FailedRows {
+  /** The operator's input rows. */
+  readonly batch: Batch
+  /** Why, for each of them. */
+  readonly faults: readonly Fault[]
 }
 export interface LateRows {
   readonly rows: Provenance
@@ -88,7 +97,7 @@ const noProvenance: Provenance = {
   watermark: new Float64Array(0),
   origins: null,
 }
-export const emptyBatch: Batch = { count: 0, columns: [], weights: null, rows: noProvenance, late: null }
+export const emptyBatch: Batch = { count: 0, columns: [], weights: null, rows: noProvenance, late: null, failed: null }
 
 export const isNull = (column: Column, row: number): boolean => column.valid !== null && column.valid[row] === 0
 
@@ -194,6 +203,7 @@ export function gatherBatch(batch: Batch, rows: Int32Array, count: number): Batc
     weights: batch.weights === null ? null : gatherNumbers(batch.weights, rows, count),
     rows: gatherProvenance(batch.rows, rows, count),
     late: null,
+    failed: null,
   }
 }
 
@@ -265,4 +275,25 @@ function grown(array: Float64Array, size: number): Float64Array<ArrayBuffer> {
   const bigger = new Float64Array(size)
   bigger.set(array)
   return bigger
+}
+
+/** A batch without some of its rows, and those rows. */
+export function withoutRows(
+  batch: Batch,
+  failures: readonly RowFailure[],
+): { batch: Batch; failed: FailedRows | null } {
+  if (failures.length === 0) return { batch, failed: null }
+  const bad = new Set(failures.map((f) => f.row))
+  const kept = new Int32Array(batch.count - bad.size)
+  for (let row = 0, at = 0; row < batch.count; row++) if (!bad.has(row)) kept[at++] = row
+  const rows = Int32Array.from(failures, (f) => f.row)
+  return {
+    batch: gatherBatch(batch, kept, kept.length),
+    failed: { batch: gatherBatch(batch, rows, rows.length), faults: failures.map((f) => f.fault) },
+  }
+}
+/** A row for which an expression has no value: division by zero, overflow … */
+export interface RowFailure {
+  readonly row: number
+  readonly fault: Fault
 }

@@ -3,36 +3,38 @@
  * shape and of the function table's rows alone; every literal that is not a plain number, and every helper, is handed in
  * as a constant. NULL is a flag beside the value, so that numbers stay unboxed.
  *
- * A value that cannot be computed (division by zero, overflow …) throws RowError, which names the row.
+ * A value that cannot be computed (division by zero, overflow …) is a Fault; loops over rows collect these and go on.
  */
 import { assert, unreachable } from '../lib/assert.ts'
 import { Fault } from '../lib/fault.ts'
 import { type DataType, typeName } from '../schema/types.ts'
-import { type Column, valueAt } from './batch.ts'
+import { type Column, type RowFailure, valueAt } from './batch.ts'
 import type { ColumnBuilder } from './columns.ts'
 import type { Expression, Value } from './expression.ts'
 import { functions } from './functions/index.ts'
 import { type Form, formOf } from './memory.ts'
 
-/** An error while computing one row; the cause says what. */
-export class RowError extends Error {
-  readonly row: number
-  constructor(row: number, cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause })
-    this.name = 'RowError'
-    this.row = row
-  }
-}
-
-/** Writes the rows that pass into `out`, returns their count. */
-export type FilterFunction = (columns: readonly Column[], count: number, nowUs: number, out: Int32Array) => number
-/** Appends one value per row to each builder. */
+/** Writes the rows that pass into `out`, returns their count. Rows that cannot be computed do not pass; they are added to `failures`. */
+export type FilterFunction = (
+  columns: readonly Column[],
+  count: number,
+  nowUs: number,
+  out: Int32Array,
+  failures: RowFailure[],
+) => number
+/** Appends one value to each builder per row that can be computed; the others are added to `failures`. */
 export type ProjectFunction = (
   columns: readonly Column[],
   count: number,
   nowUs: number,
   builders: readonly ColumnBuilder[],
+  failures: RowFailure[],
 ) => void
+/** What a row's computation threw, as its failure; what is no value's fault is thrown on. */
+function failure(row: number, error: unknown): RowFailure {
+  if (error instanceof Fault) return { row, fault: error }
+  throw error
+}
 /** Over one row of values in memory form. */
 export type ScalarFunction = (row: readonly Value[], nowUs: number) => Value
 
@@ -42,9 +44,9 @@ export function compileFilter(where: Expression): FilterFunction {
   const loop = new Body()
   const { value, isNull } = code.emit(where, loop)
   loop.line(`if (!${isNull} && ${value}) out[kept++] = i`)
-  return code.build<FilterFunction>('columns, count, nowUs, out', [
-    'let kept = 0, i = 0',
-    `try { for (; i < count; i++) { ${loop.text()} } } catch (error) { throw new ${code.use(RowError)}(i, error) }`,
+  return code.build<FilterFunction>('columns, count, nowUs, out, failures', [
+    'let kept = 0',
+    rowLoop(code, loop, ''),
     'return kept',
   ])
 }
@@ -56,12 +58,28 @@ export function compileProject(expressions: readonly Expression[]): ProjectFunct
     const push = pushCode(`b${e}`, value, formOf(expressions[e]!.type))
     loop.line(isNull === 'false' ? push : `if (${isNull}) b${e}.pushNull(); else ${push}`)
   }
-  return code.build<ProjectFunction>('columns, count, nowUs, builders', [
-    ...expressions.map((_, e) => `const b${e} = builders[${e}]`),
-    'let i = 0',
-    `try { for (; i < count; i++) { ${loop.text()} } } catch (error) { throw new ${code.use(RowError)}(i, error) }`,
+  // What a failing row has pushed before it failed is taken back.
+  const takeBack = expressions.map((_, e) => `b${e}.truncate(start${e} + i - (failures.length - failed))`).join('; ')
+  return code.build<ProjectFunction>('columns, count, nowUs, builders, failures', [
+    ...expressions.map((_, e) => `const b${e} = builders[${e}], start${e} = b${e}.count`),
+    'const failed = failures.length',
+    rowLoop(code, loop, takeBack),
   ])
 }
+/** Over all rows; goes on behind one that fails. */
+const rowLoop = (code: Code, loop: Body, onFailure: string): string =>
+  `let i = 0
+for (;;) {
+  try {
+    for (; i < count; i++) { ${loop.text()} }
+    break
+  } catch (error) {
+    const one = ${code.use(failure)}(i, error)
+    ${onFailure}
+    failures.push(one)
+    i++
+  }
+}`
 export function compileScalar(expression: Expression): ScalarFunction {
   const code = new Code('row')
   const body = new Body()

@@ -15,9 +15,12 @@ import { checkPrecision } from './functions/helpers.ts'
 import { textToUuid } from './functions/casts.ts'
 
 export class Misfit extends Error {
-  constructor(what: string) {
+  /** Where in the value; '' is the value itself. */
+  readonly field: string
+  constructor(what: string, field = '') {
     super(what)
     this.name = 'Misfit'
+    this.field = field
   }
 }
 /** Appends the value at [from, to) of a scanned JSON text, which is not `null`. */
@@ -39,7 +42,7 @@ const found = (b: Buffer, from: number, to: number): string => {
   return `${kind} (${to - from > 40 ? `${shown}…` : shown})`
 }
 const misfit = (type: DataType, b: Buffer, from: number, to: number): never => {
-  throw new Misfit(`expected ${typeName(type)}, found ${found(b, from, to)}`)
+  throw new Misfit(`is ${found(b, from, to)}, expected ${typeName(type)}`)
 }
 const isNumber = (c: number): boolean => c === 45 || (c >= 48 && c <= 57)
 
@@ -117,7 +120,7 @@ function numericReader(type: DataType & { kind: 'numeric' }): ValueReader {
     try {
       builder.push(checkPrecision(scaled, type.precision, type.scale))
     } catch {
-      throw new Misfit(`expected ${typeName(type)}, found ${decimalText(d.digits, d.scale)}`)
+      throw new Misfit(`is ${decimalText(d.digits, d.scale)}, expected ${typeName(type)}`)
     }
   }
 }

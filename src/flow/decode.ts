@@ -8,7 +8,15 @@ import { assert } from '../lib/assert.ts'
 import { Fault } from '../lib/fault.ts'
 import type { LogRecord } from '../log/batch.ts'
 import type { DataType } from '../schema/types.ts'
-import { type Batch, type Column, type NumberColumn, ProvenanceBuilder, sourcePartition } from './batch.ts'
+import {
+  type Batch,
+  type Column,
+  type NumberColumn,
+  ProvenanceBuilder,
+  type RowFailure,
+  gatherColumn,
+  sourcePartition,
+} from './batch.ts'
 import type { SourceClock } from './clock.ts'
 import { type ColumnBuilder, columnBuilder } from './columns.ts'
 import { compileProject } from './compile.ts'
@@ -22,7 +30,7 @@ import type { SourcePlan } from './plan.ts'
 export interface InvalidRecord {
   readonly partition: number
   readonly record: LogRecord
-  readonly reason: string
+  readonly fault: Fault
 }
 export interface Decoded {
   readonly batch: Batch
@@ -37,6 +45,11 @@ export interface Decoder {
   decode(input: readonly PartitionRecords[], clock: SourceClock, nowMs: number): Decoded
 }
 
+interface Kept {
+  readonly partition: number
+  readonly record: LogRecord
+  readonly weight: number
+}
 /** Header of a record of a view that withdraws without a key. */
 export const weightHeader = 'mr-weight'
 
@@ -96,7 +109,7 @@ class RecordDecoder implements Decoder {
   decode(input: readonly PartitionRecords[], clock: SourceClock, nowMs: number): Decoded {
     const total = input.reduce((sum, p) => sum + p.records.length, 0)
     const builders = this.types.map((type) => columnBuilder(type, total))
-    const kept: { partition: number; record: LogRecord; weight: number }[] = []
+    const kept: Kept[] = []
     const invalid: InvalidRecord[] = []
     for (const { partition, records } of input)
       for (const record of records) {
@@ -105,20 +118,15 @@ class RecordDecoder implements Decoder {
           kept.push({ partition, record, weight: this.weight(record) })
         } catch (error) {
           for (const builder of builders) builder.truncate(kept.length)
-          invalid.push({ partition, record, reason: reasonOf(error) })
+          invalid.push({ partition, record, fault: this.fault(error) })
         }
       }
-    const columns = builders.map((b) => b.done())
-    this.compute(columns, kept.length, nowMs)
     for (const { partition } of input) clock.woke(clock.partition(partition, nowMs), nowMs)
-    return { batch: this.finish(columns, kept, clock, nowMs), invalid }
+    const read = builders.map((b) => b.done())
+    const { columns, rows } = this.compute(read, kept, nowMs, invalid)
+    return { batch: this.finish(columns, rows, clock, nowMs), invalid }
   }
-  private finish(
-    columns: readonly Column[],
-    kept: readonly { partition: number; record: LogRecord; weight: number }[],
-    clock: SourceClock,
-    nowMs: number,
-  ): Batch {
+  private finish(columns: readonly Column[], kept: readonly Kept[], clock: SourceClock, nowMs: number): Batch {
     const rows = new ProvenanceBuilder()
     const time = this.plan.time === null ? null : timeColumn(columns[this.plan.time.column]!)
     for (let i = 0; i < kept.length; i++) {
@@ -137,21 +145,44 @@ class RecordDecoder implements Decoder {
       weights: weighted ? Float64Array.from(kept, (k) => k.weight) : null,
       rows: rows.done(),
       late: null,
+      failed: null,
     }
   }
-  private compute(columns: Column[], count: number, nowMs: number): void {
+  /** Computed columns, in order; rows that have no value for one of them are invalid. */
+  private compute(
+    columns: Column[],
+    kept: readonly Kept[],
+    nowMs: number,
+    invalid: InvalidRecord[],
+  ): { columns: Column[]; rows: readonly Kept[] } {
+    let rows = kept
     for (const { column, project } of this.computed) {
-      const builder = columnBuilder(this.types[column]!, count)
-      project(columns, count, nowMs * 1000, [builder])
+      const builder = columnBuilder(this.types[column]!, rows.length)
+      const failures: RowFailure[] = []
+      project(columns, rows.length, nowMs * 1000, [builder], failures)
+      if (failures.length > 0) {
+        const bad = new Map(failures.map((f) => [f.row, f.fault]))
+        for (const [row, fault] of bad) invalid.push({ ...rows[row]!, fault })
+        const good = Int32Array.from(Array.from(rows.keys()).filter((row) => !bad.has(row)))
+        columns = columns.map((c) => gatherColumn(c, good, good.length))
+        rows = rows.filter((_, row) => !bad.has(row))
+      }
       columns[column] = builder.done()
     }
+    return { columns, rows }
+  }
+  private fault(error: unknown): Fault {
+    if (error instanceof Misfit)
+      return new Fault('schema.invalid', { topic: this.plan.topic, field: error.field, why: error.message }, error)
+    if (error instanceof JsonSyntax) return new Fault('json.malformed', { what: error.what, position: error.at }, error)
+    throw error
   }
   private weight(record: LogRecord): number {
     if (this.plan.mode !== 'weighted') return 1
     const header = record.headers.find(([name]) => name === weightHeader)?.[1]
     if (header === undefined || header === null) return 1
     const weight = Number(Buffer.from(header).toString('latin1'))
-    if (!Number.isSafeInteger(weight) || weight === 0) throw new Misfit(`the header ${weightHeader} is no weight`)
+    if (!Number.isSafeInteger(weight) || weight === 0) throw new Misfit('is no weight', weightHeader)
     return weight
   }
 
@@ -177,15 +208,15 @@ class RecordDecoder implements Decoder {
     }
   }
   private checkTombstone(record: LogRecord): void {
-    if (this.plan.mode !== 'upsert') throw new Misfit('the value is null')
-    if (record.key === null) throw new Misfit('key and value are null')
+    if (this.plan.mode !== 'upsert') throw new Misfit('is null')
+    if (record.key === null) throw new Misfit('is null, and so is the key')
   }
   private scan(value: Buffer): void {
     if (this.plan.format === 'raw') {
       for (const c of this.root.columns) this.setSlice(c, 0, value.length)
       return
     }
-    if (!isUtf8(value)) throw new Misfit('not JSON: it is not UTF-8')
+    if (!isUtf8(value)) throw new JsonSyntax('it is not UTF-8', null)
     const at = skipSpace(value, 0)
     const end = this.visit(value, at, value.length, this.root, 0)
     if (skipSpace(value, end) !== value.length) throw new JsonSyntax('something after the value', end)
@@ -199,7 +230,7 @@ class RecordDecoder implements Decoder {
     if (b[at] !== 123 || target.children.size === 0) {
       if (depth === 0 && target.columns.length === 0 && b[at] !== 123) {
         valueEnd(b, at, end)
-        throw new Misfit('the value is not an object')
+        throw new Misfit('is not an object')
       }
       const to = valueEnd(b, at, end, depth)
       for (const c of target.columns) this.setSlice(c, at, to)
@@ -226,8 +257,12 @@ class RecordDecoder implements Decoder {
     try {
       return this.keys!(bufferOf(key))
     } catch (error) {
-      throw new Misfit(`the record's key: ${reasonOf(error)}`)
+      if (!(error instanceof Misfit || error instanceof JsonSyntax || error instanceof Fault)) throw error
+      throw new Misfit(`cannot be read from the record's key: ${error.message}`, this.keyNames())
     }
+  }
+  private keyNames(): string {
+    return this.plan.key.map((k) => this.plan.columns[k]!.name).join(', ')
   }
   private readValue(c: number, value: Buffer | null, builder: ColumnBuilder, fromKey: readonly Value[] | null): void {
     const field = this.plan.columns[c]!
@@ -255,14 +290,17 @@ class RecordDecoder implements Decoder {
     writeKey(keyB, expected, type)
     if (Buffer.compare(keyA.done(), keyB.done()) === 0) return
     builder.truncate(last)
-    throw new Misfit(`the record's key is ${String(expected)}, the payload has another`)
+    throw new Misfit(
+      `the record's key says ${String(expected)}, the payload something else`,
+      this.plan.columns[c]!.name,
+    )
   }
   private pushMissing(c: number, builder: ColumnBuilder, tombstone: boolean): void {
     const field = this.plan.columns[c]!
     const needed = !field.nullable && !tombstone && this.plan.onInvalid !== 'null'
-    if (needed) throw new Misfit(`${field.name}: a value is required`)
+    if (needed) throw new Misfit('is required', field.name)
     if (this.plan.time?.column === c && !tombstone && this.plan.onInvalid !== 'null')
-      throw new Misfit(`${field.name}: the event time is missing`)
+      throw new Misfit('is missing, and it is the event time', field.name)
     builder.pushNull()
   }
   private readPseudo(
@@ -303,7 +341,7 @@ function timeColumn(column: Column): NumberColumn {
 }
 function readRaw(value: Buffer, type: DataType, builder: ColumnBuilder): void {
   if (type.kind === 'bytea') return builder.push(value)
-  if (!isUtf8(value)) throw new Misfit('it is not UTF-8')
+  if (!isUtf8(value)) throw new Misfit('is not UTF-8')
   builder.push(value.toString('utf8'))
 }
 /** Header names and their values as text; of equal names the last one. */
@@ -313,9 +351,5 @@ function headersJson(record: LogRecord): string {
   )
 }
 function fieldError(field: string, error: unknown): unknown {
-  return error instanceof Misfit ? new Misfit(`${field}: ${error.message}`) : error
-}
-function reasonOf(error: unknown): string {
-  if (error instanceof Misfit || error instanceof JsonSyntax || error instanceof Fault) return error.message
-  throw error
+  return error instanceof Misfit ? new Misfit(error.message, field) : error
 }

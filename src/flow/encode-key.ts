@@ -74,14 +74,14 @@ export function keyReader(columns: Columns): (key: Buffer) => readonly Value[] {
   return (key) => {
     const start = skipSpace(key, 0)
     if (key[start] !== 91 || skipSpace(key, valueEnd(key, start, key.length)) !== key.length)
-      throw new Misfit('expected a JSON array')
+      throw new Misfit('it is not a JSON array')
     const values: Value[] = []
     eachItem(key, start, key.length, (from, to) => {
       const read = readers[values.length]
-      if (read === undefined) throw new Misfit(`expected ${columns.length} values`)
+      if (read === undefined) throw new Misfit(`it has not ${columns.length} values`)
       values.push(read(key, from, to))
     })
-    if (values.length !== columns.length) throw new Misfit(`expected ${columns.length} values`)
+    if (values.length !== columns.length) throw new Misfit(`it has not ${columns.length} values`)
     return values
   }
 }

@@ -7,7 +7,7 @@
 import { ByteReader, ByteWriter } from '../lib/bytes.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Columns } from '../schema/types.ts'
-import { type Batch, emptyBatch } from './batch.ts'
+import { type Batch, type FailedRows, type LateRows, emptyBatch } from './batch.ts'
 import { type ClockOptions, SourceClock, clockTable, saveWatermark, savedWatermark } from './clock.ts'
 import { type Decoder, createDecoder } from './decode.ts'
 import { KeyWriter } from './key.ts'
@@ -27,6 +27,8 @@ import { type StateChange, StateTable } from './state.ts'
 export interface GraphOptions {
   readonly idleMs: number
   readonly maxFutureMs: number
+  /** Watermarks stand still until `finish`: nothing is late. */
+  readonly standing?: boolean
 }
 export interface Source {
   readonly index: number
@@ -48,14 +50,23 @@ export interface Node {
   watermark: number
   /** Its sources are all idle: it holds nothing back. */
   idle: boolean
+  /** Committed. */
+  counts: Counts
+  /** Of the tick that is on its way. */
+  pending: Counts
+}
+export interface Counts {
   rowsIn: number
   rowsOut: number
   late: number
   lateAfterIdle: number
+  failed: number
 }
+const zero = (): Counts => ({ rowsIn: 0, rowsOut: 0, late: 0, lateAfterIdle: 0, failed: 0 })
 export interface StepResult {
   readonly out: Batch
-  readonly late: readonly { readonly node: Node; readonly rows: NonNullable<Batch['late']> }[]
+  readonly late: readonly { readonly node: Node; readonly rows: LateRows }[]
+  readonly failed: readonly { readonly node: Node; readonly rows: FailedRows }[]
 }
 export interface ChangelogEntry {
   readonly slot: number
@@ -93,8 +104,8 @@ export class Graph {
   }
   private buildSource(plan: SourcePlan): Node {
     const index = this.sources.length
-    const delayMs = plan.time === null ? 1 : plan.time.delayMs
-    const options: ClockOptions = { ...this.options, delayMs }
+    const delayMs = this.options.standing === true ? Infinity : plan.time === null ? 1 : plan.time.delayMs
+    const options: ClockOptions = { idleMs: this.options.idleMs, maxFutureMs: this.options.maxFutureMs, delayMs }
     const operator = plan.mode === 'upsert' ? upsert(plan.columns, plan.key, plan.columns.length) : null
     const node = this.add(plan, [], operator)
     const clock = new SourceClock(index, options, this.clocks)
@@ -114,10 +125,8 @@ export class Graph {
       source: null,
       watermark: -Infinity,
       idle: false,
-      rowsIn: 0,
-      rowsOut: 0,
-      late: 0,
-      lateAfterIdle: 0,
+      counts: zero(),
+      pending: zero(),
     }
     this.nodes.push(node)
     return node
@@ -133,23 +142,21 @@ export class Graph {
   /** One step with new rows of the sources, by index. */
   step(rows: ReadonlyMap<number, Batch>, nowMs: number): StepResult {
     const outputs = new Map<Node, Batch>()
-    const late: { node: Node; rows: NonNullable<Batch['late']> }[] = []
+    const late: { node: Node; rows: LateRows }[] = []
+    const failed: { node: Node; rows: FailedRows }[] = []
     for (const node of this.nodes) {
       const batches =
         node.source === null ? node.inputs.map((n) => outputs.get(n)!) : [rows.get(node.source.index) ?? emptyBatch]
       const before = node.watermark
       this.moveWatermark(node)
       const out = this.run(node, batches, before, nowMs)
-      if (out.late !== null) {
-        node.late += out.late.count
-        node.lateAfterIdle += out.late.afterIdle
-        late.push({ node, rows: out.late })
-      }
-      node.rowsIn += batches.reduce((sum, b) => sum + b.count, 0)
-      node.rowsOut += out.count
-      outputs.set(node, out)
+      if (out.late !== null) late.push({ node, rows: out.late })
+      if (out.failed !== null) failed.push({ node, rows: out.failed })
+      count(node.pending, batches, out)
+      // Told once: whoever passes the batch on passes only its rows on.
+      outputs.set(node, out.late === null && out.failed === null ? out : { ...out, late: null, failed: null })
     }
-    return { out: outputs.get(this.output)!, late }
+    return { out: outputs.get(this.output)!, late, failed }
   }
   private run(node: Node, batches: readonly Batch[], before: number, nowMs: number): Batch {
     const { operator } = node
@@ -220,12 +227,19 @@ export class Graph {
   }
   commit(): void {
     for (const table of this.allTables()) table.commit()
+    for (const node of this.nodes) {
+      for (const name of countNames) node.counts[name] += node.pending[name]
+      node.pending = zero()
+    }
   }
   /** Back to the last commit, rows and clocks and all that is derived from them. */
   undo(): void {
     for (const table of this.allTables()) table.undo()
     for (const { clock } of this.sources) clock.reload()
-    for (const node of this.nodes) node.watermark = savedWatermark(this.clocks, node.id)
+    for (const node of this.nodes) {
+      node.watermark = savedWatermark(this.clocks, node.id)
+      node.pending = zero()
+    }
     this.rebuild()
   }
   clear(): void {
@@ -263,6 +277,14 @@ export class Graph {
   }
 }
 
+const countNames = ['rowsIn', 'rowsOut', 'late', 'lateAfterIdle', 'failed'] as const
+function count(counts: Counts, batches: readonly Batch[], out: Batch): void {
+  for (const batch of batches) counts.rowsIn += batch.count
+  counts.rowsOut += out.count
+  counts.late += out.late?.count ?? 0
+  counts.lateAfterIdle += out.late?.afterIdle ?? 0
+  counts.failed += out.failed?.batch.count ?? 0
+}
 function metaKey(name: string): KeyWriter {
   const key = new KeyWriter()
   key.text(name)

@@ -4,12 +4,14 @@
  */
 import { limits } from '../lib/limits.ts'
 
-/** A JSON text that is none. `at` is the byte where it stopped making sense. */
+/** A JSON text that is none. `at` is the byte where it stopped making sense; null where that says nothing. */
 export class JsonSyntax extends Error {
-  readonly at: number
-  constructor(what: string, at: number) {
-    super(`not JSON: ${what} at byte ${at}`)
+  readonly what: string
+  readonly at: number | null
+  constructor(what: string, at: number | null) {
+    super(at === null ? `not JSON: ${what}` : `not JSON: ${what} at byte ${at}`)
     this.name = 'JsonSyntax'
+    this.what = what
     this.at = at
   }
 }

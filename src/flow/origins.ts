@@ -1,10 +1,8 @@
 /**
- * Where a derived row came from, as ranges of offsets per source partition: collected while an operator folds rows, and
- * written as the header `mr-origin` (`log/origin.ts`).
+ * Where a derived row came from, as ranges of offsets per source partition, collected while an operator folds rows. In
+ * the log it is the header `mr-origin` (`log/origin.ts`).
  */
 import type { Provenance } from './batch.ts'
-
-export { type Origin, type OriginRange, decodeOrigin, encodeOrigin, originHeader } from '../log/origin.ts'
 
 /** Triples: source partition, first and last offset; one per source partition. */
 export type Ranges = number[]

@@ -110,13 +110,14 @@ export class Output {
     this.weights.push(weight)
     if (weight !== 1) this.weighted = true
   }
-  done(late: Batch['late'] = null): Batch {
+  done(late: Batch['late'] = null, failed: Batch['failed'] = null): Batch {
     return {
       count: this.rows.count,
       columns: this.builders.map((b) => b.done()),
       weights: this.weighted ? Float64Array.from(this.weights) : null,
       rows: this.rows.done(),
       late,
+      failed,
     }
   }
 }

@@ -6,7 +6,7 @@ import type { Batch, Column } from '../batch.ts'
 import { valueAt } from '../batch.ts'
 import type { Aggregate, Expression, Value } from '../expression.ts'
 import type { KeyWriter } from '../key.ts'
-import { evaluator } from '../operators/linear.ts'
+import { type Evaluated, evaluator } from '../operators/linear.ts'
 import type { StateTable } from '../state.ts'
 import { type Accumulator, accumulator } from './accumulator.ts'
 import { Members } from './members.ts'
@@ -30,7 +30,7 @@ export class Fold {
   readonly values: number
   readonly members: Members | null
   private readonly parts: readonly Part[]
-  private readonly evaluate: (batch: Batch, nowUs: number) => Column[]
+  private readonly evaluate: (batch: Batch, nowUs: number) => Evaluated
   private columns: readonly Column[] = []
 
   /** Fields from `numbersAt` and `valuesAt` on. `grows`: no weight is ever negative. */
@@ -61,9 +61,11 @@ export class Fold {
     const kept = this.parts.map((p) => (p.role === 'plain' ? null : p.aggregate.args[0]!.type))
     this.members = kept.some((t) => t !== null) ? new Members(kept) : null
   }
-  /** Computes arguments and filters of a batch's rows; `add` then refers to them. */
-  prepare(batch: Batch, nowUs: number): void {
-    this.columns = batch.count === 0 ? [] : this.evaluate(batch, nowUs)
+  /** Computes arguments and filters of a batch's rows; `add` then refers to the rows of what it returns. */
+  prepare(input: Batch, nowUs: number): Evaluated {
+    const evaluated = this.evaluate(input, nowUs)
+    this.columns = evaluated.columns
+    return evaluated
   }
   /** Adds a row of the prepared batch to a group. */
   add(

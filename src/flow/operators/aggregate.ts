@@ -101,11 +101,11 @@ class GroupBy implements Operator {
     return (this.global && groups!.count === 0) || (this.closing !== null && this.closing.count > 0)
   }
 
-  step([groups, members]: readonly StateTable[], [batch = emptyBatch]: readonly Batch[], time: StepTime): Batch {
+  step([groups, members]: readonly StateTable[], [input = emptyBatch]: readonly Batch[], time: StepTime): Batch {
     const late = new LateCollector()
     const out = new Output(this.plan.columns)
     if (this.global && groups!.count === 0) this.begin(groups!)
-    this.fold.prepare(batch, time.nowUs)
+    const { batch, failed } = input.count === 0 ? { batch: input, failed: null } : this.fold.prepare(input, time.nowUs)
     for (let row = 0; row < batch.count; row++) {
       const closeMs = this.windowColumn < 0 ? Infinity : closeOfRow(batch, this.windowColumn, row)
       const before = batch.rows.watermark[row]!
@@ -115,7 +115,7 @@ class GroupBy implements Operator {
     }
     this.flush(groups!, members, batch, out)
     if (this.closing !== null) this.close(groups!, members, time.watermark, out)
-    return out.done(late.done())
+    return out.done(late.done(), failed)
   }
   /** The one group of an aggregate without keys, over nothing. */
   private begin(groups: StateTable): void {

@@ -1,9 +1,16 @@
 /** Filter, project and union: each output row comes from one input row and has its weight. No state. */
 import type { Columns } from '../../schema/types.ts'
-import { type Batch, type Column, emptyBatch, gatherBatch } from '../batch.ts'
+import {
+  type Batch,
+  type Column,
+  type FailedRows,
+  type RowFailure,
+  emptyBatch,
+  gatherBatch,
+  withoutRows,
+} from '../batch.ts'
 import { columnBuilder } from '../columns.ts'
 import { compileFilter, compileProject } from '../compile.ts'
-import { attributed } from '../event-error.ts'
 import type { Expression } from '../expression.ts'
 import { type Operator, stateless } from '../operator.ts'
 import { Output } from '../row-store.ts'
@@ -16,9 +23,10 @@ export function filter(where: Expression): Operator {
     step(_, [batch = emptyBatch], time) {
       if (batch.count === 0) return emptyBatch
       const rows = new Int32Array(batch.count)
-      const kept = attributed(batch, () => run(batch.columns, batch.count, time.nowUs, rows))
+      const failures: RowFailure[] = []
+      const kept = run(batch.columns, batch.count, time.nowUs, rows, failures)
       if (kept === batch.count) return batch
-      return gatherBatch(batch, rows, kept)
+      return { ...gatherBatch(batch, rows, kept), failed: withoutRows(batch, failures).failed }
     },
   }
 }
@@ -29,25 +37,35 @@ export function project(expressions: readonly Expression[]): Operator {
   return {
     kind: 'project',
     ...stateless,
-    step(_, [batch = emptyBatch], time) {
-      if (batch.count === 0) return emptyBatch
-      return { ...batch, columns: evaluate(batch, time.nowUs) }
+    step(_, [input = emptyBatch], time) {
+      if (input.count === 0) return emptyBatch
+      const { batch, columns, failed } = evaluate(input, time.nowUs)
+      return { ...batch, columns, failed }
     },
   }
 }
-/** One column per expression over a batch's rows. */
-export function evaluator(expressions: readonly Expression[]): (batch: Batch, nowUs: number) => Column[] {
+export interface Evaluated {
+  /** The input without the rows that could not be computed. */
+  readonly batch: Batch
+  readonly failed: FailedRows | null
+  /** One per expression, over the rows of `batch`. */
+  readonly columns: Column[]
+}
+/** Expressions over a batch's rows. */
+export function evaluator(expressions: readonly Expression[]): (batch: Batch, nowUs: number) => Evaluated {
   const computed = expressions.flatMap((e, i) => (e.kind === 'column' ? [] : [i]))
   const run = compileProject(computed.map((i) => expressions[i]!))
-  return (batch, nowUs) => {
-    const builders = computed.map((i) => columnBuilder(expressions[i]!.type, batch.count))
-    if (computed.length > 0) attributed(batch, () => run(batch.columns, batch.count, nowUs, builders))
+  return (input, nowUs) => {
+    const builders = computed.map((i) => columnBuilder(expressions[i]!.type, input.count))
+    const failures: RowFailure[] = []
+    if (computed.length > 0) run(input.columns, input.count, nowUs, builders, failures)
+    const { batch, failed } = withoutRows(input, failures)
     const columns = new Array<Column>(expressions.length)
     computed.forEach((i, c) => (columns[i] = builders[c]!.done()))
     expressions.forEach((e, i) => {
       if (e.kind === 'column') columns[i] = batch.columns[e.index]!
     })
-    return columns
+    return { batch, columns, failed }
   }
 }
 

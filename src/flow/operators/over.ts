@@ -131,12 +131,11 @@ class Over implements Operator {
   ): Batch {
     const out = new Output(this.plan.columns)
     if (due.length === 0) return emptyBatch
-    const rows = this.rowsDue(waiting, due)
-    this.fold.prepare(rows, nowUs)
+    const { batch: rows, failed } = this.fold.prepare(this.rowsDue(waiting, due), nowUs)
     const before = new Array<Value>(this.frames.length)
     const after = new Array<Value>(this.frames.length)
     const beforeNeeded = this.frames.includes('1-preceding')
-    for (let i = 0; i < due.length; i++) {
+    for (let i = 0; i < rows.count; i++) {
       const partition = this.partition(partitions, rows, i)
       if (beforeNeeded) this.fold.results(partitions, partition, members, before, 0)
       this.fold.add(partitions, partition, members, this.writer, i, 1)
@@ -146,7 +145,7 @@ class Over implements Operator {
         out.builders[this.input.length + a]!.push(this.frames[a] === 'current-row' ? after[a]! : before[a]!)
       out.endFrom(1, rows.rows, i)
     }
-    return out.done()
+    return out.done(null, failed)
   }
   /** The waiting rows as a batch again. */
   private rowsDue(waiting: StateTable, due: readonly number[]): Batch {

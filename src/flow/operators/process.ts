@@ -6,9 +6,7 @@
  * without touching what is saved.
  */
 import type { Columns } from '../../schema/types.ts'
-import { type Batch, emptyBatch, valueAt } from '../batch.ts'
-import { RowError } from '../compile.ts'
-import { eventError } from '../event-error.ts'
+import { type Batch, type RowFailure, emptyBatch, valueAt, withoutRows } from '../batch.ts'
 import { fromJs, rowObject, toJson } from '../json-value.ts'
 import { KeyWriter, keyEncoder } from '../key.ts'
 import type { Operator } from '../operator.ts'
@@ -30,14 +28,15 @@ export function process(plan: ProcessPlan, input: Columns): Operator {
     waits: () => false,
     step([table], [batch = emptyBatch]) {
       const out = new Output(plan.columns)
+      const failures: RowFailure[] = []
       for (let row = 0; row < batch.count; row++) {
         try {
           call(table!, batch, row, out)
         } catch (error) {
-          throw eventError(new RowError(row, error), batch)
+          failures.push({ row, fault: userFault(error) })
         }
       }
-      return out.done()
+      return out.done(null, withoutRows(batch, failures).failed)
     },
   }
   function call(table: StateTable, batch: Batch, row: number, out: Output): void {
@@ -58,23 +57,25 @@ export function process(plan: ProcessPlan, input: Columns): Operator {
     )
     if (state instanceof Promise)
       throw new Fault('flow.unsupported', { what: 'a process function must not be asynchronous' })
-    keep(table, id, text, state)
-    for (const emitted of rows) push(emitted, batch, row, out)
-  }
-  function keep(table: StateTable, id: number, before: string | null, state: unknown): void {
-    const after = state === undefined || state === null ? null : JSON.stringify(state)
-    if (after === before) return
-    if (after === null || after === undefined) {
-      if (id >= 0) table.remove(id)
-      return
+    // All that can fail comes before the first change: an event that fails changes nothing.
+    const after = state === undefined || state === null ? null : (JSON.stringify(state) ?? null)
+    const values = rows.map((emitted) => plan.columns.map((c, i) => readers[i]!(emitted[c.name])))
+    keep(table, id, text, after)
+    for (const one of values) {
+      for (let c = 0; c < one.length; c++) out.builders[c]!.push(one[c]!)
+      out.endFrom(1, batch.rows, row)
     }
+  }
+  function keep(table: StateTable, id: number, before: string | null, after: string | null): void {
+    if (after === before) return
+    if (after === null) return table.remove(id)
     const at = id < 0 ? table.add(writer) : id
     if (id >= 0) table.touch(id)
     table.values[at] = after
   }
-  function push(emitted: Row, batch: Batch, row: number, out: Output): void {
-    const values = plan.columns.map((c, i) => readers[i]!(emitted[c.name]))
-    for (let c = 0; c < values.length; c++) out.builders[c]!.push(values[c]!)
-    out.endFrom(1, batch.rows, row)
-  }
 }
+/** Whatever user code throws is the event's failure. */
+const userFault = (error: unknown): Fault =>
+  error instanceof Fault
+    ? error
+    : new Fault('flow.function-failed', { what: error instanceof Error ? error.message : String(error) }, error)

@@ -9,7 +9,7 @@
  * it. A left row that the watermark had passed when it arrived is late.
  */
 import type { Columns } from '../../schema/types.ts'
-import { type Batch, emptyBatch, gatherBatch } from '../batch.ts'
+import { type Batch, type FailedRows, type RowFailure, emptyBatch, gatherBatch, withoutRows } from '../batch.ts'
 import { columnBuilder } from '../columns.ts'
 import { compileFilter } from '../compile.ts'
 import { KeyWriter, type KeyPart, anyNull, keyEncoder } from '../key.ts'
@@ -18,7 +18,7 @@ import type { Plan } from '../plan.ts'
 import { LateCollector, Output, compareOrdinals, rowLayout } from '../row-store.ts'
 import { SortedIds } from '../sorted.ts'
 import type { StateTable } from '../state.ts'
-import { evaluator } from './linear.ts'
+import { concatenate, evaluator } from './linear.ts'
 
 type JoinPlan = Plan & { op: 'temporal-join' }
 
@@ -101,10 +101,10 @@ class TemporalJoin implements Operator {
   ): Batch {
     const late = new LateCollector()
     this.takeRight(versions!, right)
-    this.takeLeft(waiting!, left, time, late)
-    const out = this.answer(waiting!, versions!, time)
+    const keyless = this.takeLeft(waiting!, left, time, late)
+    const { batch, failed } = this.answer(waiting!, versions!, time)
     this.expire(versions!, time.watermark)
-    return { ...out, late: late.done() }
+    return { ...batch, late: late.done(), failed: joinFailures(keyless, failed, this.left) }
   }
 
   /** A change of the table is a withdrawal and an addition, or one of them, from one record. */
@@ -149,8 +149,11 @@ class TemporalJoin implements Operator {
     const { bytes } = this.writer
     return this.writer.length === length * 2 && bytes.compare(bytes, 0, length, length, length * 2) === 0
   }
-  private takeLeft(waiting: StateTable, batch: Batch, time: StepTime, late: LateCollector): void {
-    const keys = batch.count === 0 ? emptyBatch : { ...batch, columns: this.leftKey(batch, time.nowUs) }
+  /** Gives the rows whose key cannot be computed. */
+  private takeLeft(waiting: StateTable, input: Batch, time: StepTime, late: LateCollector): FailedRows | null {
+    if (input.count === 0) return null
+    const { batch, columns, failed } = this.leftKey(input, time.nowUs)
+    const keys = { ...batch, columns }
     const times = batch.columns[this.plan.leftTime]
     for (let row = 0; row < batch.count; row++) {
       const valid = times!.valid === null || times!.valid[row] === 1
@@ -160,6 +163,7 @@ class TemporalJoin implements Operator {
       else if (ms <= time.before) late.add(batch.rows, row, true)
       else this.keepLeft(waiting, batch, keys, row, micros)
     }
+    return failed
   }
   private keepLeft(waiting: StateTable, batch: Batch, keys: Batch, row: number, micros: number): void {
     const { rows } = batch
@@ -186,7 +190,11 @@ class TemporalJoin implements Operator {
   }
 
   /** Left rows that the watermark has passed, in order. */
-  private answer(waiting: StateTable, versions: StateTable, { watermark, nowUs }: StepTime): Batch {
+  private answer(
+    waiting: StateTable,
+    versions: StateTable,
+    { watermark, nowUs }: StepTime,
+  ): { batch: Batch; failed: FailedRows | null } {
     const out = new Output(this.plan.columns)
     const matched: boolean[] = []
     const due: number[] = []
@@ -228,21 +236,31 @@ class TemporalJoin implements Operator {
     out.rows.origins(from, false)
   }
   /** Applies the condition and the kind of the join to the pairs made. */
-  private keepMatches(out: Output, matched: readonly boolean[], nowUs: number): Batch {
+  private keepMatches(
+    out: Output,
+    matched: readonly boolean[],
+    nowUs: number,
+  ): { batch: Batch; failed: FailedRows | null } {
     const batch = out.done()
+    const failures: RowFailure[] = []
     const passes = new Uint8Array(batch.count)
     if (this.where === null) matched.forEach((m, i) => (passes[i] = m ? 1 : 0))
     else {
       const rows = new Int32Array(batch.count)
-      const count = this.where(batch.columns, batch.count, nowUs, rows)
+      const count = this.where(batch.columns, batch.count, nowUs, rows, failures)
       for (let i = 0; i < count; i++) if (matched[rows[i]!] === true) passes[rows[i]!] = 1
     }
-    if (passes.every((p) => p === 1)) return batch
-    if (this.plan.kind === 'inner') {
-      const rows = Int32Array.from(passes.keys()).filter((i) => passes[i] === 1)
-      return gatherBatch(batch, rows, rows.length)
+    // Without a version there was nothing to compare.
+    const failed = failures.filter(({ row }) => matched[row] === true)
+    const kept = this.plan.kind === 'inner' ? batch : this.padded(batch, passes, matched)
+    const bad = new Set(failed.map(({ row }) => row))
+    const rows = Int32Array.from(
+      Array.from(passes.keys()).filter((i) => !bad.has(i) && (this.plan.kind === 'left' || passes[i] === 1)),
+    )
+    return {
+      batch: rows.length === batch.count ? kept : gatherBatch(kept, rows, rows.length),
+      failed: withoutRows(batch, failed).failed,
     }
-    return this.padded(batch, passes, matched)
   }
   /** Left join: a pair that the condition refuses becomes its left row with NULLs. */
   private padded(batch: Batch, passes: Uint8Array, matched: readonly boolean[]): Batch {
@@ -279,6 +297,13 @@ class TemporalJoin implements Operator {
       if (sorted.count === 0 || (only !== undefined && !isGone(versions, only))) this.expiring.delete(key)
     }
   }
+}
+/** Failed rows of both causes; joined ones as their left columns. */
+function joinFailures(a: FailedRows | null, b: FailedRows | null, left: Columns): FailedRows | null {
+  if (b === null) return a
+  const rows = { ...b.batch, columns: b.batch.columns.slice(0, left.length) }
+  if (a === null) return { batch: rows, faults: b.faults }
+  return { batch: concatenate([a.batch, rows], left), faults: [...a.faults, ...b.faults] }
 }
 const isGone = (versions: StateTable, id: number): boolean =>
   versions.numbers[id * versions.spec.numbers + goneAt] === 1

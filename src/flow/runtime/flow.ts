@@ -1,0 +1,248 @@
+/**
+ * The running views of a process: started, paused, dropped and looked at by name. They share one owner of ticks
+ * (`commits`): whatever is ready when a commit begins goes into one tick of the log, nobody waits for anybody.
+ */
+import { Fault } from '../../lib/fault.ts'
+import type { Clock } from '../../lib/world.ts'
+import type { Commits } from '../../log/commits.ts'
+import type { Log } from '../../log/log.ts'
+import type { Batch } from '../batch.ts'
+import type { Node } from '../graph.ts'
+import type { Plan, ViewPlan } from '../plan.ts'
+import { type BoundedOptions, runBounded } from './bounded.ts'
+import { stateTopic, viewGroup } from './names.ts'
+import { Quarantine } from './quarantine.ts'
+import { viewRows } from './snapshot.ts'
+import { type Committed, type TaskHost, type TaskStatus, type TickOutput, ViewTask } from './task.ts'
+
+export interface FlowOptions {
+  readonly log: Log
+  readonly commits: Commits
+  readonly clock: Clock
+  /** What ends a view or delays it, for the log of the program. */
+  readonly onFault?: (view: string, fault: Fault) => void
+  /** Under load a view commits this often. */
+  readonly commitMs?: number
+  /** Somebody else moves this invalid event of the topic to its quarantine (`schema/quarantine-service.ts`). */
+  readonly sortedOut?: TaskHost['sortedOut']
+}
+export interface StartOptions {
+  /** More records that commit with each tick. */
+  readonly output?: TickOutput
+  /** False: the view's own topic is not written; `output` says it all. */
+  readonly writesView?: boolean
+}
+/** Told of a view's committed ticks, in order. Calls must not throw and should be short: the view waits for them. */
+export interface ViewObserver {
+  committed(deltas: readonly Batch[], tick: Committed): void
+  /** The view has ended by a fault (`resume` starts it again), was stopped or dropped. */
+  ended?(fault: Fault | null): void
+}
+export interface ViewInfo {
+  readonly name: string
+  readonly status: TaskStatus
+  readonly error: Fault | null
+  readonly rowsIn: number
+  readonly rowsOut: number
+  readonly late: number
+  readonly lateAfterIdle: number
+  readonly invalid: number
+  /** Rows that could not be computed and were left out by `onError`. */
+  readonly failed: number
+  /** Events too far ahead of their arrival to move a watermark. */
+  readonly future: number
+  readonly ticks: number
+  readonly stateBytes: number
+  /** −Infinity before the first event. */
+  readonly watermarkMs: number
+}
+export interface FlowGraph {
+  readonly nodes: readonly {
+    readonly id: string
+    readonly kind: string
+    readonly label: string
+    readonly inputs: readonly string[]
+    readonly rowsIn: number
+    readonly rowsOut: number
+    readonly late: number
+    readonly lateAfterIdle: number
+    readonly failed: number
+    readonly stateRows: number
+    readonly stateBytes: number
+    readonly watermarkMs: number
+  }[]
+  /** The source partition with the smallest watermark, where several are active. */
+  readonly heldBackBy: { readonly topic: string; readonly partition: number; readonly watermarkMs: number } | null
+}
+
+export interface Flow extends AsyncDisposable {
+  /**
+   * Runs a view until it is stopped. Its topics are created where missing. Resolves when its state is restored. Throws
+   * Fault flow.view-exists, log.unknown-topic, flow.unsupported, flow.state-mismatch …
+   */
+  start(view: ViewPlan, options?: StartOptions): Promise<void>
+  /** After the tick on its way; state and topics stay. */
+  stop(name: string): Promise<void>
+  pause(name: string): Promise<void>
+  /** A paused view goes on; a failed one starts again from its last commit. */
+  resume(name: string): Promise<void>
+  /** Stops it and removes its topics, its state and its positions. */
+  drop(name: string): Promise<void>
+  views(): readonly ViewInfo[]
+  /** Throws Fault flow.unknown-view. */
+  view(name: string): ViewInfo
+  plan(name: string): ViewPlan
+  graph(name: string): FlowGraph
+  /**
+   * Observes a view from a point between two ticks. `snapshot` is called with deltas that add up to what the view holds
+   * at that point, before the first `committed`. Returns the way to stop.
+   */
+  observe(name: string, observer: ViewObserver, snapshot?: (delta: Batch) => void): Promise<() => void>
+  /** The final rows of a plan over everything its topics hold now. */
+  run(plan: Plan, options?: BoundedOptions): AsyncIterable<Batch>
+  close(): Promise<void>
+}
+
+const commitMsDefault = 50
+
+export function openFlow(options: FlowOptions): Flow {
+  return new Views(options)
+}
+
+interface Running {
+  readonly task: ViewTask
+  readonly observers: Set<ViewObserver>
+}
+class Views implements Flow {
+  private readonly host: TaskHost
+  private readonly running = new Map<string, Running>()
+  private closed = false
+
+  constructor(options: FlowOptions) {
+    this.host = {
+      log: options.log,
+      commits: options.commits,
+      clock: options.clock,
+      quarantine: new Quarantine(options.log),
+      commitMs: options.commitMs ?? commitMsDefault,
+      sortedOut: options.sortedOut ?? ((): boolean => false),
+      onFault: (view, fault) => options.onFault?.(view, fault),
+    }
+  }
+
+  async start(view: ViewPlan, options: StartOptions = {}): Promise<void> {
+    if (this.closed) throw new Fault('log.closed', { what: 'the engine' })
+    if (this.running.has(view.name)) throw new Fault('flow.view-exists', { view: view.name })
+    const task = new ViewTask(view, this.host, options)
+    const one: Running = { task, observers: new Set() }
+    task.onCommitted = (deltas, tick) => {
+      for (const observer of one.observers) observer.committed(deltas, tick)
+    }
+    task.onEnded = (fault) => {
+      for (const observer of one.observers) observer.ended?.(fault)
+    }
+    this.running.set(view.name, one)
+    await task.start()
+  }
+  private find(name: string): Running {
+    const one = this.running.get(name)
+    if (one === undefined) throw new Fault('flow.unknown-view', { view: name })
+    return one
+  }
+  async stop(name: string): Promise<void> {
+    const { task } = this.find(name)
+    await task.stop()
+    this.running.delete(name)
+  }
+  async pause(name: string): Promise<void> {
+    const { task } = this.find(name)
+    task.pause()
+    await task.betweenTicks(() => Promise.resolve())
+  }
+  async resume(name: string): Promise<void> {
+    const { task } = this.find(name)
+    task.resume()
+    if (task.status === 'failed') await task.start()
+  }
+  async drop(name: string): Promise<void> {
+    const { log } = this.host
+    await this.stop(name)
+    await log.groups.remove(viewGroup(name)).catch((error: unknown) => {
+      if (!(error instanceof Fault) || error.code !== 'log.unknown-group') throw error
+    })
+    for (const fault of await log.topics.remove([stateTopic(name), name]))
+      if (fault !== null && fault.code !== 'log.unknown-topic') throw fault
+  }
+
+  views(): readonly ViewInfo[] {
+    return [...this.running.values()].map(({ task }) => infoOf(task))
+  }
+  view(name: string): ViewInfo {
+    return infoOf(this.find(name).task)
+  }
+  plan(name: string): ViewPlan {
+    return this.find(name).task.view
+  }
+  graph(name: string): FlowGraph {
+    return graphOf(this.find(name).task)
+  }
+
+  async observe(name: string, observer: ViewObserver, snapshot?: (delta: Batch) => void): Promise<() => void> {
+    const { task, observers } = this.find(name)
+    await task.betweenTicks(async () => {
+      if (snapshot !== undefined)
+        for await (const delta of viewRows(this.host.log, task.view, task.held)) snapshot(delta)
+      observers.add(observer)
+    })
+    return () => void observers.delete(observer)
+  }
+  run(plan: Plan, options?: BoundedOptions): AsyncIterable<Batch> {
+    return runBounded(this.host, plan, options)
+  }
+
+  async close(): Promise<void> {
+    this.closed = true
+    await Promise.all([...this.running.values()].map(({ task }) => task.stop()))
+    this.running.clear()
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+function infoOf(task: ViewTask): ViewInfo {
+  const { counters, graph, view, status, error } = task
+  const sum = (name: 'late' | 'lateAfterIdle'): number => graph.nodes.reduce((all, n) => all + n.counts[name], 0)
+  return {
+    name: view.name,
+    status,
+    error,
+    ...counters,
+    late: sum('late'),
+    lateAfterIdle: sum('lateAfterIdle'),
+    future: graph.sources.reduce((all, s) => all + s.clock.future, 0),
+    stateBytes: graph.stateBytes,
+    watermarkMs: graph.watermark,
+  }
+}
+function graphOf({ graph }: ViewTask): FlowGraph {
+  let heldBackBy: FlowGraph['heldBackBy'] = null
+  for (const { clock, plan } of graph.sources) {
+    const slowest = clock.slowest()
+    if (slowest !== null && (heldBackBy === null || slowest.watermark < heldBackBy.watermarkMs))
+      heldBackBy = { topic: plan.topic, partition: slowest.partition, watermarkMs: slowest.watermark }
+  }
+  return { nodes: graph.nodes.map(nodeOf), heldBackBy }
+}
+function nodeOf(node: Node): FlowGraph['nodes'][number] {
+  return {
+    id: String(node.id),
+    kind: node.kind,
+    label: node.label,
+    inputs: node.inputs.map((n) => String(n.id)),
+    ...node.counts,
+    stateRows: node.tables.reduce((sum, t) => sum + t.count, 0),
+    stateBytes: node.tables.reduce((sum, t) => sum + t.bytes, 0),
+    watermarkMs: node.watermark,
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * What a task reads: records of its partitions from the committed positions on, taken in slices for steps. Until
+ * `settled`, everything taken can be given back and taken again.
+ */
+import { offset as asOffset } from '../../lib/brand.ts'
+import type { Fault } from '../../lib/fault.ts'
+import { type LogRecord, decodeBatch } from '../../log/batch.ts'
+import type { At, Partition, Reader } from '../../log/log.ts'
+
+export interface Slice {
+  readonly topic: string
+  readonly partition: number
+  readonly records: readonly LogRecord[]
+}
+interface Lane {
+  readonly partition: Partition
+  /** Read and not taken, from `at` on. */
+  records: LogRecord[]
+  at: number
+  /** Where reading goes on. */
+  next: number
+  /** Everything before it has been taken. */
+  taken: number
+  /** The same as of the last commit. */
+  settled: number
+  /** Taken since the last commit, for giving back. */
+  readonly since: LogRecord[]
+}
+
+export class Input {
+  private readonly reader: Reader
+  private readonly lanes = new Map<string, Lane>()
+
+  constructor(reader: Reader) {
+    this.reader = reader
+  }
+  open(from: readonly At[]): void {
+    this.lanes.clear()
+    for (const { partition, offset } of from)
+      this.lanes.set(`${partition.topic}/${partition.index}`, {
+        partition,
+        records: [],
+        at: 0,
+        next: offset,
+        taken: offset,
+        settled: offset,
+        since: [],
+      })
+  }
+  get hasRecords(): boolean {
+    for (const lane of this.lanes.values()) if (lane.at < lane.records.length) return true
+    return false
+  }
+  /** Something to commit: also a position that moved over records nobody sees. */
+  get hasMoved(): boolean {
+    for (const lane of this.lanes.values()) if (lane.taken !== lane.settled) return true
+    return false
+  }
+  /** Reads what is there for partitions whose records are used up; waits for the first. Throws the Fault of a partition. */
+  async fill(waitMs: number, signal: AbortSignal): Promise<void> {
+    const empty = [...this.lanes.values()].filter((lane) => lane.at >= lane.records.length)
+    if (empty.length === 0) return
+    const from = empty.map((lane) => ({ partition: lane.partition, offset: asOffset(lane.next) }))
+    const chunks = await this.reader.read(from, { ms: waitMs }, signal)
+    for (const chunk of chunks) {
+      if ('fault' in chunk) throw chunk.fault satisfies Fault
+      const lane = this.lanes.get(`${chunk.partition.topic}/${chunk.partition.index}`)
+      if (lane === undefined) continue
+      lane.records = chunk.batches.flatMap((batch) => decodeBatch(batch)).filter((r) => r.offset >= lane.next)
+      lane.at = 0
+      lane.next = chunk.next
+      if (lane.records.length === 0) lane.taken = chunk.next
+    }
+  }
+  /** Up to so many records, a fair part from each partition; what is left over goes to those that have more. */
+  take(recordsMax: number): Slice[] {
+    const slices = new Map<Lane, LogRecord[]>()
+    let left = recordsMax
+    let open = [...this.lanes.values()].filter((lane) => lane.at < lane.records.length)
+    while (left > 0 && open.length > 0) {
+      const share = Math.max(1, Math.floor(left / open.length))
+      for (const lane of open) {
+        const records = lane.records.slice(lane.at, lane.at + Math.min(share, left))
+        lane.at += records.length
+        left -= records.length
+        slices.set(lane, [...(slices.get(lane) ?? []), ...records])
+        if (left === 0) break
+      }
+      open = open.filter((lane) => lane.at < lane.records.length)
+    }
+    return [...slices].map(([lane, records]) => this.taken(lane, records))
+  }
+  private taken(lane: Lane, records: readonly LogRecord[]): Slice {
+    for (const record of records) lane.since.push(record)
+    lane.taken = lane.at < lane.records.length ? lane.records[lane.at]!.offset : lane.next
+    return { topic: lane.partition.topic, partition: lane.partition.index, records }
+  }
+  /** Positions to commit: those that moved since the last time. */
+  positions(): At[] {
+    return [...this.lanes.values()]
+      .filter((lane) => lane.taken !== lane.settled)
+      .map((lane) => ({ partition: lane.partition, offset: asOffset(lane.taken) }))
+  }
+  settled(): void {
+    for (const lane of this.lanes.values()) {
+      lane.settled = lane.taken
+      lane.since.length = 0
+    }
+  }
+  /** Everything taken since the last commit is there to be taken again. */
+  giveBack(): void {
+    for (const lane of this.lanes.values()) {
+      lane.records = [...lane.since, ...lane.records.slice(lane.at)]
+      lane.at = 0
+      lane.taken = lane.settled
+      lane.since.length = 0
+    }
+  }
+  /** Records taken in this tick and not committed. */
+  get pendingCount(): number {
+    let count = 0
+    for (const lane of this.lanes.values()) count += lane.since.length
+    return count
+  }
+  record(topic: string, partition: number, offset: number): LogRecord | undefined {
+    return this.lanes.get(`${topic}/${partition}`)?.since.find((r) => r.offset === offset)
+  }
+}

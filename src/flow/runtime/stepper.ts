@@ -1,0 +1,96 @@
+/** One tick's steps over a graph, and what they leave: deltas, and events that were invalid, late or failed. */
+import type { Fault } from '../../lib/fault.ts'
+import { type Batch, partitionOf, sourceOf } from '../batch.ts'
+import type { InvalidRecord } from '../decode.ts'
+import type { Graph, Node, StepResult } from '../graph.ts'
+import { rowWriter } from '../json-value.ts'
+import type { Slice } from './input.ts'
+
+/** A place in a source's topic. */
+export interface Place {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+}
+export interface LateEvent extends Place {
+  readonly node: Node
+}
+export interface FailedEvent {
+  /** null: the row came from the clock alone, from no one event. */
+  readonly place: Place | null
+  readonly node: Node
+  readonly fault: Fault
+  /** The row that failed, as JSON. */
+  row(): string
+}
+export interface TickResult {
+  readonly deltas: readonly Batch[]
+  readonly rowsOut: number
+  /** An event late for several operators counts once. */
+  readonly late: ReadonlyMap<string, LateEvent>
+  readonly failed: readonly FailedEvent[]
+  readonly invalid: readonly (InvalidRecord & { readonly topic: string })[]
+}
+
+export class Stepper {
+  private readonly graph: Graph
+  private deltas: Batch[] = []
+  private late = new Map<string, LateEvent>()
+  private failed: FailedEvent[] = []
+  private invalid = new Map<string, InvalidRecord & { topic: string }>()
+  private rowsOut = 0
+
+  constructor(graph: Graph) {
+    this.graph = graph
+  }
+  get result(): TickResult {
+    const { deltas, rowsOut, late, failed } = this
+    return { deltas, rowsOut, late, failed, invalid: [...this.invalid.values()] }
+  }
+  /** Forgets what the tick made so far. */
+  clear(): void {
+    this.deltas = []
+    this.late = new Map()
+    this.failed = []
+    this.invalid = new Map()
+    this.rowsOut = 0
+  }
+  step(slices: readonly Slice[], nowMs: number): void {
+    const rows = new Map<number, Batch>()
+    for (const { index, plan, decoder, clock } of this.graph.sources) {
+      const mine = slices.filter((s) => s.topic === plan.topic)
+      if (mine.length === 0) continue
+      const decoded = decoder.decode(mine, clock, nowMs)
+      // Two sources may read one topic: a record is invalid once.
+      for (const one of decoded.invalid)
+        this.invalid.set(`${plan.topic}/${one.partition}/${one.record.offset}`, { ...one, topic: plan.topic })
+      rows.set(index, decoded.batch)
+    }
+    this.take(this.graph.step(rows, nowMs))
+  }
+  private take(result: StepResult): void {
+    if (result.out.count > 0) {
+      this.deltas.push(result.out)
+      this.rowsOut += result.out.count
+    }
+    for (const { node, rows } of result.late)
+      for (let row = 0; row < rows.count; row++) {
+        const place = this.placeOf(rows.rows.source[row]!, rows.rows.offset[row]!)
+        if (place !== null) this.late.set(`${place.topic}/${place.partition}/${place.offset}`, { ...place, node })
+      }
+    for (const { node, rows } of result.failed) {
+      const write = rowWriter((node.inputs[0] ?? node).columns)
+      for (let row = 0; row < rows.batch.count; row++)
+        this.failed.push({
+          place: this.placeOf(rows.batch.rows.source[row]!, rows.batch.rows.offset[row]!),
+          node,
+          fault: rows.faults[row]!,
+          row: () => write(rows.batch, row),
+        })
+    }
+  }
+  private placeOf(source: number, offset: number): Place | null {
+    if (source < 0) return null
+    return { topic: this.graph.sources[sourceOf(source)]!.plan.topic, partition: partitionOf(source), offset }
+  }
+}

@@ -1,0 +1,513 @@
+/**
+ * A running view. It joins the group of its inputs, restores its state from the changelog, and then ticks: takes what is
+ * there, steps the graph, and commits output, changes of state and input positions in one tick of the log. Under load a
+ * tick collects for `commitMs`; when everything there is has been taken, it commits at once. Without input it does
+ * nothing, unless time alone would change its output.
+ *
+ * What can go wrong, and what then happens:
+ * - a row that cannot be computed is left out by its operator and goes by the view's `onError`: kept in quarantine or
+ *   counted; or, 'stop', the tick is undone and the view ends before the event;
+ * - the commit did not happen: everything back to the last commit, and again after a pause;
+ * - the claim was lost to another member: the state is dropped and restored once the claim is there again;
+ * - anything else ends the view with its fault. Neighbours never notice.
+ */
+import { type Offset, offset as asOffset } from '../../lib/brand.ts'
+import { assert } from '../../lib/assert.ts'
+import { Fault, asFault } from '../../lib/fault.ts'
+import { limits } from '../../lib/limits.ts'
+import type { Clock } from '../../lib/world.ts'
+import { type RecordInput, decodeBatch } from '../../log/batch.ts'
+import type { Commits } from '../../log/commits.ts'
+import type { At, Claim, Log, Membership, Partition, TopicInfo } from '../../log/log.ts'
+import { encodeOrigin, originHeader } from '../../log/origin.ts'
+import { type Batch, partitionOf, sourceOf } from '../batch.ts'
+import { Graph } from '../graph.ts'
+import type { ViewPlan } from '../plan.ts'
+import { Input } from './input.ts'
+import { ensureOutput, ensureState, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
+import type { BadRecord, Quarantine } from './quarantine.ts'
+import { type OutputRecord, batchesFor } from './records.ts'
+import { type Sink, type TickFacts, viewSink } from './sink.ts'
+import { Stepper } from './stepper.ts'
+
+export interface TaskHost {
+  readonly log: Log
+  readonly commits: Commits
+  readonly clock: Clock
+  readonly quarantine: Quarantine
+  readonly commitMs: number
+  /** Somebody else moves this invalid event of the topic to its quarantine. */
+  readonly sortedOut: (topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }) => boolean
+  /** Told of what nobody waits for. */
+  readonly onFault: (view: string, fault: Fault) => void
+}
+export type TaskStatus = 'restoring' | 'running' | 'idle' | 'paused' | 'failed' | 'stopped'
+
+/** What a committed tick changed in a view. */
+export interface Committed {
+  readonly nowMs: number
+  /** −Infinity before the first event. */
+  readonly watermarkMs: number
+  /** Where reading the view's topic goes on after this tick; null: the tick wrote nothing to it. */
+  readonly next: At | null
+}
+export interface Counters {
+  rowsIn: number
+  rowsOut: number
+  invalid: number
+  failed: number
+  ticks: number
+}
+/** Extra records that commit with a tick: where an alert goes, for example. */
+export interface TickOutput {
+  (deltas: readonly Batch[], facts: TickFacts): readonly OutputRecord[]
+}
+
+/** Records of one step: enough to be fast, few enough that a step takes some ms. */
+const stepRecords = 4_096
+/** Rows that a tick makes before it commits, whatever the time. */
+const tickRows = 100_000
+/** Without a yield to others. */
+const sliceMs = 10
+const waitMaxMs = 60_000
+const moveMs = 1_000
+const backoffMs = { first: 50, most: 5_000 }
+
+export class ViewTask {
+  readonly view: ViewPlan
+  readonly graph: Graph
+  readonly counters: Counters = { rowsIn: 0, rowsOut: 0, invalid: 0, failed: 0, ticks: 0 }
+  status: TaskStatus = 'restoring'
+  error: Fault | null = null
+  /** Called within the turn in which a tick has become durable. */
+  onCommitted: (deltas: readonly Batch[], tick: Committed) => void = () => {}
+  onEnded: (fault: Fault | null) => void = () => {}
+  private readonly host: TaskHost
+  private readonly sink: Sink
+  private readonly extra: TickOutput | null
+  private readonly input: Input
+  private readonly stepper: Stepper
+  private readonly topics = new Map<string, TopicInfo>()
+  private output: TopicInfo | null = null
+  private state: TopicInfo | null = null
+  private membership: Membership | null = null
+  private claim: Claim | null = null
+  private stopping = new AbortController()
+  private paused: { readonly until: Promise<void>; readonly end: () => void } | null = null
+  private running: Promise<void> | null = null
+  /** Work that wants the view between two ticks. */
+  private between: (() => Promise<void>)[] = []
+  private wake = new AbortController()
+  private started = Promise.withResolvers<void>()
+
+  constructor(
+    view: ViewPlan,
+    host: TaskHost,
+    options: { readonly output?: TickOutput; readonly writesView?: boolean } = {},
+  ) {
+    this.view = view
+    this.host = host
+    this.graph = new Graph(view.plan, { idleMs: view.idleMs, maxFutureMs: view.maxFutureMs })
+    this.sink = options.writesView === false ? { records: () => [] } : viewSink(view)
+    this.extra = options.output ?? null
+    this.input = new Input(host.log.reader())
+    this.stepper = new Stepper(this.graph)
+    this.started.promise.catch(() => {})
+  }
+
+  /** Resolves when the state is restored and ticks begin. Throws the Fault that prevents it. */
+  async start(): Promise<void> {
+    assert(this.running === null, 'a task that does not run')
+    this.stopping = new AbortController()
+    this.error = null
+    this.status = 'restoring'
+    this.started = Promise.withResolvers<void>()
+    this.started.promise.catch(() => {})
+    this.running = this.run().finally(() => (this.running = null))
+    await this.started.promise
+  }
+  /** The claim that its ticks stand on; null while it does not run. */
+  get held(): Claim | null {
+    return this.claim
+  }
+  /** After the tick that is on its way. */
+  async stop(): Promise<void> {
+    this.stopping.abort()
+    this.wake.abort()
+    this.paused?.end()
+    await this.running
+    if (this.status !== 'failed') this.status = 'stopped'
+  }
+  pause(): void {
+    if (this.paused !== null) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.paused = { until: promise, end: resolve }
+    if (this.status === 'running' || this.status === 'idle') this.status = 'paused'
+    this.wake.abort()
+  }
+  resume(): void {
+    const { paused } = this
+    this.paused = null
+    paused?.end()
+  }
+  /** Runs `work` between two ticks, when everything committed has been told and nothing else is on its way. */
+  betweenTicks(work: () => Promise<void>): Promise<void> {
+    if (this.running === null || this.stopping.signal.aborted) return work()
+    const done = Promise.withResolvers<void>()
+    this.between.push(() => work().then(done.resolve, done.reject))
+    this.wake.abort()
+    return done.promise
+  }
+
+  private async run(): Promise<void> {
+    const { signal } = this.stopping
+    try {
+      await this.prepare()
+      this.membership = this.host.log.join(viewGroup(this.view.name), {
+        topics: sourceTopics(this.view.plan),
+        warm: () => [],
+        name: this.view.name,
+      })
+      await this.follow(this.membership, signal)
+    } catch (error) {
+      if (!signal.aborted) this.fail(asFault(error))
+    } finally {
+      await this.membership?.leave().catch(() => undefined)
+      this.membership = null
+      for (const work of this.between.splice(0)) await work()
+      this.claim = null
+      this.onEnded(this.error)
+      this.started.reject(this.error ?? new Fault('log.closed', { what: `view ${this.view.name}` }))
+    }
+  }
+  private fail(fault: Fault): void {
+    this.status = 'failed'
+    this.error = fault
+    this.host.onFault(this.view.name, fault)
+  }
+  private async prepare(): Promise<void> {
+    let widest = 1
+    for (const topic of sourceTopics(this.view.plan)) {
+      const info = await topicInfo(this.host.log, topic)
+      this.topics.set(topic, info)
+      widest = Math.max(widest, info.partitions)
+    }
+    this.output = await ensureOutput(this.host.log, this.view)
+    this.state = await ensureState(this.host.log, this.view, widest)
+    const { lateTopic } = this.view
+    if (lateTopic !== null) this.topics.set(lateTopic, await topicInfo(this.host.log, lateTopic))
+  }
+
+  // Claims.
+
+  /** Serves one claim after another; each until the next is offered. */
+  private async follow(membership: Membership, signal: AbortSignal): Promise<void> {
+    const changes = membership.changes()[Symbol.asyncIterator]()
+    let offered = changes.next()
+    while (!signal.aborted) {
+      this.wake = new AbortController()
+      for (const work of this.between.splice(0)) await work()
+      const change = await Promise.race([offered, aborted(AbortSignal.any([signal, this.wake.signal]))])
+      if (change === undefined) continue
+      if (change.done === true) return
+      const moved = new AbortController()
+      offered = changes.next()
+      void offered.then(
+        () => {
+          moved.abort()
+          this.wake.abort()
+        },
+        () => moved.abort(),
+      )
+      const { claim, active, accept } = change.value
+      this.claim = claim
+      accept.call(change.value)
+      await this.serve(claim, active, AbortSignal.any([signal, moved.signal]))
+    }
+  }
+  private holdsAll(active: readonly Partition[]): boolean {
+    const held = new Set(active.map((p) => `${p.topic}/${p.index}`))
+    return sourceTopics(this.view.plan).every((topic) =>
+      Array.from({ length: this.topics.get(topic)!.partitions }).every((_, index) => held.has(`${topic}/${index}`)),
+    )
+  }
+  /** Restores and ticks until the signal; again whenever the claim turns out to be lost. */
+  private async serve(claim: Claim, active: readonly Partition[], signal: AbortSignal): Promise<void> {
+    for (const topic of sourceTopics(this.view.plan)) this.topics.set(topic, await topicInfo(this.host.log, topic))
+    if (!this.holdsAll(active)) {
+      // Another process has the rest: it, or nobody yet, runs this view.
+      this.status = 'idle'
+      return
+    }
+    this.status = 'restoring'
+    await this.restore(claim, active)
+    this.status = this.paused === null ? 'running' : 'paused'
+    this.started.resolve()
+    try {
+      while (!signal.aborted) await this.turn(signal)
+    } catch (error) {
+      const fault = error instanceof Fault ? error : null
+      if (signal.aborted && fault === null) return
+      if (fault?.code !== 'log.claim-lost') throw error
+      // Somebody else goes on from here; the next claim restores what they leave.
+      this.graph.clear()
+    }
+  }
+  private async restore(claim: Claim, active: readonly Partition[]): Promise<void> {
+    const { log, clock } = this.host
+    assert(this.membership !== null && this.state !== null, 'a joined task')
+    const positions = await this.membership.positions(claim, active)
+    const bounds = await log.bounds(active)
+    const from = active.map((partition, i): At => {
+      const position = positions[i] ?? null
+      const { start, end } = bounds[i]!
+      if (position !== null && position > end)
+        throw new Fault('flow.position-lost', {
+          view: this.view.name,
+          topic: partition.topic,
+          partition: partition.index,
+          position,
+          end,
+        })
+      return { partition, offset: position ?? start }
+    })
+    this.graph.clear()
+    this.stepper.clear()
+    const name = stateTopic(this.view.name)
+    for (let index = 0; index < this.state.partitions; index++)
+      for await (const chunk of log.reader().restore({ topic: name, index }, claim)) {
+        if ('fault' in chunk) throw chunk.fault
+        for (const batch of chunk.batches)
+          for (const record of decodeBatch(batch)) if (record.key !== null) this.graph.restore(record.key, record.value)
+      }
+    this.graph.commit()
+    this.graph.restored(this.view.name)
+    const unread = new Map(
+      from.map((at, i) => [`${at.partition.topic}/${at.partition.index}`, bounds[i]!.stable > at.offset]),
+    )
+    this.graph.open(
+      (topic) =>
+        active
+          .filter((p) => p.topic === topic)
+          .map((p) => ({ partition: p.index, unread: unread.get(`${topic}/${p.index}`)! })),
+      clock.now(),
+    )
+    this.input.open(from)
+  }
+
+  // Ticks.
+
+  private async turn(signal: AbortSignal): Promise<void> {
+    this.wake = new AbortController()
+    for (const work of this.between.splice(0)) await work()
+    if (this.paused !== null) {
+      this.status = 'paused'
+      await Promise.race([this.paused.until, aborted(AbortSignal.any([signal, this.wake.signal]))])
+      if (this.paused === null) this.status = 'running'
+      return
+    }
+    const hadMoved = this.input.hasMoved
+    if (!this.input.hasRecords) {
+      const { clock } = this.host
+      const limitMs = this.input.hasMoved ? moveMs : waitMaxMs
+      const waitMs = this.graph.owesFirst ? 0 : Math.min(limitMs, this.graph.nextTimerMs() - clock.now())
+      try {
+        await this.input.fill(Math.max(0, waitMs), AbortSignal.any([signal, this.wake.signal]))
+      } catch (error) {
+        if (signal.aborted || this.wake.signal.aborted) return
+        throw error
+      }
+    }
+    const timer = this.graph.nextTimerMs() <= this.host.clock.now()
+    if (this.input.hasRecords || timer || this.graph.owesFirst) await this.tick(signal)
+    else if (hadMoved) await this.commitMoves()
+  }
+  /** Positions that moved over markers alone; so that nobody sees a lag that is none. */
+  private async commitMoves(): Promise<void> {
+    const { claim } = this
+    assert(claim !== null, 'a task with a claim')
+    const positions = this.input.positions()
+    await this.host.commits.run(() => Promise.resolve({ parts: [{ claim, positions }], result: null }))
+    this.input.settled()
+  }
+  private async tick(signal: AbortSignal): Promise<void> {
+    const nowMs = this.host.clock.now()
+    let pauseMs = backoffMs.first
+    for (;;) {
+      await this.collect(nowMs, signal)
+      try {
+        await this.commit(nowMs)
+        return
+      } catch (error) {
+        const fault = asFault(error)
+        this.undo()
+        if (!fault.retry || fault.code === 'log.claim-lost' || fault.code === 'log.closed') throw fault
+        this.host.onFault(this.view.name, fault)
+        if (signal.aborted) return
+        await this.host.clock.sleep(pauseMs, signal).catch(() => undefined)
+        pauseMs = Math.min(pauseMs * 2, backoffMs.most)
+      }
+    }
+  }
+  /** Steps until the interval is over or nothing more is there. */
+  private async collect(nowMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.host
+    const startedMs = clock.monotonic()
+    let yieldedMs = startedMs
+    this.graph.markIdle(nowMs)
+    for (let first = true; ; first = false) {
+      if (first || this.input.hasRecords) this.stepper.step(this.input.take(stepRecords), nowMs)
+      this.checkFailures()
+      const elapsed = clock.monotonic() - startedMs
+      if (elapsed >= this.host.commitMs || this.stepper.result.rowsOut >= tickRows || signal.aborted) return
+      if (clock.monotonic() - yieldedMs >= sliceMs) {
+        await new Promise<void>((resolve) => clock.soon(resolve))
+        yieldedMs = clock.monotonic()
+      }
+      if (!this.input.hasRecords) await this.input.fill(0, signal)
+      if (!this.input.hasRecords) return
+    }
+  }
+  /** By `onError`, an event that cannot be processed ends the view; the tick is not committed. */
+  private checkFailures(): void {
+    if (this.view.onError !== 'stop') return
+    const [first] = this.stepper.result.failed
+    if (first === undefined) return
+    const { place, node, fault } = first
+    const at = place === null ? node.label : `${place.topic}:${place.partition}:${place.offset}`
+    this.undo()
+    throw new Fault('flow.step-failed', { view: this.view.name, at, what: fault.message }, fault)
+  }
+  /** Everything as the last commit left it. */
+  private undo(): void {
+    this.graph.undo()
+    this.input.giveBack()
+    this.stepper.clear()
+  }
+
+  // Commits.
+
+  private async commit(nowMs: number): Promise<void> {
+    assert(this.claim !== null && this.output !== null && this.state !== null, 'a task with a claim')
+    const { claim, output } = this
+    const positions = this.input.positions()
+    this.graph.save(nowMs)
+    const { deltas } = this.stepper.result
+    const bad = this.badRecords(nowMs)
+    await this.host.quarantine.prepare(bad)
+    const own = this.sink.records(deltas, this.facts(nowMs))
+    const records = [
+      ...own.map((record): OutputRecord => ({ topic: output.name, partition: 0, record })),
+      ...this.lateRecords(nowMs),
+      ...(this.extra?.(deltas, this.facts(nowMs)) ?? []),
+      ...this.stateRecords(nowMs),
+    ]
+    const bytesMax = Math.min(this.host.log.limits.batchBytes, limits.batchBytes)
+    const { commits, quarantine } = this.host
+    try {
+      const next = await commits.run(async (append) => {
+        const { entries } = batchesFor([...records, ...(await quarantine.records(bad, this))], bytesMax)
+        const places = entries.length === 0 ? [] : await append(entries)
+        const last = entries.findLastIndex(({ partition }) => partition.topic === output.name)
+        // The last batch of the output holds what is left after the full ones.
+        const result = last < 0 ? null : asOffset(places[last]!.offset + countOf(entries[last]!.batch))
+        return { parts: [{ claim, positions }], result }
+      })
+      await quarantine.committed(bad, this)
+      this.settled(nowMs, deltas, next)
+    } catch (error) {
+      await quarantine.failed(bad, this)
+      throw error
+    }
+  }
+  private settled(nowMs: number, deltas: readonly Batch[], next: Offset | null): void {
+    const { counters } = this
+    const { rowsOut, invalid, failed } = this.stepper.result
+    counters.rowsIn += this.input.pendingCount
+    counters.rowsOut += rowsOut
+    counters.invalid += invalid.length
+    counters.failed += failed.length
+    counters.ticks++
+    this.graph.commit()
+    this.input.settled()
+    this.stepper.clear()
+    this.onCommitted(deltas, {
+      nowMs,
+      watermarkMs: this.graph.watermark,
+      next: next === null ? null : { partition: { topic: this.view.name, index: 0 }, offset: next },
+    })
+  }
+  private facts(nowMs: number): TickFacts {
+    return {
+      nowMs,
+      place: (source) => {
+        const { topic } = this.graph.sources[sourceOf(source)]!.plan
+        return { topic, topicId: this.topics.get(topic)!.id, partition: partitionOf(source) }
+      },
+    }
+  }
+  private stateRecords(nowMs: number): OutputRecord[] {
+    const topic = this.state!.name
+    const records: OutputRecord[] = []
+    for (const { slot, key, value } of this.graph.changes())
+      records.push({ topic, partition: slot % this.state!.partitions, record: { key, value, timeMs: nowMs } })
+    return records
+  }
+  /** Late events as they came, with what was late about them. */
+  private lateRecords(nowMs: number): OutputRecord[] {
+    const { lateTopic, name } = this.view
+    if (lateTopic === null) return []
+    const info = this.topics.get(lateTopic)!
+    return [...this.stepper.result.late.values()].flatMap(({ topic, partition, offset, node }) => {
+      const record = this.input.record(topic, partition, offset)
+      if (record === undefined) return []
+      const ranges = [{ topicId: this.topics.get(topic)!.id, partition, first: offset, last: offset }]
+      const headers: RecordInput['headers'] = [
+        ...record.headers,
+        ['mr-reason', Buffer.from('late')],
+        ['mr-error', Buffer.from(`too late for ${node.label} of view ${name}`)],
+        [originHeader, encodeOrigin({ ranges, state: false })],
+      ]
+      const { key, value } = record
+      return [
+        { topic: lateTopic, partition: partition % info.partitions, record: { key, value, headers, timeMs: nowMs } },
+      ]
+    })
+  }
+  private badRecords(nowMs: number): BadRecord[] {
+    const { invalid, failed } = this.stepper.result
+    const { sortedOut } = this.host
+    const bad = invalid
+      .filter(({ topic, record }) => !sortedOut(topic, record))
+      .map(({ topic, partition, record, fault }): BadRecord => ({
+        topic,
+        partition,
+        offset: record.offset,
+        record,
+        fault,
+      }))
+    if (this.view.onError !== 'quarantine') return bad
+    const places = new Set(bad.map((b) => `${b.topic}/${b.partition}/${b.offset}`))
+    for (const { place, fault, row } of failed) {
+      if (place === null || places.has(`${place.topic}/${place.partition}/${place.offset}`)) continue
+      places.add(`${place.topic}/${place.partition}/${place.offset}`)
+      // The event itself, where it came in this tick; of one that waited in state, the row that was kept.
+      const record = this.input.record(place.topic, place.partition, place.offset) ?? {
+        key: null,
+        value: Buffer.from(row()),
+        timeMs: nowMs,
+      }
+      bad.push({ ...place, record, fault })
+    }
+    return bad
+  }
+}
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+/** Records of a batch, from its header. */
+function countOf(batch: Uint8Array): number {
+  return Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength).readInt32BE(57)
+}
