@@ -3,9 +3,6 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { environmentSettings, resolveConfig, type ResolvedConfig, type Settings } from '../../node/config.ts'
 import { standardErrorLogger } from '../../node/logger.ts'
-import { loadProject } from '../../node/project.ts'
-import { startMillrace } from '../../node/millrace.ts'
-import { realWorld } from '../../lib/real/world.ts'
 import type { Call, Command, Option } from '../command.ts'
 import { printRows } from '../output.ts'
 
@@ -53,6 +50,12 @@ export const serveCommands: readonly Command[] = [
     examples: ['millrace serve', 'millrace serve ./shop --data /var/lib/millrace --listen kafka=127.0.0.1:19092'],
     async run(on) {
       const { config } = await configuration(on)
+      // Loaded here, so that the other commands start without the whole platform.
+      const [{ startMillrace }, { loadProject }, { realWorld }] = await Promise.all([
+        import('../../node/millrace.ts'),
+        import('../../node/project.ts'),
+        import('../../lib/real/world.ts'),
+      ])
       const logger = standardErrorLogger()
       const project = on.args['dir'] === undefined ? null : await loadProject(on.args['dir'])
       const millrace = await startMillrace({
