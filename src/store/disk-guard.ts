@@ -38,10 +38,18 @@ export class DiskGuard {
   fault(): Fault {
     return new Fault('store.full', { path: this.#path, freeBytes: this.#free })
   }
+  /** A disk that does not even answer this will say so when it is written to. */
+  #freeNow(): number {
+    try {
+      return this.#world.disk.free(this.#path)
+    } catch {
+      return Number.MAX_SAFE_INTEGER
+    }
+  }
   #ask(bytes: number): void {
     const nowMs = this.#world.clock.monotonic()
     if (bytes > this.#allowance && this.#isFull && nowMs < this.#askAtMs) return
-    this.#free = this.#world.disk.free(this.#path)
+    this.#free = this.#freeNow()
     const spare = this.#free - this.#reserveBytes
     this.#isFull = spare < bytes
     // Half of what is spare: others write to the disk as well.

@@ -44,11 +44,16 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       throw error
     }
   } catch (error) {
-    if (error instanceof Fault) throw error
-    if (typeof (error as { code?: unknown }).code !== 'string') throw error
-    throw new Fault('store.failed', { what: (error as Error).message, path: dir }, error)
+    throw failure(error, dir)
   }
 }
+
+/** What a disk says as a Fault; a mistake of ours stays what it is. */
+function failure(error: unknown, path: string): unknown {
+  if (error instanceof Fault || typeof (error as { code?: unknown } | null)?.code !== 'string') return error
+  return new Fault('store.failed', { what: (error as Error).message, path }, error)
+}
+const bytesOf = (state: PartitionState): number => state.segments.reduce((sum, segment) => sum + segment.bytes, 0)
 
 /**
  * Makes the data folder and whatever is missing above it, durably. Until meta.json is there, an earlier process may have
@@ -243,8 +248,7 @@ class DiskStore implements Store {
     this.instanceId = opened.instanceId
     this.recovery = opened.recovery
     this.#found = opened.found
-    for (const { state } of opened.found.values())
-      for (const segment of state.segments) this.#sizeBytes += segment.bytes
+    for (const { state } of opened.found.values()) this.#sizeBytes += bytesOf(state)
     const handlesMax = opened.options.handlesMax ?? limits.storeHandles
     this.#loop = new SyncLoop({
       clock: this.#world.clock,
@@ -277,23 +281,20 @@ class DiskStore implements Store {
   }
   async drop(dir: string): Promise<void> {
     const partition = this.#partitions.get(dir)
-    const bytes =
-      partition?.sizeBytes ?? this.#found.get(dir)?.state.segments.reduce((sum, each) => sum + each.bytes, 0) ?? 0
+    const state = partition?.state() ?? this.#found.get(dir)?.state
     if (partition !== undefined) {
       this.#loop.forget(partition)
+      this.#sizeBytes -= partition.sizeBytes
       partition.close()
-    }
+    } else if (state !== undefined) this.#sizeBytes -= bytesOf(state)
     this.#partitions.delete(dir)
     this.#found.delete(dir)
-    this.#sizeBytes -= bytes
-    const folder = `${this.#opened.dir}/topics/${dir}`
-    if (this.#world.disk.stat(folder) === null) return
     try {
-      await this.#moveToTrash(dir, folder)
+      await this.#moveToTrash(dir, `${this.#opened.dir}/topics/${dir}`)
     } catch (error) {
-      throw error instanceof Fault
-        ? error
-        : new Fault('store.failed', { what: (error as Error).message, path: folder }, error)
+      // It is still there: it can be dropped again.
+      if (state !== undefined && state.end > 0) this.#keep(state)
+      throw failure(error, dir)
     }
   }
   sizeBytes(): number {
@@ -304,10 +305,15 @@ class DiskStore implements Store {
     return this.#closing
   }
 
+  #keep(state: PartitionState): void {
+    this.#found.set(state.dir, { state, damage: null, verified: false })
+    this.#sizeBytes += bytesOf(state)
+  }
   /** One rename takes the folder out of the log at once; its files follow. */
   async #moveToTrash(dir: string, folder: string): Promise<void> {
     const { journal, directories } = this.#opened
     const { disk } = this.#world
+    if (disk.stat(folder) === null) return
     journal.dropped(dir)
     // A folder that is missing without a word about it would be damage.
     await journal.sync()
@@ -326,6 +332,7 @@ class DiskStore implements Store {
   }
   async #close(): Promise<void> {
     this.#cancelSweep()
+    for (const partition of this.#partitions.values()) partition.stop()
     await this.#loop.drain()
     const { journal, lock } = this.#opened
     try {

@@ -63,8 +63,9 @@ export class Partition implements PartitionLog {
   /** Rises when the log is cut: a sync that began before says nothing about what came after. */
   #generation = 0
   #fence: Fault | null = null
+  #isStopped = false
   #gone = false
-  #verified: boolean
+  #isVerified: boolean
   /** Files that must not stay under the name of a segment. */
   #strays: string[] = []
   /** Clock reading when the oldest unsynced bytes were written. */
@@ -80,7 +81,7 @@ export class Partition implements PartitionLog {
     this.#config = config
     this.dir = state.dir
     this.damage = opened.damage
-    this.#verified = opened.verified
+    this.#isVerified = opened.verified
     this.#start = state.start
     this.#end = this.#written = this.#durable = state.end
     this.#epochs = new Epochs(state.epochs)
@@ -124,13 +125,15 @@ export class Partition implements PartitionLog {
   }
 
   append(batch: Uint8Array): { baseOffset: Offset; appendTimeMs: number } {
-    if (this.#gone) throw new Fault('log.closed', { what: this.dir })
-    this.#verify()
+    if (this.#gone || this.#isStopped) throw new Fault('log.closed', { what: this.dir })
+    if (!this.#isVerified) this.#verify()
     if (this.damage !== null) throw this.damage.fault
     if (this.#fence !== null) throw this.#fence
     this.#core.guard.take(batch.length)
     const bytes = Buffer.isBuffer(batch) ? batch : Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength)
     const base = this.#end
+    const end = base + bytes.readInt32BE(23) + 1
+    const segment = this.#growing(bytes.length, end)
     placeBatch(bytes, base, this.#core.epoch)
     let appendTimeMs = -1
     if (this.#config.timestampType === 'log-append-time') {
@@ -138,8 +141,7 @@ export class Partition implements PartitionLog {
       stampBatch(bytes, appendTimeMs)
     }
     this.#epochs.begin(this.#core.epoch, base)
-    const end = base + bytes.readInt32BE(23) + 1
-    this.#queue(this.#growing(bytes.length, end), bytes, end)
+    this.#queue(segment, bytes, end)
     this.#end = end
     this.#core.hot.add(this.#hot, base, end, bytes)
     this.#core.resized(bytes.length)
@@ -276,8 +278,9 @@ export class Partition implements PartitionLog {
     if (last === undefined || !last.exists) return
     try {
       this.#fileFor(last).truncate(last.written.bytes)
-    } catch {
-      // The next write begins at the same place; recovery takes what lies behind it for a torn tail.
+    } catch (truncateError) {
+      // What is left behind the end might pass for batches that follow the next ones.
+      this.fence(truncateError)
     }
   }
   /** A sync failed: nobody knows which pages are on disk, and asking again proves nothing. */
@@ -294,6 +297,10 @@ export class Partition implements PartitionLog {
       this.#noteCut(last)
     }
     void this.#resume(resumeMsFirst)
+  }
+  /** Takes nothing more; what is there is still written and synced. */
+  stop(): void {
+    this.#isStopped = true
   }
   /** Takes the files away; nothing more is written. */
   close(): void {
@@ -361,18 +368,28 @@ export class Partition implements PartitionLog {
     if (before !== undefined) before.sealed = true
     return this.segments.add(this.#end)
   }
+  /** The segment that takes the next batch, its index in memory. */
   #growing(bytes: number, end: number): Segment {
     const last = this.segments.last
     if (last === undefined || last.sealed) return this.#roll()
-    const { tail } = last
-    if (tail.bytes === 0) return last
-    const isFull = tail.bytes + bytes > Math.min(this.#config.segmentBytes, indexedMax) || end - last.base > indexedMax
-    const isOld = this.#core.world.clock.now() - last.createdMs >= this.#config.segmentMs
-    return isFull || isOld ? this.#roll() : last
+    if (last.tail.bytes > 0 && this.#isDone(last, bytes, end)) return this.#roll()
+    if (last.index === null) this.#loadIndex(last)
+    return last
+  }
+  #isDone({ base, tail, createdMs }: Segment, bytes: number, end: number): boolean {
+    if (tail.bytes + bytes > Math.min(this.#config.segmentBytes, indexedMax) || end - base > indexedMax) return true
+    return this.#core.world.clock.now() - createdMs >= this.#config.segmentMs
+  }
+  #loadIndex(segment: Segment): void {
+    try {
+      this.segments.index(segment)
+    } catch (error) {
+      throw this.#readFault(error)
+    }
   }
   #queue(segment: Segment, bytes: Buffer, end: number): void {
     const { tail } = segment
-    const index = this.segments.index(segment)
+    const index = segment.index!
     if (tail.bytes - index.lastPosition >= this.#config.indexIntervalBytes)
       index.add(this.#end, tail.bytes, tail.maxTimeMs)
     const timeMs = batchMaxTime(bytes)
@@ -475,12 +492,16 @@ export class Partition implements PartitionLog {
   }
   /** After a clean stop the files are first looked at when they are first needed. */
   #verify(): void {
-    if (this.#verified) return
-    this.#verified = true
-    const fault = expectedFiles(this.#core.world.disk, this.segments)
-    if (fault === null) return
-    this.damage = { at: toOffset(Math.max(fault.offset, this.#start)), fault: fault.fault }
-    this.#core.report(fault.fault)
+    if (this.#isVerified) return
+    try {
+      const found = expectedFiles(this.#core.world.disk, this.segments)
+      this.#isVerified = true
+      if (found === null) return
+      this.damage = { at: toOffset(Math.max(found.offset, this.#start)), fault: found.fault }
+      this.#core.report(found.fault)
+    } catch (error) {
+      throw this.#readFault(error)
+    }
   }
   #failure(error: unknown, path: string): Fault {
     if (error instanceof Fault) return error

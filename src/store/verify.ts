@@ -8,6 +8,8 @@ export function expectedFiles(disk: Disk, segments: Segments): { offset: number;
   for (const segment of segments.list) {
     const found = disk.stat(segments.path(segment))
     if (found === null) return { offset: segment.base, fault: segments.damageAt(segment, 0, 'the file is missing') }
+    // Bytes that nobody knows of: the segment ends before them, the next one begins there.
+    if (found.size > segment.durable.bytes) segment.sealed = true
     if (found.size >= segment.durable.bytes) continue
     const what = `the file ends here, of ${segment.durable.bytes} bytes`
     return { offset: endOfReadable(segments, segment.base), fault: segments.damageAt(segment, found.size, what) }
