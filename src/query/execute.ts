@@ -4,7 +4,7 @@
  */
 import { type Batch, valueAt } from '../flow/batch.ts'
 import type { Value } from '../flow/expression.ts'
-import { Graph, type Source } from '../flow/graph.ts'
+import { Graph, type Source, type StepResult } from '../flow/graph.ts'
 import { KeyWriter, writeKey } from '../flow/key.ts'
 import type { Plan, SourcePlan } from '../flow/plan.ts'
 import { neverWithdraws } from '../flow/plan-facts.ts'
@@ -43,7 +43,7 @@ export const rowAt = (batch: Batch, row: number, types: readonly DataType[]): Ro
 /** Everything that comes out of the plan, batch by batch. */
 async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> {
   const prepared = await withKnown(plan, options)
-  const graph = new Graph(prepared.plan, { idleMs: Infinity, maxFutureMs: Infinity })
+  const graph = new Graph(prepared.plan, { idleMs: Infinity, maxFutureMs: Infinity, standing: true })
   const inputs = await Promise.all(
     graph.sources.map(async (source) => {
       const known = prepared.known[source.index] ?? null
@@ -53,7 +53,8 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
   const nowMs = options.clock.now()
   graph.open((topic) => unread(inputs, topic), nowMs)
   const step = function* (source: Source, batch: Batch): Generator<Batch> {
-    const { out } = graph.step(new Map([[source.index, batch]]), nowMs)
+    const out = stepped(graph.step(new Map([[source.index, batch]]), nowMs))
+    graph.commit()
     if (out.count > 0) yield out
   }
   // Tables first: rows that wait for a table's version then wait less.
@@ -63,8 +64,14 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
       yield* step(source, source.decoder.decode([{ partition: partition.index, records }], source.clock, nowMs).batch)
     }
   }
-  const { out } = graph.finish(nowMs)
+  const out = stepped(graph.finish(nowMs))
   if (out.count > 0) yield out
+}
+/** What a step gave. Throws the fault of a row that could not be computed: a query has no other way out. */
+export function stepped({ out, failed }: StepResult): Batch {
+  const [first] = failed
+  if (first !== undefined) throw first.rows.faults[0]!
+  return out
 }
 const rank = (source: Source): number => (source.plan.mode === 'append' ? 1 : 0)
 

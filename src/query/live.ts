@@ -15,7 +15,7 @@ import { limits } from '../lib/limits.ts'
 import type { Clock } from '../lib/world.ts'
 import type { Log } from '../log/log.ts'
 import type { DataType } from '../schema/types.ts'
-import { type Row, rowAt } from './execute.ts'
+import { type Row, rowAt, stepped } from './execute.ts'
 import { frontier, type Piece, type Range, readRanges } from './topic-reader.ts'
 
 export interface LiveChange {
@@ -71,6 +71,9 @@ export class LiveRows {
     await new Promise<void>((resolve, reject) => {
       this.caughtUp.push({ to, done: (fault) => (fault === null ? resolve() : reject(fault)) })
     })
+  }
+  get failed(): boolean {
+    return this.fault !== null
   }
   get count(): number {
     return this.held.size
@@ -173,7 +176,7 @@ export class LiveRows {
 function takeOne(graph: Graph, nowMs: number, { partition, records }: Piece): Batch {
   const [source] = graph.sources
   const { batch } = source!.decoder.decode([{ partition: partition.index, records }], source!.clock, nowMs)
-  return graph.step(new Map([[0, batch]]), nowMs).out
+  return stepped(graph.step(new Map([[0, batch]]), nowMs))
 }
 
 export function batchOf(rows: Iterable<Row>, columns: readonly number[], types: readonly DataType[]): Batch {

@@ -15,7 +15,7 @@ import type { Clock } from '../lib/world.ts'
 import type { Log } from '../log/log.ts'
 import type { Columns } from '../schema/types.ts'
 import type { Change } from './engine.ts'
-import { Consolidated } from './execute.ts'
+import { Consolidated, stepped } from './execute.ts'
 import { batchOf, type LiveChange, type LiveRows, reordered } from './live.ts'
 import { frontier, type Range, readRanges } from './topic-reader.ts'
 
@@ -134,15 +134,15 @@ async function* followRows(
       graph.sources.map((source) => [source.index, rows[source.index]!.batch(places[source.index]!)]),
     )
     const at = rows.map((one) => one.at).join(';')
-    const { out } = graph.step(first, nowMs)
+    const out = stepped(graph.step(first, nowMs))
     if (options.snapshot) yield* changesOf(out, plan.columns, at)
     yield progress(at, options)
     for (;;) {
       for (const { source, change } of await waiting.next(signal)) {
         for (const batch of change.batches) {
-          const step = graph.step(new Map([[source, reordered(batch, places[source]!)]]), clock.now())
+          const out = stepped(graph.step(new Map([[source, reordered(batch, places[source]!)]]), clock.now()))
           graph.commit()
-          yield* changesOf(step.out, plan.columns, change.at)
+          yield* changesOf(out, plan.columns, change.at)
         }
         yield progress(change.at, options)
       }
@@ -191,7 +191,7 @@ async function* followTopics(plan: Plan, options: SubscriptionOptions): AsyncGen
       for await (const { partition, records } of readRanges(reader, ranges, signal)) {
         const nowMs = clock.now()
         const { batch } = source.decoder.decode([{ partition: partition.index, records }], source.clock, nowMs)
-        const { out } = graph.step(new Map([[source.index, batch]]), nowMs)
+        const out = stepped(graph.step(new Map([[source.index, batch]]), nowMs))
         graph.commit()
         if (held !== null) held.add(out)
         else if (!first || options.snapshot) yield* changesOf(out, plan.columns, atOf(lanes))

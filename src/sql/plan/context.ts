@@ -1,4 +1,5 @@
 /** What is the same while one text is planned. */
+import type { DataType } from '../../schema/types.ts'
 import type { Expression } from '../../flow/expression.ts'
 import type { BindContext } from '../bind/expressions.ts'
 import type { Scope } from '../bind/scope.ts'
@@ -17,6 +18,8 @@ export interface PlanContext {
   /** EMIT ON WINDOW CLOSE holds here. */
   readonly close: CloseRequest | null
   readonly allowUnbounded: boolean
+  /** Types that the columns of VALUES go to; bare strings take them. */
+  readonly expected?: readonly DataType[]
 }
 /** Set by the first windowed aggregate that obeys it; nobody obeying is an error. */
 export interface CloseRequest {

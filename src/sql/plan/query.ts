@@ -77,7 +77,7 @@ function renameColumns(ctx: PlanContext, rel: Rel, cte: Cte): Rel {
   }
 }
 
-function rowCount(ctx: PlanContext, expr: Expr, clause: string): number | null {
+export function rowCount(ctx: PlanContext, expr: Expr, clause: string): number | null {
   const bound = bindExpression(bindContext(ctx, emptyScope, clause), expr)
   const typed = coerce(bound, { kind: 'bigint' }, 'assignment', ctx.text)
   if (typed === null || !isConstant(typed))
@@ -94,7 +94,7 @@ function planBody(ctx: PlanContext, body: QueryBody, orderBy: readonly OrderItem
       return planSelect(ctx, body, orderBy, planQuery)
     case 'nested': {
       const rel = planQuery(ctx, body.query)
-      return { rel, visible: rel.plan.columns.length, order: orderOfOutput(ctx, rel, orderBy) }
+      return { rel, visible: rel.plan.columns.length, order: orderOfOutput(ctx, rel.plan.columns, orderBy) }
     }
     case 'values':
       throw new SqlFault('sql.unsupported', 'VALUES is not supported here yet', ctx.text, body.at, {
@@ -102,21 +102,21 @@ function planBody(ctx: PlanContext, body: QueryBody, orderBy: readonly OrderItem
       })
     case 'set': {
       const rel = planSet(ctx, body)
-      return { rel, visible: rel.plan.columns.length, order: orderOfOutput(ctx, rel, orderBy) }
+      return { rel, visible: rel.plan.columns.length, order: orderOfOutput(ctx, rel.plan.columns, orderBy) }
     }
   }
 }
 /** Behind a set operation ORDER BY sees the columns of the result only. */
-function orderOfOutput(ctx: PlanContext, rel: Rel, orderBy: readonly OrderItem[]): SortKey[] {
+export function orderOfOutput(ctx: PlanContext, columns: Columns, orderBy: readonly OrderItem[]): SortKey[] {
   return orderBy.map(({ expr, descending, nullsFirst }) => {
     const base = { descending, nullsFirst: nullsFirst ?? descending }
     if (expr.kind === 'number' && expr.whole) {
       const position = Number(expr.text) - 1
-      if (rel.plan.columns[position] === undefined)
+      if (columns[position] === undefined)
         throw new SqlFault('sql.syntax', `ORDER BY position ${expr.text} is not in select list`, ctx.text, expr.at)
       return { ...base, column: position }
     }
-    const bound = bindExpression(bindContext(ctx, columnsToScope(null, rel.plan.columns), 'ORDER BY'), expr)
+    const bound = bindExpression(bindContext(ctx, columnsToScope(null, columns), 'ORDER BY'), expr)
     if (bound.expr.kind !== 'column') {
       throw new SqlFault(
         'sql.unsupported',

@@ -114,7 +114,7 @@ function selectItems(ctx: PlanContext, bind: BindContext, items: readonly Select
 }
 
 /** PostgreSQL's names for columns without an alias; a column keeps its declared spelling. */
-function defaultName(expr: Expr, bind: BindContext): string {
+export function defaultName(expr: Expr, bind: BindContext): string {
   switch (expr.kind) {
     case 'name': {
       const last = expr.parts.at(-1)!

@@ -24,7 +24,6 @@ export interface PlannedView {
 
 export const viewOptions: OptionSpecs = {
   topic: { kind: 'text', about: 'the topic of its changes; it is always the name of the view' },
-  partitions: { kind: 'count', about: 'partitions of the topic of its changes; default 1' },
   late_topic: { kind: 'text', about: 'the topic that rows go to which came too late' },
   idle: {
     kind: 'duration',
@@ -55,7 +54,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
   const inner = { ...ctx, allowUnbounded: options.flag('allow_unbounded_state') }
   const rel = named(ctx, planViewQuery(inner, statement.query), statement.columns)
   checkNames(ctx, rel.plan.columns, statement)
-  const key = rel.appendOnly ? null : flatKey(rel.key)
+  const key = flatKey(rel.key)
   const view: ViewPlan = {
     name,
     plan: rewrite(rel.plan),
@@ -69,11 +68,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
   return {
     view,
     relation: viewRelation(view, rel),
-    topic: {
-      name,
-      partitions: options.count('partitions'),
-      config: { ...(key === null ? {} : { 'cleanup.policy': 'compact' }), ...options.topicConfig() },
-    },
+    topic: { name, partitions: null, config: options.topicConfig() },
     ifNotExists: statement.ifNotExists,
   }
 }
@@ -158,7 +153,7 @@ export function viewRelation(view: ViewPlan, rel: Pick<Rel, 'time' | 'key'>): Re
       ...columns.map((field) => ({ from: 'value' as const, path: [field.name] })),
       ...pseudoColumns.map((p) => ({ from: p.from })),
     ],
-    key: view.key ?? [],
+    key: view.appendOnly ? [] : (view.key ?? []),
     time: rel.time !== null && isTime(columns, rel.time.column) ? rel.time : null,
     onInvalid: 'quarantine',
   }
@@ -168,7 +163,7 @@ export function viewRelation(view: ViewPlan, rel: Pick<Rel, 'time' | 'key'>): Re
     source,
     declared: columns.length,
     appendOnly: view.appendOnly,
-    key: view.key ?? (view.appendOnly ? null : flatKey(rel.key)),
+    key: view.key,
   }
 }
 const isTime = (columns: Columns, position: number): boolean => {

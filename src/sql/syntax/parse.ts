@@ -3,7 +3,7 @@ import type { Expr, Query, Statement } from './ast.ts'
 import { Cursor } from './cursor.ts'
 import { parseExpression } from './expressions.ts'
 import { parseQuery } from './query.ts'
-import { parseStatement } from './statements.ts'
+import { parseStatement, parseSubscribed } from './statements.ts'
 
 /** Statements separated by semicolons; empty ones are left out. */
 export function parseStatements(text: string): Statement[] {
@@ -15,6 +15,15 @@ export function parseStatements(text: string): Statement[] {
     if (!cursor.atEnd() && !cursor.isMark(';')) cursor.fail(['";"', 'the end'])
   }
   return statements
+}
+
+/** SUBSCRIBE …, a query, or the bare name of a relation. */
+export function parseSubscription(text: string): Pick<Extract<Statement, { kind: 'subscribe' }>, 'query' | 'options'> {
+  const cursor = new Cursor(text, parseQuery)
+  const subscribed = parseSubscribed(cursor)
+  while (cursor.accept(';'));
+  if (!cursor.atEnd()) cursor.fail(['the end'])
+  return subscribed
 }
 
 /** One expression and nothing behind it, as in a filter. */

@@ -41,14 +41,22 @@ function queryStatement(cursor: Cursor, at: number): Statement {
   return { kind: 'query', query, ...cursor.span(at) }
 }
 
-/** SUBSCRIBE [TO] view | (query) | query [WITH (…)] */
 function subscribe(cursor: Cursor, at: number): Statement {
-  cursor.take()
-  cursor.acceptWords('to')
-  const query =
-    cursor.isWord('select', 'with', 'values', 'table') || cursor.isMark('(') ? parseQuery(cursor) : namedQuery(cursor)
-  const options = withOptions(cursor)
+  const { query, options } = parseSubscribed(cursor)
   return { kind: 'subscribe', query, options, ...cursor.span(at) }
+}
+/** [SUBSCRIBE [TO]] view | (query) | query [WITH (…)] */
+export function parseSubscribed(cursor: Cursor): Pick<Extract<Statement, { kind: 'subscribe' }>, 'query' | 'options'> {
+  if (
+    cursor.isWord('subscribe') &&
+    (cursor.ahead(1).kind === 'word' || cursor.ahead(1).kind === 'quoted' || cursor.isMarkAhead(1, '('))
+  ) {
+    cursor.take()
+    cursor.acceptWords('to')
+  }
+  const isQuery = cursor.isWord('select', 'with', 'values', 'table') || cursor.isMark('(')
+  const query = isQuery ? parseQuery(cursor) : namedQuery(cursor)
+  return { query, options: withOptions(cursor) }
 }
 /** A bare name stands for SELECT * FROM name. */
 function namedQuery(cursor: Cursor): ReturnType<typeof parseQuery> {

@@ -1,0 +1,233 @@
+/** CREATE, DROP, ALTER: first the catalogue, then topics, then what runs. A restart does again what a crash left out. */
+import { ensureOutput } from '../flow/runtime/names.ts'
+import { asFault, Fault } from '../lib/fault.ts'
+import { SqlFault } from '../sql/fault.ts'
+import { catalogName, pickNamed } from '../sql/plan/relation.ts'
+import type { ObjectKind, QualifiedName, Statement } from '../sql/syntax/ast.ts'
+import type { Definition, DefinitionKind } from './definitions.ts'
+import type { EngineParts } from './engine-parts.ts'
+
+type Create = Extract<Statement, { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-alert' }>
+
+const tags: Readonly<Record<DefinitionKind, string>> = {
+  stream: 'STREAM',
+  table: 'TABLE',
+  view: 'MATERIALIZED VIEW',
+  alert: 'ALERT',
+}
+
+/** The command tag. Throws SqlFault, or a fault of the log. */
+export async function create(parts: EngineParts, statement: Create, text: string): Promise<string> {
+  const planned = parts.definitions.plan(statement, text)
+  const tag = `CREATE ${tags[planned.kind]}`
+  const known =
+    planned.kind === 'alert' ? parts.definitions.get('alert', planned.name) : parts.definitions.relation(planned.name)
+  if (known !== null) {
+    if (statement.ifNotExists && known.kind === planned.kind) return tag
+    throw new SqlFault('sql.relation-exists', `${known.kind} "${known.name}" already exists`, text, statement.name.at)
+  }
+  await checkTopic(parts, planned, text, statement.name.at)
+  const kept = await parts.definitions.keep(planned, text.slice(statement.at, statement.end))
+  await begin(parts, kept)
+  return tag
+}
+
+async function checkTopic(
+  parts: EngineParts,
+  { kind, topic, relation }: Definition,
+  text: string,
+  at: number,
+): Promise<void> {
+  if (topic === null || relation === null) return
+  const { name } = topic
+  if (name.startsWith('_millrace_') || name.startsWith('__')) {
+    throw new SqlFault('sql.invalid-definition', `the name ${name} is kept for Millrace itself`, text, at)
+  }
+  const existing = await parts.log.topics.get(name)
+  if (existing === null) return
+  if (kind === 'view') {
+    throw new SqlFault(
+      'sql.relation-exists',
+      `a topic "${name}" exists already, and the changes of the view would go there`,
+      text,
+      at,
+      { hint: 'Choose another name, or delete the topic.' },
+    )
+  }
+  if (topic.partitions !== null && topic.partitions !== existing.partitions) {
+    throw new SqlFault(
+      'sql.invalid-value',
+      `topic "${name}" has ${existing.partitions} partitions, not ${topic.partitions}`,
+      text,
+      at,
+      { hint: 'Leave the option out to take the topic as it is.' },
+    )
+  }
+}
+
+/** Makes what a definition needs: its topic, and what runs. Nothing that is there already is touched. */
+export async function begin(parts: EngineParts, definition: Definition): Promise<void> {
+  await ensureTopics(parts, definition)
+  const { view, stored } = definition
+  if (view !== null) await parts.runner.start(view, stored?.paused === true)
+}
+async function ensureTopics({ log }: EngineParts, { topic, view, kind }: Definition): Promise<void> {
+  if (topic === null || (await log.topics.get(topic.name)) !== null) return
+  if (kind === 'view' && view !== null) {
+    await ensureOutput(log, view)
+    if (Object.keys(topic.config).length > 0) await log.topics.alter(topic.name, { config: topic.config })
+    return
+  }
+  const config = { 'retention.ms': '-1', ...topic.config }
+  const [fault] = await log.topics.create([{ name: topic.name, partitions: topic.partitions ?? 1, config }])
+  if (fault instanceof Fault && fault.code !== 'log.topic-exists') throw fault
+}
+
+/** The command tag. Throws SqlFault. */
+export async function drop(
+  parts: EngineParts,
+  statement: Extract<Statement, { kind: 'drop' }>,
+  text: string,
+): Promise<string> {
+  for (const name of statement.names) {
+    if (statement.object === 'topic') await dropTopic(parts, name, statement.ifExists, text)
+    else await dropNamed(parts, name, { ...statement, object: statement.object }, text)
+  }
+  return `DROP ${statement.object === 'topic' ? 'TOPIC' : tags[statement.object]}`
+}
+async function dropNamed(
+  parts: EngineParts,
+  name: QualifiedName,
+  statement: { object: DefinitionKind; ifExists: boolean; cascade: boolean },
+  text: string,
+): Promise<void> {
+  const found = findDefinition(parts, statement.object, name, text)
+  if (found === null) {
+    if (statement.ifExists) return
+    throw new SqlFault(
+      'sql.unknown-relation',
+      `${statement.object} "${catalogName(name)}" does not exist`,
+      text,
+      name.at,
+    )
+  }
+  if (found.kind !== statement.object) {
+    throw new SqlFault('sql.wrong-kind', `"${found.name}" is a ${found.kind}`, text, name.at, {
+      hint: `Use DROP ${tags[found.kind]}.`,
+    })
+  }
+  const all = dependents(parts, found)
+  if (all.length > 1 && !statement.cascade) {
+    const others = all.filter((other) => other !== found).map((other) => `${other.kind} ${other.name}`)
+    throw new SqlFault(
+      'sql.dependent',
+      `cannot drop ${found.kind} "${found.name}" because other objects depend on it: ${others.join(', ')}`,
+      text,
+      name.at,
+      {
+        hint: 'Drop them first, or add CASCADE.',
+      },
+    )
+  }
+  await remove(parts, all)
+}
+function findDefinition(parts: EngineParts, kind: ObjectKind, name: QualifiedName, text: string): Definition | null {
+  const all = parts.definitions.all()
+  return pickNamed(
+    all.filter((definition) => (definition.kind === 'alert') === (kind === 'alert')),
+    name,
+    text,
+  )
+}
+/** It and everything that reads it, what reads others last first. */
+export function dependents(parts: EngineParts, definition: Definition): Definition[] {
+  const order: Definition[] = []
+  const visit = (one: Definition): void => {
+    if (order.includes(one)) return
+    if (one.relation !== null) for (const reader of parts.definitions.readers(one.name)) visit(reader)
+    order.push(one)
+  }
+  visit(definition)
+  return order
+}
+/** Stops what runs, then forgets it; the changes of views go, the events of streams and tables stay in their topics. */
+export async function remove(parts: EngineParts, definitions: readonly Definition[]): Promise<void> {
+  await parts.definitions.remove(definitions)
+  for (const { name, view, kind } of definitions) {
+    await parts.live.drop(name)
+    if (view === null) continue
+    await parts.runner.remove(view.name)
+    if (kind === 'view') await removeTopic(parts, view.name)
+  }
+}
+async function removeTopic(parts: EngineParts, topic: string): Promise<void> {
+  const [fault] = await parts.log.topics.remove([topic])
+  if (fault instanceof Fault && fault.code !== 'log.unknown-topic') throw fault
+}
+async function dropTopic(parts: EngineParts, name: QualifiedName, ifExists: boolean, text: string): Promise<void> {
+  const topics = (await parts.log.topics.list()).filter(
+    (topic) => !topic.name.startsWith('_') || topic.name === catalogName(name),
+  )
+  const found = pickNamed(topics, name, text)
+  if (found === null) {
+    if (ifExists) return
+    throw new SqlFault('sql.unknown-relation', `topic "${catalogName(name)}" does not exist`, text, name.at)
+  }
+  if (found.name.startsWith('_millrace_') || found.name.startsWith('__')) {
+    throw new SqlFault('sql.dependent', `topic ${found.name} belongs to Millrace itself`, text, name.at)
+  }
+  const users = parts.definitions.all().filter((definition) => definition.topic?.name === found.name)
+  if (users.length > 0) {
+    const names = users.map((user) => `${user.kind} ${user.name}`).join(', ')
+    throw new SqlFault(
+      'sql.dependent',
+      `cannot drop topic "${found.name}" because other objects depend on it: ${names}`,
+      text,
+      name.at,
+    )
+  }
+  await removeTopic(parts, found.name)
+}
+
+/** ALTER … PAUSE and RESUME. */
+export async function alter(
+  parts: EngineParts,
+  statement: Extract<Statement, { kind: 'alter' }>,
+  text: string,
+): Promise<string> {
+  const { object, name, action } = statement
+  if (object === 'topic' || object === 'stream' || object === 'table') {
+    throw new SqlFault('sql.wrong-kind', `a ${object} does not run: views and alerts can be paused`, text, name.at)
+  }
+  const found = findDefinition(parts, object, name, text)
+  if (found === null)
+    throw new SqlFault('sql.unknown-relation', `${object} "${catalogName(name)}" does not exist`, text, name.at)
+  if (found.view === null)
+    throw new SqlFault('sql.wrong-kind', `"${found.name}" is a ${found.kind}: only views and alerts run`, text, name.at)
+  await setPaused(parts, found, action === 'pause')
+  return `ALTER ${tags[object]}`
+}
+export async function setPaused(parts: EngineParts, definition: Definition, paused: boolean): Promise<void> {
+  const { view } = definition
+  if (view === null) throw definition.fault ?? new Fault('flow.unknown-view', { view: definition.name })
+  await parts.definitions.setPaused(definition, paused)
+  await (paused ? parts.runner.pause(view.name) : parts.runner.resume(view.name))
+}
+
+/**
+ * Topics of everything that is defined, then whatever runs, all at once: restoring a large state holds up nobody. What
+ * cannot start is told and left.
+ */
+export async function beginAll(
+  parts: EngineParts,
+  definitions: readonly Definition[],
+  onFault: (name: string, fault: Fault) => void,
+): Promise<void> {
+  const sound = definitions.filter(({ name, fault }) => {
+    if (fault !== null) onFault(name, fault)
+    return fault === null
+  })
+  for (const definition of sound) await ensureTopics(parts, definition)
+  for (const definition of sound)
+    void begin(parts, definition).catch((error: unknown) => onFault(definition.name, asFault(error)))
+}

@@ -1,0 +1,31 @@
+/** What the statements of the engine share. */
+import type { SourcePlan } from '../flow/plan.ts'
+import type { Fault } from '../lib/fault.ts'
+import type { World } from '../lib/world.ts'
+import type { Commits } from '../log/commits.ts'
+import type { Log } from '../log/log.ts'
+import type { PlanContext } from '../sql/plan/context.ts'
+import type { Definitions } from './definitions.ts'
+import type { LiveStore } from './live-store.ts'
+import type { Runner } from './runner.ts'
+
+export interface EngineParts {
+  readonly log: Log
+  readonly world: World
+  readonly commits: Commits
+  readonly runner: Runner
+  readonly definitions: Definitions
+  readonly live: LiveStore
+  readonly check: (topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }) => Fault | null
+}
+
+export function planContext(parts: EngineParts, text: string, parameters: readonly unknown[] | null): PlanContext {
+  return { text, schema: parts.definitions, parameters, mode: 'once', ctes: [], close: null, allowUnbounded: false }
+}
+/** ISO 8601; null for no time at all. */
+export function timeText(ms: number): string | null {
+  if (!Number.isFinite(ms) || Math.abs(ms) > 8.64e15) return null
+  return new Date(ms).toISOString()
+}
+export const readsKeptRows = (source: SourcePlan): boolean =>
+  source.mode !== 'append' && source.fields.every((field) => field.from === 'value')

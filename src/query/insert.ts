@@ -1,0 +1,218 @@
+/** INSERT INTO stream | table: rows as JSON records with the key that the definition names, all or nothing. */
+import type { Value } from '../flow/expression.ts'
+import { keyText } from '../flow/encode-key.ts'
+import { jsonWriter } from '../flow/json-value.ts'
+import type { Fault } from '../lib/fault.ts'
+import { limits } from '../lib/limits.ts'
+import { keyPartition } from '../lib/murmur2.ts'
+import type { World } from '../lib/world.ts'
+import { encodeBatch, type RecordInput } from '../log/batch.ts'
+import type { Commits } from '../log/commits.ts'
+import type { Batch, Partition } from '../log/log.ts'
+import type { Field } from '../schema/types.ts'
+import type { Bound } from '../sql/bind/bound.ts'
+import { column } from '../sql/bind/bound.ts'
+import { coerce } from '../sql/bind/coerce.ts'
+import { compileScalar } from '../flow/compile.ts'
+import { matchesName } from '../sql/bind/scope.ts'
+import { SqlFault } from '../sql/fault.ts'
+import type { PlanContext } from '../sql/plan/context.ts'
+import type { Statement } from '../sql/syntax/ast.ts'
+import type { Definition } from './definitions.ts'
+import type { Row } from './execute.ts'
+import { planSelection, type SelectHost } from './select.ts'
+
+type Insert = Extract<Statement, { kind: 'insert' }>
+
+export interface InsertHost extends SelectHost {
+  readonly world: World
+  readonly commits: Commits
+  /** Why a topic's contract refuses an event; null = it does not. */
+  readonly check: (topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }) => Fault | null
+}
+
+/** Count of rows inserted, durable. Throws SqlFault, the fault of a value, or of the contract. */
+export async function insertRows(
+  ctx: PlanContext,
+  statement: Insert,
+  target: Definition,
+  host: InsertHost,
+  signal?: AbortSignal,
+): Promise<number> {
+  const { relation } = target
+  if (relation === null || relation.kind === 'view') {
+    throw new SqlFault(
+      'sql.wrong-kind',
+      `"${target.name}" is a view: its rows follow from its inputs`,
+      ctx.text,
+      statement.into.at,
+      { hint: 'Insert into the stream or table that it reads.' },
+    )
+  }
+  const fields = targetFields(ctx, statement, target)
+  const selection = planSelection(atWidth(ctx, statement, fields), statement.source, host)
+  const converters = selection.columns.map((from, i) => converter(ctx, statement, from, fields[i]))
+  if (selection.columns.length > fields.length) {
+    throw new SqlFault('sql.syntax', 'INSERT has more expressions than target columns', ctx.text, statement.source.at)
+  }
+  if (statement.columns.length > 0 && selection.columns.length < fields.length) {
+    throw new SqlFault('sql.syntax', 'INSERT has more target columns than expressions', ctx.text, statement.source.at)
+  }
+  const encode = recordEncoder(target, fields.slice(0, selection.columns.length))
+  const records: RecordInput[] = []
+  let bytes = 0
+  for await (const row of selection.rows(signal)) {
+    const values = row.map((value, i) => converters[i]!(value))
+    const record = encode(values, host.clock.now())
+    const fault = host.check(relation.source.topic, { key: record.key, value: record.value })
+    if (fault !== null) throw fault
+    bytes += record.value?.length ?? 0
+    if (bytes > limits.insertBytes) {
+      throw new SqlFault(
+        'sql.too-complex',
+        `one INSERT writes at most ${limits.insertBytes} bytes`,
+        ctx.text,
+        statement.at,
+        { hint: 'Insert in several steps.' },
+      )
+    }
+    records.push(record)
+  }
+  await append(relation.source.topic, records, host)
+  return records.length
+}
+
+/** The columns that are written, in the order of the source's. */
+function targetFields(ctx: PlanContext, statement: Insert, { relation }: Definition): Field[] {
+  const { source, declared } = relation!
+  const stored = source.columns.slice(0, declared).filter((_, i) => source.fields[i]!.from === 'value')
+  if (statement.columns.length === 0) return stored
+  const chosen: Field[] = []
+  for (const name of statement.columns) {
+    const found = source.columns.slice(0, declared).filter((field) => matchesName(name, field.name))
+    const [field] = found
+    if (field === undefined || found.length > 1) {
+      throw new SqlFault(
+        found.length > 1 ? 'sql.ambiguous-name' : 'sql.unknown-column',
+        `column "${name.text}" of "${relation!.name}" ${found.length > 1 ? 'is ambiguous' : 'does not exist'}`,
+        ctx.text,
+        name.at,
+      )
+    }
+    if (!stored.includes(field))
+      throw new SqlFault(
+        'sql.wrong-kind',
+        `column "${field.name}" is generated: it cannot be inserted`,
+        ctx.text,
+        name.at,
+      )
+    if (chosen.includes(field))
+      throw new SqlFault('sql.duplicate-column', `column "${field.name}" specified more than once`, ctx.text, name.at)
+    chosen.push(field)
+  }
+  return chosen
+}
+
+/** Bare strings of VALUES take the type of the column that they go to, as in PostgreSQL. */
+const atWidth = (ctx: PlanContext, statement: Insert, fields: readonly Field[]): PlanContext =>
+  statement.source.body.kind === 'values' ? { ...ctx, expected: fields.map((field) => field.type) } : ctx
+
+function converter(ctx: PlanContext, statement: Insert, from: Field, to: Field | undefined): (value: Value) => Value {
+  if (to === undefined) return (value) => value
+  const bound: Bound = {
+    expr: column(0, from.type),
+    unknown: false,
+    nullable: from.nullable,
+    at: statement.source.at,
+    end: statement.source.end,
+  }
+  const cast = coerce(bound, to.type, 'assignment', ctx.text)
+  if (cast === null) {
+    throw new SqlFault(
+      'sql.type-mismatch',
+      `column "${to.name}" is of type ${to.type.kind} but expression is of type ${from.type.kind}`,
+      ctx.text,
+      statement.source.at,
+    )
+  }
+  const convert = cast.expr.kind === 'column' ? null : compileScalar(cast.expr)
+  return (value) => {
+    if (value === null) {
+      if (to.nullable) return null
+      throw new SqlFault(
+        'sql.not-null',
+        `null value in column "${to.name}" violates not-null constraint`,
+        ctx.text,
+        statement.source.at,
+      )
+    }
+    return convert === null ? value : convert([value], 0)
+  }
+}
+
+function recordEncoder(
+  { relation, keyColumns }: Definition,
+  fields: readonly Field[],
+): (row: Row, timeMs: number) => RecordInput {
+  const { columns } = relation!.source
+  const writers = fields.map((field) => ({ label: JSON.stringify(field.name), write: jsonWriter(field.type) }))
+  const keyFields = keyColumns.map((name) => columns.find((field) => field.name === name)!)
+  const places = keyColumns.map((name) => fields.findIndex((field) => field.name === name))
+  const text = keyText(keyFields)
+  return (row, timeMs) => {
+    const value = `{${writers.map(({ label, write }, i) => `${label}:${write(row[i]!)}`).join(',')}}`
+    const keys = places.map((place) => (place < 0 ? null : row[place]!))
+    const missing = keyFields.find((field, i) => keys[i] === null && !field.nullable)
+    if (missing !== undefined)
+      throw new SqlFault('sql.not-null', `null value in column "${missing.name}" violates not-null constraint`, '', 0)
+    const hasKey = keys.some((key) => key !== null)
+    return { key: hasKey ? Buffer.from(text(keys)) : null, value: Buffer.from(value), timeMs }
+  }
+}
+
+/** One batch where one is enough; else all of them in one tick. */
+async function append(
+  topic: string,
+  records: readonly RecordInput[],
+  { log, world, commits }: InsertHost,
+): Promise<void> {
+  if (records.length === 0) return
+  const partitions = (await log.topics.get(topic))?.partitions ?? 1
+  const sticky = Math.floor(world.random.fraction() * partitions)
+  const perPartition = new Map<number, RecordInput[]>()
+  for (const record of records) {
+    const index = record.key === null ? sticky : keyPartition(record.key, partitions)
+    const list = perPartition.get(index)
+    if (list === undefined) perPartition.set(index, [record])
+    else list.push(record)
+  }
+  const entries = [...perPartition].flatMap(([index, list]) =>
+    batches(list).map((batch): { partition: Partition; batch: Batch } => ({ partition: { topic, index }, batch })),
+  )
+  if (entries.length === 1) {
+    const [done] = await log.writer().append(entries)
+    if (done !== undefined && 'fault' in done) throw done.fault
+    return
+  }
+  await commits.run(async (tick) => {
+    await tick(entries)
+    return { parts: [], result: null }
+  })
+}
+function batches(records: readonly RecordInput[]): Batch[] {
+  const out: Batch[] = []
+  let piece: RecordInput[] = []
+  let bytes = 0
+  for (const record of records) {
+    const size = (record.value?.length ?? 0) + (record.key?.length ?? 0) + 32
+    if (piece.length > 0 && bytes + size > limits.batchBytes / 2) {
+      out.push(encodeBatch(piece))
+      piece = []
+      bytes = 0
+    }
+    piece.push(record)
+    bytes += size
+  }
+  if (piece.length > 0) out.push(encodeBatch(piece))
+  return out
+}

@@ -1,0 +1,358 @@
+/** The engine: statements in, rows and changes out; definitions kept, views run. See `engine.ts` for what it promises. */
+import type { SourcePlan, ViewPlan } from '../flow/plan.ts'
+import type { Flow } from '../flow/runtime/flow.ts'
+import { Fault } from '../lib/fault.ts'
+import type { World } from '../lib/world.ts'
+import type { Catalog } from '../log/catalog.ts'
+import type { Commits } from '../log/commits.ts'
+import type { Log } from '../log/log.ts'
+import type { Columns } from '../schema/types.ts'
+import { SqlFault } from '../sql/fault.ts'
+import { type Relation, pickNamed, pseudoColumns } from '../sql/plan/relation.ts'
+import { planOnce, viewRelation } from '../sql/plan/view.ts'
+import type { Statement } from '../sql/syntax/ast.ts'
+import { parseStatements, parseSubscription } from '../sql/syntax/parse.ts'
+import { alter, beginAll, begin, create, dependents, drop, remove, setPaused } from './ddl.ts'
+import { type Definition, Definitions, ofRelation, ofView, sourceNames } from './definitions.ts'
+import { type EngineParts, planContext, readsKeptRows, timeText } from './engine-parts.ts'
+import type { AlertRules, Change, Engine, Graph, RecordView, RelationInfo, Result, RunOptions } from './engine.ts'
+import { flowRunner } from './flow-runner.ts'
+import { insertRows } from './insert.ts'
+import { LiveStore } from './live-store.ts'
+import type { LiveRows } from './live.ts'
+import { lookupRows } from './lookup.ts'
+import { recordFilter } from './record-filter.ts'
+import { jsonRows, planSelection } from './select.ts'
+import { describe, explain, show, statusOf, type Table } from './show.ts'
+import { subscription } from './subscription.ts'
+
+export interface EngineOptions {
+  readonly log: Log
+  readonly catalog: Catalog
+  readonly commits: Commits
+  readonly flow: Flow
+  readonly world: World
+  /** Why a topic's contract refuses an event that is inserted; null = it does not. */
+  readonly check?: EngineParts['check']
+  /** Definitions that cannot run, for the log of the program. */
+  readonly onFault?: (name: string, fault: Fault) => void
+}
+/** What a program defines: given again at each start, never in the catalogue. */
+export type ProgramDefinition =
+  | {
+      readonly kind: 'stream' | 'table'
+      readonly source: SourcePlan
+      readonly keyColumns: readonly string[]
+      readonly partitions?: number
+      readonly config?: Readonly<Record<string, string>>
+    }
+  | { readonly kind: 'view'; readonly view: ViewPlan }
+
+export interface OpenEngine extends Engine {
+  /** Replaces an earlier definition of that name by a program. Throws Fault sql.relation-exists where a text has the name. */
+  define(definition: ProgramDefinition): Promise<void>
+  close(): Promise<void>
+}
+
+/** What the catalogue holds is planned and begins to run; restoring goes on behind. */
+export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
+  const { log, world, commits } = options
+  const definitions = new Definitions(options.catalog)
+  definitions.load()
+  const parts: EngineParts = {
+    log,
+    world,
+    commits,
+    definitions,
+    runner: flowRunner(options.flow, world.clock),
+    live: new LiveStore(log, world.clock),
+    check: options.check ?? ((): null => null),
+  }
+  const engine = new SqlEngine(parts, options.onFault ?? ((): void => {}))
+  await engine.start()
+  return engine
+}
+
+const noColumns: Columns = []
+async function* nothing(): AsyncGenerator<readonly unknown[]> {}
+async function* listed(rows: Table['rows']): AsyncGenerator<readonly unknown[]> {
+  yield* rows
+}
+const done = (command: string): Result => ({ command, columns: noColumns, rows: nothing() })
+const answered = (command: string, { columns, rows }: Table): Result => ({ command, columns, rows: listed(rows) })
+
+class SqlEngine implements OpenEngine {
+  private readonly parts: EngineParts
+  private readonly onFault: (name: string, fault: Fault) => void
+  private readonly stop = new AbortController()
+  /** Definitions change one at a time. */
+  private changing: Promise<unknown> = Promise.resolve()
+  private readonly alertListeners = new Set<() => void>()
+
+  constructor(parts: EngineParts, onFault: (name: string, fault: Fault) => void) {
+    this.parts = parts
+    this.onFault = onFault
+  }
+  async start(): Promise<void> {
+    await beginAll(this.parts, this.parts.definitions.all(), this.onFault)
+  }
+
+  async run(sql: string, options: RunOptions = {}): Promise<Result> {
+    let result: Result = done('')
+    for (const statement of parseStatements(sql)) {
+      options.signal?.throwIfAborted()
+      result = await this.execute(statement, sql, options)
+    }
+    return result
+  }
+  private async execute(statement: Statement, text: string, { params = [], signal }: RunOptions): Promise<Result> {
+    const { parts } = this
+    const context = planContext(parts, text, params)
+    switch (statement.kind) {
+      case 'query': {
+        const { columns, rows } = planSelection(context, statement.query, this.selectHost)
+        return { command: 'SELECT', columns, rows: jsonRows(rows(this.signalWith(signal)), columns) }
+      }
+      case 'insert': {
+        const target = this.find(statement.into, text)
+        const count = await insertRows(context, statement, target, { ...parts, ...this.selectHost }, signal)
+        return done(`INSERT 0 ${count}`)
+      }
+      case 'create-stream':
+      case 'create-table':
+      case 'create-view':
+      case 'create-alert':
+        return done(await this.changeDefinitions(() => create(parts, statement, text)))
+      case 'drop':
+        return done(await this.changeDefinitions(() => drop(parts, statement, text)))
+      case 'alter':
+        return done(await this.changeDefinitions(() => alter(parts, statement, text)))
+      case 'show':
+        return answered('SHOW', await show(parts, statement.what, text, statement.at))
+      case 'describe':
+        return answered('DESCRIBE', describe(parts, statement.name, text))
+      case 'explain':
+        return answered('EXPLAIN', explain(parts, statement, text, params))
+      case 'subscribe':
+        throw new SqlFault(
+          'sql.unsupported',
+          'SUBSCRIBE never ends: it cannot be answered as a result',
+          text,
+          statement.at,
+          { hint: 'Ask for it as a stream of events (Accept: text/event-stream).' },
+        )
+      case 'unsupported':
+        throw new SqlFault('sql.unsupported', `${statement.what} is not supported yet`, text, statement.at)
+    }
+  }
+  private changeDefinitions<T>(change: () => Promise<T>): Promise<T> {
+    const turn = this.changing.then(change).finally(() => {
+      for (const listener of this.alertListeners) listener()
+    })
+    this.changing = turn.catch(() => {})
+    return turn
+  }
+  private find(name: Parameters<typeof pickNamed>[1], text: string): Definition {
+    const all = this.parts.definitions.all().filter((definition) => definition.kind !== 'alert')
+    const found = pickNamed(all, name, text)
+    if (found === null)
+      throw new SqlFault(
+        'sql.unknown-relation',
+        `stream or table "${name.parts.map((p) => p.text).join('.')}" does not exist`,
+        text,
+        name.at,
+      )
+    return found
+  }
+  private get selectHost(): { log: Log; clock: World['clock']; live: (source: SourcePlan) => LiveRows | null } {
+    return { log: this.parts.log, clock: this.parts.world.clock, live: (source) => this.live(source) }
+  }
+  /** Rows in memory for a source of a plan; null where the topic must be read. */
+  private live(source: SourcePlan): LiveRows | null {
+    const relation = readsKeptRows(source) ? this.parts.definitions.relation(source.name)?.relation : null
+    return relation === null || relation === undefined ? null : this.parts.live.of(relation)
+  }
+  private signalWith(signal: AbortSignal | undefined): AbortSignal {
+    return signal === undefined ? this.stop.signal : AbortSignal.any([signal, this.stop.signal])
+  }
+
+  async subscribe(
+    sql: string,
+    options: RunOptions & { readonly snapshot?: boolean } = {},
+  ): Promise<{ columns: Columns; changes: AsyncIterable<Change> }> {
+    const { query, options: written } = parseSubscription(sql)
+    const unknown = written.find((option) => option.name.toLowerCase() !== 'snapshot')
+    if (unknown !== undefined)
+      throw new SqlFault('sql.invalid-value', `there is no option ${unknown.name}`, sql, unknown.at, {
+        hint: 'WITH (snapshot = false) leaves the snapshot out.',
+      })
+    const context = planContext(this.parts, sql, options.params ?? [])
+    const { rel, visible, order, limit, offset } = planOnce({ ...context, mode: 'view' }, query)
+    if (order.length > 0 || limit !== null || offset > 0) {
+      throw new SqlFault(
+        'sql.unsupported',
+        'SUBSCRIBE takes no ORDER BY or LIMIT',
+        sql,
+        query.orderBy[0]?.at ?? query.limit?.at ?? query.at,
+        { hint: 'Changes come in the order in which they happen.' },
+      )
+    }
+    const { plan } = rel
+    const changes = subscription(plan, {
+      ...this.selectHost,
+      signal: this.signalWith(options.signal),
+      snapshot: options.snapshot ?? written.at(-1)?.value !== false,
+      watermark: () => this.watermark(plan),
+    })
+    return { columns: plan.columns.slice(0, visible), changes }
+  }
+  /** The smallest over the views that the plan reads; null where it reads none. */
+  private watermark(plan: ViewPlan['plan']): string | null {
+    const marks = [...sourceNames(plan)].flatMap((name) => this.parts.runner.state(name)?.watermarkMs ?? [])
+    return marks.length === 0 ? null : timeText(Math.min(...marks))
+  }
+
+  views(): readonly RelationInfo[] {
+    return this.parts.definitions
+      .all()
+      .filter((definition) => definition.kind !== 'alert')
+      .map((definition) => this.info(definition))
+  }
+  relation(name: string): RelationInfo | null {
+    const found = this.parts.definitions.relation(name)
+    return found === null ? null : this.info(found)
+  }
+  private info(definition: Definition): RelationInfo {
+    const { relation, view, stored, fault } = definition
+    const state = view === null ? null : this.parts.runner.state(view.name)
+    const problem = fault ?? state?.fault ?? null
+    const columns = relation?.source.columns.slice(0, relation.declared) ?? []
+    return {
+      name: definition.name,
+      kind: definition.kind as RelationInfo['kind'],
+      columns,
+      key: relation?.key?.map((i) => columns[i]!.name) ?? null,
+      topic: definition.topic?.name ?? definition.name,
+      sql: stored?.sql ?? null,
+      status: statusOf(this.parts, definition),
+      error: problem === null ? null : { code: problem.code, message: problem.message },
+      stats: state?.stats ?? { rowsIn: 0, rowsOut: 0, late: 0, invalid: 0, stateBytes: 0 },
+      watermark: state === null ? null : timeText(state.watermarkMs),
+    }
+  }
+  rows(name: string, options: { readonly key?: readonly unknown[]; readonly limit?: number } = {}): Promise<Result> {
+    const { parts } = this
+    return lookupRows(parts, this.existing(name), options)
+  }
+  private existing(name: string): Definition {
+    const found = this.parts.definitions.relation(name)
+    if (found === null) throw new Fault('flow.unknown-view', { view: name })
+    if (found.fault !== null) throw found.fault
+    return found
+  }
+  graph(view: string): Graph {
+    const found = this.existing(view)
+    const graph = found.view === null ? null : this.parts.runner.graph(found.view.name)
+    if (graph === null) throw new Fault('flow.unknown-view', { view })
+    return graph
+  }
+  recordFilter(topic: string, where: string): (record: RecordView) => boolean {
+    const relations = [...this.parts.definitions.relations()].filter((relation) => relation.source.topic === topic)
+    return recordFilter(where, relations, this.parts.world.clock)
+  }
+
+  async drop(kind: RelationInfo['kind'] | 'alert', name: string): Promise<void> {
+    await this.changeDefinitions(async () => {
+      const found = this.parts.definitions.get(kind, name)
+      if (found === null || found.kind !== kind) throw new Fault('flow.unknown-view', { view: name })
+      const all = dependents(this.parts, found)
+      if (all.length > 1) {
+        const others = all.filter((other) => other !== found).map((other) => `${other.kind} ${other.name}`)
+        throw new SqlFault(
+          'sql.dependent',
+          `cannot drop ${kind} "${name}" because other objects depend on it: ${others.join(', ')}`,
+          '',
+          0,
+        )
+      }
+      await remove(this.parts, all)
+    })
+  }
+  async pause(view: string): Promise<void> {
+    await this.changeDefinitions(() => setPaused(this.parts, this.running(view), true))
+  }
+  async resume(view: string): Promise<void> {
+    await this.changeDefinitions(() => setPaused(this.parts, this.running(view), false))
+  }
+  private running(name: string): Definition {
+    const found = this.parts.definitions.get('view', name) ?? this.parts.definitions.get('alert', name)
+    if (found === null) throw new Fault('flow.unknown-view', { view: name })
+    return found
+  }
+
+  async define(definition: ProgramDefinition): Promise<void> {
+    await this.changeDefinitions(async () => {
+      const made = programDefinition(definition)
+      const known = this.parts.definitions.relation(made.name)
+      if (known !== null && known.stored !== null) {
+        throw new SqlFault(
+          'sql.relation-exists',
+          `${known.kind} "${known.name}" already exists, defined by a statement`,
+          '',
+          0,
+        )
+      }
+      this.parts.definitions.give(made)
+      await begin(this.parts, made)
+      await beginAll(this.parts, this.parts.definitions.retry(), this.onFault)
+    })
+  }
+  readonly alertRules: AlertRules = {
+    all: () =>
+      this.parts.definitions
+        .all()
+        .filter((definition) => definition.kind === 'alert')
+        .map((definition) => ({
+          name: definition.name,
+          sql: definition.stored?.sql ?? '',
+          status: statusOf(this.parts, definition),
+          planned: definition.alert,
+        })),
+    onChange: (call) => {
+      this.alertListeners.add(call)
+      return () => this.alertListeners.delete(call)
+    },
+  }
+  async close(): Promise<void> {
+    this.stop.abort(new Fault('log.closed', { what: 'the engine' }))
+    await this.changing
+    await this.parts.live.close()
+  }
+}
+
+function programDefinition(definition: ProgramDefinition): Definition {
+  if (definition.kind === 'view') {
+    const { view } = definition
+    const relation = viewRelation(view, { time: null, key: null })
+    return ofView({ view, relation, topic: { name: view.name, partitions: null, config: {} } })
+  }
+  const { source, kind, keyColumns, partitions, config } = definition
+  const declared = source.columns.length
+  const relation: Relation = {
+    name: source.name,
+    kind,
+    source: {
+      ...source,
+      columns: [...source.columns, ...pseudoColumns.map((p) => p.field)],
+      fields: [...source.fields, ...pseudoColumns.map((p) => ({ from: p.from }))],
+    },
+    declared,
+    appendOnly: source.mode === 'append',
+    key: source.mode === 'upsert' ? source.key : null,
+  }
+  return ofRelation({
+    relation,
+    topic: { name: source.topic, partitions: partitions ?? null, config: config ?? {} },
+    keyColumns,
+  })
+}

@@ -1,0 +1,23 @@
+/** What the engine asks of the runtime of views (`flow/runtime`). */
+import type { ViewPlan } from '../flow/plan.ts'
+import type { Fault } from '../lib/fault.ts'
+import type { Graph, RelationInfo } from './engine.ts'
+
+export interface ViewState {
+  readonly status: RelationInfo['status']
+  readonly fault: Fault | null
+  readonly stats: RelationInfo['stats']
+  /** −Infinity before the first event. */
+  readonly watermarkMs: number
+}
+export interface Runner {
+  /** Begins, or goes on where it stopped; resolves when its state is restored. Paused, it waits for `resume`. */
+  start(view: ViewPlan, paused: boolean): Promise<void>
+  /** Ends it and forgets its state, its positions, and what it wrote. */
+  remove(name: string): Promise<void>
+  pause(name: string): Promise<void>
+  resume(name: string): Promise<void>
+  /** null: it does not run here. */
+  state(name: string): ViewState | null
+  graph(name: string): Graph | null
+}

@@ -1,0 +1,178 @@
+/** The answer to a one-off SELECT: planned, run to the end of what is committed, sorted and cut. */
+import { compileScalar } from '../flow/compile.ts'
+import type { Expression, Value } from '../flow/expression.ts'
+import { toJson } from '../flow/json-value.ts'
+import { KeyWriter, writeKey } from '../flow/key.ts'
+import type { Plan, SourcePlan } from '../flow/plan.ts'
+import type { Batch } from '../flow/batch.ts'
+import { Fault } from '../lib/fault.ts'
+import { limits } from '../lib/limits.ts'
+import type { Clock } from '../lib/world.ts'
+import type { Log } from '../log/log.ts'
+import type { Columns } from '../schema/types.ts'
+import { planConstant } from '../sql/plan/constant.ts'
+import type { PlanContext } from '../sql/plan/context.ts'
+import type { SortKey } from '../sql/plan/select.ts'
+import { planOnce } from '../sql/plan/view.ts'
+import type { Query } from '../sql/syntax/ast.ts'
+import { execute, type Row } from './execute.ts'
+import { batchOf, type LiveRows } from './live.ts'
+
+export interface SelectHost {
+  readonly log: Log
+  readonly clock: Clock
+  /** Rows in memory of a table or keyed view; null where there are none for this source. */
+  readonly live: (source: SourcePlan) => LiveRows | null
+}
+export interface Selection {
+  readonly columns: Columns
+  /** Rows in memory form, each time anew. */
+  readonly rows: (signal?: AbortSignal) => AsyncGenerator<Row>
+}
+
+/** Throws SqlFault; its rows throw what happens while they are computed. */
+export function planSelection(ctx: PlanContext, query: Query, host: SelectHost): Selection {
+  const constant = planConstant(ctx, query)
+  if (constant !== null) {
+    const { columns, rows, where, order, limit, offset } = constant
+    const all = (): AsyncGenerator<Row> => constantRows(rows, where, host.clock.now() * 1000)
+    return { columns, rows: () => arranged(all(), columns, { order, limit, offset }, columns.length) }
+  }
+  const { rel, visible, order, limit, offset } = planOnce(ctx, query)
+  const { plan } = rel
+  const columns = plan.columns.slice(0, visible)
+  return {
+    columns,
+    rows: (signal) => {
+      const options = {
+        log: host.log,
+        clock: host.clock,
+        ...(signal === undefined ? {} : { signal }),
+        known: (source: SourcePlan) => knownRows(plan, source, host),
+      }
+      return cancellable(arranged(execute(plan, options), plan.columns, { order, limit, offset }, visible), signal)
+    },
+  }
+}
+async function* constantRows(
+  rows: readonly (readonly Expression[])[],
+  where: Expression | null,
+  nowUs: number,
+): AsyncGenerator<Row> {
+  if (where !== null && compileScalar(where)([], nowUs) !== true) return
+  for (const row of rows)
+    yield row.map((expr) => (expr.kind === 'literal' ? expr.value : compileScalar(expr)([], nowUs)))
+}
+async function* cancellable(rows: AsyncGenerator<Row>, signal: AbortSignal | undefined): AsyncGenerator<Row> {
+  try {
+    for await (const row of rows) {
+      if (signal?.aborted === true) throw new Fault('query.cancelled', {})
+      yield row
+    }
+  } catch (error) {
+    throw signal?.aborted === true ? new Fault('query.cancelled', {}, error) : error
+  }
+}
+
+/** Kept rows of a source, or the one row that the query's condition names. */
+async function knownRows(plan: Plan, source: SourcePlan, host: SelectHost): Promise<Batch | null> {
+  const live = host.live(source)
+  if (live === null) return null
+  await live.current()
+  const places = source.columns.map((field) => live.source.columns.findIndex((other) => other.name === field.name))
+  const key = keyLookup(plan, source)
+  if (key === null) return live.batch(places)
+  const row = live.find(key)
+  return batchOf(
+    row === null ? [] : [row],
+    places,
+    live.source.columns.map((field) => field.type),
+  )
+}
+/** The key's values where the plan filters this source by equality with all of them. */
+export function keyLookup(plan: Plan, source: SourcePlan): readonly Value[] | null {
+  if (plan.op === 'project') return keyLookup(plan.input, source)
+  if (plan.op !== 'filter' || plan.input.op !== 'source' || source.mode !== 'upsert') return null
+  const conditions = plan.where.kind === 'and' ? plan.where.args : [plan.where]
+  const values = source.key.map((position): Value => {
+    for (const condition of conditions) {
+      if (condition.kind !== 'call' || condition.name !== '=') continue
+      const [a, b] = condition.args
+      if (a!.kind === 'column' && a!.index === position && b!.kind === 'literal' && sameKind(a!, b!)) return b!.value
+      if (b!.kind === 'column' && b!.index === position && a!.kind === 'literal' && sameKind(a!, b!)) return a!.value
+    }
+    return null
+  })
+  return values.every((value) => value !== null) && values.length > 0 ? values : null
+}
+/** Values of one memory form: numerics of different scales are not. */
+const sameKind = (a: Expression, b: Expression): boolean =>
+  a.type.kind === b.type.kind &&
+  (a.type.kind !== 'numeric' || (b.type.kind === 'numeric' && a.type.scale === b.type.scale))
+
+interface Arrangement {
+  readonly order: readonly SortKey[]
+  readonly limit: number | null
+  readonly offset: number
+}
+/** Sorted where asked, cut, and without the columns that only the order needed. */
+async function* arranged(
+  rows: AsyncGenerator<Row>,
+  columns: Columns,
+  { order, limit, offset }: Arrangement,
+  visible: number,
+): AsyncGenerator<Row> {
+  if (limit === 0) return
+  const source = order.length === 0 ? rows : sorted(rows, columns, order, limit === null ? Infinity : limit + offset)
+  let skip = offset
+  let left = limit ?? Infinity
+  for await (const row of source) {
+    if (skip > 0) {
+      skip--
+      continue
+    }
+    yield row.length === visible ? row : row.slice(0, visible)
+    if (--left === 0) return
+  }
+}
+/** Stable; of a limited answer only about so many rows are held. */
+async function* sorted(
+  rows: AsyncGenerator<Row>,
+  columns: Columns,
+  order: readonly SortKey[],
+  wanted: number,
+): AsyncGenerator<Row> {
+  let held: { row: Row; keys: (Buffer | null)[] }[] = []
+  const compare = (a: (typeof held)[number], b: (typeof held)[number]): number => compareKeys(a.keys, b.keys, order)
+  const writer = new KeyWriter()
+  const keyOf = (value: Value, column: number): Buffer | null => {
+    if (value === null) return null
+    writer.length = 0
+    writeKey(writer, value, columns[column]!.type)
+    return Buffer.from(writer.done())
+  }
+  for await (const row of rows) {
+    if (held.length >= limits.queryRows) throw new Fault('query.too-large', { rows: limits.queryRows })
+    held.push({ row, keys: order.map((key) => keyOf(row[key.column]!, key.column)) })
+    if (held.length >= 2 * wanted + 1000) held = held.sort(compare).slice(0, wanted)
+  }
+  for (const { row } of held.sort(compare)) yield row
+}
+function compareKeys(a: readonly (Buffer | null)[], b: readonly (Buffer | null)[], order: readonly SortKey[]): number {
+  for (const [i, { descending, nullsFirst }] of order.entries()) {
+    const x = a[i]!
+    const y = b[i]!
+    if (x === null || y === null) {
+      if (x === y) continue
+      return (x === null) === nullsFirst ? -1 : 1
+    }
+    const difference = Buffer.compare(x, y)
+    if (difference !== 0) return descending ? -difference : difference
+  }
+  return 0
+}
+
+/** Rows as the interface gives them: numbers, text, ISO 8601. */
+export async function* jsonRows(rows: AsyncIterable<Row>, columns: Columns): AsyncGenerator<readonly unknown[]> {
+  for await (const row of rows) yield row.map((value, i) => toJson(value, columns[i]!.type))
+}

@@ -1,0 +1,245 @@
+/** SHOW, DESCRIBE, EXPLAIN: what is there, as rows. */
+import { fingerprint } from '../flow/plan-facts.ts'
+import { functions } from '../flow/functions/index.ts'
+import type { Log } from '../log/log.ts'
+import { type Columns, type DataType, typeName } from '../schema/types.ts'
+import { aggregateNames } from '../sql/bind/aggregates.ts'
+import { SqlFault } from '../sql/fault.ts'
+import { planConstant } from '../sql/plan/constant.ts'
+import { explainPlan, explainView } from '../sql/plan/explain.ts'
+import { catalogName, pickNamed } from '../sql/plan/relation.ts'
+import { planOnce } from '../sql/plan/view.ts'
+import type { QualifiedName, Statement } from '../sql/syntax/ast.ts'
+import type { Definition } from './definitions.ts'
+import { type EngineParts, planContext, timeText } from './engine-parts.ts'
+import type { RelationInfo } from './engine.ts'
+
+export interface Table {
+  readonly columns: Columns
+  readonly rows: readonly (readonly unknown[])[]
+}
+const field = (name: string, type: DataType = { kind: 'text' }): Columns[number] => ({ name, type, nullable: true })
+const count: DataType = { kind: 'bigint' }
+
+export async function show(parts: EngineParts, what: string, text: string, at: number): Promise<Table> {
+  const { definitions } = parts
+  const of = (kind: Definition['kind']): Definition[] =>
+    definitions
+      .all()
+      .filter((definition) => definition.kind === kind)
+      .toSorted(byName)
+  switch (what) {
+    case 'streams':
+      return {
+        columns: [field('name'), field('topic'), field('key'), field('event_time')],
+        rows: of('stream').map((d) => [d.name, d.topic?.name ?? null, d.keyColumns.join(', ') || null, eventTime(d)]),
+      }
+    case 'tables':
+      return {
+        columns: [field('name'), field('topic'), field('key')],
+        rows: of('table').map((d) => [d.name, d.topic?.name ?? null, d.keyColumns.join(', ')]),
+      }
+    case 'views':
+      return {
+        columns: [
+          field('name'),
+          field('status'),
+          field('key'),
+          field('rows_in', count),
+          field('rows_out', count),
+          field('late', count),
+          field('watermark'),
+        ],
+        rows: of('view').map((d) => [d.name, ...viewCells(parts, d)]),
+      }
+    case 'alerts':
+      return {
+        columns: [field('name'), field('status'), field('notifies')],
+        rows: of('alert').map((d) => [
+          d.name,
+          statusOf(parts, d),
+          d.alert?.rule.destinations.map((one) => one.kind).join(', ') ?? null,
+        ]),
+      }
+    case 'topics':
+      return showTopics(parts.log)
+    case 'functions':
+      return showFunctions()
+    default:
+      return setting(what, text, at)
+  }
+}
+const byName = (a: { readonly name: string }, b: { readonly name: string }): number => (a.name < b.name ? -1 : 1)
+function eventTime({ relation }: Definition): string | null {
+  const source = relation?.source
+  if (source === undefined) return null
+  return source.time === null ? '_timestamp' : source.columns[source.time.column]!.name
+}
+export function statusOf({ runner }: EngineParts, { view, fault }: Definition): RelationInfo['status'] {
+  if (fault !== null) return 'failed'
+  return view === null ? 'running' : (runner.state(view.name)?.status ?? 'restoring')
+}
+function viewCells(parts: EngineParts, definition: Definition): unknown[] {
+  const { view } = definition
+  const state = view === null ? null : parts.runner.state(view.name)
+  const key = view?.key?.map((i) => view.plan.columns[i]!.name).join(', ') ?? null
+  return [
+    statusOf(parts, definition),
+    key,
+    state?.stats.rowsIn ?? 0,
+    state?.stats.rowsOut ?? 0,
+    state?.stats.late ?? 0,
+    state === null ? null : timeText(state.watermarkMs),
+  ]
+}
+async function showTopics(log: Log): Promise<Table> {
+  const topics = (await log.topics.list()).filter((topic) => !topic.name.startsWith('_')).toSorted(byName)
+  return {
+    columns: [
+      field('name'),
+      field('partitions', { kind: 'int' }),
+      field('cleanup_policy'),
+      field('retention_ms', count),
+    ],
+    rows: topics.map(({ name, partitions, config }) => [
+      name,
+      partitions,
+      config['cleanup.policy'] ?? 'delete',
+      config['retention.ms'] === undefined ? null : Number(config['retention.ms']),
+    ]),
+  }
+}
+function showFunctions(): Table {
+  const rows = functions.rows
+    .filter((row) => row.name !== 'cast')
+    .map((row) => {
+      const args = row.args.map((kind) => (kind === 'any' ? kind : typeName({ kind } as DataType)))
+      const returns = typeof row.returns === 'function' ? 'by arguments' : typeName(row.returns)
+      return [row.name, `${args.join(', ')}${row.variadic === true ? ' …' : ''}`, returns, row.about]
+    })
+  const aggregates = aggregateNames.map((name) => [name, 'any', 'by arguments', 'Aggregate'])
+  return {
+    columns: [field('name'), field('arguments'), field('returns'), field('about')],
+    rows: [...rows, ...aggregates],
+  }
+}
+
+const settings: Readonly<Record<string, string>> = {
+  server_version: '16.0',
+  server_version_num: '160000',
+  server_encoding: 'UTF8',
+  client_encoding: 'UTF8',
+  timezone: 'UTC',
+  time_zone: 'UTC',
+  datestyle: 'ISO, MDY',
+  standard_conforming_strings: 'on',
+  transaction_isolation: 'read committed',
+  transaction_isolation_level: 'read committed',
+  max_identifier_length: '249',
+  integer_datetimes: 'on',
+}
+function setting(name: string, text: string, at: number): Table {
+  if (!Object.hasOwn(settings, name)) {
+    throw new SqlFault('sql.unknown-parameter', `there is no setting "${name}"`, text, at, {
+      hint: 'SHOW STREAMS, TABLES, VIEWS, ALERTS, TOPICS and FUNCTIONS list what is there.',
+    })
+  }
+  return { columns: [field(name)], rows: [[settings[name]]] }
+}
+
+/** Columns of a relation; what an alert is. */
+export function describe(parts: EngineParts, name: QualifiedName, text: string): Table {
+  const all = parts.definitions.all()
+  const relation = pickNamed(
+    all.filter((d) => d.kind !== 'alert'),
+    name,
+    text,
+  )
+  const found =
+    relation ??
+    pickNamed(
+      all.filter((d) => d.kind === 'alert'),
+      name,
+      text,
+    )
+  if (found === null) throw new SqlFault('sql.unknown-relation', `"${catalogName(name)}" does not exist`, text, name.at)
+  if (found.relation === null) return describeDefinition(found)
+  const { source, declared, key } = found.relation
+  const rows = source.columns.slice(0, declared).map((column, i) => {
+    const notes = [
+      key?.includes(i) === true || found.keyColumns.includes(column.name) ? 'key' : null,
+      source.time?.column === i
+        ? `event time${source.time.delayMs === 0 ? '' : `, ${source.time.delayMs} ms late at most`}`
+        : null,
+      source.fields[i]!.from === 'computed' ? 'generated' : null,
+    ]
+    return [
+      column.name,
+      typeName(column.type),
+      column.nullable,
+      notes.filter((note) => note !== null).join('; ') || null,
+    ]
+  })
+  return { columns: [field('column'), field('type'), field('nullable', { kind: 'boolean' }), field('note')], rows }
+}
+function describeDefinition({ kind, name, alert, stored, fault }: Definition): Table {
+  const rows: [string, string | null][] = [
+    ['kind', kind],
+    ['name', name],
+    ['sql', stored?.sql ?? null],
+    ['every_ms', alert?.rule.everyMs === undefined || alert.rule.everyMs === null ? null : String(alert.rule.everyMs)],
+    ['key', alert?.rule.key.join(', ') ?? null],
+    ['error', fault?.message ?? null],
+  ]
+  return {
+    columns: [field('property'), field('value')],
+    rows: rows.filter(([, value]) => value !== null && value !== ''),
+  }
+}
+
+export function explain(
+  parts: EngineParts,
+  statement: Extract<Statement, { kind: 'explain' }>,
+  text: string,
+  parameters: readonly unknown[],
+): Table {
+  const { statement: inner, analyze } = statement
+  if (analyze)
+    throw new SqlFault('sql.unsupported', 'EXPLAIN ANALYZE is not supported yet', text, statement.at, {
+      hint: "The graph of a view shows its operators' rates and state as it runs.",
+    })
+  const lines = explainLines(parts, inner, text, parameters)
+  return { columns: [field('QUERY PLAN')], rows: lines.map((line) => [line]) }
+}
+function explainLines(
+  parts: EngineParts,
+  statement: Statement,
+  text: string,
+  parameters: readonly unknown[],
+): string[] {
+  const context = planContext(parts, text, parameters)
+  switch (statement.kind) {
+    case 'query':
+    case 'subscribe': {
+      const constant = planConstant(context, statement.query)
+      if (constant !== null) return ['Constant rows']
+      const { rel, order, limit, offset } = planOnce(context, statement.query)
+      const head = [
+        ...(limit === null && offset === 0 ? [] : [`Limit ${limit ?? 'all'}${offset === 0 ? '' : ` after ${offset}`}`]),
+        ...(order.length === 0
+          ? []
+          : [
+              `Sort by ${order.map((key) => `${rel.plan.columns[key.column]!.name}${key.descending ? ' desc' : ''}`).join(', ')}`,
+            ]),
+      ]
+      return [...head, ...explainPlan(rel.plan)]
+    }
+    case 'create-view':
+    case 'create-alert': {
+      const { view } = parts.definitions.plan(statement, text)
+      return [...explainView(view!), `Plan ${fingerprint(view!.plan)}`]
+    }
+    default:
+      throw new SqlFault('sql.unsupported', 'EXPLAIN takes a query, a view or an alert', text, statement.at)
+  }
+}
