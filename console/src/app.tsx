@@ -116,10 +116,10 @@ function SideBar({
         <Wheel />
         <span>Millrace</span>
       </Link>
-      <button type="button" class="finder" onClick={onPalette} aria-label="Go to anything">
+      <button type="button" class="finder" onClick={onPalette}>
         <Icon name="search" />
         <span>Go to</span>
-        <kbd>{/Mac|iPhone|iPad/.test(navigator.userAgent) ? '⌘K' : 'Ctrl K'}</kbd>
+        <kbd aria-hidden="true">{/Mac|iPhone|iPad/.test(navigator.userAgent) ? '⌘K' : 'Ctrl K'}</kbd>
       </button>
       <ul>
         {sections.map(([id, title, icon]) => (

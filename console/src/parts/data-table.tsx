@@ -131,7 +131,13 @@ export function DataTable<T>(props: Props<T>) {
       style={{ '--columns': template, '--table-min': `${minWidth}px` }}
     >
       <Head columns={columns} sort={props.sort ?? ''} onSort={props.onSort} />
-      {rows.length === 0 && <div class="table-empty">{props.empty}</div>}
+      {rows.length === 0 && (
+        <div class="table-empty" role="rowgroup">
+          <div role="row">
+            <div role="gridcell">{props.empty}</div>
+          </div>
+        </div>
+      )}
       <div class="table-body" role="rowgroup" style={{ height: `${virtualizer.getTotalSize()}px` }}>
         {virtualizer.getVirtualItems().map((item) => {
           const row = rows[item.index]

@@ -129,7 +129,7 @@ function FiredTable({
       sort: (f) => f.firedAt,
       cell: (f) => <time dateTime={f.firedAt}>{time(f.firedAt)}</time>,
     },
-    { id: 'ago', title: '', width: '88px', cell: (f) => <span class="muted">{ago(f.firedAt, now)}</span> },
+    { id: 'ago', title: 'Age', width: '88px', cell: (f) => <span class="muted">{ago(f.firedAt, now)}</span> },
     { id: 'alert', title: 'Alert', width: 'minmax(120px, 0.5fr)', sort: (f) => f.alert, cell: (f) => f.alert },
     { id: 'key', title: 'Key', width: 'minmax(90px, 0.4fr)', sort: (f) => f.key, cell: (f) => f.key },
     { id: 'message', title: 'What', width: 'minmax(240px, 1.6fr)', cell: (f) => f.message || rowLine(f) },

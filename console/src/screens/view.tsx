@@ -222,7 +222,7 @@ function Definition({ view }: { readonly view: RelationInfo }) {
           <tr>
             <th scope="col">Column</th>
             <th scope="col">Type</th>
-            <th scope="col" />
+            <th scope="col">Notes</th>
           </tr>
         </thead>
         <tbody>
