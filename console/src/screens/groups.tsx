@@ -121,7 +121,7 @@ function positionColumns(group: GroupSummary): readonly Column<Position>[] {
     },
     {
       id: 'offset',
-      title: 'Stands at',
+      title: 'Position',
       width: '120px',
       numeric: true,
       sort: (p) => p.offset,
@@ -131,7 +131,7 @@ function positionColumns(group: GroupSummary): readonly Column<Position>[] {
         </Link>
       ),
     },
-    { id: 'end', title: 'Of', width: '120px', numeric: true, sort: (p) => p.end, cell: (p) => count(p.end) },
+    { id: 'end', title: 'End', width: '120px', numeric: true, sort: (p) => p.end, cell: (p) => count(p.end) },
     {
       id: 'lag',
       title: 'Behind, records',

@@ -99,7 +99,7 @@ function columnsFor(rates: ReadonlyMap<string, number>): readonly Column<Relatio
     {
       id: 'watermark',
       title: 'Watermark, UTC',
-      width: '170px',
+      width: '196px',
       sort: (r) => r.watermark,
       cell: (r) => (r.watermark === null ? <span class="null">none yet</span> : shortTime(r.watermark)),
     },
