@@ -8,9 +8,16 @@ const hugeVarint = Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f])
 type Mutation = (frame: Buffer, random: Random, other: Buffer) => Buffer
 const splice = (frame: Buffer, at: number, drop: number, put: Buffer): Buffer =>
   Buffer.concat([frame.subarray(0, at), put, frame.subarray(Math.min(frame.length, at + drop))])
-const inBody = (frame: Buffer, random: Random): number => 4 + below(random, Math.max(1, frame.length - 4))
+/** Length, API key, version, correlation: a change there is refused at once, so it is made seldom. */
+const headBytes = 12
+/** A place to change: one in ten may lie in the head. */
+function inBody(frame: Buffer, random: Random): number {
+  const from = random() < 0.1 ? 4 : Math.min(headBytes, frame.length - 1)
+  return from + below(random, Math.max(1, frame.length - from))
+}
 
-const mutations: readonly Mutation[] = [
+/** Values change, the structure mostly stays: these reach furthest. */
+const gentle: readonly Mutation[] = [
   function flipBit(frame, random) {
     const changed = Buffer.from(frame)
     const at = inBody(frame, random)
@@ -27,13 +34,15 @@ const mutations: readonly Mutation[] = [
     const bytes = [2, 4, 8][below(random, 3)]!
     if (frame.length < 4 + bytes) return frame
     const changed = Buffer.from(frame)
-    const at = 4 + below(random, frame.length - 4 - bytes + 1)
+    const at = Math.min(inBody(frame, random), frame.length - bytes)
     const edge = edges[below(random, edges.length)]!
     if (bytes === 2) changed.writeInt16BE((edge << 16) >> 16, at)
     else if (bytes === 4) changed.writeInt32BE(edge | 0, at)
     else changed.writeBigInt64BE(BigInt(edge) << BigInt(below(random, 33)), at)
     return changed
   },
+]
+const rough: readonly Mutation[] = [
   (frame, random) => splice(frame, inBody(frame, random), 1 + below(random, 16), Buffer.alloc(0)),
   (frame, random) => {
     const at = inBody(frame, random)
@@ -64,11 +73,13 @@ const mutations: readonly Mutation[] = [
     Buffer.concat([frame.subarray(0, inBody(frame, random)), other.subarray(inBody(other, random))]),
 ]
 
-/** 1 to 4 mutations; nine in ten get a right length again, the others lie. */
+/** One to three changes, two of three gentle; nine in ten get a right length again, the others lie. */
 export function mutate(frame: Buffer, other: Buffer, random: Random): Buffer {
   let changed = frame
-  for (let left = 1 + below(random, 4); left > 0; left--)
+  for (let left = random() < 0.7 ? 1 : 2 + below(random, 2); left > 0; left--) {
+    const mutations = random() < 2 / 3 ? gentle : rough
     changed = mutations[below(random, mutations.length)]!(changed, random, other)
+  }
   changed = Buffer.from(changed)
   if (changed.length < 4) return Buffer.concat([changed, Buffer.alloc(4 - changed.length)])
   if (random() < 0.9) changed.writeInt32BE(changed.length - 4, 0)
