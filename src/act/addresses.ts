@@ -37,13 +37,16 @@ export function webhookRules(allow: readonly string[], allowLoopback: boolean): 
   }
 }
 
-const special = [
-  ...['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.0.0.0/24'],
-  ...['192.0.2.0/24', '192.31.196.0/24', '192.52.193.0/24', '192.88.99.0/24', '192.168.0.0/16', '192.175.48.0/24'],
-  ...['198.18.0.0/15', '198.51.100.0/24', '203.0.113.0/24', '224.0.0.0/4', '240.0.0.0/4'],
-  ...['2001::/23', '2001:db8::/32', '2002::/16', '2620:4f:8000::/48', '3fff::/20'],
-].map((text) => readRange(text)!)
-const loopback = ['127.0.0.0/8', '::1/128'].map((text) => readRange(text)!)
+const rangesOf = (text: string): readonly Range[] =>
+  text
+    .trim()
+    .split(/\s+/)
+    .map((one) => readRange(one)!)
+const special = rangesOf(`
+  0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.31.196.0/24
+  192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24
+  224.0.0.0/4 240.0.0.0/4 2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20`)
+const loopback = rangesOf('127.0.0.0/8 ::1/128')
 /** All that is routed on the IPv6 internet; the rest is private, local, multicast or not given out. */
 const unicast6 = readRange('2000::/3')!
 const mapped4 = readRange('::ffff:0.0.0.0/96')!

@@ -1,0 +1,244 @@
+/**
+ * Deliveries: each destination has its own line, earliest first, a few under way at once. What an attempt came to is
+ * written before the next step, so a crash repeats at most the attempts that were under way (at least once, with the same
+ * webhook-id). What is given up goes to `<alert>.dlq` in the same tick that says so.
+ */
+import { offset as asOffset } from '../lib/brand.ts'
+import { Fault, asFault } from '../lib/fault.ts'
+import { Heap } from '../lib/heap.ts'
+import { limits } from '../lib/limits.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { World } from '../lib/world.ts'
+import { type RecordInput, decodeBatch, encodeBatch, isControl } from '../log/batch.ts'
+import type { Commits } from '../log/commits.ts'
+import type { Log, Reader, Tick } from '../log/log.ts'
+import { originHeader } from '../log/origin.ts'
+import type { AlertDestination } from '../sql/alert.ts'
+import type { WebhookRules } from './addresses.ts'
+import { type Backoff, waitMs } from './backoff.ts'
+import { type DeliveryChange, type Fired, deliveryRecord, readRecord } from './ledger-records.ts'
+import { type Ledger, type Waiting, ledgerPartition } from './ledger.ts'
+import { type AttemptResult, attempt } from './webhook.ts'
+
+export interface DeliveriesOptions {
+  readonly world: World
+  readonly log: Log
+  readonly commits: Commits
+  readonly logger: Logger
+  readonly ledger: Ledger
+  readonly rules: WebhookRules
+  readonly backoff: Backoff
+  /** As the alert's rule has it now; null: the rule or the destination is gone. */
+  destination(alert: string, place: number, to: string): AlertDestination | null
+}
+
+interface Line {
+  readonly heap: Heap<Waiting>
+  running: number
+  cancelTimer: (() => void) | null
+}
+/** Alerts whose text is kept from firing to first delivery. */
+const textsKept = 1_000
+const storeRetryMs = 1_000
+
+export class Deliveries {
+  readonly #options: DeliveriesOptions
+  readonly #reader: Reader
+  readonly #lines = new Map<string, Line>()
+  readonly #texts = new Map<string, Fired>()
+  readonly #stop = new AbortController()
+  readonly #running = new Set<Promise<void>>()
+  #roomWanted: (() => void)[] = []
+
+  constructor(options: DeliveriesOptions) {
+    this.#options = options
+    this.#reader = options.log.reader()
+  }
+
+  add(waiting: readonly Waiting[], fired?: Fired): void {
+    if (fired !== undefined && waiting.length > 0) this.#keepText(fired)
+    const touched = new Set<Line>()
+    for (const one of waiting) {
+      const line = this.#line(`${one.alert}/${one.to}`)
+      line.heap.push(one)
+      touched.add(line)
+    }
+    for (const line of touched) this.#advance(line)
+  }
+  /** Resolves when few enough are waiting for more to be taken on. */
+  async room(signal: AbortSignal): Promise<void> {
+    while (this.#options.ledger.waitingCount >= limits.deliveriesWaiting && !signal.aborted)
+      await new Promise<void>((resolve) => {
+        this.#roomWanted.push(resolve)
+        signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+  }
+  /** Attempts under way are broken off; they are made again at the next start. */
+  async close(): Promise<void> {
+    this.#stop.abort(new Fault('log.closed', { what: 'the deliveries' }))
+    for (const line of this.#lines.values()) line.cancelTimer?.()
+    await Promise.all(this.#running)
+  }
+
+  #line(name: string): Line {
+    let line = this.#lines.get(name)
+    if (line === undefined)
+      this.#lines.set(name, (line = { heap: new Heap((a, b) => a.nextMs < b.nextMs), running: 0, cancelTimer: null }))
+    return line
+  }
+  #advance(line: Line): void {
+    line.cancelTimer?.()
+    line.cancelTimer = null
+    if (this.#stop.signal.aborted) return
+    const now = this.#options.world.clock.now()
+    while (line.running < limits.deliveriesPerDestination && this.#running.size < limits.deliveriesAtOnce) {
+      const next = line.heap.peek()
+      if (next === undefined) return
+      if (next.nextMs > now) {
+        line.cancelTimer = this.#options.world.clock.after(next.nextMs - now, () => this.#advance(line))
+        return
+      }
+      line.heap.pop()
+      this.#start(line, next)
+    }
+  }
+  #start(line: Line, waiting: Waiting): void {
+    line.running++
+    const run = this.#deliver(waiting)
+      .then((again) => {
+        if (again !== null) line.heap.push(again)
+      })
+      .catch((error: unknown) => {
+        if (!this.#stop.signal.aborted) this.#options.logger.error('a delivery was lost sight of', { error })
+      })
+      .finally(() => {
+        line.running--
+        this.#running.delete(run)
+        this.#advance(line)
+        // A line that found no free place is not told otherwise.
+        if (this.#running.size === limits.deliveriesAtOnce - 1)
+          for (const other of this.#lines.values()) this.#advance(other)
+      })
+    this.#running.add(run)
+  }
+
+  /** One attempt and what it came to; what is to be tried again. */
+  async #deliver(waiting: Waiting): Promise<Waiting | null> {
+    const { world, backoff } = this.#options
+    try {
+      const fired = await this.#text(waiting)
+      if (fired === null) return null
+      const result = await this.#attempt(waiting, fired)
+      const attempts = waiting.attempts + 1
+      if (result.ok) return await this.#settle(waiting, { status: 'delivered', attempts, error: null, nextMs: 0 })
+      if (result.permanent || attempts >= backoff.attempts)
+        return await this.#giveUp(waiting, fired, attempts, result.why)
+      const nextMs = world.clock.now() + waitMs(backoff, attempts, result.afterMs, world.random)
+      return await this.#settle(waiting, { status: 'pending', attempts, error: result.why, nextMs })
+    } catch (error) {
+      this.#stop.signal.throwIfAborted()
+      this.#options.logger.warn('what a delivery came to could not be written', {
+        id: waiting.id,
+        error: asFault(error),
+      })
+      return { ...waiting, nextMs: world.clock.now() + storeRetryMs }
+    }
+  }
+  #attempt(waiting: Waiting, fired: Fired): Promise<AttemptResult> {
+    const { world, rules, logger } = this.#options
+    const destination = this.#options.destination(waiting.alert, waiting.destination, waiting.to)
+    if (destination === null)
+      return Promise.resolve({ ok: false, why: 'its rule or destination was dropped', permanent: true, afterMs: null })
+    if (destination.kind !== 'webhook') {
+      logger.warn(fired.message, { alert: fired.alert, key: fired.key, id: fired.id })
+      return Promise.resolve({ ok: true })
+    }
+    const { url, secret } = destination
+    return attempt({ url, secret, id: fired.id, payload: payloadOf(fired) }, world, rules, this.#stop.signal)
+  }
+
+  async #settle(waiting: Waiting, change: Omit<DeliveryChange, 'id' | 'destination'>): Promise<Waiting | null> {
+    const { id, destination } = waiting
+    await this.#options.commits.run(async (append) => {
+      await this.#record({ id, destination, ...change }, append)
+      return { parts: [], result: null }
+    })
+    return this.#committed(waiting, { id, destination, ...change })
+  }
+  async #giveUp(waiting: Waiting, fired: Fired, attempts: number, why: string): Promise<null> {
+    const { id, destination, alert, to } = waiting
+    const fault = new Fault('act.delivery-failed', { alert, destination: to, attempts, why })
+    const topic = await this.#deadLetterTopic(alert)
+    const change = { id, destination, status: 'dead', attempts, error: why, nextMs: 0 } as const
+    await this.#options.commits.run(async (append) => {
+      const batch = encodeBatch([deadLetter(fired, fault, attempts, to, this.#options.world.clock.now())])
+      await append([{ partition: { topic, index: 0 }, batch }])
+      await this.#record(change, append)
+      return { parts: [], result: null }
+    })
+    this.#options.logger.error(fault.message, { code: fault.code, id })
+    this.#committed(waiting, change)
+    return null
+  }
+  async #record(change: DeliveryChange, append: Tick['append']): Promise<void> {
+    const batch = encodeBatch([deliveryRecord(change, this.#options.world.clock.now())])
+    await append([{ partition: ledgerPartition, batch }])
+  }
+  #committed(waiting: Waiting, change: DeliveryChange): Waiting | null {
+    this.#options.ledger.delivery(change)
+    if (change.status === 'pending') return { ...waiting, attempts: change.attempts, nextMs: change.nextMs }
+    if (this.#options.ledger.waitingCount < limits.deliveriesWaiting)
+      for (const call of this.#roomWanted.splice(0)) call()
+    return null
+  }
+  async #deadLetterTopic(alert: string): Promise<string> {
+    const name = `${alert}.dlq`
+    const { topics } = this.#options.log
+    if ((await topics.get(name)) === null) {
+      const [fault] = await topics.create([{ name, partitions: 1, config: { 'retention.ms': '-1' } }])
+      if (fault instanceof Fault && fault.code !== 'log.topic-exists') throw fault
+    }
+    return name
+  }
+
+  #keepText(fired: Fired): void {
+    if (this.#texts.size >= textsKept) this.#texts.delete(this.#texts.keys().next().value!)
+    this.#texts.set(fired.id, fired)
+  }
+  async #text({ id, offset }: Waiting): Promise<Fired | null> {
+    const known = this.#texts.get(id)
+    if (known !== undefined) return known
+    const at = { partition: ledgerPartition, offset: asOffset(offset) }
+    const [chunk] = await this.#reader.read([at], { ms: 1_000 }, this.#stop.signal)
+    if (chunk !== undefined && 'fault' in chunk) throw chunk.fault
+    for (const batch of chunk?.batches ?? [])
+      for (const record of isControl(batch) ? [] : decodeBatch(batch)) {
+        if (record.offset !== offset) continue
+        const read = readRecord(record)
+        return read === null || 'destination' in read ? null : read
+      }
+    return null
+  }
+}
+
+/** As Standard Webhooks has it: type, timestamp, data. The row stands in it as the view wrote it. */
+export function payloadOf({ id, alert, key, row, message, firedAtMs, origin }: Fired): string {
+  const firedAt = new Date(firedAtMs).toISOString()
+  const data = JSON.stringify({ id, alert, key, message, firedAt, origin })
+  return `{"type":"alert.fired","timestamp":"${firedAt}","data":${data.slice(0, -1)},"row":${row}}}`
+}
+function deadLetter(fired: Fired, fault: Fault, attempts: number, to: string, timeMs: number): RecordInput {
+  const text = (value: string): Buffer => Buffer.from(value)
+  return {
+    key: text(fired.key),
+    value: text(payloadOf(fired)),
+    timeMs,
+    headers: [
+      ['mr-reason', text(fault.code)],
+      ['mr-error', text(fault.message)],
+      ['mr-attempts', text(String(attempts))],
+      ['mr-destination', text(to)],
+      ...(fired.originBytes === null ? [] : [[originHeader, fired.originBytes] as const]),
+    ],
+  }
+}
