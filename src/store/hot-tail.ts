@@ -16,7 +16,7 @@ export class HotTail {
   readonly #bytesMax: number
   #bytes = 0
   /** Of all partitions, oldest first, from `#head` on. */
-  #queue: { batch: HotBatch; of: HotBatches }[] = []
+  #queue: ({ batch: HotBatch; of: HotBatches } | null)[] = []
   #head = 0
 
   constructor(bytesMax: number) {
@@ -37,7 +37,9 @@ export class HotTail {
     for (const batch of of.cut(end)) this.#bytes -= batch.bytes.length + entryBytes
   }
   #dropOldest(): void {
-    const oldest = this.#queue[this.#head++]!
+    const oldest = this.#queue[this.#head]!
+    // The place must not hold the bytes until the queue is shortened.
+    this.#queue[this.#head++] = null
     if (!oldest.batch.gone) {
       oldest.of.shift()
       this.#bytes -= oldest.batch.bytes.length + entryBytes
