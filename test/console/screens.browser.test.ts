@@ -7,6 +7,10 @@ import { buildConsole, launch, skip, until, visit } from './chromium.ts'
 let browser: Browser
 const row = (page: Page, text: string) => page.locator('.table-row', { hasText: text }).first()
 
+/** The page, and what scrolls in it: nothing of it may go beyond the sides. */
+const widest =
+  "Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('.page')].map((p) => p.scrollWidth))"
+
 /** Each place with its state in the address, and what must stand there. */
 const places: readonly (readonly [route: string, text: string | RegExp])[] = [
   ['#/overview', 'Records in'],
@@ -71,7 +75,7 @@ describe('the console', { skip }, () => {
     for (const [route, text] of places) {
       await v.go(route)
       await v.page.getByText(text).first().waitFor()
-      assert.equal(await v.page.evaluate('document.documentElement.scrollWidth'), 390, route)
+      assert.equal(await v.page.evaluate(widest), 390, route)
       const { nodes } = (await cdp.send('Accessibility.getFullAXTree')) as {
         nodes: { ignored: boolean; role?: { value: string }; name?: { value: string } }[]
       }
@@ -89,6 +93,25 @@ describe('the console', { skip }, () => {
         route,
       )
     }
+  })
+
+  test('an instance without anything says how to begin, on a telephone too', async () => {
+    await using v = await visit(browser, '#/overview', {
+      width: 390,
+      prepare: ({ shop }) => {
+        shop.views.clear()
+        shop.topics.clear()
+        shop.addTopic('purchases', 1, {})
+        shop.addTopic('items', 1, {})
+        shop.fired.length = 0
+      },
+    })
+    await v.page.getByText('Nothing runs here yet.').waitFor()
+    await v.page.getByText('None has fired.').waitFor()
+    assert.equal(await v.page.evaluate(widest), 390)
+    await v.page.getByRole('link', { name: 'open this in SQL' }).click()
+    const text = await v.page.getByRole('textbox', { name: 'SQL' }).inputValue()
+    assert.match(text, /^CREATE STREAM readings/)
   })
 
   test('what one does stands in the address: filter, order, tab, columns, record; Back undoes a step', async () => {
