@@ -13,6 +13,7 @@ import type { Answer } from './exchange.ts'
 import { Gateway, type Routed } from './gateway.ts'
 import { admission } from './origin.ts'
 import type { Parts } from './parts.ts'
+import { readinessInto } from './readiness.ts'
 
 export interface HttpOptions extends Parts {
   /** Port 0 picks one. */
@@ -41,7 +42,12 @@ export async function listenHttp(options: HttpOptions): Promise<HttpListener> {
   const gateway = new Gateway(parts, { admission: admission(at.host, hosts, origins), consoleDir })
   const shell = new Shell(parts, gateway)
   const bound = await shell.listen(at)
-  return { at: bound, gateway, close: () => shell.close() }
+  const leave = readinessInto(parts)
+  const close = (): Promise<void> => {
+    leave()
+    return shell.close()
+  }
+  return { at: bound, gateway, close }
 }
 
 class Shell {

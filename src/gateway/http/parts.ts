@@ -1,4 +1,5 @@
 /** What the routes stand on, given by the composition root. */
+import type { Fault } from '../../lib/fault.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { World } from '../../lib/world.ts'
 import type { Alerts } from '../../act/alerts.ts'
@@ -9,6 +10,10 @@ import type { Engine } from '../../query/engine.ts'
 import type { Contracts } from '../../schema/contracts.ts'
 import type { Telemetry } from '../../telemetry/telemetry.ts'
 
+export interface LocalFacts extends Pick<Broker, 'sizeBytes' | 'describeConfig'> {
+  /** Damage that was found when the log was opened. */
+  readonly recovery: { readonly damaged: readonly Fault[] }
+}
 export interface Parts {
   readonly world: World
   readonly log: Log
@@ -21,7 +26,7 @@ export interface Parts {
   readonly logger: Logger
   readonly version: string
   /** What only a log on this machine knows; null with a cluster. */
-  readonly local: Pick<Broker, 'sizeBytes' | 'describeConfig'> | null
+  readonly local: LocalFacts | null
   /** The folder whose disk is watched; null where nothing is on disk. */
   readonly dataPath: string | null
 }

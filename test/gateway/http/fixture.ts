@@ -57,7 +57,6 @@ export async function fixture(t: TestContext, options: FixtureOptions = {}): Pro
   const commits = openCommits(await log.owner())
   const engine = new FakeEngine()
   const alerts = new FakeAlerts()
-  telemetry.health.part('log', () => null)
   const listener = await listenHttp({
     at: { host: '127.0.0.1', port: 0 },
     world,

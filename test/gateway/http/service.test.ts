@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import ajvFormats from 'ajv-formats'
+import { Fault } from '../../../src/lib/fault.ts'
 import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
 import type { RelationInfo } from '../../../src/query/engine.ts'
@@ -224,14 +225,36 @@ test('metrics follow what happens', async (t) => {
 test('ready says which part is not, and why', async (t) => {
   const f = await fixture(t)
   assert.equal((await f.call('GET', '/health/live')).status, 200)
-  assert.deepEqual((await f.call('GET', '/health/ready')).json, {
-    ready: true,
-    parts: [{ name: 'log', ready: true, reason: null }],
-  })
-  f.telemetry.health.part('store', () => 'topic t is damaged')
+  const ready = await f.call('GET', '/health/ready')
+  assert.equal(ready.status, 200)
+  assert.deepEqual(
+    ready.json.parts.map((part: Json) => part.name),
+    ['http', 'log', 'views'],
+  )
+  f.engine.relations = [{ ...view, status: 'restoring' }]
+  const restoring = await f.call('GET', '/health/ready')
+  assert.equal(restoring.status, 503)
+  assert.equal(restoring.json.parts[2].reason, 'revenue is restoring its state')
+  f.engine.relations = []
+  f.telemetry.health.part('kafka', () => 'it does not listen')
   const answer = await f.call('GET', '/health/ready')
   assert.equal(answer.status, 503)
-  assert.equal(answer.json.parts[1].reason, 'topic t is damaged')
+  assert.deepEqual(answer.json.parts[3], { name: 'kafka', ready: false, reason: 'it does not listen' })
+})
+
+test('a damaged log and a full disk are not ready', async (t) => {
+  let free = Number.MAX_SAFE_INTEGER
+  const world = { ...realWorld(), disk: memoryDisk({ free: () => free }) }
+  const damaged = [new Fault('store.damaged', { file: 'x.log', position: 5, what: 'a wrong checksum' })]
+  const local = { recovery: { damaged }, sizeBytes: () => 0, describeConfig: () => [] }
+  const f = await fixture(t, { world, http: { local, dataPath: 'data' } })
+  const broken = await f.call('GET', '/health/ready')
+  assert.equal(broken.status, 503)
+  assert.match(broken.json.parts[1].reason, /x\.log is damaged at byte 5/)
+  damaged.pop()
+  assert.equal((await f.call('GET', '/health/ready')).status, 200)
+  free = 1_000
+  assert.match((await f.call('GET', '/health/ready')).json.parts[3].reason, /1000 bytes are free/)
 })
 
 test("the console's files: types, caching, compression, its own pages, and nothing outside", async (t) => {
