@@ -16,11 +16,11 @@ import { listenKafka } from '../../../src/gateway/kafka/index.ts'
 import { metadataApi } from '../../../src/gateway/kafka/messages/03-metadata.ts'
 import type { Logger } from '../../../src/lib/logger.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
-import type { Connection, Net } from '../../../src/lib/world.ts'
 import { encodeBatch } from '../../../src/log/batch.ts'
 import { mutate } from '../../faults/mutate.ts'
 import { sampleOf } from './arbitrary.ts'
 import { FakeCoordinator, fakeBroker } from './fake-broker.ts'
+import { type MemoryConnection, MemoryNet } from './memory-net.ts'
 import { readAnswer, requestFrame } from './wire-client.ts'
 
 const frameCount = Number(process.env['MILLRACE_FUZZ_FRAMES'] ?? 15_000)
@@ -54,40 +54,6 @@ function oneByteOff(frame: Buffer, random: () => number): Buffer {
   return changed
 }
 
-class MemoryConnection implements Connection {
-  readonly local = { host: '127.0.0.1', port: 9092 }
-  readonly remote = { host: '127.0.0.1', port: 1 }
-  readonly backlogBytes = 0
-  readonly written: Buffer[] = []
-  open = true
-  private bytes: (bytes: Uint8Array) => void = () => {}
-  private close: (error: Error | null) => void = () => {}
-  onBytes(handler: (bytes: Uint8Array) => void): void {
-    this.bytes = handler
-  }
-  onClose(handler: (error: Error | null) => void): void {
-    this.close = handler
-  }
-  onDrain(): void {}
-  write(buffers: readonly Uint8Array[]): boolean {
-    this.written.push(Buffer.concat(buffers))
-    return true
-  }
-  pause(): void {}
-  resume(): void {}
-  end(): void {
-    this.destroy()
-  }
-  destroy(): void {
-    if (!this.open) return
-    this.open = false
-    queueMicrotask(() => this.close(null))
-  }
-  send(bytes: Uint8Array): void {
-    this.bytes(bytes)
-  }
-}
-
 function seedFrames(): Buffer[] {
   const batch = encodeBatch([{ key: Buffer.from('k'), value: Buffer.from('some value'), timeMs: 1000 }])
   const frames: Buffer[] = []
@@ -116,26 +82,21 @@ function realistic(value: unknown, batch: Uint8Array): unknown {
 test(`${frameCount} mutated frames: no crash, nothing left behind (seed ${seed})`, async (t) => {
   const broker = fakeBroker()
   broker.create({ name: 'fuzz', partitions: 2 })
-  const accepted: ((connection: Connection) => void)[] = []
-  const net = {
-    listen: async (at: { host: string; port: number }, accept: (connection: Connection) => void) => {
-      accepted.push(accept)
-      return { at, close: async () => {} }
-    },
-  } as Pick<Net, 'listen'> as Net
+  const net = new MemoryNet()
   const problems: string[] = []
   const log: Logger = {
     info: () => {},
     warn: () => {},
     error: (message, facts) => void problems.push(`${message} ${String((facts?.['error'] as Error)?.stack)}`),
   }
-  const listener = await listenKafka({ world: { ...realWorld(), net }, broker, at: { host: 'x', port: 1 }, log })
+  const listener = await listenKafka({
+    world: { ...realWorld(), net: net.asNet },
+    broker,
+    at: { host: 'x', port: 1 },
+    log,
+  })
   t.after(() => listener.close())
-  const connect = (): MemoryConnection => {
-    const connection = new MemoryConnection()
-    accepted[0]!(connection)
-    return connection
-  }
+  const connect = (): MemoryConnection => net.connect()
   const goodClient = async (): Promise<void> => {
     const connection = connect()
     const asked = { topics: [], includeClusterAuthorizedOperations: false, includeTopicAuthorizedOperations: false }
