@@ -223,6 +223,16 @@ describe('the live console', { skip }, () => {
       'after the cut',
     )
     assert.match(await page.getByTestId('rows-count').innerText(), /^24 rows/)
+    await rows(page).first().click()
+    const detail = page.getByRole('complementary', { name: 'Row' })
+    assert.match(await detail.innerText(), /"sold": \d+/)
+    assert.match(page.url(), /row=/)
+    await page.keyboard.press('Escape')
+    await until(
+      () => detail.count(),
+      (n) => n === 0,
+      'Escape closes the row',
+    )
     await page.getByRole('button', { name: 'Pause' }).click()
     for (let i = 0; i < 24; i++) server.shop.buy()
     await page.waitForTimeout(700)

@@ -8,11 +8,14 @@ import { go, param, setQuery } from '../lib/location.ts'
 import { asApiError } from '../lib/problem.ts'
 import type { ApiError } from '../lib/problem.ts'
 import { bytes, count, shortTime } from '../lib/format.ts'
-import { Badge, Button, Dialog, Empty, Link, Loading, Page, Status, StreamBadge, Tabs } from '../parts/bits.tsx'
+import { Badge, Button, Copy, Dialog, Empty, Link, Loading, Page, Status, StreamBadge, Tabs } from '../parts/bits.tsx'
 import { FilterBox } from '../parts/filter-box.tsx'
+import { JsonView } from '../parts/payload.tsx'
 import { ProblemBox } from '../parts/problem.tsx'
 import { SqlText } from '../parts/sql-editor.tsx'
-import { cellText } from '../lib/json.ts'
+import { cellText, compactJson } from '../lib/json.ts'
+import { useKeys } from '../lib/keys.ts'
+import type { LiveRow } from '../lib/keyed-rows.ts'
 import { ChartTab } from './view/chart-tab.tsx'
 import { FlowTab } from './view/flow-tab.tsx'
 import { RowsTable } from './view/rows-table.tsx'
@@ -127,6 +130,8 @@ function RowsTab({
 }) {
   const filter = param('filter').toLowerCase()
   const hidden = param('hide').split(',')
+  const selected = param('row')
+  useKeys([{ keys: 'Escape', does: 'Close the row', run: () => setQuery({ row: '' }) }])
   const all = live.rows ?? []
   const rows =
     filter === ''
@@ -152,17 +157,36 @@ function RowsTab({
         </span>
       </div>
       {live.state.is === 'failed' && <ProblemBox error={live.state.error} />}
-      <RowsTable
-        label="Rows"
-        columns={view.columns}
-        keyColumns={view.key ?? []}
-        rows={rows}
-        sort={param('sort', (view.key ?? []).length > 0 ? view.key![0]! : '')}
-        onSort={(sort) => setQuery({ sort })}
-        hidden={hidden}
-        empty={<NoRows live={live} filter={filter} />}
-      />
+      <div class={selected === '' ? 'rows-body' : 'rows-body with-detail'}>
+        <RowsTable
+          label="Rows"
+          columns={view.columns}
+          keyColumns={view.key ?? []}
+          rows={rows}
+          sort={param('sort', (view.key ?? []).length > 0 ? view.key![0]! : '')}
+          onSort={(sort) => setQuery({ sort })}
+          hidden={hidden}
+          empty={<NoRows live={live} filter={filter} />}
+          selected={selected === '' ? null : selected}
+          onOpen={(r) => setQuery({ row: r.id })}
+        />
+        {selected !== '' && <RowDetail row={all.find((r) => r.id === selected) ?? null} loaded={live.rows !== null} />}
+      </div>
     </>
+  )
+}
+
+/** One row in full, and as it changes. */
+function RowDetail({ row, loaded }: { readonly row: LiveRow | null; readonly loaded: boolean }) {
+  return (
+    <aside class="detail" aria-label="Row">
+      <header class="detail-head">
+        <h2>Row</h2>
+        {row !== null && <Copy text={compactJson(row.row)} label="Copy the row" />}
+        <Button kind="quiet" icon="close" title="Close the row" onClick={() => setQuery({ row: '' })} />
+      </header>
+      {row !== null ? <JsonView value={row.row} /> : loaded && <p class="muted">The view has no such row now.</p>}
+    </aside>
   )
 }
 

@@ -19,6 +19,8 @@ export interface RowsTableProps {
   readonly sort: string
   readonly onSort: (sort: string) => void
   readonly hidden?: readonly string[]
+  readonly selected?: string | null
+  readonly onOpen?: (row: LiveRow) => void
   readonly empty: ComponentChildren
 }
 
@@ -43,6 +45,7 @@ export function RowsTable(props: RowsTableProps) {
       idOf={(r) => r.id}
       sort={props.sort}
       onSort={props.onSort}
+      {...(props.onOpen === undefined ? {} : { onOpen: props.onOpen, selected: props.selected ?? null })}
       rowClass={(r) => (r.columns === null && now - r.changedMs < flashMs ? `flash-${r.changedAt % 2}` : '')}
       empty={props.empty}
     />
