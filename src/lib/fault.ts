@@ -491,6 +491,14 @@ export const faults = {
     says: (f) => `the schema cannot be used: ${f.field === '' ? '' : `${f.field}: `}${f.why}`,
     hint: 'Give a JSON Schema of draft 2020-12, 2019-09 or 07 that refers to nothing outside itself.',
   }),
+  'log.topic-in-use': meaning<{ topic: string; by: string }>({
+    kafka: 44,
+    http: 409,
+    sqlstate: '2BP01',
+    retry: false,
+    says: (f) => `topic ${f.topic} is read by ${f.by}`,
+    hint: 'Drop what reads it first.',
+  }),
   'http.not-found': meaning<{ path: string }>({
     kafka: 42,
     http: 404,
@@ -705,6 +713,14 @@ export const faults = {
     retry: false,
     says: (f) => `${f.what}: ${f.count} is over the limit of ${f.countMax}`,
     hint: 'Narrow the query, or raise the limit in the configuration.',
+  }),
+  'project.has-reader': meaning<{ changed: string; reader: string }>({
+    kafka: -1,
+    http: 409,
+    sqlstate: '2BP01',
+    retry: false,
+    says: (f) => `${f.changed} has changed in the project, but ${f.reader}, which is not of the project, reads it`,
+    hint: 'Drop the reader first, or take it into the project.',
   }),
   'project.not-found': meaning<{ dir: string }>({
     kafka: -1,

@@ -13,7 +13,7 @@ import { planOnce, viewRelation } from '../sql/plan/view.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import { parseStatements, parseSubscription } from '../sql/syntax/parse.ts'
 import { alter, beginAll, begin, create, dependents, drop, remove, setPaused } from './ddl.ts'
-import { type Definition, Definitions, ofRelation, ofView, sourceNames } from './definitions.ts'
+import { type Definition, type DefinitionKind, Definitions, ofRelation, ofView, sourceNames } from './definitions.ts'
 import { type EngineParts, planContext, readsKeptRows, timeText } from './engine-parts.ts'
 import type { AlertRules, Change, Engine, Graph, RecordView, RelationInfo, Result, RunOptions } from './engine.ts'
 import { flowRunner } from './flow-runner.ts'
@@ -46,11 +46,18 @@ export type ProgramDefinition =
       readonly partitions?: number
       readonly config?: Readonly<Record<string, string>>
     }
-  | { readonly kind: 'view'; readonly view: ViewPlan }
+  | {
+      readonly kind: 'view'
+      readonly view: ViewPlan
+      /** The column that says when a row happened, for views that read this one. */
+      readonly time?: number | null
+    }
 
 export interface OpenEngine extends Engine {
   /** Replaces an earlier definition of that name by a program. Throws Fault sql.relation-exists where a text has the name. */
   define(definition: ProgramDefinition): Promise<void>
+  /** The definition and everything that reads it, directly or not: what is read by others last. [] = there is none. */
+  dependents(kind: DefinitionKind, name: string): readonly { readonly kind: DefinitionKind; readonly name: string }[]
   close(): Promise<void>
 }
 
@@ -222,6 +229,13 @@ class SqlEngine implements OpenEngine {
     const found = this.parts.definitions.relation(name)
     return found === null ? null : this.info(found)
   }
+  keyColumns(topic: string): readonly string[] {
+    const ofTopic = (found: Definition | null): boolean =>
+      found !== null && (found.kind === 'stream' || found.kind === 'table') && found.topic?.name === topic
+    const named = this.parts.definitions.relation(topic)
+    const found = ofTopic(named) ? named : this.parts.definitions.all().find(ofTopic)
+    return found?.keyColumns ?? []
+  }
   private info(definition: Definition): RelationInfo {
     const { relation, view, stored, fault } = definition
     const state = view === null ? null : this.parts.runner.state(view.name)
@@ -278,6 +292,10 @@ class SqlEngine implements OpenEngine {
       await remove(this.parts, all)
     })
   }
+  dependents(kind: DefinitionKind, name: string): readonly Definition[] {
+    const found = this.parts.definitions.get(kind, name)
+    return found === null ? [] : dependents(this.parts, found)
+  }
   async pause(view: string): Promise<void> {
     await this.changeDefinitions(() => setPaused(this.parts, this.running(view), true))
   }
@@ -332,8 +350,8 @@ class SqlEngine implements OpenEngine {
 
 function programDefinition(definition: ProgramDefinition): Definition {
   if (definition.kind === 'view') {
-    const { view } = definition
-    const relation = viewRelation(view, { time: null, key: null })
+    const { view, time = null } = definition
+    const relation = viewRelation(view, { time: time === null ? null : { column: time, delayMs: 0 }, key: null })
     return ofView({ view, relation, topic: { name: view.name, partitions: null, config: {} } })
   }
   const { source, kind, keyColumns, partitions, config } = definition

@@ -8,7 +8,7 @@ import type { Intake } from '../log/broker.ts'
 import type { Catalog } from '../log/catalog.ts'
 import { type Validator, compileSchema } from './json-schema.ts'
 import { jsonMember, isJsonObject, parseJson, trimJson } from './json-text.ts'
-import { keyText, sameKey } from './key.ts'
+import { keyOfColumns, sameKey } from './key.ts'
 
 export type OnInvalid = 'reject' | 'quarantine' | 'null'
 export interface Contract {
@@ -136,9 +136,7 @@ class CatalogContracts implements Contracts {
 
   keyOf(topic: string, value: Uint8Array | null): Uint8Array | null {
     const field = this.get(topic)?.keyField ?? null
-    if (field === null || value === null) return null
-    const text = fieldText(field, value)
-    return text === null ? null : Buffer.from(text, 'utf8')
+    return field === null || value === null ? null : keyFromFields([field], value)
   }
 
   readonly intake: Intake = (topic, batch) => {
@@ -153,26 +151,33 @@ class CatalogContracts implements Contracts {
   }
 }
 
+const textOf = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+
 function checkKey(topic: string, field: string, key: Uint8Array, value: Uint8Array): Fault | null {
-  const said = fieldText(field, value)
-  if (said === null) return null
-  const found = Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8')
+  const bytes = keyFromFields([field], value)
+  if (bytes === null) return null
+  const said = textOf(bytes)
+  const found = textOf(key)
   if (sameKey(found, said)) return null
   const short = (text: string): string => JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text)
   return new Fault('schema.key-mismatch', { topic, field, key: short(found), value: short(said) })
 }
 
-/** null when the value is no JSON object, has no such field, or says null there. */
-function fieldText(field: string, value: Uint8Array): string | null {
+/** null when the value is no JSON object, has none of the fields, or says null there. */
+export function keyFromFields(fields: readonly string[], value: Uint8Array): Uint8Array | null {
   const text = trimJson(value)
-  if (!isJsonObject(text)) return null
+  if (!isJsonObject(text) || !isJson(text)) return null
+  const key = keyOfColumns(fields.map((field) => jsonMember(text, field)))
+  return key === null ? null : Buffer.from(key, 'utf8')
+}
+function isJson(text: Uint8Array): boolean {
   try {
     parseJson(text)
+    return true
   } catch {
-    return null
+    return false
   }
-  const member = jsonMember(text, field)
-  return member === null ? null : keyText(member)
 }
 
 /** The entry as this layer wrote it; anything else in its place reads as none. */

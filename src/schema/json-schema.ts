@@ -3,10 +3,8 @@
  * depth, without references to anything outside, with patterns that cannot blow up (`pattern.ts`) and uniqueItems in
  * linear time. Formats are checked; keywords that no draft knows are let pass, as the drafts say.
  */
-import { Ajv, type AnySchema, type ErrorObject, type Options, type ValidateFunction } from 'ajv'
-import { Ajv2019 } from 'ajv/dist/2019.js'
-import { Ajv2020 } from 'ajv/dist/2020.js'
-import ajvFormats from 'ajv-formats'
+import { createRequire } from 'node:module'
+import type { Ajv, AnySchema, ErrorObject, Options, ValidateFunction } from 'ajv'
 import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import { canonicalJson, parseJson } from './json-text.ts'
@@ -74,14 +72,16 @@ const shared: Options = {
   ownProperties: true,
   code: { regExp: Object.assign((source: string) => compilePattern(source), { code: 'pattern' }) },
 }
+/** Loaded with the first schema: a program without schemas starts without it. */
+const load = createRequire(import.meta.url)
 function newAjv(draft: Draft, options: Options): Ajv {
   switch (draft) {
     case '2020-12':
-      return new Ajv2020(options)
+      return new (load('ajv/dist/2020.js') as typeof import('ajv/dist/2020.js')).Ajv2020(options)
     case '2019-09':
-      return new Ajv2019(options)
+      return new (load('ajv/dist/2019.js') as typeof import('ajv/dist/2019.js')).Ajv2019(options)
     case '07':
-      return new Ajv(options)
+      return new (load('ajv') as typeof import('ajv')).Ajv(options)
   }
 }
 
@@ -100,7 +100,7 @@ function checkAgainstDraft(draft: Draft, schema: AnySchema): void {
 
 function compileOwn(draft: Draft, schema: AnySchema): ValidateFunction {
   const ajv = newAjv(draft, { ...shared, meta: false, validateSchema: false })
-  ajvFormats.default(ajv)
+  ;(load('ajv-formats') as typeof import('ajv-formats')).default(ajv)
   ajv.removeKeyword('uniqueItems')
   ajv.addKeyword({ keyword: 'uniqueItems', type: 'array', schemaType: 'boolean', validate: uniqueItems })
   try {

@@ -14,12 +14,11 @@ export function keyText(json: Uint8Array): string | null {
   return typeof value === 'string' ? value : canonicalJson(value)
 }
 
-/** Without exponent, no digit lost. */
+/** Without exponent and without zeros at the end of the fraction, no digit lost: equal numbers, equal text. */
 export function decimalText(token: string): string {
   const parts = number.exec(token)
   if (parts === null) return token
-  const [, sign = '', whole = '', fraction = '', power] = parts
-  if (power === undefined) return isZero(whole) && fraction === '' ? '0' : token
+  const [, sign = '', whole = '', fraction = '', power = '0'] = parts
   const exponent = Number(power)
   if (Math.abs(exponent) > exponentMax) return token
   const digits = whole + fraction
@@ -31,10 +30,19 @@ export function decimalText(token: string): string {
   const shown = after === '' ? before : `${before}.${after}`
   return shown === '0' ? '0' : sign + shown
 }
-const isZero = (digits: string): boolean => /^0+$/.test(digits)
 
-/** The same text, or the same number written otherwise (1.50 and 1.5). */
-export function sameKey(a: string, b: string): boolean {
-  return a === b || (number.test(a) && number.test(b) && withoutTail(decimalText(a)) === withoutTail(decimalText(b)))
+/** The key of several columns: a JSON array without white space. */
+export function keyOfColumns(texts: readonly (Uint8Array | null)[]): string | null {
+  if (texts.every((text) => text === null)) return null
+  if (texts.length === 1) return keyText(texts[0]!)
+  return `[${texts.map((text) => (text === null ? 'null' : itemText(text))).join(',')}]`
 }
-const withoutTail = (text: string): string => (text.includes('.') ? text.replace(/\.?0+$/, '') : text)
+function itemText(json: Uint8Array): string {
+  const text = Buffer.from(json.buffer, json.byteOffset, json.byteLength).toString('utf8')
+  return number.test(text) ? decimalText(text) : canonicalJson(JSON.parse(text))
+}
+
+/** The same text, or the same number written otherwise. */
+export function sameKey(a: string, b: string): boolean {
+  return a === b || (number.test(a) && number.test(b) && decimalText(a) === decimalText(b))
+}

@@ -143,6 +143,10 @@ export class FakeEngine implements Engine {
   relation(name: string): RelationInfo | null {
     return this.relations.find((one) => one.name === name) ?? null
   }
+  keys: Record<string, readonly string[]> = {}
+  keyColumns(topic: string): readonly string[] {
+    return this.keys[topic] ?? []
+  }
   rows(name: string): Promise<Result> {
     return Promise.resolve(this.results(name))
   }

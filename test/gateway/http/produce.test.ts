@@ -291,6 +291,24 @@ test('a key given for a keyed topic must be that of the payload', async (t) => {
   assert.equal(answer.json.field, 'id')
 })
 
+test('without a key field, the key columns of the stream over the topic give the key', async (t) => {
+  const f = await fixture(t)
+  await f.call('PUT', '/v1/topics/t')
+  const key = async (json: unknown, query = ''): Promise<Json> => {
+    const answer = await f.call('POST', `/v1/topics/t/records${query}`, { json })
+    const { offset } = answer.json.records[0]
+    return (await f.call('GET', `/v1/topics/t/records?from=${offset}&limit=1`)).json.records[0].key
+  }
+  f.engine.keys = { t: ['a'] }
+  assert.deepEqual(await key({ a: 'x', b: 1 }), { text: 'x' })
+  assert.deepEqual(await key({ a: 1 }, '?key=other'), { text: 'other' })
+  assert.equal(await key({ b: 1 }), null)
+  assert.equal(await key('text'), null)
+  f.engine.keys = { t: ['a', 'b'] }
+  assert.deepEqual(await key({ b: 1.5, a: 'x' }), { json: ['x', 1.5] })
+  assert.deepEqual(await key({ a: 'x' }), { json: ['x', null] })
+})
+
 test('more than a batch holds goes by a tick, a record beyond the limit is refused', async (t) => {
   const f = await fixture(t)
   await f.call('PUT', '/v1/topics/t')

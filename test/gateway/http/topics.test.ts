@@ -74,3 +74,16 @@ test('what Millrace keeps for itself is left alone', async (t) => {
     assert.equal(answer.json.code, 'log.invalid-topic')
   }
 })
+
+test('a topic that a stream is made of is not deleted under it', async (t) => {
+  const f = await fixture(t)
+  await f.call('PUT', '/v1/topics/t')
+  const stats = { rowsIn: 0, rowsOut: 0, late: 0, invalid: 0, stateBytes: 0 }
+  const stream = { name: 's', kind: 'stream', columns: [], key: null, topic: 't', sql: '', status: 'idle' } as const
+  f.engine.relations = [{ ...stream, error: null, watermark: null, stats }]
+  const refused = await f.call('DELETE', '/v1/topics/t')
+  assert.equal(refused.status, 409)
+  assert.match(refused.json.detail, /read by the stream s/)
+  f.engine.relations = []
+  assert.equal((await f.call('DELETE', '/v1/topics/t')).status, 204)
+})

@@ -4,7 +4,7 @@ import { limits } from '../../../lib/limits.ts'
 import type { RecordInput } from '../../../log/batch.ts'
 import type { TopicInfo } from '../../../log/log.ts'
 import { encodeOrigin } from '../../../log/origin.ts'
-import type { Contract } from '../../../schema/contracts.ts'
+import { type Contract, keyFromFields } from '../../../schema/contracts.ts'
 import { ensureQuarantine, quarantined } from '../../../schema/quarantine.ts'
 import { type Answer, type Exchange, knownType, mediaType, mediaTypes } from '../exchange.ts'
 import { Idempotency, type Stored, fingerprintOf, readIdempotencyKey } from '../idempotency.ts'
@@ -134,12 +134,20 @@ export class Produce {
     if (headers.length > limits.recordHeaders)
       throw new Fault('http.too-many', { what: 'headers of a record', max: limits.recordHeaders })
     const record: RecordInput = {
-      key: key === undefined ? this.#parts.contracts.keyOf(topic.name, value) : key,
+      key: key === undefined ? this.#keyOf(topic.name, value) : key,
       value,
       headers,
       timeMs: timeMs ?? this.#parts.world.clock.now(),
     }
     return { topic, partition: partition ?? null, record }
+  }
+  /** By the contract's key field, else by the key of the stream or table over the topic. */
+  #keyOf(topic: string, value: Uint8Array | null): Uint8Array | null {
+    const { contracts, engine } = this.#parts
+    const key = contracts.keyOf(topic, value)
+    if (key !== null || value === null) return key
+    const columns = engine.keyColumns(topic)
+    return columns.length === 0 ? null : keyFromFields(columns, value)
   }
   async #quarantineTargets(topic: TopicInfo, prepared: readonly Prepared[]): Promise<readonly Target[]> {
     if (prepared.every(({ fault }) => fault === null)) return prepared.map(({ target }) => target)
