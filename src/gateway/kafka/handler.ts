@@ -117,7 +117,17 @@ export function epochError({ broker }: Exchange, partition: Partition, believed:
 }
 
 const internalTopics = new Set(['__consumer_offsets', '__transaction_state', '__share_group_state'])
-export const isInternal = (topic: string): boolean => internalTopics.has(topic)
+const ownPrefix = '_millrace_'
+/** Kept for the broker itself: clients leave such topics out of patterns. */
+export const isInternal = (topic: string): boolean => internalTopics.has(topic) || topic.startsWith(ownPrefix)
+/** What clients may not create, because a later part of Millrace may mean it. */
+export function reservedName(topic: string): Fault | null {
+  if (!topic.startsWith(ownPrefix)) return null
+  return new Fault('log.invalid-topic', {
+    topic,
+    why: `names that begin with ${ownPrefix} are kept for Millrace itself`,
+  })
+}
 
 /** Numbers of resource types and of where a setting's value comes from. */
 export const resource = { topic: 2, broker: 4 } as const

@@ -250,3 +250,14 @@ test('closing answers what is under way and then ends every connection', async (
   await closed
   await busy.closed
 })
+test('closing wakes waiting fetches, without complaint', async (t) => {
+  const { client, broker, listener, complaints } = await start(t)
+  topic(broker)
+  const reader = await client()
+  reader.send(fetchApi, 11, fetchFrom('t', 0, 60_000))
+  await sleep(20)
+  const from = performance.now()
+  await listener.close()
+  assert.ok(performance.now() - from < 1500)
+  assert.deepEqual(complaints, [])
+})

@@ -93,6 +93,28 @@ test('Produce: each partition gets its own answer, by name and by id', async () 
   )
   assert.equal(broker.stored({ topic: 't', index: 0 })!.end, 3)
 })
+test('Produce: batches that fill their frame stay views of it; small parts of large frames get their own memory', async () => {
+  const { broker, exchange } = setUp(['t', 1])
+  const whole = Buffer.allocUnsafeSlow(100_000)
+  const part = batch('x')
+  whole.set(part, 500)
+  const produced = async (records: Uint8Array): Promise<Uint8Array> => {
+    const partitionData = [{ index: 0, records }]
+    const request = {
+      transactionalId: null,
+      acks: 1,
+      timeoutMs: 1,
+      topicData: [{ topicId: '', name: 't', partitionData }],
+    }
+    await produce.handle(request, { ...exchange, version: 9 })
+    return broker.produced.at(-1)!.entries[0]!.records
+  }
+  const small = await produced(whole.subarray(500, 500 + part.length))
+  assert.equal(small.buffer.byteLength, part.length)
+  const large = batch('y'.repeat(90_000))
+  whole.set(large)
+  assert.equal((await produced(whole.subarray(0, large.length))).buffer, whole.buffer)
+})
 test('Produce: why a record was refused is told record by record', async () => {
   const { broker, exchange } = setUp(['t', 1])
   const { Fault } = await import('../../../src/lib/fault.ts')
@@ -212,6 +234,19 @@ test('Metadata: a topic asked for is created, unless client or server forbid it'
   assert.equal(await codeOf('bad name', 9, true), 17)
   assert.deepEqual([...broker.infos.keys()], ['yes', 'old'])
   assert.equal(broker.infos.get('yes')!.config['retention.ms'], String(7 * 24 * 3600 * 1000))
+})
+test('names that are kept for Millrace itself are not created by clients, and are internal', async () => {
+  const { broker, exchange } = setUp(['_millrace_x', 1], ['_x', 1])
+  const auto = await ask(metadata, 9, metadataRequest([{ name: '_millrace_new' }]), exchange)
+  assert.equal(auto.topics[0]!.errorCode, 17)
+  const asked = { topics: [created('_millrace_new')], validateOnly: false }
+  assert.equal((await ask(createTopics, 7, asked, exchange)).topics[0]!.errorCode, 17)
+  assert.equal(broker.infos.size, 2)
+  const all = await ask(metadata, 9, metadataRequest(null), exchange)
+  assert.deepEqual(
+    all.topics.map((topic) => topic.isInternal),
+    [true, false],
+  )
 })
 test('Metadata: two clients that ask for the same new topic both get it', async () => {
   const { exchange } = setUp()

@@ -11,7 +11,7 @@ import {
   stringDeserializers,
   stringSerializers,
 } from '@platformatic/kafka'
-import { freshName, sharedGateway, until } from './local-gateway.ts'
+import { freshName, sharedGateway, startGateway, until } from './local-gateway.ts'
 
 const gateway = sharedGateway({ before, after })
 const base = () => ({ clientId: 'test', bootstrapBrokers: [gateway().address] })
@@ -276,6 +276,27 @@ test('a reader that waits gets a message soon after it is written', async (t) =>
   await writer.send({ messages: [{ topic: name, value: 'now' }] })
   await until('the second', () => seen.length === 2)
   assert.ok(performance.now() - from < 1000)
+})
+test('a gateway that closes under its clients does so soon and without complaint', async () => {
+  const own = await startGateway()
+  const it = new Producer<string, string, string, string>({
+    clientId: 'test',
+    bootstrapBrokers: [own.address],
+    serializers: stringSerializers,
+    autocreateTopics: true,
+    retries: false,
+  })
+  await it.send({ messages: [{ topic: 'closing', value: 'x' }] })
+  const reader = new Consumer({ clientId: 'test', bootstrapBrokers: [own.address], groupId: 'closing', retries: false })
+  const stream = await reader.consume({ topics: ['closing'], maxWaitTime: 30_000 })
+  stream.on('error', () => {})
+  stream.on('data', () => {})
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  const from = performance.now()
+  await own[Symbol.asyncDispose]()
+  assert.ok(performance.now() - from < 3000)
+  assert.deepEqual(own.complaints, [])
+  await Promise.allSettled([it.close(true), stream.close(), reader.close(true)])
 })
 test('nothing of all this made the gateway complain', () => {
   assert.deepEqual(gateway().complaints, [])

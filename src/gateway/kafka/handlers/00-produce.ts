@@ -59,7 +59,8 @@ async function append(request: Request, acks: ProduceRequest['acks'], exchange: 
     }
   }
   const { transactionalId } = request
-  const answers = entries.length === 0 ? [] : await exchange.broker.produce({ acks, transactionalId, entries })
+  const answers =
+    entries.length === 0 ? [] : await exchange.broker.produce({ acks, transactionalId, entries: compact(entries) })
   const failed = outcomes.some((outcome) => outcome !== 'log') || answers.some((answer) => 'fault' in answer)
   // Without acknowledgements an error can only be told by closing: the client then asks for metadata anew.
   if (acks === 'none') return failed ? 'close' : null
@@ -75,6 +76,22 @@ async function append(request: Request, acks: ProduceRequest['acks'], exchange: 
       }),
     })),
   }
+}
+
+type Entries = ProduceRequest['entries']
+/**
+ * The log keeps the newest batches in memory, as views of their frame. Where they are a small part of it (or of the pool
+ * that small frames are cut from) they would hold far more than the log counts: then they get memory of their own.
+ */
+function compact(entries: Entries): Entries {
+  let used = 0
+  for (const { records } of entries) used += records.length
+  if (entries[0]!.records.buffer.byteLength <= 2 * used) return entries
+  return entries.map(({ partition, records }) => {
+    const own = Buffer.allocUnsafeSlow(records.length)
+    own.set(records)
+    return { partition, records: own }
+  })
 }
 
 function answerOf(index: number, answer: ProduceAnswer): PartitionAnswer {

@@ -11,6 +11,7 @@ import {
   isInternal,
   nodeId,
   operationsUnknown,
+  reservedName,
   topicOperations,
 } from '../handler.ts'
 import { metadataApi } from '../messages/03-metadata.ts'
@@ -59,6 +60,8 @@ async function find(asked: Asked, exchange: Exchange, mayCreate: boolean, withOp
   return created === null ? missing(asked, code.leaderNotAvailable) : describe(created, exchange, withOperations)
 }
 async function create(name: string, exchange: Exchange): Promise<Fault | null> {
+  const reserved = reservedName(name)
+  if (reserved !== null) return reserved
   const outcome = await attempt(exchange, () => exchange.broker.topics.create([topicSpec(name, {})]))
   return outcome instanceof Fault ? outcome : outcome[0]!
 }

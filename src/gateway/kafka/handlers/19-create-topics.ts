@@ -2,7 +2,17 @@ import { Fault } from '../../../lib/fault.ts'
 import type { ConfigEntry } from '../../../log/broker.ts'
 import type { TopicSpec } from '../../../log/log.ts'
 import { type Decoded, type Encoded, nullUuid } from '../codec/shape.ts'
-import { type Exchange, attempt, code, configSource, errorCode, errorMessage, handler, nodeId } from '../handler.ts'
+import {
+  type Exchange,
+  attempt,
+  code,
+  configSource,
+  errorCode,
+  errorMessage,
+  handler,
+  nodeId,
+  reservedName,
+} from '../handler.ts'
 import { createTopicsApi } from '../messages/19-create-topics.ts'
 import { defaultPartitions, topicSpec } from '../topic-defaults.ts'
 
@@ -41,6 +51,8 @@ export const createTopics = handler({
 })
 
 function specOf(asked: Asked): TopicSpec | Refusal {
+  const reserved = reservedName(asked.name)
+  if (reserved !== null) return { error: errorCode(reserved), message: reserved.message }
   const config: Record<string, string> = Object.create(null) as Record<string, string>
   for (const { name, value } of asked.configs) {
     if (value === null)
