@@ -10,7 +10,7 @@ import type { Net } from '../lib/world.ts'
 /** An address as 16 bytes; IPv4 as ::ffff:a.b.c.d. */
 type Bytes = readonly number[]
 
-export interface Range {
+interface Range {
   readonly bytes: Bytes
   readonly bits: number
 }

@@ -222,7 +222,7 @@ export class Deliveries {
 }
 
 /** As Standard Webhooks has it: type, timestamp, data. The row stands in it as the view wrote it. */
-export function payloadOf({ id, alert, key, row, message, firedAtMs, origin }: Fired): string {
+function payloadOf({ id, alert, key, row, message, firedAtMs, origin }: Fired): string {
   const firedAt = new Date(firedAtMs).toISOString()
   const data = JSON.stringify({ id, alert, key, message, firedAt, origin })
   return `{"type":"alert.fired","timestamp":"${firedAt}","data":${data.slice(0, -1)},"row":${row}}}`

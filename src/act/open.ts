@@ -38,7 +38,7 @@ export interface RunningAlerts extends Alerts {
   close(): Promise<void>
 }
 
-export const alertGroup = (alert: string): string => `_millrace_alerts.${alert}`
+const alertGroup = (alert: string): string => `_millrace_alerts.${alert}`
 /** Alerts are kept for 90 days; the newest state of each delivery with them. */
 const ledgerConfig = {
   'cleanup.policy': 'compact,delete',

@@ -169,7 +169,7 @@ function sentence(error: ErrorObject): string {
 }
 
 /** `a.b[2]`, with names that are not words in brackets and quotes. */
-export function pathText(parts: readonly string[]): string {
+function pathText(parts: readonly string[]): string {
   let out = ''
   for (const part of parts) {
     if (/^(0|[1-9]\d*)$/.test(part)) out += `[${part}]`

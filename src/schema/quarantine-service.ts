@@ -25,7 +25,7 @@ export interface QuarantineOptions {
   readonly logger: Logger
 }
 
-export const quarantineGroup = (topic: string): string => `_millrace_quarantine.${topic}`
+const quarantineGroup = (topic: string): string => `_millrace_quarantine.${topic}`
 /** By custom, a contract that says nothing about bad events quarantines them on Kafka produce. */
 const sortsOut = ({ schema, keyField, onInvalid }: Contract): boolean =>
   (schema !== null || keyField !== null) && (onInvalid === 'quarantine' || onInvalid === null)

@@ -38,8 +38,8 @@ export interface Metrics {
 }
 
 /** From a tenth of a millisecond (an append in memory) to ten seconds (a long fetch). */
-export const secondsBuckets = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-export const otherSeries = '(other)'
+const secondsBuckets = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const otherSeries = '(other)'
 
 export function openMetrics(): Metrics {
   const registry = new Registry()

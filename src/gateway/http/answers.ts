@@ -33,7 +33,7 @@ export interface SseEvent {
   readonly id?: string
 }
 /** A comment line at least this often tells a quiet stream from a dead one. */
-export const heartbeatMs = 15_000
+const heartbeatMs = 15_000
 
 /** Server-sent events. A fault is the last event, `fault`; a stream that comes to its end says `end`. */
 export function sseAnswer(events: AsyncIterable<SseEvent>, clock: Clock, signal: AbortSignal): Answer {

@@ -14,7 +14,7 @@ import { decodeBatch, encodeBatch, isControl } from '../../log/batch.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { Log, Partition, Reader, Tick } from '../../log/log.ts'
 
-export const idempotencyTopic = '_millrace_idempotency'
+const idempotencyTopic = '_millrace_idempotency'
 const keepMs = 24 * 60 * 60 * 1000
 const partition: Partition = { topic: idempotencyTopic, index: 0 }
 

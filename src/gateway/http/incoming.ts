@@ -182,7 +182,7 @@ function readBase64(text: Uint8Array, at: string): Uint8Array | null {
   if (members.length !== 1 || members[0]!.name !== 'base64') return null
   return base64Bytes(parseJson(members[0]!.value), at)
 }
-export function base64Bytes(value: unknown, at: string): Uint8Array {
+function base64Bytes(value: unknown, at: string): Uint8Array {
   if (
     typeof value !== 'string' ||
     !/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/.test(value)

@@ -10,7 +10,7 @@ import type { Engine } from '../../query/engine.ts'
 import type { Contracts } from '../../schema/contracts.ts'
 import type { Telemetry } from '../../telemetry/telemetry.ts'
 
-export interface LocalFacts extends Pick<Broker, 'sizeBytes' | 'describeConfig'> {
+interface LocalFacts extends Pick<Broker, 'sizeBytes' | 'describeConfig'> {
   /** Damage that was found when the log was opened. */
   readonly recovery: { readonly damaged: readonly Fault[] }
 }

@@ -100,7 +100,7 @@ function checkSize(record: RecordInput, bytesMax: number): void {
   const { length } = encodeBatch([record])
   if (length > bytesMax) throw new Fault('log.batch-too-large', { bytes: length, bytesMax })
 }
-export function batchBytesMax(topic: TopicInfo, log: Log): number {
+function batchBytesMax(topic: TopicInfo, log: Log): number {
   const set = Number(topic.config['max.message.bytes'] ?? NaN)
   return Number.isSafeInteger(set) ? Math.min(set, limits.batchBytesMax) : log.limits.batchBytes
 }

@@ -11,7 +11,7 @@ export interface Parameter {
   readonly says: string
   readonly schema: JsonSchema
 }
-export interface Given {
+interface Given {
   readonly says: string
   /** Media type → schema of the body (of one line or event where it is a stream). */
   readonly as?: Readonly<Record<string, JsonSchema>>

@@ -33,7 +33,7 @@ async function* ticking(parts: Parts, signal: AbortSignal): AsyncIterable<SseEve
   }
 }
 
-export async function overview(parts: Parts): Promise<Overview> {
+async function overview(parts: Parts): Promise<Overview> {
   const { log, engine, alerts, telemetry, world, version } = parts
   const topics = await log.topics.list()
   const shown = topics.filter(({ name }) => !isInternal(name))

@@ -26,7 +26,7 @@ interface Prepared {
   readonly fault: Fault | null
 }
 
-export class Produce {
+class Produce {
   readonly #parts: Parts
   readonly #placing: Placing
   readonly #idempotency: Idempotency
