@@ -36,7 +36,8 @@ export function writeValue(out: ByteWriter, value: Value): void {
 }
 /** Small where it is a whole number; −0 stays −0. */
 export function writeNumber(out: ByteWriter, value: number): void {
-  if (Number.isSafeInteger(value) && !Object.is(value, -0)) {
+  // A varint is exact below 2^52: its sign takes a bit.
+  if (Math.abs(value) < 2 ** 52 && Number.isInteger(value) && !Object.is(value, -0)) {
     out.int8(tag.integer)
     return out.varint(value)
   }
