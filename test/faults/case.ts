@@ -1,5 +1,5 @@
 /** What a fault case is given and gives back, and small things that several of them use. */
-import { type Millrace, startMillrace, type StartOptions } from '../interop/setup/index.ts'
+import { freePorts, type Millrace, startMillrace, type StartOptions } from '../interop/setup/index.ts'
 
 export interface Context {
   readonly quick: boolean
@@ -37,10 +37,12 @@ export function quantile(values: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN
 }
 
-/**
- * Starts the product again where it listened before, so that clients come back by themselves. The old process is gone,
- * but its address may take a moment to be free.
- */
+/** Starts the product on ports that it can come back to. */
+export async function startFirst(options: StartOptions): Promise<Millrace> {
+  const [kafka, http] = await freePorts()
+  return startMillrace({ kafka: `127.0.0.1:${kafka}`, http: `127.0.0.1:${http}`, ...options })
+}
+/** Starts the product again where it listened before, so that clients come back by themselves. */
 export async function startAgain(before: Millrace, options: StartOptions = {}): Promise<Millrace> {
   const http = before.http === '' ? {} : { http: before.http }
   return startMillrace({ data: before.data, kafka: before.kafka, ...http, ...options })

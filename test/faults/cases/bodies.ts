@@ -3,10 +3,10 @@
  * a problem document with a code, or a closed connection; never a 5xx, never silence. The process lives, its memory stays
  * bounded, and a good Kafka client beside it is served.
  */
-import { type Millrace, startMillrace } from '../../interop/setup/index.ts'
+import type { Millrace } from '../../interop/setup/index.ts'
 import { mustBeRefused, mutateBody, openTopic, orderSchema, rightRequests, strictTopic } from '../bad-bodies.ts'
 import { Canary } from '../canary.ts'
-import type { Context, FaultCase, Outcome } from '../case.ts'
+import { type Context, type FaultCase, type Outcome, startFirst } from '../case.ts'
 import { exchange, type RawAnswer, type RawRequest, serialize } from '../http.ts'
 import { megabytes, MemoryWatch } from '../process.ts'
 
@@ -29,7 +29,7 @@ interface Tally {
 
 async function malformedBodies(context: Context): Promise<Outcome> {
   const { random, quick } = context
-  const product: Millrace = await startMillrace({ data: context.folder, env: heap })
+  const product: Millrace = await startFirst({ data: context.folder, env: heap })
   const canary = new Canary(product.kafka)
   const tally: Tally = { refused: 0, accepted: 0, closed: 0, problems: [] }
   try {

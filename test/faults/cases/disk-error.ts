@@ -5,8 +5,8 @@
  */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Millrace, startMillrace } from '../../interop/setup/index.ts'
-import { between, type Context, type FaultCase, type Outcome, startAgain } from '../case.ts'
+import type { Millrace } from '../../interop/setup/index.ts'
+import { between, type Context, type FaultCase, type Outcome, startAgain, startFirst } from '../case.ts'
 import { inject, type Rule } from '../inject.ts'
 import { describeViolations, Verifier } from '../verify.ts'
 import { Volume, volumesMissing } from '../volume.ts'
@@ -41,7 +41,7 @@ async function diskErrors(context: Context): Promise<Outcome> {
   const noVolumes = await volumesMissing(context.folder)
   const volume = noVolumes === null ? await Volume.make(join(context.folder, 'xfs'), 'xfs', volumeMegabytes) : null
   if (noVolumes !== null) context.note(`kill -9 instead of power cuts: ${noVolumes}`)
-  let product: Millrace = await startMillrace({ data: join(volume?.path ?? context.folder, 'data') })
+  let product: Millrace = await startFirst({ data: join(volume?.path ?? context.folder, 'data') })
   const load = new Workload({
     address: product.kafka,
     topic: 'errors',

@@ -6,9 +6,9 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Millrace, startMillrace } from '../../interop/setup/index.ts'
+import type { Millrace } from '../../interop/setup/index.ts'
 import type { Context, FaultCase, Outcome } from '../case.ts'
-import { startAgain } from '../case.ts'
+import { startAgain, startFirst } from '../case.ts'
 import { describeViolations, Verifier } from '../verify.ts'
 import { Volume, volumesMissing } from '../volume.ts'
 import { kafkaError } from '../wire.ts'
@@ -28,7 +28,7 @@ async function fillAndFree(context: Context): Promise<Outcome> {
   if (reason !== null) return { skipped: reason }
   const volume = await Volume.make(join(context.folder, 'ext4'), 'ext4', volumeMegabytes)
   const ballast = new Ballast(volume)
-  let product: Millrace = await startMillrace({ data: join(volume.path, 'data') })
+  let product: Millrace = await startFirst({ data: join(volume.path, 'data') })
   const { random } = context
   const load = new Workload({ address: product.kafka, topic: 'full', partitions: 3, leaderCounts: true, random })
   const verifier = new Verifier(load.history, load.places)

@@ -6,8 +6,8 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RecordJson, RecordPage } from '../../../src/gateway/http/api.ts'
-import { type Millrace, startMillrace } from '../../interop/setup/index.ts'
-import { between, type Context, type FaultCase, type Outcome, startAgain } from '../case.ts'
+import type { Millrace } from '../../interop/setup/index.ts'
+import { between, type Context, type FaultCase, type Outcome, startAgain, startFirst } from '../case.ts'
 import {
   appendViews,
   type Click,
@@ -50,7 +50,7 @@ async function killViews(context: Context): Promise<Outcome> {
 type Outputs = Readonly<Record<string, readonly string[]>>
 
 async function runOnce(data: string, input: readonly Click[][], kills: number, context: Context): Promise<Outputs> {
-  let product: Millrace = await startMillrace({ data })
+  let product: Millrace = await startFirst({ data })
   try {
     const wire = await Wire.open(product.kafka)
     await createTopic(wire, clicksTopic, clickPartitions)

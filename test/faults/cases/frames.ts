@@ -4,9 +4,9 @@
  * client has, keep its memory bounded, and serve a good client beside it all the while.
  */
 import { connect } from 'node:net'
-import { type Millrace, startMillrace } from '../../interop/setup/index.ts'
+import type { Millrace } from '../../interop/setup/index.ts'
 import { Canary } from '../canary.ts'
-import { type Context, type FaultCase, type Outcome, startAgain } from '../case.ts'
+import { type Context, type FaultCase, type Outcome, startAgain, startFirst } from '../case.ts'
 import { mutate } from '../mutate.ts'
 import { megabytes, MemoryWatch, openFiles } from '../process.ts'
 import { gatewayApis, seedFrames } from '../seeds.ts'
@@ -42,7 +42,7 @@ interface Tally {
 async function mutatedFrames(context: Context): Promise<Outcome> {
   const { random, note } = context
   const total = framesOf(context.quick)
-  let product: Millrace = await startMillrace({ data: context.folder, env: heap })
+  let product: Millrace = await startFirst({ data: context.folder, env: heap })
   const canary = new Canary(product.kafka)
   const problems: string[] = []
   const tally: Tally = { sent: 0, answers: 0, closedByServer: 0, hung: 0 }

@@ -4,8 +4,8 @@
  * is also killed while it recovers.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Millrace, startMillrace } from '../../interop/setup/index.ts'
-import { between, type Context, type FaultCase, type Outcome, quantile, startAgain } from '../case.ts'
+import type { Millrace } from '../../interop/setup/index.ts'
+import { between, type Context, type FaultCase, type Outcome, quantile, startAgain, startFirst } from '../case.ts'
 import { describeViolations, Verifier } from '../verify.ts'
 import { Workload } from '../workload.ts'
 
@@ -24,7 +24,7 @@ const checkEvery = 5
 async function killUnderLoad(context: Context): Promise<Outcome> {
   const { random, note } = context
   const cycles = cyclesOf(context.quick)
-  let product: Millrace = await startMillrace({ data: context.folder })
+  let product: Millrace = await startFirst({ data: context.folder })
   const load = new Workload({
     address: product.kafka,
     topic: 'kill',

@@ -6,8 +6,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Millrace, startMillrace } from '../../interop/setup/index.ts'
-import { between, type Context, type FaultCase, type Outcome, quantile, startAgain } from '../case.ts'
+import type { Millrace } from '../../interop/setup/index.ts'
+import { between, type Context, type FaultCase, type Outcome, quantile, startAgain, startFirst } from '../case.ts'
 import { inject } from '../inject.ts'
 import { describeViolations, Verifier } from '../verify.ts'
 import { type FileSystem, Volume, volumesMissing } from '../volume.ts'
@@ -40,7 +40,7 @@ async function powerCuts(context: Context, fileSystem: FileSystem): Promise<Outc
   if (reason !== null) return { skipped: reason }
   const cycles = cyclesOf(context.quick)
   const volume = await Volume.make(join(context.folder, fileSystem), fileSystem, volumeMegabytes(context.quick))
-  let product: Millrace = await startMillrace({ data: join(volume.path, 'data') })
+  let product: Millrace = await startFirst({ data: join(volume.path, 'data') })
   const { random } = context
   const load = new Workload({
     address: product.kafka,
@@ -90,7 +90,7 @@ async function mustNotice(context: Context): Promise<Outcome> {
   const reason = await volumesMissing(context.folder)
   if (reason !== null) return { skipped: reason }
   const volume = await Volume.make(join(context.folder, 'xfs'), 'xfs', volumeMegabytes(true))
-  let product: Millrace = await startMillrace({ data: join(volume.path, 'data') })
+  let product: Millrace = await startFirst({ data: join(volume.path, 'data') })
   const { random } = context
   const load = new Workload({
     address: product.kafka,

@@ -1,8 +1,8 @@
 /** Apache Kafka from Maven: its jars for the Java client and the command-line tools, and a real broker to compare with. */
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { installOnce, repository } from './cache.ts'
 import { need } from './debian.ts'
+import { freePorts } from './ports.ts'
 import { run } from './run.ts'
 
 export const kafkaVersion = '4.3.1'
@@ -46,21 +46,4 @@ export async function startKafka(
     pid: Number(said.trim()),
     stop: async () => void (await run(join(scripts, 'stop.sh'), [data])),
   }
-}
-
-/** Two ports that were free a moment ago, held at once so that they differ. */
-export async function freePorts(): Promise<readonly [number, number]> {
-  const listen = (): Promise<{ port: number; close: () => Promise<void> }> =>
-    new Promise((done, fail) => {
-      const server = createServer()
-      server.once('error', fail)
-      server.listen(0, '127.0.0.1', () => {
-        const address = server.address()
-        if (address === null || typeof address === 'string') return fail(new Error('no port was given'))
-        done({ port: address.port, close: () => new Promise((closed) => server.close(() => closed())) })
-      })
-    })
-  const [one, two] = [await listen(), await listen()]
-  await Promise.all([one.close(), two.close()])
-  return [one.port, two.port]
 }
