@@ -32,6 +32,9 @@ export interface HttpListener {
   close(): Promise<void>
 }
 
+/** One for all: to make one costs more than a small request. */
+const clientGone = new Fault('http.incomplete-body', {})
+
 /** What is still running after this is cut off at a stop. */
 const drainMs = 3_000
 
@@ -127,7 +130,7 @@ class Shell {
     const gone = new AbortController()
     const stop = (): void => gone.abort(this.#stopping.signal.reason)
     this.#stopping.signal.addEventListener('abort', stop, { once: true })
-    response.on('close', () => gone.abort(new Fault('http.incomplete-body', {})))
+    response.on('close', () => !response.writableEnded && gone.abort(clientGone))
     if (this.#stopping.signal.aborted) stop()
     // What it says is read where the body is.
     request.on('error', () => {})
@@ -146,7 +149,7 @@ class Shell {
       this.#stopping.signal.removeEventListener('abort', stop)
       body.release()
       // Nobody waits for what an answer that ended early would still have done.
-      gone.abort()
+      if (!response.writableEnded) gone.abort(clientGone)
       const running = this.#count(request.socket, -1)
       // A connection kept alive would keep the server open.
       if (this.#stopping.signal.aborted && running === 0) request.socket.destroySoon()
