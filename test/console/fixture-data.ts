@@ -362,7 +362,7 @@ export class Shop {
     this.alerts.push(
       {
         name: 'unusual_amount',
-        sql: "CREATE ALERT unusual_amount AS\nSELECT customer, amount FROM suspicious\nNOTIFY 'http://127.0.0.1:9999/hook'",
+        sql: "CREATE ALERT unusual_amount AS\nSELECT customer, amount FROM suspicious\nNOTIFY WEBHOOK 'http://127.0.0.1:9999/hook'",
         destinations: ['http://127.0.0.1:9999/hook'],
         fired: 12,
         suppressed: 3,
@@ -371,7 +371,7 @@ export class Shop {
       },
       {
         name: 'reorder',
-        sql: 'CREATE ALERT reorder AS SELECT item, stock FROM stock WHERE stock < 20',
+        sql: 'CREATE ALERT reorder AS SELECT item, stock FROM stock WHERE stock < 20 NOTIFY CONSOLE',
         destinations: [],
         fired: 4,
         suppressed: 0,

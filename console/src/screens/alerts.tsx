@@ -54,7 +54,7 @@ function Rules({ rules, only }: { readonly rules: readonly AlertInfo[]; readonly
     return (
       <Empty title="No alert is declared.">
         <p>
-          <Link to={['sql']} query={{ q: "CREATE ALERT name AS SELECT … FROM … WHERE … NOTIFY 'http://…'" }}>
+          <Link to={['sql']} query={{ q: 'CREATE ALERT name AS SELECT … FROM … WHERE … NOTIFY CONSOLE' }}>
             Declare one in SQL
           </Link>
         </p>
