@@ -1,7 +1,7 @@
 /** Short ways to write plans and to run them over rows cut into batches at random. */
 import { type Batch, rowsOf } from '../../src/flow/batch.ts'
 import type { Aggregate, Expression, Value } from '../../src/flow/expression.ts'
-import { Graph } from '../../src/flow/graph.ts'
+import { Graph, type GraphOptions } from '../../src/flow/graph.ts'
 import type { Plan, SourcePlan } from '../../src/flow/plan.ts'
 import type { LogRecord } from '../../src/log/batch.ts'
 import type { Columns, DataType, Field } from '../../src/schema/types.ts'
@@ -100,12 +100,14 @@ export class Bench {
   readonly deltas: Output[][] = []
   late = 0
   invalid = 0
+  /** Why rows could not be computed. */
+  readonly failed: string[] = []
   private readonly offsets = new Map<string, number>()
   private readonly types: readonly DataType[]
   nowMs = 1_000_000
 
-  constructor(plan: Plan, partitions: Readonly<Record<string, number>> = {}) {
-    this.graph = new Graph(plan, { idleMs: 30_000, maxFutureMs: 1e15 })
+  constructor(plan: Plan, partitions: Readonly<Record<string, number>> = {}, options: Partial<GraphOptions> = {}) {
+    this.graph = new Graph(plan, { idleMs: 30_000, maxFutureMs: 1e15, ...options })
     this.types = plan.columns.map((c) => c.type)
     this.open(partitions)
   }
@@ -150,6 +152,7 @@ export class Bench {
   }
   private take(result: ReturnType<Graph['step']>): Output[] {
     for (const { rows } of result.late) this.late += rows.count
+    for (const { rows } of result.failed) this.failed.push(...rows.faults.map((f) => f.message))
     const rows = result.out.count === 0 ? [] : rowsOf(result.out, this.types)
     this.deltas.push(rows)
     return rows
