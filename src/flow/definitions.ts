@@ -9,7 +9,7 @@ import type { Columns } from '../schema/types.ts'
 import { columnsOfJsonSchema } from './json-schema-columns.ts'
 import type { SourcePlan, ViewPlan } from './plan.ts'
 import { type Schema, jsonSchemaOf } from './standard-schema.ts'
-import { Stream } from './stream.ts'
+import { Stream, type StreamShape } from './stream.ts'
 
 export interface TopicOptions<T> {
   readonly schema: Schema<T>
@@ -134,6 +134,10 @@ export class ViewDefinition<Row> {
       appendOnly: from.shape.appendOnly,
     })
   }
+  /** The column that says when a row happened, for views that read this one; null = the record's time. */
+  eventTime(): number | null {
+    return this.from instanceof Stream ? this.from.shape.time : null
+  }
   /** null for a view in SQL: its text is planned like any other. */
   plan(): ViewPlan | null {
     if (!(this.from instanceof Stream)) return null
@@ -196,9 +200,12 @@ export class AlertDefinition {
 export type Definition = AnyTopic | AnyView | AlertDefinition
 // A definition is invariant in its row type; here only its name and plan are read.
 export type AnyTopic = Pick<TopicDefinition<never>, typeof kind | 'name' | 'jsonSchema' | 'columns'> & {
+  stream(): { readonly shape: StreamShape }
   readonly options: Omit<TopicOptions<never>, 'schema'>
 }
-export type AnyView = Pick<ViewDefinition<never>, typeof kind | 'name' | 'options' | 'plan'> & { readonly from: object }
+export type AnyView = Pick<ViewDefinition<never>, typeof kind | 'name' | 'options' | 'plan' | 'eventTime'> & {
+  readonly from: object
+}
 
 export const isTopic = (value: unknown): value is AnyTopic => value instanceof TopicDefinition
 export const isView = (value: unknown): value is AnyView => value instanceof ViewDefinition

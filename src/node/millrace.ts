@@ -2,71 +2,149 @@
  * The composition root: builds every layer from the configuration, starts them lowest first and stops them in reverse.
  * Nothing else in the program knows all of them.
  */
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { type RunningAlerts, openAlerts } from '../act/open.ts'
+import { openFlow } from '../flow/runtime/flow.ts'
+import { listenHttp } from '../gateway/http/listen.ts'
+import { listenKafka } from '../gateway/kafka/index.ts'
 import type { Logger } from '../lib/logger.ts'
 import { memoryDisk } from '../lib/real/memory-disk.ts'
 import type { Address, World } from '../lib/world.ts'
-import { listenKafka } from '../gateway/kafka/index.ts'
+import { openCatalog } from '../log/catalog.ts'
+import { type Commits, openCommits } from '../log/commits.ts'
+import type { Intake } from '../log/broker.ts'
+import type { LocalLog } from '../log/local/local-log.ts'
 import { openLocalLog } from '../log/local/open.ts'
-import { openTelemetry } from '../telemetry/telemetry.ts'
+import { type OpenEngine, openEngine } from '../query/open.ts'
+import { type Contracts, openContracts } from '../schema/contracts.ts'
+import { sortedOut, startQuarantine } from '../schema/quarantine-service.ts'
+import { type Telemetry, openTelemetry } from '../telemetry/telemetry.ts'
+import { type Definitions, applyDefinitions } from './apply.ts'
 import type { Config, Protocol } from './config.ts'
-import type { Project } from './project.ts'
 import { version } from './version.ts'
 
 export interface StartOptions {
   readonly config: Config
   readonly world: World
   readonly logger: Logger
-  readonly project?: Project
+  readonly definitions?: Definitions
 }
-export interface Running {
+export interface Running extends Layers {
   /** Protocol → HOST:PORT as bound. */
   listening(): Readonly<Partial<Record<Protocol, string>>>
   /** Stops what was started, in reverse. Idempotent. */
   close(): Promise<void>
+}
+/** What stands below the gateways. */
+export interface Layers {
+  readonly world: World
+  readonly telemetry: Telemetry
+  readonly log: LocalLog
+  readonly commits: Commits
+  readonly contracts: Contracts
+  readonly engine: OpenEngine
+  readonly alerts: RunningAlerts
 }
 
 /** Throws the first Fault met, after stopping what was started before it. */
 export async function startMillrace(options: StartOptions): Promise<Running> {
   const stack = new AsyncDisposableStack()
   try {
-    return await start(options, stack)
+    const layers = await startLayers(options, stack)
+    const bound = await startGateways(options, layers, stack)
+    return {
+      ...layers,
+      listening: () => Object.fromEntries(Object.entries(bound).map(([protocol, at]) => [protocol, addressText(at)])),
+      close: () => stack.disposeAsync(),
+    }
   } catch (error) {
     await stack.disposeAsync()
     throw error
   }
 }
 
-async function start({ config, world: outer, logger }: StartOptions, stack: AsyncDisposableStack): Promise<Running> {
+async function startLayers(options: StartOptions, stack: AsyncDisposableStack): Promise<Layers> {
+  const { config, world: outer, logger } = options
   const inMemory = config.data === ':memory:'
   const world: World = inMemory ? { ...outer, disk: memoryDisk() } : outer
   const telemetry = openTelemetry({ clock: world.clock, version })
+  // The log asks about contracts, which live in the log: until they are read, nothing is produced.
+  const late: { intake: Intake } = { intake: () => null }
   const log = await openLocalLog({
     world,
     dir: config.data,
+    intake: (topic, batch) => late.intake(topic, batch),
     meter: telemetry.traffic,
     onFault: (fault) => logger.error(fault.message, { code: fault.code }),
   })
   stack.defer(() => log.close())
   reportRecovery(log.recovery, logger)
+  const catalog = await openCatalog(log, () => world.clock.now())
+  stack.defer(() => catalog.close())
+  const commits = openCommits(await log.owner())
+  stack.defer(() => commits.close())
 
+  const contracts = openContracts({ catalog })
+  late.intake = contracts.intake
+  const quarantine = startQuarantine({ log, commits, contracts, clock: world.clock, logger })
+  stack.defer(() => quarantine.close())
+
+  const onFault = (name: string, fault: { message: string; code: string }): void =>
+    logger.error(`${name}: ${fault.message}`, { code: fault.code })
+  const flow = openFlow({
+    log,
+    commits,
+    clock: world.clock,
+    onFault,
+    sortedOut: (topic, event) => sortedOut(contracts, topic, event),
+  })
+  stack.defer(() => flow.close())
+  const check: Contracts['check'] = (topic, event) => contracts.check(topic, event)
+  const engine = await openEngine({ log, catalog, commits, flow, world, check, onFault })
+  stack.defer(() => engine.close())
+  if (options.definitions !== undefined) await applyDefinitions({ engine, contracts, logger }, options.definitions)
+
+  const alerts = openAlerts({ world, log, commits, rules: engine.alertRules, logger, allow: config.webhooksAllow })
+  stack.defer(() => alerts.close())
+  return { world, telemetry, log, commits, contracts, engine, alerts }
+}
+
+async function startGateways(
+  { config, logger }: StartOptions,
+  layers: Layers,
+  stack: AsyncDisposableStack,
+): Promise<Partial<Record<Protocol, Address>>> {
   const bound: Partial<Record<Protocol, Address>> = {}
-  if (config.listen.kafka !== null) {
-    const advertise = config.advertise.kafka
-    const kafka = await listenKafka({
-      world,
-      broker: log,
-      at: config.listen.kafka,
-      meter: telemetry.kafka,
-      log: logger,
-      ...(advertise === undefined ? {} : { advertise }),
-    })
+  const { kafka: kafkaAt, http: httpAt } = config.listen
+  if (kafkaAt !== null) {
+    const { world, log: broker, telemetry } = layers
+    const { kafka: advertise } = config.advertise
+    const shown = advertise === undefined ? {} : { advertise }
+    const kafka = await listenKafka({ world, broker, at: kafkaAt, meter: telemetry.kafka, log: logger, ...shown })
     stack.defer(() => kafka.close())
     bound.kafka = kafka.at
   }
-  return {
-    listening: () => Object.fromEntries(Object.entries(bound).map(([protocol, at]) => [protocol, addressText(at)])),
-    close: () => stack.disposeAsync(),
+  if (httpAt !== null) {
+    const http = await listenHttp({
+      ...layers,
+      logger,
+      version,
+      local: layers.log,
+      dataPath: config.data === ':memory:' ? null : config.data,
+      at: httpAt,
+      consoleDir: consoleDir(),
+    })
+    stack.defer(() => http.close())
+    bound.http = http.at
   }
+  return bound
+}
+
+/** Two steps up from src/node and from dist/node lies the package; the console's files are in its dist. */
+function consoleDir(): string | null {
+  const dir = fileURLToPath(new URL('../../dist/console', import.meta.url))
+  return existsSync(dir) ? dir : null
 }
 
 const addressText = ({ host, port }: Address): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)

@@ -62,7 +62,7 @@ export const serveCommands: readonly Command[] = [
         config,
         world: realWorld(),
         logger,
-        ...(project === null ? {} : { project }),
+        ...(project === null ? {} : { definitions: project }),
       })
       const listen = millrace.listening()
       // From the start of the process, the loading of the program included.

@@ -1,0 +1,148 @@
+/**
+ * A project's definitions into the engine. What stands in the catalogue already, word for word, is left alone; what has
+ * changed is dropped with everything of the project that reads it, and made anew. Files may come in any order: what names
+ * something that is not there yet is tried again after the rest.
+ */
+import type { AnyTopic, AnyView, Definition } from '../flow/dsl.ts'
+import { isAlert, isTopic, isView } from '../flow/dsl.ts'
+import { SqlText } from '../flow/definitions.ts'
+import { Fault } from '../lib/fault.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { OpenEngine } from '../query/open.ts'
+import type { Contracts } from '../schema/contracts.ts'
+import { SqlFault } from '../sql/fault.ts'
+import type { Statement } from '../sql/syntax/ast.ts'
+import { parseStatements } from '../sql/syntax/parse.ts'
+
+export interface ApplyTo {
+  readonly engine: OpenEngine
+  readonly contracts: Contracts
+  readonly logger: Logger
+}
+export interface Definitions {
+  readonly sql: readonly { readonly file: string; readonly text: string }[]
+  readonly definitions: readonly Definition[]
+}
+
+type Create = Extract<Statement, { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-alert' }>
+interface Wanted {
+  readonly kind: 'stream' | 'table' | 'view' | 'alert'
+  readonly name: string
+  /** As it stands in the catalogue once it is made. */
+  readonly text: string
+  readonly file: string
+}
+
+/** Throws the fault of the first definition that cannot be made, with its file in front. */
+export async function applyDefinitions(to: ApplyTo, { sql, definitions }: Definitions): Promise<void> {
+  for (const definition of definitions) if (isTopic(definition)) await applyTopic(to, definition)
+  const wanted = [...sql.flatMap(statementsOf), ...definitions.flatMap(asStatement)]
+  await dropChanged(to, wanted)
+  const views = definitions.filter(isView).filter((view) => view.plan() !== null)
+  await untilDone([
+    ...views.map((view) => ({ file: view.name, make: () => to.engine.define(programView(view)) })),
+    ...wanted.map((one) => ({ file: one.file, make: () => createMissing(to, one) })),
+  ])
+}
+
+async function applyTopic({ engine, contracts }: ApplyTo, topic: AnyTopic): Promise<void> {
+  const { key, partitions, config, onInvalid } = topic.options
+  const { plan } = topic.stream().shape
+  if (plan.op !== 'source') throw new Fault('internal', { what: `the stream of ${topic.name} is not its source` })
+  await engine.define({
+    kind: 'stream',
+    source: plan,
+    keyColumns: key === undefined ? [] : [key],
+    ...(partitions === undefined ? {} : { partitions }),
+    ...(config === undefined ? {} : { config }),
+  })
+  await contracts.change(topic.name, {
+    schema: topic.jsonSchema,
+    keyField: key ?? null,
+    ...(onInvalid === undefined ? {} : { onInvalid }),
+  })
+}
+function programView(view: AnyView): Parameters<OpenEngine['define']>[0] {
+  const plan = view.plan()
+  if (plan === null) throw new Fault('internal', { what: `the view ${view.name} is SQL` })
+  return { kind: 'view', view: plan, time: view.eventTime() }
+}
+
+function statementsOf({ file, text }: Definitions['sql'][number]): Wanted[] {
+  return parseStatements(text).map((statement) => {
+    if (!isCreate(statement))
+      throw new SqlFault('sql.unsupported', 'a project file holds definitions only', text, statement.at, {
+        hint: 'Put other statements into a file of their own and run it with `millrace sql FILE`.',
+      })
+    const name = statement.name.parts.at(-1)!.text
+    return { kind: kindOf(statement), name, text: text.slice(statement.at, statement.end), file }
+  })
+}
+function asStatement(definition: Definition): Wanted[] {
+  const { name } = definition
+  if (isAlert(definition)) return [{ kind: 'alert', name, text: definition.statement(), file: name }]
+  if (!isView(definition) || !(definition.from instanceof SqlText)) return []
+  const quoted = `"${name.replaceAll('"', '""')}"`
+  return [
+    { kind: 'view', name, text: `CREATE MATERIALIZED VIEW ${quoted} AS ${definition.from.text.trim()}`, file: name },
+  ]
+}
+const isCreate = (statement: Statement): statement is Create => statement.kind.startsWith('create-')
+function kindOf({ kind }: Create): Wanted['kind'] {
+  switch (kind) {
+    case 'create-stream':
+      return 'stream'
+    case 'create-table':
+      return 'table'
+    case 'create-view':
+      return 'view'
+    case 'create-alert':
+      return 'alert'
+  }
+}
+
+const known = ({ engine }: ApplyTo, { kind, name }: Wanted): string | null => {
+  if (kind === 'alert') return engine.alertRules.all().find((rule) => rule.name === name)?.sql ?? null
+  return engine.relation(name)?.sql ?? null
+}
+async function createMissing(to: ApplyTo, wanted: Wanted): Promise<void> {
+  if (known(to, wanted) === null) await to.engine.run(wanted.text)
+}
+
+/** With what reads it, readers first. A reader that is not of the project stands in the way: nothing is dropped then. */
+async function dropChanged(to: ApplyTo, wanted: readonly Wanted[]): Promise<void> {
+  const changed = wanted.filter((one) => ![null, one.text].includes(known(to, one)))
+  const ours = new Set(wanted.map(({ kind, name }) => `${kind} ${name}`))
+  const drops = new Map<string, { kind: Wanted['kind']; name: string }>()
+  for (const one of changed) {
+    to.logger.info(`${one.kind} ${one.name} has changed: it is made anew`, { file: one.file })
+    for (const { kind, name } of to.engine.dependents(one.kind, one.name)) {
+      if (!ours.has(`${kind} ${name}`))
+        throw new Fault('project.has-reader', { changed: `${one.kind} ${one.name}`, reader: `${kind} ${name}` })
+      drops.set(`${kind} ${name}`, { kind, name })
+    }
+  }
+  for (const { kind, name } of drops.values()) await to.engine.drop(kind, name)
+}
+
+/** Tries each until it works or a whole round brings nothing new; then the first fault stands. */
+async function untilDone(makes: readonly { readonly file: string; make(): Promise<void> }[]): Promise<void> {
+  let left = makes
+  for (;;) {
+    const failed: { readonly one: (typeof makes)[number]; readonly error: unknown }[] = []
+    for (const one of left) {
+      try {
+        await one.make()
+      } catch (error) {
+        failed.push({ one, error })
+      }
+    }
+    if (failed.length === 0) return
+    if (failed.length === left.length) {
+      const { one, error } = failed[0]!
+      if (error instanceof Error) error.message = `${one.file}: ${error.message}`
+      throw error
+    }
+    left = failed.map(({ one }) => one)
+  }
+}
