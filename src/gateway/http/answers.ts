@@ -32,15 +32,17 @@ export interface SseEvent {
   readonly json?: string
   readonly id?: string
 }
+/** One by one, or those that came together: they go out in one piece. */
+export type SseEvents = AsyncIterable<SseEvent | readonly SseEvent[]>
 /** A comment line at least this often tells a quiet stream from a dead one. */
 const heartbeatMs = 15_000
 
 /** Server-sent events. A fault is the last event, `fault`; a stream that comes to its end says `end`. */
-export function sseAnswer(events: AsyncIterable<SseEvent>, clock: Clock, signal: AbortSignal): Answer {
+export function sseAnswer(events: SseEvents, clock: Clock, signal: AbortSignal): Answer {
   const headers = { 'content-type': mediaTypes.sse, 'cache-control': 'no-store', 'x-accel-buffering': 'no' }
   return { status: 200, headers, body: sseText(events, clock, signal) }
 }
-async function* sseText(events: AsyncIterable<SseEvent>, clock: Clock, signal: AbortSignal): AsyncIterable<string> {
+async function* sseText(events: SseEvents, clock: Clock, signal: AbortSignal): AsyncIterable<string> {
   // Headers go out with the first bytes: a reader knows at once that it is connected.
   yield ': millrace\n\n'
   const iterator = events[Symbol.asyncIterator]()
@@ -50,7 +52,7 @@ async function* sseText(events: AsyncIterable<SseEvent>, clock: Clock, signal: A
       while (!(await settledWithin(next, clock, heartbeatMs))) yield ': \n\n'
       const { done, value } = await next
       if (done === true) break
-      yield sseEvent(value)
+      yield 'length' in value ? value.map(sseEvent).join('') : sseEvent(value)
     }
     if (!signal.aborted) yield 'event: end\ndata: {}\n\n'
   } catch (error) {

@@ -5,7 +5,6 @@
  */
 import { type Offset, offset as asOffset } from '../../lib/brand.ts'
 import { Fault } from '../../lib/fault.ts'
-import type { World } from '../../lib/world.ts'
 import { type LogRecord, decodeBatch, isControl } from '../../log/batch.ts'
 import type { At, Bounds, Log, Partition, Reader, TopicInfo } from '../../log/log.ts'
 import type { Engine, RecordView } from '../../query/engine.ts'
@@ -159,7 +158,6 @@ export function chunkRecords(batches: readonly Uint8Array[], from: number, until
 /** Follows partitions as they grow, from `from` on, until the signal aborts. */
 export async function* follow(options: {
   log: Log
-  world: World
   topic: string
   from: Places
   signal: AbortSignal

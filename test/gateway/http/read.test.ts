@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { encodeBatch } from '../../../src/log/batch.ts'
 import { type Fixture, type Json, fixture } from './fixture.ts'
 import { openEvents } from './sse.ts'
@@ -188,4 +191,44 @@ test('a tail ends with a fault when its topic goes, and with the server', async 
   await f.stop()
   await other.end
   assert.ok(process.hrtime.bigint() - before < 2_000_000_000n, 'a live stream does not hold up the stop')
+})
+
+test('a reader that stops reading holds back its stream, not the memory, and then gets everything', async (t) => {
+  const f = await fixture(t)
+  await f.call('PUT', '/v1/topics/t')
+  const count = 3_000
+  const pad = 'x'.repeat(10_000)
+  for (let i = 0; i < count; i += 500) {
+    const json = Array.from({ length: 500 }, (_, j) => ({ i: i + j, pad }))
+    assert.equal((await f.call('POST', '/v1/topics/t/records', { json })).status, 200)
+  }
+  setFlagsFromString('--expose_gc')
+  const collect = runInNewContext('gc') as () => void
+  const held = (): number => {
+    collect()
+    return process.memoryUsage().external + process.memoryUsage().heapUsed
+  }
+  const { hostname, port } = new URL(f.url)
+  for (const accept of ['text/event-stream', 'application/x-ndjson']) {
+    const socket = connect(Number(port), hostname)
+    socket.pause()
+    socket.write(
+      `GET /v1/topics/t/records?from=earliest HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\nConnection: close\r\n\r\n`,
+    )
+    const before = held()
+    await f.world.clock.sleep(500)
+    assert.ok(held() - before < 10_000_000, `${held() - before} bytes are held for it`)
+    let seen = 0
+    let rest = ''
+    socket.on('data', (part) => {
+      rest += part.toString('latin1')
+      const found = rest.match(/"i":\d+,"pad"/g)?.length ?? 0
+      seen += found
+      if (found > 0) rest = rest.slice(rest.lastIndexOf('"pad"') + 5)
+      if (seen === count) socket.destroy()
+    })
+    socket.resume()
+    await new Promise((resolve) => socket.on('close', resolve))
+    assert.equal(seen, count)
+  }
 })

@@ -29,6 +29,9 @@ const searchMs = 250
 /** Text of one page; one record always fits. */
 const pageBytes = 8 * 1024 * 1024
 
+/** Events in one piece of a live stream. */
+const eventsAtOnce = 200
+
 interface Asked {
   readonly topic: TopicInfo
   readonly partition: number | null
@@ -172,19 +175,27 @@ async function resume(parts: Parts, { topic, partition }: Asked, last: string): 
   // A partition that was not there then is new: all of it is.
   return startOf(parts.log, topic, placesText(next), partition)
 }
-async function* events(parts: Parts, { signal }: Exchange, asked: Asked, from: Places): AsyncIterable<SseEvent> {
-  const { log, world } = parts
+async function* events(
+  parts: Parts,
+  { signal }: Exchange,
+  asked: Asked,
+  from: Places,
+): AsyncGenerator<SseEvent | readonly SseEvent[]> {
+  const { log } = parts
   const seen = new Map([...from].map(([index, offset]) => [index, offset - 1]))
   // A reader that is cut off before the first record comes back to where it was.
   yield { id: placesText(seen) }
-  for await (const found of follow({ log, world, topic: asked.topic.name, from, signal })) {
-    let quiet = false
+  for await (const found of follow({ log, topic: asked.topic.name, from, signal })) {
+    let ready: SseEvent[] = []
     for (const { partition, record } of found) {
       seen.set(partition.index, record.offset)
-      quiet = !passes(asked.filter, partition, record)
-      if (!quiet)
-        yield { event: 'record', id: placesText(seen), json: recordJson(partition.index, record, asked.asBytes) }
+      if (!passes(asked.filter, partition, record)) continue
+      const json = recordJson(partition.index, record, asked.asBytes)
+      if (ready.push({ event: 'record', id: placesText(seen), json }) < eventsAtOnce) continue
+      yield ready
+      ready = []
     }
-    if (quiet) yield { id: placesText(seen) }
+    // The place moves on although the last records were not shown.
+    yield [...ready, { id: placesText(seen) }]
   }
 }
