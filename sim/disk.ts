@@ -173,6 +173,11 @@ export class SimDisk implements Disk {
     for (const file of this.#names.files()) file.powerCut(this.#random)
     this.#names.powerCut(this.#random)
   }
+  /** Everything there is becomes durable, as if the machine had been idle for a while. */
+  settle(): void {
+    for (const file of this.#names.files()) file.endFlush(file.beginFlush())
+    this.#names.makeAllDurable()
+  }
   flipBit(path: string, bit: number): void {
     this.#file(path).flipBit(bit)
   }

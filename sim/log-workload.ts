@@ -128,7 +128,7 @@ class Run {
       )
       if (opened) {
         this.#start()
-        await machine.advance(random.between(20, 1500))
+        await machine.advance(random.between(20, 500))
       }
     }
     await this.#die()
@@ -366,7 +366,7 @@ class Run {
     const log = await machine.run(() => this.#open())
     const isAlive = this.#life
     this.#start()
-    await machine.advance(3_000)
+    await machine.advance(700)
     if (this.#violation !== null) throw this.#violation
     // Producers stop; the task goes on until it has caught up.
     const contents = await machine.run(async () => {

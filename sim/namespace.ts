@@ -60,6 +60,10 @@ export class Namespace {
     for (const operation of this.#pending) if (chosen.has(operation)) set('durable', operation)
     this.#pending = this.#pending.filter((operation) => !chosen.has(operation))
   }
+  makeAllDurable(): void {
+    for (const operation of this.#pending) set('durable', operation)
+    this.#pending = []
+  }
   powerCut(random: SeededRandom): void {
     for (const operation of this.#pending) if (random.chance(0.5)) set('durable', operation)
     this.#pending = []

@@ -56,8 +56,8 @@ export const limits = {
   recordHeaders: 1_000,
   /** Open segment files. Well below the 1,024 that many systems allow a process by default. */
   storeHandles: 512,
-  /** Newest batches kept in memory for readers: a quarter of a second of a fast writer. */
-  storeHotBytes: 64 * 1024 * 1024,
+  /** Newest batches kept in memory for readers: a tenth of a second of a fast writer. */
+  storeHotBytes: 32 * 1024 * 1024,
   /** Intake stops when less is free: room for indexes, the journal and what other parts must write to shut down. */
   diskReserveBytes: 32 * 1024 * 1024,
   /** JSON documents nested deeper are refused. */

@@ -54,6 +54,7 @@ export class Journal {
   readonly #numbers = new Map<string, number>()
   #nextNumber = 0
   /** While a checkpoint is being replaced: what was appended meanwhile. */
+  #isSuspect = false
   #replacing: Promise<void> | null = null
   #meanwhile: { kind: number; payload: Uint8Array }[] | null = null
 
@@ -62,7 +63,9 @@ export class Journal {
     this.#directories = directories
     this.#path = path
   }
-  get hasGrown(): boolean {
+  /** A new checkpoint is due: by its size, or because nobody knows what of it is on disk. */
+  get wantsReplacing(): boolean {
+    if (this.#isSuspect) return true
     return this.#bytes - this.#checkpointBytes > Math.max(growthBytesMax, 4 * this.#checkpointBytes)
   }
   durable(ends: readonly { dir: string; end: number }[]): void {
@@ -100,7 +103,12 @@ export class Journal {
   async sync(): Promise<void> {
     // What a checkpoint under way does not hold is in the next file too, but not synced there.
     while (this.#replacing !== null) await this.#replacing.catch(() => {})
-    await this.#file?.datasync()
+    try {
+      await this.#file?.datasync()
+    } catch (error) {
+      this.#isSuspect = true
+      throw error
+    }
   }
   close(): void {
     this.#file?.close()
@@ -147,6 +155,7 @@ export class Journal {
       this.#file = file
       this.#bytes = this.#checkpointBytes = head.length
       this.#records = 1
+      this.#isSuspect = false
       for (const { kind, payload } of meanwhile) this.#append(kind, payload)
     } catch (error) {
       this.#meanwhile = null

@@ -385,7 +385,7 @@ class DiskStore implements Store {
   #afterRound(): void {
     const { journal } = this.#opened
     if (this.#isReplacing || this.#closing !== null) return
-    if (!journal.hasGrown && this.#appendedBytes < checkpointBytes) return
+    if (!journal.wantsReplacing && this.#appendedBytes < checkpointBytes) return
     this.#appendedBytes = 0
     this.#isReplacing = true
     journal

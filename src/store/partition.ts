@@ -258,14 +258,16 @@ export class Partition implements PartitionLog {
       .map((segment) => ({ segment, mark: segment.written, file: this.#fileFor(segment) }))
     return { generation: this.#generation, end: this.#written, parts }
   }
-  synced(capture: Capture): boolean {
-    if (capture.generation !== this.#generation || this.#gone) return false
+  /** False = the log was cut meanwhile: the sync says nothing. */
+  isCurrent(capture: Capture): boolean {
+    return capture.generation === this.#generation && !this.#gone
+  }
+  synced(capture: Capture): void {
     for (const { segment, mark } of capture.parts) segment.durable = mark
     this.unsyncedSinceMs = this.#core.world.clock.monotonic()
     this.#durable = capture.end
     this.#whenDurable.reached(this.#durable)
     this.#tell(this.#onDurable, undefined)
-    return true
   }
   /** A write failed: what was not written is taken back. Nothing of it was promised to anyone. */
   writeFailed(error: unknown): void {

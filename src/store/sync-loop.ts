@@ -8,10 +8,14 @@ import { asFault, type Fault } from '../lib/fault.ts'
 import type { Clock } from '../lib/world.ts'
 import type { Directories } from './directories.ts'
 import type { Journal } from './journal.ts'
-import type { Partition } from './partition.ts'
+import type { Capture, Partition } from './partition.ts'
 
 const journalSyncMs = 1_000
 
+interface Synced {
+  readonly partition: Partition
+  readonly capture: Capture
+}
 interface LoopParts {
   readonly clock: Clock
   readonly directories: Directories
@@ -30,6 +34,8 @@ export class SyncLoop {
   readonly #unsynced = new Set<Partition>()
   #isTurnPlanned = false
   #round: Promise<void> | null = null
+  #finished: Synced[] = []
+  #finishing: Promise<void> | null = null
   #cancelFlush: (() => void) | null = null
   #journalSyncedAtMs = 0
 
@@ -102,42 +108,49 @@ export class SyncLoop {
     })
   }
   async #run(round: readonly Partition[]): Promise<void> {
-    const ends: { dir: string; end: number }[] = []
-    await Promise.all(
-      round.map(async (partition) => {
-        if (await this.#sync(partition)) ends.push({ dir: partition.dir, end: partition.durable })
-      }),
-    )
-    if (ends.length > 0) this.#note(ends)
+    await Promise.all(round.map((partition) => this.#sync(partition)))
+    this.#syncJournal()
     this.#parts.afterRound()
   }
-  async #sync(partition: Partition): Promise<boolean> {
+  async #sync(partition: Partition): Promise<void> {
     const { directories } = this.#parts
     try {
       const capture = partition.capture()
-      if (capture === null) {
-        if (!partition.hasUnsynced) this.#unsynced.delete(partition)
-        return false
+      if (capture !== null) {
+        const waits = capture.parts.map(({ file }) => file.datasync())
+        if (!directories.isDurable(partition.segments.folder)) waits.push(directories.sync(partition.segments.folder))
+        await Promise.all(waits)
+        await this.#finish({ partition, capture })
       }
-      const waits = capture.parts.map(({ file }) => file.datasync())
-      if (!directories.isDurable(partition.segments.folder)) waits.push(directories.sync(partition.segments.folder))
-      await Promise.all(waits)
-      const moved = partition.synced(capture)
-      if (!partition.hasUnsynced) this.#unsynced.delete(partition)
-      return moved
     } catch (error) {
       partition.fence(error)
-      this.#unsynced.delete(partition)
-      return false
+    }
+    if (!partition.hasUnsynced) this.#unsynced.delete(partition)
+  }
+  /** What is synced in one turn is noted with one write, before anybody is told. */
+  #finish(synced: Synced): Promise<void> {
+    this.#finished.push(synced)
+    this.#finishing ??= new Promise((resolve) => {
+      this.#parts.clock.soon(() => {
+        const finished = this.#finished.filter(({ partition, capture }) => partition.isCurrent(capture))
+        this.#finished = []
+        this.#finishing = null
+        this.#note(finished)
+        for (const { partition, capture } of finished) partition.synced(capture)
+        resolve()
+      })
+    })
+    return this.#finishing
+  }
+  #note(finished: readonly Synced[]): void {
+    try {
+      this.#parts.journal.durable(finished.map(({ partition, capture }) => ({ dir: partition.dir, end: capture.end })))
+    } catch (error) {
+      this.#parts.report(asFault(error))
     }
   }
-  #note(ends: readonly { dir: string; end: number }[]): void {
+  #syncJournal(): void {
     const { clock, journal, report } = this.#parts
-    try {
-      journal.durable(ends)
-    } catch (error) {
-      report(asFault(error))
-    }
     const nowMs = clock.monotonic()
     if (nowMs - this.#journalSyncedAtMs < journalSyncMs) return
     this.#journalSyncedAtMs = nowMs

@@ -1,5 +1,5 @@
 /** The same cases on the real disk, the simulated one and the one in memory. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -55,6 +55,49 @@ export async function inSimulation(
 ): Promise<void> {
   const machine = simulate(1)
   await machine.run(() => run(placeIn(machine, '/data'), machine))
+}
+
+/** A folder as a killed process left it: the store that was open in it is never heard of again. */
+export function afterKill(name: string, run: (place: Place, kill: () => Place) => Promise<void>): void {
+  test(`${name} (real disk)`, () =>
+    inTemporary((place) =>
+      run(place, () => {
+        const copy = `${place.dir}-after`
+        cpSync(place.dir, copy, { recursive: true, filter: (path) => !path.endsWith('/lock') })
+        return placeIn(place.world, copy)
+      }),
+    ))
+  test(`${name} (simulated disk)`, () =>
+    inSimulation((place, machine) =>
+      run(place, () => {
+        machine.kill()
+        return placeIn(machine, place.dir)
+      }),
+    ))
+}
+
+/** Overwrites bytes of a file. */
+export function overwrite(place: Place, path: string, position: number, bytes: Uint8Array): void {
+  const file = place.world.disk.open(`${place.dir}/${path}`, 'write')
+  file.write([bytes], position)
+  file.close()
+}
+export function truncate(place: Place, path: string, size: number): void {
+  const file = place.world.disk.open(`${place.dir}/${path}`, 'write')
+  file.truncate(size)
+  file.close()
+}
+export function fileBytes(place: Place, path: string): Buffer {
+  const file = place.world.disk.open(`${place.dir}/${path}`, 'read')
+  const out = Buffer.alloc(file.size())
+  file.read(out, 0)
+  file.close()
+  return out
+}
+export const flip = (bytes: Uint8Array, at: number, mask = 1): Buffer => {
+  const out = Buffer.from(bytes)
+  out[at]! ^= mask
+  return out
 }
 
 /** One test for each disk. */
