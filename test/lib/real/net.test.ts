@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import { realWorld } from '../../../src/lib/real/world.ts'
+import type { Connection } from '../../../src/lib/world.ts'
+
+const { net, clock, random } = realWorld()
+
+async function pair(): Promise<{ near: Connection; far: Connection; close(): Promise<void> }> {
+  const accepted = Promise.withResolvers<Connection>()
+  const listener = await net.listen({ host: '127.0.0.1', port: 0 }, accepted.resolve)
+  const near = await net.connect(listener.at)
+  return { near, far: await accepted.promise, close: () => listener.close() }
+}
+
+test('a connection carries bytes both ways, knows its ends, and closes', async () => {
+  const { near, far, close } = await pair()
+  assert.deepEqual(near.remote, far.local)
+  assert.deepEqual(near.local, far.remote)
+  far.onBytes((bytes) => void far.write([Buffer.from('<'), Buffer.from(bytes), Buffer.from('>')]))
+  const answered = new Promise<string>((resolve) => {
+    let text = ''
+    near.onBytes((bytes) => {
+      text += Buffer.from(bytes).toString()
+      if (text.endsWith('>')) resolve(text)
+    })
+  })
+  near.write([Buffer.from('hello')])
+  assert.equal(await answered, '<hello>')
+  const closed = new Promise<Error | null>((resolve) => near.onClose(resolve))
+  far.onClose(() => {})
+  far.end()
+  near.end()
+  assert.equal(await closed, null)
+  await close()
+})
+
+test('a peer that pauses fills the backlog; drain follows when it reads on', async () => {
+  const { near, far, close } = await pair()
+  let bytes = 0
+  far.onBytes((piece) => (bytes += piece.length))
+  far.pause()
+  let sent = 0
+  while (near.write([Buffer.alloc(1 << 20)])) {
+    sent += 1 << 20
+    assert.ok(sent < 1e9, 'nothing holds the writer back')
+    await clock.sleep(0)
+  }
+  sent += 1 << 20
+  assert.ok(near.backlogBytes > 0)
+  const drained = new Promise<void>((resolve) => near.onDrain(resolve))
+  far.resume()
+  await drained
+  const closed = new Promise<unknown>((resolve) => far.onClose(resolve))
+  near.end()
+  far.end()
+  await closed
+  assert.equal(bytes, sent)
+  await close()
+})
+
+test('a destroyed connection is heard at the other end; a write to it is no error', async () => {
+  const { near, far, close } = await pair()
+  const closed = new Promise<unknown>((resolve) => far.onClose(resolve))
+  far.onBytes(() => {})
+  near.destroy()
+  assert.equal(near.write([Buffer.from('x')]), true)
+  await closed
+  await close()
+})
+
+test('a refused or aborted connection says so', async () => {
+  const listener = await net.listen({ host: '127.0.0.1', port: 0 }, () => {})
+  await assert.rejects(
+    net.listen(listener.at, () => {}),
+    { code: 'EADDRINUSE' },
+  )
+  await listener.close()
+  await assert.rejects(net.connect(listener.at), { code: 'ECONNREFUSED' })
+  await assert.rejects(net.connect({ host: '127.0.0.1', port: 1 }, AbortSignal.abort(new Error('no'))), /no/)
+})
+
+test('a request goes to the address it is given, follows no redirect, and bounds the answer', async () => {
+  const server = createServer((asked, answer) => {
+    if (asked.url === '/away') return answer.writeHead(302, { location: 'http://127.0.0.1:1/' }).end()
+    answer.end(`${asked.method} ${asked.headers.host} ${asked.headers['x-a']} `.padEnd(100_000, '.'))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const ask = (path: string, host = 'nowhere.invalid') =>
+    net.request(
+      {
+        method: 'PUT',
+        url: `http://${host}:${port}${path}`,
+        headers: { 'x-a': 'b' },
+        body: Buffer.from('c'),
+        answerBytesMax: 40,
+      },
+      '127.0.0.1',
+      AbortSignal.timeout(5000),
+    )
+  const answer = await ask('/')
+  assert.equal(answer.status, 200)
+  assert.equal(answer.body.length, 40)
+  assert.ok(Buffer.from(answer.body).toString().startsWith(`PUT nowhere.invalid:${port} b .`))
+  // Not even a literal address in the URL is connected to.
+  assert.equal((await ask('/', '192.0.2.1')).status, 200)
+  assert.equal((await ask('/away')).status, 302)
+  server.close()
+  server.closeAllConnections()
+  await assert.rejects(ask('/'), { code: 'ECONNREFUSED' })
+})
+
+test('names and literal addresses resolve', async () => {
+  assert.deepEqual(await net.resolve('127.0.0.1'), ['127.0.0.1'])
+  assert.deepEqual(await net.resolve('::1'), ['::1'])
+  assert.ok((await net.resolve('localhost')).length > 0)
+})
+
+test('time and chance', async () => {
+  const before = clock.monotonic()
+  await clock.sleep(5)
+  assert.ok(clock.monotonic() - before >= 4)
+  await assert.rejects(clock.sleep(1e9, AbortSignal.timeout(5)), { name: 'TimeoutError' })
+  clock.after(1, () => assert.fail('cancelled'))()
+  await new Promise<void>((resolve) => clock.soon(resolve))
+  assert.ok(Math.abs(clock.now() - Date.now()) < 1000)
+  assert.match(random.uuid(), /^[0-9a-f]{8}-[0-9a-f]{4}-4/)
+  assert.equal(random.bytes(7).length, 7)
+  for (let i = 0; i < 100; i++) assert.ok(random.fraction() >= 0 && random.fraction() < 1)
+})
