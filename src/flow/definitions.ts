@@ -9,7 +9,7 @@ import type { Columns } from '../schema/types.ts'
 import { columnsOfJsonSchema } from './json-schema-columns.ts'
 import type { SourcePlan, ViewPlan } from './plan.ts'
 import { type Schema, jsonSchemaOf } from './standard-schema.ts'
-import { Stream, type StreamShape } from './stream.ts'
+import { Stream, type StreamShape, delayMsMin } from './stream.ts'
 
 export interface TopicOptions<T> {
   readonly schema: Schema<T>
@@ -44,10 +44,10 @@ export class TopicDefinition<T> {
   }
   /** The events of the topic, as they come. */
   stream(): Stream<T> {
-    const time =
-      this.options.eventTime === undefined ? -1 : this.columns.findIndex(({ name }) => name === this.options.eventTime)
-    const delayMs =
-      this.options.lateness === undefined ? 0 : parseDuration(`lateness of ${this.name}`, this.options.lateness)
+    const { eventTime, lateness } = this.options
+    const column = this.columns.findIndex(({ name }) => name === eventTime)
+    const wishedMs = lateness === undefined ? 0 : parseDuration(`lateness of ${this.name}`, lateness)
+    const time = column < 0 ? null : { column, delayMs: Math.max(delayMsMin, wishedMs) }
     const source: SourcePlan = {
       op: 'source',
       name: this.name,
@@ -57,10 +57,10 @@ export class TopicDefinition<T> {
       columns: this.columns,
       fields: this.columns.map(({ name }) => ({ from: 'value', path: [name] })),
       key: [],
-      time: time < 0 ? null : { column: time, delayMs },
+      time,
       onInvalid: this.options.onInvalid ?? 'reject',
     }
-    return new Stream<T>({ plan: source, time: time < 0 ? null : time, key: null, appendOnly: true })
+    return new Stream<T>({ plan: source, time, key: null, appendOnly: true })
   }
 }
 
@@ -124,7 +124,7 @@ export class ViewDefinition<Row> {
       columns,
       fields: columns.map(({ name }) => ({ from: 'value', path: [name] })),
       key: mode === 'upsert' ? from.shape.key! : [],
-      time: from.shape.time === null ? null : { column: from.shape.time, delayMs: 0 },
+      time: from.shape.time,
       onInvalid: 'reject',
     }
     return new Stream<Row>({
@@ -135,7 +135,7 @@ export class ViewDefinition<Row> {
     })
   }
   /** The column that says when a row happened, for views that read this one; null = the record's time. */
-  eventTime(): number | null {
+  eventTime(): StreamShape['time'] {
     return this.from instanceof Stream ? this.from.shape.time : null
   }
   /** null for a view in SQL: its text is planned like any other. */

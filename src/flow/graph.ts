@@ -243,6 +243,7 @@ export class Graph {
     this.rebuild()
   }
   clear(): void {
+    this.unreadable = null
     for (const table of this.allTables()) table.clear()
     this.rebuild()
   }
@@ -256,15 +257,22 @@ export class Graph {
     const number = input.uvarint()
     const tables = operator === graphOperator ? [this.clocks, this.meta] : (this.nodes[operator - 1]?.tables ?? [])
     const table = tables[number]
-    if (table === undefined)
-      throw new Fault('wire.malformed', { what: `state of operator ${operator}, table ${number}` })
-    table.restore(key.subarray(input.at), value)
+    try {
+      if (table === undefined)
+        throw new Fault('wire.malformed', { what: `state of operator ${operator}, table ${number}` })
+      table.restore(key.subarray(input.at), value)
+    } catch (error) {
+      // Whether it is damage or the state of another plan is known when all of it is there.
+      this.unreadable ??= error
+    }
   }
+  private unreadable: unknown = null
   /** After the last `restore`. Throws Fault flow.state-mismatch where the state was saved by another plan. */
   restored(view: string): void {
     const row = this.meta.find(metaKey('plan'))
     if (row >= 0 && this.meta.values[row] !== fingerprint(this.plan))
       throw new Fault('flow.state-mismatch', { view, what: 'it was saved by another definition' })
+    if (this.unreadable !== null) throw this.unreadable
     this.rebuild()
   }
   private rebuild(): void {

@@ -4,16 +4,19 @@ import { Fault } from '../lib/fault.ts'
 import type { Columns, DataType } from '../schema/types.ts'
 import type { Aggregate, Expression } from './expression.ts'
 import { columnsOfJsonSchema } from './json-schema-columns.ts'
-import type { Plan, ProcessFunction } from './plan.ts'
+import type { Plan, ProcessFunction, SourcePlan } from './plan.ts'
 import { type Schema, jsonSchemaOf } from './standard-schema.ts'
 
+export type EventTime = NonNullable<SourcePlan['time']>
 export interface StreamShape {
   readonly plan: Plan
-  /** Position of the event-time column; null = the record's timestamp. */
-  readonly time: number | null
+  /** The event-time column, and how far events may come behind the newest; null = the record's timestamp. */
+  readonly time: EventTime | null
   readonly key: readonly number[] | null
   readonly appendOnly: boolean
 }
+/** Events of one millisecond are not late for each other. */
+export const delayMsMin = 1
 export interface Context {
   /** Event time of the event, ms. */
   readonly timeMs: number
@@ -122,15 +125,16 @@ export class Stream<T> {
     const { schema, eventTime, jsonSchema } =
       '~standard' in output ? { schema: output, eventTime: undefined, jsonSchema: undefined } : output
     // The event time goes on under its name, where the output has it.
-    const inherited = this.shape.time === null ? undefined : this.columns[this.shape.time]!.name
+    const inherited = this.shape.time === null ? undefined : this.columns[this.shape.time.column]!.name
     const json = jsonSchema ?? jsonSchemaOf('output', schema)
     const known = columnsOfJsonSchema('output', json)
     const timeName = eventTime ?? (known.some(({ name }) => name === inherited) ? inherited : undefined)
     const columns = columnsOfJsonSchema('output', json, timeName)
     const time = columns.findIndex(({ name }) => name === timeName)
-    return this.#process(key, columns, time < 0 ? null : time, fn)
+    const delayMs = this.shape.time?.delayMs ?? delayMsMin
+    return this.#process(key, columns, time < 0 ? null : { column: time, delayMs }, fn)
   }
-  #process<Out>(key: readonly number[], columns: Columns, time: number | null, fn: ProcessFunction): Stream<Out> {
+  #process<Out>(key: readonly number[], columns: Columns, time: EventTime | null, fn: ProcessFunction): Stream<Out> {
     const plan: Plan = { op: 'process', input: this.shape.plan, key, fn, columns }
     return new Stream<Out>({ plan, time, key: null, appendOnly: true })
   }
@@ -158,7 +162,7 @@ export class WindowedStream<T> {
         value: 'event time',
         why: 'the stream has no event-time column',
       })
-    const { type } = plan.columns[time]!
+    const { type } = plan.columns[time.column]!
     const columns: Columns = [
       ...plan.columns,
       { name: 'window_start', type, nullable: false },
@@ -168,7 +172,7 @@ export class WindowedStream<T> {
       op: 'window',
       input: plan,
       window: { kind: 'tumble', sizeMs: this.#sizeMs },
-      time,
+      time: time.column,
       columns,
     }
     const positions = keys.map((name) => plan.columns.findIndex((column) => column.name === name))

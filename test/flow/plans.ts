@@ -96,36 +96,43 @@ export interface Output {
 }
 /** A graph under test: rows in, deltas out, one step at a time. */
 export class Bench {
-  readonly graph: Graph
+  graph: Graph
   readonly deltas: Output[][] = []
   late = 0
   invalid = 0
   /** Why rows could not be computed. */
   readonly failed: string[] = []
-  private readonly offsets = new Map<string, number>()
+  /** The changelog: newest value per key. */
+  readonly changelog = new Map<string, { readonly key: Buffer; readonly value: Uint8Array }>()
+  private offsets = new Map<string, number>()
+  private readonly plan: Plan
+  private readonly options: GraphOptions
+  private readonly partitions: Readonly<Record<string, number>>
   private readonly types: readonly DataType[]
   nowMs = 1_000_000
 
   constructor(plan: Plan, partitions: Readonly<Record<string, number>> = {}, options: Partial<GraphOptions> = {}) {
-    this.graph = new Graph(plan, { idleMs: 30_000, maxFutureMs: 1e15, ...options })
+    this.plan = plan
+    this.partitions = partitions
+    this.options = { idleMs: 30_000, maxFutureMs: 1e15, ...options }
     this.types = plan.columns.map((c) => c.type)
-    this.open(partitions)
+    this.graph = new Graph(plan, this.options)
+    this.open()
   }
-  open(partitions: Readonly<Record<string, number>>): void {
+  private open(): void {
     this.graph.open(
-      (topic) => Array.from({ length: partitions[topic] ?? 1 }, (_, partition) => ({ partition, unread: true })),
+      (topic) => Array.from({ length: this.partitions[topic] ?? 1 }, (_, partition) => ({ partition, unread: true })),
       this.nowMs,
     )
   }
   /** Steps once with these inputs, in order. */
   step(inputs: readonly Input[]): Output[] {
     const batches = new Map<number, Batch>()
-    const offsets = new Map(this.offsets)
     const byTopic = new Map<string, Map<number, LogRecord[]>>()
     for (const input of inputs) {
       const place = `${input.topic}/${input.partition}`
-      const offset = offsets.get(place) ?? 0
-      offsets.set(place, offset + 1)
+      const offset = this.offsets.get(place) ?? 0
+      this.offsets.set(place, offset + 1)
       const partitions = byTopic.get(input.topic) ?? new Map<number, LogRecord[]>()
       byTopic.set(input.topic, partitions)
       const records = partitions.get(input.partition) ?? []
@@ -143,9 +150,7 @@ export class Bench {
       this.invalid += decoded.invalid.length
       batches.set(index, decoded.batch)
     }
-    const result = this.take(this.graph.step(batches, this.nowMs))
-    for (const [place, offset] of offsets) this.offsets.set(place, offset)
-    return result
+    return this.take(this.graph.step(batches, this.nowMs))
   }
   finish(): Output[] {
     return this.take(this.graph.finish(this.nowMs))
@@ -156,6 +161,39 @@ export class Bench {
     const rows = result.out.count === 0 ? [] : rowsOf(result.out, this.types)
     this.deltas.push(rows)
     return rows
+  }
+  /** As a tick that is committed. */
+  commit(): void {
+    this.graph.save(this.nowMs)
+    for (const { key, value } of this.graph.changes())
+      if (value === null) this.changelog.delete(key.toString('hex'))
+      else this.changelog.set(key.toString('hex'), { key, value })
+    this.graph.commit()
+  }
+  /** Runs steps that are undone again: they leave no trace. */
+  tryOut(run: () => void): void {
+    const [offsets, deltas, late, invalid, failed] = [
+      new Map(this.offsets),
+      this.deltas.length,
+      this.late,
+      this.invalid,
+      this.failed.length,
+    ]
+    run()
+    this.graph.undo()
+    this.offsets = offsets
+    this.deltas.length = deltas
+    this.late = late
+    this.invalid = invalid
+    this.failed.length = failed
+  }
+  /** The process dies and starts again from the changelog. */
+  restart(): void {
+    this.graph = new Graph(this.plan, this.options)
+    for (const { key, value } of this.changelog.values()) this.graph.restore(key, value)
+    this.graph.commit()
+    this.graph.restored('view')
+    this.open()
   }
   /** Everything so far, summed up. */
   sum(): Map<string, number> {

@@ -211,7 +211,7 @@ const numbers: FunctionRow[] = [
     plain(from, 'real', call(Number, Math.fround)),
     castRow(from, 'numeric', (c) => toNumeric(c, decimalArg(c))),
     plain(from, 'boolean', (c) => `(${c.args[0]} !== 0)`),
-    plain(from, 'text', (c) => `${c.args[0]}.toString()`),
+    plain(from, 'text', (c) => `String(${c.args[0]})`),
   ]),
   ...(['real', 'double'] as const).flatMap((from) => integers.map((to) => plain(from, to, call(fromDouble[to])))),
   plain('real', 'double', same),

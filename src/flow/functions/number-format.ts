@@ -3,7 +3,7 @@ import type { Decimal } from '../decimal.ts'
 import { roundDecimal, invalidArgument } from './helpers.ts'
 
 interface Pattern {
-  /** Digit places before and behind the point, from left to right: 9, 0 or a separator. */
+  /** Digit places before and behind the point, from left to right: 9, 0, a separator, or text between them. */
   readonly whole: readonly string[]
   readonly fraction: readonly string[]
   readonly hasPoint: boolean
@@ -34,12 +34,15 @@ function parse(format: string): Pattern {
     else if (/^(?:EEEE|V|RN|TH)$/.test(part)) invalidArgument(`to_char: ${part} is not supported`)
     else {
       const shown = part === 'L' ? '$' : text.startsWith('"') ? text.slice(1, -1) : text
-      if (digits) suffix += shown
-      else prefix += shown
+      if (!digits) prefix += shown
+      else if (hasPoint) suffix += shown
+      else whole.push(...shown)
     }
   }
   return { whole, fraction, hasPoint, fill, sign, prefix, suffix }
 }
+
+const isPlace = (c: string): boolean => c === '9' || c === '0'
 
 export function formatNumber(value: Decimal, format: string): string {
   const pattern = parse(format)
@@ -48,7 +51,7 @@ export function formatNumber(value: Decimal, format: string): string {
   const negative = rounded.digits < 0n
   const digits = (negative ? -rounded.digits : rounded.digits).toString().padStart(places + 1, '0')
   const whole = digits.slice(0, digits.length - places)
-  const room = pattern.whole.filter((c) => c !== ',').length
+  const room = pattern.whole.filter(isPlace).length
   const significant = whole === '0' ? '' : whole
   const overflow = significant.length > room
   const body = overflow
@@ -57,18 +60,22 @@ export function formatNumber(value: Decimal, format: string): string {
   return signed(body, negative, pattern)
 }
 const hashes = ({ whole, fraction, hasPoint }: Pattern): string =>
-  whole.map((c) => (c === ',' ? ',' : '#')).join('') + (hasPoint ? '.' : '') + fraction.map(() => '#').join('')
+  whole.map((c) => (isPlace(c) ? '#' : c)).join('') + (hasPoint ? '.' : '') + fraction.map(() => '#').join('')
 
 function wholeText(digits: string, { whole, fill, fraction }: Pattern): string {
-  const places = whole.filter((c) => c !== ',').length
+  const places = whole.filter(isPlace).length
   const padded = digits.padStart(places, ' ')
-  const firstZero = whole.filter((c) => c !== ',').indexOf('0')
+  const firstZero = whole.filter(isPlace).indexOf('0')
   let out = ''
   let place = 0
   let shown = false
   for (const c of whole) {
     if (c === ',') {
       out += shown ? ',' : fill ? ' ' : ''
+      continue
+    }
+    if (!isPlace(c)) {
+      out += c
       continue
     }
     const digit = padded[place]!

@@ -21,9 +21,9 @@ interface Piece {
   readonly ordinal: '' | 'TH' | 'th'
 }
 const patterns =
-  'SSSSS SSSS HH24 HH12 HH MI SS MS US FF1 FF2 FF3 FF4 FF5 FF6 A.M. P.M. a.m. p.m. AM PM am pm Y,YYY YYYY YYY YY Y IYYY IYY IY I B.C. A.D. b.c. a.d. BC AD bc ad MONTH Month month MON Mon mon MM DAY Day day DY Dy dy DDD IDDD DD ID D WW IW W CC J Q RM rm TZH TZM TZ tz OF'.split(
-    ' ',
-  )
+  'SSSSS SSSS HH24 HH12 HH MI SS MS US FF1 FF2 FF3 FF4 FF5 FF6 A.M. P.M. a.m. p.m. AM PM am pm Y,YYY YYYY YYY YY Y IYYY IYY IY I B.C. A.D. b.c. a.d. BC AD bc ad MONTH Month month MON Mon mon MM DAY Day day DY Dy dy DDD IDDD DD ID D WW IW W CC J Q RM rm TZH TZM TZ tz OF'
+    .split(' ')
+    .toSorted((a, b) => b.length - a.length)
 const cache = new Map<string, readonly Piece[]>()
 const cacheMax = 200
 

@@ -293,13 +293,7 @@ const others: FunctionRow[] = [
   ),
   row('justify_hours', ['interval'], type.interval, justifyHours, '24 hours as a day'),
   row('justify_days', ['interval'], type.interval, justifyDays, '30 days as a month'),
-  row(
-    'justify_interval',
-    ['interval'],
-    type.interval,
-    (i: Interval) => justifyDays(justifyHours(i)),
-    'Hours as days, days as months',
-  ),
+  row('justify_interval', ['interval'], type.interval, justifyAll, 'Hours as days, days as months'),
 ]
 function justifyHours({ months, days, micros }: Interval): Interval {
   const carried = Math.trunc(micros / dayMicros)
@@ -318,6 +312,32 @@ function justifyDays({ months, days, micros }: Interval): Interval {
   if (total > 0 && rest < 0) return { months: total - 1, days: rest + 30, micros }
   if (total < 0 && rest > 0) return { months: total + 1, days: rest - 30, micros }
   return { months: total + 0, days: rest + 0, micros }
+}
+
+/** PostgreSQL's `interval_justify_interval`: all parts get one sign. */
+function justifyAll({ months, days, micros }: Interval): Interval {
+  const wholeDays = Math.trunc(micros / dayMicros)
+  let m = months
+  let d = days + wholeDays
+  let t = micros - wholeDays * dayMicros
+  const wholeMonths = Math.trunc(d / 30)
+  m += wholeMonths
+  d -= wholeMonths * 30
+  if (m > 0 && (d < 0 || (d === 0 && t < 0))) {
+    d += 30
+    m--
+  } else if (m < 0 && (d > 0 || (d === 0 && t > 0))) {
+    d -= 30
+    m++
+  }
+  if (d > 0 && t < 0) {
+    t += dayMicros
+    d--
+  } else if (d < 0 && t > 0) {
+    t -= dayMicros
+    d++
+  }
+  return { months: m + 0, days: d + 0, micros: t + 0 }
 }
 
 const casts: FunctionRow[] = [
