@@ -11,10 +11,11 @@ import { purchases } from './purchases.ts'
 
 const adviceLength = 5
 
-/** A pair that one customer makes for the first time, or (without partner) the question what goes with `item`. */
+/** Partners that a customer gives an item for the first time; `shown`: the customer is shown what goes with it. */
 const Together = z.object({
   item: z.int(),
-  partner: z.int().optional(),
+  partners: z.array(z.int()),
+  shown: z.boolean(),
   customer: z.int(),
   seq: z.int(),
   bought_at: z.iso.datetime(),
@@ -25,17 +26,17 @@ const together = purchases
   .filter(({ kind }) => kind === 'purchase')
   .process({ key: 'customer', output: Together }, (purchase, state: number[] | undefined, emit) => {
     const { customer, items, seq, bought_at } = purchase
-    const owned = state ?? []
-    if (customer === undefined || items === undefined) return owned
-    for (const item of items) {
-      if (owned.includes(item)) continue
-      for (const partner of owned) {
-        emit({ item, partner, customer, seq, bought_at })
-        emit({ item: partner, partner: item, customer, seq, bought_at })
-      }
-      owned.push(item)
+    const before = state ?? []
+    if (customer === undefined || items === undefined) return before
+    const bought = [...new Set(items)]
+    const fresh = bought.filter((item) => !before.includes(item))
+    const owned = [...before, ...fresh]
+    for (const item of owned) {
+      const isFresh = fresh.includes(item)
+      const partners = isFresh ? owned.filter((other) => other !== item) : fresh
+      const shown = bought.includes(item)
+      if (shown || partners.length > 0) emit({ item, partners, shown, customer, seq, bought_at })
     }
-    for (const item of new Set(items)) emit({ item, customer, seq, bought_at })
     return owned
   })
 
@@ -61,26 +62,23 @@ export const advice = defineView(
         bought_at: z.iso.datetime(),
       }),
     },
-    ({ item, partner, customer, seq, bought_at }, state: Partners | undefined, emit) => {
+    ({ item, partners, shown, customer, seq, bought_at }, state: Partners | undefined, emit) => {
       const known = state ?? { counts: {}, strongest: [], version: 0 }
-      if (partner === undefined) {
-        emit({ item, customer, partners: known.strongest, seq, version: known.version, bought_at })
-        return known
-      }
-      known.counts[partner] = (known.counts[partner] ?? 0) + 1
-      const strongest = promote(known, partner)
+      const strongest = partners.reduce((best, partner) => promote(known.counts, best, partner), known.strongest)
       if (strongest.join() !== known.strongest.join()) {
         known.strongest = strongest
         known.version++
         emit({ item, partners: strongest, seq, version: known.version, bought_at })
       }
+      if (shown) emit({ item, customer, partners: strongest, seq, version: known.version, bought_at })
       return known
     },
   ),
 )
 
-/** The strongest partners now that `partner` has one more. */
-function promote({ counts, strongest }: Partners, partner: number): number[] {
+/** The strongest partners, now that `partner` has one more. */
+function promote(counts: Record<string, number>, strongest: number[], partner: number): number[] {
+  counts[partner] = (counts[partner] ?? 0) + 1
   const candidates = strongest.includes(partner) ? strongest : [...strongest, partner]
   return candidates.toSorted((a, b) => counts[b]! - counts[a]! || a - b).slice(0, adviceLength)
 }

@@ -6,7 +6,7 @@
 import { parseDuration } from '../lib/duration.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Columns } from '../schema/types.ts'
-import { columnsOfJsonSchema } from './json-schema-columns.ts'
+import { columnsOfJsonSchema, optionalFields } from './json-schema-columns.ts'
 import type { SourcePlan, ViewPlan } from './plan.ts'
 import { type Schema, jsonSchemaOf } from './standard-schema.ts'
 import { Stream, type StreamShape, delayMsMin } from './stream.ts'
@@ -60,7 +60,7 @@ export class TopicDefinition<T> {
       time,
       onInvalid: this.options.onInvalid ?? 'reject',
     }
-    return new Stream<T>({ plan: source, time, key: null, appendOnly: true })
+    return new Stream<T>({ plan: source, time, key: null, appendOnly: true, optional: optionalFields(this.jsonSchema) })
   }
 }
 
@@ -127,12 +127,7 @@ export class ViewDefinition<Row> {
       time: from.shape.time,
       onInvalid: 'reject',
     }
-    return new Stream<Row>({
-      plan: source,
-      time: from.shape.time,
-      key: from.shape.key,
-      appendOnly: from.shape.appendOnly,
-    })
+    return new Stream<Row>({ ...from.shape, plan: source })
   }
   /** The column that says when a row happened, for views that read this one; null = the record's time. */
   eventTime(): StreamShape['time'] {

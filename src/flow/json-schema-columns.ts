@@ -30,6 +30,12 @@ export function columnsOfJsonSchema(name: string, schema: object, eventTime?: st
   }))
 }
 
+/** Fields that may be missing and are never null: where the column is NULL, the event has no such field. */
+export function optionalFields(schema: object): readonly string[] {
+  const { properties = {}, required = [] } = schema as Node
+  return Object.keys(properties).filter((field) => !required.includes(field) && !mayBeNull(properties[field]!))
+}
+
 function typeOf(node: Node): DataType {
   const alternatives = node.anyOf?.filter((one) => one.type !== 'null')
   if (alternatives !== undefined) return alternatives.length === 1 ? typeOf(alternatives[0]!) : { kind: 'jsonb' }

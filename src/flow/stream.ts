@@ -3,7 +3,7 @@ import { parseDuration } from '../lib/duration.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Columns, DataType } from '../schema/types.ts'
 import type { Aggregate, Expression } from './expression.ts'
-import { columnsOfJsonSchema } from './json-schema-columns.ts'
+import { columnsOfJsonSchema, optionalFields } from './json-schema-columns.ts'
 import type { Plan, ProcessFunction, SourcePlan } from './plan.ts'
 import { type Schema, jsonSchemaOf } from './standard-schema.ts'
 
@@ -14,6 +14,8 @@ export interface StreamShape {
   readonly time: EventTime | null
   readonly key: readonly number[] | null
   readonly appendOnly: boolean
+  /** Fields that are missing where their column is NULL. */
+  readonly optional: readonly string[]
 }
 /** Events of one millisecond are not late for each other. */
 export const delayMsMin = 1
@@ -72,7 +74,7 @@ export class Stream<T> {
     const fn = (event: T, _state: unknown, emit: (row: T) => void): undefined => {
       if (holds(event)) emit(event)
     }
-    return this.#process([], this.columns, this.shape.time, fn as unknown as ProcessFunction)
+    return this.#process([], { ...this.shape, columns: this.columns }, fn as unknown as ProcessFunction)
   }
   /** Any number of rows for each event. */
   flatMap<Out>(
@@ -132,11 +134,35 @@ export class Stream<T> {
     const columns = columnsOfJsonSchema('output', json, timeName)
     const time = columns.findIndex(({ name }) => name === timeName)
     const delayMs = this.shape.time?.delayMs ?? delayMsMin
-    return this.#process(key, columns, time < 0 ? null : { column: time, delayMs }, fn)
+    return this.#process(
+      key,
+      { columns, time: time < 0 ? null : { column: time, delayMs }, optional: optionalFields(json) },
+      fn,
+    )
   }
-  #process<Out>(key: readonly number[], columns: Columns, time: EventTime | null, fn: ProcessFunction): Stream<Out> {
-    const plan: Plan = { op: 'process', input: this.shape.plan, key, fn, columns }
-    return new Stream<Out>({ plan, time, key: null, appendOnly: true })
+  #process<Out>(
+    key: readonly number[],
+    output: { readonly columns: Columns } & Pick<StreamShape, 'time' | 'optional'>,
+    fn: ProcessFunction,
+  ): Stream<Out> {
+    const { columns, time, optional } = output
+    const plan: Plan = {
+      op: 'process',
+      input: this.shape.plan,
+      key,
+      fn: withoutNulls(fn, this.shape.optional),
+      columns,
+    }
+    return new Stream<Out>({ plan, time, key: null, appendOnly: true, optional })
+  }
+}
+/** An event of the function's own type: what is optional there is missing, not null. */
+function withoutNulls(fn: ProcessFunction, optional: readonly string[]): ProcessFunction {
+  if (optional.length === 0) return fn
+  return (event, state, emit, context) => {
+    const given: { [column: string]: unknown } = { ...event }
+    for (const field of optional) if (given[field] === null) delete given[field]
+    return fn(given, state, emit, context)
   }
 }
 export interface Output<Out> {
@@ -214,6 +240,7 @@ export class GroupedStream<T, Keys> {
       time: null,
       key: emit === 'close' ? null : this.#keys.map((_, i) => i),
       appendOnly: emit === 'close',
+      optional: [],
     })
   }
   #aggregate({ name, column, distinct }: AnyAggregation): Aggregate {

@@ -7,6 +7,7 @@ import type { Catalog } from '../log/catalog.ts'
 import type { Commits } from '../log/commits.ts'
 import type { Log } from '../log/log.ts'
 import type { Columns } from '../schema/types.ts'
+import { withoutSecrets } from '../sql/alert.ts'
 import { SqlFault } from '../sql/fault.ts'
 import { type Relation, pickNamed, pseudoColumns } from '../sql/plan/relation.ts'
 import { planOnce, viewRelation } from '../sql/plan/view.ts'
@@ -50,7 +51,7 @@ export type ProgramDefinition =
       readonly kind: 'view'
       readonly view: ViewPlan
       /** The column that says when a row happened, for views that read this one. */
-      readonly time?: number | null
+      readonly time?: SourcePlan['time']
     }
 
 export interface OpenEngine extends Engine {
@@ -332,7 +333,7 @@ class SqlEngine implements OpenEngine {
         .filter((definition) => definition.kind === 'alert')
         .map((definition) => ({
           name: definition.name,
-          sql: definition.stored?.sql ?? '',
+          sql: withoutSecrets(definition.stored?.sql ?? ''),
           status: statusOf(this.parts, definition),
           planned: definition.alert,
         })),
@@ -351,7 +352,7 @@ class SqlEngine implements OpenEngine {
 function programDefinition(definition: ProgramDefinition): Definition {
   if (definition.kind === 'view') {
     const { view, time = null } = definition
-    const relation = viewRelation(view, { time: time === null ? null : { column: time, delayMs: 0 }, key: null })
+    const relation = viewRelation(view, { time, key: null })
     return ofView({ view, relation, topic: { name: view.name, partitions: null, config: {} } })
   }
   const { source, kind, keyColumns, partitions, config } = definition
