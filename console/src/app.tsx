@@ -124,7 +124,7 @@ function SideBar({
       <ul>
         {sections.map(([id, title, icon]) => (
           <li key={id}>
-            <a href={`#/${id}`} aria-current={section === id ? 'page' : undefined} title={title}>
+            <a href={`/${id}`} aria-current={section === id ? 'page' : undefined} title={title}>
               <Icon name={icon} />
               <span>{title}</span>
               {id === 'alerts' && unseen > 0 && (

@@ -21,7 +21,7 @@ after(() => rmSync(join(out, '..'), { recursive: true, force: true }))
 
 /** Scripts of the page and what they import before anything is shown. */
 function firstLoad(): string[] {
-  const found = [...html.matchAll(/<script[^>]*src="([^"]+)"/g)].map((m) => m[1]!)
+  const found = [...html.matchAll(/<script[^>]*src="\/([^"]+)"/g)].map((m) => m[1]!)
   assert.ok(found.length > 0, 'the page names no script')
   for (const file of found)
     for (const m of text(file).matchAll(
@@ -72,5 +72,5 @@ test('the page runs under a policy that allows no inline script or style, and na
 
 test('every asset is named by its content', () => {
   for (const file of readdirSync(join(out, 'assets'))) assert.match(file, /-[\w-]{8}\.(js|css|svg|woff2)$/)
-  for (const [, address] of html.matchAll(/(?:href|src)="([^"]+)"/g)) assert.ok(text(address!).length > 0, address)
+  for (const [, address] of html.matchAll(/(?:href|src)="\/([^"]+)"/g)) assert.ok(text(address!).length > 0, address)
 })

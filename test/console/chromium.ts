@@ -69,7 +69,7 @@ export async function visit(browser: Browser, route: string, options: VisitOptio
   })
   const go = async (to: string): Promise<void> => {
     await page.goto('about:blank')
-    await page.goto(url + to)
+    await page.goto(url + to.replace(/^\//, ''))
   }
   await go(route)
   return {

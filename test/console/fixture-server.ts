@@ -344,9 +344,11 @@ function sendJson(response: ServerResponse, status: number, body: unknown, type 
   response.end(status === 204 ? '' : JSON.stringify(body))
 }
 
+/** A place that is no file is the app's own: it gets the page. */
 function sendFile(path: string, response: ServerResponse): void {
-  const file = join(built, normalize(path === '/' ? '/index.html' : path))
-  if (!file.startsWith(built) || !existsSync(file)) return sendJson(response, 404, {})
+  const asked = join(built, normalize(path))
+  const file = asked.startsWith(`${built}/assets/`) ? asked : join(built, 'index.html')
+  if (!existsSync(file)) return sendJson(response, 404, {})
   response.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream' })
   response.end(readFileSync(file))
 }

@@ -18,7 +18,7 @@ describe('the live console', { skip }, () => {
   after(() => browser?.close())
 
   test('the overview shows rates, what went wrong, the views with rows in them, and an alert as it fires', async () => {
-    await using v = await visit(browser, '#/overview', { perSecond: 40 })
+    await using v = await visit(browser, '/overview', { perSecond: 40 })
     const { page, server } = v
     await page.getByText('41/s').first().waitFor()
     assert.match(await page.locator('.gauge.errors').innerText(), /12\s+quarantined\s+37\s+late/)
@@ -32,7 +32,7 @@ describe('the live console', { skip }, () => {
   })
 
   test('seek by offset, by time to the millisecond, and back through the log', async () => {
-    await using v = await visit(browser, '#/topics/purchases?partition=1')
+    await using v = await visit(browser, '/topics/purchases?partition=1')
     const { page, server } = v
     const records = server.shop.topics.get('purchases')!.partitions[1]!
     await page.getByText('100 shown').waitFor()
@@ -71,7 +71,7 @@ describe('the live console', { skip }, () => {
   })
 
   test('a filter shows how far it is, can be stopped and gone on with, and says what it looked at when it finds nothing', async () => {
-    await using v = await visit(browser, '#/topics/purchases')
+    await using v = await visit(browser, '/topics/purchases')
     const { page, server } = v
     server.scanMax = 100
     server.scanDelayMs = 150
@@ -97,7 +97,7 @@ describe('the live console', { skip }, () => {
   })
 
   test("the server's error of a filter is shown with a caret under its place", async () => {
-    await using v = await visit(browser, '#/topics/purchases')
+    await using v = await visit(browser, '/topics/purchases')
     const { page } = v
     const where = page.getByLabel('Filter by an SQL condition')
     await where.fill('amount = ')
@@ -113,7 +113,7 @@ describe('the live console', { skip }, () => {
   })
 
   test('the live tail shows what comes, holds still while paused and loses nothing, also over a cut connection', async () => {
-    await using v = await visit(browser, '#/topics/purchases?live=true')
+    await using v = await visit(browser, '/topics/purchases?live=true')
     const { page, server } = v
     const status = page.getByTestId('tail-status')
     await status.getByText('live').waitFor()
@@ -143,7 +143,7 @@ describe('the live console', { skip }, () => {
   })
 
   test('a busy tail stays bounded and responsive', async () => {
-    await using v = await visit(browser, '#/topics/purchases?live=true', { perSecond: 3000 })
+    await using v = await visit(browser, '/topics/purchases?live=true', { perSecond: 3000 })
     const { page } = v
     await until(
       async () => numberIn(await page.getByTestId('tail-status').locator('b').innerText()),
@@ -163,11 +163,11 @@ describe('the live console', { skip }, () => {
   })
 
   test('a record in full: JSON, text, the bytes as stored; and one that is produced here', async () => {
-    await using v = await visit(browser, '#/topics/sensor-bytes')
+    await using v = await visit(browser, '/topics/sensor-bytes')
     const { page, server } = v
     await rows(page).first().click()
     await page.getByText('00000000  00 01 02 fa 41 42 43 0a  ff 00 11 12 13 14 15 16  ····ABC·········').waitFor()
-    await v.go('#/topics/purchases?open=produce')
+    await v.go('/topics/purchases?open=produce')
     const value = page.getByLabel('Value', { exact: true })
     assert.deepEqual(Object.keys(JSON.parse(await value.inputValue()) as object), [
       'customer',
@@ -202,7 +202,7 @@ describe('the live console', { skip }, () => {
   })
 
   test('rows of a view change in place, light up, keep their number over a cut, and pause', async () => {
-    await using v = await visit(browser, '#/views/stock?sort=item')
+    await using v = await visit(browser, '/views/stock?sort=item')
     const { page, server } = v
     await page.getByText('24 rows,').waitFor()
     const cells = rows(page).first().locator('.cell')
@@ -246,7 +246,7 @@ describe('the live console', { skip }, () => {
   })
 
   test('a chart is drawn over time and grows as rows come', async () => {
-    await using v = await visit(browser, '#/views/revenue?tab=chart', { perSecond: 40 })
+    await using v = await visit(browser, '/views/revenue?tab=chart', { perSecond: 40 })
     const { page } = v
     await page.locator('.u-wrap canvas').waitFor()
     const inked = `(() => {
@@ -281,7 +281,7 @@ describe('the live console', { skip }, () => {
   })
 
   test('the flow shows a rate and a watermark on every edge, and names what limits it', async () => {
-    await using v = await visit(browser, '#/views/revenue?tab=flow', { perSecond: 40 })
+    await using v = await visit(browser, '/views/revenue?tab=flow', { perSecond: 40 })
     const { page, server } = v
     const edges = page.getByTestId('edge')
     await edges.first().waitFor()
@@ -303,7 +303,7 @@ describe('the live console', { skip }, () => {
   })
 
   test('SQL answers, shows where it went wrong, and subscribes', async () => {
-    await using v = await visit(browser, '#/sql')
+    await using v = await visit(browser, '/sql')
     const { page, server } = v
     const editor = page.getByRole('textbox', { name: 'SQL' })
     await editor.fill('SELECT item\nFORM stock')
@@ -330,19 +330,19 @@ describe('the live console', { skip }, () => {
   })
 
   test('a link may ask, never change: DROP waits for a hand', async () => {
-    await using v = await visit(browser, '#/sql?q=DROP+MATERIALIZED+VIEW+stock&run=true')
+    await using v = await visit(browser, '/sql?q=DROP+MATERIALIZED+VIEW+stock&run=true')
     await v.page.getByText('The answer appears here.').waitFor()
     await v.page.waitForTimeout(400)
     assert.deepEqual(
       v.server.asked.filter((line) => line.startsWith('POST')),
       [],
     )
-    await v.go('#/sql?q=SELECT+*+FROM+stock&run=true')
+    await v.go('/sql?q=SELECT+*+FROM+stock&run=true')
     await v.page.getByText('24 rows').waitFor()
   })
 
   test('an alert appears as it fires, says why, and leads to the records that caused it', async () => {
-    await using v = await visit(browser, '#/alerts')
+    await using v = await visit(browser, '/alerts')
     const { page, server } = v
     await page.getByText('live').first().waitFor()
     server.shop.fire('Customer c9 bought three times in one day', 'c9', { customer: 'c9', purchases: 3 }, 600)
@@ -361,7 +361,7 @@ describe('the live console', { skip }, () => {
   })
 
   test('new alerts are counted beside their name on every screen, until they were looked at', async () => {
-    await using v = await visit(browser, '#/topics')
+    await using v = await visit(browser, '/topics')
     const { page, server } = v
     await page.locator('.unseen').waitFor()
     await page.getByRole('link', { name: /^Alerts/ }).click()
@@ -384,7 +384,7 @@ describe('the live console', { skip }, () => {
   })
 
   test('groups show how far behind they are in records and in time, and whom nobody reads for', async () => {
-    await using v = await visit(browser, '#/groups')
+    await using v = await visit(browser, '/groups')
     const { page } = v
     await page.locator('.table-row', { hasText: 'billing' }).getByText('1 m 24 s').waitFor()
     await page.getByRole('link', { name: 'billing' }).click()

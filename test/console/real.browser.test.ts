@@ -16,7 +16,7 @@ let millrace: Millrace
 let page: Page
 const wrong: string[] = []
 const rows = () => page.locator('.table-row')
-const go = (route: string) => page.goto(`http://${millrace.http}/${route}`)
+const go = (route: string) => page.goto(`http://${millrace.http}${route}`)
 
 /** The offset of the first record shown. */
 const firstIs = (offset: string) =>
@@ -63,9 +63,9 @@ describe('the console against Millrace itself', { skip }, () => {
   })
 
   test('an empty instance says how to begin; SQL declares a stream, views and an alert, and errors carry a caret', async () => {
-    await go('#/overview')
+    await go('/overview')
     await page.getByText('Nothing runs here yet.').waitFor()
-    await go('#/sql')
+    await go('/sql')
     await runSql(
       "CREATE STREAM readings (sensor text, value double precision, at timestamptz, WATERMARK FOR at AS at - INTERVAL '5 seconds') WITH (topic = 'readings', format = 'json', key = 'sensor')",
       'CREATE STREAM',
@@ -88,7 +88,7 @@ describe('the console against Millrace itself', { skip }, () => {
   })
 
   test('events arrive in the tail, in rows, in a window on the chart and on the edges of the flow', async () => {
-    await go('#/topics/readings?live=true')
+    await go('/topics/readings?live=true')
     await page.getByTestId('tail-status').getByText('live').waitFor()
     await send(0, 250)
     await until(
@@ -96,17 +96,17 @@ describe('the console against Millrace itself', { skip }, () => {
       (text) => text.includes('"at":"2026-01-01T00:04:09.000Z"'),
       'the last event',
     )
-    await go('#/views/averages')
+    await go('/views/averages')
     await until(
       () => page.getByTestId('rows-count').innerText(),
       (text) => text.startsWith('5 rows'),
       'five sensors',
     )
     assert.match(await rows().first().innerText(), /s0[\s\S]*50/)
-    await go('#/views/minutes?tab=chart')
+    await go('/views/minutes?tab=chart')
     await page.locator('.u-wrap canvas').waitFor()
     assert.equal(await page.locator('.chart').getAttribute('data-points'), '5')
-    await go('#/views/minutes?tab=flow')
+    await go('/views/minutes?tab=flow')
     const edges = page.getByTestId('edge')
     await edges.first().waitFor()
     const texts = await edges.allInnerTexts()
@@ -116,15 +116,15 @@ describe('the console against Millrace itself', { skip }, () => {
   })
 
   test('records are found by SQL, by offset and by time, and one is produced', async () => {
-    await go('#/topics/readings?where=value+%3E+100')
+    await go('/topics/readings?where=value+%3E+100')
     await page.getByTestId('search-status').getByText('2 found').waitFor()
-    await go('#/topics/readings?where=value+%3E')
+    await go('/topics/readings?where=value+%3E')
     assert.match(await page.getByTestId('caret').innerText(), /^1 │ value >\n\s+\^/)
-    await go('#/topics/readings?from=42')
+    await go('/topics/readings?from=42')
     await firstIs('42')
-    await go('#/topics/readings?from=2000-01-01T00%3A00%3A00.000Z')
+    await go('/topics/readings?from=2000-01-01T00%3A00%3A00.000Z')
     await firstIs('0')
-    await go('#/topics/readings?open=produce')
+    await go('/topics/readings?open=produce')
     await page
       .getByLabel('Value', { exact: true })
       .fill('{"sensor":"s9","value":1,"at":"2026-01-01T00:04:10Z","big":12345678901234567890}')
@@ -137,7 +137,7 @@ describe('the console against Millrace itself', { skip }, () => {
   })
 
   test('an alert appears as it fires and leads to its record', async () => {
-    await go('#/alerts')
+    await go('/alerts')
     await page.getByText('live').first().waitFor()
     const count = (wanted: number) =>
       until(
@@ -161,7 +161,7 @@ describe('the console against Millrace itself', { skip }, () => {
   })
 
   test('a subscription follows, and a group of a Kafka client shows how far it is behind', async () => {
-    await go('#/sql?q=SUBSCRIBE+TO+averages&run=true')
+    await go('/sql?q=SUBSCRIBE+TO+averages&run=true')
     await page.getByTestId('sql-status').getByText('live').waitFor()
     await until(
       () => rows().count(),
@@ -185,7 +185,7 @@ describe('the console against Millrace itself', { skip }, () => {
       'all read',
     )
     await consumer.commitOffsets([{ topic: 'readings', partition: 0, offset: '351' }])
-    await go('#/groups/readers')
+    await go('/groups/readers')
     await page.locator('.members li').waitFor()
     await until(
       () => page.locator('.summary').innerText(),
@@ -203,7 +203,7 @@ describe('the console against Millrace itself', { skip }, () => {
   })
 
   test('killed and started again, it goes on under the eyes of who looked on', async () => {
-    await go('#/views/averages')
+    await go('/views/averages')
     await until(
       () => rows().count(),
       (n) => n === 6,

@@ -13,41 +13,42 @@ const widest =
 
 /** Each place with its state in the address, and what must stand there. */
 const places: readonly (readonly [route: string, text: string | RegExp])[] = [
-  ['#/overview', 'Records in'],
+  ['/overview', 'Records in'],
   ['', 'Records in'],
-  ['#/topics', 'purchases.quarantine'],
-  ['#/topics?filter=quarantine', '1 of 5 topics'],
-  ['#/topics?new=topic', 'New topic'],
-  ['#/topics/purchases', '100 shown'],
-  ['#/topics/purchases?tab=partitions', 'First offset'],
-  ['#/topics/purchases?tab=settings', 'All settings stand at their defaults.'],
-  ['#/topics/purchases?tab=schema', '"customer"'],
-  ['#/topics/purchases?from=earliest&partition=1', '100 shown'],
-  ['#/topics/purchases?from=1600&fields=amount', /\d+ shown/],
-  ['#/topics/purchases?where=nr+%3D+4321', '1 found'],
-  ['#/topics/purchases?record=2%3A7&form=hex', '00000000'],
-  ['#/topics/purchases?live=true', 'Waiting for the next record.'],
-  ['#/topics/purchases?open=produce', 'Produce to purchases'],
-  ['#/topics/purchases.quarantine?record=0%3A0', 'Set aside: schema.invalid: /amount must be number'],
-  ['#/topics/empty', 'This topic holds no records.'],
-  ['#/topics/gone', 'topic gone does not exist'],
-  ['#/views', 'revenue'],
-  ['#/views?kind=stream', '1 of 4'],
-  ['#/views/stock', 'cd-007'],
-  ['#/views/stock?filter=cd-007', '1 of 24 rows'],
-  ['#/views/revenue?tab=chart', 'cd-0'],
-  ['#/views/stock?tab=chart&chart=bars', 'cd-007'],
-  ['#/views/revenue?tab=flow&node=a', 'State'],
-  ['#/views/revenue?tab=definition', 'Open in SQL'],
-  ['#/views/broken', 'division by zero in the filter of broken'],
-  ['#/sql?q=SELECT+*+FROM+stock&run=true', '24 rows'],
-  ['#/sql?q=DROP+VIEW+stock&run=true', 'The answer appears here.'],
-  ['#/alerts', 'unusual_amount'],
-  ['#/alerts?alert=reorder', 'Definition of reorder'],
-  ['#/alerts?fired=alert-3', 'connect ECONNREFUSED'],
-  ['#/groups', 'billing'],
-  ['#/groups/billing', 'nobody'],
-  ['#/nowhere', 'There is no page “nowhere”.'],
+  ['/topics', 'purchases.quarantine'],
+  ['/topics?filter=quarantine', '1 of 5 topics'],
+  ['/topics?new=topic', 'New topic'],
+  ['/topics/purchases', '100 shown'],
+  ['/topics/purchases?tab=partitions', 'First offset'],
+  ['/topics/purchases?tab=settings', 'All settings stand at their defaults.'],
+  ['/topics/purchases?tab=schema', '"customer"'],
+  ['/topics/purchases?from=earliest&partition=1', '100 shown'],
+  ['/topics/purchases?from=1600&fields=amount', /\d+ shown/],
+  ['/topics/purchases?where=nr+%3D+4321', '1 found'],
+  ['/topics/purchases?record=2%3A7&form=hex', '00000000'],
+  ['/topics/purchases?live=true', 'Waiting for the next record.'],
+  ['/topics/purchases?open=produce', 'Produce to purchases'],
+  ['/topics/purchases.quarantine?record=0%3A0', 'Set aside: schema.invalid: /amount must be number'],
+  ['/topics/empty', 'This topic holds no records.'],
+  ['/topics/gone', 'topic gone does not exist'],
+  ['/views', 'revenue'],
+  ['/views?kind=stream', '1 of 4'],
+  ['/views/stock', 'cd-007'],
+  ['/views/stock?filter=cd-007', '1 of 24 rows'],
+  ['/views/revenue?tab=chart', 'cd-0'],
+  ['/views/stock?tab=chart&chart=bars', 'cd-007'],
+  ['/views/revenue?tab=flow&node=a', 'State'],
+  ['/views/revenue?tab=definition', 'Open in SQL'],
+  ['/views/broken', 'division by zero in the filter of broken'],
+  ['/sql?q=SELECT+*+FROM+stock&run=true', '24 rows'],
+  ['/sql?q=DROP+VIEW+stock&run=true', 'The answer appears here.'],
+  ['/alerts', 'unusual_amount'],
+  ['/alerts?alert=reorder', 'Definition of reorder'],
+  ['/alerts?fired=alert-3', 'connect ECONNREFUSED'],
+  ['/groups', 'billing'],
+  ['/groups/billing', 'nobody'],
+  ['/#/topics/purchases?tab=partitions', 'First offset'],
+  ['/nowhere', 'There is no page “nowhere”.'],
 ]
 
 describe('the console', { skip }, () => {
@@ -96,7 +97,7 @@ describe('the console', { skip }, () => {
   })
 
   test('an instance without anything says how to begin, on a telephone too', async () => {
-    await using v = await visit(browser, '#/overview', {
+    await using v = await visit(browser, '/overview', {
       width: 390,
       prepare: ({ shop }) => {
         shop.views.clear()
@@ -115,7 +116,7 @@ describe('the console', { skip }, () => {
   })
 
   test('what one does stands in the address: filter, order, tab, columns, record; Back undoes a step', async () => {
-    await using v = await visit(browser, '#/topics')
+    await using v = await visit(browser, '/topics')
     const { page } = v
     await page.getByRole('searchbox', { name: 'Filter topics' }).fill('purch')
     await page.getByRole('button', { name: /^Records$/ }).click()
@@ -148,13 +149,13 @@ describe('the console', { skip }, () => {
   })
 
   test('ten thousand topics: rows at once, few in the document, a filter within a frame or two', async () => {
-    await using v = await visit(browser, '#/overview', {
+    await using v = await visit(browser, '/overview', {
       prepare: (server) => {
         for (let i = 0; i < 10_000; i++) server.shop.addTopic(`bulk-${i}`, 5, {})
       },
     })
     const { page } = v
-    await page.goto(`${v.url}#/topics`)
+    await page.goto(`${v.url}topics`)
     await page.getByText('10,005 topics').waitFor()
     assert.ok((await page.locator('.table-row').count()) < 80)
     const search = page.getByRole('searchbox', { name: 'Filter topics' })
@@ -177,7 +178,7 @@ describe('the console', { skip }, () => {
   })
 
   test('a topic is created, its settings changed and refused, and deleted only by its name', async () => {
-    await using v = await visit(browser, '#/topics')
+    await using v = await visit(browser, '/topics')
     const { page, server } = v
     await page.keyboard.press('n')
     await page.getByLabel('Name', { exact: true }).fill('purchases')
@@ -203,7 +204,7 @@ describe('the console', { skip }, () => {
   })
 
   test('the palette finds anything by keys alone, tables are walked by keys, and keys stay out of the way of typing', async () => {
-    await using v = await visit(browser, '#/overview')
+    await using v = await visit(browser, '/overview')
     const { page } = v
     await page.getByText('Records in').waitFor()
     await page.keyboard.press('Control+k')
@@ -237,7 +238,7 @@ describe('the console', { skip }, () => {
 
   test('light and dark follow the system, and a choice outlives a reload', async () => {
     const background = 'getComputedStyle(document.body).backgroundColor'
-    await using v = await visit(browser, '#/topics', { dark: true })
+    await using v = await visit(browser, '/topics', { dark: true })
     const { page } = v
     const dark = await page.evaluate(background)
     await page.emulateMedia({ colorScheme: 'light' })
@@ -253,7 +254,7 @@ describe('the console', { skip }, () => {
 
   test('no text of a record, row, alert or name becomes anything but text', async () => {
     const attack = `<img src=x onerror="alert(1)"><script>alert(2)</script>"'&{{7*7}}`
-    await using v = await visit(browser, '#/topics/purchases?from=newest', {
+    await using v = await visit(browser, '/topics/purchases?from=newest', {
       prepare: ({ shop }) => {
         shop.append('purchases', {
           key: { text: attack },
@@ -288,22 +289,22 @@ describe('the console', { skip }, () => {
       .find((r) => r.headers.length > 1)!
     const id = encodeURIComponent(`${partition}:${offset}`)
     for (const [route, where] of [
-      ['#/topics/purchases', '.table-row'],
-      [`#/topics/purchases?fields=${encodeURIComponent(attack)}`, '.heading'],
-      [`#/topics/purchases?record=${id}`, '.detail'],
-      [`#/topics/purchases?record=${id}&form=text`, '.detail'],
-      ['#/views/stock', '.table-row'],
-      ['#/views/stock?tab=chart&chart=bars&y=sold', '.bars'],
-      ['#/views/stock?tab=chart&chart=live&y=sold', '.legend'],
-      ['#/views/stock?tab=definition', '.code'],
-      [`#/views/stock?filter=${encodeURIComponent(attack)}`, '.table-row'],
-      ['#/sql?q=SELECT+*+FROM+stock&run=true', '.table-row'],
-      [`#/sql?q=${encodeURIComponent(attack)}`, '.editor-colours'],
-      ['#/alerts', '.rules'],
-      ['#/alerts', '.table-row'],
-      [`#/groups/${encodeURIComponent(attack)}`, 'h1'],
-      ['#/overview', '.alert-list'],
-      [`#/${encodeURIComponent(attack)}`, '.empty'],
+      ['/topics/purchases', '.table-row'],
+      [`/topics/purchases?fields=${encodeURIComponent(attack)}`, '.heading'],
+      [`/topics/purchases?record=${id}`, '.detail'],
+      [`/topics/purchases?record=${id}&form=text`, '.detail'],
+      ['/views/stock', '.table-row'],
+      ['/views/stock?tab=chart&chart=bars&y=sold', '.bars'],
+      ['/views/stock?tab=chart&chart=live&y=sold', '.legend'],
+      ['/views/stock?tab=definition', '.code'],
+      [`/views/stock?filter=${encodeURIComponent(attack)}`, '.table-row'],
+      ['/sql?q=SELECT+*+FROM+stock&run=true', '.table-row'],
+      [`/sql?q=${encodeURIComponent(attack)}`, '.editor-colours'],
+      ['/alerts', '.rules'],
+      ['/alerts', '.table-row'],
+      [`/groups/${encodeURIComponent(attack)}`, 'h1'],
+      ['/overview', '.alert-list'],
+      [`/${encodeURIComponent(attack)}`, '.empty'],
     ] as const) {
       await v.go(route)
       await page
@@ -316,7 +317,7 @@ describe('the console', { skip }, () => {
   })
 
   test('a server that goes away is said at once, and its return needs no reload', async () => {
-    await using v = await visit(browser, '#/views/stock', { perSecond: 20 })
+    await using v = await visit(browser, '/views/stock', { perSecond: 20 })
     const { page, server } = v
     await row(page, 'cd-007').waitFor()
     const port = await server.away()

@@ -11,7 +11,7 @@ export interface Call {
 
 export function apiUrl(parts: readonly string[], query: Readonly<Record<string, string>> = {}): string {
   const params = new URLSearchParams(query)
-  return `v1/${parts.map(encodeURIComponent).join('/')}${params.size > 0 ? `?${params.toString()}` : ''}`
+  return `/v1/${parts.map(encodeURIComponent).join('/')}${params.size > 0 ? `?${params.toString()}` : ''}`
 }
 
 export async function request(url: string, call: Call = {}): Promise<string> {

@@ -1,6 +1,7 @@
 /**
- * Addresses of the console: `#/topics/purchases?tab=records&where=amount%20%3E%20100`. They live behind the hash, so the
- * console works under any path that a proxy gives it, and the server needs no rewriting rule.
+ * Addresses of the console: `/topics/purchases?where=amount+%3E+100`. The server gives the page for each of them. A query too
+ * long for a request line (a big SQL text) stands behind `#?` instead, where it is not sent. `#/topics/…` is understood too:
+ * it works wherever only `/` is served.
  */
 export type Query = Readonly<Record<string, string>>
 export interface Route {
@@ -8,21 +9,32 @@ export interface Route {
   readonly query: Query
 }
 
-/** Any text is an address: what cannot be decoded is taken as it stands. */
-export function parseRoute(hash: string): Route {
-  const text = hash.replace(/^#/, '')
-  const mark = text.indexOf('?')
-  const path = (mark < 0 ? text : text.slice(0, mark)).split('/').filter((part) => part !== '')
+/** Servers and what stands before them take at least this much of a request line. */
+const searchMax = 4000
+
+/** `address` is pathname, search and hash. Any text is an address: what cannot be decoded is taken as it stands. */
+export function parseRoute(address: string): Route {
+  const [front, behind = ''] = split(address, '#')
+  if (behind.startsWith('/')) return parseRoute(behind.replaceAll('#', '%23'))
+  const [path, search = ''] = split(front, '?')
   const query: Record<string, string> = Object.create(null) as Record<string, string>
-  if (mark >= 0) for (const [name, value] of new URLSearchParams(text.slice(mark + 1))) query[name] = value
-  return { path: path.map(decode), query }
+  for (const [name, value] of new URLSearchParams(behind.startsWith('?') ? behind.slice(1) : search))
+    query[name] = value
+  const parts = path.split('/').filter((part) => part !== '')
+  return { path: parts.map(decode), query }
 }
 
 /** Empty values are left out: the default needs no mention. */
 export function formatRoute(path: readonly string[], query: Query = {}): string {
-  const params = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== ''))
-  const tail = params.size > 0 ? `?${params.toString()}` : ''
-  return `#/${path.map(encodeURIComponent).join('/')}${tail}`
+  const search = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== '')).toString()
+  const front = `/${path.map(encodeURIComponent).join('/')}`
+  if (search === '') return front
+  return search.length > searchMax ? `${front}#?${search}` : `${front}?${search}`
+}
+
+function split(text: string, at: string): [string, string?] {
+  const index = text.indexOf(at)
+  return index < 0 ? [text] : [text.slice(0, index), text.slice(index + 1)]
 }
 
 function decode(part: string): string {

@@ -34,7 +34,7 @@ export interface StreamOptions {
 }
 
 const silenceMaxMs = 40_000
-const waits = [300, 1000, 2000, 4000, 8000]
+const waits = [300, 700, 1500, 3000]
 
 export function openStream(options: StreamOptions): () => void {
   const stream = new LiveStream(options)

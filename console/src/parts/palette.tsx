@@ -4,7 +4,7 @@ import type { AlertInfo, GroupSummary, RelationInfo, TopicSummary } from '../../
 import { fuzzy } from '../lib/fuzzy.ts'
 import { apiUrl } from '../lib/http.ts'
 import { useResource } from '../lib/hooks.ts'
-import { formatRoute } from '../lib/route.ts'
+import { go } from '../lib/location.ts'
 import { toggleTheme } from '../lib/theme.ts'
 import { Icon } from './icon.tsx'
 import type { IconName } from './icon.tsx'
@@ -18,9 +18,8 @@ interface Item {
 const shownMax = 60
 const visit =
   (...path: string[]) =>
-  () => {
-    location.hash = formatRoute(path)
-  }
+  () =>
+    go(path)
 
 function useItems(sections: readonly (readonly [id: string, title: string, icon: IconName, key: string])[]): Item[] {
   const topics = useResource<readonly TopicSummary[]>(apiUrl(['topics']))
@@ -45,7 +44,7 @@ function useItems(sections: readonly (readonly [id: string, title: string, icon:
       kind: 'alert',
       name: a.name,
       icon: 'alerts',
-      run: () => (location.hash = formatRoute(['alerts'], { alert: a.name })),
+      run: () => go(['alerts'], { alert: a.name }),
     })),
     ...(groups.data ?? []).map((g): Item => ({
       kind: 'group',
@@ -57,7 +56,7 @@ function useItems(sections: readonly (readonly [id: string, title: string, icon:
       kind: 'do',
       name: 'New topic',
       icon: 'plus',
-      run: () => (location.hash = formatRoute(['topics'], { new: 'topic' })),
+      run: () => go(['topics'], { new: 'topic' }),
     },
     { kind: 'do', name: 'Switch between light and dark', icon: 'moon', run: toggleTheme },
   ]
