@@ -124,18 +124,25 @@ function judge(request: RawRequest, expected: Expected, answer: RawAnswer, tally
   }
   tally.refused++
   if (status < 400 || status >= 500) return problem(`answered ${status}: ${body.slice(0, 300)}`)
-  if (!isProblemDocument(status, headers.get('content-type'), body))
-    problem(`${status} without a problem document: ${body.slice(0, 200)}`)
+  if (!isClearFault(status, headers.get('content-type'), body))
+    problem(`${status} without a clear fault: ${body.slice(0, 200)}`)
 }
 
-function isProblemDocument(status: number, type: string | undefined, body: string): boolean {
-  if (type?.startsWith('application/problem+json') !== true) return false
+/** A problem document of this status; or, for lines of a stream, an answer for each with the fault of at least one. */
+function isClearFault(status: number, type: string | undefined, body: string): boolean {
   try {
-    const { code, status: said } = JSON.parse(body) as { code?: unknown; status?: unknown }
-    return typeof code === 'string' && /^[a-z]+(\.[a-z0-9-]+)+$/.test(code) && said === status
+    const said = JSON.parse(body) as Record<string, unknown>
+    if (type?.startsWith('application/problem+json') === true) return isProblem(said) && said['status'] === status
+    const records = said['records'] as readonly { fault?: unknown }[]
+    const faults = records.flatMap(({ fault }) => (fault === undefined ? [] : [fault]))
+    return faults.length > 0 && faults.every(isProblem)
   } catch {
     return false
   }
+}
+const isProblem = (value: unknown): boolean => {
+  const { code, detail } = value as { code?: unknown; detail?: unknown }
+  return typeof code === 'string' && /^[a-z]+(\.[a-z0-9-]+)+$/.test(code) && typeof detail === 'string' && detail !== ''
 }
 
 function describe({ method, path, headers, body }: RawRequest): string {

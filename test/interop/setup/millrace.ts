@@ -2,11 +2,12 @@
  * Millrace as a process of its own, started the way a user starts it and asked for nothing that a user cannot ask.
  * `MILLRACE_COMMAND` (words split at blanks) replaces the start of the command line, for example by the built package.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { repository } from './cache.ts'
 
 export interface StartOptions {
@@ -46,9 +47,10 @@ export interface Millrace extends AsyncDisposable {
 
 const logLinesMax = 200
 const stopWithinMs = 15_000
-const alive = new Set<ChildProcess>()
+const readyWithinMsDefault = 60_000
+const alive = new Set<Spawned>()
 process.once('exit', () => {
-  for (const child of alive) killTree(child, 'SIGKILL')
+  for (const spawned of alive) spawned.killAll()
 })
 
 export function millraceCommand(): string[] {
@@ -60,47 +62,20 @@ export function millraceCommand(): string[] {
 export async function startMillrace(options: StartOptions = {}): Promise<Millrace> {
   const temporary = options.data === undefined ? mkdtempSync(join(tmpdir(), 'millrace-')) : null
   const data = options.data ?? temporary!
-  const listen = [`kafka=${options.kafka ?? '127.0.0.1:0'}`, `http=${options.http ?? '127.0.0.1:0'}`]
-  const words = [...(options.under ?? []), ...millraceCommand(), 'serve', '--data', data]
-  for (const at of listen) words.push('--listen', at)
-  words.push('-o', 'json', ...(options.args ?? []))
-  const spawnedAt = performance.now()
-  // A group of its own, so that a process under strace ends with strace.
-  const child = spawn(words[0]!, words.slice(1), {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...options.env },
-    detached: true,
-  })
-  alive.add(child)
-  if (options.killAfterMs !== undefined) setTimeout(() => killTree(child, 'SIGKILL'), options.killAfterMs)
-  const lines: string[] = []
-  createInterface(child.stderr).on('line', (line) => {
-    lines.push(line)
-    if (lines.length > logLinesMax) lines.shift()
-  })
-  const ended = new Promise<number | NodeJS.Signals>((done) => {
-    child.once('error', (error) => {
-      lines.push(String(error))
-      done(127)
-    })
-    child.once('exit', (code, signal) => {
-      alive.delete(child)
-      done(code ?? signal ?? 1)
-    })
-  })
-  let running = true
-  void ended.then(() => (running = false))
-  const log = (): string => lines.join('\n')
-  const ready = await readyLine(child, ended, log, options.readyWithinMs ?? 60_000)
-  const spawnToReadyMs = performance.now() - spawnedAt
-
-  const kill = (signal: NodeJS.Signals): Promise<number | NodeJS.Signals> => {
-    if (running) process.kill(ready.pid, signal)
-    return ended
-  }
   const forget = (): void => {
     if (temporary !== null) rmSync(temporary, { recursive: true, force: true })
   }
+  const spawnedAt = performance.now()
+  const spawned = new Spawned(commandLine(data, options), { ...process.env, ...options.env })
+  if (options.killAfterMs !== undefined) setTimeout(() => spawned.killAll(), options.killAfterMs)
+  let ready: Ready
+  try {
+    ready = await spawned.ready(options.readyWithinMs ?? readyWithinMsDefault)
+  } catch (error) {
+    forget()
+    throw error
+  }
+  const spawnToReadyMs = performance.now() - spawnedAt
   return {
     data,
     pid: ready.pid,
@@ -109,24 +84,31 @@ export async function startMillrace(options: StartOptions = {}): Promise<Millrac
     startedInMs: ready.startedInMs,
     spawnToReadyMs,
     get running() {
-      return running
+      return spawned.running
     },
-    ended,
-    log,
-    kill,
+    ended: spawned.ended,
+    log: () => spawned.log(),
+    kill: (signal) => spawned.kill(ready.pid, signal),
     stop: async () => {
-      const timer = setTimeout(() => killTree(child, 'SIGKILL'), stopWithinMs)
-      const how = await kill('SIGTERM')
+      const timer = setTimeout(() => spawned.killAll(), stopWithinMs)
+      const how = await spawned.kill(ready.pid, 'SIGTERM')
       clearTimeout(timer)
       forget()
-      if (how !== 0) throw new Error(`SIGTERM ended it with ${how} instead of 0\n${log()}`)
+      if (how !== 0) throw new Error(`SIGTERM ended it with ${how} instead of 0\n${spawned.log()}`)
     },
     [Symbol.asyncDispose]: async () => {
-      killTree(child, 'SIGKILL')
-      await ended
+      spawned.killAll()
+      await spawned.ended
       forget()
     },
   }
+}
+
+function commandLine(data: string, options: StartOptions): string[] {
+  const words = [...(options.under ?? []), ...millraceCommand(), 'serve', '--data', data]
+  words.push('--listen', `kafka=${options.kafka ?? '127.0.0.1:0'}`, '--listen', `http=${options.http ?? '127.0.0.1:0'}`)
+  words.push('-o', 'json', ...(options.args ?? []))
+  return words
 }
 
 interface Ready {
@@ -135,34 +117,76 @@ interface Ready {
   readonly startedInMs: number
 }
 
-function readyLine(
-  child: ChildProcess,
-  ended: Promise<number | NodeJS.Signals>,
-  log: () => string,
-  withinMs: number,
-): Promise<Ready> {
-  return new Promise((done, fail) => {
-    const timer = setTimeout(() => {
-      killTree(child, 'SIGKILL')
-      fail(new Error(`not ready within ${withinMs} ms\n${log()}`))
-    }, withinMs)
-    void ended.then((how) => {
-      clearTimeout(timer)
-      fail(new Error(`ended with ${how} before it was ready\n${log()}`))
-    })
-    createInterface(child.stdout!).on('line', (line) => {
-      if (!line.includes('"ready"')) return
-      clearTimeout(timer)
-      done(JSON.parse(line) as Ready)
-    })
-  })
-}
+/** The process, its last words, and how it ends. */
+class Spawned {
+  running = true
+  readonly ended: Promise<number | NodeJS.Signals>
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>
+  readonly #lines: string[] = []
+  #isReady = false
+  #endedByUs = false
 
-function killTree(child: ChildProcess, signal: NodeJS.Signals): void {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-  try {
-    process.kill(-child.pid, signal)
-  } catch {
-    // it ended this instant
+  constructor(words: readonly string[], env: NodeJS.ProcessEnv) {
+    // A group of its own, so that a process under strace ends with strace.
+    this.#child = spawn(words[0]!, words.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], env, detached: true })
+    alive.add(this)
+    createInterface(this.#child.stderr).on('line', (line) => {
+      this.#lines.push(line)
+      if (this.#lines.length > logLinesMax) this.#lines.shift()
+    })
+    this.ended = new Promise((done) => {
+      this.#child.once('error', (error) => {
+        this.#lines.push(String(error))
+        done(127)
+      })
+      this.#child.once('exit', (code, signal) => done(code ?? signal ?? 1))
+    })
+    void this.ended.then((how) => this.#hasEnded(how))
+  }
+
+  log(): string {
+    return this.#lines.join('\n')
+  }
+  kill(pid: number, signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
+    this.#endedByUs = true
+    if (this.running) process.kill(pid, signal)
+    return this.ended
+  }
+  killAll(): void {
+    this.#endedByUs = true
+    const { pid } = this.#child
+    if (pid === undefined || !this.running) return
+    try {
+      process.kill(-pid, 'SIGKILL')
+    } catch {
+      // It ended this instant.
+    }
+  }
+
+  ready(withinMs: number): Promise<Ready> {
+    return new Promise((done, fail) => {
+      const timer = setTimeout(() => {
+        this.killAll()
+        fail(new Error(`not ready within ${withinMs} ms\n${this.log()}`))
+      }, withinMs)
+      void this.ended.then((how) => {
+        clearTimeout(timer)
+        fail(new Error(`ended with ${how} before it was ready\n${this.log()}`))
+      })
+      createInterface(this.#child.stdout).on('line', (line) => {
+        if (!line.includes('"ready"')) return
+        clearTimeout(timer)
+        this.#isReady = true
+        done(JSON.parse(line) as Ready)
+      })
+    })
+  }
+
+  #hasEnded(how: number | NodeJS.Signals): void {
+    this.running = false
+    alive.delete(this)
+    // Before it is ready, the error of `ready` says it.
+    if (!this.#endedByUs && this.#isReady)
+      console.error(`process ${this.#child.pid} ended with ${how}, which nobody here asked for\n${this.log()}`)
   }
 }
