@@ -4,6 +4,7 @@
  * run again: on 'retry', when a neighbour in the tick fails, and when a neighbour's claim is lost.
  */
 import { Fault, asFault } from '../lib/fault.ts'
+import type { Clock } from '../lib/world.ts'
 import type { At, Claim, Owner, Tick } from './log.ts'
 
 export interface Part {
@@ -21,6 +22,9 @@ export interface Commits {
   close(): Promise<void>
 }
 
+/** A tick that is rolled back so often, each time after a longer wait (a second in all), will not succeed soon. */
+const retriesMax = 10
+
 /** Works in one tick: enough to share a sync, few enough that one failure repeats little. */
 const worksMax = 64
 
@@ -28,25 +32,29 @@ interface Asked {
   readonly work: Work<unknown>
   readonly resolve: (result: unknown) => void
   readonly reject: (error: unknown) => void
+  retries: number
 }
 
-export function openCommits(owner: Owner): Commits {
-  return new SharedOwner(owner)
+/** With a clock, a tick that was rolled back waits before it is tried again. */
+export function openCommits(owner: Owner, clock?: Clock): Commits {
+  return new SharedOwner(owner, clock ?? null)
 }
 
 class SharedOwner implements Commits {
   readonly #owner: Owner
+  readonly #clock: Clock | null
   #asked: Asked[] = []
   #running: Promise<void> | null = null
   #closed = false
 
-  constructor(owner: Owner) {
+  constructor(owner: Owner, clock: Clock | null) {
     this.#owner = owner
+    this.#clock = clock
   }
   run<T>(work: Work<T>): Promise<T> {
     if (this.#closed) return Promise.reject(new Fault('log.closed', { what: 'the log' }))
     return new Promise<unknown>((resolve, reject) => {
-      this.#asked.push({ work, resolve, reject })
+      this.#asked.push({ work, resolve, reject, retries: 0 })
       this.#running ??= this.#loop()
     }) as Promise<T>
   }
@@ -87,21 +95,30 @@ class SharedOwner implements Commits {
       }
     }
     try {
-      return this.#settle(done, await tick.commit(done.flatMap(({ parts }) => parts)))
+      const outcome = await tick.commit(done.flatMap(({ parts }) => parts))
+      return outcome === 'retry' ? await this.#again(asked) : this.#settle(done, outcome)
     } catch (error) {
       for (const { asked: one } of done) one.reject(asFault(error))
       return []
     }
   }
+  async #again(asked: readonly Asked[]): Promise<readonly Asked[]> {
+    const left = asked.filter((one) => ++one.retries <= retriesMax)
+    for (const one of asked)
+      if (!left.includes(one))
+        one.reject(new Fault('store.failed', { what: 'a commit was rolled back again and again', path: 'the log' }))
+    const waitMs = 2 ** Math.min(...left.map(({ retries }) => retries - 1))
+    if (left.length > 0) await this.#clock?.sleep(waitMs)
+    return left
+  }
   #settle(
     done: readonly { asked: Asked; parts: readonly Part[]; result: unknown }[],
-    outcome: Awaited<ReturnType<Tick['commit']>>,
+    outcome: 'committed' | { lost: Claim[] },
   ): readonly Asked[] {
     if (outcome === 'committed') {
       for (const { asked, result } of done) asked.resolve(result)
       return []
     }
-    if (outcome === 'retry') return done.map(({ asked }) => asked)
     const again: Asked[] = []
     for (const { asked, parts } of done)
       if (parts.some(({ claim }) => outcome.lost.includes(claim)))

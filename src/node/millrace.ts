@@ -82,7 +82,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
   reportRecovery(log.recovery, logger)
   const catalog = await openCatalog(log, () => world.clock.now())
   stack.defer(() => catalog.close())
-  const commits = openCommits(await log.owner())
+  const commits = openCommits(await log.owner(), world.clock)
   stack.defer(() => commits.close())
 
   const contracts = openContracts({ catalog })
@@ -101,9 +101,16 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
   })
   stack.defer(() => flow.close())
   const check: Contracts['check'] = (topic, event) => contracts.check(topic, event)
-  const engine = await openEngine({ log, catalog, commits, flow, world, check, onFault })
+  // What the catalogue holds may name what the program is about to define: faults count once that is done.
+  const reports = { now: false }
+  const onEngineFault: typeof onFault = (name, fault) => {
+    if (reports.now) onFault(name, fault)
+  }
+  const engine = await openEngine({ log, catalog, commits, flow, world, check, onFault: onEngineFault })
   stack.defer(() => engine.close())
   if (options.definitions !== undefined) await applyDefinitions({ engine, contracts, logger }, options.definitions)
+  for (const { name, error } of engine.views()) if (error !== null) onFault(name, error)
+  reports.now = true
 
   const alerts = openAlerts({ world, log, commits, rules: engine.alertRules, logger, allow: config.webhooksAllow })
   stack.defer(() => alerts.close())

@@ -72,7 +72,7 @@ export class Rules implements AlertRules {
 
 export async function start(world: World, rules: Rules, options: Partial<AlertsOptions> = {}) {
   const log = await openLocalLog({ world, dir: '/data' })
-  const commits = openCommits(await log.owner())
+  const commits = openCommits(await log.owner(), world.clock)
   const alerts = openAlerts({ world, log, commits, rules, logger: silent, ...options })
   await alerts.ready
   const close = async (): Promise<void> => {

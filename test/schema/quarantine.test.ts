@@ -17,7 +17,7 @@ import { memoryCatalog } from './memory-catalog.ts'
 async function start(world: World, catalog: Catalog) {
   const contracts = openContracts({ catalog })
   const log = await openLocalLog({ world, dir: '/data', intake: contracts.intake })
-  const commits: Commits = openCommits(await log.owner())
+  const commits: Commits = openCommits(await log.owner(), world.clock)
   const service = startQuarantine({ log, commits, contracts, clock: world.clock, logger: silent })
   const close = async (): Promise<void> => {
     await service.close()

@@ -148,12 +148,12 @@ class Shell {
     } finally {
       this.#stopping.signal.removeEventListener('abort', stop)
       body.release()
-      // Nobody waits for what an answer that ended early would still have done.
-      if (!response.writableEnded) gone.abort(clientGone)
+      // What still works for an answer that ended early, or for a live stream nobody reads (HEAD), is let go.
+      const streamed = routed?.answer.headers?.['content-type']?.startsWith('text/event-stream') === true
+      if (streamed || !response.writableEnded) gone.abort(clientGone)
       const running = this.#count(request.socket, -1)
       // A connection kept alive would keep the server open.
       if (this.#stopping.signal.aborted && running === 0) request.socket.destroySoon()
-      const streamed = routed?.answer.headers?.['content-type']?.startsWith('text/event-stream') === true
       const seconds = streamed ? -1 : (this.#clock.monotonic() - started) / 1000
       if (routed !== null)
         this.#parts.telemetry.http.request(routed.route, methodLabel(request.method), routed.answer.status, seconds)

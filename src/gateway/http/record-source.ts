@@ -99,15 +99,21 @@ export interface Found {
   readonly record: LogRecord
 }
 
-const laneBytes = 512 * 1024
+const readBytes = 512 * 1024
+/** A lane holds at least a batch, so only so many are merged at once; further ones follow behind. */
+const lanesAtOnce = 128
 
 /** Reads lanes of one topic up to fixed ends, merged by time. */
 export class Merge {
   readonly #reader: Reader
   readonly #lanes: Lane[]
+  /** First of the lanes that are being merged. */
+  #first = 0
 
   constructor(log: Log, topic: string, { from, bounds }: Range, until: Places | null) {
-    this.#reader = log.reader({ maxBytes: laneBytes })
+    this.#reader = log.reader({
+      maxBytes: Math.max(16 * 1024, Math.floor(readBytes / Math.min(from.size, lanesAtOnce))),
+    })
     this.#lanes = [...from].map(([index, next]) => {
       const stable = bounds.get(index)!.stable
       const wanted = until?.get(index) ?? stable
@@ -116,8 +122,15 @@ export class Merge {
   }
   /** null: every lane is at its end. */
   async next(): Promise<Found | null> {
+    for (; this.#first < this.#lanes.length; this.#first += lanesAtOnce) {
+      const found = await this.#earliest(this.#lanes.slice(this.#first, this.#first + lanesAtOnce))
+      if (found !== null) return found
+    }
+    return null
+  }
+  async #earliest(lanes: readonly Lane[]): Promise<Found | null> {
     let best: Lane | null = null
-    for (const lane of this.#lanes) {
+    for (const lane of lanes) {
       if (lane.given === lane.records.length && !(await this.#fill(lane))) continue
       if (best === null || lane.records[lane.given]!.timeMs < best.records[best.given]!.timeMs) best = lane
     }
@@ -163,7 +176,7 @@ export async function* follow(options: {
   signal: AbortSignal
 }): AsyncIterable<readonly Found[]> {
   const { log, topic, signal } = options
-  const reader = log.reader({ maxBytes: laneBytes })
+  const reader = log.reader({ maxBytes: readBytes })
   const next = new Map(options.from)
   while (!signal.aborted) {
     const at: At[] = [...next].map(([index, offset]) => ({ partition: { topic, index }, offset: asOffset(offset) }))
