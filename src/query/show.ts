@@ -3,6 +3,7 @@ import { fingerprint } from '../flow/plan-facts.ts'
 import { functions } from '../flow/functions/index.ts'
 import type { Log } from '../log/log.ts'
 import { type Columns, type DataType, typeName } from '../schema/types.ts'
+import { withoutSecrets } from '../sql/alert.ts'
 import { aggregateNames } from '../sql/bind/aggregates.ts'
 import { SqlFault } from '../sql/fault.ts'
 import { planConstant } from '../sql/plan/constant.ts'
@@ -186,7 +187,7 @@ function describeDefinition({ kind, name, alert, stored, fault }: Definition): T
   const rows: [string, string | null][] = [
     ['kind', kind],
     ['name', name],
-    ['sql', stored?.sql ?? null],
+    ['sql', stored === null ? null : withoutSecrets(stored.sql)],
     ['every_ms', alert?.rule.everyMs === undefined || alert.rule.everyMs === null ? null : String(alert.rule.everyMs)],
     ['key', alert?.rule.key.join(', ') ?? null],
     ['error', fault?.message ?? null],

@@ -7,7 +7,7 @@ import type { ViewPlan } from '../flow/plan.ts'
 
 export interface AlertRule {
   readonly name: string
-  /** The whole statement, as it was written. */
+  /** The whole statement, as it was written, its secrets left out. */
   readonly sql: string
   readonly destinations: readonly AlertDestination[]
   /** Columns whose values say which alert it is; [] = the view's key, and without one every row is its own. */
@@ -31,6 +31,9 @@ export interface PlannedAlert {
   readonly view: ViewPlan
   readonly ifNotExists: boolean
 }
+
+/** A statement as it may be shown. */
+export const withoutSecrets = (sql: string): string => sql.replace(/(\bSECRET\s+)'(?:[^']|'')*'/gi, "$1'…'")
 
 /** The view that an alert listens to; its changes are internal. */
 export const alertViewName = (alert: string): string => `_millrace_alert.${alert}`

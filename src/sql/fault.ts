@@ -64,7 +64,7 @@ function mark(lineText: string, line: number, column: number): string {
 export function suggestion(name: string, known: Iterable<string>): string | null {
   const wanted = name.toLowerCase()
   let best: string | null = null
-  let bestDistance = Math.min(3, Math.max(1, Math.floor(wanted.length / 3))) + 1
+  let bestDistance = wanted.length < 3 ? 1 : Math.min(3, Math.max(1, Math.floor(wanted.length / 3))) + 1
   for (const candidate of known) {
     const distance = editDistance(wanted, candidate.toLowerCase(), bestDistance)
     if (distance < bestDistance) {

@@ -26,6 +26,7 @@ export function coerce(from: Bound, to: DataType, context: CastContext, text: st
   if (to.kind === 'varchar' && to.length === null && (expr.type.kind === 'text' || expr.type.kind === 'varchar'))
     return made(retyped(expr, to))
   if (to.kind === 'text' && expr.type.kind === 'varchar') return made(retyped(expr, to))
+  if (isWider(expr.type, to)) return made(retyped(expr, to))
   const cast = castExpression(expr, to)
   return cast === null ? null : made(folded(cast, text, from.at))
 }
@@ -33,6 +34,9 @@ function unknownConstant(expr: Expression, to: DataType, text: string, at: numbe
   if (expr.kind !== 'literal' || expr.value === null) return literal(null, to)
   return textConstant(String(expr.value), to, text, at)
 }
+/** The same scale and no limit of digits: the same in memory. */
+const isWider = (from: DataType, to: DataType): boolean =>
+  from.kind === 'numeric' && to.kind === 'numeric' && to.precision === null && to.scale === from.scale
 /** Text and varchar are the same in memory. */
 const retyped = (expr: Expression, type: DataType): Expression => ({ ...expr, type })
 

@@ -39,12 +39,22 @@ function callOf(row: FunctionRow, args: readonly Bound[], span: Span): Bound {
 
 /** For operators over two or more values of one type, whatever it is: both sides are brought to it first. */
 export function resolveUniform(name: string, args: readonly Bound[], span: Span, text: string, at = span.at): Bound {
+  // Numerics of any scale compare as they are.
+  if (comparisons.has(name) && args.every((arg) => !arg.unknown && arg.expr.type.kind === 'numeric')) {
+    const row = functions.find(
+      name,
+      args.map((arg) => arg.expr.type),
+    )
+    if (row !== null) return callOf(row, args, span)
+  }
   const same = unify(args, text)
   const types = same === null ? [] : same.items.map((item) => item.expr.type)
   const row = same === null ? null : functions.find(name, types)
   if (same === null || row === null) throw noSuchFunction(name, args, text, at)
   return callOf(row, same.items, span)
 }
+
+const comparisons = new Set(['=', '<>', '<', '<=', '>', '>=', 'is-distinct', 'is-not-distinct'])
 
 const kindAt = (row: FunctionRow, i: number): ArgumentKind => row.args[Math.min(i, row.args.length - 1)]!
 const accepts = (wanted: ArgumentKind, arg: Bound): boolean =>

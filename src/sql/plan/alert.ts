@@ -1,9 +1,8 @@
 /** CREATE ALERT: the query as a view of its own, the clauses checked against its columns. */
-import { intervalMs } from '../../flow/functions/interval-text.ts'
-import { parseInterval } from '../../flow/functions/interval-text.ts'
+import { intervalMs, parseInterval } from '../../flow/functions/interval-text.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Columns } from '../../schema/types.ts'
-import { type AlertDestination, type AlertMessage, alertViewName, type PlannedAlert } from '../alert.ts'
+import { type AlertDestination, type AlertMessage, alertViewName, type PlannedAlert, withoutSecrets } from '../alert.ts'
 import { matchesName } from '../bind/scope.ts'
 import { SqlFault, suggestion } from '../fault.ts'
 import type { Destination, Name, Statement } from '../syntax/ast.ts'
@@ -31,7 +30,7 @@ export function planAlert(ctx: PlanContext, statement: CreateAlert): PlannedAler
   return {
     rule: {
       name,
-      sql: ctx.text.slice(statement.at, statement.end),
+      sql: withoutSecrets(ctx.text.slice(statement.at, statement.end)),
       destinations: statement.destinations.map((destination) => checked(ctx, destination)),
       key: statement.key.map((column) => columns[findColumn(ctx, columns, column)]!.name),
       everyMs: everyMs(ctx, statement),

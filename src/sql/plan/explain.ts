@@ -11,12 +11,14 @@ export function explainPlan(plan: Plan): string[] {
   return lines
 }
 export function explainView(view: ViewPlan): string[] {
-  const changes =
-    view.key === null
-      ? view.appendOnly
-        ? 'rows are only ever added'
-        : 'rows are added and withdrawn, with weights'
-      : `newest row per key (${view.key.map((i) => view.plan.columns[i]!.name).join(', ')})`
+  const key = view.key?.map((i) => view.plan.columns[i]!.name).join(', ') ?? null
+  const changes = view.appendOnly
+    ? `rows are only ever added${key === null ? '' : `, one per key (${key})`}`
+    : key === null
+      ? 'rows are added and withdrawn, with weights'
+      : key === ''
+        ? 'one row'
+        : `newest row per key (${key})`
   return [`View ${quoteIfNeeded(view.name)}: ${changes}`, ...explainPlan(view.plan).map((line) => `  ${line}`)]
 }
 
@@ -156,7 +158,7 @@ export function shown(expr: Expression, columns: Columns): string {
       if (expr.name === 'cast') return `${operand(expr.args[0]!)}::${typeName(expr.type)}`
       if (expr.name === 'neg') return `-${operand(expr.args[0]!)}`
       if (expr.args.length === 2 && (infix.test(expr.name) || expr.name.startsWith('is-')))
-        return `${operand(expr.args[0]!)} ${expr.name.replaceAll('-', expr.name.length > 2 ? ' ' : '-')} ${operand(expr.args[1]!)}`
+        return `${operand(expr.args[0]!)} ${/[a-z]/.test(expr.name) ? expr.name.replaceAll('-', ' ') : expr.name} ${operand(expr.args[1]!)}`
       return `${expr.name}(${expr.args.map(part).join(', ')})`
     }
   }

@@ -1,7 +1,7 @@
 /** FROM: sources, derived tables, windows over streams, joins. */
 import type { Columns, Field } from '../../schema/types.ts'
 import { bindExpression } from '../bind/expressions.ts'
-import { matchesName, type Scope } from '../bind/scope.ts'
+import { matchesName, type Scope, type ScopeColumn } from '../bind/scope.ts'
 import { intervalMs } from '../bind/durations.ts'
 import { SqlFault } from '../fault.ts'
 import type { Alias, Name, Query, QualifiedName, TableArgument, TableFunction, TableRef } from '../syntax/ast.ts'
@@ -186,6 +186,9 @@ function windowSize(ctx: PlanContext, input: Rel, argument: TableArgument): numb
   return ms
 }
 
+const isShadowed = (column: ScopeColumn): boolean =>
+  !column.hidden && (column.name === 'window_start' || column.name === 'window_end')
+
 function addWindow(ctx: PlanContext, input: Rel, time: number, sizeMs: number, ref: TableFunction): Rel {
   const start = input.plan.columns.length
   const { type } = input.plan.columns[time]!
@@ -204,8 +207,12 @@ function addWindow(ctx: PlanContext, input: Rel, time: number, sizeMs: number, r
     { ...bound('window_start'), index: start, hidden: false },
     { ...bound('window_end'), index: start + 1, hidden: false },
   ]
-  const visible = relation!.columns.filter((c) => !c.hidden)
-  const hidden = relation!.columns.filter((c) => c.hidden)
+  const visible = relation!.columns.filter((c) => !c.hidden && !isShadowed(c))
+  // A view of windows has columns of these names already: the new ones stand before them.
+  const hidden = [
+    ...relation!.columns.filter((c) => c.hidden),
+    ...relation!.columns.filter(isShadowed).map((c) => ({ ...c, hidden: true })),
+  ]
   const rel: Rel = {
     ...input,
     plan: { op: 'window', input: input.plan, window: { kind: 'tumble', sizeMs }, time, columns },

@@ -14,7 +14,9 @@ export function createAlert(cursor: Cursor, at: number): Alert {
   const ifNotExists = cursor.acceptWords('if', 'not', 'exists')
   const name = cursor.qualifiedName('a name for the alert')
   cursor.expectWord('as')
+  cursor.inAlert = true
   const query = parseQuery(cursor)
+  cursor.inAlert = false
   cursor.expectWord('notify')
   const destinations = cursor.list(() => destination(cursor))
   return { kind: 'create-alert', name, ifNotExists, query, destinations, ...clauses(cursor), ...cursor.span(at) }

@@ -17,6 +17,8 @@ export class Cursor {
    * parentheses has been read already and the query goes on behind it.
    */
   readonly query: QueryParser
+  /** Between AS and NOTIFY of an alert: NOTIFY is no name there. */
+  inAlert = false
 
   constructor(text: string, query: QueryParser) {
     this.text = text
@@ -136,7 +138,7 @@ export class Cursor {
   /** Streaming clauses begin with words that are names elsewhere; what follows tells them apart. */
   startsClause(): boolean {
     if (this.isWord('emit')) return this.isWordAhead(1, 'on') && this.isWordAhead(2, 'window')
-    return this.isWord('notify') && this.isWordAhead(1, 'webhook', 'log', 'console')
+    return this.isWord('notify') && (this.inAlert || this.isWordAhead(1, 'webhook', 'log', 'console'))
   }
   private takeName(): Name {
     const token = this.take()

@@ -1,0 +1,96 @@
+CREATE MATERIALIZED VIEW v AS SELECT p.customerid, p.amount, i.price FROM purchases p JOIN items FOR SYSTEM_TIME AS OF p.bought_at AS i ON i.item = p.item AND i.stock > 0 WHERE p.amount > 5
+=>
+View v: rows are only ever added
+  Project
+       customerId, amount, price
+    -> Temporal join as of bought_at
+            on item = item
+            where stock > 0
+            state: one row per key of the table and its versions since the watermark; rows that wait for the watermark
+      -> Filter
+              where amount > 5.00
+        -> Events of purchases
+                reads customerId text, item text, amount numeric(12,2), bought_at timestamptz
+                watermark: bought_at - 5000 ms
+      -> Newest rows per item of items
+              reads item text, stock int, price numeric(12,2)
+              watermark: record timestamp
+----
+CREATE MATERIALIZED VIEW v AS SELECT p.item, s.quantity FROM purchases p LEFT JOIN stock AS s FOR SYSTEM_TIME AS OF p.bought_at ON p.item = s.item AND s.warehouse = 'main'
+=>
+View v: rows are only ever added
+  Project
+       item, quantity
+    -> Temporal left join as of bought_at
+            on 'main' = warehouse and item = item
+            state: one row per key of the table and its versions since the watermark; rows that wait for the watermark
+      -> Events of purchases
+              reads item text, bought_at timestamptz
+              watermark: bought_at - 5000 ms
+      -> Newest rows per warehouse, item of stock
+              reads warehouse text, item text, quantity bigint
+              watermark: record timestamp
+----
+CREATE MATERIALIZED VIEW v AS SELECT item, price FROM purchases JOIN items FOR SYSTEM_TIME AS OF bought_at USING (item)
+=>
+View v: rows are only ever added
+  Project
+       item, price
+    -> Temporal join as of bought_at
+            on item = item
+            state: one row per key of the table and its versions since the watermark; rows that wait for the watermark
+      -> Events of purchases
+              reads item text, bought_at timestamptz
+              watermark: bought_at - 5000 ms
+      -> Newest rows per item of items
+              reads item text, price numeric(12,2)
+              watermark: record timestamp
+----
+CREATE MATERIALIZED VIEW v AS SELECT p.item FROM purchases p JOIN stock FOR SYSTEM_TIME AS OF p.bought_at AS s ON p.item = s.item
+=>
+ERROR 0A000: the join must say what the key column "warehouse" of the table equals
+LINE 1: …ses p JOIN stock FOR SYSTEM_TIME AS OF p.bought_at AS s ON p.item = s.item
+                                                                    ^
+HINT: Add ON … = warehouse, for every column of the table's key.
+----
+CREATE MATERIALIZED VIEW v AS SELECT p.item FROM purchases p JOIN clicks c ON p.item = c.page
+=>
+ERROR 54000: a join of two streams keeps both of them for ever; it is not supported yet
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT p.item FROM purchases p JOIN clicks c ON p.item = c.page
+                                                                          ^
+HINT: Join a stream with the version of a table at its event time: JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key.
+----
+CREATE MATERIALIZED VIEW v AS SELECT p.item FROM purchases p, clicks c
+=>
+ERROR 54000: a join of two streams keeps both of them for ever; it is not supported yet
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT p.item FROM purchases p, clicks c
+                                                                      ^
+HINT: Join a stream with the version of a table at its event time: JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key.
+----
+CREATE MATERIALIZED VIEW v AS SELECT p.item FROM purchases p JOIN items FOR SYSTEM_TIME AS OF now() AS i ON p.item = i.item
+=>
+ERROR 42P20: this is not the event-time column
+LINE 1: …T p.item FROM purchases p JOIN items FOR SYSTEM_TIME AS OF now() AS i ON p.item = i.item
+                                                                    ^
+HINT: Event time is bought_at: the column with the WATERMARK, else _timestamp.
+----
+CREATE MATERIALIZED VIEW v AS SELECT p.item FROM items i JOIN items FOR SYSTEM_TIME AS OF i.stock AS p ON p.item = i.item
+=>
+ERROR 0A000: the left side of a temporal join must only ever gain rows
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT p.item FROM items i JOIN items FOR SYSTEM_TIME AS OF i.stock AS…
+                                                         ^
+HINT: Put the stream on the left and the table on the right.
+----
+CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases p JOIN items FOR SYSTEM_TIME AS OF p.bought_at AS i ON p.item = i.item
+=>
+ERROR 42702: column reference "item" is ambiguous
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases p JOIN items FOR SYSTEM_TIME AS OF p.bought…
+                                             ^
+HINT: Write it with its table: table.column.
+----
+CREATE MATERIALIZED VIEW v AS SELECT 1 FROM purchases p RIGHT JOIN items FOR SYSTEM_TIME AS OF p.bought_at AS i ON p.item = i.item
+=>
+ERROR 0A000: a RIGHT JOIN with FOR SYSTEM_TIME AS OF has no meaning
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT 1 FROM purchases p RIGHT JOIN items FOR SYSTEM_TIME AS OF p.bou…
+                                                                           ^
+HINT: Use JOIN or LEFT JOIN.
