@@ -1,7 +1,7 @@
 /**
  * Encoder and decoder of a shape at one version, as JavaScript source made from the shape alone and compiled once:
- * one function per struct, straight through its fields, so that objects keep one layout. (Measured on a produce request:
- * 145 ns to decode, 98 to encode; closures per field take 230 and 135.)
+ * one function per struct, straight through its fields, so that objects keep one layout. (Measured on a produce request: as
+ * fast as the same reads written by hand; closures per field take half as long again.)
  */
 import { type AnyShape, type Decoded, type Encoded, fallbackOf } from './shape.ts'
 import { type WireReader, WireWriter, totalBytes } from './wire.ts'
