@@ -5,6 +5,8 @@ import type { Metrics } from './metrics.ts'
 import { Rate } from './rate.ts'
 
 interface TopicRates {
+  /** What the metrics already show of these totals. */
+  shown: readonly [number, number, number, number]
   readonly recordsIn: Rate
   readonly bytesIn: Rate
   readonly recordsOut: Rate
@@ -34,12 +36,11 @@ export class Traffic {
     })
     const recordsOut = metrics.counter({ name: 'millrace_topic_records_out_total', help: 'Records read.', labels })
     const bytesOut = metrics.counter({ name: 'millrace_topic_bytes_out_total', help: 'Bytes of batches read.', labels })
-    const shown = new Map<string, readonly [number, number, number, number]>()
     metrics.onScrape(() => {
       for (const [topic, rates] of this.#topics) {
         const now = [rates.recordsIn.total, rates.bytesIn.total, rates.recordsOut.total, rates.bytesOut.total] as const
-        const before = shown.get(topic) ?? [0, 0, 0, 0]
-        shown.set(topic, now)
+        const before = rates.shown
+        rates.shown = now
         recordsIn.add({ topic }, now[0] - before[0])
         bytesIn.add({ topic }, now[1] - before[1])
         recordsOut.add({ topic }, now[2] - before[2])
@@ -61,6 +62,10 @@ export class Traffic {
     this.#all.recordsOut.add(records)
     this.#all.bytesOut.add(bytes)
   }
+  /** Forgets topics that are gone; their counters stay as they are. */
+  keep(existing: ReadonlySet<string>): void {
+    for (const topic of this.#topics.keys()) if (!existing.has(topic)) this.#topics.delete(topic)
+  }
   speed(topic: string): TopicSpeed {
     return speedOf(this.#topics.get(topic))
   }
@@ -74,7 +79,7 @@ export class Traffic {
   }
   #fresh(): TopicRates {
     const rate = (): Rate => new Rate(this.#clock)
-    return { recordsIn: rate(), bytesIn: rate(), recordsOut: rate(), bytesOut: rate() }
+    return { shown: [0, 0, 0, 0], recordsIn: rate(), bytesIn: rate(), recordsOut: rate(), bytesOut: rate() }
   }
 }
 function speedOf(rates: TopicRates | undefined): TopicSpeed {

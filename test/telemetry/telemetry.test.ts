@@ -56,6 +56,13 @@ test('topics without number share one series, and no counter falls', async () =>
   assert.equal(valueOf(second, 'millrace_topic_records_in_total{topic="t3"}'), 3)
   assert.equal(valueOf(second, 'millrace_topic_records_in_total{topic="(other)"}'), 1001)
   assert.equal(lines(second).length, limits.metricSeries + 1)
+  traffic.keep(new Set(['t4']))
+  traffic.appended('t3', 5, 1)
+  assert.equal(
+    valueOf(await textOf(metrics), 'millrace_topic_records_in_total{topic="t3"}'),
+    8,
+    'made anew, it counts on',
+  )
 })
 
 test('a total that is kept elsewhere shows as it is, and never falls when its source starts again', async () => {

@@ -13,7 +13,7 @@ export function scrapeInto(parts: Parts, lag: Lag): void {
   disk(parts, metrics)
 }
 
-function topics({ log, local }: Parts, metrics: Metrics): void {
+function topics({ log, local, telemetry }: Parts, metrics: Metrics): void {
   const count = metrics.gauge({ name: 'millrace_topics', help: 'Topics.' })
   const partitionCount = metrics.gauge({ name: 'millrace_partitions', help: 'Partitions.' })
   const bytes = metrics.gauge({ name: 'millrace_topic_size_bytes', help: 'Bytes kept.', labels: ['topic'] as const })
@@ -24,6 +24,7 @@ function topics({ log, local }: Parts, metrics: Metrics): void {
       {},
       all.reduce((sum, { partitions }) => sum + partitions, 0),
     )
+    telemetry.traffic.keep(new Set(all.map(({ name }) => name)))
     bytes.clear()
     if (local === null) return
     for (const { name, partitions } of all.slice(0, limits.metricSeries)) {
