@@ -11,15 +11,15 @@ export interface Click {
 export const clicksTopic = 'clicks'
 export const clickPartitions = 3
 const keys = 24
-const startMs = Date.UTC(2026, 0, 1)
+const startMs = Date.UTC(2020, 0, 1)
 const spanMs = 3_600_000
 /** Below the watermark's delay: nothing is late. */
 const disorderMs = 1_500
 const batchRecords = 15
 
-/** Per partition, in the order sent; the last of each is a marker that closes every window before it. */
+/** Per partition, in the order sent: the first opens it, the last is a marker that closes every window before it. */
 export function clicks(count: number, random: () => number): readonly Click[][] {
-  const partitions: Click[][] = Array.from({ length: clickPartitions }, () => [])
+  const partitions: Click[][] = Array.from({ length: clickPartitions }, (_, i) => [{ k: `k${i}`, n: 1, atMs: startMs }])
   for (let i = 0; i < count; i++) {
     const key = Math.floor(random() * keys)
     const atMs = startMs + Math.floor((i / count) * spanMs + random() * disorderMs)
@@ -29,7 +29,18 @@ export function clicks(count: number, random: () => number): readonly Click[][] 
   return partitions
 }
 
-/** Sends one partition's clicks with an idempotent producer, one batch at a time, again until acknowledged. */
+/**
+ * Sends the first click of each partition. Before the views start: a partition that never held a record does not hold the
+ * watermark back, and what came to it later would rightly be late.
+ */
+export async function open(wire: Wire, partitions: readonly Click[][]): Promise<void> {
+  for (const [partition, [first]] of partitions.entries()) {
+    const { error } = await produce(wire, { topic: clicksTopic, partition }, batchOf([first!]), -1)
+    if (error !== kafkaError.none) throw new Error(`the first click of partition ${partition}: error ${error}`)
+  }
+}
+
+/** Sends the other clicks of one partition with an idempotent producer, one batch at a time, again until acknowledged. */
 export async function feed(
   addressNow: () => string,
   partition: number,
@@ -38,12 +49,17 @@ export async function feed(
 ): Promise<void> {
   let owner: { producerId: number; epoch: number } | null = null
   let wire: Wire | null = null
-  for (let at = 0; at < input.length;) {
+  for (let at = 1; at < input.length;) {
     try {
       wire ??= await Wire.open(addressNow())
       owner ??= await ownerFrom(wire)
       const part = input.slice(at, at + batchRecords)
-      const { error } = await produce(wire, { topic: clicksTopic, partition }, batchOf(part, at, owner), -1)
+      const { error } = await produce(
+        wire,
+        { topic: clicksTopic, partition },
+        batchOf(part, { ...owner, sequence: at - 1 }),
+        -1,
+      )
       if (error === kafkaError.none || error === kafkaError.duplicateSequence) at += part.length
       else if (error === kafkaError.outOfOrderSequence)
         throw new Error(`partition ${partition}: the sequence was lost at ${at}`)
@@ -62,19 +78,17 @@ async function ownerFrom(wire: Wire): Promise<{ producerId: number; epoch: numbe
   return { producerId, epoch }
 }
 
-function batchOf(part: readonly Click[], sequence: number, owner: { producerId: number; epoch: number }): Buffer {
+function batchOf(part: readonly Click[], owner?: { producerId: number; epoch: number; sequence: number }): Buffer {
   const records = part.map(({ k, n, atMs }) => ({
     key: Buffer.from(k),
     value: Buffer.from(JSON.stringify({ k, n, at: new Date(atMs).toISOString() })),
     timeMs: atMs,
   }))
   const batch = Buffer.from(encodeBatch(records))
-  ownBatch(batch, {
-    producerId: owner.producerId,
-    producerEpoch: owner.epoch,
-    baseSequence: sequence,
-    transactional: false,
-  })
+  if (owner !== undefined) {
+    const { producerId, epoch, sequence } = owner
+    ownBatch(batch, { producerId, producerEpoch: epoch, baseSequence: sequence, transactional: false })
+  }
   return batch
 }
 

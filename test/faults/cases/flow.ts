@@ -16,6 +16,7 @@ import {
   clicksTopic,
   expectedOutputs,
   feed,
+  open,
   upsertViews,
   viewStatements,
 } from '../flow-input.ts'
@@ -54,6 +55,7 @@ async function runOnce(data: string, input: readonly Click[][], kills: number, c
   try {
     const wire = await Wire.open(product.kafka)
     await createTopic(wire, clicksTopic, clickPartitions)
+    await open(wire, input)
     wire.close()
     for (const statement of viewStatements) await sql(product, statement)
     const { kafka } = product
