@@ -383,7 +383,6 @@ class Run {
     const contents = new Map<string, { offset: number; key: string; value: string }[]>()
     for (const partition of every) {
       const [bounds] = await log.bounds([partition])
-      if (process.env['DBG'] && bounds!.stable !== bounds!.end) console.log((log as any).dbg(partition))
       assert.equal(bounds!.stable, bounds!.end, `${keyOf(partition)} holds an open transaction`)
       const records: { offset: number; key: string; value: string }[] = []
       for (let offset = bounds!.start; offset < bounds!.stable;) {

@@ -10,6 +10,7 @@
  *   offset of the oldest open transaction if that is smaller.
  * - An open transaction found on opening is settled by `resolve` at once: one whose owner is gone never blocks readers.
  */
+import { assert } from '../../lib/assert.ts'
 import type { Offset } from '../../lib/brand.ts'
 import { Fault, asFault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
@@ -34,6 +35,7 @@ export interface Placed {
 }
 
 const snapshotName = 'producers'
+const settleAgainMs = 200
 /** Bytes appended between two snapshots: what a restart reads headers of, at most. */
 const snapshotEveryBytes = 64 * 1024 * 1024
 const coordinatorEpoch = 0
@@ -141,42 +143,43 @@ export class PartitionState {
     for (const { fail } of queue) fail(fault)
   }
 
-  /** Snapshot, then the headers after it. */
+  /** Snapshot, then the headers after it. What was derived before stands until it is replaced as a whole. */
   async #derive(): Promise<void> {
     const { log } = this
     // Headers can be read of what is durable; a cut for want of space leaves more than that.
     while (log.durable < log.end && !this.gone) await log.whenDurable(log.end)
     const saved = log.loadSnapshot(snapshotName)
     const state = saved === null ? null : decodeProducers(saved.bytes)
-    this.table = state?.table ?? new ProducerTable()
-    this.aborted = state?.aborted ?? new AbortedTransactions()
+    const table = state?.table ?? new ProducerTable()
+    const aborted = state?.aborted ?? new AbortedTransactions()
     const from = state === null || saved === null ? log.start : saved.at
     const nowMs = this.#host.clock.now()
-    this.#bytesSinceSnapshot = 0
     const end = log.end
-    if (from < end)
-      for (const bytes of log.headers(from)) {
-        const header = readBatchHeader(bytes)
-        this.#bytesSinceSnapshot += header.bytes
-        if (header.baseOffset < from || header.producerId < 0) continue
-        if ((header.attributes & attribute.control) === 0)
-          this.table.appended(header, {
-            baseOffset: header.baseOffset as Offset,
-            appendTimeMs: (header.attributes & attribute.logAppendTime) !== 0 ? header.maxTimeMs : -1,
-            nowMs,
-          })
-        else await this.#deriveMarker(header, nowMs)
+    let bytes = 0
+    for (const stored of from < end ? log.headers(from) : []) {
+      const header = readBatchHeader(stored)
+      bytes += header.bytes
+      if (header.baseOffset < from || header.producerId < 0) continue
+      const baseOffset = header.baseOffset as Offset
+      if ((header.attributes & attribute.control) !== 0) {
+        const outcome = await this.#outcomeAt(baseOffset, header.bytes)
+        if (outcome !== null) noteEnd(table, aborted, { header, outcome, marker: baseOffset, nowMs })
+      } else {
+        const appendTimeMs = (header.attributes & attribute.logAppendTime) !== 0 ? header.maxTimeMs : -1
+        table.appended(header, { baseOffset, appendTimeMs, nowMs })
       }
-    this.aborted.trim(log.start)
-    this.table.forgetSilent(nowMs - limits.producerIdleMs)
+    }
+    aborted.trim(log.start)
+    table.forgetSilent(nowMs - limits.producerIdleMs)
+    this.table = table
+    this.aborted = aborted
+    this.#bytesSinceSnapshot = bytes
     this.#end = end
     this.#written = log.durable
   }
-  async #deriveMarker(header: BatchHeader, nowMs: number): Promise<void> {
-    const offset = header.baseOffset as Offset
-    const [bytes] = await this.log.read(offset, 1, (offset + 1) as Offset)
-    const outcome = bytes === undefined ? null : outcomeOf(bytes.subarray(0, header.bytes))
-    if (outcome !== null) this.#noteEnd(header.producerId, header.producerEpoch, outcome, offset, nowMs)
+  async #outcomeAt(offset: Offset, bytes: number): Promise<Outcome | null> {
+    const [stored] = await this.log.read(offset, 1, (offset + 1) as Offset)
+    return stored === undefined ? null : outcomeOf(stored.subarray(0, bytes))
   }
   /** Does this batch stand for good: of no transaction, or of one that is committed? */
   isCommitted(header: BatchHeader): boolean {
@@ -190,19 +193,38 @@ export class PartitionState {
   }
   /** Ends open transactions whose owner is gone or has decided. Only inside `perform`. */
   settle(): void {
-    for (const [producerId, open] of Array.from(this.table.openTransactions)) {
-      const outcome = this.#host.resolve(producerId, open.epoch)
-      if (outcome !== 'open') this.endTransaction(producerId, open.epoch, outcome)
+    try {
+      for (const [producerId, { epoch }] of Array.from(this.table.openTransactions)) {
+        const outcome = this.#host.resolve(producerId, epoch)
+        if (outcome === 'open') continue
+        // Nothing can be appended behind damage: here the end is known in memory only.
+        if (this.log.damage !== null) this.#ended({ producerId, producerEpoch: epoch }, outcome, this.log.end)
+        else this.endTransaction(producerId, epoch, outcome)
+      }
+    } catch {
+      // The disk fails or is full: the markers can wait, readers stop before what has none.
+      this.#host.clock.after(settleAgainMs, () => {
+        if (!this.gone) void Promise.resolve(this.perform(() => this.settle())).catch(() => undefined)
+      })
     }
   }
 
   /** Appends a checked batch. Only inside `perform`. Throws the store's Fault. */
   append(batch: Uint8Array, header: BatchHeader): Placed {
+    if ((header.attributes & attribute.transactional) !== 0) this.#endFormer(header)
     const placed = this.log.append(batch)
     this.#end = this.log.end
     this.table.appended(header, { ...placed, nowMs: this.#host.clock.now() })
     this.#noteAppend(header.bytes, header.recordCount)
     return placed
+  }
+  /** A marker that a failing disk held up comes before the next transaction of its producer, or the two would be one. */
+  #endFormer({ producerId, producerEpoch }: BatchHeader): void {
+    const former = this.table.openTransactions.get(producerId)
+    if (former === undefined || former.epoch === producerEpoch) return
+    const outcome = this.#host.resolve(producerId, former.epoch)
+    assert(outcome !== 'open', 'a producer has one transaction at a time')
+    this.endTransaction(producerId, former.epoch, outcome)
   }
   /**
    * Ends the transaction of this producer and epoch with a marker, if it is open. The marker carries the next epoch, so
@@ -215,14 +237,13 @@ export class PartitionState {
     const marker = encodeMarker({ producerId, epoch: markerEpoch, outcome, timeMs, coordinatorEpoch })
     const { baseOffset } = this.log.append(marker)
     this.#end = this.log.end
-    this.#noteEnd(producerId, markerEpoch, outcome, baseOffset, timeMs)
+    this.#ended({ producerId, producerEpoch: markerEpoch }, outcome, baseOffset)
     this.#noteAppend(marker.length, 1)
     this.#wake()
     return this.log.end
   }
-  #noteEnd(producerId: number, epoch: number, outcome: Outcome, marker: Offset, nowMs: number): void {
-    const first = this.table.ended(producerId, epoch, nowMs)
-    if (outcome === 'abort' && first !== null) this.aborted.add({ producerId, first, last: marker })
+  #ended(header: Ender, outcome: Outcome, marker: Offset): void {
+    noteEnd(this.table, this.aborted, { header, outcome, marker, nowMs: this.#host.clock.now() })
   }
   #noteAppend(bytes: number, records: number): void {
     this.appendedBytes += bytes
@@ -306,4 +327,16 @@ export class PartitionState {
     // A waiter that is done takes itself out; one that comes meanwhile is told as well.
     for (const wake of this.#waiters) wake()
   }
+}
+
+type Ender = Pick<BatchHeader, 'producerId' | 'producerEpoch'>
+/** A marker stands in the log. */
+function noteEnd(
+  table: ProducerTable,
+  aborted: AbortedTransactions,
+  of: { header: Ender; outcome: Outcome; marker: Offset; nowMs: number },
+): void {
+  const { producerId, producerEpoch } = of.header
+  const first = table.ended(producerId, producerEpoch, of.nowMs)
+  if (of.outcome === 'abort' && first !== null) aborted.add({ producerId, first, last: of.marker })
 }

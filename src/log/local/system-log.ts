@@ -24,7 +24,8 @@ export function appendNow(to: PartitionState, records: readonly RecordInput[]): 
 export async function replay(from: PartitionState, visit: (record: LogRecord) => void): Promise<void> {
   await from.perform(() => undefined)
   if (from.log.damage !== null) throw from.log.damage.fault
-  const end = from.log.end
+  // Markers written on opening may not be durable yet; all that was found is.
+  const end = from.log.durable
   for (let at = from.log.start; at < end;) {
     const buffers = await from.log.read(at, readBytes, end)
     for (const batch of batchesOf(buffers)) {

@@ -69,12 +69,6 @@ export class TransactionCoordinator {
     return this.#unmarked.get(nameOf(producerId, epoch))?.outcome ?? 'abort'
   }
 
-  begin(transactionalId: string, identity: { producerId: number; epoch: number }): Transaction {
-    const transaction = new Transaction({ transactionalId, ...identity, startedMs: this.#clock.now() })
-    this.#open.set(identity.producerId, transaction)
-    return transaction
-  }
-
   /** Appends a batch of which the log owns the header. Throws Fault; the transaction can then only be aborted. */
   append(transaction: Transaction, partition: PartitionState, batch: Uint8Array): Placed | Promise<Placed> {
     return partition.perform(() => {
@@ -237,6 +231,9 @@ export class TransactionCoordinator {
     this.#deciding = false
     for (const { outcome, producerId, epoch, partitions } of found)
       this.#mark({ producerId, epoch, outcome, partitions: new Set(partitions) })
+    // They were opened to decide; what else was open in them, without a record, had to wait for this.
+    for (const partition of new Set(found.flatMap(({ partitions }) => partitions)))
+      await partition.perform(() => partition.settle())
     await Promise.all(this.#background)
     const commits = found.filter((one) => one.outcome === 'commit' && one.transactionalId !== null)
     if (commits.length > 0)
