@@ -69,6 +69,12 @@ export class TransactionCoordinator {
     return this.#unmarked.get(nameOf(producerId, epoch))?.outcome ?? 'abort'
   }
 
+  begin(transactionalId: string, identity: { producerId: number; epoch: number }): Transaction {
+    const transaction = new Transaction({ transactionalId, ...identity, startedMs: this.#clock.now() })
+    this.#open.set(identity.producerId, transaction)
+    return transaction
+  }
+
   /** Appends a batch of which the log owns the header. Throws Fault; the transaction can then only be aborted. */
   append(transaction: Transaction, partition: PartitionState, batch: Uint8Array): Placed | Promise<Placed> {
     return partition.perform(() => {
