@@ -63,8 +63,9 @@ export interface TickOutput {
   (deltas: readonly Batch[], facts: TickFacts): readonly OutputRecord[]
 }
 
-/** Records of one step: enough to be fast, few enough that a step takes some ms. */
-const stepRecords = 4_096
+/** Records of one step. How many depends on what the last one took: a step should take some ms, whatever the view does. */
+const stepRecords = { least: 64, most: 4_096 }
+const stepMs = { short: 3, long: 8 }
 /** Rows that a tick makes before it commits, whatever the time. */
 const tickRows = 100_000
 /** Without a yield to others. */
@@ -78,6 +79,7 @@ export class ViewTask {
   readonly graph: Graph
   readonly counters: Counters = { rowsIn: 0, rowsOut: 0, invalid: 0, failed: 0, ticks: 0 }
   status: TaskStatus = 'restoring'
+  private stepSize = 512
   error: Fault | null = null
   /** Called within the turn in which a tick has become durable. */
   onCommitted: (deltas: readonly Batch[], tick: Committed) => void = () => {}
@@ -356,7 +358,7 @@ export class ViewTask {
     let yieldedMs = startedMs
     this.graph.markIdle(nowMs)
     for (let first = true; ; first = false) {
-      if (first || this.input.hasRecords) this.stepper.step(this.input.take(stepRecords), nowMs)
+      if (first || this.input.hasRecords) this.step(nowMs)
       this.checkFailures()
       const elapsed = clock.monotonic() - startedMs
       if (elapsed >= this.host.commitMs || this.stepper.result.rowsOut >= tickRows || signal.aborted) return
@@ -367,6 +369,14 @@ export class ViewTask {
       if (!this.input.hasRecords) await this.input.fill(0, signal)
       if (!this.input.hasRecords) return
     }
+  }
+  private step(nowMs: number): void {
+    const { clock } = this.host
+    const startedMs = clock.monotonic()
+    this.stepper.step(this.input.take(this.stepSize), nowMs)
+    const elapsed = clock.monotonic() - startedMs
+    if (elapsed > stepMs.long) this.stepSize = Math.max(stepRecords.least, this.stepSize / 2)
+    else if (elapsed < stepMs.short) this.stepSize = Math.min(stepRecords.most, this.stepSize * 2)
   }
   /** By `onError`, an event that cannot be processed ends the view; the tick is not committed. */
   private checkFailures(): void {
