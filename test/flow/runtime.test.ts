@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { type Batch, rowsOf } from '../../src/flow/batch.ts'
 import type { Plan, ViewPlan } from '../../src/flow/plan.ts'
+import type { Fault } from '../../src/lib/fault.ts'
+import { decodeOrigin } from '../../src/log/origin.ts'
 import { memoryWorld, newest, openHouse, textOf, until } from './house.ts'
-import { aggregate, column, field, source, t } from './plans.ts'
+import { aggregate, call, column, field, literal, show, source, t } from './plans.ts'
 
 const columns = [field('k', t.text), field('n', t.int)]
 const counts: Plan = {
@@ -100,4 +103,293 @@ test('what does not fit goes to the quarantine once, though two views read it', 
       ['mr-reason=json.malformed', 'mr-error=this is not JSON at byte 1: a missing field name'],
     ],
   )
+})
+
+const passing: Plan = source('events', columns)
+const grown = view(passing, { name: 'all', key: null, appendOnly: true })
+
+test('an observer hears of every committed tick, from a snapshot on', async () => {
+  await using house = await openHouse()
+  await house.topic('events')
+  await house.flow.start(view(counts))
+  await house.send('events', [
+    { k: 'a', n: 1 },
+    { k: 'b', n: 1 },
+  ])
+  await until(() => house.flow.view('counts').rowsIn === 2, 'two rows')
+  const held = new Map<string, number>()
+  const add = (delta: Batch): void => {
+    for (const { weight, values } of rowsOf(
+      delta,
+      counts.columns.map((c) => c.type),
+    ))
+      held.set(show(values), (held.get(show(values)) ?? 0) + weight)
+  }
+  const stop = await house.flow.observe('counts', { committed: (deltas) => deltas.forEach(add) }, add)
+  assert.deepEqual(
+    held,
+    new Map([
+      [show(['a', 1, 1]), 1],
+      [show(['b', 1, 1]), 1],
+    ]),
+  )
+  await house.send('events', [{ k: 'a', n: 5 }])
+  await until(() => house.flow.view('counts').rowsIn === 3, 'a third row')
+  assert.deepEqual(
+    held,
+    new Map([
+      [show(['a', 1, 1]), 0],
+      [show(['b', 1, 1]), 1],
+      [show(['a', 2, 6]), 1],
+    ]),
+  )
+  stop()
+  await house.send('events', [{ k: 'a', n: 5 }])
+  await until(() => house.flow.view('counts').rowsIn === 4, 'a fourth row')
+  assert.equal(held.size, 3)
+})
+test('a one-off run gives the final rows over what is there, late events included', async () => {
+  await using house = await openHouse()
+  await house.topic('events', 3)
+  for (const partition of [0, 1, 2])
+    await house.send(
+      'events',
+      [
+        { k: 'a', n: 1 },
+        { k: 'b', n: partition },
+      ],
+      { partition },
+    )
+  const collect = async (plan: Plan): Promise<string[]> => {
+    const rows: string[] = []
+    for await (const batch of house.flow.run(plan))
+      rows.push(
+        ...rowsOf(
+          batch,
+          plan.columns.map((c) => c.type),
+        ).map((r) => `${r.weight} ${show(r.values)}`),
+      )
+    return rows.sort()
+  }
+  assert.deepEqual(await collect(counts), [`1 ${show(['a', 3, 3])}`, `1 ${show(['b', 3, 3])}`])
+  assert.equal((await collect(passing)).length, 6)
+  const none: Plan = {
+    ...counts,
+    keys: [],
+    columns: counts.columns.slice(1),
+    input: { op: 'filter', input: passing, where: literal(false, t.boolean), columns },
+  } as Plan
+  assert.deepEqual(await collect(none), [`1 ${show([0, null])}`], 'over no rows at all there is one')
+  const failing: Plan = {
+    op: 'project',
+    input: passing,
+    expressions: [call('/', t.int, literal(1, t.int), column(columns, 'n'))],
+    columns: [field('x', t.int)],
+  }
+  await assert.rejects(collect(failing), /division by zero/)
+})
+test('an aggregate over everything has its row before the first event', async () => {
+  await using house = await openHouse()
+  await house.topic('events')
+  const plan = { ...counts, keys: [], columns: counts.columns.slice(1) } as Plan
+  await house.flow.start(view(plan, { name: 'total', key: [] }))
+  await until(async () => (await house.read('total')).length === 1, 'the first row')
+  await house.send('events', [{ k: 'a', n: 7 }])
+  await until(async () => (await house.read('total')).length === 2, 'the second row')
+  assert.deepEqual(
+    (await house.read('total')).map((r) => [textOf(r.key), textOf(r.value)]),
+    [
+      ['[]', '{"count":0,"sum":null}'],
+      ['[]', '{"count":1,"sum":7}'],
+    ],
+  )
+})
+test('paused, a view takes nothing; resumed, it takes what came meanwhile', async () => {
+  await using house = await openHouse()
+  await house.topic('events')
+  await house.flow.start(grown)
+  await house.flow.pause('all')
+  assert.equal(house.flow.view('all').status, 'paused')
+  await house.send('events', [{ k: 'a', n: 1 }])
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  assert.equal(house.flow.view('all').rowsIn, 0)
+  await house.flow.resume('all')
+  await until(() => house.flow.view('all').rowsIn === 1, 'the row')
+  assert.equal(house.flow.view('all').status, 'running')
+})
+test('dropped, a view leaves nothing behind, and its name is free', async () => {
+  await using house = await openHouse()
+  await house.topic('events')
+  await house.send('events', [{ k: 'a', n: 1 }])
+  for (let round = 0; round < 2; round++) {
+    await house.flow.start(view(counts))
+    await until(() => house.flow.view('counts').rowsIn === 1, `the row, round ${round}`)
+    await assert.rejects(house.flow.start(view(counts)), /runs already/)
+    await house.flow.drop('counts')
+    assert.deepEqual(
+      (await house.log.topics.list()).map((i) => i.name).filter((n) => n.includes('counts')),
+      [],
+    )
+    assert.throws(() => house.flow.view('counts'), /does not run here/)
+  }
+})
+const divides = (onError: ViewPlan['onError']): ViewPlan =>
+  view(
+    {
+      op: 'project',
+      input: passing,
+      expressions: [column(columns, 'k'), call('/', t.int, literal(100, t.int), column(columns, 'n'))],
+      columns: [field('k', t.text), field('x', t.int)],
+    },
+    { name: 'divided', key: null, appendOnly: true, onError },
+  )
+test('an event that cannot be computed: stop names it and goes no further', async () => {
+  await using house = await openHouse()
+  await house.topic('events')
+  await house.flow.start(grown)
+  await house.flow.start(divides('stop'))
+  await house.send('events', [{ k: 'a', n: 5 }])
+  await until(() => house.flow.view('divided').rowsIn === 1, 'the first')
+  await house.send('events', [
+    { k: 'b', n: 4 },
+    { k: 'c', n: 0 },
+    { k: 'd', n: 2 },
+  ])
+  await until(() => house.flow.view('divided').status === 'failed', 'it fails')
+  assert.equal(house.flow.view('divided').error?.message, 'view divided stopped at events:0:2: division by zero')
+  assert.deepEqual(
+    (await house.read('divided')).map((r) => textOf(r.value)),
+    ['{"k":"a","x":20}'],
+  )
+  await until(() => house.flow.view('all').rowsIn === 4, 'its neighbour goes on')
+  await house.flow.resume('divided')
+  await until(() => house.flow.view('divided').status === 'failed', 'it fails again at the same event')
+})
+for (const onError of ['skip', 'quarantine'] as const)
+  test(`an event that cannot be computed: ${onError} leaves it out alone`, async () => {
+    await using house = await openHouse()
+    await house.topic('events')
+    await house.flow.start(divides(onError))
+    await house.send('events', [
+      { k: 'a', n: 5 },
+      { k: 'c', n: 0 },
+      { k: 'd', n: 2 },
+    ])
+    await until(() => house.flow.view('divided').rowsIn === 3, 'all three')
+    assert.deepEqual(
+      (await house.read('divided')).map((r) => textOf(r.value)),
+      ['{"k":"a","x":20}', '{"k":"d","x":50}'],
+    )
+    assert.equal(house.flow.view('divided').failed, 1)
+    const kept = (await house.read('events.quarantine')).map((r) => [
+      textOf(r.value),
+      textOf(r.headers.find(([h]) => h === 'mr-reason')![1]),
+    ])
+    assert.deepEqual(kept, onError === 'skip' ? [] : [['{"k":"c","n":0}', 'value.division-by-zero']])
+  })
+test('late events are counted and routed as they came', async () => {
+  await using house = await openHouse()
+  await house.topic('events')
+  await house.topic('late')
+  const timed = [...columns, field('at', t.timestamptz)]
+  const windowed: Plan = {
+    op: 'window',
+    input: source('events', timed, { time: { column: 2, delayMs: 0 } }),
+    window: { kind: 'tumble', sizeMs: 1_000 },
+    time: 2,
+    columns: [...timed, field('ws', t.timestamptz), field('we', t.timestamptz)],
+  }
+  const plan: Plan = {
+    op: 'aggregate',
+    input: windowed,
+    keys: [3, 4],
+    aggregates: [aggregate('count', t.bigint)],
+    windowEnd: 1,
+    emit: 'close',
+    columns: [field('ws', t.timestamptz), field('we', t.timestamptz), field('c', t.bigint)],
+  }
+  await house.flow.start(
+    view(plan, { name: 'windows', key: null, appendOnly: true, lateTopic: 'late', maxFutureMs: 1e15 }),
+  )
+  const at = (ms: number): string => new Date(1_000_000_000_000 + ms).toISOString()
+  await house.send('events', [
+    { k: 'a', n: 1, at: at(0) },
+    { k: 'b', n: 2, at: at(5_000) },
+    { k: 'c', n: 3, at: at(100) },
+  ])
+  await until(() => house.flow.view('windows').rowsIn === 3, 'all three')
+  assert.equal(house.flow.view('windows').late, 1)
+  const [late] = await house.read('late')
+  assert.equal(textOf(late!.value), JSON.stringify({ k: 'c', n: 3, at: at(100) }))
+  assert.equal(textOf(late!.headers.find(([h]) => h === 'mr-reason')![1]), 'late')
+  assert.deepEqual(
+    (await house.read('windows')).map((r) => textOf(r.value)),
+    [`{"ws":"${at(0).replace('.000', '')}","we":"${at(1000).replace('.000', '')}","c":1}`],
+  )
+})
+test('a view over a view follows its changes', async () => {
+  await using house = await openHouse()
+  await house.topic('events')
+  await house.flow.start(view(counts))
+  const over = source('counts', counts.columns, { mode: 'upsert', key: [0] })
+  const best: Plan = {
+    op: 'aggregate',
+    input: over,
+    keys: [],
+    aggregates: [aggregate('max', t.bigint, [column(counts.columns, 'sum')]), aggregate('count', t.bigint)],
+    windowEnd: null,
+    emit: 'update',
+    columns: [field('best', t.bigint), field('keys', t.bigint)],
+  }
+  await house.flow.start(view(best, { name: 'best', key: [] }))
+  await house.send('events', [
+    { k: 'a', n: 1 },
+    { k: 'b', n: 9 },
+    { k: 'a', n: 4 },
+  ])
+  await until(
+    async () =>
+      newest(await house.read('best')).get('[]') !== undefined &&
+      (newest(await house.read('best')).get('[]') as { keys: number }).keys === 2,
+    'both keys',
+  )
+  assert.deepEqual(newest(await house.read('best')).get('[]'), { best: 9, keys: 2 })
+  await house.send('events', [{ k: 'b', n: -20 }])
+  await until(
+    async () => (newest(await house.read('best')).get('[]') as { best: number }).best === 5,
+    'the maximum shrinks',
+  )
+})
+test('a derived record says where it came from', async () => {
+  await using house = await openHouse()
+  await house.topic('events')
+  await house.flow.start(view(counts))
+  await house.flow.start(grown)
+  await house.send('events', [
+    { k: 'a', n: 1 },
+    { k: 'b', n: 1 },
+    { k: 'a', n: 2 },
+  ])
+  await until(() => house.flow.views().every((v) => v.rowsIn === 3), 'all three')
+  const origins = async (topic: string): Promise<unknown[]> =>
+    (await house.read(topic)).map((r) => {
+      const { ranges, state } = decodeOrigin(r.headers.find(([h]) => h === 'mr-origin')![1]!)
+      return [...ranges.map((o) => `${o.partition}:${o.first}..${o.last}`), state]
+    })
+  assert.deepEqual(await origins('counts'), [
+    ['0:0..2', true],
+    ['0:1..1', true],
+  ])
+  assert.deepEqual(await origins('all'), [
+    ['0:0..0', false],
+    ['0:1..1', false],
+    ['0:2..2', false],
+  ])
+})
+test('a fault of the plan or of its topics is met at the start', async () => {
+  await using house = await openHouse()
+  await assert.rejects(house.flow.start(grown), (e: Fault) => e.code === 'log.unknown-topic')
+  await house.topic('events')
+  const over: Plan = { op: 'over', input: counts, partitionBy: [], orderBy: 1, aggregates: [], columns: counts.columns }
+  await assert.rejects(house.flow.start(view(over, { name: 'o' })), (e: Fault) => e.code === 'flow.unsupported')
 })
