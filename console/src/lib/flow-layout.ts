@@ -7,7 +7,7 @@ export interface Placed {
   readonly nodes: ReadonlyMap<string, { readonly x: number; readonly y: number }>
   readonly edges: ReadonlyMap<string, { readonly path: string; readonly x: number; readonly y: number }>
 }
-export const nodeSize = { width: 190, height: 80 } as const
+export const nodeSize = { width: 190, height: 88 } as const
 /** Sideways a label stands on its edge (so it is given twice its height), downwards beside it. */
 const labelSize = { LR: { width: 122, height: 68 }, TB: { width: 124, height: 38 } } as const
 export type Direction = keyof typeof labelSize

@@ -119,6 +119,10 @@ function Summary({ view }: { readonly view: RelationInfo }) {
   )
 }
 
+/** An order that is no column's: by the last change. Column names cannot begin so. */
+const latestFirst = '-~'
+const asTheyCame = '~'
+
 function RowsTab({
   view,
   live,
@@ -130,13 +134,19 @@ function RowsTab({
 }) {
   const filter = param('filter').toLowerCase()
   const hidden = param('hide').split(',')
+  // Standings are read by their key, events from the newest.
+  const natural = view.key?.[0] ?? latestFirst
+  const sort = param('sort', natural)
+  const latest = sort === latestFirst
   const selected = param('row')
   useKeys([{ keys: 'Escape', does: 'Close the row', run: () => setQuery({ row: '' }) }])
   const all = live.rows ?? []
-  const rows =
+  const found =
     filter === ''
       ? all
       : all.filter((r) => Object.values(r.row).some((v) => (cellText(v) ?? 'null').toLowerCase().includes(filter)))
+  // Of those that came together the last is the latest.
+  const rows = latest ? found.toReversed().sort((a, b) => b.changedAt - a.changedAt) : found
   return (
     <>
       <div class="toolbar">
@@ -147,6 +157,12 @@ function RowsTab({
           onClick={() => setQuery({ paused: paused ? '' : 'true' })}
         >
           {paused ? 'Go on' : 'Pause'}
+        </Button>
+        <Button
+          pressed={latest}
+          onClick={() => setQuery({ sort: latest ? (view.key?.[0] ?? asTheyCame) : latestFirst })}
+        >
+          Latest first
         </Button>
         <FilterBox label="Filter rows" value={param('filter')} onInput={(text) => setQuery({ filter: text })} />
         <ColumnChoice view={view} hidden={hidden} />
@@ -163,7 +179,7 @@ function RowsTab({
           columns={view.columns}
           keyColumns={view.key ?? []}
           rows={rows}
-          sort={param('sort', (view.key ?? []).length > 0 ? view.key![0]! : '')}
+          sort={latest ? '' : sort}
           onSort={(sort) => setQuery({ sort })}
           hidden={hidden}
           empty={<NoRows live={live} filter={filter} />}
@@ -192,7 +208,7 @@ function RowDetail({ row, loaded }: { readonly row: LiveRow | null; readonly loa
 
 function NoRows({ live, filter }: { readonly live: LiveRows; readonly filter: string }) {
   if (live.state.is === 'failed') return null
-  if (live.rows === null) return <Loading what="rows" />
+  if (live.rows === null) return <Loading what={live.changes > 0 ? `rows, ${count(live.changes)} so far` : 'rows'} />
   if (filter !== '' && live.rows.length > 0)
     return <Empty title={`None of ${count(live.rows.length)} rows has “${filter}” in it.`} />
   return (
