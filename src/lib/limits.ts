@@ -11,6 +11,12 @@ export const limits = {
   /** Of one answer's records, whatever the client asks for; Kafka's `fetch.max.bytes`. */
   kafkaFetchBytes: 55 * 1024 * 1024,
   kafkaFetchWaitMs: 60_000,
+  /**
+   * Answers over all connections that their clients have not taken yet: what is left of it is shared out among the
+   * requests under way, each of which may still take the smaller amount (and one batch).
+   */
+  kafkaAnswerBytes: 256 * 1024 * 1024,
+  kafkaAnswerBytesMin: 64 * 1024,
   /** Requests of one connection that are taken in and not answered; beyond it its socket is not read. */
   kafkaConnectionBytesInFlight: 32 * 1024 * 1024,
   kafkaConnectionRequestsInFlight: 1_000,

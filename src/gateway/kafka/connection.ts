@@ -42,6 +42,7 @@ export class ClientConnection {
   private running = 0
   private bytesInFlight = 0
   private hadRequest = false
+  private starting = false
   private flushing = false
   private paused = false
   private blocked = false
@@ -54,6 +55,8 @@ export class ClientConnection {
   private blockedTick = 0
   /** Bytes of the frame that is not whole yet. */
   private heldBytes = 0
+  /** Of answers that the client has not taken. */
+  private owedBytes = 0
 
   constructor(server: Server, connection: Connection) {
     this.server = server
@@ -148,14 +151,23 @@ export class ClientConnection {
     this.server.taken(pending.frameBytes)
   }
 
+  /** Begins what may begin. An answer given at once comes back here while the loop runs: it goes on by itself. */
   private start(): void {
-    while (this.running < this.queue.length && !this.blocked && !this.closed) {
-      const next = this.queue[this.running]!
-      const before = this.queue[this.running - 1]
-      if (before !== undefined && (next.handler.pipelined !== true || before.handler !== next.handler)) return
+    if (this.starting) return
+    this.starting = true
+    for (let next = this.startable(); next !== null; next = this.startable()) {
       this.running++
+      this.server.ran(1)
       this.begin(next)
     }
+    this.starting = false
+  }
+  private startable(): Pending | null {
+    if (this.running >= this.queue.length || this.blocked || this.closed) return null
+    const next = this.queue[this.running]!
+    const before = this.queue[this.running - 1]
+    const mustWait = before !== undefined && (next.handler.pipelined !== true || before.handler !== next.handler)
+    return mustWait ? null : next
   }
   private begin(pending: Pending): void {
     pending.startedMs = this.server.clock.monotonic()
@@ -172,10 +184,10 @@ export class ClientConnection {
     }
   }
   private exchange({ version, clientId }: Pending): Exchange {
-    const { broker, sessions, supported, autoCreate, log } = this.server
+    const { broker, sessions, supported, autoCreate, answerBytesMax, log } = this.server
     const { clientHost, node } = this
     const { signal } = this.aborter
-    return { broker, sessions, supported, autoCreate, log, version, clientId, clientHost, node, signal }
+    return { broker, sessions, supported, autoCreate, answerBytesMax, log, version, clientId, clientHost, node, signal }
   }
   private finish(pending: Pending, answer: Answer<AnyShape>): void {
     pending.answer = answer
@@ -198,6 +210,7 @@ export class ClientConnection {
       while (!mustEnd && this.queue.length > 0 && this.queue[0]!.answer !== undefined) {
         const pending = this.queue.shift()!
         this.running--
+        this.server.ran(-1)
         this.bytesInFlight -= pending.frameBytes
         this.server.released(pending.frameBytes)
         if (pending.answer === 'close') mustEnd = true
@@ -212,6 +225,7 @@ export class ClientConnection {
     if (pieces.length > 0 && !this.connection.write(pieces)) {
       this.blocked = this.connection.backlogBytes > limits.kafkaBacklogBytes
       this.blockedTick = this.server.tick
+      this.owe(this.connection.backlogBytes)
     }
     if (mustEnd || (this.ending && this.queue.length === 0)) return this.end()
     this.start()
@@ -232,8 +246,13 @@ export class ClientConnection {
     place(writer.written - before)
   }
 
+  private owe(bytes: number): void {
+    this.server.owed(bytes - this.owedBytes)
+    this.owedBytes = bytes
+  }
   private drained(): void {
     this.blocked = false
+    this.owe(0)
     this.start()
     this.resumeIfRoom()
   }
@@ -310,6 +329,8 @@ export class ClientConnection {
     this.closed = true
     this.aborter.abort()
     this.server.released(this.bytesInFlight + this.heldBytes)
+    this.server.ran(-this.running)
+    this.owe(0)
     this.queue.length = 0
     this.frames.drop()
     this.server.forget(this, this.connection.remote.host)

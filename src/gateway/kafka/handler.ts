@@ -22,6 +22,8 @@ export interface Exchange {
   readonly sessions: FetchSessions
   readonly supported: readonly SupportedApi[]
   readonly autoCreate: boolean
+  /** Bytes of records that the answer may have, as busy as it is. */
+  readonly answerBytesMax: number
   readonly log: Logger
   /** Aborted when the connection closes. */
   readonly signal: AbortSignal

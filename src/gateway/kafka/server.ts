@@ -67,6 +67,8 @@ export class Server implements KafkaListener {
   private readonly perAddress = new Map<string, number>()
   private readonly waiting = new Set<ClientConnection>()
   bytesInFlight = 0
+  private owedBytes = 0
+  private running = 0
   private complaints = 0
   private listener: Listener | null = null
   private stopTicking: (() => void) | null = null
@@ -142,6 +144,18 @@ export class Server implements KafkaListener {
     this.waiting.add(connection)
   }
 
+  /** A connection's answers that were not taken yet changed by so much. */
+  owed(bytes: number): void {
+    this.owedBytes += bytes
+  }
+  ran(requests: number): void {
+    this.running += requests
+  }
+  get answerBytesMax(): number {
+    const share = (limits.kafkaAnswerBytes - this.owedBytes) / Math.max(1, this.running)
+    return Math.floor(Math.min(limits.kafkaFetchBytes, Math.max(limits.kafkaAnswerBytesMin, share)))
+  }
+
   /** Says it in the log, but not a thousand times a second. */
   complain(message: string, facts: Readonly<Record<string, unknown>>): void {
     this.meter?.refused()
@@ -168,13 +182,13 @@ export class Server implements KafkaListener {
     if (this.connections.size === 0) return
     await new Promise<void>((resolve) => {
       const giveUp = this.clock.after(closeMs, () => {
-        for (const connection of [...this.connections]) connection.destroy()
+        for (const connection of this.connections) connection.destroy()
       })
       this.onLastGone = () => {
         giveUp()
         resolve()
       }
-      for (const connection of [...this.connections]) connection.finishAndEnd()
+      for (const connection of this.connections) connection.finishAndEnd()
     })
   }
 }

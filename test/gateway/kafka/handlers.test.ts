@@ -1,3 +1,4 @@
+/** A case or more for each API, in the order of their keys: one file, because one change of the log shows in many. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Decoded, nullUuid } from '../../../src/gateway/kafka/codec/shape.ts'

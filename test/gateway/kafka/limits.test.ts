@@ -6,6 +6,7 @@ import { runInNewContext } from 'node:vm'
 import { listenKafka } from '../../../src/gateway/kafka/index.ts'
 import { produceApi } from '../../../src/gateway/kafka/messages/00-produce.ts'
 import { fetchApi } from '../../../src/gateway/kafka/messages/01-fetch.ts'
+import { apiVersionsApi } from '../../../src/gateway/kafka/messages/18-api-versions.ts'
 import { metadataApi } from '../../../src/gateway/kafka/messages/03-metadata.ts'
 import { nullUuid } from '../../../src/gateway/kafka/codec/shape.ts'
 import { limits } from '../../../src/lib/limits.ts'
@@ -201,3 +202,55 @@ test('a fetch asks the log for no more than its bounds, whatever the client asks
   for (let i = 0; connection.written.length === 0 && i < 100; i++) await turn()
   assert.deepEqual(seen, [[limits.kafkaFetchBytes, limits.kafkaFetchBytes, limits.kafkaFetchWaitMs]])
 })
+
+test('answers that nobody takes leave less for the next ones', async (t) => {
+  const { net, broker } = await start(t)
+  broker.create({ name: 't', partitions: 1 })
+  const seen: number[] = []
+  broker.fetch = async ({ entries, maxBytes }) => {
+    seen.push(maxBytes)
+    const [{ partition, offset }] = entries as [(typeof entries)[0]]
+    const bounds = { start: offset, highWatermark: offset, stable: offset }
+    return [{ partition, ...bounds, records: [], aborted: [], fault: null }]
+  }
+  const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1 }]
+  const frame = requestFrame(fetchApi, 11, 1, {
+    maxWaitMs: 0,
+    minBytes: 0,
+    maxBytes: 0x7fff_ffff,
+    isolationLevel: 0,
+    sessionId: 0,
+    sessionEpoch: -1,
+    topics: [{ topicId: nullUuid, topic: 't', partitions }],
+    forgottenTopicsData: [],
+    rackId: '',
+  })
+  const ask = async (owed: number): Promise<MemoryConnection> => {
+    const connection = net.connect()
+    connection.backlogBytes = owed
+    connection.send(frame)
+    for (let i = 0; connection.written.length === 0 && i < 100; i++) await turn()
+    return connection
+  }
+  const owing = [await ask(limits.kafkaAnswerBytes - 1_000_000), await ask(990_000)]
+  await ask(0)
+  for (const connection of owing) connection.drained()
+  await ask(0)
+  assert.deepEqual(seen, [limits.kafkaFetchBytes, 1_000_000, limits.kafkaAnswerBytesMin, limits.kafkaFetchBytes])
+})
+
+test('thousands of requests in one piece are answered one by one', async (t) => {
+  const { net, complaints } = await start(t)
+  const connection = net.connect()
+  const count = 20_000
+  connection.send(Buffer.concat(Array.from({ length: count }, () => requestFrame(apiVersionsApi, 0, 1, noSoftware))))
+  const answerBytes = (): number => connection.written.reduce((sum, bytes) => sum + bytes.length, 0)
+  let before = -1
+  while (answerBytes() !== before) {
+    before = answerBytes()
+    for (let i = 0; i < 20; i++) await turn()
+  }
+  assert.deepEqual(complaints, [])
+  assert.equal(answerBytes() / count, connection.written[0]!.readInt32BE(0) + 4)
+})
+const noSoftware = { clientSoftwareName: '', clientSoftwareVersion: '' }

@@ -38,8 +38,7 @@ export interface Shape<D, E = D, O extends boolean = false> {
   /** Types only. */
   readonly types?: { readonly decoded: D; readonly encoded: E }
 }
-// oxlint-disable-next-line no-explicit-any -- variance: any shape, whatever its types
-export type AnyShape = Shape<any, any, boolean>
+export type AnyShape = Shape<unknown, unknown, boolean>
 export type Decoded<S> = S extends Shape<infer D, infer _E, infer _O> ? D : never
 export type Encoded<S> = S extends Shape<infer _D, infer E, infer _O> ? E : never
 

@@ -105,13 +105,15 @@ async function answer(request: Request, exchange: Exchange, asked: Asked): Promi
     }
   }
   if (entries.length > 0) {
+    const maxBytes = Math.min(Math.max(0, request.maxBytes), exchange.answerBytesMax)
+    const waits = told.length === 0
     const answers = await broker.fetch(
       {
         entries,
         committedOnly: request.isolationLevel === 1,
-        maxBytes: Math.min(Math.max(0, request.maxBytes), limits.kafkaFetchBytes),
-        minBytes: told.length > 0 ? 0 : Math.min(Math.max(0, request.minBytes), limits.kafkaFetchBytes),
-        maxWaitMs: told.length > 0 ? 0 : Math.min(Math.max(0, request.maxWaitMs), limits.kafkaFetchWaitMs),
+        maxBytes,
+        minBytes: waits ? Math.min(Math.max(0, request.minBytes), maxBytes) : 0,
+        maxWaitMs: waits ? Math.min(Math.max(0, request.maxWaitMs), limits.kafkaFetchWaitMs) : 0,
       },
       exchange.signal,
     )
