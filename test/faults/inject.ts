@@ -1,6 +1,7 @@
 /** Errors of the disk, injected into a running process by strace at its system calls. */
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { need } from '../interop/setup/index.ts'
 
@@ -17,6 +18,22 @@ export interface Injection {
   /** Calls that it changed so far. */
   readonly count: number
   stop(): Promise<void>
+}
+
+/** Why processes cannot be traced on this machine (containers often forbid it); null when they can. Found out by trying. */
+export async function tracingMissing(folder: string): Promise<string | null> {
+  await need('strace')
+  const sleeper = spawn('sleep', ['30'], { stdio: 'ignore' })
+  try {
+    const rule: Rule = { calls: 'fdatasync', effect: 'error=EIO' }
+    const injection = await inject(sleeper.pid!, rule, join(folder, 'strace-probe.log'))
+    await injection.stop()
+    return null
+  } catch (error) {
+    return error instanceof Error ? error.message.trim() : String(error)
+  } finally {
+    sleeper.kill('SIGKILL')
+  }
 }
 
 const attachWithinMs = 10_000

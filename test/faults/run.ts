@@ -120,14 +120,18 @@ if (!checkersCatchPlantedFaults()) process.exit(1)
 
 const lines: string[] = []
 let failed = 0
+let skipped = 0
 for (const one of chosen) {
   console.error(`${one.name}: ${one.says}`)
   const start = performance.now()
   const outcome = await runCase(one, options)
-  if (!('skipped' in outcome) && outcome.problems.length > 0) failed++
+  if ('skipped' in outcome) skipped++
+  else if (outcome.problems.length > 0) failed++
   const line = report(one, outcome, (performance.now() - start) / 1000)
   console.error(line)
   lines.push(line)
 }
-console.log(`\n${lines.join('\n')}\nfaults: ${failed === 0 ? 'passed' : `${failed} FAILED`}, seed ${options.seed}`)
+console.log(
+  `\n${lines.join('\n')}\nfaults: ${failed === 0 ? 'passed' : `${failed} FAILED`}, ${skipped} skipped, seed ${options.seed}`,
+)
 process.exit(failed === 0 ? 0 : 1)

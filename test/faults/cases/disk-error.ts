@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Millrace } from '../../interop/setup/index.ts'
 import { between, type Context, type FaultCase, type Outcome, startAgain, startFirst } from '../case.ts'
-import { inject, type Rule } from '../inject.ts'
+import { inject, type Rule, tracingMissing } from '../inject.ts'
 import { describeViolations, Verifier } from '../verify.ts'
 import { Volume, volumesMissing } from '../volume.ts'
 import { kafkaError } from '../wire.ts'
@@ -38,6 +38,8 @@ const volumeMegabytes = 512
 
 async function diskErrors(context: Context): Promise<Outcome> {
   const { random } = context
+  const noTracing = await tracingMissing(context.folder)
+  if (noTracing !== null) return { skipped: noTracing }
   const noVolumes = await volumesMissing(context.folder)
   const volume = noVolumes === null ? await Volume.make(join(context.folder, 'xfs'), 'xfs', volumeMegabytes) : null
   if (noVolumes !== null) context.note(`kill -9 instead of power cuts: ${noVolumes}`)

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Millrace } from '../../interop/setup/index.ts'
 import { between, type Context, type FaultCase, type Outcome, quantile, startAgain, startFirst } from '../case.ts'
-import { inject } from '../inject.ts'
+import { inject, tracingMissing } from '../inject.ts'
 import { describeViolations, Verifier } from '../verify.ts'
 import { type FileSystem, Volume, volumesMissing } from '../volume.ts'
 import { Workload } from '../workload.ts'
@@ -87,7 +87,7 @@ async function powerCuts(context: Context, fileSystem: FileSystem): Promise<Outc
  * nothing.
  */
 async function mustNotice(context: Context): Promise<Outcome> {
-  const reason = await volumesMissing(context.folder)
+  const reason = (await volumesMissing(context.folder)) ?? (await tracingMissing(context.folder))
   if (reason !== null) return { skipped: reason }
   const volume = await Volume.make(join(context.folder, 'xfs'), 'xfs', volumeMegabytes(true))
   let product: Millrace = await startFirst({ data: join(volume.path, 'data') })
