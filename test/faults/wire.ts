@@ -60,12 +60,6 @@ export class Wire {
     })
   }
 
-  /** Sends a request that is never answered (produce with acks 0). */
-  tell(apiKey: number, version: number, body: (out: ByteWriter) => void): void {
-    if (this.#lost !== null) throw this.#lost
-    this.#socket.write(requestFrame(apiKey, version, ++this.#correlation, body))
-  }
-
   close(): void {
     this.#socket.destroy()
     this.#end(new ConnectionLost('closed by us'))
@@ -108,12 +102,7 @@ export class Wire {
   }
 }
 
-export function requestFrame(
-  apiKey: number,
-  version: number,
-  correlation: number,
-  body: (out: ByteWriter) => void,
-): Buffer {
+function requestFrame(apiKey: number, version: number, correlation: number, body: (out: ByteWriter) => void): Buffer {
   const out = new ByteWriter(256)
   out.int32(0)
   out.int16(apiKey)
@@ -242,13 +231,13 @@ export interface Produced {
   readonly error: number
   readonly offset: number
 }
-export type Acks = -1 | 0 | 1
+type Acks = -1 | 1
 
 export async function produce(
   wire: Wire,
   to: { topic: string; partition: number },
   batch: Uint8Array,
-  acks: -1 | 1,
+  acks: Acks,
 ): Promise<Produced> {
   const answer = await wire.ask(0, 8, produceBody(to, batch, acks))
   const [topic] = list(answer, () => {
@@ -267,7 +256,7 @@ export async function produce(
   return topic[0]
 }
 
-export function produceBody(to: { topic: string; partition: number }, batch: Uint8Array, acks: Acks) {
+function produceBody(to: { topic: string; partition: number }, batch: Uint8Array, acks: Acks) {
   return (out: ByteWriter): void => {
     text(out, null)
     out.int16(acks)

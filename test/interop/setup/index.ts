@@ -9,8 +9,8 @@
  */
 export { cacheDir, repository } from './cache.ts'
 export { need, type ProgramName } from './debian.ts'
-export { type KafkaBroker, kafkaDir, kafkaTool, kafkaVersion, startKafka } from './kafka.ts'
-export { type Millrace, millraceCommand, type StartOptions, startMillrace } from './millrace.ts'
+export { type KafkaBroker, kafkaDir, kafkaTool, startKafka } from './kafka.ts'
+export { type Millrace, type StartOptions, startMillrace } from './millrace.ts'
 export { freePorts } from './ports.ts'
 export { python } from './python.ts'
-export { run, which } from './run.ts'
+export { run } from './run.ts'

@@ -5,7 +5,7 @@ import { need } from './debian.ts'
 import { freePorts } from './ports.ts'
 import { run } from './run.ts'
 
-export const kafkaVersion = '4.3.1'
+const kafkaVersion = '4.3.1'
 const scripts = join(repository, 'bench', 'peers', 'kafka', 'tools')
 
 /** Folder with `lib/*.jar`; its class path is `DIR/lib/*`. */

@@ -53,7 +53,7 @@ process.once('exit', () => {
   for (const spawned of alive) spawned.killAll()
 })
 
-export function millraceCommand(): string[] {
+function millraceCommand(): string[] {
   const replaced = process.env['MILLRACE_COMMAND']
   if (replaced !== undefined && replaced !== '') return replaced.split(' ')
   return [process.execPath, join(repository, 'src', 'cli', 'main.ts')]
