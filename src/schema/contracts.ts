@@ -25,6 +25,13 @@ export interface ContractChange {
   readonly keyField?: string | null
 }
 
+export interface CheckedEvent {
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+  /** What the value says, where someone has parsed it already. */
+  readonly parsed?: { readonly value: unknown }
+}
+
 export interface Contracts {
   get(topic: string): Contract | null
   all(): readonly Contract[]
@@ -32,9 +39,9 @@ export interface Contracts {
   change(topic: string, change: ContractChange): Promise<Contract | null>
   remove(topic: string): Promise<void>
   /** Why an event does not fit: json.malformed, schema.invalid, schema.key-mismatch. null = it fits, or there is no contract. */
-  check(topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }): Fault | null
-  /** The key that the key field gives; null without a key field, or where the value has none. */
-  keyOf(topic: string, value: Uint8Array | null): Uint8Array | null
+  check(topic: string, event: CheckedEvent): Fault | null
+  /** The key that the key field gives; null without a key field, or where the value has none. `checked`: it is JSON. */
+  keyOf(topic: string, value: Uint8Array | null, checked?: boolean): Uint8Array | null
   /** For Kafka produce: refuses the bad records of a batch where onInvalid is `reject`, lets everything else in. */
   readonly intake: Intake
   /** Names of topics whose contract changed. Returns the way to stop. */
@@ -103,22 +110,23 @@ class CatalogContracts implements Contracts {
       await this.#catalog.change([{ kind: 'contract', name: topic, value: null }])
   }
 
-  check(topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }): Fault | null {
+  check(topic: string, event: CheckedEvent): Fault | null {
     const contract = this.get(topic)
-    return contract === null ? null : this.#checkBy(contract, event.key, event.value)
+    return contract === null ? null : this.#checkBy(contract, event)
   }
-  #checkBy(contract: Contract, key: Uint8Array | null, value: Uint8Array | null): Fault | null {
+  #checkBy(contract: Contract, { key, value, parsed }: CheckedEvent): Fault | null {
     // No value means that the key is gone; there is nothing to check.
     if (value === null) return null
     if (contract.schema !== null) {
-      const fault = this.#checkValue(contract, value)
+      const fault = this.#checkValue(contract, value, parsed)
       if (fault !== null) return fault
     }
     return key === null || contract.keyField === null ? null : checkKey(contract.topic, contract.keyField, key, value)
   }
-  #checkValue({ topic, schema }: Contract, value: Uint8Array): Fault | null {
+  #checkValue({ topic, schema }: Contract, value: Uint8Array, parsed: CheckedEvent['parsed']): Fault | null {
     try {
-      const first = this.#validator(topic, schema)(parseJson(value))?.[0]
+      const said = parsed === undefined ? parseJson(value) : parsed.value
+      const first = this.#validator(topic, schema)(said)?.[0]
       return first === undefined ? null : new Fault('schema.invalid', { topic, ...first })
     } catch (error) {
       if (error instanceof Fault) return error
@@ -134,9 +142,9 @@ class CatalogContracts implements Contracts {
     return validator
   }
 
-  keyOf(topic: string, value: Uint8Array | null): Uint8Array | null {
+  keyOf(topic: string, value: Uint8Array | null, checked = false): Uint8Array | null {
     const field = this.get(topic)?.keyField ?? null
-    return field === null || value === null ? null : keyFromFields([field], value)
+    return field === null || value === null ? null : keyFromFields([field], value, checked)
   }
 
   readonly intake: Intake = (topic, batch) => {
@@ -144,7 +152,7 @@ class CatalogContracts implements Contracts {
     if (contract === null || contract.onInvalid !== 'reject') return null
     const wrong: { index: number; message: string }[] = []
     decodeBatch(batch).forEach(({ key, value }, index) => {
-      const fault = this.#checkBy(contract, key, value)
+      const fault = this.#checkBy(contract, { key, value })
       if (fault !== null) wrong.push({ index, message: fault.message })
     })
     return wrong.length === 0 ? null : wrong
@@ -164,10 +172,10 @@ function checkKey(topic: string, field: string, key: Uint8Array, value: Uint8Arr
   return new Fault('schema.key-mismatch', { topic, field, key: short(found), value: short(said) })
 }
 
-/** null when the value is no JSON object, has none of the fields, or says null there. */
-export function keyFromFields(fields: readonly string[], value: Uint8Array): Uint8Array | null {
+/** null when the value is no JSON object, has none of the fields, or says null there. `checked`: it is known to be JSON. */
+export function keyFromFields(fields: readonly string[], value: Uint8Array, checked = false): Uint8Array | null {
   const text = trimJson(value)
-  if (!isJsonObject(text) || !isJson(text)) return null
+  if (!isJsonObject(text) || !(checked || isJson(text))) return null
   const key = keyOfColumns(fields.map((field) => jsonMember(text, field)))
   return key === null ? null : Buffer.from(key, 'utf8')
 }

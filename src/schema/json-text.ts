@@ -100,25 +100,46 @@ export function jsonElements(array: Uint8Array): Uint8Array[] {
 export function jsonMembers(object: Uint8Array): { name: string; value: Uint8Array }[] {
   const text = trimJson(object)
   const out: { name: string; value: Uint8Array }[] = []
-  let from = 1
-  for (;;) {
-    while (from < text.length && (isSpace(text[from]!) || text[from] === comma)) from++
-    if (from >= text.length - 1) return out
-    const nameEnd = stringEnd(text, from)
-    const name = JSON.parse(utf8.decode(text.subarray(from, nameEnd))) as string
-    let value = nameEnd
-    while (text[value] !== colon) value++
-    const to = valueEnd(text, value + 1)
-    out.push({ name, value: trimJson(text.subarray(value + 1, to)) })
-    from = to
-  }
+  eachMember(text, (from, nameEnd, value, to) => {
+    out.push({ name: nameOf(text, from, nameEnd), value: trimJson(text.subarray(value, to)) })
+  })
+  return out
 }
 
 /** Text of the member of that name in a valid object, as JSON.parse would pick it (the last); null when it has none. */
 export function jsonMember(object: Uint8Array, name: string): Uint8Array | null {
+  const text = trimJson(object)
+  const plain = Buffer.from(name, 'utf8')
   let found: Uint8Array | null = null
-  for (const member of jsonMembers(object)) if (member.name === name) found = member.value
+  eachMember(text, (from, nameEnd, value, to) => {
+    if (isName(text, from, nameEnd, plain, name)) found = trimJson(text.subarray(value, to))
+  })
   return found
+}
+/** Whether the quoted name at `from` is this one: byte by byte, decoded only where it holds escapes. */
+function isName(text: Uint8Array, from: number, end: number, plain: Uint8Array, name: string): boolean {
+  for (let at = from + 1, i = 0; at < end - 1; at++, i++) {
+    if (text[at] === backslash) return nameOf(text, from, end) === name
+    if (text[at] !== plain[i]) return false
+  }
+  return end - from - 2 === plain.length
+}
+const nameOf = (text: Uint8Array, from: number, end: number): string =>
+  JSON.parse(utf8.decode(text.subarray(from, end))) as string
+
+/** Calls with the places of each name and of each value's text (white space around it included). */
+function eachMember(text: Uint8Array, call: (from: number, nameEnd: number, value: number, to: number) => void): void {
+  let from = 1
+  for (;;) {
+    while (from < text.length && (isSpace(text[from]!) || text[from] === comma)) from++
+    if (from >= text.length - 1) return
+    const nameEnd = stringEnd(text, from)
+    let value = nameEnd
+    while (text[value] !== colon) value++
+    const to = valueEnd(text, value + 1)
+    call(from, nameEnd, value + 1, to)
+    from = to
+  }
 }
 
 /** Position of the comma or bracket that ends the value beginning at or after `from`. */

@@ -20,6 +20,9 @@ import { batchEvents, binaryEvent, structuredEvent } from './cloud-events.ts'
 import { type Exchange, mediaType, mediaTypes } from './exchange.ts'
 import { readTime, timestamp, wholeNumber } from './parameters.ts'
 
+export interface Parsed {
+  readonly value: unknown
+}
 export interface Incoming {
   /** undefined: by the topic's key field. */
   readonly key?: Uint8Array | null
@@ -30,6 +33,8 @@ export interface Incoming {
   readonly timeMs?: number
   /** undefined: by the key. */
   readonly partition?: number
+  /** What the value says, where it has been parsed as JSON. */
+  readonly parsed?: Parsed
 }
 export interface Incomings {
   readonly records: readonly Incoming[]
@@ -108,19 +113,19 @@ function counted(incomings: Incomings): Incomings {
 
 function readValues(body: Uint8Array, defaults: Defaults): Incomings {
   const text = trimJson(body)
-  parseJson(text)
-  if (!isJsonArray(text)) return one(jsonValue(text, defaults))
-  return counted({ records: jsonElements(text).map((element) => jsonValue(element, defaults)), several: true })
+  const value = parseJson(text)
+  if (!Array.isArray(value)) return one(jsonValue(text, value, defaults))
+  const records = jsonElements(text).map((element, i) => jsonValue(element, value[i], defaults))
+  return counted({ records, several: true })
 }
 /** A checked JSON text as a value; JSON's null is no value. */
-function jsonValue(text: Uint8Array, defaults: Defaults): Incoming {
-  return { ...defaults, value: isJsonNull(text) ? null : text }
+function jsonValue(text: Uint8Array, value: unknown, defaults: Defaults): Incoming {
+  return { ...defaults, value: isJsonNull(text) ? null : text, parsed: { value } }
 }
 /** One line of NDJSON. Throws Fault json.malformed. */
 export function readLine(line: Uint8Array, defaults: Defaults): Incoming {
   const text = trimJson(line)
-  parseJson(text)
-  return jsonValue(text, defaults)
+  return jsonValue(text, parseJson(text), defaults)
 }
 
 function readEnvelopes(body: Uint8Array, defaults: Defaults): Incomings {

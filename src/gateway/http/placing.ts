@@ -3,7 +3,7 @@
  * otherwise. Partitions are chosen as Kafka's Java client does: murmur2 of the key; without a key the same partition for
  * all that come together, and another one soon after.
  */
-import { Fault } from '../../lib/fault.ts'
+import { Fault, asFault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import { keyPartition } from '../../lib/murmur2.ts'
 import type { World } from '../../lib/world.ts'
@@ -25,6 +25,7 @@ export interface Target {
 /** A run of records for one partition that fit one batch; `at` are their places in the request. */
 interface Run {
   readonly partition: Partition
+  readonly bytesMax: number
   readonly records: RecordInput[]
   readonly at: number[]
   bytes: number
@@ -46,32 +47,56 @@ export class Placing {
 
   /** Where each lies, in the order given. Throws a Fault, and then none of them is stored. */
   async place(targets: readonly Target[], acks: Acks): Promise<readonly Placed[]> {
-    const runs = this.plan(targets)
+    const runs = this.#plan(targets)
     if (runs.length === 1) {
-      const { partition, records } = runs[0]!
-      return this.#producer(acks).append(partition, records, batchBytesMax(targets[0]!.topic, this.#log))
+      const { partition, records, bytesMax } = runs[0]!
+      return this.#producer(acks).append(partition, records, bytesMax)
     }
     return this.#commits.run(async (append) => ({ parts: [], result: await stage(runs, append) }))
   }
+  /**
+   * Each for itself, in the order given: a fault stands in the place of what is not stored. What shares a batch shares its
+   * fate. Everything is on its way to the log before this returns.
+   */
+  async placeEach(targets: readonly Target[], acks: Acks): Promise<readonly (Placed | Fault)[]> {
+    const outcomes: (Placed | Fault)[] = []
+    const good: Target[] = []
+    const places: number[] = []
+    const turn = this.#turn()
+    targets.forEach((target, place) => {
+      try {
+        this.#check(target, turn)
+        good.push(target)
+        places.push(place)
+      } catch (error) {
+        outcomes[place] = asFault(error)
+      }
+    })
+    await Promise.all(
+      this.#plan(good, turn).map(async ({ partition, records, at, bytesMax }) => {
+        const placed = await this.#producer(acks).append(partition, records, bytesMax).catch(asFault)
+        at.forEach((place, i) => (outcomes[places[place]!] = placed instanceof Fault ? placed : placed[i]!))
+      }),
+    )
+    return outcomes
+  }
   /** The same inside a tick that carries more. */
   async stage(targets: readonly Target[], append: Tick['append']): Promise<readonly Placed[]> {
-    return stage(this.plan(targets), append)
+    return stage(this.#plan(targets), append)
   }
 
   /** Throws Fault log.unknown-partition, log.batch-too-large. */
-  plan(targets: readonly Target[]): Run[] {
+  #plan(targets: readonly Target[], turn = this.#turn()): Run[] {
     const runs: Run[] = []
     const open = new Map<string, Run>()
-    const turn = this.#start + Math.floor(this.#world.clock.monotonic() / stickyMs)
-    targets.forEach(({ topic, partition, record }, place) => {
-      const index = choose(topic, partition, record.key, turn)
-      const bytesMax = batchBytesMax(topic, this.#log)
-      const bytes = recordBytes(record)
-      if (bytes + batchOverheadBytes > bytesMax) checkSize(record, bytesMax)
+    targets.forEach((target, place) => {
+      const { topic, record } = target
+      const { index, bytes, bytesMax } = this.#check(target, turn)
       const id = `${index}/${topic.name}`
       let run = open.get(id)
       if (run === undefined || run.bytes + bytes > bytesMax) {
-        run = { partition: { topic: topic.name, index }, records: [], at: [], bytes: batchOverheadBytes }
+        const partition = { topic: topic.name, index }
+        run = { partition, bytesMax, records: [], at: [], bytes: batchOverheadBytes }
         open.set(id, run)
         runs.push(run)
       }
@@ -80,6 +105,16 @@ export class Placing {
       run.at.push(place)
     })
     return runs
+  }
+  #check({ topic, partition, record }: Target, turn: number): { index: number; bytes: number; bytesMax: number } {
+    const index = choose(topic, partition, record.key, turn)
+    const bytesMax = batchBytesMax(topic, this.#log)
+    const bytes = recordBytes(record)
+    if (bytes + batchOverheadBytes > bytesMax) checkSize(record, bytesMax)
+    return { index, bytes, bytesMax }
+  }
+  #turn(): number {
+    return this.#start + Math.floor(this.#world.clock.monotonic() / stickyMs)
   }
   #producer(acks: Acks): Producer {
     let producer = this.#producers.get(acks)

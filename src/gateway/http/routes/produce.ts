@@ -19,6 +19,9 @@ import { schemas } from '../schemas.ts'
 import { answerLines } from './produce-lines.ts'
 import { writableTopic } from './topic-lookup.ts'
 
+const outcomeOf = (placed: Placed | Fault): Outcome =>
+  placed instanceof Fault ? { fault: placed, kept: false } : placed
+
 type Place = (targets: readonly Target[]) => Promise<readonly Placed[]>
 interface Prepared {
   readonly target: Target
@@ -84,7 +87,10 @@ class Produce {
       return { prepared: [this.#misfit(topic, contract, { ...defaults, value: body }, fault)], several: false }
     }
   }
-  /** Each for itself, in order: the lines of a stream. */
+  /**
+   * Each for itself, in order: the lines of a stream. Good lines are on their way before anything is waited for, so that
+   * those of the next piece come behind them.
+   */
   async #each(
     topic: TopicInfo,
     lines: readonly (Uint8Array | Fault)[],
@@ -92,20 +98,38 @@ class Produce {
     acks: Acks,
   ): Promise<readonly Outcome[]> {
     const contract = this.#parts.contracts.get(topic.name)
-    return Promise.all(
-      lines.map(async (line): Promise<Outcome> => {
-        try {
-          const prepared = this.#prepareLine(topic, contract, line, defaults)
-          if (prepared.fault !== null && contract?.onInvalid !== 'quarantine')
-            return { fault: prepared.fault, kept: false }
-          const targets = prepared.fault === null ? [prepared.target] : await this.#quarantineTargets(topic, [prepared])
-          const [placed] = await this.#placing.place(targets, acks)
-          return prepared.fault === null ? placed! : { fault: prepared.fault, kept: true }
-        } catch (error) {
-          return { fault: asFault(error), kept: false }
-        }
-      }),
+    const prepared = lines.map((line): Prepared | Fault => {
+      try {
+        return this.#prepareLine(topic, contract, line, defaults)
+      } catch (error) {
+        return asFault(error)
+      }
+    })
+    const good = prepared.filter((one): one is Prepared => !(one instanceof Fault) && one.fault === null)
+    const placing = this.#placing.placeEach(
+      good.map(({ target }) => target),
+      acks,
     )
+    const keeps = contract?.onInvalid === 'quarantine'
+    const bad = keeps ? prepared.filter((one): one is Prepared => !(one instanceof Fault) && one.fault !== null) : []
+    const keeping = bad.length === 0 ? [] : this.#keepEach(topic, bad, acks)
+    const stored = (await placing)[Symbol.iterator]()
+    const kept = (await keeping)[Symbol.iterator]()
+    return prepared.map((one): Outcome => {
+      if (one instanceof Fault) return { fault: one, kept: false }
+      if (one.fault === null) return outcomeOf(stored.next().value!)
+      if (!keeps) return { fault: one.fault, kept: false }
+      const place = kept.next().value!
+      return place instanceof Fault ? { fault: place, kept: false } : { fault: one.fault, kept: true }
+    })
+  }
+  async #keepEach(topic: TopicInfo, bad: readonly Prepared[], acks: Acks): Promise<readonly (Placed | Fault)[]> {
+    try {
+      return await this.#placing.placeEach(await this.#quarantineTargets(topic, bad), acks)
+    } catch (error) {
+      const fault = asFault(error)
+      return bad.map(() => fault)
+    }
   }
   /** A line that is not JSON is an event that does not fit: where bad events are kept, it is kept too. */
   #prepareLine(topic: TopicInfo, contract: Contract | null, line: Uint8Array | Fault, defaults: Defaults): Prepared {
@@ -127,14 +151,18 @@ class Produce {
     const { contracts } = this.#parts
     const target = this.#target(topic, incoming)
     if (contract === null) return { target, fault: null }
-    const fault = contracts.check(topic.name, target.record)
+    // A key that was taken from the value cannot differ from it.
+    const key = incoming.key === undefined ? null : target.record.key
+    const { value } = target.record
+    const { parsed } = incoming
+    const fault = contracts.check(topic.name, parsed === undefined ? { key, value } : { key, value, parsed })
     return { target, fault: contract.onInvalid === 'null' && fault?.code !== 'schema.key-mismatch' ? null : fault }
   }
-  #target(topic: TopicInfo, { key, value, headers, timeMs, partition }: Incoming): Target {
+  #target(topic: TopicInfo, { key, value, headers, timeMs, partition, parsed }: Incoming): Target {
     if (headers.length > limits.recordHeaders)
       throw new Fault('http.too-many', { what: 'headers of a record', max: limits.recordHeaders })
     const record: RecordInput = {
-      key: key === undefined ? this.#keyOf(topic.name, value) : key,
+      key: key === undefined ? this.#keyOf(topic.name, value, parsed !== undefined) : key,
       value,
       headers,
       timeMs: timeMs ?? this.#parts.world.clock.now(),
@@ -142,12 +170,12 @@ class Produce {
     return { topic, partition: partition ?? null, record }
   }
   /** By the contract's key field, else by the key of the stream or table over the topic. */
-  #keyOf(topic: string, value: Uint8Array | null): Uint8Array | null {
+  #keyOf(topic: string, value: Uint8Array | null, checked: boolean): Uint8Array | null {
     const { contracts, engine } = this.#parts
-    const key = contracts.keyOf(topic, value)
+    const key = contracts.keyOf(topic, value, checked)
     if (key !== null || value === null) return key
     const columns = engine.keyColumns(topic)
-    return columns.length === 0 ? null : keyFromFields(columns, value)
+    return columns.length === 0 ? null : keyFromFields(columns, value, checked)
   }
   async #quarantineTargets(topic: TopicInfo, prepared: readonly Prepared[]): Promise<readonly Target[]> {
     if (prepared.every(({ fault }) => fault === null)) return prepared.map(({ target }) => target)
