@@ -2,14 +2,14 @@
 import type { Value } from '../flow/expression.ts'
 import { keyText } from '../flow/encode-key.ts'
 import { jsonWriter } from '../flow/json-value.ts'
-import type { Fault } from '../lib/fault.ts'
+import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import { keyPartition } from '../lib/murmur2.ts'
 import type { World } from '../lib/world.ts'
 import { encodeBatch, type RecordInput } from '../log/batch.ts'
 import type { Commits } from '../log/commits.ts'
 import type { Batch, Partition } from '../log/log.ts'
-import type { Field } from '../schema/types.ts'
+import type { DataType, Field } from '../schema/types.ts'
 import type { Bound } from '../sql/bind/bound.ts'
 import { column } from '../sql/bind/bound.ts'
 import { coerce } from '../sql/bind/coerce.ts'
@@ -50,7 +50,7 @@ export async function insertRows(
     )
   }
   const fields = targetFields(ctx, statement, target)
-  const selection = planSelection(atWidth(ctx, statement, fields), statement.source, host)
+  const selection = planSelection(expecting(ctx, fields), statement.source, host)
   const converters = selection.columns.map((from, i) => converter(ctx, statement, from, fields[i]))
   if (selection.columns.length > fields.length) {
     throw new SqlFault('sql.syntax', 'INSERT has more expressions than target columns', ctx.text, statement.source.at)
@@ -58,7 +58,9 @@ export async function insertRows(
   if (statement.columns.length > 0 && selection.columns.length < fields.length) {
     throw new SqlFault('sql.syntax', 'INSERT has more target columns than expressions', ctx.text, statement.source.at)
   }
-  const encode = recordEncoder(target, fields.slice(0, selection.columns.length))
+  const written = fields.slice(0, selection.columns.length)
+  checkRequired(ctx, statement, target, written)
+  const encode = recordEncoder(target, written)
   const records: RecordInput[] = []
   let bytes = 0
   for await (const row of selection.rows(signal)) {
@@ -83,39 +85,65 @@ export async function insertRows(
 }
 
 /** The columns that are written, in the order of the source's. */
-function targetFields(ctx: PlanContext, statement: Insert, { relation }: Definition): Field[] {
+function targetFields(ctx: PlanContext, statement: Insert, target: Definition): Field[] {
+  const { relation } = target
   const { source, declared } = relation!
-  const stored = source.columns.slice(0, declared).filter((_, i) => source.fields[i]!.from === 'value')
+  const stored = storedFields(target)
   if (statement.columns.length === 0) return stored
   const chosen: Field[] = []
   for (const name of statement.columns) {
     const found = source.columns.slice(0, declared).filter((field) => matchesName(name, field.name))
-    const [field] = found
-    if (field === undefined || found.length > 1) {
+    const [named] = found
+    if (named === undefined || found.length > 1) {
+      const code = found.length > 1 ? 'sql.ambiguous-name' : 'sql.unknown-column'
+      const what = found.length > 1 ? 'is ambiguous' : 'does not exist'
+      throw new SqlFault(code, `column "${name.text}" of "${relation!.name}" ${what}`, ctx.text, name.at)
+    }
+    const field = stored.find((other) => other.name === named.name)
+    if (field === undefined) {
       throw new SqlFault(
-        found.length > 1 ? 'sql.ambiguous-name' : 'sql.unknown-column',
-        `column "${name.text}" of "${relation!.name}" ${found.length > 1 ? 'is ambiguous' : 'does not exist'}`,
+        'sql.wrong-kind',
+        `column "${named.name}" is generated: it cannot be inserted`,
         ctx.text,
         name.at,
       )
     }
-    if (!stored.includes(field))
-      throw new SqlFault(
-        'sql.wrong-kind',
-        `column "${field.name}" is generated: it cannot be inserted`,
-        ctx.text,
-        name.at,
-      )
-    if (chosen.includes(field))
+    if (chosen.includes(field)) {
       throw new SqlFault('sql.duplicate-column', `column "${field.name}" specified more than once`, ctx.text, name.at)
+    }
     chosen.push(field)
   }
   return chosen
 }
 
-/** Bare strings of VALUES take the type of the column that they go to, as in PostgreSQL. */
-const atWidth = (ctx: PlanContext, statement: Insert, fields: readonly Field[]): PlanContext =>
-  statement.source.body.kind === 'values' ? { ...ctx, expected: fields.map((field) => field.type) } : ctx
+/** Bare strings take the type of the column that they go to, as in PostgreSQL; a length is checked when they are stored. */
+const expecting = (ctx: PlanContext, fields: readonly Field[]): PlanContext => ({
+  ...ctx,
+  expected: fields.map(({ type }): DataType => (type.kind === 'varchar' ? { kind: 'text' } : type)),
+})
+
+/** Columns without a value that must have one: those of NOT NULL and of the key, and the event time. */
+function checkRequired(ctx: PlanContext, statement: Insert, target: Definition, written: readonly Field[]): void {
+  const missing = storedFields(target).find(
+    (field) => !field.nullable && !written.some((other) => other.name === field.name),
+  )
+  if (missing !== undefined) throw nullIn(ctx, statement, missing)
+}
+const nullIn = (ctx: PlanContext, statement: Insert, { name }: Field): SqlFault =>
+  new SqlFault(
+    'sql.not-null',
+    `null value in column "${name}" violates not-null constraint`,
+    ctx.text,
+    statement.source.at,
+  )
+/** What a record holds; the event time is as good as NOT NULL. */
+function storedFields({ relation }: Definition): Field[] {
+  const { source, declared } = relation!
+  return source.columns
+    .slice(0, declared)
+    .map((field, i) => (source.time?.column === i ? { ...field, nullable: false } : field))
+    .filter((_, i) => source.fields[i]!.from === 'value')
+}
 
 function converter(ctx: PlanContext, statement: Insert, from: Field, to: Field | undefined): (value: Value) => Value {
   if (to === undefined) return (value) => value
@@ -126,7 +154,8 @@ function converter(ctx: PlanContext, statement: Insert, from: Field, to: Field |
     at: statement.source.at,
     end: statement.source.end,
   }
-  const cast = coerce(bound, to.type, 'assignment', ctx.text)
+  const stored: DataType = to.type.kind === 'varchar' ? { kind: 'varchar', length: null } : to.type
+  const cast = coerce(bound, stored, 'assignment', ctx.text)
   if (cast === null) {
     throw new SqlFault(
       'sql.type-mismatch',
@@ -136,18 +165,21 @@ function converter(ctx: PlanContext, statement: Insert, from: Field, to: Field |
     )
   }
   const convert = cast.expr.kind === 'column' ? null : compileScalar(cast.expr)
+  const length = to.type.kind === 'varchar' ? to.type.length : null
   return (value) => {
     if (value === null) {
       if (to.nullable) return null
-      throw new SqlFault(
-        'sql.not-null',
-        `null value in column "${to.name}" violates not-null constraint`,
-        ctx.text,
-        statement.source.at,
-      )
+      throw nullIn(ctx, statement, to)
     }
-    return convert === null ? value : convert([value], 0)
+    const converted = convert === null ? value : convert([value], 0)
+    // A written cast cuts; storing does not.
+    if (length !== null && typeof converted === 'string' && converted.length > length) checkLength(converted, length)
+    return converted
   }
+}
+function checkLength(text: string, length: number): void {
+  const characters = Array.from(text).length
+  if (characters > length) throw new Fault('value.too-long', { type: `varchar(${length})`, length: characters })
 }
 
 function recordEncoder(
@@ -162,9 +194,6 @@ function recordEncoder(
   return (row, timeMs) => {
     const value = `{${writers.map(({ label, write }, i) => `${label}:${write(row[i]!)}`).join(',')}}`
     const keys = places.map((place) => (place < 0 ? null : row[place]!))
-    const missing = keyFields.find((field, i) => keys[i] === null && !field.nullable)
-    if (missing !== undefined)
-      throw new SqlFault('sql.not-null', `null value in column "${missing.name}" violates not-null constraint`, '', 0)
     const hasKey = keys.some((key) => key !== null)
     return { key: hasKey ? Buffer.from(text(keys)) : null, value: Buffer.from(value), timeMs }
   }

@@ -4,9 +4,10 @@
  * missing or does not fit is NULL. The text is parsed and bound; nothing of it is ever run as code.
  */
 import { compileScalar } from '../flow/compile.ts'
+import { valueReader } from '../flow/decode-value.ts'
 import type { Value } from '../flow/expression.ts'
-import { fromJs } from '../flow/json-value.ts'
 import type { Clock } from '../lib/world.ts'
+import { isJsonNull, isJsonObject, jsonMembers, trimJson } from '../schema/json-text.ts'
 import type { DataType } from '../schema/types.ts'
 import { bindBoolean } from '../sql/bind/expressions.ts'
 import { matchesName, type ScopeColumn } from '../sql/bind/scope.ts'
@@ -56,7 +57,7 @@ export function recordFilter(
   const test = compileScalar(bindBoolean(context, flat, 'WHERE').expr)
   const readers = fields.map(({ path, type }) => ({ path, read: reader(type) }))
   return (record) => {
-    const value = fields.length === 0 ? null : jsonOf(record.value)
+    const value = fields.length === 0 ? null : objectOf(record.value)
     const row: Value[] = [...pseudoValues(record), ...readers.map(({ path, read }) => read(at(value, path)))]
     try {
       return test(row, clock.now() * 1000) === true
@@ -80,34 +81,40 @@ function pseudoValues(record: RecordView): Value[] {
     JSON.stringify(headers),
   ]
 }
-function jsonOf(bytes: Uint8Array | null): unknown {
+/** The value's bytes, if they are a JSON object. */
+function objectOf(bytes: Uint8Array | null): Uint8Array | null {
   if (bytes === null) return null
+  const trimmed = trimJson(bytes)
+  if (!isJsonObject(trimmed)) return null
   try {
-    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')) as unknown
+    JSON.parse(Buffer.from(trimmed.buffer, trimmed.byteOffset, trimmed.byteLength).toString('utf8'))
+    return trimmed
   } catch {
     return null
   }
 }
-function at(value: unknown, path: readonly string[]): unknown {
-  let here = value
+/** The bytes of a field; null = missing. An exact name, else the one that differs in case only. */
+function at(object: Uint8Array | null, path: readonly string[]): Uint8Array | null {
+  let here = object
   for (const name of path) {
-    if (here === null || typeof here !== 'object') return null
-    // An exact name, else the one that differs in case only.
-    const own = Object.hasOwn(here, name)
-      ? name
-      : Object.keys(here).find((key) => key.toLowerCase() === name.toLowerCase())
-    here = own === undefined ? null : (here as Record<string, unknown>)[own]
+    if (here === null || !isJsonObject(here)) return null
+    const members = jsonMembers(here)
+    const exact = members.findLast((member) => member.name === name)
+    here = (exact ?? members.find((member) => member.name.toLowerCase() === name.toLowerCase()))?.value ?? null
   }
   return here
 }
-function reader(type: DataType): (value: unknown) => Value {
-  const read = fromJs(type)
-  return (value) => {
-    if (value === null || value === undefined) return null
-    const isText = type.kind === 'text' || type.kind === 'varchar'
+/** From the bytes, so that no digit is lost. */
+function reader(type: DataType): (bytes: Uint8Array | null) => Value {
+  const read = valueReader(type)
+  const isText = type.kind === 'text' || type.kind === 'varchar'
+  return (bytes) => {
+    if (bytes === null || isJsonNull(bytes)) return null
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     try {
-      if (isText) return typeof value === 'string' ? value : JSON.stringify(value)
-      return read(value)
+      // As a text, anything but a string is its JSON.
+      if (isText && buffer[0] !== 0x22) return buffer.toString('utf8')
+      return read(buffer, 0, buffer.length)
     } catch {
       return null
     }

@@ -114,7 +114,7 @@ function showFunctions(): Table {
   const rows = functions.rows
     .filter((row) => row.name !== 'cast')
     .map((row) => {
-      const args = row.args.map((kind) => (kind === 'any' ? kind : typeName({ kind } as DataType)))
+      const args = row.args.map((kind) => (kind === 'double' ? 'double precision' : kind))
       const returns = typeof row.returns === 'function' ? 'by arguments' : typeName(row.returns)
       return [row.name, `${args.join(', ')}${row.variadic === true ? ' …' : ''}`, returns, row.about]
     })

@@ -22,13 +22,22 @@ export interface House extends AsyncDisposable {
 }
 
 export async function openHouse(options: { disk?: Disk } = {}): Promise<House> {
+  // The world's timers keep no process alive; a test that waits must.
+  const alive = setInterval(() => {}, 1_000)
   const world: World = { ...realWorld(), disk: options.disk ?? memoryDisk() }
   const log = await openLocalLog({ world, dir: 'data' })
   const catalog = await openCatalog(log, () => world.clock.now())
   const commits = openCommits(await log.owner())
   const faults: [string, Fault][] = []
   const flow = openFlow({ log, commits, clock: world.clock, onFault: (view, fault) => faults.push([view, fault]) })
-  const engine = await openEngine({ log, catalog, commits, flow, world, onFault: (name, fault) => faults.push([name, fault]) })
+  const engine = await openEngine({
+    log,
+    catalog,
+    commits,
+    flow,
+    world,
+    onFault: (name, fault) => faults.push([name, fault]),
+  })
   const sql = async (text: string, params: readonly unknown[] = []): Promise<unknown[][]> => {
     const rows: unknown[][] = []
     for await (const row of (await engine.run(text, { params })).rows) rows.push([...row])
@@ -52,6 +61,7 @@ export async function openHouse(options: { disk?: Disk } = {}): Promise<House> {
     sql,
     settled,
     async [Symbol.asyncDispose]() {
+      clearInterval(alive)
       await engine.close()
       await flow.close()
       await commits.close()
