@@ -167,8 +167,8 @@ export function gatherColumn(column: Column, rows: Int32Array, count: number): C
         valid,
       }
     case 'value': {
-      const data = new Array<Value>(count)
-      for (let i = 0; i < count; i++) data[i] = column.data[rows[i]!]!
+      const data: Value[] = []
+      for (let i = 0; i < count; i++) data.push(column.data[rows[i]!]!)
       return { kind: 'value', data, valid }
     }
   }

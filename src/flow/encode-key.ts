@@ -42,7 +42,7 @@ export function keyText(columns: Columns): (values: readonly Value[]) => string 
 export function keyWriter(columns: Columns, positions: readonly number[]): (batch: Batch, row: number) => Buffer {
   const fields = positions.map((p) => columns[p]!)
   const text = keyText(fields)
-  const values = new Array<Value>(positions.length)
+  const values: Value[] = positions.map(() => null)
   return (batch, row) => {
     for (let i = 0; i < positions.length; i++) values[i] = valueAt(batch.columns[positions[i]!]!, row, fields[i]!.type)
     return Buffer.from(text(values))

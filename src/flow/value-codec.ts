@@ -30,7 +30,7 @@ export function writeValue(out: ByteWriter, value: Value): void {
     case 'string':
       out.int8(tag.text)
       return writeText(out, value)
-    case 'object':
+    default:
       return writeObject(out, value)
   }
 }

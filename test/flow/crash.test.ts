@@ -116,7 +116,7 @@ async function check(house: House, events: readonly Event[]): Promise<void> {
   const byKey = Map.groupBy(good, (e) => e.k)
   assert.deepEqual(
     newest(await house.read('counts')),
-    new Map([...byKey].map(([k, of]) => [k, { k, ...sums(of) }]).sort() as never),
+    new Map([...byKey].map(([k, of]) => [k, { k, ...sums(of) }])),
     'counts',
   )
   const odds = good.filter((e) => e.n % 2 === 1)

@@ -102,7 +102,7 @@ test('ordered by the event-time column descending, the later arrival of a tie co
   const first = (descending: boolean): unknown[] => {
     const bench = new Bench(plan(descending))
     bench.step(rows)
-    return [...bench.sum().keys()].map((k) => (JSON.parse(k) as number[])[0]).sort()
+    return [...bench.sum().keys()].map((k) => (JSON.parse(k) as number[])[0]!).sort((a, b) => a - b)
   }
   assert.deepEqual(first(true), [2, 3])
   assert.deepEqual(first(false), [1, 2])

@@ -161,7 +161,7 @@ class GroupBy implements Operator {
     return this.global || groups.numbers[group * groups.spec.numbers + rowsAt]! > 0
   }
   private results(groups: StateTable, members: StateTable | undefined, group: number): Value[] {
-    const results = new Array<Value>(this.plan.aggregates.length)
+    const results: Value[] = []
     this.fold.results(groups, group, members, results, 0)
     return results
   }

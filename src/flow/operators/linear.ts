@@ -60,11 +60,8 @@ export function evaluator(expressions: readonly Expression[]): (batch: Batch, no
     const failures: RowFailure[] = []
     if (computed.length > 0) run(input.columns, input.count, nowUs, builders, failures)
     const { batch, failed } = withoutRows(input, failures)
-    const columns = new Array<Column>(expressions.length)
-    computed.forEach((i, c) => (columns[i] = builders[c]!.done()))
-    expressions.forEach((e, i) => {
-      if (e.kind === 'column') columns[i] = batch.columns[e.index]!
-    })
+    let next = 0
+    const columns = expressions.map((e) => (e.kind === 'column' ? batch.columns[e.index]! : builders[next++]!.done()))
     return { batch, columns, failed }
   }
 }

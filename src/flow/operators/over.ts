@@ -132,8 +132,8 @@ class Over implements Operator {
     const out = new Output(this.plan.columns)
     if (due.length === 0) return emptyBatch
     const { batch: rows, failed } = this.fold.prepare(this.rowsDue(waiting, due), nowUs)
-    const before = new Array<Value>(this.frames.length)
-    const after = new Array<Value>(this.frames.length)
+    const before: Value[] = []
+    const after: Value[] = []
     const beforeNeeded = this.frames.includes('1-preceding')
     for (let i = 0; i < rows.count; i++) {
       const partition = this.partition(partitions, rows, i)

@@ -31,13 +31,13 @@ export function upsert(columns: Columns, key: readonly number[], deleted: number
       for (let row = 0; row < batch.count; row++) {
         writer.length = 0
         encode(writer, batch, row)
-        take(table!, batch, row) ? emit(table!, batch, row, out) : undefined
+        if (isNewest(table!, batch, row)) emit(table!, batch, row, out)
       }
       return out.done()
     },
   }
   /** False where the state holds something newer from another partition. */
-  function take(table: StateTable, batch: Batch, row: number): boolean {
+  function isNewest(table: StateTable, batch: Batch, row: number): boolean {
     const id = table.find(writer)
     if (id < 0) return true
     const at = id * table.spec.numbers

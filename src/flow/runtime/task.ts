@@ -16,19 +16,19 @@ import { assert } from '../../lib/assert.ts'
 import { Fault, asFault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Clock } from '../../lib/world.ts'
-import { type RecordInput, decodeBatch } from '../../log/batch.ts'
+import { decodeBatch } from '../../log/batch.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { At, Claim, Log, Membership, Partition, TopicInfo } from '../../log/log.ts'
-import { encodeOrigin, originHeader } from '../../log/origin.ts'
 import { type Batch, partitionOf, sourceOf } from '../batch.ts'
 import { Graph } from '../graph.ts'
 import type { ViewPlan } from '../plan.ts'
 import { Input } from './input.ts'
 import { ensureOutput, ensureState, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
-import type { BadRecord, Quarantine } from './quarantine.ts'
+import type { Quarantine } from './quarantine.ts'
 import { type OutputRecord, batchesFor } from './records.ts'
 import { type Sink, type TickFacts, viewSink } from './sink.ts'
 import { Stepper } from './stepper.ts'
+import { type TickContext, badRecords, lateRecords, stateRecords } from './tick-records.ts'
 
 export interface TaskHost {
   readonly log: Log
@@ -66,8 +66,8 @@ export interface TickOutput {
 /** Records of one step. How many depends on what the last one took: a step should take some ms, whatever the view does. */
 const stepRecords = { least: 64, most: 4_096 }
 const stepMs = { short: 3, long: 8 }
-/** Rows that a tick makes before it commits, whatever the time. */
-const tickRows = 100_000
+/** Rows that a tick makes before it commits, whatever the time: several views share a transaction of the log. */
+const tickRows = 20_000
 /** Without a yield to others. */
 const sliceMs = 10
 const waitMaxMs = 60_000
@@ -402,15 +402,17 @@ export class ViewTask {
     const { claim, output } = this
     const positions = this.input.positions()
     this.graph.save(nowMs)
-    const { deltas } = this.stepper.result
-    const bad = this.badRecords(nowMs)
+    const context = this.context(nowMs)
+    const { result } = this.stepper
+    const { deltas } = result
+    const bad = badRecords(context, result)
     await this.host.quarantine.prepare(bad)
     const own = this.sink.records(deltas, this.facts(nowMs))
     const records = [
       ...own.map((record): OutputRecord => ({ topic: output.name, partition: 0, record })),
-      ...this.lateRecords(nowMs),
+      ...lateRecords(context, result),
       ...(this.extra?.(deltas, this.facts(nowMs)) ?? []),
-      ...this.stateRecords(nowMs),
+      ...stateRecords(this.graph.changes(), this.state, nowMs),
     ]
     const bytesMax = Math.min(this.host.log.limits.batchBytes, limits.batchBytes)
     const { commits, quarantine } = this.host
@@ -456,60 +458,14 @@ export class ViewTask {
       },
     }
   }
-  private stateRecords(nowMs: number): OutputRecord[] {
-    const topic = this.state!.name
-    const records: OutputRecord[] = []
-    for (const { slot, key, value } of this.graph.changes())
-      records.push({ topic, partition: slot % this.state!.partitions, record: { key, value, timeMs: nowMs } })
-    return records
-  }
-  /** Late events as they came, with what was late about them. */
-  private lateRecords(nowMs: number): OutputRecord[] {
-    const { lateTopic, name } = this.view
-    if (lateTopic === null) return []
-    const info = this.topics.get(lateTopic)!
-    return [...this.stepper.result.late.values()].flatMap(({ topic, partition, offset, node }) => {
-      const record = this.input.record(topic, partition, offset)
-      if (record === undefined) return []
-      const ranges = [{ topicId: this.topics.get(topic)!.id, partition, first: offset, last: offset }]
-      const headers: RecordInput['headers'] = [
-        ...record.headers,
-        ['mr-reason', Buffer.from('late')],
-        ['mr-error', Buffer.from(`too late for ${node.label} of view ${name}`)],
-        [originHeader, encodeOrigin({ ranges, state: false })],
-      ]
-      const { key, value } = record
-      return [
-        { topic: lateTopic, partition: partition % info.partitions, record: { key, value, headers, timeMs: nowMs } },
-      ]
-    })
-  }
-  private badRecords(nowMs: number): BadRecord[] {
-    const { invalid, failed } = this.stepper.result
-    const { sortedOut } = this.host
-    const bad = invalid
-      .filter(({ topic, record }) => !sortedOut(topic, record))
-      .map(({ topic, partition, record, fault }): BadRecord => ({
-        topic,
-        partition,
-        offset: record.offset,
-        record,
-        fault,
-      }))
-    if (this.view.onError !== 'quarantine') return bad
-    const places = new Set(bad.map((b) => `${b.topic}/${b.partition}/${b.offset}`))
-    for (const { place, fault, row } of failed) {
-      if (place === null || places.has(`${place.topic}/${place.partition}/${place.offset}`)) continue
-      places.add(`${place.topic}/${place.partition}/${place.offset}`)
-      // The event itself, where it came in this tick; of one that waited in state, the row that was kept.
-      const record = this.input.record(place.topic, place.partition, place.offset) ?? {
-        key: null,
-        value: Buffer.from(row()),
-        timeMs: nowMs,
-      }
-      bad.push({ ...place, record, fault })
+  private context(nowMs: number): TickContext {
+    return {
+      view: this.view,
+      nowMs,
+      topic: (name) => this.topics.get(name)!,
+      record: (topic, partition, offset) => this.input.record(topic, partition, offset),
+      sortedOut: this.host.sortedOut,
     }
-    return bad
   }
 }
 const aborted = (signal: AbortSignal): Promise<void> =>
