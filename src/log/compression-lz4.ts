@@ -23,27 +23,24 @@ export function readLz4(bytes: Buffer, bytesMax: number): Uint8Array {
   const frame = walk(bytes)
   if (frame.declaredBytes !== null && frame.declaredBytes > bytesMax) throw tooLarge(frame.declaredBytes, bytesMax)
   if (frame.bytesMost > bytesMax) {
-    const exact = frame.blocks.reduce(
-      (sum, block) => sum + (block.stored ? block.bytes.length : lengthOf(block.bytes)),
-      0,
-    )
-    if (exact > bytesMax) throw tooLarge(exact, bytesMax)
+    let exact = 0
+    walk(bytes, (from, to, stored) => {
+      exact += stored ? to - from : lengthOf(bytes.subarray(from, to))
+      if (exact > bytesMax) throw tooLarge(exact, bytesMax)
+    })
   }
   return decompressFrameSync(bytes)
 }
 
-interface Block {
-  readonly bytes: Buffer
-  readonly stored: boolean
-}
 interface Frame {
-  readonly blocks: readonly Block[]
   readonly declaredBytes: number | null
   /** The decompressed size is at most this. */
   readonly bytesMost: number
 }
 
-function walk(bytes: Buffer): Frame {
+type Visit = (from: number, to: number, stored: boolean) => void
+/** Goes from block to block, keeping nothing: there may be very many. */
+function walk(bytes: Buffer, visit: Visit | null = null): Frame {
   if (bytes.length < 7 || bytes.readUInt32LE(0) !== magic) throw corrupt('not a frame')
   const flags = bytes[4]!
   if (flags >> 6 !== 1) throw corrupt(`frame version ${flags >> 6}`)
@@ -54,7 +51,6 @@ function walk(bytes: Buffer): Frame {
   let at = hasSize ? 15 : 7
   if (bytes.length < at) throw corrupt('a cut header')
   const declaredBytes = hasSize ? Number(bytes.readBigUInt64LE(6)) : null
-  const blocks: Block[] = []
   let bytesMost = 0
   for (;;) {
     if (bytes.length - at < 4) throw corrupt('a frame without its end')
@@ -64,13 +60,13 @@ function walk(bytes: Buffer): Frame {
     const stored = word >= 0x8000_0000
     const length = word & 0x7fff_ffff
     if (length > bytes.length - at || length > blockBytesMax) throw corrupt(`a block of ${length} bytes`)
-    blocks.push({ bytes: bytes.subarray(at, at + length), stored })
+    visit?.(at, at + length, stored)
     bytesMost += stored ? length : Math.min(length * expansionMax, blockBytesMax)
     at += length + ((flags & flag.blockChecksum) === 0 ? 0 : 4)
   }
   if ((flags & flag.contentChecksum) !== 0) at += 4
   if (at !== bytes.length) throw corrupt(`${bytes.length - at} bytes after the frame`)
-  return { blocks, declaredBytes, bytesMost }
+  return { declaredBytes, bytesMost }
 }
 
 /** What a block becomes: literals and matches of its sequences, added up. */

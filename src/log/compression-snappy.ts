@@ -13,6 +13,8 @@ const streamHeaderBytes = 16
 /** The block size of xerial's writer; some readers keep a buffer of that size. */
 const blockBytes = 32 * 1024
 const expansionMax = 22
+/** Each block is a call into the codec; real writers need one for 32 KB. */
+const blocksMax = 65_536
 const header = Buffer.concat([magic, Buffer.from([0, 0, 0, 1, 0, 0, 0, 1])])
 const magicNumber = magic.readInt32BE(0)
 
@@ -34,9 +36,25 @@ export function readSnappy(bytes: Buffer, bytesMax: number): Uint8Array {
   return isStream ? readStream(bytes, bytesMax) : readBlock(bytes, bytesMax)
 }
 
+/** First the blocks' declared lengths are added up, then they are decompressed into one buffer. */
 function readStream(bytes: Buffer, bytesMax: number): Uint8Array {
-  const blocks: Uint8Array[] = []
   let total = 0
+  let count = 0
+  eachBlock(bytes, (block) => {
+    total += checkedBytes(block, bytesMax - total)
+    if (++count > blocksMax) throw corrupt(`more than ${blocksMax} blocks`)
+  })
+  const out = Buffer.allocUnsafeSlow(total)
+  let at = 0
+  eachBlock(bytes, (block) => {
+    const plain = uncompressSync(block, { asBuffer: true }) as Buffer
+    out.set(plain, at)
+    at += plain.length
+  })
+  return out
+}
+
+function eachBlock(bytes: Buffer, visit: (block: Buffer) => void): void {
   let at = streamHeaderBytes
   while (at < bytes.length) {
     if (bytes.length - at < 4) throw corrupt('a block without its length')
@@ -48,19 +66,22 @@ function readStream(bytes: Buffer, bytesMax: number): Uint8Array {
     }
     at += 4
     if (length < 0 || length > bytes.length - at) throw corrupt(`a block of ${length} bytes, ${bytes.length - at} left`)
-    const block = readBlock(bytes.subarray(at, at + length), bytesMax - total)
-    blocks.push(block)
-    total += block.length
+    visit(bytes.subarray(at, at + length))
     at += length
   }
-  return blocks.length === 1 ? blocks[0]! : Buffer.concat(blocks, total)
 }
 
 function readBlock(block: Buffer, bytesMax: number): Uint8Array {
+  checkedBytes(block, bytesMax)
+  return uncompressSync(block, { asBuffer: true }) as Buffer
+}
+
+/** What the block says it becomes, if that can be. */
+function checkedBytes(block: Buffer, bytesMax: number): number {
   const declared = declaredBytes(block)
   if (declared > block.length * expansionMax) throw corrupt(`${block.length} bytes cannot become ${declared}`)
   if (declared > bytesMax) throw new Fault('wire.too-large', { what: 'a snappy batch', bytes: declared, bytesMax })
-  return uncompressSync(block, { asBuffer: true }) as Buffer
+  return declared
 }
 
 function declaredBytes(block: Buffer): number {

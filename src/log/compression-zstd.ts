@@ -10,6 +10,10 @@ const skippableMagic = 0x184d2a50
 const blockType = { raw: 0, repeat: 1, compressed: 2 } as const
 const dictionaryIdBytes: readonly number[] = [0, 1, 2, 4]
 const chunkBytes = 64 * 1024
+/** zlib takes no smaller one. */
+const chunkBytesMin = 64
+/** Writers of batches make one; each costs a call and a chunk. */
+const framesMax = 1_024
 /** No block regenerates more. */
 const blockBytesMax = 128 * 1024
 
@@ -25,12 +29,13 @@ export function readZstd(bytes: Buffer, bytesMax: number): Uint8Array {
   for (let at = 0; at < bytes.length;) {
     const frame = walk(bytes, at)
     if (!frame.skip) {
+      if (parts.length === framesMax) throw corrupt(`more than ${framesMax} frames`)
       if (frame.declaredBytes > frame.bytesMost) throw corrupt(`a declared size of ${frame.declaredBytes} bytes`)
       if (frame.declaredBytes > bytesMax - total)
         throw new Fault('wire.too-large', { what: 'a zstd batch', bytes: total + frame.declaredBytes, bytesMax })
       const part = zstdDecompressSync(bytes.subarray(at, frame.end), {
         maxOutputLength: Math.max(1, bytesMax - total),
-        chunkSize: Math.max(frame.declaredBytes, chunkBytes),
+        chunkSize: Math.max(frame.declaredBytes, Math.min(frame.bytesMost, chunkBytes), chunkBytesMin),
       })
       parts.push(part)
       total += part.length

@@ -150,3 +150,27 @@ test('declared lengths are not believed', () => {
     'log.corrupt-batch',
   )
 })
+
+test('crowds of empty blocks and frames are refused or cost nothing', () => {
+  const header = compress('snappy', new Uint8Array(0))
+  const crowd = Buffer.alloc(5 * 2_000_000)
+  for (let at = 0; at < crowd.length; at += 5) crowd[at + 3] = 1
+  const zstdFrame = zstdCompressSync(new Uint8Array(0))
+  const lz4Blocks = Buffer.alloc(7 + 4 * 2_000_000 + 4)
+  compressFrameSync(Buffer.from('x')).copy(lz4Blocks, 0, 0, 7)
+  for (let at = 7; at < lz4Blocks.length - 4; at += 4) lz4Blocks[at + 3] = 0x80
+  const before = process.memoryUsage().rss
+  const from = performance.now()
+  assert.equal(
+    faultOf(() => decompress('snappy', Buffer.concat([header, crowd]), mebibyte)),
+    'log.corrupt-batch',
+  )
+  const frames = Buffer.concat(Array.from({ length: 50_000 }, () => zstdFrame))
+  assert.equal(
+    faultOf(() => decompress('zstd', frames, mebibyte)),
+    'log.corrupt-batch',
+  )
+  faultOf(() => decompress('lz4', lz4Blocks, mebibyte))
+  assert.ok(performance.now() - from < 3000)
+  assert.ok(process.memoryUsage().rss - before < 100 * mebibyte)
+})
