@@ -26,3 +26,12 @@ export {
 } from './flow/dsl.ts'
 export { Fault, type FaultCode } from './lib/fault.ts'
 export type { Settings } from './node/config.ts'
+export {
+  type EmbeddedOptions,
+  type Millrace,
+  type RowChange,
+  type SendOptions,
+  type TopicHandle,
+  type ViewHandle,
+  start,
+} from './node/embedded.ts'

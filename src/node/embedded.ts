@@ -1,0 +1,130 @@
+/** Millrace inside another program: `start` with definitions, typed topics and views, nothing listening unless asked. */
+import type { AnyTopic, AnyView, Definition, TopicDefinition, ViewDefinition } from '../flow/dsl.ts'
+import { Placing, type Target } from '../gateway/http/placing.ts'
+import { Fault } from '../lib/fault.ts'
+import { type Logger, silent } from '../lib/logger.ts'
+import { realWorld } from '../lib/real/world.ts'
+import { environmentSettings, protocols, resolveConfig, type Protocol, type Settings } from './config.ts'
+import { type Running, startMillrace } from './millrace.ts'
+
+export interface EmbeddedOptions extends Settings {
+  readonly topics?: readonly AnyTopic[]
+  readonly views?: readonly AnyView[]
+  readonly alerts?: readonly Extract<Definition, { statement(): string }>[]
+  /** What goes wrong where no caller can be told. Default: nothing is said. */
+  readonly logger?: Logger
+}
+export interface SendOptions {
+  /** Instead of the topic's key field. */
+  readonly key?: string | null
+  /** Milliseconds since 1970; default: now. */
+  readonly timestamp?: number
+}
+export interface Sent {
+  readonly partition: number
+  readonly offset: number
+}
+export type RowChange<Row> = { readonly op: '+' | '-'; readonly row: Row; readonly at: string }
+
+/** A topic as a program sees it. */
+export interface TopicHandle<T> {
+  /** Durable when it resolves; several are all or nothing. Throws Fault when the contract refuses one. */
+  send(events: T | readonly T[], options?: SendOptions): Promise<readonly Sent[]>
+}
+/** A view as a program sees it. */
+export interface ViewHandle<Row> {
+  /** As of the last committed tick. */
+  rows(): Promise<Row[]>
+  /** What the view holds, then every change as it is committed. Ends when the signal aborts or Millrace stops. */
+  changes(options?: { readonly signal?: AbortSignal }): AsyncIterable<RowChange<Row>>
+}
+export interface Millrace extends AsyncDisposable {
+  /** Protocol → HOST:PORT, for what was asked to listen. */
+  readonly listen: Readonly<Partial<Record<Protocol, string>>>
+  topic<T>(topic: TopicDefinition<T>): TopicHandle<T>
+  view<Row>(view: ViewDefinition<Row>): ViewHandle<Row>
+  /** One statement; `$1` … are the parameters. */
+  sql<Row extends object = Record<string, unknown>>(text: string, params?: readonly unknown[]): Promise<Row[]>
+  close(): Promise<void>
+}
+
+/** Throws the first Fault met; then nothing is left running. */
+export async function start(options: EmbeddedOptions = {}): Promise<Millrace> {
+  const { topics = [], views = [], alerts = [], logger = silent, ...settings } = options
+  const closed = protocols.map((protocol) => `${protocol}=off`)
+  const { config } = resolveConfig(
+    { ...settings, listen: [...(settings.listen ?? []), ...closed] },
+    environmentSettings({}),
+    {},
+  )
+  const definitions = { sql: [], definitions: [...topics, ...views, ...alerts] }
+  return new Embedded(await startMillrace({ config, world: realWorld(), logger, definitions }))
+}
+
+class Embedded implements Millrace {
+  readonly listen: Millrace['listen']
+  readonly #running: Running
+  readonly #placing: Placing
+
+  constructor(running: Running) {
+    this.#running = running
+    this.#placing = new Placing(running)
+    this.listen = running.listening()
+  }
+  topic<T>({ name }: TopicDefinition<T>): TopicHandle<T> {
+    return { send: (events, options = {}) => this.#send(name, Array.isArray(events) ? events : [events], options) }
+  }
+  view<Row>({ name }: ViewDefinition<Row>): ViewHandle<Row> {
+    const { engine } = this.#running
+    return {
+      rows: async () => collect<Row>(await engine.rows(name)),
+      changes: (options) => changes<Row>(engine, name, options?.signal),
+    }
+  }
+  async sql<Row extends object>(text: string, params: readonly unknown[] = []): Promise<Row[]> {
+    return collect<Row>(await this.#running.engine.run(text, { params }))
+  }
+  close(): Promise<void> {
+    return this.#running.close()
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #send(name: string, events: readonly unknown[], options: SendOptions): Promise<readonly Sent[]> {
+    if (events.length === 0) return []
+    const topic = await this.#running.log.topics.get(name)
+    if (topic === null) throw new Fault('log.unknown-topic', { topic: name })
+    const targets = events.map((event): Target => ({
+      topic,
+      partition: null,
+      record: this.#record(name, event, options),
+    }))
+    return (await this.#placing.place(targets, 'all')).map(({ partition, offset }) => ({ partition, offset }))
+  }
+  #record(topic: string, event: unknown, { key: given, timestamp }: SendOptions): Target['record'] {
+    const { contracts, world } = this.#running
+    const value = Buffer.from(JSON.stringify(event), 'utf8')
+    const own = contracts.keyOf(topic, value)
+    const key = given === undefined ? own : given === null ? null : Buffer.from(given, 'utf8')
+    const fault = contracts.check(topic, { key, value })
+    if (fault !== null) throw fault
+    return { key, value, timeMs: timestamp ?? world.clock.now() }
+  }
+}
+
+async function collect<Row>({ columns, rows }: Awaited<ReturnType<Running['engine']['run']>>): Promise<Row[]> {
+  const out: Row[] = []
+  for await (const row of rows) out.push(Object.fromEntries(columns.map(({ name }, i) => [name, row[i]])) as Row)
+  return out
+}
+async function* changes<Row>(
+  engine: Running['engine'],
+  view: string,
+  signal?: AbortSignal,
+): AsyncGenerator<RowChange<Row>> {
+  const name = `"${view.replaceAll('"', '""')}"`
+  const subscription = await engine.subscribe(name, signal === undefined ? {} : { signal })
+  for await (const change of subscription.changes)
+    if (change.op !== 'progress') yield { op: change.op, row: change.row as Row, at: change.at }
+}
