@@ -289,7 +289,8 @@ class Run {
         if (this.random.chance(0.3)) await this.machine.clock.sleep(this.random.between(0, 5))
       }
     } catch (error) {
-      if (error instanceof Fault) this.#faults.add(error.code)
+      if (!(error instanceof Fault)) throw error
+      this.#faults.add(error.code)
       await tick.abort()
       await this.machine.clock.sleep(10)
       return false

@@ -263,7 +263,7 @@ export class LocalLog implements Broker {
     topics.close()
     for (const owner of this.#owners) await owner.close()
     await transactions.close()
-    for (const partition of registry.allOpened()) await partition.saveSnapshot().catch(() => undefined)
+    await Promise.allSettled(Array.from(registry.allOpened(), (partition) => partition.saveSnapshot()))
     registry.close()
     await store.close()
   }

@@ -38,6 +38,8 @@ const snapshotName = 'producers'
 const settleAgainMs = 200
 /** Bytes appended between two snapshots: what a restart reads headers of, at most. */
 const snapshotEveryBytes = 64 * 1024 * 1024
+/** Fewer bytes than this are read again faster than a snapshot of them is synced. */
+const snapshotWorthBytes = 1024 * 1024
 const coordinatorEpoch = 0
 /** Producer epochs are int16. */
 export const epochMax = 0x7fff
@@ -279,7 +281,7 @@ export class PartitionState {
   }
   /** Saves derived state, so that the next opening reads no header before this point. */
   async saveSnapshot(): Promise<void> {
-    if (this.#state !== 'open' || this.#bytesSinceSnapshot === 0 || this.#isCut) return
+    if (this.#state !== 'open' || this.#bytesSinceSnapshot < snapshotWorthBytes || this.#isCut) return
     const at = this.log.end
     this.table.forgetSilent(this.#host.clock.now() - limits.producerIdleMs)
     this.aborted.trim(this.log.start)
