@@ -61,6 +61,7 @@ describe('the console against Millrace itself', { skip }, () => {
   })
   after(async () => {
     await browser?.close()
+    if (millrace !== undefined && !millrace.running) console.error(`Millrace ended by itself:\n${millrace.log()}`)
     await millrace?.[Symbol.asyncDispose]()
     rmSync(data, { recursive: true, force: true })
   })
