@@ -68,6 +68,8 @@ export class FrameReader {
     if (this.headFilled === lengthBytes) {
       const length = this.head
       const bytesMax = this.isKnown ? limits.kafkaFrameBytes : limits.kafkaFirstFrameBytes
+      const other = otherProtocol(length)
+      if (other !== null) throw new Fault('wire.malformed', { what: `${other} on the port of Kafka` })
       if (length <= 0) throw new Fault('wire.malformed', { what: `a frame of ${length} bytes` })
       if (length > bytesMax) throw new Fault('wire.too-large', { what: 'a frame', bytes: length, bytesMax })
       this.frameBytes = length
@@ -87,3 +89,18 @@ export class FrameReader {
 
 const allocate = (bytes: number): Buffer =>
   bytes <= pooledBytesMax ? Buffer.allocUnsafe(bytes) : Buffer.allocUnsafeSlow(bytes)
+
+const beginnings: Readonly<Record<string, string>> = {
+  'GET ': 'HTTP',
+  POST: 'HTTP',
+  'PUT ': 'HTTP',
+  HEAD: 'HTTP',
+  'PRI ': 'HTTP/2',
+}
+/** What the first four bytes are when they are no length: frames are shorter than this by far. */
+function otherProtocol(length: number): string | null {
+  // TLS: a record of a handshake (22), major version 3.
+  if (length >> 16 === 0x1603) return 'TLS'
+  const text = String.fromCharCode(length >>> 24, (length >>> 16) & 255, (length >>> 8) & 255, length & 255)
+  return beginnings[text] ?? null
+}

@@ -125,6 +125,16 @@ for (const [what, frame] of [
     assert.equal((await good.ask(metadataApi, 12, allTopics)).topics.length, 0)
   })
 
+test('who speaks another protocol is named in the log', async (t) => {
+  const { client, complaints } = await start(t)
+  for (const bytes of [Buffer.from('GET / HTTP/1.1\r\n'), Buffer.from('160301020001000001fc0303', 'hex')]) {
+    const bad = await client()
+    bad.socket.write(bytes)
+    await bad.closed
+  }
+  assert.match(complaints[0]!, /HTTP on the port of Kafka/)
+  assert.match(complaints[1]!, /TLS on the port of Kafka/)
+})
 test('a frame beyond 1 MiB is taken once the client has said something valid', async (t) => {
   const { client, broker } = await start(t)
   topic(broker)
