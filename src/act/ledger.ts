@@ -47,7 +47,8 @@ export class Ledger {
   /** Reads the topic. Keys that fired longer ago than `everyMs` of their rule are not remembered. */
   async load(log: Log, everyMs: (alert: string) => number | null, signal: AbortSignal): Promise<void> {
     const [bounds] = await log.bounds([ledgerPartition])
-    const reader = log.reader()
+    // In pieces small enough that others get their turn.
+    const reader = log.reader({ maxBytes: 512 * 1024 })
     for (let at = bounds!.start; at < bounds!.stable && !signal.aborted;) {
       const [chunk] = await reader.read([{ partition: ledgerPartition, offset: at }], { ms: 1_000 }, signal)
       if (chunk === undefined) throw new Fault('internal', { what: `${alertsTopic} ends before its end` })

@@ -18,6 +18,9 @@ const idempotencyTopic = '_millrace_idempotency'
 const keepMs = 24 * 60 * 60 * 1000
 const partition: Partition = { topic: idempotencyTopic, index: 0 }
 
+/** Beside the answer, so that a start need not unpack it. */
+const fingerprintHeader = 'fingerprint'
+
 export interface Stored {
   readonly status: number
   readonly body: string
@@ -87,8 +90,9 @@ export class Idempotency {
     const { answer, entry } = await this.#commits.run(async (append) => {
       const done = await work(append)
       const timeMs = this.#clock.now()
-      const value = gzipSync(JSON.stringify({ fingerprint, ...done }))
-      const batch = encodeBatch([{ key: Buffer.from(id), value, timeMs }])
+      const value = gzipSync(JSON.stringify(done))
+      const headers = [[fingerprintHeader, Buffer.from(fingerprint)] as const]
+      const batch = encodeBatch([{ key: Buffer.from(id), value, headers, timeMs }])
       if (batch.length > this.#log.limits.batchBytes)
         throw new Fault('wire.too-large', {
           what: 'the answer to keep',
@@ -122,9 +126,10 @@ export class Idempotency {
       for (const batch of chunk.batches) {
         if (isControl(batch)) continue
         for (const record of decodeBatch(batch)) {
-          if (record.offset < at || record.key === null || record.value === null) continue
-          const { fingerprint } = readStored(record.value)
-          this.#entries.set(textOf(record.key), { fingerprint, offset: record.offset, timeMs: record.timeMs })
+          const fingerprint = record.headers.find(([name]) => name === fingerprintHeader)?.[1]
+          if (record.offset < at || record.key === null || fingerprint === undefined || fingerprint === null) continue
+          const { offset, timeMs } = record
+          this.#entries.set(textOf(record.key), { fingerprint: textOf(fingerprint), offset, timeMs })
         }
       }
       at = chunk.next
@@ -149,9 +154,8 @@ export class Idempotency {
   }
 }
 
-function readStored(value: Uint8Array): Stored & { fingerprint: string } {
-  const text = gunzipSync(value, { maxOutputLength: limits.decompressedBytes }).toString('utf8')
-  return JSON.parse(text) as Stored & { fingerprint: string }
+function readStored(value: Uint8Array): Stored {
+  return JSON.parse(gunzipSync(value, { maxOutputLength: limits.decompressedBytes }).toString('utf8')) as Stored
 }
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8')
 
