@@ -7,7 +7,6 @@ import type { Catalog } from '../log/catalog.ts'
 import type { Commits } from '../log/commits.ts'
 import type { Log } from '../log/log.ts'
 import type { Columns } from '../schema/types.ts'
-import { withoutSecrets } from '../sql/alert.ts'
 import { SqlFault } from '../sql/fault.ts'
 import { type Relation, pickNamed, pseudoColumns } from '../sql/plan/relation.ts'
 import { planOnce, viewRelation } from '../sql/plan/view.ts'
@@ -333,7 +332,7 @@ class SqlEngine implements OpenEngine {
         .filter((definition) => definition.kind === 'alert')
         .map((definition) => ({
           name: definition.name,
-          sql: withoutSecrets(definition.stored?.sql ?? ''),
+          sql: definition.stored?.sql ?? '',
           status: statusOf(this.parts, definition),
           planned: definition.alert,
         })),

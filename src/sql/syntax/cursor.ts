@@ -115,6 +115,12 @@ export class Cursor {
     return result
   }
 
+  /** Chains lean to one side: each link deepens the tree by one. */
+  checkChain(length: number): void {
+    if (length <= limits.sqlChain) return
+    throw new SqlFault('sql.too-complex', `more than ${limits.sqlChain} operators in a row`, this.text, this.at)
+  }
+
   span(at: number): Span {
     return { at, end: this.end }
   }

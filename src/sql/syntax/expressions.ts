@@ -2,8 +2,6 @@
  * Expressions by precedence climbing (Pratt), with PostgreSQL's levels and its non-associative operators: `a < b < c`
  * is an error there and here.
  */
-import { limits } from '../../lib/limits.ts'
-import { SqlFault } from '../fault.ts'
 import type { Expr, Query } from './ast.ts'
 import type { Cursor } from './cursor.ts'
 import type { Grammar } from './calls.ts'
@@ -49,9 +47,7 @@ function climb(cursor: Cursor, min: number, restricted: boolean): Expr {
     for (let length = 1; ; length++) {
       const next = infix(cursor, step, min, restricted)
       if (next === null) return step.left
-      if (length > limits.sqlChain) {
-        throw new SqlFault('sql.too-complex', `more than ${limits.sqlChain} operators in a row`, cursor.text, cursor.at)
-      }
+      cursor.checkChain(length)
       step = next
     }
   })

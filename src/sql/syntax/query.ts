@@ -130,7 +130,8 @@ function emitClause(cursor: Cursor): Query['emit'] {
 function setExpression(cursor: Cursor, min: number, first?: Query): QueryBody {
   const at = first?.at ?? cursor.at
   let left: QueryBody = first === undefined ? operand(cursor) : { kind: 'nested', query: first, at, end: first.end }
-  for (;;) {
+  for (let length = 1; ; length++) {
+    cursor.checkChain(length)
     const { word } = cursor.token
     const level = word === 'intersect' ? 2 : word === 'union' || word === 'except' ? 1 : 0
     if (level === 0 || level <= min) return left
@@ -278,13 +279,15 @@ const joinWords = ['join', 'inner', 'left', 'right', 'full', 'cross', 'natural']
 
 export function tableRef(cursor: Cursor): TableRef {
   return cursor.nested(() => {
-    let left = tableFactor(cursor)
-    while (cursor.isWord(...joinWords)) left = join(cursor, left)
-    return left
+    return moreJoins(cursor, tableFactor(cursor))
   })
 }
 
+/** One deeper for each join that waits for its condition. */
 function join(cursor: Cursor, left: TableRef): TableRef {
+  return cursor.nested(() => joinOne(cursor, left))
+}
+function joinOne(cursor: Cursor, left: TableRef): TableRef {
   const natural = cursor.acceptWords('natural')
   const type = joinType(cursor)
   if (type === 'cross') {
@@ -386,7 +389,10 @@ function queryOrTable(cursor: Cursor): Query | TableRef {
 }
 function moreJoins(cursor: Cursor, first: TableRef): TableRef {
   let left = first
-  while (cursor.isWord(...joinWords)) left = join(cursor, left)
+  for (let length = 1; cursor.isWord(...joinWords); length++) {
+    cursor.checkChain(length)
+    left = join(cursor, left)
+  }
   return left
 }
 function closed(cursor: Cursor, query: Query): Query {
