@@ -158,33 +158,65 @@ async function check(house: House, events: readonly Event[]): Promise<void> {
 
 const seeds = Number(process.env['SEEDS'] ?? 12)
 const firstSeed = Number(process.env['SEED'] ?? 1)
-test(`killed and cut from power at random moments, ${seeds} seeds: outputs as of one run without`, async () => {
-  let crashes = 0
-  for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
-    const machine = simulate(seed, { syncMsMax: 3, startMs })
-    const random = new SeededRandom(seed, 'test')
-    const events = eventsOf(random, 300)
-    let house = await machine.run(() => open(machine, true))
-    const lives = 1 + Math.floor(random.fraction() * 4)
-    for (let n = 0; n < lives; n++) {
-      const work = life(machine, house, events, random)
-      work.catch(() => {})
-      await machine.advance(random.fraction() * 300)
-      if (random.fraction() < 0.5) machine.kill()
-      else machine.powerCut()
-      crashes++
-      house = await machine.run(() => open(machine, false))
-    }
-    try {
-      await machine.run(async () => {
-        await life(machine, house, events, random)
-        await settle(machine, house, events.length)
-        await check(house, events)
-        await house.close()
-      })
-    } catch (error) {
-      throw new Error(`seed ${seed}`, { cause: error })
-    }
+async function run(seed: number, failing: boolean): Promise<number> {
+  const machine = simulate(seed, { syncMsMax: 3, startMs })
+  const random = new SeededRandom(seed, 'test')
+  const events = eventsOf(random, 300)
+  let house = await machine.run(() => open(machine, true))
+  const lives = 1 + Math.floor(random.fraction() * 4)
+  for (let n = 0; n < lives; n++) {
+    if (failing)
+      machine.disk.plan = ({ operation }) =>
+        (operation === 'datasync' || operation === 'write') && random.fraction() < 0.02
+          ? { code: operation === 'write' ? 'ENOSPC' : 'EIO' }
+          : null
+    const work = life(machine, house, events, random)
+    work.catch(() => {})
+    await machine.advance(random.fraction() * 300)
+    machine.disk.plan = null
+    if (random.fraction() < 0.5) machine.kill()
+    else machine.powerCut()
+    house = await machine.run(() => open(machine, false))
   }
-  assert.ok(crashes >= seeds)
+  await machine.run(async () => {
+    await life(machine, house, events, random)
+    await settle(machine, house, events.length)
+    await check(house, events)
+    await house.close()
+  })
+  return lives
+}
+for (const failing of [false, true])
+  test(`killed and cut from power at random moments${failing ? ', on a disk that fails now and then' : ''}: outputs as of one run without`, async () => {
+    let crashes = 0
+    for (let seed = firstSeed; seed < firstSeed + seeds; seed++)
+      try {
+        crashes += await run(seed, failing)
+      } catch (error) {
+        throw new Error(`seed ${seed}`, { cause: error })
+      }
+    assert.ok(crashes >= seeds)
+  })
+test('a claim taken away: what was not committed is undone, and the view goes on from its changelog', async () => {
+  const machine = simulate(5, { syncMsMax: 3, startMs })
+  const random = new SeededRandom(5, 'test')
+  const events = eventsOf(random, 300)
+  await machine.run(async () => {
+    const house = await open(machine, true)
+    const work = life(machine, house, events, random)
+    let taken = 0
+    for (let i = 0; i < 12; i++) {
+      await machine.clock.sleep(random.fraction() * 30)
+      for (const { group, members } of await house.log.groups.list())
+        for (const { id } of members) {
+          await house.log.groups.evict(group, id)
+          taken++
+        }
+    }
+    await work
+    assert.ok(taken > 20, `${taken} claims were taken away`)
+    await settle(machine, house, events.length)
+    await check(house, events)
+    await house.close()
+  })
 })
