@@ -118,7 +118,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
 }
 
 async function startGateways(
-  { config, logger }: StartOptions,
+  { config, logger, world: machine }: StartOptions,
   layers: Layers,
   stack: AsyncDisposableStack,
 ): Promise<Partial<Record<Protocol, Address>>> {
@@ -141,6 +141,8 @@ async function startGateways(
       dataPath: config.data === ':memory:' ? null : config.data,
       at: httpAt,
       consoleDir: consoleDir(),
+      // The data may lie in memory, the console's files never do.
+      consoleDisk: machine.disk,
     })
     stack.defer(() => http.close())
     bound.http = http.at

@@ -17,7 +17,7 @@ import { sqlRoute } from './routes/sql.ts'
 import { topicRoutes } from './routes/topics.ts'
 import { viewRoutes } from './routes/views.ts'
 import { scrapeInto } from './scrape.ts'
-import { StaticFiles } from './static-files.ts'
+import type { StaticFiles } from './static-files.ts'
 
 export interface Request {
   readonly method: string
@@ -42,10 +42,10 @@ export class Gateway {
   readonly #admission: Admission
   readonly #files: StaticFiles | null
 
-  constructor(parts: Parts, options: { admission: Admission; consoleDir: string | null }) {
+  constructor(parts: Parts, options: { admission: Admission; files: StaticFiles | null }) {
     this.#parts = parts
     this.#admission = options.admission
-    this.#files = options.consoleDir === null ? null : new StaticFiles(parts.world.disk, options.consoleDir)
+    this.#files = options.files
     const lag = new Lag(parts.log)
     scrapeInto(parts, lag)
     this.routes = [

@@ -7,19 +7,22 @@ import type { AddressInfo, Socket } from 'node:net'
 import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
-import type { Address, Clock } from '../../lib/world.ts'
+import type { Address, Clock, Disk } from '../../lib/world.ts'
 import { Body, type BodySource, Intake } from './body.ts'
 import type { Answer } from './exchange.ts'
 import { Gateway, type Routed } from './gateway.ts'
 import { admission } from './origin.ts'
 import type { Parts } from './parts.ts'
 import { readinessInto } from './readiness.ts'
+import { StaticFiles } from './static-files.ts'
 
 export interface HttpOptions extends Parts {
   /** Port 0 picks one. */
   readonly at: Address
   /** Folder of the console's files; without one nothing is served at `/`. */
   readonly consoleDir?: string | null
+  /** The disk it lies on, where the data lies on another (in memory). */
+  readonly consoleDisk?: Disk
   /** Host names beside the loopback ones and the bound one. */
   readonly hosts?: readonly string[]
   /** Origins (`https://…`) whose pages may call; none by default. */
@@ -41,8 +44,9 @@ const drainMs = 3_000
 /** Throws Fault config.not-loopback, and what the system says about the address. */
 export async function listenHttp(options: HttpOptions): Promise<HttpListener> {
   requireLoopback('http', options.at)
-  const { consoleDir = null, hosts = [], origins = [], at, ...parts } = options
-  const gateway = new Gateway(parts, { admission: admission(at.host, hosts, origins), consoleDir })
+  const { consoleDir = null, consoleDisk = options.world.disk, hosts = [], origins = [], at, ...parts } = options
+  const files = consoleDir === null ? null : new StaticFiles(consoleDisk, consoleDir)
+  const gateway = new Gateway(parts, { admission: admission(at.host, hosts, origins), files })
   const shell = new Shell(parts, gateway)
   const bound = await shell.listen(at)
   const leave = readinessInto(parts)

@@ -269,7 +269,7 @@ test("the console's files: types, caching, compression, its own pages, and nothi
   write('/app/assets/console-a1.js', 'x'.repeat(5_000))
   write('/secret', 'secret')
   write('/app/.hidden', 'secret')
-  const f = await fixture(t, { world: { ...realWorld(), disk }, http: { consoleDir: '/app' } })
+  const f = await fixture(t, { http: { consoleDir: '/app', consoleDisk: disk } })
   const page = { headers: { accept: 'text/html,*/*' } }
   const index = await f.call('GET', '/')
   assert.equal(index.headers.get('content-type'), 'text/html; charset=utf-8')
