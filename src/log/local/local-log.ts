@@ -232,7 +232,8 @@ export class LocalLog implements Broker {
   }
   async owner(): Promise<Owner> {
     this.#requireOpen()
-    const owner = new LocalOwner(this.#tickHost(), this.#freeOwnerName(), await this.#parts.producerIds.take())
+    const producerId = await this.#parts.producerIds.take()
+    const owner = new LocalOwner(this.#tickHost(), this.#freeOwnerName(), { producerId, epoch: 0 })
     this.#owners.add(owner)
     return owner
   }

@@ -20,6 +20,7 @@ import type { PartitionLog } from '../../store/store.ts'
 import type { Partition } from '../log.ts'
 import { AbortedTransactions } from './aborted.ts'
 import { type Outcome, encodeMarker, outcomeOf } from './control-batch.ts'
+import { ByteMarks } from './byte-marks.ts'
 import { ProducerTable } from './producers.ts'
 import { decodeProducers, encodeProducers } from './producer-snapshot.ts'
 import type { TopicPolicy } from './topic-config.ts'
@@ -51,8 +52,6 @@ export class PartitionState {
   policy: TopicPolicy
   table = new ProducerTable()
   aborted = new AbortedTransactions()
-  /** Bytes appended since the process began: what waiting readers count. */
-  appendedBytes = 0
   readonly #host: PartitionHost
   readonly #waiters = new Set<() => void>()
   readonly #stopListening: () => void
@@ -64,6 +63,7 @@ export class PartitionState {
   #cuts = 0
   #written: Offset
   #unsyncedRecords = 0
+  readonly #marks = new ByteMarks()
   #bytesSinceSnapshot = 0
 
   constructor(
@@ -93,6 +93,11 @@ export class PartitionState {
   /** How often a failed sync has cut the log: what was appended under another count may be gone. */
   get cuts(): number {
     return this.#isCut ? this.#cuts + 1 : this.#cuts
+  }
+  /** Bytes before the high watermark since the process began: what waiting readers count. */
+  get visibleBytes(): number {
+    this.#marks.pass(this.highWatermark)
+    return this.#marks.passed
   }
   get gone(): boolean {
     return this.#state === 'gone'
@@ -178,6 +183,7 @@ export class PartitionState {
     this.#bytesSinceSnapshot = bytes
     this.#end = end
     this.#written = log.durable
+    this.#marks.clear()
   }
   async #outcomeAt(offset: Offset, bytes: number): Promise<Outcome | null> {
     const [stored] = await this.log.read(offset, 1, (offset + 1) as Offset)
@@ -248,7 +254,7 @@ export class PartitionState {
     noteEnd(this.table, this.aborted, { header, outcome, marker, nowMs: this.#host.clock.now() })
   }
   #noteAppend(bytes: number, records: number): void {
-    this.appendedBytes += bytes
+    this.#marks.append(this.log.end, bytes)
     this.#bytesSinceSnapshot += bytes
     this.#unsyncedRecords += records
     if (this.#waiters.size > 0 || this.#unsyncedRecords >= this.policy.flushMessages) {
@@ -323,6 +329,7 @@ export class PartitionState {
   }
   #advanced(): void {
     if (this.log.durable === this.log.end) this.#unsyncedRecords = 0
+    this.#marks.pass(this.highWatermark)
     this.#wake()
   }
   #wake(): void {

@@ -46,10 +46,10 @@ export class LocalOwner implements Owner {
   #tick: LocalTick | null = null
   #closed = false
 
-  constructor(host: TickHost, transactionalId: string, producerId: number) {
+  constructor(host: TickHost, transactionalId: string, identity: { producerId: number; epoch: number }) {
     this.#host = host
     this.transactionalId = transactionalId
-    this.#identity = { producerId, epoch: 0 }
+    this.#identity = identity
   }
   begin(): Tick {
     if (this.#closed) throw new Fault('log.closed', { what: 'the owner of ticks' })

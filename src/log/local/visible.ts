@@ -78,15 +78,16 @@ export function waitForMore(
     }
     let came = 0
     for (const { state, seen } of of) {
-      let counted = state.appendedBytes
+      let counted = state.visibleBytes
       let end = seen
       const wake = (): void => {
         if (state.gone) return done()
         const now = visibleEnd(state, until.committedOnly)
         if (now === end) return
         end = now
-        came += Math.max(1, state.appendedBytes - counted)
-        counted = state.appendedBytes
+        const bytes = state.visibleBytes
+        came += Math.max(1, bytes - counted)
+        counted = bytes
         if (came >= until.bytes) done()
       }
       stops.push(state.watch(wake))
