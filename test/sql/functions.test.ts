@@ -34,6 +34,7 @@ const postgres: Readonly<Record<string, readonly (readonly [string, string | nul
   'arithmetic with time': [
     ["timestamp '2024-01-31' + interval '1 month'", '2024-02-29 00:00:00'],
     ["timestamptz '2024-03-31 12:00Z' - interval '1 month'", '2024-02-29 12:00:00+00'],
+    ["date(timestamp '2024-01-01 10:00')", '2024-01-01'],
     ["date '2024-01-01' + 5", '2024-01-06'],
     ["date '2024-01-01' - 1", '2023-12-31'],
     ["date '2024-03-01' - date '2024-02-01'", '29'],

@@ -459,16 +459,38 @@ function functionCall(ctx: BindContext, expr: Call): Bound {
       return extreme(ctx, functionName, args, expr)
     case 'concat':
     case 'concat_ws':
+    case 'format':
       return resolveCall(
         functionName,
         args.map((arg) => coerce(arg, textType, 'explicit', ctx.text) ?? arg),
         expr,
         ctx.text,
       )
-    default:
-      return resolveCall(functionName, args, expr, ctx.text)
+    default: {
+      const [only] = args
+      const type =
+        only !== undefined && args.length === 1 && castFunctions.has(functionName)
+          ? castFunctions.get(functionName)!
+          : null
+      return type === null
+        ? resolveCall(functionName, args, expr, ctx.text)
+        : { ...explicitCast(only!, type, ctx.text), at: expr.at, end: expr.end }
+    }
   }
 }
+/** PostgreSQL lets these types be called like functions. */
+const castFunctions = new Map<string, DataType>([
+  ['text', textType],
+  ['bool', booleanType],
+  ['int2', { kind: 'smallint' }],
+  ['int4', { kind: 'int' }],
+  ['int8', { kind: 'bigint' }],
+  ['float4', { kind: 'real' }],
+  ['float8', { kind: 'double' }],
+  ['numeric', { kind: 'numeric', precision: null, scale: null }],
+  ['date', { kind: 'date' }],
+  ['timestamptz', timestamptz],
+])
 /** The schema pg_catalog is silent; others have no functions. */
 function nameOf(ctx: BindContext, { name: { parts } }: Call): string {
   const last = parts.at(-1)!
