@@ -34,10 +34,10 @@ const full: Plan = {
 }
 const quick: Plan = {
   runs: 1,
-  warmUpSeconds: 3,
+  warmUpSeconds: 2,
   leadInSeconds: 0.5,
-  seconds: 2,
-  consumeMessages: 300_000,
+  seconds: 1.5,
+  consumeMessages: 200_000,
   consumeRuns: 1,
   idleAfterMs: 1_500,
   starts: 1,

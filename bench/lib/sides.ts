@@ -1,11 +1,10 @@
 /** The two brokers of a comparison: started alike, asked alike, measured from outside. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { batchOf, recordId } from '../../test/faults/records.ts'
 import { partitionsOf, produce, Wire } from '../../test/faults/wire.ts'
-import { freePorts, startKafka, startMillrace } from '../../test/interop/setup/index.ts'
+import { cacheDir, freePorts, startKafka, startMillrace } from '../../test/interop/setup/index.ts'
 
 export type Side = 'ours' | 'theirs'
 export const sides: readonly Side[] = ['ours', 'theirs']
@@ -21,7 +20,9 @@ export interface Running {
 
 /** Starts a side in a folder that was used once before, and times its first acknowledged record. */
 export async function startSide(side: Side): Promise<Running> {
-  const folder = mkdtempSync(join(tmpdir(), `millrace-bench-${side}-`))
+  // Not the system's folder for temporary files: that may be memory.
+  mkdirSync(cacheDir, { recursive: true })
+  const folder = mkdtempSync(join(cacheDir, `bench-${side}-`))
   const [port, controllerPort] = await freePorts()
   const address = `127.0.0.1:${port}`
   const start = async (): Promise<{ pid: number; stop: () => Promise<void> }> => {
