@@ -99,13 +99,3 @@ export function useNow(everyMs = 1000): number {
   }, [everyMs])
   return now
 }
-
-/** The value once it has rested for `ms`. */
-export function useSettled<T>(value: T, ms: number): T {
-  const [settled, setSettled] = useState(value)
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), ms)
-    return () => clearTimeout(timer)
-  }, [value, ms])
-  return settled
-}

@@ -13,6 +13,7 @@ import { FilterBox } from '../parts/filter-box.tsx'
 import { JsonView } from '../parts/payload.tsx'
 import { ProblemBox } from '../parts/problem.tsx'
 import { SqlText } from '../parts/sql-editor.tsx'
+import { timeColumns } from '../lib/series.ts'
 import { cellText, compactJson } from '../lib/json.ts'
 import { useKeys } from '../lib/keys.ts'
 import type { LiveRow } from '../lib/keyed-rows.ts'
@@ -123,6 +124,13 @@ function Summary({ view }: { readonly view: RelationInfo }) {
 const latestFirst = '-~'
 const asTheyCame = '~'
 
+/** Standings are read by their key, windows and events from the newest. */
+function naturalOrder(view: RelationInfo): string {
+  const first = view.key?.[0]
+  if (first === undefined) return latestFirst
+  return timeColumns(view.columns).includes(first) ? `-${first}` : first
+}
+
 function RowsTab({
   view,
   live,
@@ -134,8 +142,7 @@ function RowsTab({
 }) {
   const filter = param('filter').toLowerCase()
   const hidden = param('hide').split(',')
-  // Standings are read by their key, events from the newest.
-  const natural = view.key?.[0] ?? latestFirst
+  const natural = naturalOrder(view)
   const sort = param('sort', natural)
   const latest = sort === latestFirst
   const selected = param('row')
@@ -160,7 +167,7 @@ function RowsTab({
         </Button>
         <Button
           pressed={latest}
-          onClick={() => setQuery({ sort: latest ? (view.key?.[0] ?? asTheyCame) : latestFirst })}
+          onClick={() => setQuery({ sort: latest ? (natural === latestFirst ? asTheyCame : natural) : latestFirst })}
         >
           Latest first
         </Button>

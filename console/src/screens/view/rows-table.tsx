@@ -8,6 +8,7 @@ import { shortTime } from '../../lib/format.ts'
 import { DataTable } from '../../parts/data-table.tsx'
 import type { Column } from '../../parts/data-table.tsx'
 import type { ComponentChildren } from 'preact'
+import { useRef } from 'preact/hooks'
 
 const flashMs = 1100
 
@@ -28,7 +29,9 @@ export function RowsTable(props: RowsTableProps) {
   const now = Date.now()
   const copies = props.rows.some((r) => r.copies > 1)
   const shown = props.columns.filter((c) => !(props.hidden ?? []).includes(c.name))
-  const columns = columnsOf(shown, props.keyColumns, now)
+  const lengths = useRef(new Lengths())
+  lengths.current.look(shown, props.rows)
+  const columns = columnsOf(shown, props.keyColumns, now, lengths.current)
   const copiesColumn: Column<LiveRow> = {
     id: '×',
     title: '×',
@@ -52,20 +55,35 @@ export function RowsTable(props: RowsTableProps) {
   )
 }
 
-function columnsOf(columns: Columns, keyColumns: readonly string[], now: number): Column<LiveRow>[] {
+/** How long the texts of columns are, by a sample. Only ever grows: columns that move are hard to read. */
+class Lengths {
+  readonly #longest = new Map<string, number>()
+
+  look(columns: Columns, rows: readonly LiveRow[]): void {
+    for (const { name } of columns)
+      for (const { row } of rows.slice(0, 60)) this.#grow(name, (cellText(row[name]) ?? 'NULL').length)
+  }
+
+  /** Numbers and times need no more than they have; texts share what is left by their length. */
+  width(name: string, bounded: boolean): string {
+    const length = Math.max(this.#longest.get(name) ?? 0, name.length + 2)
+    const least = Math.round(Math.min(length, 26) * 7.4) + 22
+    return bounded ? `minmax(${least}px, ${least}fr)` : `minmax(${least}px, ${Math.min(length, 90) * 12}fr)`
+  }
+
+  #grow(name: string, length: number): void {
+    if (length > (this.#longest.get(name) ?? 0)) this.#longest.set(name, length)
+  }
+}
+
+function columnsOf(columns: Columns, keyColumns: readonly string[], now: number, lengths: Lengths): Column<LiveRow>[] {
   const [numbers, times] = [new Set(numericColumns(columns)), new Set(timeColumns(columns))]
   return columns.map((c): Column<LiveRow> => {
     const numeric = numbers.has(c.name)
     return {
       id: c.name,
       title: c.name,
-      width: numeric
-        ? 'minmax(90px, 150px)'
-        : times.has(c.name)
-          ? '172px'
-          : c.type.kind === 'json' || c.type.kind === 'jsonb' || c.type.kind === 'array'
-            ? 'minmax(220px, 2fr)'
-            : 'minmax(110px, 1fr)',
+      width: lengths.width(c.name, numeric || times.has(c.name)),
       numeric,
       sort: (r) => sortValue(r.row[c.name]),
       cell: (r) => <Cell value={r.row[c.name]} isTime={times.has(c.name)} type={typeName(c.type)} />,
