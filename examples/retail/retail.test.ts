@@ -54,22 +54,23 @@ class Shop {
     const { columns, rows } = (await answer.json()) as { columns: { name: string }[]; rows: unknown[][] }
     return rows.map((row) => Object.fromEntries(columns.map(({ name }, i) => [name, row[i]])))
   }
-  /** Waits until every view has worked through the marker. */
+  /** Waits until every view has worked through the marker: none is behind, and nothing changes any more. */
   async settled(): Promise<void> {
     for (let unchanged = 0, last = ''; unchanged < 4;) {
       await sleep(250)
-      const views = (await (await fetch(`${this.url}/v1/views`)).json()) as {
-        name: string
-        status: string
-        error: unknown
-        stats: object
-      }[]
+      const views = await this.#json<{ name: string; status: string; error: unknown; stats: object }[]>('/v1/views')
       for (const { name, status, error } of views)
         assert.notEqual(status, 'failed', `${name}: ${JSON.stringify(error)}`)
-      const now = JSON.stringify(views.map(({ name, stats }) => [name, stats]))
-      unchanged = now === last ? unchanged + 1 : 0
+      const groups = await this.#json<{ group: string; lag: number }[]>('/v1/groups?internal=true')
+      assert.ok(groups.length > 0)
+      const behind = groups.filter(({ lag }) => lag > 0)
+      const now = JSON.stringify(views.map(({ name, status, stats }) => [name, status, stats]))
+      unchanged = now === last && behind.length === 0 ? unchanged + 1 : 0
       last = now
     }
+  }
+  async #json<T>(path: string): Promise<T> {
+    return (await (await fetch(this.url + path)).json()) as T
   }
 }
 

@@ -1,10 +1,11 @@
 import type { Logger } from '../lib/logger.ts'
+import type { Clock } from '../lib/world.ts'
 
 /** One line a message on standard error: time, level, message, facts as JSON. */
-export function standardErrorLogger(): Logger {
+export function standardErrorLogger(clock: Clock): Logger {
   const line = (level: string) => (message: string, facts?: Readonly<Record<string, unknown>>) => {
     const tail = facts === undefined ? '' : ` ${JSON.stringify(facts, plain)}`
-    process.stderr.write(`${new Date(Date.now()).toISOString()} ${level} ${message}${tail}\n`)
+    process.stderr.write(`${new Date(clock.now()).toISOString()} ${level} ${message}${tail}\n`)
   }
   return { info: line('info '), warn: line('warn '), error: line('error') }
 }

@@ -56,11 +56,12 @@ export const serveCommands: readonly Command[] = [
         import('../../node/project.ts'),
         import('../../lib/real/world.ts'),
       ])
-      const logger = standardErrorLogger()
+      const world = realWorld()
+      const logger = standardErrorLogger(world.clock)
       const project = on.args['dir'] === undefined ? null : await loadProject(on.args['dir'])
       const millrace = await startMillrace({
         config,
-        world: realWorld(),
+        world,
         logger,
         ...(project === null ? {} : { definitions: project }),
       })
