@@ -8,12 +8,13 @@ import { fingerprint } from '../flow/plan-facts.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import type { Catalog, CatalogKind } from '../log/catalog.ts'
 import type { PlannedAlert } from '../sql/alert.ts'
+import { matchesName } from '../sql/bind/scope.ts'
 import { planAlert } from '../sql/plan/alert.ts'
 import type { PlanContext } from '../sql/plan/context.ts'
 import { planRelation, type PlannedRelation, type TopicWish } from '../sql/plan/definitions.ts'
 import type { Relation, Schema } from '../sql/plan/relation.ts'
 import { planView, type PlannedView } from '../sql/plan/view.ts'
-import type { Statement } from '../sql/syntax/ast.ts'
+import type { Name, Statement } from '../sql/syntax/ast.ts'
 import { parseStatements } from '../sql/syntax/parse.ts'
 
 export type DefinitionKind = Exclude<CatalogKind, 'contract'>
@@ -169,6 +170,12 @@ export class Definitions implements Schema {
   }
   *relations(): Iterable<Relation> {
     for (const { relation } of this.known.values()) if (relation !== null) yield relation
+  }
+  broken(name: Name): string | null {
+    const found = this.all().find(
+      (one) => one.kind !== 'alert' && one.relation === null && one.fault !== null && matchesName(name, one.name),
+    )
+    return found === undefined ? null : found.fault!.message
   }
   /** Views and alerts that read it, directly. */
   readers(name: string): Definition[] {

@@ -1,5 +1,4 @@
 /** The last rows of a topic that only grows: read backwards in steps, since offsets may have gaps. */
-import { createDecoder } from '../flow/decode.ts'
 import { Graph } from '../flow/graph.ts'
 import type { SourcePlan } from '../flow/plan.ts'
 import type { Clock } from '../lib/world.ts'
@@ -22,9 +21,7 @@ export async function readNewest(log: Log, source: SourcePlan, limit: number, cl
     for (let back = limit + 16; ; back *= 4) {
       const start = Math.max(from, to - back)
       const rows: Placed[] = []
-      const [graph] = [new Graph(source, { idleMs: Infinity, maxFutureMs: Infinity })]
-      const [{ clock: sourceClock }] = graph.sources as [(typeof graph.sources)[0]]
-      const decoder = createDecoder(source, 0)
+      const { decoder, clock: sourceClock } = new Graph(source, { idleMs: Infinity, maxFutureMs: Infinity }).sources[0]!
       for await (const piece of readRanges(log.reader(), [{ partition, from: start, to }])) {
         const times = new Map(piece.records.map((record) => [record.offset, record.timeMs]))
         const { batch } = decoder.decode(

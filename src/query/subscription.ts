@@ -29,6 +29,8 @@ export interface SubscriptionOptions {
   readonly live: (source: SourcePlan) => LiveRows | null
   /** ISO 8601 or null: how far event time has come in what the query reads. */
   readonly watermark: () => string | null
+  /** Changes that may wait; default `limits.subscriberBacklog`. */
+  readonly backlogMax?: number
 }
 
 const forever = { idleMs: Infinity, maxFutureMs: Infinity }
@@ -84,11 +86,15 @@ class Waiting {
   private rows = 0
   private fault: Fault | null = null
   private wake: (() => void) | null = null
+  private readonly rowsMax: number
 
+  constructor(rowsMax: number) {
+    this.rowsMax = rowsMax
+  }
   push(source: number, change: LiveChange): void {
     this.queue.push({ source, change })
     this.rows += change.batches.reduce((sum, batch) => sum + batch.count, 0)
-    if (this.rows > limits.subscriberBacklog) this.fail(new Fault('query.slow-subscriber', { waiting: this.rows }))
+    if (this.rows > this.rowsMax) this.fail(new Fault('query.slow-subscriber', { waiting: this.rows }))
     this.wake?.()
   }
   fail(fault: Fault): void {
@@ -123,7 +129,7 @@ async function* followRows(
   const graph = new Graph(asWeighted(plan), forever)
   graph.open(() => [], clock.now())
   const places = graph.sources.map((source) => columnPlaces(source, rows[source.index]!))
-  const waiting = new Waiting()
+  const waiting = new Waiting(options.backlogMax ?? limits.subscriberBacklog)
   // From here to the snapshot nothing is awaited: no change can fall between them.
   const stops = rows.map((one, source) =>
     one.listen({ changed: (change) => waiting.push(source, change), failed: (fault) => waiting.fail(fault) }),

@@ -52,12 +52,12 @@ export function place(text: string, at: number): Pick<SqlFacts, 'line' | 'column
 }
 
 function mark(lineText: string, line: number, column: number): string {
-  const characters = [...lineText.replaceAll('\t', ' ')]
+  const characters = Array.from(lineText.replaceAll('\t', ' '))
   const from = column > excerptWidth - 20 ? column - 60 : 0
   const shown = characters.slice(from, from + excerptWidth)
   const head = `LINE ${line}: ${from > 0 ? '…' : ''}`
   const tail = from + excerptWidth < characters.length ? '…' : ''
-  return `${head}${shown.join('')}${tail}\n${' '.repeat([...head].length + column - 1 - from)}^`
+  return `${head}${shown.join('')}${tail}\n${' '.repeat(Array.from(head).length + column - 1 - from)}^`
 }
 
 /** The nearest of `known` to a misspelt name, when it is near enough to be meant. */

@@ -1,7 +1,6 @@
 /** A schema of a few relations, and statements planned against it. */
 import type { ViewPlan } from '../../src/flow/plan.ts'
 import type { PlannedAlert } from '../../src/sql/alert.ts'
-import { SqlFault } from '../../src/sql/fault.ts'
 import { planAlert } from '../../src/sql/plan/alert.ts'
 import type { PlanContext } from '../../src/sql/plan/context.ts'
 import { planRelation } from '../../src/sql/plan/definitions.ts'
@@ -50,16 +49,3 @@ export function plan(text: string, known: readonly Relation[] = []): Planned {
   return out
 }
 export const shopRelations: readonly Relation[] = plan(shop).relations
-export const viewOf = (query: string, options = ''): ViewPlan =>
-  plan(`CREATE MATERIALIZED VIEW v ${options} AS ${query}`, shopRelations).views[0]!
-
-/** As psql prints an error. */
-export function errorText(text: string, known: readonly Relation[] = shopRelations): string {
-  try {
-    plan(text, known)
-  } catch (error) {
-    if (!(error instanceof SqlFault)) throw error
-    return `ERROR ${error.sqlstate}: ${error.message}\n${error.excerpt}\nHINT: ${error.hint}`
-  }
-  return 'no error'
-}

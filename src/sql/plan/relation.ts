@@ -1,6 +1,6 @@
 /** What planning knows of the streams, tables and views that a text may name, and of the rows between two steps. */
 import type { Plan, SourcePlan } from '../../flow/plan.ts'
-import type { Columns, DataType, Field } from '../../schema/types.ts'
+import type { Columns, Field } from '../../schema/types.ts'
 import { SqlFault, suggestion } from '../fault.ts'
 import type { Name, QualifiedName } from '../syntax/ast.ts'
 import { type Scope, matchesName, quoteIfNeeded } from '../bind/scope.ts'
@@ -18,6 +18,8 @@ export interface Relation {
 }
 export interface Schema {
   relations(): Iterable<Relation>
+  /** Why a name that is defined has no relation; null = it is not defined. */
+  broken?(name: Name): string | null
 }
 
 /** The name in the catalogue: schema `public` is silent, another one is part of the name. */
@@ -48,6 +50,12 @@ export function findRelation(schema: Schema, name: QualifiedName, text: string):
   const all = [...schema.relations()]
   const found = pickNamed(all, name, text)
   if (found !== null) return found
+  const why = schema.broken?.(matcher(name)) ?? null
+  if (why !== null) {
+    throw new SqlFault('sql.unknown-relation', `"${catalogName(name)}" cannot be read: ${why}`, text, name.at, {
+      hint: 'Make right what its definition needs, or drop it.',
+    })
+  }
   throw unknownRelation(
     catalogName(name),
     all.map((r) => r.name),
@@ -95,7 +103,6 @@ export interface Rel {
 export const columnsToScope = (name: string | null, columns: Columns, visible = columns.length): Scope => [
   { name, schema: null, columns: columns.map((field, index) => ({ ...field, index, hidden: index >= visible })) },
 ]
-export const typesOf = (columns: Columns): DataType[] => columns.map((field) => field.type)
 
 /** Positions after a step; what is gone is left out. */
 export function mapKey(key: Key | null, to: (position: number) => readonly number[]): Key | null {
