@@ -78,6 +78,7 @@ class Run {
   /** What observers were shown: partition → offset → value. */
   readonly #shown = new Map<string, Map<number, string>>(every.map((partition) => [keyOf(partition), new Map()]))
   #positionAnswered = 0
+  readonly #snapshotBytes: number
   #life = 0
   #log: LocalLog | null = null
   #repeated = 0
@@ -91,6 +92,7 @@ class Run {
     this.machine = machine
     this.random = new SeededRandom(machine.seed, 'log workload')
     this.#options = options
+    this.#snapshotBytes = this.random.pick([300, 2_000, 20_000, 2 ** 26])
     this.#producers = Array.from({ length: producerCount }, (_, name) => ({
       name,
       identity: null,
@@ -139,6 +141,7 @@ class Run {
     const log = await openLocalLog({
       world: this.machine,
       dir: '/data',
+      snapshotBytes: this.#snapshotBytes,
       onFault: (fault) => this.#faults.add(fault.code),
     })
     if (life === this.#life) this.#log = log

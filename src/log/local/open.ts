@@ -29,9 +29,12 @@ export interface LocalLogOptions {
   readonly initialRebalanceDelayMs?: number
   /** Positions of a group without members are kept this long; Kafka's `offsets.retention.minutes`. */
   readonly offsetsRetentionMs?: number
+  /** Bytes appended to a partition between two snapshots of what is derived from them. */
+  readonly snapshotBytes?: number
   /** Instead of the store over `dir`: for tests. */
   readonly store?: Store
 }
+const snapshotBytes = 64 * 1024 * 1024
 const initialRebalanceDelayMs = 250
 const offsetsRetentionMs = 7 * 24 * 60 * 60 * 1000
 
@@ -52,6 +55,7 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   const decides: { by: TransactionCoordinator | null } = { by: null }
   const registry = new Registry(store, {
     clock: world.clock,
+    snapshotBytes: options.snapshotBytes ?? snapshotBytes,
     resolve: (producerId, epoch) => decides.by?.resolve(producerId, epoch) ?? 'open',
   })
   for (const info of systemTopics) registry.set(info)

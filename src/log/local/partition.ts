@@ -27,6 +27,8 @@ import type { TopicPolicy } from './topic-config.ts'
 
 export interface PartitionHost {
   readonly clock: Clock
+  /** Bytes appended between two snapshots: what a restart reads headers of, at most. */
+  readonly snapshotBytes: number
   /** What becomes of a transaction that a partition finds open: 'open' while its owner lives. */
   resolve(producerId: number, epoch: number): Outcome | 'open'
 }
@@ -37,8 +39,6 @@ export interface Placed {
 
 const snapshotName = 'producers'
 const settleAgainMs = 200
-/** Bytes appended between two snapshots: what a restart reads headers of, at most. */
-const snapshotEveryBytes = 64 * 1024 * 1024
 /** Fewer bytes than this are read again faster than a snapshot of them is synced. */
 const snapshotWorthBytes = 1024 * 1024
 const coordinatorEpoch = 0
@@ -262,7 +262,7 @@ export class PartitionState {
       this.log.wantDurable()
     }
     if (this.policy.ackBeforeSync) this.#watchWritten(this.log.end)
-    if (this.#bytesSinceSnapshot >= snapshotEveryBytes) void this.saveSnapshot().catch(() => undefined)
+    if (this.#bytesSinceSnapshot >= this.#host.snapshotBytes) void this.saveSnapshot().catch(() => undefined)
   }
   #watchWritten(end: Offset): void {
     this.log.whenWritten(end).then(
@@ -287,7 +287,12 @@ export class PartitionState {
   }
   /** Saves derived state, so that the next opening reads no header before this point. */
   async saveSnapshot(): Promise<void> {
-    if (this.#state !== 'open' || this.#bytesSinceSnapshot < snapshotWorthBytes || this.#isCut) return
+    if (
+      this.#state !== 'open' ||
+      this.#bytesSinceSnapshot < Math.min(snapshotWorthBytes, this.#host.snapshotBytes) ||
+      this.#isCut
+    )
+      return
     const at = this.log.end
     this.table.forgetSilent(this.#host.clock.now() - limits.producerIdleMs)
     this.aborted.trim(this.log.start)
