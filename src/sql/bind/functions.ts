@@ -164,7 +164,10 @@ const forms = (rows: readonly FunctionRow[]): string =>
     .map((row) => `${row.name}(${row.args.map(shownKind).join(', ')}${row.variadic === true ? ' …' : ''})`)
     .join(', ')
 const shownKind = (kind: ArgumentKind): string => (kind === 'double' ? 'double precision' : kind)
+const windowFunctions = new Set(['tumble', 'hop', 'cumulate', 'session'])
 function nearest(name: string, more: Iterable<string>): { hint?: string } {
+  if (windowFunctions.has(name))
+    return { hint: `Windows stand in FROM: ${name.toUpperCase()}(stream, time, INTERVAL '1 minute').` }
   const names = [...functions.names(), ...more].filter((n) => /^[a-z_0-9]+$/.test(n) && n !== 'neg' && n !== 'cast')
   const near = suggestion(name, names)
   return near === null ? {} : { hint: `Perhaps you meant ${near}.` }

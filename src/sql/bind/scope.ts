@@ -48,6 +48,7 @@ export function findColumn(scope: Scope, parts: readonly Name[], text: string): 
 /** The relations that the words before the last name: by alias, or by schema and name. */
 function findRelations(scope: Scope, parts: readonly Name[], text: string): Scope {
   const table = parts.at(-2)!
+  const name = parts.at(-1)!.text
   const schema = parts.length > 2 ? parts.at(-3)! : null
   const found = scope.filter(
     (relation) =>
@@ -60,7 +61,13 @@ function findRelations(scope: Scope, parts: readonly Name[], text: string): Scop
       table.text,
       scope.map((r) => r.name ?? ''),
     )
-    const hint = near === null ? 'Name it in FROM, or use its alias.' : `Perhaps you meant "${near}".`
+    const column = scope.flatMap((r) => r.columns).find((c) => matchesName(table, c.name))
+    const isJson = column?.type.kind === 'json' || column?.type.kind === 'jsonb'
+    const hint = isJson
+      ? `Reach into JSON with ${column.name} ->> '${name}'.`
+      : near === null
+        ? 'Name it in FROM, or use its alias.'
+        : `Perhaps you meant "${near}".`
     const message = `missing FROM-clause entry for table "${table.text}"`
     throw new SqlFault('sql.unknown-relation', message, text, parts[0]!.at, { hint })
   }

@@ -13,10 +13,10 @@ import { columnsToScope, findRelation, type Rel, type Relation } from './relatio
 /** Ties the knot: FROM holds queries and queries hold FROM. */
 export type PlanQuery = (ctx: PlanContext, query: Query) => Rel
 
-export function planFrom(ctx: PlanContext, from: readonly TableRef[], planQuery: PlanQuery): Rel {
+export function planFrom(ctx: PlanContext, from: readonly TableRef[], planQuery: PlanQuery, at: number): Rel {
   const [first, second] = from
   if (first === undefined) {
-    throw new SqlFault('sql.unsupported', 'a SELECT without FROM is not supported here', ctx.text, 0, {
+    throw new SqlFault('sql.unsupported', 'a SELECT without FROM is not supported here', ctx.text, at, {
       hint: 'Only a SELECT on its own may leave FROM out.',
     })
   }

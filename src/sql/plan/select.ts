@@ -43,7 +43,7 @@ export function planSelect(
       hint: 'Use row_number() OVER (PARTITION BY …) in a derived table, and keep row 1.',
     })
   }
-  const input = planWhere(ctx, planFrom(ctx, select.from, planQuery), select)
+  const input = planWhere(ctx, planFrom(ctx, select.from, planQuery, select.at), select)
   const aggregates = new Aggregates(ctx)
   const windows = new WindowCalls(ctx, input, select.windows)
   const bind: BindContext = {

@@ -346,6 +346,7 @@ function tableFactor(cursor: Cursor): TableRef {
   const alias = tableAlias(cursor)
   asOf ??= systemTime(cursor)
   if (cursor.isWord('tablesample')) cursor.unsupported('TABLESAMPLE', cursor.at)
+  if (cursor.isWord('match_recognize')) cursor.unsupported('MATCH_RECOGNIZE', cursor.at)
   return { kind: 'table', name, alias, asOf, ...cursor.span(at) }
 }
 /** FOR SYSTEM_TIME AS OF time, before or behind the alias. */
@@ -407,6 +408,7 @@ function joinInParentheses(cursor: Cursor, table: TableRef): TableRef {
 
 function tableAlias(cursor: Cursor): Alias | null {
   const { at } = cursor
+  if (cursor.isWord('match_recognize') && cursor.isMarkAhead(1, '(')) return null
   const explicit = cursor.acceptWords('as')
   if (!explicit && (cursor.startsClause() || !cursor.startsName())) return null
   const name = cursor.name('an alias')

@@ -243,3 +243,73 @@ ERROR 42601: WITH TIES needs an ORDER BY
 LINE 1: …ustomerid::uuid FROM purchases FETCH FIRST 2 ROWS WITH TIES
                                                                     ^
 HINT: Read what was expected at the marked place; docs/sql.md has the grammar.
+----
+CREATE MATERIALIZED VIEW v AS SELECT * FROM purchases MATCH_RECOGNIZE (PARTITION BY item)
+=>
+ERROR 0A000: MATCH_RECOGNIZE is not supported yet
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT * FROM purchases MATCH_RECOGNIZE (PARTITION BY item)
+                                                              ^
+HINT: docs/sql.md lists what works today.
+----
+CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases WHERE EXISTS (SELECT 1 FROM items)
+=>
+ERROR 0A000: EXISTS (SELECT …) is not supported yet
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases WHERE EXISTS (SELECT 1 FROM items)
+                                                                       ^
+HINT: Join with the other table: JOIN t FOR SYSTEM_TIME AS OF … ON …
+----
+CREATE MATERIALIZED VIEW v AS SELECT tumble(bought_at, INTERVAL '1 minute') FROM purchases
+=>
+ERROR 42883: function tumble(timestamptz, interval) does not exist
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT tumble(bought_at, INTERVAL '1 minute') FROM purchases
+                                             ^
+HINT: Windows stand in FROM: TUMBLE(stream, time, INTERVAL '1 minute').
+----
+CREATE MATERIALIZED VIEW v AS SELECT DISTINCT ON (item) item, amount FROM purchases
+=>
+ERROR 0A000: DISTINCT ON is not supported yet
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT DISTINCT ON (item) item, amount FROM purchases
+                                      ^
+HINT: Use row_number() OVER (PARTITION BY …) in a derived table, and keep row 1.
+----
+CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases GROUP BY ROLLUP (item)
+=>
+ERROR 0A000: ROLLUP is not supported yet
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases GROUP BY ROLLUP (item)
+                                                                          ^
+HINT: Write one query a grouping and join them with UNION ALL.
+----
+CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases FOR UPDATE
+=>
+ERROR 0A000: row locks do not exist here
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases FOR UPDATE
+                                                                 ^
+HINT: docs/sql.md lists what works today.
+----
+CREATE MATERIALIZED VIEW v AS WITH RECURSIVE t AS (SELECT item FROM purchases) SELECT * FROM t
+=>
+ERROR 0A000: WITH RECURSIVE is not supported yet
+LINE 1: CREATE MATERIALIZED VIEW v AS WITH RECURSIVE t AS (SELECT item FROM purchases) SELECT * FROM t
+                                                     ^
+HINT: docs/sql.md lists what works today.
+----
+CREATE MATERIALIZED VIEW v AS SELECT note.shop FROM purchases
+=>
+ERROR 42P01: missing FROM-clause entry for table "note"
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT note.shop FROM purchases
+                                             ^
+HINT: Reach into JSON with note ->> 'shop'.
+----
+CREATE MATERIALIZED VIEW v AS SELECT 1 AS a
+=>
+ERROR 0A000: a SELECT without FROM is not supported here
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT 1 AS a
+                                      ^
+HINT: Only a SELECT on its own may leave FROM out.
+----
+UPDATE purchases SET item = 'x'
+=>
+ERROR 0A000: UPDATE is not supported yet
+LINE 1: UPDATE purchases SET item = 'x'
+        ^
+HINT: docs/sql.md lists what works today.
