@@ -13,10 +13,13 @@ interface Content {
 }
 /** What a sync that has begun will make durable. */
 export interface Flush {
+  /** Later ones began later, and may end earlier. */
+  readonly number: number
   readonly size: number
   readonly pages: ReadonlyMap<number, Buffer>
 }
 
+const sizeKey = -1
 const zeros = Buffer.alloc(pageBytes)
 
 export class FileContent {
@@ -27,6 +30,9 @@ export class FileContent {
   #isSizeDirty = false
   /** Pages that a sync is taking to the device. */
   readonly #frozen = new Set<Buffer>()
+  #flushes = 0
+  /** Which flush the durable page (or, under −1, the size) came with. */
+  readonly #flushedBy = new Map<number, number>()
 
   get size(): number {
     return this.#cached.size
@@ -67,21 +73,21 @@ export class FileContent {
       this.#frozen.add(bytes)
       pages.set(page, bytes)
     }
-    return { size: this.#cached.size, pages }
+    return { number: this.#flushes++, size: this.#cached.size, pages }
   }
   endFlush(flush: Flush): void {
     for (const [page, bytes] of flush.pages) {
-      this.#durable.pages.set(page, bytes)
+      if (this.#isNewer(flush, page)) this.#durable.pages.set(page, bytes)
       this.#clean(page, bytes)
     }
-    this.#durable.size = flush.size
+    if (this.#isNewer(flush, sizeKey)) this.#durable.size = flush.size
     this.#dropBehind(this.#durable)
     if (flush.size === this.#cached.size) this.#isSizeDirty = false
   }
   /** The device refused some pages. The kernel calls all of them clean: they are in the cache and never reach the disk. */
   failFlush(flush: Flush, random: SeededRandom): void {
     for (const [page, bytes] of flush.pages) {
-      if (random.chance(0.3)) this.#durable.pages.set(page, bytes)
+      if (random.chance(0.3) && this.#isNewer(flush, page)) this.#durable.pages.set(page, bytes)
       this.#clean(page, bytes)
     }
     this.#isSizeDirty = false
@@ -111,6 +117,12 @@ export class FileContent {
       bytes[at]! ^= 1 << (bit % 8)
       content.pages.set(page, bytes)
     }
+  }
+  /** A flush that ends late brings back nothing that a later one has replaced. */
+  #isNewer(flush: Flush, key: number): boolean {
+    if ((this.#flushedBy.get(key) ?? -1) > flush.number) return false
+    this.#flushedBy.set(key, flush.number)
+    return true
   }
   #sizeLeft(random: SeededRandom): number {
     const { size: from } = this.#durable

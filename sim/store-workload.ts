@@ -315,6 +315,8 @@ class Run {
       }
     }
     hold(at === upTo || upTo <= from, `${model.dir}: read on to ${at} past ${upTo}`)
+    // What follows is asked in one turn: retention may have moved the start since.
+    if (log.start > from) return
     let count = 0
     for (const header of log.headers(from as Offset)) {
       const batch = expected[count++]

@@ -75,6 +75,25 @@ export class BatchWalk {
     this.offset = batchEnd(batch)
     return batch
   }
+  /** `next` would read nothing: the next batch is in memory. */
+  get isPrepared(): boolean {
+    if (this.problem !== null || this.position >= this.#limit) return true
+    if (!this.#holds(batchHeaderBytes)) return false
+    const bytes = batchBytes(this.#piece, this.position - this.#from)
+    return lengthProblem(bytes) !== null || this.position + bytes > this.#limit || this.#holds(bytes)
+  }
+  /** Brings the next batch into memory without blocking the thread. */
+  async prepare(): Promise<void> {
+    while (!this.isPrepared) {
+      const header = this.#holds(batchHeaderBytes)
+      const wanted = header ? batchBytes(this.#piece, this.position - this.#from) : batchHeaderBytes
+      const before = this.#to - this.#from
+      const target = this.#room(wanted)
+      this.#to = this.#from + (await this.#file.readLater(target, this.#from))
+      // The file is shorter than it should be: `next` says so.
+      if (this.#to - this.#from < wanted && this.#to - this.#from <= before) return
+    }
+  }
   #nextProblem(): string | null {
     if (!this.#has(batchHeaderBytes)) return 'less than a batch header is left'
     const bytes = batchBytes(this.#piece, this.position - this.#from)
@@ -84,14 +103,21 @@ export class BatchWalk {
     const at = this.position - this.#from
     return batchProblem(this.#piece.subarray(at, at + bytes), this.offset, this.#epochAt)
   }
+  #holds(count: number): boolean {
+    return this.position >= this.#from && this.position + count <= this.#to
+  }
   /** Makes the piece hold `count` bytes from the position on. */
   #has(count: number): boolean {
-    if (this.position >= this.#from && this.position + count <= this.#to) return true
+    if (this.#holds(count)) return true
     if (this.position + count > this.#limit) return false
-    if (count > this.#piece.length) this.#piece = Buffer.allocUnsafeSlow(count)
-    const wanted = this.#piece.subarray(0, Math.min(this.#piece.length, this.#limit - this.position))
-    this.#from = this.position
-    this.#to = this.position + this.#file.read(wanted, this.position)
+    const target = this.#room(count)
+    this.#to = this.#from + this.#file.read(target, this.#from)
     return this.position + count <= this.#to
+  }
+  /** The piece, emptied, to be filled from the position on. */
+  #room(count: number): Buffer {
+    if (count > this.#piece.length) this.#piece = Buffer.allocUnsafeSlow(count)
+    this.#from = this.#to = this.position
+    return this.#piece.subarray(0, Math.min(this.#piece.length, this.#limit - this.position))
   }
 }

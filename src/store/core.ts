@@ -27,6 +27,8 @@ export interface Core {
   toSync(partition: Partition): void
   /** The partition has written something that no sync covers yet. */
   unsynced(partition: Partition): void
+  /** The partition has begun a new segment: retention may have something to do. */
+  rolled(partition: Partition): void
   report(fault: Fault): void
   /** Bytes came or went. */
   resized(bytes: number): void

@@ -8,9 +8,10 @@ const entryBytes = 160
 interface HotBatch {
   readonly base: number
   readonly end: number
-  readonly bytes: Uint8Array
-  gone: boolean
+  /** Empty when it is gone. */
+  bytes: Uint8Array
 }
+const gone = new Uint8Array(0)
 
 export class HotTail {
   readonly #bytesMax: number
@@ -26,7 +27,7 @@ export class HotTail {
     return this.#bytes
   }
   add(of: HotBatches, base: number, end: number, bytes: Uint8Array): void {
-    const batch: HotBatch = { base, end, bytes, gone: false }
+    const batch: HotBatch = { base, end, bytes }
     of.push(batch)
     this.#queue.push({ batch, of })
     this.#bytes += bytes.length + entryBytes
@@ -34,19 +35,23 @@ export class HotTail {
   }
   /** Forgets batches of one partition from `end` on; all with 0. */
   cut(of: HotBatches, end: number): void {
-    for (const batch of of.cut(end)) this.#bytes -= batch.bytes.length + entryBytes
+    for (const batch of of.cut(end)) this.#forget(batch)
   }
   #dropOldest(): void {
     const oldest = this.#queue[this.#head]!
     // The place must not hold the bytes until the queue is shortened.
     this.#queue[this.#head++] = null
-    if (!oldest.batch.gone) {
+    if (oldest.batch.bytes !== gone) {
       oldest.of.shift()
-      this.#bytes -= oldest.batch.bytes.length + entryBytes
+      this.#forget(oldest.batch)
     }
     if (this.#head < 1024 || this.#head * 2 < this.#queue.length) return
     this.#queue = this.#queue.slice(this.#head)
     this.#head = 0
+  }
+  #forget(batch: HotBatch): void {
+    this.#bytes -= batch.bytes.length + entryBytes
+    batch.bytes = gone
   }
 }
 
@@ -73,7 +78,6 @@ export class HotBatches {
     this.#list.push(batch)
   }
   shift(): void {
-    this.#list[this.#head]!.gone = true
     this.#list[this.#head++] = null
     if (this.#head < 64 || this.#head * 2 < this.#list.length) return
     this.#list = this.#list.slice(this.#head)
@@ -82,9 +86,7 @@ export class HotBatches {
   cut(end: number): HotBatch[] {
     const out: HotBatch[] = []
     while (this.#list.length > this.#head && this.#list.at(-1)!.base >= end) {
-      const batch = this.#list.pop()!
-      batch.gone = true
-      out.push(batch)
+      out.push(this.#list.pop()!)
     }
     return out
   }

@@ -12,6 +12,7 @@ import { openMeta } from './meta.ts'
 import { type Damage, Partition } from './partition.ts'
 import { recoverPartition } from './recovery.ts'
 import { sweep } from './retention.ts'
+import type { SparseIndex } from './sparse-index.ts'
 import type { PartitionConfig, PartitionLog, Recovery, Store } from './store.ts'
 import { SyncLoop } from './sync-loop.ts'
 
@@ -81,6 +82,7 @@ interface Found {
   readonly state: PartitionState
   readonly damage: Damage | null
   readonly verified: boolean
+  readonly index: SparseIndex | null
 }
 const syncedTogether = 64
 
@@ -94,6 +96,7 @@ class Opening {
   readonly #damaged: Fault[] = []
   /** Folders in which names changed that must not come back. */
   readonly #moved: string[] = []
+  readonly #forgotten: string[] = []
   #scannedBytes = 0
 
   constructor(options: StoreOptions, dir: string) {
@@ -114,7 +117,7 @@ class Opening {
     if (read !== null && read !== 'damaged' && clean) epoch = await this.#openClean(read, journal)
     else if (!clean) epoch = await this.#recoverAll(read, journal, path)
     else await journal.replace(() => ({ clean: false, epoch, partitions: [] }))
-    this.#emptyTrash()
+    this.#tidy()
     const recovery: Recovery = {
       clean,
       ms: world.clock.monotonic() - startedMs,
@@ -139,7 +142,7 @@ class Opening {
   async #openClean(read: ReadJournal, journal: Journal): Promise<number> {
     for (const [dir, known] of read.partitions) {
       if (known.state.damaged === true) this.#recoverOne(dir, known, read.epoch)
-      else this.#found.set(dir, { state: known.state, damage: null, verified: false })
+      else this.#found.set(dir, { state: known.state, damage: null, verified: false, index: null })
     }
     await journal.resume(read)
     return read.epoch
@@ -165,6 +168,7 @@ class Opening {
     const context = { world: this.#world, directories: this.#directories, epoch }
     const recovered = recoverPartition(context, folder, known)
     this.#scannedBytes += recovered.scannedBytes
+    this.#forgotten.push(...recovered.forgotten)
     this.#torn.push(...recovered.torn)
     if (recovered.damage !== null) this.#damaged.push(recovered.damage.fault)
     const isThere = this.#world.disk.stat(folder) !== null
@@ -172,7 +176,7 @@ class Opening {
     if (isThere) this.#directories.suspect(folder)
     if (recovered.torn.length > 0) this.#moved.push(folder)
     if (isThere || recovered.state.end > 0 || recovered.damage !== null)
-      this.#found.set(dir, { state: recovered.state, damage: recovered.damage, verified: true })
+      this.#found.set(dir, { state: recovered.state, damage: recovered.damage, verified: true, index: recovered.index })
     return recovered.unsynced
   }
   /** What was read may so far be in the page cache only; it counts as durable from now on. */
@@ -196,8 +200,13 @@ class Opening {
     const topics = `${this.#dir}/topics`
     return disk.list(topics).flatMap((topic) => disk.list(`${topics}/${topic}`).map((each) => `${topic}/${each}`))
   }
-  #emptyTrash(): void {
+  /** Only now: before the checkpoint was durable a missing file would have been damage. */
+  #tidy(): void {
     try {
+      for (const stem of this.#forgotten) {
+        for (const ending of ['log', 'offsets', 'times']) this.#world.disk.remove(`${stem}.${ending}`)
+        this.#directories.changed(parentOf(stem))
+      }
       this.#world.disk.remove(`${this.#dir}/trash`)
     } catch (error) {
       this.#options.onFault?.(asFault(error))
@@ -205,6 +214,12 @@ class Opening {
   }
 }
 
+const nothingOf = (dir: string): Found => ({
+  state: unknownPartition(dir).state,
+  damage: null,
+  verified: true,
+  index: null,
+})
 function unknownPartition(dir: string): KnownPartition {
   const nothing = { dir, start: 0, end: 0, epochs: [], segments: [], sealed: false }
   return { state: nothing, durable: 0, start: 0, cuts: new Map() }
@@ -236,6 +251,8 @@ class DiskStore implements Store {
   /** Partitions that nobody has asked for yet. */
   readonly #found: Map<string, Found>
   readonly #partitions = new Map<string, Partition>()
+  /** Partitions that began a new segment. */
+  readonly #rolled = new Set<Partition>()
   #sizeBytes = 0
   #appendedBytes = 0
   #isReplacing = false
@@ -268,7 +285,7 @@ class DiskStore implements Store {
       return there
     }
     if (this.#closing !== null) throw new Fault('log.closed', { what: 'the store' })
-    const found = this.#found.get(dir) ?? { state: unknownPartition(dir).state, damage: null, verified: true }
+    const found = this.#found.get(dir) ?? nothingOf(dir)
     const partition = new Partition(this.#core, found, config)
     this.#found.delete(dir)
     this.#partitions.set(dir, partition)
@@ -284,6 +301,7 @@ class DiskStore implements Store {
     const state = partition?.state() ?? this.#found.get(dir)?.state
     if (partition !== undefined) {
       this.#loop.forget(partition)
+      this.#rolled.delete(partition)
       this.#sizeBytes -= partition.sizeBytes
       partition.close()
     } else if (state !== undefined) this.#sizeBytes -= bytesOf(state)
@@ -306,7 +324,7 @@ class DiskStore implements Store {
   }
 
   #keep(state: PartitionState): void {
-    this.#found.set(state.dir, { state, damage: null, verified: false })
+    this.#found.set(state.dir, { state, damage: null, verified: false, index: null })
     this.#sizeBytes += bytesOf(state)
   }
   /** One rename takes the folder out of the log at once; its files follow. */
@@ -365,6 +383,7 @@ class DiskStore implements Store {
       guard: new DiskGuard(world, dir, options.reserveBytes ?? limits.diskReserveBytes),
       retentionNow: () => Math.min(world.clock.now(), wallMs + world.clock.monotonic() - sinceMs),
       toWrite: (partition) => this.#loop.toWrite(partition),
+      rolled: (partition) => void this.#rolled.add(partition),
       toSync: (partition) => this.#loop.toSync(partition),
       unsynced: (partition) => this.#loop.unsynced(partition),
       report: (fault) => this.#report(fault),
@@ -384,7 +403,9 @@ class DiskStore implements Store {
   }
   #afterRound(): void {
     const { journal } = this.#opened
-    if (this.#isReplacing || this.#closing !== null) return
+    if (this.#closing !== null) return
+    if (this.#rolled.size > 0) void this.#sweepRolled()
+    if (this.#isReplacing) return
     if (!journal.wantsReplacing && this.#appendedBytes < checkpointBytes) return
     this.#appendedBytes = 0
     this.#isReplacing = true
@@ -397,14 +418,23 @@ class DiskStore implements Store {
     return this.#world.clock.after(sweepMs, () => void this.#sweepAll())
   }
   async #sweepAll(): Promise<void> {
+    await this.#sweep(this.#partitions.values())
+    if (this.#closing === null) this.#cancelSweep = this.#planSweep()
+  }
+  /** A fast writer must not pass its bound of bytes until the next sweep of all. */
+  async #sweepRolled(): Promise<void> {
+    const rolled = [...this.#rolled]
+    this.#rolled.clear()
+    await this.#sweep(rolled)
+  }
+  async #sweep(partitions: Iterable<Partition>): Promise<void> {
     const nowMs = this.#core.retentionNow()
-    for (const partition of this.#partitions.values()) {
+    for (const partition of partitions) {
       try {
         await sweep(partition, nowMs)
       } catch (error) {
         this.#report(asFault(error))
       }
     }
-    if (this.#closing === null) this.#cancelSweep = this.#planSweep()
   }
 }

@@ -20,6 +20,7 @@ import { type Mark, Segment } from './segment.ts'
 import { Segments } from './segments.ts'
 import { setAside } from './set-aside.ts'
 import { packSmallFile, readWhole, replaceFile, unpackSmallFile } from './small-file.ts'
+import type { SparseIndex } from './sparse-index.ts'
 import type { PartitionConfig, PartitionLog } from './store.ts'
 import { expectedFiles } from './verify.ts'
 import { Waiters } from './waiters.ts'
@@ -51,6 +52,8 @@ export class Partition implements PartitionLog {
   #config: PartitionConfig
   readonly #epochs: Epochs
   #start: number
+  /** Where the start is moving to. */
+  #startNoted = 0
   #end: number
   #written: number
   #durable: number
@@ -68,12 +71,13 @@ export class Partition implements PartitionLog {
   #isVerified: boolean
   /** Files that must not stay under the name of a segment. */
   #strays: string[] = []
+  #lastTurn: Promise<void> = Promise.resolve()
   /** Clock reading when the oldest unsynced bytes were written. */
   unsyncedSinceMs = 0
 
   constructor(
     core: Core,
-    opened: { state: PartitionState; damage: Damage | null; verified: boolean },
+    opened: { state: PartitionState; damage: Damage | null; verified: boolean; index: SparseIndex | null },
     config: PartitionConfig,
   ) {
     const { state } = opened
@@ -86,9 +90,13 @@ export class Partition implements PartitionLog {
     this.#end = this.#written = this.#durable = state.end
     this.#epochs = new Epochs(state.epochs)
     const list = state.segments.map(
-      ({ base, createdMs, salt, ...mark }) => new Segment({ base, createdMs, salt }, mark),
+      ({ base, createdMs, salts, ...mark }) => new Segment({ base, createdMs, salts }, mark),
     )
-    if (state.sealed && list.length > 0) list.at(-1)!.sealed = true
+    const last = list.at(-1)
+    if (last !== undefined) {
+      last.sealed = state.sealed
+      last.index = opened.index
+    }
     this.segments = new Segments(core, `${core.dir}/topics/${state.dir}`, list, this.#epochs, config.indexIntervalBytes)
   }
   get start(): Offset {
@@ -183,6 +191,7 @@ export class Partition implements PartitionLog {
     try {
       return await readBatches(this.segments, { from, limit, bytesMax: maxBytes })
     } catch (error) {
+      // Retention may have taken the files meanwhile.
       this.#checkInside(from)
       throw this.#readFault(error)
     }
@@ -210,17 +219,19 @@ export class Partition implements PartitionLog {
     return largestTime(this.segments)
   }
 
-  async trim(offset: Offset): Promise<void> {
-    if (offset <= this.#start) return
-    if (offset > this.#durable)
-      throw new Fault('log.offset-out-of-range', { offset, first: this.#start, next: this.#durable })
-    await this.#replaceSmall('log-start', offset, new Uint8Array(0))
-    await this.moveStart(offset)
+  trim(offset: Offset): Promise<void> {
+    return this.#oneByOne(async () => {
+      if (offset <= this.#start) return
+      if (offset > this.#durable)
+        throw new Fault('log.offset-out-of-range', { offset, first: this.#start, next: this.#durable })
+      await this.#replaceSmall('log-start', offset, new Uint8Array(0))
+      await this.#moveStart(offset)
+    })
   }
   async saveSnapshot(name: string, at: Offset, bytes: Uint8Array): Promise<void> {
     // What is durable is never cut, so a snapshot of it can never be ahead of the log.
     await this.whenDurable(at)
-    await this.#replaceSmall(`${name}.snapshot`, at, bytes)
+    await this.#oneByOne(() => this.#replaceSmall(`${name}.snapshot`, at, bytes))
   }
   loadSnapshot(name: string): { at: Offset; bytes: Uint8Array } | null {
     const path = `${this.segments.folder}/${name}.snapshot`
@@ -324,30 +335,23 @@ export class Partition implements PartitionLog {
   state(): PartitionState {
     const { list } = this.segments
     const kept = list.filter((segment) => segment.durable.bytes > 0)
+    const last = kept.at(-1)
+    // With bytes that are on their way to the disk it is not sealed yet.
+    const isWhole = last !== undefined && last.tail.bytes === last.durable.bytes
     return {
       dir: this.dir,
-      start: this.#start,
+      start: Math.max(this.#start, this.#startNoted),
       end: this.#durable,
       epochs: this.#epochs.starts.filter((start) => start.from < this.#durable),
       segments: kept.map((segment) => segment.state()),
-      sealed: kept.length > 0 && (kept.at(-1) !== list.at(-1) || kept.at(-1)!.sealed),
+      sealed: isWhole && (last !== list.at(-1) || last.sealed),
       ...(this.damage === null ? {} : { damaged: true }),
     }
   }
 
-  /** Forgets what lies before `offset` and deletes the segments that lie before it as a whole. Not past durable. */
-  async moveStart(offset: number): Promise<void> {
-    if (offset <= this.#start || this.#gone) return
-    const { list } = this.segments
-    try {
-      this.#core.journal.start(this.dir, offset)
-      // A file that is missing without a word about it would be damage.
-      if (list.length > 1 && list[1]!.base <= offset) await this.#core.journal.sync()
-      this.#start = Math.max(this.#start, offset)
-      while (!this.#gone && list.length > 1 && list[1]!.base <= this.#start) this.#remove(list.shift()!)
-    } catch (error) {
-      throw this.#failure(error, this.segments.folder)
-    }
+  /** Retention: forgets what lies before `offset`, which is not past durable. */
+  forgetBefore(offset: number): Promise<void> {
+    return offset <= this.#start ? Promise.resolve() : this.#oneByOne(() => this.#moveStart(offset))
   }
   /** Begins a new segment, durably, so that retention may take all before it. */
   async rollNow(): Promise<void> {
@@ -358,6 +362,21 @@ export class Partition implements PartitionLog {
     await this.#core.directories.sync(this.segments.folder)
   }
 
+  async #moveStart(offset: number): Promise<void> {
+    if (offset <= this.#start) return
+    const { list } = this.segments
+    // A checkpoint that is made meanwhile must know of it.
+    this.#startNoted = offset
+    try {
+      this.#core.journal.start(this.dir, offset)
+      // A file that is missing without a word about it would be damage.
+      if (list.length > 1 && list[1]!.base <= offset) await this.#core.journal.sync()
+      this.#start = offset
+      while (!this.#gone && list.length > 1 && list[1]!.base <= offset) this.#remove(list.shift()!)
+    } catch (error) {
+      throw this.#failure(error, this.segments.folder)
+    }
+  }
   #remove(segment: Segment): void {
     this.#core.handles.close(segment)
     const stem = this.segments.stem(segment)
@@ -368,6 +387,7 @@ export class Partition implements PartitionLog {
   #roll(): Segment {
     const before = this.segments.last
     if (before !== undefined) before.sealed = true
+    this.#core.rolled(this)
     return this.segments.add(this.#end)
   }
   /** The segment that takes the next batch, its index in memory. */
@@ -510,13 +530,19 @@ export class Partition implements PartitionLog {
     return new Fault('store.failed', { what: error instanceof Error ? error.message : String(error), path }, error)
   }
   #readFault(error: unknown): Fault {
-    if (error instanceof Fault) {
-      if (error.code === 'store.damaged') this.#core.report(error)
-      return error
-    }
+    if (error instanceof Fault) return error
     return typeof (error as Partial<DiskError>).code === 'string'
       ? this.#failure(error, this.segments.folder)
       : asFault(error)
+  }
+  /** Small files are replaced by way of one other name: never two at a time. */
+  #oneByOne(call: () => Promise<void>): Promise<void> {
+    const turn = this.#lastTurn.then(() => {
+      if (this.#gone) throw new Fault('log.closed', { what: this.dir })
+      return call()
+    })
+    this.#lastTurn = turn.catch(() => {})
+    return turn
   }
   async #replaceSmall(name: string, number: number, bytes: Uint8Array): Promise<void> {
     const { world, directories } = this.#core

@@ -1,24 +1,16 @@
 /** Reading a partition's files. Nothing leaves here that was not checked, see `batch-walk.ts`. */
 import { type Offset, offset as toOffset, type TimeMs, timeMs as toTimeMs } from '../lib/brand.ts'
-import { Fault } from '../lib/fault.ts'
 import { batchHeaderBytes } from './batch-header.ts'
-import {
-  batchBase,
-  batchBytes,
-  batchEnd,
-  batchMaxTime,
-  batchProblem,
-  type BatchWalk,
-  lengthProblem,
-} from './batch-walk.ts'
+import { batchBase, batchBytes, batchEnd, batchMaxTime, batchProblem, lengthProblem } from './batch-walk.ts'
 import type { Segment } from './segment.ts'
 import type { Segments } from './segments.ts'
 import type { Place } from './sparse-index.ts'
 
-/** A disk is asked for at least this much at a time. */
+/** A disk is asked for at least this much at a time, and for no more than that. */
 const pieceBytesMin = 64 * 1024
+const pieceBytesMax = 4 * 1024 * 1024
 
-interface Wanted {
+export interface Wanted {
   readonly from: number
   /** No batch that begins at or after it. */
   readonly limit: number
@@ -35,53 +27,77 @@ export async function readBatches(segments: Segments, wanted: Wanted): Promise<U
 }
 
 async function readSegment(segments: Segments, segment: Segment, wanted: Wanted): Promise<Uint8Array[]> {
-  const place = segments.index(segment).before(wanted.from)
-  try {
-    return await readFrom(segments, segment, place, wanted)
-  } catch (error) {
-    if (!(error instanceof Fault) || error.code !== 'store.damaged') throw error
-    // An index may point into the middle of a batch after a power cut took back what it was made from.
-    const again = segments.rebuildIndex(segment).before(wanted.from)
-    return readFrom(segments, segment, again, wanted)
-  }
+  const { unreadable } = segment
+  if (unreadable !== null && wanted.from >= unreadable.offset) throw unreadable.fault
+  const first = new Reading(segments, segment, wanted)
+  if (await first.read((await segments.indexLater(segment)).before(wanted.from))) return first.batches
+  // The index may have led into the middle of a batch: only what is wrong from the start of the segment on is damage.
+  const second = new Reading(segments, segment, wanted)
+  if (await second.read((await segments.rebuildIndexLater(segment)).before(wanted.from))) return second.batches
+  throw segments.foundDamage(segment, second.place, second.problem!)
 }
 
-async function readFrom(segments: Segments, segment: Segment, from: Place, wanted: Wanted): Promise<Uint8Array[]> {
-  const out: Uint8Array[] = []
-  const limit = segment.durable.bytes
-  let bytes = 0
-  let { position, offset } = from
-  let pieceBytes = Math.max(pieceBytesMin, wanted.bytesMax + segments.intervalBytes)
-  while (out.length === 0 && position < limit && offset < wanted.limit) {
-    const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, limit - position))
-    const got = await segments.file(segment).readLater(piece, position)
-    if (got < piece.length) throw segments.damageAt(segment, position + got, 'the file ends before what was written')
-    let at = 0
-    for (;;) {
-      if (offset >= wanted.limit || (out.length > 0 && bytes >= wanted.bytesMax)) return out
-      if (piece.length - at < batchHeaderBytes) break
-      const size = batchBytes(piece, at)
-      const wrong = lengthProblem(size)
-      if (wrong !== null) throw segments.damageAt(segment, position + at, wrong)
-      if (size > piece.length - at) {
-        pieceBytes = Math.max(pieceBytes, size)
-        break
-      }
-      const batch = piece.subarray(at, at + size)
-      const problem = batchProblem(batch, offset, segments.epochAt)
-      if (problem !== null) throw segments.damageAt(segment, position + at, problem)
-      if (out.length > 0 && bytes + size > wanted.bytesMax) return out
-      at += size
-      offset = batchEnd(batch)
-      if (offset <= wanted.from) continue
-      out.push(batch)
-      bytes += size
-    }
-    if (at === 0 && piece.length === limit - position)
-      throw segments.damageAt(segment, position, `a batch of which ${piece.length} bytes are there`)
-    position += at
+/** One read of one segment. */
+class Reading {
+  readonly batches: Uint8Array[] = []
+  /** Of the next batch, or of the one that is wrong. */
+  place: Place = { offset: 0, position: 0 }
+  problem: string | null = null
+  readonly #segments: Segments
+  readonly #segment: Segment
+  readonly #wanted: Wanted
+  #pieceBytes: number
+  #bytes = 0
+  #isDone = false
+
+  constructor(segments: Segments, segment: Segment, wanted: Wanted) {
+    this.#segments = segments
+    this.#segment = segment
+    this.#wanted = wanted
+    const bytes = wanted.bytesMax + segments.intervalBytes
+    this.#pieceBytes = Math.min(pieceBytesMax, Math.max(pieceBytesMin, bytes))
   }
-  return out
+  /** False when something is wrong before any batch could be read. */
+  async read(from: Place): Promise<boolean> {
+    this.place = from
+    const limit = this.#segment.durable.bytes
+    while (!this.#isDone && this.batches.length === 0 && this.place.position < limit) {
+      const { position } = this.place
+      const piece = Buffer.allocUnsafeSlow(Math.min(this.#pieceBytes, limit - position))
+      const got = await this.#segments.file(this.#segment).readLater(piece, position)
+      this.#take(piece.subarray(0, got))
+      if (this.problem === null && this.place.position === position && !this.#isDone)
+        this.#takeMore(got < piece.length || position + piece.length === limit)
+      if (this.problem !== null) return this.batches.length > 0
+    }
+    return true
+  }
+  /** Not even one batch was whole in the piece: a larger one, unless there is no more. */
+  #takeMore(isAll: boolean): void {
+    if (isAll) this.problem = 'the file ends inside of a batch'
+    else this.#pieceBytes = Math.max(this.#pieceBytes, this.#nextBytes)
+  }
+  #nextBytes = 0
+  #take(piece: Buffer): void {
+    const { from, limit, bytesMax } = this.#wanted
+    let { position, offset } = this.place
+    for (let at = 0; piece.length - at >= batchHeaderBytes;) {
+      const size = (this.#nextBytes = batchBytes(piece, at))
+      this.problem = lengthProblem(size)
+      this.#isDone = offset >= limit || (this.batches.length > 0 && this.#bytes + size > bytesMax)
+      if (this.problem !== null || this.#isDone || size > piece.length - at) break
+      const batch = piece.subarray(at, at + size)
+      this.problem = batchProblem(batch, offset, this.#segments.epochAt)
+      if (this.problem !== null) break
+      at += size
+      position += size
+      offset = batchEnd(batch)
+      if (offset <= from) continue
+      this.batches.push(batch)
+      this.#bytes += size
+    }
+    this.place = { position, offset }
+  }
 }
 
 /** Headers of all batches from the one that holds `from`, none from `limit` on. */
@@ -117,7 +133,7 @@ export function largestTime(segments: Segments): { offset: Offset; timeMs: TimeM
 
 /** Batches from the place that the index gives; from the start of the segment when that place turns out to be none. */
 function* checkedBatches(segments: Segments, segment: Segment, placeOf: (s: Segment) => Place): Generator<Buffer> {
-  let walk: BatchWalk = segments.walk(segment, placeOf(segment))
+  let walk = segments.walk(segment, placeOf(segment))
   let batch = walk.next()
   if (batch === null && walk.problem !== null) {
     segments.rebuildIndex(segment)
@@ -125,5 +141,5 @@ function* checkedBatches(segments: Segments, segment: Segment, placeOf: (s: Segm
     batch = walk.next()
   }
   for (; batch !== null; batch = walk.next()) yield batch
-  if (walk.problem !== null) throw segments.damageAt(segment, walk.position, walk.problem)
+  if (walk.problem !== null) throw segments.foundDamage(segment, walk, walk.problem)
 }

@@ -19,7 +19,9 @@ import { Epochs } from './epochs.ts'
 import type { KnownPartition, PartitionState } from './journal.ts'
 import type { Damage } from './partition.ts'
 import { segmentBase, segmentName, type SegmentState } from './segment.ts'
+import { Indexer, newSalt } from './segments.ts'
 import { setAside, tornPath } from './set-aside.ts'
+import { SparseIndex } from './sparse-index.ts'
 import { readWhole, unpackSmallFile } from './small-file.ts'
 
 export interface Recovered {
@@ -27,8 +29,12 @@ export interface Recovered {
   readonly damage: Damage | null
   readonly scannedBytes: number
   readonly torn: readonly { readonly file: string; readonly keptAs: string; readonly bytes: number }[]
+  /** Of the last segment, when the scan went over all that it did not hold. */
+  readonly index: SparseIndex | null
   /** Files with bytes that may be in the page cache only. */
   readonly unsynced: readonly string[]
+  /** Segments, without ending, to be deleted when a durable checkpoint says that they are not needed. */
+  readonly forgotten: readonly string[]
 }
 export interface RecoveryContext {
   readonly world: World
@@ -38,6 +44,9 @@ export interface RecoveryContext {
 }
 
 const copyBytes = 1024 * 1024
+/** The setting of the topic is not known here; Kafka's default does. */
+const indexIntervalBytes = 4096
+const unindexedBytesMax = 64 * 1024
 
 export function recoverPartition(context: RecoveryContext, folder: string, known: KnownPartition): Recovered {
   return new PartitionRecovery(context, folder, known).run()
@@ -58,12 +67,14 @@ class PartitionRecovery {
   readonly #segments: SegmentState[] = []
   readonly #torn: { file: string; keptAs: string; bytes: number }[] = []
   readonly #unsynced: string[] = []
+  readonly #forgotten: string[] = []
   /** Bases of segment files, ascending. */
   #files: number[]
   #start: number
   #end: number
   #durable: number
   #scannedBytes = 0
+  #index: SparseIndex | null = null
   #sealed = false
 
   constructor(context: RecoveryContext, folder: string, known: KnownPartition) {
@@ -81,7 +92,7 @@ class PartitionRecovery {
     this.#durable = Math.max(known.durable, this.#start)
   }
   run(): Recovered {
-    this.#removeForgotten()
+    this.#passForgotten()
     if (this.#context.epoch === null) this.#assumeSealedDurable()
     const broken = this.#takeKnown() ?? this.#takeNew()
     const damage = broken === null ? this.#checkEnd() : this.#handle(broken)
@@ -99,7 +110,9 @@ class PartitionRecovery {
       damage,
       scannedBytes: this.#scannedBytes,
       torn: this.#torn,
+      index: this.#index?.base === this.#segments.at(-1)?.base ? this.#index : null,
       unsynced: this.#unsynced,
+      forgotten: this.#forgotten,
     }
   }
   #path(base: number): string {
@@ -110,13 +123,9 @@ class PartitionRecovery {
     return (packed === null ? null : unpackSmallFile(packed))?.number ?? 0
   }
   /** Segments that lie before the start as a whole: retention had decided, but not deleted yet. */
-  #removeForgotten(): void {
-    while (this.#files.length > 1 && this.#files[1]! <= this.#start) {
-      const base = this.#files.shift()!
-      for (const ending of ['log', 'offsets', 'times'])
-        this.#context.world.disk.remove(`${this.#folder}/${segmentName(base)}.${ending}`)
-      this.#context.directories.changed(this.#folder)
-    }
+  #passForgotten(): void {
+    while (this.#files.length > 1 && this.#files[1]! <= this.#start)
+      this.#forgotten.push(`${this.#folder}/${segmentName(this.#files.shift()!)}`)
   }
   /** Without a journal: a segment that was followed by another one is not a tail. */
   #assumeSealedDurable(): void {
@@ -143,9 +152,9 @@ class PartitionRecovery {
     if (last === undefined || sealed) return null
     return this.#scan(last)
   }
-  /** A later segment holds the start. */
+  /** A later segment holds the start, or nothing before the start was ever needed. */
   #isForgotten(base: number): boolean {
-    return this.#files.some((each) => each > base && each <= this.#start)
+    return this.#start >= this.#known.durable || this.#files.some((each) => each > base && each <= this.#start)
   }
   /** Nothing of the checkpoint is left: the log goes on with what was made since. */
   #beginWithFiles(): void {
@@ -175,7 +184,7 @@ class PartitionRecovery {
         return { path, position: last?.bytes ?? 0, what: `offsets ${this.#end} to ${base} are missing` }
       }
       const createdMs = this.#context.world.disk.stat(this.#path(base))?.modifiedMs ?? 0
-      const fresh = { base, createdMs, salt: 0, bytes: 0, end: base, maxTimeMs: -1, maxTimeOffset: -1 }
+      const fresh = { base, createdMs, salts: [], bytes: 0, end: base, maxTimeMs: -1, maxTimeOffset: -1 }
       this.#segments.push(fresh)
       this.#sealed = false
       const broken = this.#scan(fresh)
@@ -193,9 +202,11 @@ class PartitionRecovery {
       const limit = Math.min(file.size(), cut?.bytes ?? Number.MAX_SAFE_INTEGER)
       const epochAt = epochs === undefined ? () => this.#context.epoch : (offset: number) => epochs.at(offset)
       const walk = new BatchWalk(file, { position: from.bytes, offset: from.end, limit, epochAt })
+      const grown = this.#salted(from)
+      const indexer = this.#indexer(grown)
       let { maxTimeMs, maxTimeOffset } = from
       while (walk.offset < next) {
-        const batch = walk.next()
+        const batch = indexer.take(walk)
         if (batch === null) break
         if (batchMaxTime(batch) > maxTimeMs || walk.position === batch.length) {
           maxTimeMs = batchMaxTime(batch)
@@ -206,23 +217,30 @@ class PartitionRecovery {
       this.#scannedBytes += walk.position - from.bytes
       this.#end = walk.offset
       if (cut !== undefined) this.#sealed = true
-      if (walk.position > from.bytes) this.#keepScanned(path, from, walk, { maxTimeMs, maxTimeOffset })
+      const marks = { bytes: walk.position, end: walk.offset, maxTimeMs, maxTimeOffset }
+      this.#segments[this.#segments.length - 1] = { ...grown, ...marks }
+      if (walk.position > from.bytes && (walk.offset > this.#durable || this.#context.epoch === null))
+        this.#unsynced.push(path)
       if (walk.problem === null || walk.offset === next) return null
       return { path, position: walk.position, what: walk.problem }
     } finally {
       file.close()
     }
   }
-  #keepScanned(
-    path: string,
-    from: SegmentState,
-    walk: BatchWalk,
-    times: { maxTimeMs: number; maxTimeOffset: number },
-  ): void {
-    // What an index file says about bytes that were not durable may be about other bytes: a new salt makes it void.
-    const salt = Buffer.from(this.#context.world.random.bytes(4)).readUInt32BE()
-    this.#segments[this.#segments.length - 1] = { ...from, salt, bytes: walk.position, end: walk.offset, ...times }
-    if (walk.offset > this.#durable || this.#context.epoch === null) this.#unsynced.push(path)
+  /** What an index file says about bytes that were not durable may be about other bytes: a new salt makes it void. */
+  #salted(segment: SegmentState): SegmentState {
+    const salts = segment.salts.filter((salt) => salt.from < segment.bytes)
+    return { ...segment, salts: [...salts, newSalt(this.#context.world.random, segment.bytes)] }
+  }
+  /** The index as far as it was saved; kept when nothing of any size is missing between that and the scan. */
+  #indexer(segment: SegmentState): Indexer {
+    const stem = `${this.#folder}/${segmentName(segment.base)}`
+    const index =
+      segment.bytes === 0
+        ? new SparseIndex(segment.base, segment.salts)
+        : SparseIndex.load(this.#context.world.disk, stem, segment)
+    this.#index = segment.bytes - index.lastPosition <= unindexedBytesMax ? index : null
+    return new Indexer(index, { intervalBytes: indexIntervalBytes, maxTimeMs: segment.maxTimeMs })
   }
   #checkEnd(): Damage | null {
     if (this.#end >= this.#durable) return null

@@ -23,7 +23,7 @@ export async function sweep(partition: Partition, nowMs: number): Promise<void> 
     bytes -= segment.durable.bytes
     start = list[i + 1]!.base
   }
-  await partition.moveStart(start)
+  await partition.forgetBefore(start)
 }
 
 /** Records without a time count from when their segment was begun. */

@@ -1,5 +1,6 @@
 /** A file of batches. Three marks move through it: `tail` (given out), `written` (page cache), `durable`. */
-import type { SparseIndex } from './sparse-index.ts'
+import type { Fault } from '../lib/fault.ts'
+import type { Salt, SparseIndex } from './sparse-index.ts'
 
 export interface Mark {
   readonly bytes: number
@@ -13,14 +14,14 @@ export interface Mark {
 export interface SegmentState extends Mark {
   readonly base: number
   readonly createdMs: number
-  /** Tells this file's indexes from those of an earlier file of the same name. */
-  readonly salt: number
+  /** They tell index entries about these bytes from those about bytes that were here before. */
+  readonly salts: readonly Salt[]
 }
 
 export class Segment {
   readonly base: number
   readonly createdMs: number
-  readonly salt: number
+  readonly salts: readonly Salt[]
   tail: Mark
   written: Mark
   durable: Mark
@@ -29,12 +30,14 @@ export class Segment {
   /** False until its file has been made. */
   exists: boolean
   index: SparseIndex | null = null
+  /** What a reader has found: from this batch on nothing of it is readable. */
+  unreadable: { readonly offset: number; readonly fault: Fault } | null = null
 
   /** `mark` is null for a segment that has no file yet. */
-  constructor(made: { base: number; createdMs: number; salt: number }, mark: Mark | null) {
+  constructor(made: { base: number; createdMs: number; salts: readonly Salt[] }, mark: Mark | null) {
     this.base = made.base
     this.createdMs = made.createdMs
-    this.salt = made.salt
+    this.salts = made.salts
     this.exists = mark !== null
     this.tail = this.written = this.durable = mark ?? { bytes: 0, end: made.base, maxTimeMs: -1, maxTimeOffset: -1 }
   }
@@ -42,7 +45,7 @@ export class Segment {
     return this.written.bytes === this.durable.bytes
   }
   state(): SegmentState {
-    return { base: this.base, createdMs: this.createdMs, salt: this.salt, ...this.durable }
+    return { base: this.base, createdMs: this.createdMs, salts: this.salts, ...this.durable }
   }
 }
 

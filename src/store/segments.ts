@@ -1,11 +1,11 @@
 /** The segments of one partition, oldest first: their files, and the index of each, made again when it is not right. */
 import { BatchWalk, batchMaxTime, type EpochAt } from './batch-walk.ts'
 import { Fault } from '../lib/fault.ts'
-import type { File } from '../lib/world.ts'
+import type { File, Random } from '../lib/world.ts'
 import type { Core } from './core.ts'
 import type { Epochs } from './epochs.ts'
 import { Segment, segmentName } from './segment.ts'
-import { type Place, SparseIndex } from './sparse-index.ts'
+import { type Place, type Salt, SparseIndex } from './sparse-index.ts'
 
 export class Segments {
   readonly list: Segment[]
@@ -55,21 +55,35 @@ export class Segments {
   }
   create(base: number): Segment {
     const { clock, random } = this.#core.world
-    const salt = Buffer.from(random.bytes(4)).readUInt32BE()
-    const segment = new Segment({ base, createdMs: clock.now(), salt }, null)
-    segment.index = new SparseIndex(base, salt)
+    const segment = new Segment({ base, createdMs: clock.now(), salts: [newSalt(random, 0)] }, null)
+    segment.index = new SparseIndex(base, segment.salts)
     return segment
   }
   /** Loads the index when it is not in memory, and completes it by what was written after it was saved. */
   index(segment: Segment): SparseIndex {
+    segment.index ??= this.#complete(
+      segment,
+      SparseIndex.load(this.#core.world.disk, this.stem(segment), this.#indexed(segment)),
+    )
+    return segment.index
+  }
+  /** The same without blocking the thread. */
+  async indexLater(segment: Segment): Promise<SparseIndex> {
     if (segment.index !== null) return segment.index
-    const { base, salt, written } = segment
-    const loaded = SparseIndex.load(this.#core.world.disk, this.stem(segment), { base, salt, bytes: written.bytes })
-    return this.#complete(segment, loaded ?? new SparseIndex(base, salt))
+    const loaded = await SparseIndex.loadLater(this.#core.world.disk, this.stem(segment), this.#indexed(segment))
+    const complete = await this.#completeLater(segment, loaded)
+    // Whoever needed it at once has made one meanwhile.
+    segment.index ??= complete
+    return segment.index
   }
   /** From the batches alone, whatever the files say. */
   rebuildIndex(segment: Segment): SparseIndex {
-    return this.#complete(segment, new SparseIndex(segment.base, segment.salt))
+    segment.index = this.#complete(segment, new SparseIndex(segment.base, segment.salts))
+    return segment.index
+  }
+  async rebuildIndexLater(segment: Segment): Promise<SparseIndex> {
+    segment.index = await this.#completeLater(segment, new SparseIndex(segment.base, segment.salts))
+    return segment.index
   }
   /** Those that may hold something durable from `offset` on. */
   durableFrom(offset: number): Segment[] {
@@ -93,18 +107,65 @@ export class Segments {
   damageAt(segment: Segment, position: number, what: string): Fault<'store.damaged'> {
     return new Fault('store.damaged', { file: this.path(segment), position, what })
   }
+  /** Told once; whoever reads on gets the same answer without another look at the file. */
+  foundDamage(segment: Segment, place: Place, what: string): Fault {
+    if (segment.unreadable !== null && segment.unreadable.offset <= place.offset) return segment.unreadable.fault
+    const fault = this.damageAt(segment, place.position, what)
+    segment.unreadable = { offset: place.offset, fault }
+    this.#core.report(fault)
+    return fault
+  }
+  #indexed({ base, salts, written }: Segment): { base: number; salts: readonly Salt[]; bytes: number } {
+    return { base, salts, bytes: written.bytes }
+  }
   #complete(segment: Segment, index: SparseIndex): SparseIndex {
-    segment.index = index
+    const walk = this.#walkOn(segment, index)
+    if (walk === null) return index
+    const indexer = new Indexer(index, { intervalBytes: this.intervalBytes })
+    while (indexer.take(walk));
+    return index
+  }
+  async #completeLater(segment: Segment, index: SparseIndex): Promise<SparseIndex> {
+    const walk = this.#walkOn(segment, index)
+    if (walk === null) return index
+    const indexer = new Indexer(index, { intervalBytes: this.intervalBytes })
+    do {
+      if (!walk.isPrepared) await walk.prepare()
+    } while (indexer.take(walk))
+    return index
+  }
+  /** From the last entry of an index on; null when not even one more entry is missing. */
+  #walkOn(segment: Segment, index: SparseIndex): BatchWalk | null {
     const from = index.last
-    if (segment.written.bytes - from.position <= this.intervalBytes) return index
-    const walk = new BatchWalk(this.file(segment), { ...from, limit: segment.written.bytes, epochAt: this.epochAt })
-    let maxTimeMs = index.maxTimeMs
-    for (;;) {
-      const { position, offset } = walk
-      const batch = walk.next()
-      if (batch === null) return index
-      if (position - index.lastPosition >= this.intervalBytes) index.add(offset, position, maxTimeMs)
-      maxTimeMs = Math.max(maxTimeMs, batchMaxTime(batch))
-    }
+    if (segment.written.bytes - from.position <= this.intervalBytes) return null
+    return new BatchWalk(this.file(segment), { ...from, limit: segment.written.bytes, epochAt: this.epochAt })
   }
 }
+
+/** Adds entries to an index while a walk goes on from its last one. */
+export class Indexer {
+  readonly #index: SparseIndex
+  readonly #intervalBytes: number
+  #maxTimeMs: number
+
+  /** `maxTimeMs`: of the batches before the walk, as far as they lie behind the last entry. */
+  constructor(index: SparseIndex, options: { intervalBytes: number; maxTimeMs?: number }) {
+    this.#index = index
+    this.#intervalBytes = options.intervalBytes
+    this.#maxTimeMs = Math.max(index.maxTimeMs, options.maxTimeMs ?? -1)
+  }
+  /** The next batch; null at the end of the walk. */
+  take(walk: BatchWalk): Buffer | null {
+    const { position, offset } = walk
+    const batch = walk.next()
+    if (batch === null) return null
+    if (position - this.#index.lastPosition >= this.#intervalBytes) this.#index.add(offset, position, this.#maxTimeMs)
+    this.#maxTimeMs = Math.max(this.#maxTimeMs, batchMaxTime(batch))
+    return batch
+  }
+}
+
+export const newSalt = (random: Random, from: number): Salt => ({
+  from,
+  salt: Buffer.from(random.bytes(4)).readUInt32BE(),
+})

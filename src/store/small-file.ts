@@ -68,3 +68,14 @@ export function readWhole(disk: Disk, path: string): Buffer | null {
     file.close()
   }
 }
+/** The same without blocking the thread. */
+export async function readWholeLater(disk: Disk, path: string): Promise<Buffer | null> {
+  if (disk.stat(path) === null) return null
+  const file = disk.open(path, 'read')
+  try {
+    const bytes = Buffer.alloc(file.size())
+    return bytes.subarray(0, await file.readLater(bytes, 0))
+  } finally {
+    file.close()
+  }
+}

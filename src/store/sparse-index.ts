@@ -1,40 +1,45 @@
 /**
  * Where in a segment to begin looking for an offset or a time. One entry per `indexIntervalBytes` of batches. Both files
- * are hints: an entry that fails its checksum is as if the files were missing, and what is missing is made again from the
- * segment. Nothing of them is ever synced; so after a power cut they may hold entries of several moments, and each entry
- * has to be true for itself:
+ * are hints: they count up to the first entry that fails its checksum, and what is missing is made again from the segment.
+ * Nothing of them is ever synced; so after a power cut they may hold entries of several moments, and each entry has to be
+ * true for itself:
  *
  *   .offsets   offset − base 4 · position 4 · time 8 · CRC-32C 4     a batch with this base offset begins there, and
  *                                                                   no batch before it has a larger time
  *   .times     time 8 · offset − base 4 · position 4 · CRC-32C 4     the same, noted only where the time has grown
  *
- * A checksum covers the segment's base, its salt and the entry's number as well: an entry of another place, or of an
- * earlier file of the same name, is a wrong one.
+ * A checksum covers the segment's base, the salt of that part of the segment and the entry's number as well: an entry of
+ * another place, of an earlier file of the same name, or about bytes that a power cut took back is a wrong one.
  */
 import { crc32c } from '@node-rs/crc32'
 import type { Disk } from '../lib/world.ts'
-import { readWhole } from './small-file.ts'
+import { readWhole, readWholeLater } from './small-file.ts'
 
 const entryBytes = 20
 /** Entries kept in memory before they are appended to the files. */
 const unsavedMax = 512
 
+/** Holds for the bytes of a segment from a position on, up to that of the next one. */
+export interface Salt {
+  readonly from: number
+  readonly salt: number
+}
 export interface Place {
   readonly offset: number
   readonly position: number
 }
 
 export class SparseIndex {
-  readonly #base: number
-  readonly #salt: number
+  readonly base: number
+  readonly #salts: readonly Salt[]
   readonly #places: Entries
   readonly #times: Entries
   #savedPlaces = 0
   #savedTimes = 0
 
-  constructor(base: number, salt: number) {
-    this.#base = base
-    this.#salt = salt
+  constructor(base: number, salts: readonly Salt[]) {
+    this.base = base
+    this.#salts = salts
     this.#places = new Entries()
     this.#times = new Entries()
   }
@@ -84,22 +89,26 @@ export class SparseIndex {
     this.#savedPlaces = this.#saveTo(disk, `${stem}.offsets`, this.#savedPlaces, this.#places, bytes)
     this.#savedTimes = this.#saveTo(disk, `${stem}.times`, this.#savedTimes, this.#times, bytes)
   }
-  /** What the files hold, in as far as it points before `bytes`; null when an entry of them is wrong. */
-  static load(disk: Disk, stem: string, segment: { base: number; salt: number; bytes: number }): SparseIndex | null {
-    const places = readWhole(disk, `${stem}.offsets`)
-    const times = readWhole(disk, `${stem}.times`)
-    if (places === null || times === null) return null
-    const index = new SparseIndex(segment.base, segment.salt)
-    if (!index.#read(places, index.#places, readPlace) || !index.#read(times, index.#times, readTime)) return null
+  /** What the files hold, in as far as it is right and points before `bytes`. */
+  static load(disk: Disk, stem: string, segment: IndexedPart): SparseIndex {
+    const offsets = readWhole(disk, `${stem}.offsets`)
+    return SparseIndex.#parse(offsets, readWhole(disk, `${stem}.times`), segment)
+  }
+  /** The same without blocking the thread. */
+  static async loadLater(disk: Disk, stem: string, segment: IndexedPart): Promise<SparseIndex> {
+    const offsets = await readWholeLater(disk, `${stem}.offsets`)
+    return SparseIndex.#parse(offsets, await readWholeLater(disk, `${stem}.times`), segment)
+  }
+  static #parse(offsets: Buffer | null, times: Buffer | null, segment: IndexedPart): SparseIndex {
+    const index = new SparseIndex(segment.base, segment.salts)
+    if (offsets !== null) index.#read(offsets, index.#places, { read: readPlace, bytes: segment.bytes })
+    if (times !== null) index.#read(times, index.#times, { read: readTime, bytes: segment.bytes })
     index.#savedPlaces = index.#places.count
     index.#savedTimes = index.#times.count
-    index.cut(segment.bytes)
     return index
   }
   #place(entries: Entries, i: number): Place {
-    return i < 0
-      ? { offset: this.#base, position: 0 }
-      : { offset: entries.offsets[i]!, position: entries.positions[i]! }
+    return i < 0 ? { offset: this.base, position: 0 } : { offset: entries.offsets[i]!, position: entries.positions[i]! }
   }
   /** Writes the entries from `saved` on, drops what the file held behind them, returns the new count of saved ones. */
   #saveTo(disk: Disk, path: string, saved: number, entries: Entries, bytes: number): number {
@@ -109,8 +118,8 @@ export class SparseIndex {
     const out = Buffer.alloc((count - saved) * entryBytes)
     for (let i = saved; i < count; i++) {
       const entry = out.subarray((i - saved) * entryBytes, (i - saved + 1) * entryBytes)
-      fill(entry, entries.offsets[i]! - this.#base, entries.positions[i]!, entries.times[i]!)
-      entry.writeUInt32BE(this.#checksum(i, entry), 16)
+      fill(entry, entries.offsets[i]! - this.base, entries.positions[i]!, entries.times[i]!)
+      entry.writeUInt32BE(this.#checksum(i, entry, entries.positions[i]!), 16)
     }
     const file = disk.open(path, 'write')
     try {
@@ -121,25 +130,33 @@ export class SparseIndex {
     }
     return count
   }
-  #read(bytes: Buffer, into: Entries, read: typeof readPlace): boolean {
-    if (bytes.length % entryBytes !== 0) return false
-    for (let at = 0, i = 0; at < bytes.length; at += entryBytes, i++) {
-      const entry = bytes.subarray(at, at + entryBytes)
-      if (this.#checksum(i, entry) !== entry.readUInt32BE(16)) return false
+  #read(file: Buffer, into: Entries, { read, bytes }: { read: typeof readPlace; bytes: number }): void {
+    for (let at = 0, i = 0; at + entryBytes <= file.length; at += entryBytes, i++) {
+      const entry = file.subarray(at, at + entryBytes)
       const { offset, position, timeMs } = read(entry)
+      if (position >= bytes || this.#checksum(i, entry, position) !== entry.readUInt32BE(16)) return
       // Entries of several moments need not follow each other.
-      if (i > 0 && (position <= into.positions[i - 1]! || timeMs < into.times[i - 1]!)) return false
-      into.add(this.#base + offset, position, timeMs)
+      if (i > 0 && (position <= into.positions[i - 1]! || timeMs < into.times[i - 1]!)) return
+      into.add(this.base + offset, position, timeMs)
     }
-    return true
   }
-  #checksum(i: number, entry: Buffer): number {
-    checked.writeDoubleBE(this.#base, 0)
-    checked.writeUInt32BE(this.#salt, 8)
+  #checksum(i: number, entry: Buffer, position: number): number {
+    checked.writeDoubleBE(this.base, 0)
+    checked.writeUInt32BE(this.#saltAt(position), 8)
     checked.writeUInt32BE(i, 12)
     entry.copy(checked, 16, 0, 16)
     return crc32c(checked)
   }
+  #saltAt(position: number): number {
+    for (let i = this.#salts.length - 1; i >= 0; i--) if (this.#salts[i]!.from <= position) return this.#salts[i]!.salt
+    return 0
+  }
+}
+interface IndexedPart {
+  readonly base: number
+  readonly salts: readonly Salt[]
+  /** Nothing behind them is taken. */
+  readonly bytes: number
 }
 const checked = Buffer.alloc(32)
 
