@@ -9,8 +9,20 @@ import type { Call, Expr } from '../syntax/ast.ts'
 import { aggregateNames, isAggregate, rankings } from './aggregates.ts'
 import { type Bound, booleanType, branch, column, isNull, literal, not, textType } from './bound.ts'
 import { coerce, explicitCast, unify } from './coerce.ts'
-import { noSuchFunction, resolveCall, resolveUniform } from './functions.ts'
+import { resolveCall, resolveUniform } from './functions.ts'
 import { asSqlFault, intervalConstant, numberLiteral, textConstant } from './literals.ts'
+import {
+  anyOf,
+  castFunctions,
+  clock,
+  clocks,
+  coalesce,
+  extreme,
+  mismatch,
+  nullif,
+  parameterText,
+  shown,
+} from './forms.ts'
 import { findColumn, matchesName, type Scope } from './scope.ts'
 import { resolveType } from './types.ts'
 
@@ -129,8 +141,6 @@ export function bindBoolean(ctx: BindContext, expr: Expr, what: string): Bound {
   const message = `argument of ${what} must be type boolean, not type ${shown(bound.expr.type)}`
   throw new SqlFault('sql.type-mismatch', message, ctx.text, expr.at)
 }
-const shown = (type: DataType): string => (type.kind === 'double' ? 'double precision' : type.kind)
-
 function number(ctx: BindContext, expr: Of<'number'>): Expression {
   const value = numberLiteral(expr.text, expr.whole)
   if (value === null)
@@ -151,13 +161,6 @@ function parameter(ctx: BindContext, expr: Of<'parameter'>): Bound {
   const value = parameterText(ctx.parameters[expr.index - 1])
   return { expr: literal(value, textType), unknown: true, nullable: value === null, at: expr.at, end: expr.end }
 }
-function parameterText(value: unknown): string | null {
-  if (value === null || value === undefined) return null
-  if (value instanceof Date) return value.toISOString()
-  if (value instanceof Uint8Array) return `\\x${Buffer.from(value).toString('hex')}`
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
-}
-
 function name(ctx: BindContext, expr: Of<'name'>): Bound {
   const [first, second] = expr.parts
   if (
@@ -297,17 +300,6 @@ function inList(ctx: BindContext, expr: Of<'in'>): Bound {
   const items = expr.list.map((item) => bindExpression(ctx, item))
   return anyOf(ctx, '=', arg, items, expr, expr.negated)
 }
-/** arg op item₁ OR arg op item₂ …; all are brought to one type first, as PostgreSQL does for lists. */
-function anyOf(ctx: BindContext, op: string, arg: Bound, items: readonly Bound[], span: Span, negated: boolean): Bound {
-  const together = unify([arg, ...items], ctx.text)
-  const [first, ...rest] = together?.items ?? [arg, ...items]
-  const tests = rest.map((item) => resolveUniform(op, [first!, item], span, ctx.text))
-  const tree: Expression =
-    tests.length === 1 ? tests[0]!.expr : { kind: 'or', args: tests.map((test) => test.expr), type: booleanType }
-  const nullable = tests.some((test) => test.nullable)
-  return { expr: negated ? not(tree) : tree, unknown: false, nullable, at: span.at, end: span.end }
-}
-
 function like(ctx: BindContext, expr: Of<'like'>): Bound {
   if (expr.how === 'similar') unsupported(ctx, 'SIMILAR TO', expr, 'Use a regular expression: text ~ pattern.')
   const arg = bindExpression(ctx, expr.arg)
@@ -401,14 +393,6 @@ function caseForm(ctx: BindContext, expr: Of<'case'>): Bound {
     end: expr.end,
   }
 }
-export function mismatch(ctx: Pick<BindContext, 'text'>, what: string, items: readonly Bound[]): SqlFault {
-  const typed = items.filter((item) => !item.unknown)
-  const [first] = typed
-  const other = typed.find((item) => unify([first!, item], ctx.text) === null) ?? typed.at(-1)!
-  const message = `${what} types ${shown(first!.expr.type)} and ${shown(other.expr.type)} cannot be matched`
-  return new SqlFault('sql.type-mismatch', message, ctx.text, other.at)
-}
-
 function extract(ctx: BindContext, expr: Of<'extract'>): Bound {
   const field: Bound = {
     expr: literal(expr.field, textType),
@@ -418,17 +402,6 @@ function extract(ctx: BindContext, expr: Of<'extract'>): Bound {
     end: expr.end,
   }
   return resolveCall('extract', [field, bindExpression(ctx, expr.arg)], expr, ctx.text)
-}
-
-const timestamptz: DataType = { kind: 'timestamptz' }
-const clocks: Readonly<Record<string, DataType>> = {
-  now: timestamptz,
-  current_timestamp: timestamptz,
-  transaction_timestamp: timestamptz,
-  statement_timestamp: timestamptz,
-  localtimestamp: { kind: 'timestamp' },
-  current_date: { kind: 'date' },
-  localtime: { kind: 'time' },
 }
 
 function functionCall(ctx: BindContext, expr: Call): Bound {
@@ -478,19 +451,6 @@ function functionCall(ctx: BindContext, expr: Call): Bound {
     }
   }
 }
-/** PostgreSQL lets these types be called like functions. */
-const castFunctions = new Map<string, DataType>([
-  ['text', textType],
-  ['bool', booleanType],
-  ['int2', { kind: 'smallint' }],
-  ['int4', { kind: 'int' }],
-  ['int8', { kind: 'bigint' }],
-  ['float4', { kind: 'real' }],
-  ['float8', { kind: 'double' }],
-  ['numeric', { kind: 'numeric', precision: null, scale: null }],
-  ['date', { kind: 'date' }],
-  ['timestamptz', timestamptz],
-])
 /** The schema pg_catalog is silent; others have no functions. */
 function nameOf(ctx: BindContext, { name: { parts } }: Call): string {
   const last = parts.at(-1)!
@@ -527,50 +487,4 @@ function plainCallOnly(ctx: BindContext, expr: Call, functionName: string): void
   if (expr.variadic) unsupported(ctx, 'VARIADIC', expr)
   const named = expr.args.find((arg) => arg.name !== null)
   if (named !== undefined) unsupported(ctx, 'a named argument', named)
-}
-
-function clock(ctx: BindContext, type: DataType, span: Span): Bound {
-  const now: Bound = {
-    expr: { kind: 'now', type: timestamptz },
-    unknown: false,
-    nullable: false,
-    at: span.at,
-    end: span.end,
-  }
-  return type.kind === 'timestamptz' ? now : explicitCast(now, type, ctx.text)
-}
-function coalesce(ctx: BindContext, args: readonly Bound[], span: Span): Bound {
-  const same = unify(args, ctx.text)
-  if (same === null) throw mismatch(ctx, 'COALESCE', args)
-  const last = same.items.at(-1)!
-  if (same.items.length === 1) return last
-  const branches = same.items.slice(0, -1).map((item) => branch(not(isNull(item.expr)), item.expr))
-  const nullable = same.items.every((item) => item.nullable)
-  return {
-    expr: { kind: 'case', branches, otherwise: last.expr, type: same.type },
-    unknown: false,
-    nullable,
-    at: span.at,
-    end: span.end,
-  }
-}
-/** The result has the type of the first argument, as in PostgreSQL. */
-function nullif(ctx: BindContext, args: readonly Bound[], span: Span): Bound {
-  if (args.length !== 2) throw noSuchFunction('nullif', args, ctx.text, span.at)
-  const equal = resolveUniform('=', args, span, ctx.text).expr
-  const first = args[0]!.unknown ? coerce(args[0]!, textType, 'implicit', ctx.text)! : args[0]!
-  const type = first.expr.type
-  return {
-    expr: { kind: 'case', branches: [branch(equal, literal(null, type))], otherwise: first.expr, type },
-    unknown: false,
-    nullable: true,
-    at: span.at,
-    end: span.end,
-  }
-}
-/** The table has them for two arguments. */
-function extreme(ctx: BindContext, functionName: string, args: readonly Bound[], span: Span): Bound {
-  const same = unify(args, ctx.text)
-  if (same === null) throw mismatch(ctx, functionName.toUpperCase(), args)
-  return same.items.reduce((left, right) => resolveUniform(functionName, [left, right], span, ctx.text))
 }
