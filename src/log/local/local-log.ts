@@ -230,10 +230,11 @@ export class LocalLog implements Broker {
     this.#requireOpen()
     return this.#parts.memberships.join(group, options)
   }
-  async owner(): Promise<Owner> {
+  /** `epoch`: the first one, for tests of the last. */
+  async owner({ epoch = 0 } = {}): Promise<Owner> {
     this.#requireOpen()
     const producerId = await this.#parts.producerIds.take()
-    const owner = new LocalOwner(this.#tickHost(), this.#freeOwnerName(), { producerId, epoch: 0 })
+    const owner = new LocalOwner(this.#tickHost(), this.#freeOwnerName(), { producerId, epoch })
     this.#owners.add(owner)
     return owner
   }

@@ -85,7 +85,9 @@ export class PartitionState {
   get stable(): Offset {
     const visible = this.highWatermark
     const open = this.table.firstOpen()
-    return open !== null && open < visible ? open : visible
+    if (open === null || open >= visible) return visible
+    // Retention and DeleteRecords do not wait for transactions.
+    return open < this.log.start ? this.log.start : open
   }
   get #isCut(): boolean {
     return this.#end >= 0 && this.#end !== this.log.end
