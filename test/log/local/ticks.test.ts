@@ -137,7 +137,9 @@ test('files of a topic removed just before a crash are gone after it', async () 
     world.disk.plan = null
     world.powerCut()
     log = await world.run(() => openLocalLog({ world, dir: '/data' }))
-    const folders = world.disk.list('/data/topics').filter((name) => name.startsWith('t~'))
+    const named = world.disk.list('/data/topics').filter((name) => name.startsWith('t~'))
+    // A folder without anything in it may stay.
+    const folders = named.filter((name) => world.disk.list(`/data/topics/${name}`).length > 0)
     assert.equal(folders.length, log.catalog.byName('t') === null ? 0 : 1, `died at call ${died}`)
     if (log.catalog.byName('t') !== null) assert.deepEqual(await world.run(() => committed(log, at('t'))), ['x'])
     await world.run(() => log.close())
