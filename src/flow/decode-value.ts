@@ -10,7 +10,7 @@ import type { Value } from './expression.ts'
 import { canonicalJsonb } from './json-text.ts'
 import { eachItem, scanObject, stringEnd, stringText } from './json-scan.ts'
 import { canonical } from './memory.ts'
-import { parseClock, parseDate, parseInstant, parseTimestamp } from './time-text.ts'
+import { parseClock, parseDate, parseInstant, parseTimestamp, readPlainInstant } from './time-text.ts'
 import { checkPrecision } from './functions/helpers.ts'
 import { textToUuid } from './functions/casts.ts'
 
@@ -139,12 +139,15 @@ function doubleReader(type: DataType): ValueReader {
     ;(builder as NumberBuilder).pushNumber(kept)
   }
 }
+function hasEscape(b: Buffer, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (b[i] === 92) return true
+  return false
+}
 const textReader = (type: DataType): ValueReader => {
   const length = type.kind === 'varchar' ? type.length : null
   return (b, from, to, builder) => {
     if (b[from] !== 34) return misfit(type, b, from, to)
-    if (length === null && !b.subarray(from, to).includes(92))
-      return (builder as BytesBuilder).pushBytes(b, from + 1, to - 1)
+    if (length === null && !hasEscape(b, from, to)) return (builder as BytesBuilder).pushBytes(b, from + 1, to - 1)
     const text = quoted(b, from, to)
     if (length !== null && text.length > length && Array.from(text).length > length) return misfit(type, b, from, to)
     ;(builder as BytesBuilder).pushText(text)
@@ -158,7 +161,10 @@ function timeReader(
 ): ValueReader {
   return (b, from, to, builder) => {
     let value: number | null = null
-    if (b[from] === 34) value = parse(quoted(b, from, to))
+    // Only the types that take milliseconds are instants.
+    const plain = numbers === null ? NaN : readPlainInstant(b, from + 1, to - 1)
+    if (plain === plain) value = plain
+    else if (b[from] === 34) value = parse(quoted(b, from, to))
     else if (numbers !== null && isNumber(b[from]!)) value = numbers(readDouble(b, from, to))
     if (value === null || value !== value) return misfit(type, b, from, to)
     ;(builder as NumberBuilder).pushNumber(value)

@@ -24,7 +24,8 @@ import type { Value } from './expression.ts'
 import { KeyWriter, writeKey } from './key.ts'
 import { Misfit, type ValueReader, readerOf } from './decode-value.ts'
 import { keyReader } from './encode-key.ts'
-import { JsonSyntax, scanObject, skipSpace, stringText, valueEnd } from './json-scan.ts'
+import { JsonSyntax } from './json-scan.ts'
+import { FieldLocator } from './payload.ts'
 import type { SourcePlan } from './plan.ts'
 
 export interface InvalidRecord {
@@ -53,15 +54,8 @@ interface Kept {
 /** Header of a record of a view that withdraws without a key. */
 export const weightHeader = 'mr-weight'
 
-/** Where a value lies in the payload: a column, or an object with fields of interest. */
-interface Target {
-  /** Columns that take the value here. */
-  readonly columns: number[]
-  readonly children: Map<string, Target>
-}
 const keyA = new KeyWriter()
 const keyB = new KeyWriter()
-const newTarget = (): Target => ({ columns: [], children: new Map() })
 
 export function createDecoder(plan: SourcePlan, source: number): Decoder {
   if (plan.format !== 'json' && plan.format !== 'raw')
@@ -74,10 +68,7 @@ class RecordDecoder implements Decoder {
   private readonly source: number
   private readonly types: readonly DataType[]
   private readonly readers: readonly (ValueReader | null)[]
-  private readonly root = newTarget()
-  /** Start of each column's value in the payload being read; −1 = missing. */
-  private readonly from: Int32Array
-  private readonly to: Int32Array
+  private readonly locator: FieldLocator
   private readonly keys: ReturnType<typeof keyReader> | null
   private readonly computed: { column: number; project: ReturnType<typeof compileProject> }[] = []
 
@@ -86,26 +77,14 @@ class RecordDecoder implements Decoder {
     this.plan = plan
     this.source = source
     this.types = plan.columns.map((c) => c.type)
-    this.from = new Int32Array(plan.columns.length)
-    this.to = new Int32Array(plan.columns.length)
+    this.locator = new FieldLocator(plan.fields.map((f) => (f.from === 'value' ? f.path : null)))
     this.readers = plan.fields.map((f, c) => (f.from === 'value' ? readerOf(this.types[c]!) : null))
     this.keys = plan.key.length === 0 ? null : keyReader(plan.key.map((k) => plan.columns[k]!))
     for (let c = 0; c < plan.fields.length; c++) {
       const field = plan.fields[c]!
       if (field.from === 'computed') this.computed.push({ column: c, project: compileProject([field.expression]) })
-      if (field.from === 'value') this.target(field.path).columns.push(c)
     }
   }
-  private target(path: readonly string[]): Target {
-    let target = this.root
-    for (const name of path) {
-      let child = target.children.get(name)
-      if (child === undefined) target.children.set(name, (child = newTarget()))
-      target = child
-    }
-    return target
-  }
-
   decode(input: readonly PartitionRecords[], clock: SourceClock, nowMs: number): Decoded {
     const total = input.reduce((sum, p) => sum + p.records.length, 0)
     const builders = this.types.map((type) => columnBuilder(type, total))
@@ -187,7 +166,7 @@ class RecordDecoder implements Decoder {
   }
 
   private read(partition: number, record: LogRecord, builders: readonly ColumnBuilder[]): void {
-    this.from.fill(-1)
+    this.locator.clear()
     const value = record.value === null ? null : bufferOf(record.value)
     if (value === null) this.checkTombstone(record)
     else this.scanOrNull(value)
@@ -204,7 +183,7 @@ class RecordDecoder implements Decoder {
       this.scan(value)
     } catch (error) {
       if (this.plan.onInvalid !== 'null' || !(error instanceof Misfit || error instanceof JsonSyntax)) throw error
-      this.from.fill(-1)
+      this.locator.clear()
     }
   }
   private checkTombstone(record: LogRecord): void {
@@ -212,45 +191,8 @@ class RecordDecoder implements Decoder {
     if (record.key === null) throw new Misfit('is null, and so is the key')
   }
   private scan(value: Buffer): void {
-    if (this.plan.format === 'raw') {
-      for (const c of this.root.columns) this.setSlice(c, 0, value.length)
-      return
-    }
-    if (!isUtf8(value)) throw new JsonSyntax('it is not UTF-8', null)
-    const at = skipSpace(value, 0)
-    const end = this.visit(value, at, value.length, this.root, 0)
-    if (skipSpace(value, end) !== value.length) throw new JsonSyntax('something after the value', end)
-  }
-  private setSlice(column: number, from: number, to: number): void {
-    this.from[column] = from
-    this.to[column] = to
-  }
-  /** Notes where the wanted fields of the value at `at` lie; gives its end. */
-  private visit(b: Buffer, at: number, end: number, target: Target, depth: number): number {
-    if (b[at] !== 123 || target.children.size === 0) {
-      if (depth === 0 && target.columns.length === 0 && b[at] !== 123) {
-        valueEnd(b, at, end)
-        throw new Misfit('is not an object')
-      }
-      const to = valueEnd(b, at, end, depth)
-      for (const c of target.columns) this.setSlice(c, at, to)
-      return to
-    }
-    const to = scanObject(b, at, end, depth, {
-      field: (keyFrom, keyTo, escaped, valueFrom, valueTo) => {
-        const child = target.children.get(stringText(b, keyFrom, keyTo, escaped))
-        if (child === undefined) return
-        // Of equal names the last one counts, with all that lies below it.
-        this.forget(child)
-        this.visit(b, valueFrom, valueTo, child, depth + 1)
-      },
-    })
-    for (const c of target.columns) this.setSlice(c, at, to)
-    return to
-  }
-  private forget(target: Target): void {
-    for (const c of target.columns) this.from[c] = -1
-    for (const child of target.children.values()) this.forget(child)
+    if (this.plan.format === 'raw') this.locator.whole(value.length)
+    else this.locator.locate(value)
   }
   /** Values of the key columns from the record's key. */
   private keyColumns(key: Uint8Array): readonly Value[] {
@@ -266,7 +208,7 @@ class RecordDecoder implements Decoder {
   }
   private readValue(c: number, value: Buffer | null, builder: ColumnBuilder, fromKey: readonly Value[] | null): void {
     const field = this.plan.columns[c]!
-    const from = this.from[c]!
+    const from = this.locator.places.from[c]!
     const keyAt = this.plan.key.indexOf(c)
     if (from < 0 || value === null || (this.plan.format === 'json' && value[from] === 110)) {
       if (keyAt >= 0 && fromKey !== null) return builder.push(fromKey[keyAt]!)
@@ -274,7 +216,7 @@ class RecordDecoder implements Decoder {
     }
     try {
       if (this.plan.format === 'raw') readRaw(value, this.types[c]!, builder)
-      else this.readers[c]!(value, from, this.to[c]!, builder)
+      else this.readers[c]!(value, from, this.locator.places.to[c]!, builder)
     } catch (error) {
       if (this.plan.onInvalid !== 'null' || !(error instanceof Misfit)) throw fieldError(field.name, error)
       builder.pushNull()

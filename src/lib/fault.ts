@@ -697,14 +697,21 @@ export const faults = {
     says: (f) => `the saved state of view ${f.view} is not of this plan: ${f.what}`,
     hint: 'Drop the view and create it again; it is rebuilt from its input.',
   }),
-  'flow.position-lost': meaning<{ view: string; topic: string; partition: number; position: number; end: number }>({
+  'flow.position-lost': meaning<{
+    view: string
+    topic: string
+    partition: number
+    position: number
+    first: number
+    next: number
+  }>({
     kafka: 1,
     http: 409,
     sqlstate: '55000',
     retry: false,
     says: (f) =>
-      `view ${f.view} stands at offset ${f.position} of ${f.topic} partition ${f.partition}, which ends at ${f.end}`,
-    hint: 'The input was replaced or lost. Drop the view and create it again.',
+      `view ${f.view} stands at offset ${f.position} of ${f.topic} partition ${f.partition}, which holds ${f.first}..${f.next}`,
+    hint: 'The input was replaced, or retention removed what the view had not read. Drop the view and create it again.',
   }),
   'flow.limit': meaning<{ what: string; count: number; countMax: number }>({
     kafka: -1,

@@ -9,9 +9,11 @@ import { readDouble } from '../../src/flow/decode-value.ts'
 import { keyReader, keyText } from '../../src/flow/encode-key.ts'
 import type { Value } from '../../src/flow/expression.ts'
 import { JsonSyntax, skipSpace, valueEnd } from '../../src/flow/json-scan.ts'
+import { Slab, rowBytes } from '../../src/flow/json-bytes.ts'
 import { fromJs, rowObject, rowWriter, toJson } from '../../src/flow/json-value.ts'
 import type { SourcePlan } from '../../src/flow/plan.ts'
 import { StateTable } from '../../src/flow/state.ts'
+import { parseInstant, readPlainInstant } from '../../src/flow/time-text.ts'
 import type { Columns, DataType } from '../../src/schema/types.ts'
 import { call, field, random, record, source, t } from './plans.ts'
 
@@ -287,6 +289,108 @@ test('rows written and read again are the same rows', () => {
   assert.equal(rowWriter(columns)(batch, 1), `{${columns.map((c) => `"${c.name}":null`).join(',')}}`)
   assert.deepEqual(rowObject(batch, 0, columns)['l'], 9007199254740993n)
   assert.deepEqual(rowObject(batch, 0, columns)['m'], 5)
+})
+test('fields are found wherever they stand, as JSON.parse would', () => {
+  const next = random(seed)
+  const json: DataType = { kind: 'json' }
+  const paths = [['a'], ['b'], ['c', 'x'], ['c', 'y'], ['d', 'e', 'f'], ['long name é']]
+  const plan = source(
+    's',
+    paths.map((_, i) => field(`f${i}`, json)),
+    { fields: paths.map((path) => ({ from: 'value', path })) },
+  )
+  const decoder = createDecoder(plan, 0)
+  const clock = new SourceClock(0, { delayMs: 0, idleMs: 1e9, maxFutureMs: 1e15 }, new StateTable(clockTable))
+  clock.open([{ partition: 0, unread: true }], 0)
+  const scalar = (): string =>
+    ['1', '-2.5e3', 'true', 'null', '"t\\u00e9"', '[1,{"a":2}]', '{}'][Math.floor(next() * 7)]!
+  const object = (depth: number): string => {
+    const names = ['a', 'b', 'c', 'd', 'e', 'f', 'x', 'y', 'long name é', 'z', '\\u0061']
+    const count = Math.floor(next() * 9)
+    const fields = Array.from({ length: count }, () => {
+      const name = names[Math.floor(next() * names.length)]!
+      const value =
+        depth < 3 && (name === 'c' || name === 'd' || name === 'e') && next() < 0.8 ? object(depth + 1) : scalar()
+      return `${next() < 0.2 ? ' ' : ''}"${name}":${value}`
+    })
+    return `{${fields.join(next() < 0.2 ? ' , ' : ',')}}`
+  }
+  const texts = Array.from({ length: 4_000 }, () => object(0))
+  const records = texts.map((value, i) => record({ topic: 's', partition: 0, value }, i))
+  const { batch, invalid } = decoder.decode([{ partition: 0, records }], clock, 0)
+  assert.equal(invalid.length, 0)
+  rowsOf(
+    batch,
+    plan.columns.map((c) => c.type),
+  ).forEach(({ values }, row) => {
+    const whole = JSON.parse(texts[row]!) as unknown
+    paths.forEach((path, c) => {
+      let wanted: unknown = whole
+      for (const name of path)
+        wanted =
+          typeof wanted === 'object' && wanted !== null && !Array.isArray(wanted)
+            ? (wanted as Record<string, unknown>)[name]
+            : undefined
+      const found = values[c] === null ? null : (JSON.parse(values[c] as string) as unknown)
+      assert.deepEqual(found, wanted ?? null, `seed ${seed}: ${path.join('.')} of ${texts[row]}`)
+    })
+  })
+})
+test('plain instants are read from their bytes as from their text', () => {
+  const next = random(seed)
+  for (let i = 0; i < 20_000; i++) {
+    const ms = Math.floor((next() - 0.3) * 4e12)
+    let text = new Date(ms).toISOString()
+    if (next() < 0.3)
+      text = text.replace(
+        /\.\d+Z/,
+        next() < 0.5 ? 'Z' : `.${String(Math.floor(next() * 1e6)).padStart(1 + Math.floor(next() * 6), '0')}Z`,
+      )
+    if (next() < 0.4) {
+      const at = Math.floor(next() * text.length)
+      text = text.slice(0, at) + '0123456789-:.TZ x'[Math.floor(next() * 17)]! + text.slice(at + 1)
+    }
+    const plain = readPlainInstant(Buffer.from(`"${text}"`), 1, text.length + 1)
+    if (plain === plain) assert.equal(plain, parseInstant(text), text)
+  }
+  const day = Buffer.from('2026-01-31T12:00:00.25Z')
+  assert.equal(readPlainInstant(day, 0, day.length), Date.parse('2026-01-31T12:00:00.25Z') * 1000)
+})
+test('rows as bytes are rows as text', () => {
+  const columns: Columns = [
+    field('t', t.text),
+    field('i', t.int),
+    field('d', t.double),
+    field('m', t.money),
+    field('at', t.timestamptz),
+    field('j', { kind: 'json' }),
+    field('a', { kind: 'array', of: t.int }),
+    field('b', t.boolean),
+  ]
+  const next = random(seed)
+  const texts = ['', 'plain', 'q"uote', 'back\\slash', 'tab\t', 'é😀', 'x'.repeat(300)]
+  const rows = Array.from({ length: 300 }, () =>
+    JSON.stringify({
+      t: next() < 0.1 ? null : texts[Math.floor(next() * texts.length)],
+      i: Math.floor((next() - 0.5) * 1e6),
+      d: (next() - 0.5) * 10 ** Math.floor(next() * 30 - 10),
+      m: Math.floor(next() * 1e6) / 100,
+      at: Math.floor(next() * 2e12),
+      j: { n: next() },
+      a: [1, null],
+      b: next() < 0.5,
+    }),
+  )
+  const { batch } = decode(source('s', columns), rows)
+  assert.equal(batch.count, rows.length)
+  const slab = new Slab(64)
+  const bytes = rowBytes(columns)
+  const text = rowWriter(columns)
+  const pieces = rows.map((_, row) => {
+    bytes(batch, row, slab)
+    return slab.cut()
+  })
+  pieces.forEach((piece, row) => assert.equal(piece.toString(), text(batch, row)))
 })
 test('values of user code are taken as JSON would be', () => {
   assert.equal(fromJs(t.bigint)(9007199254740993n), 9007199254740993n)

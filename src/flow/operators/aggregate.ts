@@ -18,11 +18,11 @@ import { memberTable } from '../aggregates/members.ts'
 import { type Batch, emptyBatch } from '../batch.ts'
 import type { Value } from '../expression.ts'
 import { KeyWriter, keyEncoder } from '../key.ts'
+import { OpenWindows } from '../open-windows.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import { addOrigins, mergeRanges, type Ranges } from '../origins.ts'
 import type { Plan } from '../plan.ts'
 import { LateCollector, Output, rowLayout, sameValue } from '../row-store.ts'
-import { SortedIds } from '../sorted.ts'
 import type { StateTable } from '../state.ts'
 
 type AggregatePlan = Plan & { op: 'aggregate' }
@@ -60,8 +60,8 @@ class GroupBy implements Operator {
   private readonly writer = new KeyWriter()
   private readonly windowColumn: number
   private readonly global: boolean
-  /** Groups of open windows, by closing time and key. */
-  private closing: SortedIds | null = null
+  /** null: nothing ever closes. */
+  private open: OpenWindows | null = null
   private touched = new Map<number, Touched>()
 
   constructor(plan: AggregatePlan, input: Columns, grows: boolean) {
@@ -93,12 +93,12 @@ class GroupBy implements Operator {
       return groups!.find(finder)
     })
     if (this.windowColumn < 0) return
-    this.closing = new SortedIds((a, b) => closeOf(groups!, a) - closeOf(groups!, b) || groups!.compareKeys(a, b))
-    for (const id of groups!.all()) this.closing.add(id)
+    this.open = new OpenWindows()
+    for (const id of groups!.all()) this.open.add(closeOf(groups!, id), id)
   }
   /** A result over no rows at all exists from the start. */
   waits([groups]: readonly StateTable[]): boolean {
-    return (this.global && groups!.count === 0) || (this.closing !== null && this.closing.count > 0)
+    return (this.global && groups!.count === 0) || (this.open !== null && this.open.count > 0)
   }
 
   step([groups, members]: readonly StateTable[], [input = emptyBatch]: readonly Batch[], time: StepTime): Batch {
@@ -114,7 +114,7 @@ class GroupBy implements Operator {
       else this.take(groups!, members, batch, row, closeMs)
     }
     this.flush(groups!, members, batch, out)
-    if (this.closing !== null) this.close(groups!, members, time.watermark, out)
+    if (this.open !== null) this.close(this.open, groups!, members, time.watermark, out)
     return out.done(late.done(), failed)
   }
   /** The one group of an aggregate without keys, over nothing. */
@@ -144,7 +144,7 @@ class GroupBy implements Operator {
     this.keys.write(groups, group, { columns: this.plan.keys.map((k) => batch.columns[k]!) }, row)
     groups.numbers[group * groups.spec.numbers + closeAt] = closeMs
     groups.numbers[group * groups.spec.numbers + watermarkAt] = -Infinity
-    this.closing?.add(group)
+    this.open?.add(closeMs, group)
     return group
   }
   private touch(groups: StateTable, members: StateTable | undefined, group: number, isNew: boolean): Touched {
@@ -215,17 +215,24 @@ class GroupBy implements Operator {
   }
   private drop(groups: StateTable, members: StateTable | undefined, group: number): void {
     if (this.global) return
-    this.closing?.remove(group)
+    this.open?.remove(closeOf(groups, group), group)
     this.fold.members?.drop(members!, group)
     groups.remove(group)
   }
-  /** Windows that the watermark has passed, oldest first. */
-  private close(groups: StateTable, members: StateTable | undefined, watermark: number, out: Output): void {
-    for (;;) {
-      const group = this.closing!.first()
-      if (group === undefined || closeOf(groups, group) > watermark) return
-      if (this.plan.emit === 'close') this.emitClosed(groups, members, group, out)
-      this.drop(groups, members, group)
+  /** Windows that the watermark has passed, oldest first, groups of one in the order of their keys. */
+  private close(
+    open: OpenWindows,
+    groups: StateTable,
+    members: StateTable | undefined,
+    watermark: number,
+    out: Output,
+  ): void {
+    for (let closed = open.takeClosed(watermark); closed !== null; closed = open.takeClosed(watermark)) {
+      if (this.plan.emit === 'close') closed.sort((a, b) => groups.compareKeys(a, b))
+      for (const group of closed) {
+        if (this.plan.emit === 'close') this.emitClosed(groups, members, group, out)
+        this.drop(groups, members, group)
+      }
     }
   }
   private emitClosed(groups: StateTable, members: StateTable | undefined, group: number, out: Output): void {

@@ -134,12 +134,12 @@ class Over implements Operator {
     const { batch: rows, failed } = this.fold.prepare(this.rowsDue(waiting, due), nowUs)
     const before: Value[] = []
     const after: Value[] = []
-    const beforeNeeded = this.frames.includes('1-preceding')
+    const needed = { before: this.frames.includes('1-preceding'), after: this.frames.includes('current-row') }
     for (let i = 0; i < rows.count; i++) {
       const partition = this.partition(partitions, rows, i)
-      if (beforeNeeded) this.fold.results(partitions, partition, members, before, 0)
+      if (needed.before) this.fold.results(partitions, partition, members, before, 0)
       this.fold.add(partitions, partition, members, this.writer, i, 1)
-      this.fold.results(partitions, partition, members, after, 0)
+      if (needed.after) this.fold.results(partitions, partition, members, after, 0)
       for (let c = 0; c < this.input.length; c++) out.builders[c]!.pushFrom(rows.columns[c]!, i)
       for (let a = 0; a < this.frames.length; a++)
         out.builders[this.input.length + a]!.push(this.frames[a] === 'current-row' ? after[a]! : before[a]!)

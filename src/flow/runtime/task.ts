@@ -263,13 +263,14 @@ export class ViewTask {
     const from = active.map((partition, i): At => {
       const position = positions[i] ?? null
       const { start, end } = bounds[i]!
-      if (position !== null && position > end)
+      if (position !== null && (position > end || position < start))
         throw new Fault('flow.position-lost', {
           view: this.view.name,
           topic: partition.topic,
           partition: partition.index,
           position,
-          end,
+          first: start,
+          next: end,
         })
       return { partition, offset: position ?? start }
     })
