@@ -76,12 +76,18 @@ const shared: Options = {
 const load = createRequire(import.meta.url)
 function newAjv(draft: Draft, options: Options): Ajv {
   switch (draft) {
-    case '2020-12':
-      return new (load('ajv/dist/2020.js') as typeof import('ajv/dist/2020.js')).Ajv2020(options)
-    case '2019-09':
-      return new (load('ajv/dist/2019.js') as typeof import('ajv/dist/2019.js')).Ajv2019(options)
-    case '07':
-      return new (load('ajv') as typeof import('ajv')).Ajv(options)
+    case '2020-12': {
+      const { Ajv2020 } = load('ajv/dist/2020.js') as typeof import('ajv/dist/2020.js')
+      return new Ajv2020(options)
+    }
+    case '2019-09': {
+      const { Ajv2019 } = load('ajv/dist/2019.js') as typeof import('ajv/dist/2019.js')
+      return new Ajv2019(options)
+    }
+    case '07': {
+      const { Ajv } = load('ajv') as typeof import('ajv')
+      return new Ajv(options)
+    }
   }
 }
 

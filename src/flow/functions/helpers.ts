@@ -114,7 +114,6 @@ export function multiplyInts(a: Int, b: Int): Int {
   }
   return canonical(BigInt(a) * BigInt(b))
 }
-export const negateInt = (a: Int): Int => (typeof a === 'number' ? 0 - a : canonical(-a))
 /** From one scale to another, rounded half away from zero. */
 export function rescaleInt(a: Int, from: number, to: number): Int {
   if (from === to) return a

@@ -34,7 +34,6 @@ export interface OpenTransaction {
 
 const batchesKept = 5
 const sequenceMax = 0x7fff_ffff
-export const noProducer = -1
 
 /** The sequence that comes `count` after `sequence`; it wraps to 0 after 2^31 − 1. */
 export function sequenceAfter(sequence: number, count: number): number {

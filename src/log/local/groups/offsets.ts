@@ -1,7 +1,6 @@
 /** Committed positions of all groups, in memory; pure. Records of `__consumer_offsets` in and out. */
-import type { Offset } from '../../../lib/brand.ts'
 import type { LogRecord, RecordInput } from '../../batch.ts'
-import type { At, Partition } from '../../log.ts'
+import type { Partition } from '../../log.ts'
 import { type Committed, decodeCommitted, decodeKey, encodeCommitted, encodeKey } from './formats.ts'
 
 export interface OffsetEntry {
@@ -100,7 +99,3 @@ export function offsetRecord(group: string, { topic, index }: Partition, value: 
 export function offsetTombstone(group: string, { topic, index }: Partition, timeMs: number): RecordInput {
   return { key: encodeKey({ kind: 'offset', group, topic, index }), value: null, timeMs }
 }
-export const committedAt = (at: At, metadata: string, committedMs: number): OffsetEntry => ({
-  partition: at.partition,
-  committed: { offset: at.offset as Offset, leaderEpoch: -1, metadata, committedMs },
-})
