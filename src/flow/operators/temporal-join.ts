@@ -12,13 +12,13 @@ import type { Columns } from '../../schema/types.ts'
 import { type Batch, type FailedRows, type RowFailure, emptyBatch, gatherBatch, withoutRows } from '../batch.ts'
 import { columnBuilder } from '../columns.ts'
 import { compileFilter } from '../compile.ts'
+import { concatenate, evaluator } from '../evaluate.ts'
 import { KeyWriter, type KeyPart, anyNull, keyEncoder } from '../key.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import type { Plan } from '../plan.ts'
 import { LateCollector, Output, compareOrdinals, rowLayout } from '../row-store.ts'
 import { SortedIds } from '../sorted.ts'
 import type { StateTable } from '../state.ts'
-import { concatenate, evaluator } from './linear.ts'
 
 type JoinPlan = Plan & { op: 'temporal-join' }
 
