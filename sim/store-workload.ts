@@ -291,7 +291,10 @@ class Run {
     model.start = log.start
     await this.#checkBatches(log, model)
     this.#checkTimes(log, model)
+    const faultCount = this.#faults.length
     const snapshot = log.loadSnapshot('state')
+    // Unreadable for now, and said so.
+    if (this.#faults.length > faultCount && (this.#isDead() || this.#options.failures === true)) return
     hold(snapshot !== null || model.snapshotAt < 0, `${model.dir}: the snapshot is gone`)
     if (snapshot === null) return
     hold(snapshot.at >= model.snapshotAt, `${model.dir}: an older snapshot is back`)

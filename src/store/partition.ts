@@ -12,14 +12,15 @@ import type { DiskError, File } from '../lib/world.ts'
 import { placeBatch, stampBatch } from './batch-header.ts'
 import { batchMaxTime } from './batch-walk.ts'
 import type { Core } from './core.ts'
+import { diskFault } from './disk-fault.ts'
 import { Epochs } from './epochs.ts'
 import { HotBatches } from './hot-tail.ts'
 import type { PartitionState } from './journal.ts'
+import { Listeners } from './listeners.ts'
 import { findTime, largestTime, readBatches, readHeaders } from './read.ts'
 import { type Mark, Segment } from './segment.ts'
 import { Segments } from './segments.ts'
-import { setAside } from './set-aside.ts'
-import { packSmallFile, readWhole, replaceFile, unpackSmallFile } from './small-file.ts'
+import { SmallFiles } from './small-files.ts'
 import type { SparseIndex } from './sparse-index.ts'
 import type { PartitionConfig, PartitionLog } from './store.ts'
 import { expectedFiles } from './verify.ts'
@@ -44,11 +45,22 @@ export interface Damage {
   readonly fault: Fault
 }
 
+/** What is known of a partition when it is opened. */
+export interface OpenedPartition {
+  readonly state: PartitionState
+  readonly damage: Damage | null
+  /** Its files have been looked at. */
+  readonly verified: boolean
+  /** Of the last segment, if it is at hand. */
+  readonly index: SparseIndex | null
+}
+
 export class Partition implements PartitionLog {
   readonly dir: string
   readonly segments: Segments
   damage: Damage | null
   readonly #core: Core
+  readonly #small: SmallFiles
   #config: PartitionConfig
   readonly #epochs: Epochs
   #start: number
@@ -61,25 +73,18 @@ export class Partition implements PartitionLog {
   readonly #hot = new HotBatches()
   readonly #whenWritten = new Waiters()
   readonly #whenDurable = new Waiters()
-  readonly #onDurable = new Set<() => void>()
-  readonly #onCut = new Set<(end: Offset) => void>()
+  readonly #onDurable: Listeners<undefined>
+  readonly #onCut: Listeners<Offset>
   /** Rises when the log is cut: a sync that began before says nothing about what came after. */
   #generation = 0
   #fence: Fault | null = null
   #isStopped = false
   #gone = false
   #isVerified: boolean
-  /** Files that must not stay under the name of a segment. */
-  #strays: string[] = []
-  #lastTurn: Promise<void> = Promise.resolve()
   /** Clock reading when the oldest unsynced bytes were written. */
   unsyncedSinceMs = 0
 
-  constructor(
-    core: Core,
-    opened: { state: PartitionState; damage: Damage | null; verified: boolean; index: SparseIndex | null },
-    config: PartitionConfig,
-  ) {
+  constructor(core: Core, opened: OpenedPartition, config: PartitionConfig) {
     const { state } = opened
     this.#core = core
     this.#config = config
@@ -97,6 +102,9 @@ export class Partition implements PartitionLog {
       last.sealed = state.sealed
       last.index = opened.index
     }
+    this.#onDurable = new Listeners(core)
+    this.#onCut = new Listeners(core)
+    this.#small = new SmallFiles(core, `${core.dir}/topics/${state.dir}`)
     this.segments = new Segments(core, `${core.dir}/topics/${state.dir}`, list, this.#epochs, config.indexIntervalBytes)
   }
   get start(): Offset {
@@ -172,12 +180,10 @@ export class Partition implements PartitionLog {
     if (this.#durable < this.#end) this.#core.toSync(this)
   }
   onDurable(call: () => void): () => void {
-    this.#onDurable.add(call)
-    return () => void this.#onDurable.delete(call)
+    return this.#onDurable.add(call)
   }
   onCut(call: (end: Offset) => void): () => void {
-    this.#onCut.add(call)
-    return () => void this.#onCut.delete(call)
+    return this.#onCut.add(call)
   }
 
   async read(from: Offset, maxBytes: number, upTo: Offset): Promise<Uint8Array[]> {
@@ -193,7 +199,7 @@ export class Partition implements PartitionLog {
     } catch (error) {
       // Retention may have taken the files meanwhile.
       this.#checkInside(from)
-      throw this.#readFault(error)
+      throw this.#failure(error, this.segments.folder)
     }
   }
   *headers(from: Offset): Iterable<Uint8Array> {
@@ -203,7 +209,7 @@ export class Partition implements PartitionLog {
     try {
       yield* readHeaders(this.segments, Math.max(from, this.#start), limit)
     } catch (error) {
-      throw this.#readFault(error)
+      throw this.#failure(error, this.segments.folder)
     }
   }
   findTime(timeMs: number): Offset | null {
@@ -212,7 +218,7 @@ export class Partition implements PartitionLog {
     try {
       return findTime(this.segments, timeMs, this.#start, limit)
     } catch (error) {
-      throw this.#readFault(error)
+      throw this.#failure(error, this.segments.folder)
     }
   }
   largestTime(): { offset: Offset; timeMs: TimeMs } | null {
@@ -220,29 +226,22 @@ export class Partition implements PartitionLog {
   }
 
   trim(offset: Offset): Promise<void> {
-    return this.#oneByOne(async () => {
+    return this.#inTurn(async () => {
       if (offset <= this.#start) return
       if (offset > this.#durable)
         throw new Fault('log.offset-out-of-range', { offset, first: this.#start, next: this.#durable })
-      await this.#replaceSmall('log-start', offset, new Uint8Array(0))
+      await this.#small.replace('log-start', { number: offset, bytes: new Uint8Array(0) })
       await this.#moveStart(offset)
     })
   }
   async saveSnapshot(name: string, at: Offset, bytes: Uint8Array): Promise<void> {
     // What is durable is never cut, so a snapshot of it can never be ahead of the log.
     await this.whenDurable(at)
-    await this.#oneByOne(() => this.#replaceSmall(`${name}.snapshot`, at, bytes))
+    await this.#inTurn(() => this.#small.replace(`${name}.snapshot`, { number: at, bytes }))
   }
   loadSnapshot(name: string): { at: Offset; bytes: Uint8Array } | null {
-    const path = `${this.segments.folder}/${name}.snapshot`
-    const packed = readWhole(this.#core.world.disk, path)
-    if (packed === null) return null
-    const found = unpackSmallFile(packed)
-    if (found === null) {
-      this.#core.report(new Fault('store.damaged', { file: path, position: 0, what: 'it is not what was written' }))
-      return null
-    }
-    return found.number > this.#durable ? null : { at: toOffset(found.number), bytes: found.bytes }
+    const found = this.#small.load(`${name}.snapshot`)
+    return found === null || found.number > this.#durable ? null : { at: toOffset(found.number), bytes: found.bytes }
   }
 
   /** Puts what is pending into the page cache. Throws what the disk throws; then call `failed`. */
@@ -252,7 +251,7 @@ export class Partition implements PartitionLog {
       const mark = segment.tail
       if (segment.isDurable && this.#written === this.#durable)
         this.unsyncedSinceMs = this.#core.world.clock.monotonic()
-      this.#fileFor(segment).write(buffers, segment.written.bytes)
+      this.segments.fileForWrite(segment).write(buffers, segment.written.bytes)
       segment.written = mark
       this.#written = mark.end
       this.#runs.shift()
@@ -266,7 +265,7 @@ export class Partition implements PartitionLog {
     if (this.#gone || this.#fence !== null || this.#written === this.#durable) return null
     const parts = this.segments.list
       .filter((segment) => !segment.isDurable)
-      .map((segment) => ({ segment, mark: segment.written, file: this.#fileFor(segment) }))
+      .map((segment) => ({ segment, mark: segment.written, file: this.segments.fileForWrite(segment) }))
     return { generation: this.#generation, end: this.#written, parts }
   }
   /** False = the log was cut meanwhile: the sync says nothing. */
@@ -278,7 +277,7 @@ export class Partition implements PartitionLog {
     this.unsyncedSinceMs = this.#core.world.clock.monotonic()
     this.#durable = capture.end
     this.#whenDurable.reached(this.#durable)
-    this.#tell(this.#onDurable, undefined)
+    this.#onDurable.tell(undefined)
   }
   /** A write failed: what was not written is taken back. Nothing of it was promised to anyone. */
   writeFailed(error: unknown): void {
@@ -290,7 +289,7 @@ export class Partition implements PartitionLog {
     const last = this.segments.last
     if (last === undefined || !last.exists) return
     try {
-      this.#fileFor(last).truncate(last.written.bytes)
+      this.segments.fileForWrite(last).truncate(last.written.bytes)
     } catch (truncateError) {
       // What is left behind the end might pass for batches that follow the next ones.
       this.fence(truncateError)
@@ -351,14 +350,14 @@ export class Partition implements PartitionLog {
 
   /** Retention: forgets what lies before `offset`, which is not past durable. */
   forgetBefore(offset: number): Promise<void> {
-    return offset <= this.#start ? Promise.resolve() : this.#oneByOne(() => this.#moveStart(offset))
+    return offset <= this.#start ? Promise.resolve() : this.#inTurn(() => this.#moveStart(offset))
   }
   /** Begins a new segment, durably, so that retention may take all before it. */
   async rollNow(): Promise<void> {
     const last = this.segments.last
     if (last === undefined || last.tail.bytes === 0 || this.#fence !== null || this.#gone) return
     const segment = this.#roll()
-    this.#fileFor(segment)
+    this.segments.fileForWrite(segment)
     await this.#core.directories.sync(this.segments.folder)
   }
 
@@ -406,7 +405,7 @@ export class Partition implements PartitionLog {
     try {
       this.segments.index(segment)
     } catch (error) {
-      throw this.#readFault(error)
+      throw this.#failure(error, this.segments.folder)
     }
   }
   #queue(segment: Segment, bytes: Buffer, end: number): void {
@@ -426,17 +425,6 @@ export class Partition implements PartitionLog {
     if (run?.segment === segment) run.buffers.push(bytes)
     else this.#runs.push({ segment, buffers: [bytes] })
   }
-  #fileFor(segment: Segment): File {
-    const path = this.segments.path(segment)
-    if (!segment.exists) {
-      this.#core.directories.make(this.segments.folder)
-      if (this.#core.world.disk.stat(path) !== null) setAside(this.#core, path)
-      this.#core.directories.changed(this.segments.folder)
-    }
-    const file = this.#core.handles.open(segment, path, 'write')
-    segment.exists = true
-    return file
-  }
   /** Back to `end`: what was appended from there on is gone. */
   #cut(end: number, fault: Fault, markOf: (segment: Segment) => Mark): void {
     this.#generation++
@@ -444,22 +432,12 @@ export class Partition implements PartitionLog {
     this.#runs = []
     this.#end = this.#written = end
     this.#core.hot.cut(this.#hot, end)
-    const { list } = this.segments
-    while (list.length > 0 && markOf(list.at(-1)!).bytes === 0) {
-      const segment = list.pop()!
-      this.#core.handles.close(segment)
-      if (segment.exists) this.#strays.push(this.segments.path(segment))
-    }
-    for (const segment of list) {
-      segment.tail = segment.written = markOf(segment)
-      segment.index?.cut(segment.tail.bytes)
-    }
-    this.#clearStrays()
+    this.segments.cut(markOf)
     this.#epochs.cut(end)
     this.#core.resized(this.sizeBytes - before)
     this.#whenWritten.fail(fault)
     this.#whenDurable.fail(fault)
-    this.#tell(this.#onCut, end as Offset)
+    this.#onCut.tell(end as Offset)
   }
   /** Should the process die before there is a new segment, the next one must not believe the rest of the file. */
   #noteCut({ base, durable }: Segment): void {
@@ -469,43 +447,14 @@ export class Partition implements PartitionLog {
       this.#core.report(this.#failure(error, this.#core.dir))
     }
   }
-  #clearStrays(): boolean {
-    try {
-      while (this.#strays.length > 0) {
-        const path = this.#strays.at(-1)!
-        if (this.#core.world.disk.stat(path) !== null) setAside(this.#core, path)
-        this.#strays.pop()
-      }
-      return true
-    } catch {
-      return false
-    }
-  }
   /** Intake goes on when a new segment could be synced, name and all. */
   async #resume(waitMs: number): Promise<void> {
     if (this.#gone) return
-    const segment = this.segments.create(this.#end)
     try {
-      if (!this.#clearStrays()) throw new Error('the file that failed is in the way')
-      const file = this.#fileFor(segment)
-      await Promise.all([file.datasync(), this.#core.directories.sync(this.segments.folder)])
-      if (this.#gone) return
-      this.segments.list.push(segment)
+      await this.segments.addDurably(this.#end)
       this.#fence = null
     } catch {
-      this.#core.handles.close(segment)
-      if (segment.exists) this.#strays.push(this.segments.path(segment))
       this.#core.world.clock.after(waitMs, () => void this.#resume(Math.min(2 * waitMs, resumeMsMax)))
-    }
-  }
-  /** A listener that throws must not stop the log. */
-  #tell<T>(listeners: Set<(value: T) => void>, value: T): void {
-    for (const call of listeners) {
-      try {
-        call(value)
-      } catch (error) {
-        this.#core.report(asFault(error))
-      }
     }
   }
   #checkInside(from: number): void {
@@ -522,36 +471,16 @@ export class Partition implements PartitionLog {
       this.damage = { at: toOffset(Math.max(found.offset, this.#start)), fault: found.fault }
       this.#core.report(found.fault)
     } catch (error) {
-      throw this.#readFault(error)
+      throw this.#failure(error, this.segments.folder)
     }
   }
   #failure(error: unknown, path: string): Fault {
-    if (error instanceof Fault) return error
-    return new Fault('store.failed', { what: error instanceof Error ? error.message : String(error), path }, error)
+    return asFault(diskFault(error, path))
   }
-  #readFault(error: unknown): Fault {
-    if (error instanceof Fault) return error
-    return typeof (error as Partial<DiskError>).code === 'string'
-      ? this.#failure(error, this.segments.folder)
-      : asFault(error)
-  }
-  /** Small files are replaced by way of one other name: never two at a time. */
-  #oneByOne(call: () => Promise<void>): Promise<void> {
-    const turn = this.#lastTurn.then(() => {
+  #inTurn(call: () => Promise<void>): Promise<void> {
+    return this.#small.inTurn(() => {
       if (this.#gone) throw new Fault('log.closed', { what: this.dir })
       return call()
     })
-    this.#lastTurn = turn.catch(() => {})
-    return turn
-  }
-  async #replaceSmall(name: string, number: number, bytes: Uint8Array): Promise<void> {
-    const { world, directories } = this.#core
-    const path = `${this.segments.folder}/${name}`
-    try {
-      directories.make(this.segments.folder)
-      await replaceFile(world.disk, directories, path, packSmallFile({ number, bytes }))
-    } catch (error) {
-      throw this.#failure(error, path)
-    }
   }
 }

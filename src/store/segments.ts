@@ -4,7 +4,8 @@ import { Fault } from '../lib/fault.ts'
 import type { File, Random } from '../lib/world.ts'
 import type { Core } from './core.ts'
 import type { Epochs } from './epochs.ts'
-import { Segment, segmentName } from './segment.ts'
+import { type Mark, Segment, segmentName } from './segment.ts'
+import { setAside } from './set-aside.ts'
 import { type Place, type Salt, SparseIndex } from './sparse-index.ts'
 
 export class Segments {
@@ -13,6 +14,8 @@ export class Segments {
   readonly epochAt: EpochAt
   intervalBytes: number
   readonly #core: Core
+  /** Files that must not stay under the name of a segment. */
+  #strays: string[] = []
 
   constructor(core: Core, folder: string, list: Segment[], epochs: Epochs, intervalBytes: number) {
     this.#core = core
@@ -35,6 +38,55 @@ export class Segments {
   }
   file(segment: Segment): File {
     return this.#core.handles.open(segment, this.path(segment), 'read')
+  }
+  /** Makes the file when there is none; one that is in its place is moved aside. */
+  fileForWrite(segment: Segment): File {
+    const path = this.path(segment)
+    if (!segment.exists) {
+      this.#core.directories.make(this.folder)
+      if (this.#core.world.disk.stat(path) !== null) setAside(this.#core, path)
+      this.#core.directories.changed(this.folder)
+    }
+    const file = this.#core.handles.open(segment, path, 'write')
+    segment.exists = true
+    return file
+  }
+  /** Adds a new segment once its file and name are durable. */
+  async addDurably(base: number): Promise<void> {
+    this.#clearStrays()
+    const segment = this.create(base)
+    try {
+      const file = this.fileForWrite(segment)
+      await Promise.all([file.datasync(), this.#core.directories.sync(this.folder)])
+      this.list.push(segment)
+    } catch (error) {
+      this.#core.handles.close(segment)
+      if (segment.exists) this.#strays.push(this.path(segment))
+      throw error
+    }
+  }
+  /** Takes every segment back to one of its marks; those that hold nothing then are no longer part of the log. */
+  cut(markOf: (segment: Segment) => Mark): void {
+    while (this.list.length > 0 && markOf(this.list.at(-1)!).bytes === 0) {
+      const segment = this.list.pop()!
+      this.#core.handles.close(segment)
+      if (segment.exists) this.#strays.push(this.path(segment))
+    }
+    for (const segment of this.list) {
+      segment.tail = segment.written = markOf(segment)
+      segment.index?.cut(segment.tail.bytes)
+    }
+    try {
+      this.#clearStrays()
+    } catch {
+      // Tried again before the next segment is made.
+    }
+  }
+  #clearStrays(): void {
+    for (let path = this.#strays.at(-1); path !== undefined; path = this.#strays.at(-1)) {
+      if (this.#core.world.disk.stat(path) !== null) setAside(this.#core, path)
+      this.#strays.pop()
+    }
   }
   /** Number in `list` of the segment that holds `offset`; 0 when it lies before all. */
   holding(offset: number): number {

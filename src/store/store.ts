@@ -45,7 +45,7 @@ export interface PartitionLog {
   readonly end: Offset
   /** Everything before it is on disk. Never goes back while the process runs. */
   readonly durable: Offset
-  /** Rises by one with each unclean start. */
+  /** Written into what is appended. Rises by one with each unclean start, for the whole store. */
   readonly leaderEpoch: number
   /** From which offset on each leader epoch wrote, oldest first. */
   readonly epochStarts: readonly { readonly epoch: number; readonly from: number }[]
@@ -90,12 +90,13 @@ export interface PartitionLog {
 
   /** Everything before `offset` is forgotten. Durable when it resolves. */
   trim(offset: Offset): Promise<void>
-  /** Replaces the records of sealed segments (compaction): see `compact.ts`. */
-  /** A small file beside the segments, replaced atomically, checksummed, tied to an offset. */
+  /**
+   * A small file beside the segments, replaced atomically, checksummed, tied to an offset: it waits until everything
+   * before `at` is durable, so a snapshot is never ahead of the log.
+   */
   saveSnapshot(name: string, at: Offset, bytes: Uint8Array): Promise<void>
   /** null when missing, unreadable, or ahead of the log. */
   loadSnapshot(name: string): { at: Offset; bytes: Uint8Array } | null
-  /** What is kept beside each segment in `.aborted`, checksummed; rebuilt by the caller when null. */
 }
 
 /** Given to the store by the composition root: counts its rounds. */

@@ -9,6 +9,7 @@ import type { Clock } from '../lib/world.ts'
 import type { Directories } from './directories.ts'
 import type { Journal } from './journal.ts'
 import type { Capture, Partition } from './partition.ts'
+import type { StoreMeter } from './store.ts'
 
 const journalSyncMs = 1_000
 
@@ -22,6 +23,7 @@ interface LoopParts {
   readonly journal: Journal
   /** Partitions that may have written bytes without a sync at one time: each holds a file open. */
   readonly unsyncedMax: number
+  readonly meter: StoreMeter | null
   report(fault: Fault): void
   /** Called after each round, with the journal quiet. */
   afterRound(): void
@@ -108,24 +110,32 @@ export class SyncLoop {
     })
   }
   async #run(round: readonly Partition[]): Promise<void> {
-    await Promise.all(round.map((partition) => this.#sync(partition)))
+    const begunMs = this.#parts.clock.monotonic()
+    const files = await Promise.all(round.map((partition) => this.#sync(partition)))
+    const fileCount = files.reduce((sum, count) => sum + count, 0)
+    if (fileCount > 0) this.#parts.meter?.synced(this.#parts.clock.monotonic() - begunMs, fileCount)
     this.#syncJournal()
     this.#parts.afterRound()
   }
-  async #sync(partition: Partition): Promise<void> {
+  /** Returns the count of files that were synced. */
+  async #sync(partition: Partition): Promise<number> {
     const { directories } = this.#parts
+    let files = 0
     try {
       const capture = partition.capture()
       if (capture !== null) {
+        files = capture.parts.length
         const waits = capture.parts.map(({ file }) => file.datasync())
         if (!directories.isDurable(partition.segments.folder)) waits.push(directories.sync(partition.segments.folder))
         await Promise.all(waits)
         await this.#finish({ partition, capture })
       }
     } catch (error) {
+      this.#parts.meter?.syncFailed()
       partition.fence(error)
     }
     if (!partition.hasUnsynced) this.#unsynced.delete(partition)
+    return files
   }
   /** What is synced in one turn is noted with one write, before anybody is told. */
   #finish(synced: Synced): Promise<void> {
