@@ -76,6 +76,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
     dir: config.data,
     intake: (topic, batch) => late.intake(topic, batch),
     meter: telemetry.traffic,
+    storeMeter: telemetry.store,
     onFault: (fault) => logger.error(fault.message, { code: fault.code }),
   })
   stack.defer(() => log.close())

@@ -2,7 +2,7 @@
 import type { Fault } from '../../lib/fault.ts'
 import type { World } from '../../lib/world.ts'
 import { openStore } from '../../store/open.ts'
-import type { Store } from '../../store/store.ts'
+import type { Store, StoreMeter } from '../../store/store.ts'
 import type { Intake, LogMeter } from '../broker.ts'
 import { LocalGroups } from './groups/coordinator.ts'
 import { Memberships } from './groups/memberships.ts'
@@ -23,6 +23,7 @@ export interface LocalLogOptions {
   /** Asked about each batch that a client produces to a topic with a contract. */
   readonly intake?: Intake
   readonly meter?: LogMeter
+  readonly storeMeter?: StoreMeter
   /** Told of what goes wrong where no caller can be. */
   readonly onFault?: (fault: Fault) => void
   /** How long the first rebalance of a group waits for more members. Kafka's default is 3 s. */
@@ -40,8 +41,12 @@ const offsetsRetentionMs = 7 * 24 * 60 * 60 * 1000
 
 /** Throws Fault store.locked, store.damaged, store.format-too-new, store.failed. */
 export async function openLocalLog(options: LocalLogOptions): Promise<LocalLog> {
-  const { world, dir, onFault } = options
-  const store = options.store ?? (await openStore({ world, dir, ...(onFault === undefined ? {} : { onFault }) }))
+  const { world, dir, onFault, storeMeter } = options
+  const told = {
+    ...(onFault === undefined ? {} : { onFault }),
+    ...(storeMeter === undefined ? {} : { meter: storeMeter }),
+  }
+  const store = options.store ?? (await openStore({ world, dir, ...told }))
   try {
     return await assemble(options, store)
   } catch (error) {
