@@ -17,7 +17,7 @@ import {
   gatherColumn,
   sourcePartition,
 } from './batch.ts'
-import type { SourceClock } from './clock.ts'
+import type { PartitionClock, SourceClock } from './clock.ts'
 import { type ColumnBuilder, columnBuilder } from './columns.ts'
 import { compileProject } from './compile.ts'
 import type { Value } from './expression.ts'
@@ -111,10 +111,14 @@ class RecordDecoder implements Decoder {
     for (let i = 0; i < kept.length; i++) {
       const { partition, record } = kept[i]!
       const partitionClock = clock.partition(partition, nowMs)
-      const present = time !== null && (time.valid === null || time.valid[i] === 1)
-      const micros = present ? time.data[i]! : record.timeMs * 1000
+      const known = time === null || time.valid === null || time.valid[i] === 1
+      const micros = known
+        ? time === null
+          ? record.timeMs * 1000
+          : time.data[i]!
+        : unknownTime(partitionClock, record)
       rows.push(sourcePartition(this.source, partition), record.offset, micros, clock.watermarkOf(partitionClock))
-      clock.saw(partitionClock, Math.floor(micros / 1000), record.timeMs)
+      if (known) clock.saw(partitionClock, Math.floor(micros / 1000), record.timeMs)
     }
     const weighted = this.plan.mode === 'weighted'
     const deleted = this.plan.mode === 'upsert' ? [deletedColumn(kept)] : []
@@ -273,6 +277,12 @@ class RecordDecoder implements Decoder {
 export const bufferOf = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
+/**
+ * Of a row without its event time (a key that is gone): as late as what its partition has seen. It moves no clock: when
+ * the record arrived says nothing about event time.
+ */
+const unknownTime = (clock: PartitionClock, record: LogRecord): number =>
+  (clock.maxTimeMs === -Infinity ? record.timeMs : clock.maxTimeMs) * 1000
 /** Behind an upsert source's columns: 1 where the record's value is null. */
 function deletedColumn(kept: readonly { record: LogRecord }[]): NumberColumn {
   return { kind: 'f64', data: Float64Array.from(kept, ({ record }) => (record.value === null ? 1 : 0)), valid: null }

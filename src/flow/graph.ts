@@ -82,14 +82,14 @@ const graphOperator = 0
 export class Graph {
   readonly nodes: Node[] = []
   readonly sources: Source[] = []
-  readonly plan: Plan
+  private readonly fingerprint: string
   private readonly options: GraphOptions
   private readonly clocks = new StateTable(clockTable)
   private readonly meta = new StateTable(metaTable)
   private readonly output: Node
 
   constructor(plan: Plan, options: GraphOptions) {
-    this.plan = plan
+    this.fingerprint = fingerprint(plan)
     this.options = options
     this.output = this.build(plan)
     this.rebuild()
@@ -210,7 +210,7 @@ export class Graph {
     for (const { clock } of this.sources) clock.save()
     for (const node of this.nodes) if (node.watermark > -Infinity) saveWatermark(this.clocks, node.id, node.watermark)
     this.remember('now', nowMs)
-    this.remember('plan', fingerprint(this.plan))
+    this.remember('plan', this.fingerprint)
   }
   private remember(name: string, value: number | string): void {
     const key = metaKey(name)
@@ -270,7 +270,7 @@ export class Graph {
   /** After the last `restore`. Throws Fault flow.state-mismatch where the state was saved by another plan. */
   restored(view: string): void {
     const row = this.meta.find(metaKey('plan'))
-    if (row >= 0 && this.meta.values[row] !== fingerprint(this.plan))
+    if (row >= 0 && this.meta.values[row] !== this.fingerprint)
       throw new Fault('flow.state-mismatch', { view, what: 'it was saved by another definition' })
     if (this.unreadable !== null) throw this.unreadable
     this.rebuild()

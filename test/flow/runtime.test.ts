@@ -393,3 +393,60 @@ test('a fault of the plan or of its topics is met at the start', async () => {
   const over: Plan = { op: 'over', input: counts, partitionBy: [], orderBy: 1, aggregates: [], columns: counts.columns }
   await assert.rejects(house.flow.start(view(over, { name: 'o' })), (e: Fault) => e.code === 'flow.unsupported')
 })
+
+test('now() is drawn once per tick, and is the time of its records', async () => {
+  await using house = await openHouse()
+  await house.topic('events')
+  const plan: Plan = {
+    op: 'project',
+    input: passing,
+    expressions: [column(columns, 'n'), { kind: 'now', type: t.timestamptz }],
+    columns: [field('n', t.int), field('at', t.timestamptz)],
+  }
+  await house.flow.start(view(plan, { name: 'stamped', key: null, appendOnly: true }))
+  await house.send('events', [{ n: 1 }, { n: 2 }])
+  await until(() => house.flow.view('stamped').rowsIn === 2, 'both')
+  for (const { value, timeMs } of await house.read('stamped'))
+    assert.equal(Date.parse((JSON.parse(textOf(value)!) as { at: string }).at), timeMs)
+})
+test('a view that withdraws without a key carries weights, and is read again with them', async () => {
+  await using house = await openHouse()
+  await house.topic('events')
+  await house.flow.start(view(counts, { name: 'weighted', key: null }))
+  const over: Plan = {
+    op: 'aggregate',
+    input: source('weighted', counts.columns, { mode: 'weighted' }),
+    keys: [],
+    aggregates: [aggregate('count', t.bigint), aggregate('sum', t.numeric, [column(counts.columns, 'sum')])],
+    windowEnd: null,
+    emit: 'update',
+    columns: [field('keys', t.bigint), field('sum', t.numeric)],
+  }
+  await house.flow.start(view(over, { name: 'total', key: [] }))
+  for (let n = 1; n <= 6; n++) {
+    await house.send('events', [{ k: 'ab'[n % 2], n }])
+    await until(() => house.flow.view('weighted').rowsIn === n, 'taken')
+  }
+  await until(
+    async () => (newest(await house.read('total')).get('[]') as { sum: number } | undefined)?.sum === 21,
+    'the sum of all',
+  )
+  assert.deepEqual(newest(await house.read('total')).get('[]'), { keys: 2, sum: 21 })
+})
+test('an observer that throws harms nobody', async () => {
+  await using house = await openHouse()
+  await house.topic('events')
+  await house.flow.start(grown)
+  await house.flow.observe('all', {
+    committed: () => {
+      throw new Error('mine')
+    },
+  })
+  await house.send('events', [{ k: 'a', n: 1 }])
+  await until(() => house.flow.view('all').rowsIn === 1, 'taken')
+  assert.equal(house.flow.view('all').status, 'running')
+  assert.deepEqual(
+    house.faults.map((f) => f.message),
+    ['internal error: mine'],
+  )
+})

@@ -103,6 +103,21 @@ const plans: Readonly<Record<string, Plan>> = {
     },
     columns: [field('k', t.text), field('ids', t.text)],
   },
+  'over a union of a stream with itself': {
+    op: 'over',
+    input: {
+      op: 'union',
+      inputs: [
+        stream,
+        { op: 'filter', input: stream, where: call('>', t.boolean, column(columns, 'n'), literal(5, t.int)), columns },
+      ],
+      columns,
+    },
+    partitionBy: [1],
+    orderBy: 4,
+    aggregates: [{ ...aggregate('count', t.bigint), frame: { from: 'unbounded-preceding', to: '1-preceding' } }],
+    columns: [...columns, field('before', t.bigint)],
+  },
   'group over a top over a group': group(
     {
       op: 'top',

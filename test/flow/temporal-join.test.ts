@@ -40,12 +40,15 @@ const changeInput = (c: Change): Input => ({
   timeMs: c.at,
   value: c.price === null ? null : { item: c.item, price: c.price, since: iso(c.at) },
 })
-/** Watermark before each, in order of arrival. */
-function withWatermarks<T extends { at: number }>(list: readonly T[]): { row: T; before: number }[] {
-  let watermark = -Infinity
+/** Watermark before each, in order of arrival. A row that is gone has no event time: it is as late as what came before. */
+function withWatermarks<T extends { at: number; price?: number | null }>(
+  list: readonly T[],
+): { row: T; before: number }[] {
+  let latest = -Infinity
   return list.map((row) => {
-    const before = watermark
-    watermark = Math.max(watermark, row.at - delayMs)
+    const before = latest - delayMs
+    if (row.price === null) return { row: { ...row, at: latest === -Infinity ? row.at : latest }, before }
+    latest = Math.max(latest, row.at)
     return { row, before }
   })
 }

@@ -2,7 +2,7 @@
  * The running views of a process: started, paused, dropped and looked at by name. They share one owner of ticks
  * (`commits`): whatever is ready when a commit begins goes into one tick of the log, nobody waits for anybody.
  */
-import { Fault } from '../../lib/fault.ts'
+import { Fault, asFault } from '../../lib/fault.ts'
 import type { Clock } from '../../lib/world.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { Log } from '../../log/log.ts'
@@ -32,7 +32,7 @@ export interface StartOptions {
   /** False: the view's own topic is not written; `output` says it all. */
   readonly writesView?: boolean
 }
-/** Told of a view's committed ticks, in order. Calls must not throw and should be short: the view waits for them. */
+/** Told of a view's committed ticks, in order. Calls should be short: the view waits for them. */
 export interface ViewObserver {
   committed(deltas: readonly Batch[], tick: Committed): void
   /** The view has ended by a fault (`resume` starts it again), was stopped or dropped. */
@@ -136,13 +136,21 @@ class Views implements Flow {
     const task = new ViewTask(view, this.host, options)
     const one: Running = { task, observers: new Set() }
     task.onCommitted = (deltas, tick) => {
-      for (const observer of one.observers) observer.committed(deltas, tick)
+      for (const observer of one.observers) this.tell(view.name, () => observer.committed(deltas, tick))
     }
     task.onEnded = (fault) => {
-      for (const observer of one.observers) observer.ended?.(fault)
+      for (const observer of one.observers) this.tell(view.name, () => observer.ended?.(fault))
     }
     this.running.set(view.name, one)
     await task.start()
+  }
+  /** What an observer throws is its own affair: the tick is committed. */
+  private tell(view: string, call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      this.host.onFault(view, asFault(error))
+    }
   }
   private find(name: string): Running {
     const one = this.running.get(name)
