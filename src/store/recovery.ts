@@ -94,7 +94,9 @@ class PartitionRecovery {
   run(): Recovered {
     this.#passForgotten()
     if (this.#context.epoch === null) this.#assumeSealedDurable()
-    const broken = this.#takeKnown() ?? this.#takeNew()
+    else this.#passStrangers()
+    let broken = this.#takeKnown() ?? this.#takeNew()
+    if (this.#end < this.#start && this.#known.durable <= this.#start) broken = this.#beginAtStart()
     const damage = broken === null ? this.#checkEnd() : this.#handle(broken)
     if (damage !== null) this.#end = Math.max(this.#end, this.#durable)
     return {
@@ -126,6 +128,19 @@ class PartitionRecovery {
   #passForgotten(): void {
     while (this.#files.length > 1 && this.#files[1]! <= this.#start)
       this.#forgotten.push(`${this.#folder}/${segmentName(this.#files.shift()!)}`)
+  }
+  /**
+   * A file that lies before the end of the checkpoint and is not in it is no part of the log: its deletion, or its
+   * moving aside, was forgotten.
+   */
+  #passStrangers(): void {
+    const { segments, end, start } = this.#known.state
+    for (const base of [...this.#files]) {
+      if (base >= end || segments.some((segment) => segment.base === base)) continue
+      if (base >= start) this.#moveAway(base)
+      else this.#forgotten.push(`${this.#folder}/${segmentName(base)}`)
+      this.#files = this.#files.filter((each) => each !== base)
+    }
   }
   /** Without a journal: a segment that was followed by another one is not a tail. */
   #assumeSealedDurable(): void {
@@ -160,6 +175,17 @@ class PartitionRecovery {
   #beginWithFiles(): void {
     const first = this.#files[0] ?? Number.MAX_SAFE_INTEGER
     this.#end = first <= this.#start ? first : Math.max(this.#known.state.end, this.#start)
+  }
+  /** Of what lies before the start nothing is needed, and nothing from there on was durable. */
+  #beginAtStart(): Break | null {
+    const isBefore = (base: number): boolean => base < this.#start
+    for (const base of this.#files.filter(isBefore)) this.#forgotten.push(`${this.#folder}/${segmentName(base)}`)
+    this.#files = this.#files.filter((base) => !isBefore(base))
+    this.#segments.length = 0
+    this.#unsynced.length = 0
+    this.#sealed = false
+    this.#end = this.#start
+    return this.#takeNew()
   }
   #shorter(path: string, segment: SegmentState, size: number): Break {
     this.#end = segment.base
