@@ -713,14 +713,6 @@ export const faults = {
       `view ${f.view} stands at offset ${f.position} of ${f.topic} partition ${f.partition}, which holds ${f.first}..${f.next}`,
     hint: 'The input was replaced, or retention removed what the view had not read. Drop the view and create it again.',
   }),
-  'flow.limit': meaning<{ what: string; count: number; countMax: number }>({
-    kafka: -1,
-    http: 429,
-    sqlstate: '53400',
-    retry: false,
-    says: (f) => `${f.what}: ${f.count} is over the limit of ${f.countMax}`,
-    hint: 'Narrow the query, or raise the limit in the configuration.',
-  }),
   'project.has-reader': meaning<{ changed: string; reader: string }>({
     kafka: -1,
     http: 409,

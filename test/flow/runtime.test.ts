@@ -148,46 +148,6 @@ test('an observer hears of every committed tick, from a snapshot on', async () =
   await until(() => house.flow.view('counts').rowsIn === 4, 'a fourth row')
   assert.equal(held.size, 3)
 })
-test('a one-off run gives the final rows over what is there, late events included', async () => {
-  await using house = await openHouse()
-  await house.topic('events', 3)
-  for (const partition of [0, 1, 2])
-    await house.send(
-      'events',
-      [
-        { k: 'a', n: 1 },
-        { k: 'b', n: partition },
-      ],
-      { partition },
-    )
-  const collect = async (plan: Plan): Promise<string[]> => {
-    const rows: string[] = []
-    for await (const batch of house.flow.run(plan))
-      rows.push(
-        ...rowsOf(
-          batch,
-          plan.columns.map((c) => c.type),
-        ).map((r) => `${r.weight} ${show(r.values)}`),
-      )
-    return rows.sort()
-  }
-  assert.deepEqual(await collect(counts), [`1 ${show(['a', 3, 3])}`, `1 ${show(['b', 3, 3])}`])
-  assert.equal((await collect(passing)).length, 6)
-  const none: Plan = {
-    ...counts,
-    keys: [],
-    columns: counts.columns.slice(1),
-    input: { op: 'filter', input: passing, where: literal(false, t.boolean), columns },
-  } as Plan
-  assert.deepEqual(await collect(none), [`1 ${show([0, null])}`], 'over no rows at all there is one')
-  const failing: Plan = {
-    op: 'project',
-    input: passing,
-    expressions: [call('/', t.int, literal(1, t.int), column(columns, 'n'))],
-    columns: [field('x', t.int)],
-  }
-  await assert.rejects(collect(failing), /division by zero/)
-})
 test('an aggregate over everything has its row before the first event', async () => {
   await using house = await openHouse()
   await house.topic('events')

@@ -227,3 +227,13 @@ test('a row without an event time lies in no window', () => {
   )
   assert.equal(bench.late, 1)
 })
+
+test('standing, nothing is late and everything closes at the end', () => {
+  const next = random(8)
+  const events = eventsOf(next, 200)
+  const bench = new Bench(grouped('close'), {}, { standing: true })
+  for (const piece of cuts(events, next, 30)) assert.deepEqual(bench.step(piece.map((e) => input(0, e))), [])
+  bench.finish()
+  assert.deepEqual(sorted(bench.sum()), sorted(windowsOf(events, Infinity)))
+  assert.equal(bench.late, 0)
+})

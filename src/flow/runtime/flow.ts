@@ -8,12 +8,11 @@ import type { Commits } from '../../log/commits.ts'
 import type { Log } from '../../log/log.ts'
 import type { Batch } from '../batch.ts'
 import type { Node } from '../graph.ts'
-import type { Plan, ViewPlan } from '../plan.ts'
-import { type BoundedOptions, runBounded } from './bounded.ts'
+import type { ViewPlan } from '../plan.ts'
 import { stateTopic, viewGroup } from './names.ts'
 import { Quarantine } from './quarantine.ts'
 import { viewRows } from './snapshot.ts'
-import { type Committed, type TaskHost, type TaskStatus, type TickOutput, ViewTask } from './task.ts'
+import { type Committed, type TaskHost, type TaskStatus, ViewTask } from './task.ts'
 
 export interface FlowOptions {
   readonly log: Log
@@ -25,12 +24,6 @@ export interface FlowOptions {
   readonly commitMs?: number
   /** Somebody else moves this invalid event of the topic to its quarantine (`schema/quarantine-service.ts`). */
   readonly sortedOut?: TaskHost['sortedOut']
-}
-export interface StartOptions {
-  /** More records that commit with each tick. */
-  readonly output?: TickOutput
-  /** False: the view's own topic is not written; `output` says it all. */
-  readonly writesView?: boolean
 }
 /** Told of a view's committed ticks, in order. Calls should be short: the view waits for them. */
 export interface ViewObserver {
@@ -80,7 +73,7 @@ export interface Flow extends AsyncDisposable {
    * Runs a view until it is stopped. Its topics are created where missing. Resolves when its state is restored. Throws
    * Fault flow.view-exists, log.unknown-topic, flow.unsupported, flow.state-mismatch …
    */
-  start(view: ViewPlan, options?: StartOptions): Promise<void>
+  start(view: ViewPlan): Promise<void>
   /** After the tick on its way; state and topics stay. */
   stop(name: string): Promise<void>
   pause(name: string): Promise<void>
@@ -98,8 +91,6 @@ export interface Flow extends AsyncDisposable {
    * at that point, before the first `committed`. Returns the way to stop.
    */
   observe(name: string, observer: ViewObserver, snapshot?: (delta: Batch) => void): Promise<() => void>
-  /** The final rows of a plan over everything its topics hold now. */
-  run(plan: Plan, options?: BoundedOptions): AsyncIterable<Batch>
   close(): Promise<void>
 }
 
@@ -130,10 +121,10 @@ class Views implements Flow {
     }
   }
 
-  async start(view: ViewPlan, options: StartOptions = {}): Promise<void> {
+  async start(view: ViewPlan): Promise<void> {
     if (this.closed) throw new Fault('log.closed', { what: 'the engine' })
     if (this.running.has(view.name)) throw new Fault('flow.view-exists', { view: view.name })
-    const task = new ViewTask(view, this.host, options)
+    const task = new ViewTask(view, this.host)
     const one: Running = { task, observers: new Set() }
     task.onCommitted = (deltas, tick) => {
       for (const observer of one.observers) this.tell(view.name, () => observer.committed(deltas, tick))
@@ -203,9 +194,6 @@ class Views implements Flow {
       observers.add(observer)
     })
     return () => void observers.delete(observer)
-  }
-  run(plan: Plan, options?: BoundedOptions): AsyncIterable<Batch> {
-    return runBounded(this.host, plan, options)
   }
 
   async close(): Promise<void> {

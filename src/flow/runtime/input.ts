@@ -122,7 +122,16 @@ export class Input {
     for (const lane of this.lanes.values()) count += lane.since.length
     return count
   }
+  /** One of them. */
   record(topic: string, partition: number, offset: number): LogRecord | undefined {
-    return this.lanes.get(`${topic}/${partition}`)?.since.find((r) => r.offset === offset)
+    const since = this.lanes.get(`${topic}/${partition}`)?.since ?? []
+    let low = 0
+    let high = since.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (since[middle]!.offset < offset) low = middle + 1
+      else high = middle
+    }
+    return since[low]?.offset === offset ? since[low] : undefined
   }
 }

@@ -58,11 +58,6 @@ export interface Counters {
   failed: number
   ticks: number
 }
-/** Extra records that commit with a tick: where an alert goes, for example. */
-export interface TickOutput {
-  (deltas: readonly Batch[], facts: TickFacts): readonly OutputRecord[]
-}
-
 /** Records of one step. How many depends on what the last one took: a step should take some ms, whatever the view does. */
 const stepRecords = { least: 64, most: 4_096 }
 const stepMs = { short: 3, long: 8 }
@@ -86,7 +81,6 @@ export class ViewTask {
   onEnded: (fault: Fault | null) => void = () => {}
   private readonly host: TaskHost
   private readonly sink: Sink
-  private readonly extra: TickOutput | null
   private readonly input: Input
   private readonly stepper: Stepper
   private readonly topics = new Map<string, TopicInfo>()
@@ -102,16 +96,11 @@ export class ViewTask {
   private wake = new AbortController()
   private started = Promise.withResolvers<void>()
 
-  constructor(
-    view: ViewPlan,
-    host: TaskHost,
-    options: { readonly output?: TickOutput; readonly writesView?: boolean } = {},
-  ) {
+  constructor(view: ViewPlan, host: TaskHost) {
     this.view = view
     this.host = host
     this.graph = new Graph(view.plan, { idleMs: view.idleMs, maxFutureMs: view.maxFutureMs })
-    this.sink = options.writesView === false ? { records: () => [] } : viewSink(view)
-    this.extra = options.output ?? null
+    this.sink = viewSink(view)
     this.input = new Input(host.log.reader())
     this.stepper = new Stepper(this.graph)
     this.started.promise.catch(() => {})
@@ -367,7 +356,8 @@ export class ViewTask {
         await new Promise<void>((resolve) => clock.soon(resolve))
         yieldedMs = clock.monotonic()
       }
-      if (!this.input.hasRecords) await this.input.fill(0, signal)
+      // Partitions that were used up are asked again, also while others still have records.
+      await this.input.fill(0, signal)
       if (!this.input.hasRecords) return
     }
   }
@@ -412,7 +402,6 @@ export class ViewTask {
     const records = [
       ...own.map((record): OutputRecord => ({ topic: output.name, partition: 0, record })),
       ...lateRecords(context, result),
-      ...(this.extra?.(deltas, this.facts(nowMs)) ?? []),
       ...stateRecords(this.graph.changes(), this.state, nowMs),
     ]
     const bytesMax = Math.min(this.host.log.limits.batchBytes, limits.batchBytes)
