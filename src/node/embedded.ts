@@ -1,6 +1,6 @@
 /** Millrace inside another program: `start` with definitions, typed topics and views, nothing listening unless asked. */
 import type { AnyTopic, AnyView, Definition, TopicDefinition, ViewDefinition } from '../flow/dsl.ts'
-import { Placing, type Target } from '../gateway/http/placing.ts'
+import { Placing, type Target } from '../log/placing.ts'
 import { Fault } from '../lib/fault.ts'
 import { type Logger, silent } from '../lib/logger.ts'
 import { realWorld } from '../lib/real/world.ts'

@@ -2,7 +2,7 @@
 import type { Fault } from '../../lib/fault.ts'
 import type { ProducedJson } from './api.ts'
 import { problemOf } from './problem.ts'
-import type { Placed } from './producer.ts'
+import type { Placed } from '../../log/producer.ts'
 
 /** One record's outcome: where it lies, or why it does not; `kept`: it lies in the quarantine. */
 export type Outcome = Placed | { readonly fault: Fault; readonly kept: boolean }

@@ -3,13 +3,13 @@
  * otherwise. Partitions are chosen as Kafka's Java client does: murmur2 of the key; without a key the same partition for
  * all that come together, and another one soon after.
  */
-import { Fault, asFault } from '../../lib/fault.ts'
-import { limits } from '../../lib/limits.ts'
-import { keyPartition } from '../../lib/murmur2.ts'
-import type { World } from '../../lib/world.ts'
-import { type RecordInput, encodeBatch } from '../../log/batch.ts'
-import type { Commits } from '../../log/commits.ts'
-import type { Batch, Log, Partition, Tick, TopicInfo } from '../../log/log.ts'
+import { Fault, asFault } from '../lib/fault.ts'
+import { limits } from '../lib/limits.ts'
+import { keyPartition } from '../lib/murmur2.ts'
+import type { World } from '../lib/world.ts'
+import { type RecordInput, encodeBatch } from './batch.ts'
+import type { Commits } from './commits.ts'
+import type { Batch, Log, Partition, Tick, TopicInfo } from './log.ts'
 import { type Acks, type Placed, Producer, batchOverheadBytes, placedFrom, recordBytes } from './producer.ts'
 
 /** So long do records without a key go to one partition, so that many small requests share batches. */

@@ -3,10 +3,10 @@
  * A group (the records of one request, or one line) is never torn: it lies whole in one batch, or the request goes by a
  * tick (`placing.ts`).
  */
-import { Fault, asFault } from '../../lib/fault.ts'
-import type { Clock } from '../../lib/world.ts'
-import { type RecordInput, encodeBatch } from '../../log/batch.ts'
-import type { Batch, Log, Partition, Writer } from '../../log/log.ts'
+import { Fault, asFault } from '../lib/fault.ts'
+import type { Clock } from '../lib/world.ts'
+import { type RecordInput, encodeBatch } from './batch.ts'
+import type { Batch, Log, Partition, Writer } from './log.ts'
 
 export interface Placed {
   readonly partition: number
