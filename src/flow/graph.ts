@@ -137,7 +137,7 @@ export class Graph {
   /** Tells the sources which partitions they have; after `restore`. */
   open(partitions: (topic: string) => readonly { partition: number; unread: boolean }[], nowMs: number): void {
     for (const source of this.sources) source.clock.open(partitions(source.plan.topic), nowMs)
-    for (const node of this.nodes) node.watermark = savedWatermark(this.clocks, node.id)
+    this.loadWatermarks()
   }
   /** One step with new rows of the sources, by index. */
   step(rows: ReadonlyMap<number, Batch>, nowMs: number): StepResult {
@@ -212,6 +212,14 @@ export class Graph {
     this.remember('now', nowMs)
     this.remember('plan', this.fingerprint)
   }
+  /** A node with one input has its watermark: only those of sources and of joins are saved. */
+  private loadWatermarks(): void {
+    for (const node of this.nodes) {
+      const [only] = node.inputs
+      node.watermark =
+        only !== undefined && node.inputs.length === 1 ? only.watermark : savedWatermark(this.clocks, node.id)
+    }
+  }
   private remember(name: string, value: number | string): void {
     const key = metaKey(name)
     let row = this.meta.find(key)
@@ -236,10 +244,8 @@ export class Graph {
   undo(): void {
     for (const table of this.allTables()) table.undo()
     for (const { clock } of this.sources) clock.reload()
-    for (const node of this.nodes) {
-      node.watermark = savedWatermark(this.clocks, node.id)
-      node.pending = zero()
-    }
+    for (const node of this.nodes) node.pending = zero()
+    this.loadWatermarks()
     this.rebuild()
   }
   clear(): void {

@@ -158,7 +158,7 @@ async function check(house: House, events: readonly Event[]): Promise<void> {
 
 const seeds = Number(process.env['SEEDS'] ?? 12)
 const firstSeed = Number(process.env['SEED'] ?? 1)
-async function run(seed: number, failing: boolean): Promise<number> {
+async function run(seed: number, failing: boolean): Promise<{ lives: number; trace: string }> {
   const machine = simulate(seed, { syncMsMax: 3, startMs })
   const random = new SeededRandom(seed, 'test')
   const events = eventsOf(random, 300)
@@ -184,19 +184,23 @@ async function run(seed: number, failing: boolean): Promise<number> {
     await check(house, events)
     await house.close()
   })
-  return lives
+  return { lives, trace: machine.trace() }
 }
 for (const failing of [false, true])
   test(`killed and cut from power at random moments${failing ? ', on a disk that fails now and then' : ''}: outputs as of one run without`, async () => {
     let crashes = 0
     for (let seed = firstSeed; seed < firstSeed + seeds; seed++)
       try {
-        crashes += await run(seed, failing)
+        crashes += (await run(seed, failing)).lives
       } catch (error) {
         throw new Error(`seed ${seed}`, { cause: error })
       }
     assert.ok(crashes >= seeds)
   })
+test('a seed replays a run event for event', async () => {
+  const [first, second] = [await run(firstSeed + 2, true), await run(firstSeed + 2, true)]
+  assert.equal(second.trace, first.trace)
+})
 test('a claim taken away: what was not committed is undone, and the view goes on from its changelog', async () => {
   const machine = simulate(5, { syncMsMax: 3, startMs })
   const random = new SeededRandom(5, 'test')

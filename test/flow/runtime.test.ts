@@ -250,7 +250,6 @@ for (const onError of ['skip', 'quarantine'] as const)
 test('late events are counted and routed as they came', async () => {
   await using house = await openHouse()
   await house.topic('events')
-  await house.topic('late')
   const timed = [...columns, field('at', t.timestamptz)]
   const windowed: Plan = {
     op: 'window',

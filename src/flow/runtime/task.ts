@@ -23,7 +23,7 @@ import { type Batch, partitionOf, sourceOf } from '../batch.ts'
 import { Graph } from '../graph.ts'
 import type { ViewPlan } from '../plan.ts'
 import { Input } from './input.ts'
-import { ensureOutput, ensureState, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
+import { ensureOutput, ensureState, ensureTopic, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
 import type { Quarantine } from './quarantine.ts'
 import { type OutputRecord, batchesFor } from './records.ts'
 import { type Sink, type TickFacts, viewSink } from './sink.ts'
@@ -186,7 +186,8 @@ export class ViewTask {
     this.output = await ensureOutput(this.host.log, this.view)
     this.state = await ensureState(this.host.log, this.view, widest)
     const { lateTopic } = this.view
-    if (lateTopic !== null) this.topics.set(lateTopic, await topicInfo(this.host.log, lateTopic))
+    if (lateTopic !== null)
+      this.topics.set(lateTopic, await ensureTopic(this.host.log, lateTopic, 1, { 'retention.ms': '-1' }))
   }
 
   // Claims.
