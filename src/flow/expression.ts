@@ -4,7 +4,7 @@
  */
 import type { DataType } from '../schema/types.ts'
 
-/** A constant in memory form: number for all that fits 2^53 (times in µs, dates in days), bigint beyond and for numeric (scaled), … */
+/** A value in memory form: what form a type has is said in `memory.ts`. */
 export type Value =
   | null
   | boolean
