@@ -29,6 +29,8 @@ export interface Core {
   unsynced(partition: Partition): void
   /** The partition has begun a new segment: retention may have something to do. */
   rolled(partition: Partition): void
+  /** The journal says what all partitions are now; durable when it resolves. */
+  checkpoint(): Promise<void>
   report(fault: Fault): void
   /** Bytes came or went. */
   resized(bytes: number): void

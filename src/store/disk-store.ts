@@ -165,6 +165,7 @@ export class DiskStore implements Store {
       rolled: (partition) => void this.#rolled.add(partition),
       toSync: (partition) => this.#loop.toSync(partition),
       unsynced: (partition) => this.#loop.unsynced(partition),
+      checkpoint: () => journal.replace(() => this.#checkpoint(false)),
       report: (fault) => this.#report(fault),
       resized: (bytes) => {
         this.#sizeBytes += bytes

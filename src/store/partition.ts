@@ -11,6 +11,7 @@ import { asFault, Fault } from '../lib/fault.ts'
 import type { DiskError, File } from '../lib/world.ts'
 import { placeBatch, stampBatch } from './batch-header.ts'
 import { batchMaxTime } from './batch-walk.ts'
+import { writeCompacted } from './compact.ts'
 import type { Core } from './core.ts'
 import { diskFault } from './disk-fault.ts'
 import { Epochs } from './epochs.ts'
@@ -22,7 +23,8 @@ import { type Mark, Segment } from './segment.ts'
 import { Segments } from './segments.ts'
 import { SmallFiles } from './small-files.ts'
 import type { SparseIndex } from './sparse-index.ts'
-import type { PartitionConfig, PartitionLog } from './store.ts'
+import { newestTime } from './retention.ts'
+import type { PartitionConfig, PartitionLog, SealedSegment } from './store.ts'
 import { expectedFiles } from './verify.ts'
 import { Waiters } from './waiters.ts'
 
@@ -81,6 +83,8 @@ export class Partition implements PartitionLog {
   #isStopped = false
   #gone = false
   #isVerified: boolean
+  /** Files that compaction has replaced, to be deleted when a checkpoint says so. */
+  readonly #replacedStems: string[] = []
   /** Clock reading when the oldest unsynced bytes were written. */
   unsyncedSinceMs = 0
 
@@ -95,7 +99,8 @@ export class Partition implements PartitionLog {
     this.#end = this.#written = this.#durable = state.end
     this.#epochs = new Epochs(state.epochs)
     const list = state.segments.map(
-      ({ base, createdMs, salts, ...mark }) => new Segment({ base, createdMs, salts }, mark),
+      ({ base, generation = 0, createdMs, salts, ...mark }) =>
+        new Segment({ base, generation, createdMs, salts }, mark),
     )
     const last = list.at(-1)
     if (last !== undefined) {
@@ -242,6 +247,61 @@ export class Partition implements PartitionLog {
   loadSnapshot(name: string): { at: Offset; bytes: Uint8Array } | null {
     const found = this.#small.load(`${name}.snapshot`)
     return found === null || found.number > this.#durable ? null : { at: toOffset(found.number), bytes: found.bytes }
+  }
+
+  sealed(upTo: Offset): readonly SealedSegment[] {
+    this.#verify()
+    if (this.damage !== null) return []
+    const { list } = this.segments
+    const found: SealedSegment[] = []
+    for (const segment of list.slice(0, -1)) {
+      const { bytes, end } = segment.durable
+      if (!segment.isDurable || bytes === 0 || end > upTo) break
+      found.push({ base: toOffset(segment.base), end: toOffset(end), bytes, newestMs: newestTime(segment) })
+    }
+    return found
+  }
+  async replaceSealed(of: readonly SealedSegment[], batches: AsyncIterable<Uint8Array>): Promise<boolean> {
+    const old = this.#these(of)
+    if (old === null) return false
+    let isReplaced = false
+    try {
+      const fresh = await writeCompacted(this.#core, this.segments, old, batches)
+      await this.#inTurn(async () => {
+        isReplaced = this.#these(of)?.[0] === old[0] && !this.#isStopped
+        if (isReplaced) await this.#putInPlace(fresh, old)
+        else this.#core.world.disk.remove(this.segments.path(fresh))
+      })
+    } catch (error) {
+      throw this.#failure(error, this.segments.folder)
+    }
+    return isReplaced
+  }
+  /** The segments themselves, if they are still there. */
+  #these(of: readonly SealedSegment[]): readonly Segment[] | null {
+    const { list } = this.segments
+    const at = list.findIndex((segment) => segment.base === of[0]?.base)
+    const found = at < 0 ? [] : list.slice(at, at + of.length)
+    const isSame =
+      found.length > 0 && found.every(({ base, durable }, i) => base === of[i]?.base && durable.end === of[i].end)
+    return isSame && found.length === of.length && at + of.length < list.length ? found : null
+  }
+  async #putInPlace(fresh: Segment, old: readonly Segment[]): Promise<void> {
+    const { list } = this.segments
+    list.splice(list.indexOf(old[0]!), old.length, fresh)
+    this.segments.saveIndex(fresh)
+    for (const segment of old) {
+      segment.isReplaced = true
+      this.#core.handles.close(segment)
+      this.#core.resized(-segment.tail.bytes)
+      this.#replacedStems.push(this.segments.stem(segment))
+    }
+    this.#core.resized(fresh.tail.bytes)
+    // Until the journal knows of the new one, the old ones are the log.
+    await this.#core.checkpoint()
+    for (let stem = this.#replacedStems.pop(); stem !== undefined; stem = this.#replacedStems.pop())
+      for (const ending of ['log', 'offsets', 'times']) this.#core.world.disk.remove(`${stem}.${ending}`)
+    this.#core.directories.changed(this.segments.folder)
   }
 
   /** Puts what is pending into the page cache. Throws what the disk throws; then call `failed`. */

@@ -19,11 +19,19 @@ export interface Wanted {
 
 /** Whole batches from the one that holds `from`: see PartitionLog.read. */
 export async function readBatches(segments: Segments, wanted: Wanted): Promise<Uint8Array[]> {
-  for (const segment of segments.durableFrom(wanted.from)) {
-    const found = await readSegment(segments, segment, wanted)
-    if (found.length > 0) return found
+  for (;;) {
+    const list = segments.durableFrom(wanted.from)
+    try {
+      for (const segment of list) {
+        const found = await readSegment(segments, segment, wanted)
+        if (found.length > 0) return found
+      }
+      return []
+    } catch (error) {
+      // Compaction may have taken the file meanwhile; what took its place is in the list.
+      if (!list.some((segment) => segment.isReplaced)) throw error
+    }
   }
-  return []
 }
 
 async function readSegment(segments: Segments, segment: Segment, wanted: Wanted): Promise<Uint8Array[]> {

@@ -18,7 +18,7 @@ import type { Directories } from './directories.ts'
 import { Epochs } from './epochs.ts'
 import type { KnownPartition, PartitionState } from './journal.ts'
 import type { Damage } from './partition.ts'
-import { segmentBase, segmentName, type SegmentState } from './segment.ts'
+import { segmentName, segmentOf, type SegmentState } from './segment.ts'
 import { Indexer, newSalt } from './segments.ts'
 import { setAside, tornPath } from './set-aside.ts'
 import { SparseIndex } from './sparse-index.ts'
@@ -68,6 +68,8 @@ class PartitionRecovery {
   readonly #torn: { file: string; keptAs: string; bytes: number }[] = []
   readonly #unsynced: string[] = []
   readonly #forgotten: string[] = []
+  /** Which of the files of one base it is: compacted segments have names of their own. */
+  readonly #generations: ReadonlyMap<number, number>
   /** Bases of segment files, ascending. */
   #files: number[]
   #start: number
@@ -82,11 +84,8 @@ class PartitionRecovery {
     this.#folder = folder
     this.#known = known
     this.#epochs = new Epochs(known.state.epochs)
-    this.#files = context.world.disk
-      .list(folder)
-      .map(segmentBase)
-      .filter((base) => base !== null)
-      .sort((a, b) => a - b)
+    this.#generations = this.#chooseGenerations()
+    this.#files = [...this.#generations.keys()].sort((a, b) => a - b)
     this.#start = Math.max(known.start, this.#savedStart())
     this.#end = known.state.end
     this.#durable = Math.max(known.durable, this.#start)
@@ -117,8 +116,33 @@ class PartitionRecovery {
       forgotten: this.#forgotten,
     }
   }
+  /**
+   * Of several files with one base the checkpoint names the right one: a compaction that died before its checkpoint left
+   * a file that is not needed, one that died after it left those that are not needed any more.
+   */
+  #chooseGenerations(): Map<number, number> {
+    const found = this.#context.world.disk
+      .list(this.#folder)
+      .map(segmentOf)
+      .filter((each) => each !== null)
+    const chosen = new Map<number, number>()
+    for (const [base, files] of Map.groupBy(found, (each) => each.base)) {
+      const known = this.#known.state.segments.find((segment) => segment.base === base)
+      const largest = Math.max(...files.map(({ generation }) => generation))
+      const right = known?.generation ?? (known === undefined && this.#context.epoch === null ? largest : 0)
+      if (files.some(({ generation }) => generation === right)) chosen.set(base, right)
+      if (this.#context.epoch === null) continue
+      for (const { generation } of files)
+        if (generation !== right) this.#forgotten.push(`${this.#folder}/${segmentName(base, generation)}`)
+    }
+    return chosen
+  }
+  #stem(base: number): string {
+    const known = this.#known.state.segments.find((segment) => segment.base === base)
+    return `${this.#folder}/${segmentName(base, this.#generations.get(base) ?? known?.generation)}`
+  }
   #path(base: number): string {
-    return `${this.#folder}/${segmentName(base)}.log`
+    return `${this.#stem(base)}.log`
   }
   #savedStart(): number {
     const packed = readWhole(this.#context.world.disk, `${this.#folder}/log-start`)
@@ -127,7 +151,7 @@ class PartitionRecovery {
   /** Segments that lie before the start as a whole: retention had decided, but not deleted yet. */
   #passForgotten(): void {
     while (this.#files.length > 1 && this.#files[1]! <= this.#start)
-      this.#forgotten.push(`${this.#folder}/${segmentName(this.#files.shift()!)}`)
+      this.#forgotten.push(this.#stem(this.#files.shift()!))
   }
   /**
    * A file that lies before the end of the checkpoint and is not in it is no part of the log: its deletion, or its
@@ -137,8 +161,9 @@ class PartitionRecovery {
     const { segments, end, start } = this.#known.state
     for (const base of [...this.#files]) {
       if (base >= end || segments.some((segment) => segment.base === base)) continue
-      if (base >= start) this.#moveAway(base)
-      else this.#forgotten.push(`${this.#folder}/${segmentName(base)}`)
+      const isCompacted = segments.some((segment) => segment.generation !== undefined && holds(segment, base))
+      if (base >= start && !isCompacted) this.#moveAway(base)
+      else this.#forgotten.push(this.#stem(base))
       this.#files = this.#files.filter((each) => each !== base)
     }
   }
@@ -179,7 +204,7 @@ class PartitionRecovery {
   /** Of what lies before the start nothing is needed, and nothing from there on was durable. */
   #beginAtStart(): Break | null {
     const isBefore = (base: number): boolean => base < this.#start
-    for (const base of this.#files.filter(isBefore)) this.#forgotten.push(`${this.#folder}/${segmentName(base)}`)
+    for (const base of this.#files.filter(isBefore)) this.#forgotten.push(this.#stem(base))
     this.#files = this.#files.filter((base) => !isBefore(base))
     this.#segments.length = 0
     this.#unsynced.length = 0
@@ -260,7 +285,7 @@ class PartitionRecovery {
   }
   /** The index as far as it was saved; kept when nothing of any size is missing between that and the scan. */
   #indexer(segment: SegmentState): Indexer {
-    const stem = `${this.#folder}/${segmentName(segment.base)}`
+    const stem = this.#stem(segment.base)
     const index =
       segment.bytes === 0
         ? new SparseIndex(segment.base, segment.salts)
@@ -338,3 +363,5 @@ class PartitionRecovery {
     }
   }
 }
+
+const holds = ({ base, end }: SegmentState, offset: number): boolean => base < offset && offset < end

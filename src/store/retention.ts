@@ -9,7 +9,7 @@ export async function sweep(partition: Partition, nowMs: number): Promise<void> 
   const { retentionMs, retentionBytes, segmentMs } = partition.config
   if (partition.damage !== null || (retentionMs < 0 && retentionBytes < 0)) return
   const { list } = partition.segments
-  const isExpired = (segment: Segment): boolean => retentionMs >= 0 && newest(segment) + retentionMs < nowMs
+  const isExpired = (segment: Segment): boolean => retentionMs >= 0 && newestTime(segment) + retentionMs < nowMs
   const last = list.at(-1)
   if (last?.durable.bytes && last.isDurable && isExpired(last) && nowMs - last.createdMs >= segmentMs)
     await partition.rollNow()
@@ -27,5 +27,5 @@ export async function sweep(partition: Partition, nowMs: number): Promise<void> 
 }
 
 /** Records without a time count from when their segment was begun. */
-const newest = (segment: Segment): number =>
+export const newestTime = (segment: Segment): number =>
   segment.durable.maxTimeMs >= 0 ? segment.durable.maxTimeMs : segment.createdMs

@@ -13,13 +13,18 @@ export interface Mark {
 
 export interface SegmentState extends Mark {
   readonly base: number
+  /** How often its records have been compacted; absent = never. */
+  readonly generation?: number
   readonly createdMs: number
   /** They tell index entries about these bytes from those about bytes that were here before. */
   readonly salts: readonly Salt[]
 }
 
+type SegmentMade = Pick<SegmentState, 'base' | 'generation' | 'createdMs' | 'salts'>
+
 export class Segment {
   readonly base: number
+  readonly generation: number
   readonly createdMs: number
   readonly salts: readonly Salt[]
   tail: Mark
@@ -30,12 +35,15 @@ export class Segment {
   /** False until its file has been made. */
   exists: boolean
   index: SparseIndex | null = null
+  /** Compaction has put another one in its place; its file may be gone. */
+  isReplaced = false
   /** What a reader has found: from this batch on nothing of it is readable. */
   unreadable: { readonly offset: number; readonly fault: Fault } | null = null
 
   /** `mark` is null for a segment that has no file yet. */
-  constructor(made: { base: number; createdMs: number; salts: readonly Salt[] }, mark: Mark | null) {
+  constructor(made: SegmentMade, mark: Mark | null) {
     this.base = made.base
+    this.generation = made.generation ?? 0
     this.createdMs = made.createdMs
     this.salts = made.salts
     this.exists = mark !== null
@@ -45,16 +53,21 @@ export class Segment {
     return this.written.bytes === this.durable.bytes
   }
   state(): SegmentState {
-    return { base: this.base, createdMs: this.createdMs, salts: this.salts, ...this.durable }
+    const { base, generation, createdMs, salts } = this
+    return { base, createdMs, salts, ...this.durable, ...(generation === 0 ? {} : { generation }) }
   }
 }
 
-/** Kafka's own file names, so that Kafka's own tools read them. */
-export const segmentName = (base: number): string => String(base).padStart(20, '0')
+/**
+ * Kafka's own file names, so that Kafka's own tools read them: they take what stands before the first dot for the base.
+ * A compacted segment has a name of its own, so that a checkpoint can tell it from the one that it replaces.
+ */
+export const segmentName = (base: number, generation = 0): string =>
+  String(base).padStart(20, '0') + (generation === 0 ? '' : `.c${generation}`)
 
-const pattern = /^(\d{20})\.log$/
-/** Base offset of a segment's file; null when it is some other file. */
-export function segmentBase(fileName: string): number | null {
+const pattern = /^(\d{20})(?:\.c([1-9]\d*))?\.log$/
+/** What a segment's file is of; null when it is some other file. */
+export function segmentOf(fileName: string): { base: number; generation: number } | null {
   const found = pattern.exec(fileName)
-  return found === null ? null : Number(found[1])
+  return found === null ? null : { base: Number(found[1]), generation: Number(found[2] ?? 0) }
 }

@@ -31,7 +31,7 @@ export class Segments {
     return this.list.reduce((sum, segment) => sum + segment.durable.bytes, 0)
   }
   stem(segment: Segment): string {
-    return `${this.folder}/${segmentName(segment.base)}`
+    return `${this.folder}/${segmentName(segment.base, segment.generation)}`
   }
   path(segment: Segment): string {
     return `${this.stem(segment)}.log`

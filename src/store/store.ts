@@ -37,6 +37,14 @@ export interface PartitionConfig {
   readonly indexIntervalBytes: number
 }
 
+export interface SealedSegment {
+  readonly base: Offset
+  readonly end: Offset
+  readonly bytes: number
+  /** The largest record time in it; when it was made, if there is none. */
+  readonly newestMs: number
+}
+
 export interface PartitionLog {
   readonly dir: string
   /** First offset kept. */
@@ -90,6 +98,14 @@ export interface PartitionLog {
 
   /** Everything before `offset` is forgotten. Durable when it resolves. */
   trim(offset: Offset): Promise<void>
+  /** Segments that take no more, durable and with all offsets before `upTo`, oldest first. [] when there is damage. */
+  sealed(upTo: Offset): readonly SealedSegment[]
+  /**
+   * Puts one segment in the place of several neighbours (compaction). `batches` are to cover the same offsets without a
+   * gap; their base offsets and leader epochs are written into them. Reads go on meanwhile. False = the segments have
+   * changed since (retention) and nothing was replaced. Throws Fault store.full, store.failed.
+   */
+  replaceSealed(of: readonly SealedSegment[], batches: AsyncIterable<Uint8Array>): Promise<boolean>
   /**
    * A small file beside the segments, replaced atomically, checksummed, tied to an offset: it waits until everything
    * before `at` is durable, so a snapshot is never ahead of the log.
