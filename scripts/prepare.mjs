@@ -28,7 +28,8 @@ function nodeWorks() {
   try {
     const version = execFileSync(nodeBin, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
     return Number(version.slice(1).split('.')[0]) >= 24
-  } catch (error) {
+  } catch (ignored) {
+    void ignored
     return false
   }
 }

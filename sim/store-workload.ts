@@ -264,7 +264,10 @@ class Run {
       await log.whenDurable(end as Offset)
       hold(log.durable >= end, `answered durable up to ${end}, which is at ${log.durable}`)
       this.#acknowledged += count
-    } else if (this.#random.chance(0.3)) await log.whenWritten(end as Offset)
+      return
+    }
+    const waits = this.#random.chance(0.3)
+    if (waits) await log.whenWritten(end as Offset)
     else if (this.#random.chance(0.3)) log.wantDurable()
   }
   async #trim(log: PartitionLog, model: Modelled): Promise<void> {

@@ -108,7 +108,7 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
 }
 
 function parseListen(setting: string, text: string): { protocol: Protocol; address: Address | null } {
-  const [name = '', where = ''] = split(text, '=')
+  const [name, where] = split(text, '=')
   const protocol = protocols.find((known) => known === name)
   if (protocol === undefined)
     throw new Fault('config.invalid', { setting, value: text, why: `the protocol is one of ${protocols.join(', ')}` })
