@@ -179,7 +179,8 @@ class PartitionRecovery {
   #takeKnown(): Break | null {
     const { segments, sealed } = this.#known.state
     for (const segment of segments) {
-      if (!this.#files.includes(segment.base) && this.#isForgotten(segment.base)) continue
+      const isNeeded = segment.bytes > 0 && !this.#isForgotten(segment.base)
+      if (!this.#files.includes(segment.base) && !isNeeded) continue
       const path = this.#path(segment.base)
       const size = this.#context.world.disk.stat(path)?.size ?? -1
       if (size < segment.bytes) return this.#shorter(path, segment, size)
