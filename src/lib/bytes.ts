@@ -64,10 +64,10 @@ export class ByteWriter {
     }
     this.buffer[this.at++] = value
   }
-  /** Zigzag LEB128 of a whole number of magnitude below 2^53. */
+  /** Zigzag LEB128 of a whole number from −2^52 to 2^53 − 1. */
   varint(value: number): void {
     this.reserve(10)
-    // Zigzag beyond 32 bits without BigInt: 2v for v ≥ 0, −2v − 1 below; both stay exact below 2^54.
+    // Zigzag beyond 32 bits without BigInt: 2v is exact for every whole number, −2v − 1 down to −2^52.
     let rest = value >= 0 ? value * 2 : -value * 2 - 1
     while (rest > 0x7f) {
       this.buffer[this.at++] = (rest % 128) | 0x80
