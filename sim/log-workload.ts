@@ -7,6 +7,7 @@
  * - what was acknowledged with acks=all is there, in the producer's order, once;
  * - what a reader was shown, at an offset, is still shown there;
  * - a tick is in all of its partitions or in none, in the order of ticks, with nothing of an aborted one;
+ * - a compacted topic holds the newest value of every key, whatever compaction and deaths have done to it;
  * - outputs stand exactly for the inputs before the committed position: the sum is that of a run without a crash;
  * - a committed group position that was answered never goes back.
  */
@@ -28,6 +29,8 @@ export interface LogRun {
   readonly repeated: number
   readonly ticks: number
   readonly retries: number
+  /** Records of the compacted topic that compaction has taken away. */
+  readonly compacted: number
   readonly faults: readonly string[]
   readonly trace: string
 }
@@ -39,6 +42,8 @@ export interface LogRunOptions {
 
 const input = 'input'
 const outputs = ['left', 'right'] as const
+/** Newest tick for each of some keys. */
+const state = 'state'
 const inputPartitions = 2
 const producerCount = 3
 const inputOf = (index: number): Partition => ({ topic: input, index })
@@ -84,6 +89,7 @@ class Run {
   #repeated = 0
   #ticks = 0
   #retries = 0
+  #compacted = 0
   #tickNumber = 0
   readonly #faults = new Set<string>()
   #violation: unknown = null
@@ -110,6 +116,7 @@ class Run {
       repeated: this.#repeated,
       ticks: this.#ticks,
       retries: this.#retries,
+      compacted: this.#compacted,
       faults: [...this.#faults],
     }
   }
@@ -142,6 +149,7 @@ class Run {
       world: this.machine,
       dir: '/data',
       snapshotBytes: this.#snapshotBytes,
+      compactEveryMs: 15,
       onFault: (fault) => this.#faults.add(fault.code),
     })
     if (life === this.#life) this.#log = log
@@ -191,11 +199,20 @@ class Run {
     const topics = [
       { name: input, partitions: inputPartitions, config: { 'internal.segment.bytes': '2000' } },
       ...outputs.map((name) => ({ name, partitions: 1, config: { 'internal.segment.bytes': '2000' } })),
+      {
+        name: state,
+        partitions: 1,
+        config: { 'cleanup.policy': 'compact', 'internal.segment.bytes': '1000', 'delete.retention.ms': '50' },
+      },
     ]
     while (alive() && topics.some(({ name }) => log.catalog.byName(name) === null)) {
       await log.topics.create(topics)
       await this.machine.clock.sleep(5)
     }
+    // What the log keeps for itself is compacted as well.
+    for (const name of ['__consumer_offsets', '__transaction_state', '_millrace_catalog'])
+      if (alive() && log.catalog.byName(name)?.config['internal.segment.bytes'] === undefined)
+        await log.topics.alter(name, { config: { 'internal.segment.bytes': '1500' } }).catch(() => undefined)
     return log
   }
 
@@ -291,6 +308,11 @@ class Run {
         await tick.append([{ partition: outputOf(topic), batch }])
         if (this.random.chance(0.3)) await this.machine.clock.sleep(this.random.between(0, 5))
       }
+      const [name, newest] = stateOf(number)
+      const value = newest === null ? null : Buffer.from(newest)
+      await tick.append([
+        { partition: outputOf(state), batch: encodeBatch([{ key: Buffer.from(name), value, timeMs }]) },
+      ])
     } catch (error) {
       if (!(error instanceof Fault)) throw error
       this.#faults.add(error.code)
@@ -380,6 +402,8 @@ class Run {
     })
     assert.equal(isAlive, this.#life - 1)
     const committed = await machine.run(() => log.groups.positions('task'))
+    const ticks = contents.get(keyOf(outputOf('left')))!.map(({ key }) => Number(key))
+    await machine.run(() => this.#checkState(log, ticks))
     this.#check(contents, committed)
     await machine.run(() => log.close())
   }
@@ -406,6 +430,35 @@ class Run {
       contents.set(keyOf(partition), records)
     }
     return contents
+  }
+  async #checkState(log: LocalLog, ticks: readonly number[]): Promise<void> {
+    const expected = new Map<string, string>()
+    const numbers = [...new Set(ticks)]
+    for (const number of numbers) {
+      const [name, newest] = stateOf(number)
+      if (newest === null) expected.delete(name)
+      else expected.set(name, newest)
+    }
+    const found = new Map<string, string>()
+    const partition = outputOf(state)
+    const [bounds] = await log.bounds([partition])
+    let records = 0
+    for (let offset = bounds!.start; offset < bounds!.stable;) {
+      const [chunk] = await log.reader({ maxBytes: 3_000 }).read([{ partition, offset }])
+      if (chunk === undefined || 'fault' in chunk) throw chunk?.fault ?? new Error('no answer')
+      assert.ok(chunk.next > offset, 'a read below the stable end goes on')
+      for (const batch of chunk.batches)
+        for (const { key, value, offset: at } of decodeBatch(batch)) {
+          if (at < offset) continue
+          records++
+          const name = Buffer.from(key!).toString()
+          if (value === null) found.delete(name)
+          else found.set(name, Buffer.from(value).toString())
+        }
+      offset = chunk.next
+    }
+    assert.deepEqual(sorted(found), sorted(expected), 'the newest of each key')
+    this.#compacted = numbers.length - records
   }
   #check(contents: Map<string, { offset: number; key: string; value: string }[]>, committed: readonly At[]): void {
     for (const producer of this.#producers) {
@@ -444,3 +497,9 @@ class Run {
     assert.deepEqual([...produced].sort(), consumed.sort(), 'outputs stand for the inputs before the position')
   }
 }
+const sorted = (map: ReadonlyMap<string, string>): [string, string][] => [...map].sort(([a], [b]) => (a < b ? -1 : 1))
+/** What a tick says of its key; null = the key is gone. */
+const stateOf = (tick: number): [name: string, value: string | null] => [
+  `k${tick % 5}`,
+  tick % 7 === 0 ? null : String(tick),
+]

@@ -50,6 +50,8 @@ export const limits = {
   producersPerPartition: 100_000,
   /** A producer that was silent for longer is forgotten; Kafka's `producer.id.expiration.ms`. */
   producerIdleMs: 24 * 60 * 60 * 1000,
+  /** Memory for the keys of one pass of compaction; more keys take more passes. */
+  compactionKeyBytes: 64 * 1024 * 1024,
   /** Kafka's bounds of a consumer's session timeout. */
   sessionTimeoutMinMs: 6_000,
   sessionTimeoutMaxMs: 30 * 60 * 1000,

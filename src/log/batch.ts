@@ -24,16 +24,35 @@ export interface LogRecord {
 
 /** One batch of at least one record. Offsets, producer and epoch are the log's to fill in. */
 export function encodeBatch(records: readonly RecordInput[], compression: Compression = 'none'): Batch {
-  const first = records[0]
-  if (first === undefined) throw new RangeError('a batch holds at least one record')
+  if (records.length === 0) throw new RangeError('a batch holds at least one record')
+  return encode(records, { compression, lastOffsetDelta: records.length - 1, deltaOf: (i) => i })
+}
+/**
+ * A batch in which records are missing, as compaction leaves it: it covers the offsets from `base` to before `end`,
+ * whatever records lie there; none is possible too.
+ */
+export function encodeSparseBatch(
+  records: readonly LogRecord[],
+  of: { base: number; end: number; compression: Compression },
+): Batch {
+  const { base, end, compression } = of
+  const deltaOf = (i: number): number => records[i]!.offset - base
+  return encode(records, { compression, lastOffsetDelta: end - 1 - base, deltaOf })
+}
+
+function encode(
+  records: readonly RecordInput[],
+  of: { compression: Compression; lastOffsetDelta: number; deltaOf(i: number): number },
+): Batch {
+  const { compression, lastOffsetDelta } = of
   const out = new ByteWriter(batchHeaderBytes + 64 * records.length)
   out.at = batchHeaderBytes
-  const baseTimeMs = first.timeMs
+  const baseTimeMs = records[0]?.timeMs ?? -1
   let maxTimeMs = baseTimeMs
   for (let i = 0; i < records.length; i++) {
     const record = records[i]!
     if (record.timeMs > maxTimeMs) maxTimeMs = record.timeMs
-    writeRecord(out, record, i, record.timeMs - baseTimeMs)
+    writeRecord(out, record, of.deltaOf(i), record.timeMs - baseTimeMs)
   }
   let bytes: Buffer = out.done()
   if (compression !== 'none') {
@@ -46,7 +65,7 @@ export function encodeBatch(records: readonly RecordInput[], compression: Compre
     leaderEpoch: -1,
     magic: 2,
     attributes: codecNumber(compression),
-    lastOffsetDelta: records.length - 1,
+    lastOffsetDelta,
     baseTimeMs,
     maxTimeMs,
     producerId: -1,

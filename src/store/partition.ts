@@ -195,10 +195,11 @@ export class Partition implements PartitionLog {
     this.#checkInside(from)
     this.#verify()
     if (this.damage !== null && from >= this.damage.at) throw this.damage.fault
-    const limit = Math.min(upTo, this.#durable, this.damage?.at ?? Number.MAX_SAFE_INTEGER)
-    if (from >= limit) return []
-    const hot = this.#hot.read(from, limit, maxBytes)
+    const end = Math.min(upTo, this.damage?.at ?? Number.MAX_SAFE_INTEGER)
+    const hot = this.#hot.read(from, Math.min(end, this.#written), maxBytes)
     if (hot !== null) return hot
+    const limit = Math.min(end, this.#durable)
+    if (from >= limit) return []
     try {
       return await readBatches(this.segments, { from, limit, bytesMax: maxBytes })
     } catch (error) {
@@ -256,7 +257,8 @@ export class Partition implements PartitionLog {
     const found: SealedSegment[] = []
     for (const segment of list.slice(0, -1)) {
       const { bytes, end } = segment.durable
-      if (!segment.isDurable || bytes === 0 || end > upTo) break
+      // A segment may have been followed by the next one before its own last batches are written.
+      if (segment.tail.bytes > bytes || bytes === 0 || end > upTo) break
       found.push({ base: toOffset(segment.base), end: toOffset(end), bytes, newestMs: newestTime(segment) })
     }
     return found
@@ -297,6 +299,8 @@ export class Partition implements PartitionLog {
       this.#replacedStems.push(this.segments.stem(segment))
     }
     this.#core.resized(fresh.tail.bytes)
+    // What is in memory is of the old ones.
+    this.#core.hot.cut(this.#hot, 0)
     // Until the journal knows of the new one, the old ones are the log.
     await this.#core.checkpoint()
     for (let stem = this.#replacedStems.pop(); stem !== undefined; stem = this.#replacedStems.pop())

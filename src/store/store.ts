@@ -85,6 +85,7 @@ export interface PartitionLog {
 
   /**
    * Whole batches from the one that holds `from`, up to `maxBytes` (at least one batch) and not past `upTo` (≤ durable).
+   * What is written but not durable yet comes only while it is in memory.
    * The buffers are valid as long as they are held. Empty when from ≥ upTo. Throws Fault log.offset-out-of-range,
    * store.damaged, store.failed.
    */

@@ -29,6 +29,7 @@ import type {
   Topics,
   Writer,
 } from '../log.ts'
+import type { Compactor } from './compaction/compactor.ts'
 import { checkEpoch, fetch } from './fetch.ts'
 import { findByTime, findLargestTime } from './find-offset.ts'
 import type { LocalGroups } from './groups/coordinator.ts'
@@ -54,6 +55,7 @@ export interface LocalLogParts {
   readonly producerIds: ProducerIds
   readonly groups: LocalGroups
   readonly memberships: Memberships
+  readonly compactor: Compactor
   readonly intake: Intake | null
   readonly meter: LogMeter | null
 }
@@ -258,11 +260,12 @@ export class LocalLog implements Broker {
     return (this.#closing ??= this.#close())
   }
   async #close(): Promise<void> {
-    const { store, registry, topics, transactions, groups, memberships } = this.#parts
+    const { store, registry, topics, transactions, groups, memberships, compactor } = this.#parts
     for (const port of this.#ports) port.close()
     memberships.close()
     groups.close()
     topics.close()
+    await compactor.close()
     for (const owner of this.#owners) await owner.close()
     await transactions.close()
     await Promise.allSettled(Array.from(registry.allOpened(), (partition) => partition.saveSnapshot()))

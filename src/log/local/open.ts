@@ -4,6 +4,7 @@ import type { World } from '../../lib/world.ts'
 import { openStore } from '../../store/open.ts'
 import type { Store, StoreMeter } from '../../store/store.ts'
 import type { Intake, LogMeter } from '../broker.ts'
+import { Compactor } from './compaction/compactor.ts'
 import { LocalGroups } from './groups/coordinator.ts'
 import { Memberships } from './groups/memberships.ts'
 import { LocalLog } from './local-log.ts'
@@ -32,10 +33,13 @@ export interface LocalLogOptions {
   readonly offsetsRetentionMs?: number
   /** Bytes appended to a partition between two snapshots of what is derived from them. */
   readonly snapshotBytes?: number
+  /** Wait between two rounds of compaction; Kafka's `log.cleaner.backoff.ms`. */
+  readonly compactEveryMs?: number
   /** Instead of the store over `dir`: for tests. */
   readonly store?: Store
 }
 const snapshotBytes = 64 * 1024 * 1024
+const compactEveryMs = 15_000
 const initialRebalanceDelayMs = 250
 const offsetsRetentionMs = 7 * 24 * 60 * 60 * 1000
 
@@ -97,6 +101,14 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   topics.onChange((name) => memberships.topicChanged(name))
   topics.onRemoved = (topic) => void groups.forgetTopic(topic).catch(() => undefined)
   await topics.finishDrops()
+  const compactor = new Compactor({
+    clock: world.clock,
+    registry,
+    isUnmarked: (partition) => transactions.hasUnmarked(partition),
+    report: (fault) => options.onFault?.(fault),
+    everyMs: options.compactEveryMs ?? compactEveryMs,
+  })
+  compactor.start()
   groups.start()
   return new LocalLog({
     world,
@@ -107,6 +119,7 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
     producerIds,
     groups,
     memberships,
+    compactor,
     intake: options.intake ?? null,
     meter: options.meter ?? null,
   })

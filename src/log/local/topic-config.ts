@@ -98,7 +98,9 @@ export function policyOf(config: Config, spread = 0): TopicPolicy {
   const timestampType =
     valueOf(config, 'message.timestamp.type') === 'LogAppendTime' ? 'log-append-time' : 'create-time'
   const segmentBytes = config['internal.segment.bytes'] ?? valueOf(config, 'segment.bytes')
-  const segmentMs = numberOf(config, 'segment.ms')
+  // A segment that is still growing is never compacted: it may not grow for longer than a record may wait for that.
+  const longestMs = cleanup.includes('compact') ? numberOf(config, 'max.compaction.lag.ms') : Infinity
+  const segmentMs = Math.min(numberOf(config, 'segment.ms'), longestMs)
   const jitterMs = Math.min(numberOf(config, 'segment.jitter.ms'), segmentMs)
   return {
     compact: cleanup.includes('compact'),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { simulate } from '../../../sim/world.ts'
 import { readBatchHeader } from '../../../src/store/batch-header.ts'
 import type { FetchAnswer } from '../../../src/log/broker.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
@@ -183,11 +184,18 @@ test('offsets are listed by place and by time', async () => {
   await log.close()
 })
 test('a topic that shows what is written shows it before it is durable', async () => {
-  const log = await memoryLog()
-  const partition = await withTopic(log, 't', { 'ack.before.sync': 'true', 'flush.ms': '60000' })
-  await produceOne(log, partition, batch(['x']), 'leader')
-  const answer = await fetchOne(log, partition, 0, { minBytes: 1, maxWaitMs: 1000 })
-  assert.equal(answer.highWatermark, 1)
-  assert.ok(bytesOf(answer) > 0)
-  await log.close()
+  const world = simulate(1, { syncMsMax: 10_000 })
+  await world.run(async () => {
+    const log = await openLocalLog({ world, dir: '/data' })
+    const partition = await withTopic(log, 't', { 'ack.before.sync': 'true' })
+    const began = world.clock.monotonic()
+    for (let i = 0; i < 10; i++) {
+      await produceOne(log, partition, batch([String(i)], { timeMs: 1 }), 'leader')
+      const answer = await fetchOne(log, partition, i, { minBytes: 1, maxWaitMs: 1000 })
+      assert.equal(answer.highWatermark, i + 1)
+      assert.ok(bytesOf(answer) > 0)
+    }
+    assert.ok(world.clock.monotonic() - began < 1_000, 'it did not wait for the disk')
+    await log.close()
+  })
 })

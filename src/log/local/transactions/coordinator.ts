@@ -69,6 +69,11 @@ export class TransactionCoordinator {
     return this.#unmarked.get(nameOf(producerId, epoch))?.outcome ?? 'abort'
   }
 
+  /** A decided transaction has markers here that may not be on disk yet. */
+  hasUnmarked(partition: PartitionState): boolean {
+    for (const { partitions } of this.#unmarked.values()) if (partitions.has(partition)) return true
+    return false
+  }
   begin(transactionalId: string, identity: { producerId: number; epoch: number }): Transaction {
     const transaction = new Transaction({ transactionalId, ...identity, startedMs: this.#clock.now() })
     this.#open.set(identity.producerId, transaction)

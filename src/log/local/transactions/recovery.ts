@@ -3,6 +3,7 @@
  * every batch that it names stands where it says; older commits that it lists as pending count in any case.
  */
 import { readBatchHeader } from '../../../store/batch-header.ts'
+import { loadCompaction } from '../compaction/state.ts'
 import type { PartitionState } from '../partition.ts'
 import type { Registry } from '../registry.ts'
 import { replay } from '../system-log.ts'
@@ -64,6 +65,7 @@ async function decide(transactionalId: string, state: TransactionState, registry
  * or compaction has taken away was durable; what damage hides was durable as well.
  */
 function stands({ log }: PartitionState, { last }: NamedEnd, { producerId, epoch }: TransactionState): boolean {
+  if (last < loadCompaction(log).claimedTo) return true
   if (last < log.start || log.damage !== null) return true
   if (last >= log.end) return false
   for (const bytes of log.headers(last)) {
