@@ -6,6 +6,7 @@ import type { Compression } from '../../../src/log/compression.ts'
 import { type LogRecord, decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
 import { Rewriter } from '../../../src/log/local/compaction/rewrite.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
+import { decodeTransactionState, status } from '../../../src/log/local/transactions/state-format.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { placeBatch, readBatchHeader } from '../../../src/store/batch-header.ts'
 import { at, batch, off, produceOne, withHeader } from './support.ts'
@@ -180,27 +181,54 @@ test('records wait for min.compaction.lag.ms, and no longer than max.compaction.
     assert.ok((await counts())[0]! < 10)
     await log.close()
   }))
-test('an open transaction holds compaction back, and what it decides is kept to', () =>
-  inTime(async (open, sleep) => {
+for (const outcome of ['commit', 'abort'] as const)
+  test(`an open transaction holds compaction back, and its ${outcome} is kept to`, () =>
+    inTime(async (open, sleep) => {
+      const log = await open()
+      await log.topics.create([{ name: 't', partitions: 1, config: compacted }])
+      const owner = await log.owner()
+      await produceOne(log, at('t'), put('a', 'old'))
+      const tick = owner.begin()
+      await tick.append([{ partition: at('t'), batch: put('a', 'in the tick') }])
+      for (let i = 0; i < 30; i++) await produceOne(log, at('t'), put('b', String(i)))
+      await sleep(3_000)
+      assert.deepEqual(
+        (await everything(log, 't')).map(([, , value]) => value),
+        ['old'],
+      )
+      if (outcome === 'abort') await tick.abort()
+      else assert.equal(await tick.commit([]), 'committed')
+      await sleep(3_000)
+      const left = await everything(log, 't')
+      assert.ok(left.length < 15)
+      assert.deepEqual(left[0], outcome === 'abort' ? [0, 'a', 'old'] : [1, 'a', 'in the tick'])
+      await log.close()
+    }))
+test('a commit whose batches have been compacted is still a commit after a restart', async () => {
+  const world = simulate(1)
+  const open = (): Promise<LocalLog> => openLocalLog({ world, dir: '/data', compactEveryMs: 1_000 })
+  await world.run(async () => {
     const log = await open()
     await log.topics.create([{ name: 't', partitions: 1, config: compacted }])
-    const owner = await log.owner()
-    await produceOne(log, at('t'), put('a', 'old'))
-    const tick = owner.begin()
+    const tick = (await log.owner()).begin()
     await tick.append([{ partition: at('t'), batch: put('a', 'in the tick') }])
-    for (let i = 0; i < 30; i++) await produceOne(log, at('t'), put('b', String(i)))
-    await sleep(3_000)
-    assert.deepEqual(
-      (await everything(log, 't')).map(([, , value]) => value),
-      ['old'],
-    )
-    await tick.abort()
-    await sleep(3_000)
-    const left = await everything(log, 't')
-    assert.ok(left.length < 15)
-    assert.deepEqual(left[0], [0, 'a', 'old'])
+    assert.equal(await tick.commit([]), 'committed')
+    for (let i = 0; i < 30; i++) await produceOne(log, at('t'), put('a', String(i)))
+    await world.clock.sleep(3_000)
+    assert.ok((await everything(log, 't')).length < 15)
+  })
+  world.kill()
+  await world.run(async () => {
+    const log = await open()
+    const [chunk] = await log.reader().read([{ partition: at('__transaction_state'), offset: off(0) }])
+    assert.ok(chunk !== undefined && 'batches' in chunk)
+    const states = chunk.batches
+      .flatMap((one) => decodeBatch(one))
+      .map(({ value }) => decodeTransactionState(value!).status)
+    assert.deepEqual(states, [status.prepareCommit, status.completeCommit])
     await log.close()
-  }))
+  })
+})
 test('a topic that deletes as well as compacts does both', () =>
   inTime(async (open, sleep) => {
     const log = await open()
