@@ -1,6 +1,6 @@
 /**
  * One table: a code, the facts it carries, a sentence, what to do about it, and its meaning in each protocol. The pages
- * of docs/errors are held equal to it by a test.
+ * of docs/errors are held equal to it by a test. Long because it is one table: a code is looked up in one place.
  */
 interface Meaning<F> {
   /** Kafka's error code; -1 = UNKNOWN_SERVER_ERROR. */

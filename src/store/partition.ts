@@ -4,7 +4,8 @@
  * Offsets move through four marks: start ≤ durable ≤ written ≤ end. `append` moves end and only queues; the store's loop
  * calls `writePending` (written) and, around a sync, `capture` and `synced` (durable). A sync that fails fences the
  * partition: it is cut back to durable, the file that failed is never written again, and intake goes on when a new
- * segment has been synced. A write that fails takes back what was not written.
+ * segment has been synced. A write that fails takes back what was not written. Long because the four marks have one
+ * owner: every method moves or guards them.
  */
 import { type Offset, offset as toOffset, type TimeMs } from '../lib/brand.ts'
 import { asFault, Fault } from '../lib/fault.ts'

@@ -89,12 +89,10 @@ test('a CASE computes only what it needs', () => {
   const divided: Expression = { kind: 'call', name: '/', args: [lit(1, int), lit(0, int)], type: int }
   const e: Expression = {
     kind: 'case',
-    // oxlint-disable unicorn/no-thenable -- a branch of CASE has a `then`
     branches: [
       { when: lit(false, { kind: 'boolean' }), then: divided },
       { when: lit(true, { kind: 'boolean' }), then: lit(5, int) },
     ],
-    // oxlint-enable unicorn/no-thenable
     otherwise: divided,
     type: int,
   }

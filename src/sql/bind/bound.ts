@@ -24,7 +24,6 @@ export const not = (arg: Expression): Expression => ({ kind: 'not', arg, type: b
 export const isNull = (arg: Expression): Expression => ({ kind: 'is-null', arg, type: booleanType })
 /** One branch of a case; its second part is named so by the tree of `flow/`. */
 export function branch(when: Expression, result: Expression): { readonly when: Expression; readonly then: Expression } {
-  // oxlint-disable-next-line unicorn/no-thenable
   return { when, then: result }
 }
 export const column = (index: number, type: DataType): Expression => ({ kind: 'column', index, type })
