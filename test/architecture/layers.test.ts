@@ -6,6 +6,7 @@ import { test } from 'node:test'
 /** Lowest first: a folder imports from its own row or from rows above it in this list. */
 const layers = [
   ['lib'],
+  ['wire'],
   ['store'],
   ['telemetry'],
   ['log'],

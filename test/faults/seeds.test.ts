@@ -1,8 +1,8 @@
 /** Frames that are all refused at their first byte would test little: seeds must be valid, and mutations must bite. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { codecOf } from '../../src/gateway/kafka/codec/compile.ts'
-import { WireReader } from '../../src/gateway/kafka/codec/wire.ts'
+import { codecOf } from '../../src/wire/kafka/codec/compile.ts'
+import { WireReader } from '../../src/wire/kafka/codec/wire.ts'
 import { randomFrom } from './case.ts'
 import { mutate } from './mutate.ts'
 import { gatewayApis, seedFrames } from './seeds.ts'

@@ -5,9 +5,9 @@
 import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { ByteWriter } from '../../src/lib/bytes.ts'
-import { codecOf } from '../../src/gateway/kafka/codec/compile.ts'
-import type { AnyShape, Api } from '../../src/gateway/kafka/codec/shape.ts'
-import { WireWriter } from '../../src/gateway/kafka/codec/wire.ts'
+import { codecOf } from '../../src/wire/kafka/codec/compile.ts'
+import type { AnyShape, Api } from '../../src/wire/kafka/codec/shape.ts'
+import { WireWriter } from '../../src/wire/kafka/codec/wire.ts'
 import { repository } from '../interop/setup/index.ts'
 import { batchOf, recordId } from './records.ts'
 import { text } from './wire.ts'
@@ -16,10 +16,10 @@ type Random = () => number
 const pick = <T>(random: Random, of: readonly T[]): T => of[Math.floor(random() * of.length)]!
 
 export async function gatewayApis(): Promise<Api[]> {
-  const files = globSync(join(repository, 'src/gateway/kafka/messages/*.ts')).sort()
+  const files = globSync(join(repository, 'src/wire/kafka/messages/*.ts')).sort()
   const modules = (await Promise.all(files.map((file) => import(file)))) as Record<string, unknown>[]
   const apis = modules.flatMap((module) => Object.values(module)).filter(isApi)
-  if (apis.length === 0) throw new Error('no message declaration was found in src/gateway/kafka/messages')
+  if (apis.length === 0) throw new Error('no message declaration was found in src/wire/kafka/messages')
   return apis
 }
 const isApi = (value: unknown): value is Api =>

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { dirname, join } from 'node:path'
 import { before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type AnyShape, fallbackOf, nullUuid } from '../../src/gateway/kafka/codec/shape.ts'
+import { type AnyShape, fallbackOf, nullUuid } from '../../src/wire/kafka/codec/shape.ts'
 import { handlers } from '../../src/gateway/kafka/handlers/index.ts'
-import { isFlexible } from '../../src/gateway/kafka/header.ts'
+import { isFlexible } from '../../src/wire/kafka/header.ts'
 import { kafkaDir, run } from './setup/index.ts'
 
 interface Side {

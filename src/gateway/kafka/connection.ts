@@ -8,13 +8,13 @@
 import { Fault, asFault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Address, Connection } from '../../lib/world.ts'
-import { codecOf } from './codec/compile.ts'
-import { WireReader } from './codec/wire.ts'
+import { codecOf } from '../../wire/kafka/codec/compile.ts'
+import { WireReader } from '../../wire/kafka/codec/wire.ts'
 import { FrameReader } from './frame.ts'
 import { type Answer, type Exchange, type Handler, code } from './handler.ts'
-import type { AnyShape } from './codec/shape.ts'
-import { apiVersionsApi } from './messages/18-api-versions.ts'
-import { isFlexible, readClientId, readHead, writeResponseHead } from './header.ts'
+import type { AnyShape } from '../../wire/kafka/codec/shape.ts'
+import { apiVersionsApi } from '../../wire/kafka/messages/18-api-versions.ts'
+import { isFlexible, readClientId, readHead, writeResponseHead } from '../../wire/kafka/header.ts'
 import type { Server } from './server.ts'
 
 interface Pending {

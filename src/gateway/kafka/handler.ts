@@ -7,7 +7,7 @@ import type { Logger } from '../../lib/logger.ts'
 import type { Address } from '../../lib/world.ts'
 import type { Broker, ConfigEntry } from '../../log/broker.ts'
 import type { Partition, TopicInfo } from '../../log/log.ts'
-import type { Api, AnyShape, Decoded, Encoded } from './codec/shape.ts'
+import type { Api, AnyShape, Decoded, Encoded } from '../../wire/kafka/codec/shape.ts'
 import type { FetchSessions } from './fetch-sessions.ts'
 
 /** What a handler may know beside its request. */

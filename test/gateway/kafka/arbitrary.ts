@@ -1,6 +1,6 @@
 /** Values of a message, from its declaration: for round trips and for seeds of mutated frames. */
 import fc from 'fast-check'
-import { type AnyShape, fallbackOf } from '../../../src/gateway/kafka/codec/shape.ts'
+import { type AnyShape, fallbackOf } from '../../../src/wire/kafka/codec/shape.ts'
 
 const text = fc.oneof(fc.string({ maxLength: 12 }), fc.string({ maxLength: 6, unit: 'binary' }))
 const whole = (bits: number) => fc.integer({ min: -(2 ** (bits - 1)), max: 2 ** (bits - 1) - 1 })

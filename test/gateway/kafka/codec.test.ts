@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { codecOf } from '../../../src/gateway/kafka/codec/compile.ts'
+import { codecOf } from '../../../src/wire/kafka/codec/compile.ts'
 import {
   type AnyShape,
   type Encoded,
@@ -20,10 +20,10 @@ import {
   tagged,
   until,
   uuid,
-} from '../../../src/gateway/kafka/codec/shape.ts'
-import { WireReader, WireWriter } from '../../../src/gateway/kafka/codec/wire.ts'
+} from '../../../src/wire/kafka/codec/shape.ts'
+import { WireReader, WireWriter } from '../../../src/wire/kafka/codec/wire.ts'
 import { handlers } from '../../../src/gateway/kafka/handlers/index.ts'
-import { isFlexible } from '../../../src/gateway/kafka/header.ts'
+import { isFlexible } from '../../../src/wire/kafka/header.ts'
 import { Fault } from '../../../src/lib/fault.ts'
 import { sampleOf } from './arbitrary.ts'
 

@@ -1,7 +1,7 @@
 /** A case or more for each API, in the order of their keys: one file, because one change of the log shows in many. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Decoded, nullUuid } from '../../../src/gateway/kafka/codec/shape.ts'
+import { type Decoded, nullUuid } from '../../../src/wire/kafka/codec/shape.ts'
 import { produce } from '../../../src/gateway/kafka/handlers/00-produce.ts'
 import { fetch } from '../../../src/gateway/kafka/handlers/01-fetch.ts'
 import { listOffsets } from '../../../src/gateway/kafka/handlers/02-list-offsets.ts'

@@ -1,9 +1,9 @@
 /** A client of a few lines on the gateway's own codec: for what ordinary clients cannot be made to send. */
 import { type Socket, connect } from 'node:net'
-import { codecOf } from '../../../src/gateway/kafka/codec/compile.ts'
-import type { Api, AnyShape, Decoded, Encoded } from '../../../src/gateway/kafka/codec/shape.ts'
-import { WireReader, WireWriter } from '../../../src/gateway/kafka/codec/wire.ts'
-import { isFlexible, readResponseHead, writeRequestHead } from '../../../src/gateway/kafka/header.ts'
+import { codecOf } from '../../../src/wire/kafka/codec/compile.ts'
+import type { Api, AnyShape, Decoded, Encoded } from '../../../src/wire/kafka/codec/shape.ts'
+import { WireReader, WireWriter } from '../../../src/wire/kafka/codec/wire.ts'
+import { isFlexible, readResponseHead, writeRequestHead } from '../../../src/wire/kafka/header.ts'
 
 export function requestFrame<Q extends AnyShape, A extends AnyShape>(
   api: Api<Q, A>,

@@ -1,7 +1,7 @@
 import type { ProduceAnswer, ProduceRequest } from '../../../log/broker.ts'
-import { type Decoded, nullUuid } from '../codec/shape.ts'
+import { type Decoded, nullUuid } from '../../../wire/kafka/codec/shape.ts'
 import { type Exchange, code, errorCode, errorMessage, findTopic, handler } from '../handler.ts'
-import { produceApi } from '../messages/00-produce.ts'
+import { produceApi } from '../../../wire/kafka/messages/00-produce.ts'
 
 type Request = Decoded<typeof produceApi.request>
 type PartitionAnswer = {

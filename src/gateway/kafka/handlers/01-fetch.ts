@@ -1,10 +1,10 @@
 import { offset } from '../../../lib/brand.ts'
 import { limits } from '../../../lib/limits.ts'
 import type { FetchAnswer, FetchRequest } from '../../../log/broker.ts'
-import type { Decoded, Encoded } from '../codec/shape.ts'
+import type { Decoded, Encoded } from '../../../wire/kafka/codec/shape.ts'
 import { type FetchSession, type SessionPartition, nextEpoch, partitionKey } from '../fetch-sessions.ts'
 import { type Exchange, code, errorCode, handler } from '../handler.ts'
-import { fetchApi } from '../messages/01-fetch.ts'
+import { fetchApi } from '../../../wire/kafka/messages/01-fetch.ts'
 
 type Request = Decoded<typeof fetchApi.request>
 type Response = Encoded<typeof fetchApi.response>

@@ -1,8 +1,8 @@
 import { Fault } from '../../../lib/fault.ts'
 import type { Partition } from '../../../log/log.ts'
-import type { Encoded } from '../codec/shape.ts'
+import type { Encoded } from '../../../wire/kafka/codec/shape.ts'
 import { attempt, code, epochError, errorCode, handler } from '../handler.ts'
-import { listOffsetsApi } from '../messages/02-list-offsets.ts'
+import { listOffsetsApi } from '../../../wire/kafka/messages/02-list-offsets.ts'
 
 type PartitionAnswer = Encoded<typeof listOffsetsApi.response>['topics'][number]['partitions'][number]
 

@@ -1,6 +1,6 @@
 import { Fault } from '../../../lib/fault.ts'
 import type { TopicInfo } from '../../../log/log.ts'
-import { type Encoded, nullUuid } from '../codec/shape.ts'
+import { type Encoded, nullUuid } from '../../../wire/kafka/codec/shape.ts'
 import {
   type Exchange,
   attempt,
@@ -14,7 +14,7 @@ import {
   reservedName,
   topicOperations,
 } from '../handler.ts'
-import { metadataApi } from '../messages/03-metadata.ts'
+import { metadataApi } from '../../../wire/kafka/messages/03-metadata.ts'
 import { topicSpec } from '../topic-defaults.ts'
 
 type Topic = Encoded<typeof metadataApi.response>['topics'][number]

@@ -2,7 +2,7 @@ import { offset } from '../../../lib/brand.ts'
 import type { GroupCoordinator } from '../../../log/broker.ts'
 import { Fault } from '../../../lib/fault.ts'
 import { attempt, code, errorCode, findTopic, handler } from '../handler.ts'
-import { offsetCommitApi } from '../messages/08-offset-commit.ts'
+import { offsetCommitApi } from '../../../wire/kafka/messages/08-offset-commit.ts'
 
 type Offsets = Parameters<GroupCoordinator['commit']>[0]['offsets'][number]
 

@@ -1,8 +1,8 @@
 import { Fault } from '../../../lib/fault.ts'
 import type { Partition } from '../../../log/log.ts'
-import { type Encoded, nullUuid } from '../codec/shape.ts'
+import { type Encoded, nullUuid } from '../../../wire/kafka/codec/shape.ts'
 import { type Exchange, attempt, code, errorCode, findTopic, handler } from '../handler.ts'
-import { offsetFetchApi } from '../messages/09-offset-fetch.ts'
+import { offsetFetchApi } from '../../../wire/kafka/messages/09-offset-fetch.ts'
 
 type Response = Encoded<typeof offsetFetchApi.response>
 type GroupAnswer = Response['groups'][number]

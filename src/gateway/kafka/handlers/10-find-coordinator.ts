@@ -1,5 +1,5 @@
 import { code, handler, nodeId } from '../handler.ts'
-import { findCoordinatorApi } from '../messages/10-find-coordinator.ts'
+import { findCoordinatorApi } from '../../../wire/kafka/messages/10-find-coordinator.ts'
 
 const groupKey = 0
 const transactionKey = 1

@@ -1,6 +1,6 @@
 import { Fault } from '../../../lib/fault.ts'
 import { attempt, code, errorCode, handler } from '../handler.ts'
-import { joinGroupApi } from '../messages/11-join-group.ts'
+import { joinGroupApi } from '../../../wire/kafka/messages/11-join-group.ts'
 
 const firstVersionOfMemberId = 4
 const firstVersionOfNullProtocol = 7

@@ -1,5 +1,5 @@
 import { attempt, errorCode, handler } from '../handler.ts'
-import { heartbeatApi } from '../messages/12-heartbeat.ts'
+import { heartbeatApi } from '../../../wire/kafka/messages/12-heartbeat.ts'
 
 export const heartbeat = handler({
   api: heartbeatApi,

@@ -1,6 +1,6 @@
 import { Fault } from '../../../lib/fault.ts'
 import { attempt, code, errorCode, handler } from '../handler.ts'
-import { leaveGroupApi } from '../messages/13-leave-group.ts'
+import { leaveGroupApi } from '../../../wire/kafka/messages/13-leave-group.ts'
 
 const firstVersionOfSeveral = 3
 

@@ -1,6 +1,6 @@
 import { Fault } from '../../../lib/fault.ts'
 import { attempt, code, errorCode, handler } from '../handler.ts'
-import { syncGroupApi } from '../messages/14-sync-group.ts'
+import { syncGroupApi } from '../../../wire/kafka/messages/14-sync-group.ts'
 
 const nothing = new Uint8Array(0)
 

@@ -1,8 +1,8 @@
 import { Fault } from '../../../lib/fault.ts'
 import type { DescribedGroup } from '../../../log/broker.ts'
-import type { Encoded } from '../codec/shape.ts'
+import type { Encoded } from '../../../wire/kafka/codec/shape.ts'
 import { attempt, code, errorCode, errorMessage, groupOperations, handler, operationsUnknown } from '../handler.ts'
-import { describeGroupsApi } from '../messages/15-describe-groups.ts'
+import { describeGroupsApi } from '../../../wire/kafka/messages/15-describe-groups.ts'
 
 type Group = Encoded<typeof describeGroupsApi.response>['groups'][number]
 

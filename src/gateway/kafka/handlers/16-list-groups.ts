@@ -1,6 +1,6 @@
 import { Fault } from '../../../lib/fault.ts'
 import { attempt, code, errorCode, handler } from '../handler.ts'
-import { listGroupsApi } from '../messages/16-list-groups.ts'
+import { listGroupsApi } from '../../../wire/kafka/messages/16-list-groups.ts'
 
 const groupType = 'classic'
 

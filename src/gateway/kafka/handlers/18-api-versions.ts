@@ -1,5 +1,5 @@
 import { code, handler } from '../handler.ts'
-import { apiVersionsApi } from '../messages/18-api-versions.ts'
+import { apiVersionsApi } from '../../../wire/kafka/messages/18-api-versions.ts'
 
 const firstVersionOfSoftware = 3
 const softwareName = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/

@@ -1,7 +1,7 @@
 import { Fault } from '../../../lib/fault.ts'
 import type { ConfigEntry } from '../../../log/broker.ts'
 import type { TopicSpec } from '../../../log/log.ts'
-import { type Decoded, type Encoded, nullUuid } from '../codec/shape.ts'
+import { type Decoded, type Encoded, nullUuid } from '../../../wire/kafka/codec/shape.ts'
 import {
   type Exchange,
   attempt,
@@ -13,7 +13,7 @@ import {
   nodeId,
   reservedName,
 } from '../handler.ts'
-import { createTopicsApi } from '../messages/19-create-topics.ts'
+import { createTopicsApi } from '../../../wire/kafka/messages/19-create-topics.ts'
 import { defaultPartitions, topicSpec } from '../topic-defaults.ts'
 
 type Asked = Decoded<typeof createTopicsApi.request>['topics'][number]

@@ -1,7 +1,7 @@
 import { Fault } from '../../../lib/fault.ts'
-import { nullUuid } from '../codec/shape.ts'
+import { nullUuid } from '../../../wire/kafka/codec/shape.ts'
 import { attempt, code, errorCode, errorMessage, handler } from '../handler.ts'
-import { deleteTopicsApi } from '../messages/20-delete-topics.ts'
+import { deleteTopicsApi } from '../../../wire/kafka/messages/20-delete-topics.ts'
 
 const firstVersionById = 6
 

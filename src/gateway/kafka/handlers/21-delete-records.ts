@@ -1,7 +1,7 @@
 import { offset } from '../../../lib/brand.ts'
 import { Fault } from '../../../lib/fault.ts'
 import { type Exchange, attempt, code, errorCode, handler } from '../handler.ts'
-import { deleteRecordsApi } from '../messages/21-delete-records.ts'
+import { deleteRecordsApi } from '../../../wire/kafka/messages/21-delete-records.ts'
 
 const toTheEnd = -1
 const latest = -1

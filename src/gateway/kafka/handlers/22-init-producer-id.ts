@@ -1,6 +1,6 @@
 import { Fault } from '../../../lib/fault.ts'
 import { attempt, code, errorCode, handler } from '../handler.ts'
-import { initProducerIdApi } from '../messages/22-init-producer-id.ts'
+import { initProducerIdApi } from '../../../wire/kafka/messages/22-init-producer-id.ts'
 
 /** For idempotent producers. Transactions are not offered: their APIs are not announced, and asking for one says so. */
 export const initProducerId = handler({

@@ -1,6 +1,6 @@
 import { Fault } from '../../../lib/fault.ts'
 import { type Exchange, attempt, code, epochError, errorCode, handler } from '../handler.ts'
-import { offsetForLeaderEpochApi } from '../messages/23-offset-for-leader-epoch.ts'
+import { offsetForLeaderEpochApi } from '../../../wire/kafka/messages/23-offset-for-leader-epoch.ts'
 
 /** Where the records of an epoch end: by this a consumer finds out that what it read last is still there. */
 export const offsetForLeaderEpoch = handler({

@@ -1,7 +1,7 @@
 import { Fault } from '../../../lib/fault.ts'
 import type { ConfigEntry } from '../../../log/broker.ts'
 import { brokerConfig } from '../broker-config.ts'
-import type { Decoded, Encoded } from '../codec/shape.ts'
+import type { Decoded, Encoded } from '../../../wire/kafka/codec/shape.ts'
 import {
   type Exchange,
   attempt,
@@ -12,7 +12,7 @@ import {
   handler,
   resource,
 } from '../handler.ts'
-import { describeConfigsApi } from '../messages/32-describe-configs.ts'
+import { describeConfigsApi } from '../../../wire/kafka/messages/32-describe-configs.ts'
 
 type Request = Decoded<typeof describeConfigsApi.request>
 type Asked = Request['resources'][number]

@@ -1,6 +1,6 @@
 import { alterConfig } from '../alter-config.ts'
 import { handler } from '../handler.ts'
-import { alterConfigsApi } from '../messages/33-alter-configs.ts'
+import { alterConfigsApi } from '../../../wire/kafka/messages/33-alter-configs.ts'
 
 /** What the request does not name goes back to its default. */
 export const alterConfigs = handler({

@@ -1,5 +1,5 @@
 import { code, handler } from '../handler.ts'
-import { describeLogDirsApi } from '../messages/35-describe-log-dirs.ts'
+import { describeLogDirsApi } from '../../../wire/kafka/messages/35-describe-log-dirs.ts'
 
 /** Clients want a name; where the data lies is nothing for them. */
 const folder = 'data'

@@ -1,7 +1,7 @@
 import { Fault } from '../../../lib/fault.ts'
-import type { Decoded } from '../codec/shape.ts'
+import type { Decoded } from '../../../wire/kafka/codec/shape.ts'
 import { type Exchange, attempt, code, errorCode, errorMessage, handler, nodeId } from '../handler.ts'
-import { createPartitionsApi } from '../messages/37-create-partitions.ts'
+import { createPartitionsApi } from '../../../wire/kafka/messages/37-create-partitions.ts'
 
 type Asked = Decoded<typeof createPartitionsApi.request>['topics'][number]
 

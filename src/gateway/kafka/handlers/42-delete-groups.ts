@@ -1,6 +1,6 @@
 import { Fault } from '../../../lib/fault.ts'
 import { attempt, errorCode, handler } from '../handler.ts'
-import { deleteGroupsApi } from '../messages/42-delete-groups.ts'
+import { deleteGroupsApi } from '../../../wire/kafka/messages/42-delete-groups.ts'
 
 export const deleteGroups = handler({
   api: deleteGroupsApi,

@@ -1,8 +1,8 @@
 import { Fault } from '../../../lib/fault.ts'
-import type { Decoded } from '../codec/shape.ts'
+import type { Decoded } from '../../../wire/kafka/codec/shape.ts'
 import { alterConfig, type ConfigChange } from '../alter-config.ts'
 import { handler } from '../handler.ts'
-import { incrementalAlterConfigsApi } from '../messages/44-incremental-alter-configs.ts'
+import { incrementalAlterConfigsApi } from '../../../wire/kafka/messages/44-incremental-alter-configs.ts'
 
 type Changes = Decoded<typeof incrementalAlterConfigsApi.request>['resources'][number]['configs']
 const operation = { set: 0, remove: 1, append: 2, subtract: 3 } as const

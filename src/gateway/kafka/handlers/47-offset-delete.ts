@@ -1,6 +1,6 @@
 import { Fault } from '../../../lib/fault.ts'
 import { attempt, code, errorCode, handler } from '../handler.ts'
-import { offsetDeleteApi } from '../messages/47-offset-delete.ts'
+import { offsetDeleteApi } from '../../../wire/kafka/messages/47-offset-delete.ts'
 
 export const offsetDelete = handler({
   api: offsetDeleteApi,

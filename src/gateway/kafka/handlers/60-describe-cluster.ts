@@ -1,5 +1,5 @@
 import { clusterOperations, code, handler, nodeId, operationsUnknown } from '../handler.ts'
-import { describeClusterApi } from '../messages/60-describe-cluster.ts'
+import { describeClusterApi } from '../../../wire/kafka/messages/60-describe-cluster.ts'
 
 const brokers = 1
 

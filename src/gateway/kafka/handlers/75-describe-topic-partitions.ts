@@ -1,7 +1,7 @@
 import type { TopicInfo } from '../../../log/log.ts'
-import { type Encoded, nullUuid } from '../codec/shape.ts'
+import { type Encoded, nullUuid } from '../../../wire/kafka/codec/shape.ts'
 import { type Exchange, code, handler, isInternal, nodeId, topicOperations } from '../handler.ts'
-import { describeTopicPartitionsApi } from '../messages/75-describe-topic-partitions.ts'
+import { describeTopicPartitionsApi } from '../../../wire/kafka/messages/75-describe-topic-partitions.ts'
 
 type Response = Encoded<typeof describeTopicPartitionsApi.response>
 type Topic = Response['topics'][number]
