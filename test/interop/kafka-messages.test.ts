@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { type AnyShape, fallbackOf, nullUuid } from '../../src/wire/kafka/codec/shape.ts'
 import { handlers } from '../../src/gateway/kafka/handlers/index.ts'
 import { isFlexible } from '../../src/wire/kafka/header.ts'
+import { messages } from '../../src/wire/kafka/messages/index.ts'
 import { kafkaDir, run } from './setup/index.ts'
 
 interface Side {
@@ -85,11 +86,12 @@ function checkDefaults(shape: AnyShape, defaults: Defaults, path: string): void 
   }
 }
 
-for (const { api, versions } of handlers)
+for (const api of messages)
   test(`${api.name} is as Kafka has it, in every version`, () => {
     const other = theirs.get(api.key)!
     assert.equal(other.name, api.name)
-    assert.deepEqual(versions, other.stable, 'versions offered')
+    const handler = handlers.find((one) => one.api === api)
+    if (handler !== undefined) assert.deepEqual(handler.versions, other.stable, 'versions offered')
     for (const [shape, side] of [
       [api.request, other.request],
       [api.response, other.response],

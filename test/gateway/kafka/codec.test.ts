@@ -23,6 +23,7 @@ import {
 } from '../../../src/wire/kafka/codec/shape.ts'
 import { WireReader, WireWriter } from '../../../src/wire/kafka/codec/wire.ts'
 import { handlers } from '../../../src/gateway/kafka/handlers/index.ts'
+import { messages } from '../../../src/wire/kafka/messages/index.ts'
 import { isFlexible } from '../../../src/wire/kafka/header.ts'
 import { Fault } from '../../../src/lib/fault.ts'
 import { sampleOf } from './arbitrary.ts'
@@ -45,7 +46,7 @@ function plain(value: unknown): unknown {
   return value
 }
 
-for (const { api } of handlers)
+for (const api of messages)
   test(`${api.name}: what is encoded is decoded again, in every version`, () => {
     const [first, last] = api.versions
     for (let version = first; version <= last; version++)
@@ -63,7 +64,7 @@ for (const { api } of handlers)
       }
   })
 
-test('every handler has its file and its message, both numbered by its key', () => {
+test('every handler and every message has its file, numbered by its key', () => {
   const src = new URL('../../../src/', import.meta.url)
   const files = (name: string): string[] => readdirSync(new URL(name, src)).filter((file) => /^\d\d-.*\.ts$/.test(file))
   assert.ok(handlers.length > 20)
@@ -76,6 +77,10 @@ test('every handler has its file and its message, both numbered by its key', () 
   assert.deepEqual(
     offered.map((file) => Number(file.slice(0, 2))),
     handlers.map(({ api }) => api.key),
+  )
+  assert.deepEqual(
+    declared.map((file) => Number(file.slice(0, 2))),
+    messages.map(({ key }) => key),
   )
   for (const { api, versions } of handlers)
     assert.ok(versions[0] >= api.versions[0] && versions[1] <= api.versions[1], api.name)
