@@ -156,6 +156,20 @@ export class ByteReader {
     throw new Fault('wire.malformed', { what: 'a varint longer than 32 bits' })
   }
   varint(): number {
+    const { buffer, end } = this
+    let at = this.at
+    // Up to four bytes, which nearly all are, in whole numbers of 32 bits.
+    for (let value = 0, shift = 0; shift < 28 && at < end; shift += 7) {
+      const byte = buffer[at++]!
+      value |= (byte & 0x7f) << shift
+      if (byte < 0x80) {
+        this.at = at
+        return (value >>> 1) ^ -(value & 1)
+      }
+    }
+    return this.longVarint()
+  }
+  private longVarint(): number {
     let value = 0
     let scale = 1
     for (let i = 0; i < 10; i++) {

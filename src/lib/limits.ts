@@ -43,6 +43,11 @@ export const limits = {
   kafkaFrameBytes: 100 * 1024 * 1024,
   /** What one record batch may decompress to before it is read; bounds a bomb. */
   decompressedBytes: 128 * 1024 * 1024,
+  /**
+   * Records of one batch from a client: seven bytes become an object of a hundred, and packed ones a thousandth of that.
+   * librdkafka's defaults stay below (10,000), and what a MiB holds unpacked (150,000).
+   */
+  batchRecords: 200_000,
   /** Kafka's own longest topic name. */
   topicNameLength: 249,
   partitionsPerTopic: 10_000,

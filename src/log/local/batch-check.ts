@@ -1,7 +1,7 @@
 /**
- * What a batch must be before it is stored, in Kafka's order and with Kafka's answers. Records are not decoded; a topic
- * that needs to know more of them (compaction: a key; a bound on how old: their times) has them walked without
- * allocation.
+ * What a batch must be before it is stored, in Kafka's order and with Kafka's answers. The records of a client are walked
+ * without allocation, unpacked where they are packed: what is stored is what every reader (a view, a page, compaction)
+ * will decode, and one batch that cannot be would stop them all for ever.
  */
 import { ByteReader } from '../../lib/bytes.ts'
 import { Fault } from '../../lib/fault.ts'
@@ -78,38 +78,59 @@ export function checkClientFields({ header }: CheckedBatch, isFirst: boolean): v
     throw new Fault('log.invalid-timestamp', { timeMs: header.maxTimeMs, why: 'only the log sets append time' })
 }
 
-/** What the topic asks of records. Throws Fault, or RecordsRefused. */
-export function checkRecords(batch: CheckedBatch, policy: TopicPolicy, nowMs: number): void {
+/**
+ * What the topic asks of records and, of a client's, that they are what the header says. Throws Fault, or RecordsRefused.
+ */
+export function checkRecords(batch: CheckedBatch, policy: TopicPolicy, nowMs: number, by: 'client' | 'us'): void {
+  const { header } = batch
   const bounded = policy.timestampType === 'create-time'
-  if (bounded && batch.header.maxTimeMs > nowMs + policy.timestampAfterMaxMs)
-    throw new Fault('log.invalid-timestamp', {
-      timeMs: batch.header.maxTimeMs,
-      why: `it lies more than ${policy.timestampAfterMaxMs} ms ahead`,
-    })
+  const newestMs = bounded ? nowMs + policy.timestampAfterMaxMs : Infinity
+  checkTime(header.maxTimeMs, -Infinity, newestMs)
   const oldestMs = bounded ? nowMs - policy.timestampBeforeMaxMs : -Infinity
-  if (policy.compact || oldestMs > -Infinity) walkRecords(batch, { keysRequired: policy.compact, oldestMs })
+  if (by === 'us' && !policy.compact && oldestMs === -Infinity) return
+  // As too large, not as invalid: clients then split the batch and send its parts.
+  if (header.recordCount > limits.batchRecords)
+    throw new Fault('wire.too-large', {
+      what: 'a batch by its records',
+      bytes: header.recordCount,
+      bytesMax: limits.batchRecords,
+    })
+  walkRecords(batch, { keysRequired: policy.compact, oldestMs, newestMs })
+}
+function checkTime(timeMs: number, oldestMs: number, newestMs: number): void {
+  if (timeMs > newestMs)
+    throw new Fault('log.invalid-timestamp', { timeMs, why: 'it lies further ahead than the topic takes' })
+  if (timeMs < oldestMs) throw new Fault('log.invalid-timestamp', { timeMs, why: 'it is older than the topic takes' })
 }
 
-function walkRecords({ bytes, header }: CheckedBatch, rules: { keysRequired: boolean; oldestMs: number }): void {
+interface RecordRules {
+  readonly keysRequired: boolean
+  readonly oldestMs: number
+  readonly newestMs: number
+}
+function walkRecords({ bytes, header }: CheckedBatch, rules: RecordRules): void {
   const input = new ByteReader(recordBytes(bytes, header))
   const keyless: RecordError[] = []
   try {
     for (let index = 0; index < header.recordCount; index++) {
       const length = input.varint()
       const next = input.at + length
-      if (length < 0 || next > input.end) throw new Fault('wire.malformed', { what: `a record of ${length} bytes` })
+      if (length < 0 || next > input.end) throw malformed(`a record of ${length} bytes, ${input.left} left`)
       input.int8()
-      const timeMs = header.baseTimeMs + input.varint()
-      input.varint()
-      if (timeMs < rules.oldestMs)
-        throw new Fault('log.invalid-timestamp', { timeMs, why: `it is older than the topic takes` })
-      if (rules.keysRequired && input.varint() < 0)
+      checkTime(header.baseTimeMs + input.varint(), rules.oldestMs, rules.newestMs)
+      const offsetDelta = input.varint()
+      if (offsetDelta !== index) throw malformed(`offset delta ${offsetDelta} of record ${index}`)
+      if (skipBytes(input) < 0 && rules.keysRequired)
         keyless.push({ index, message: 'Compacted topic cannot accept message without key.' })
-      input.at = next
+      skipBytes(input)
+      skipHeaders(input)
+      if (input.at !== next) throw malformed('a record with a wrong length')
     }
+    if (input.left !== 0) throw malformed(`${input.left} bytes after the last record`)
   } catch (error) {
+    // The checksum was right: this is how the client made it.
     if (error instanceof Fault && error.code === 'wire.malformed')
-      throw new Fault('log.corrupt-batch', { what: error.message }, error)
+      throw new Fault('log.invalid-batch', { what: error.message }, error)
     throw error
   }
   if (keyless.length > 0)
@@ -117,6 +138,32 @@ function walkRecords({ bytes, header }: CheckedBatch, rules: { keysRequired: boo
       new Fault('log.invalid-batch', { what: 'a compacted topic takes no record without a key' }),
       keyless,
     )
+}
+const malformed = (what: string): Fault => new Fault('wire.malformed', { what })
+
+/** Returns the length, −1 for null. */
+function skipBytes(input: ByteReader): number {
+  const length = input.varint()
+  if (length < -1 || length > input.left) throw malformed(`${length} bytes, ${input.left} left`)
+  if (length > 0) input.at += length
+  return length
+}
+function skipHeaders(input: ByteReader): void {
+  const count = input.varint()
+  if (count < 0 || count > input.left) throw malformed(`${count} headers`)
+  for (let i = 0; i < count; i++) {
+    const length = skipBytes(input)
+    if (length < 0) throw malformed('a header without a name')
+    if (!isAscii(input.buffer, input.at - length, input.at)) {
+      input.at -= length
+      input.utf8(length)
+    }
+    skipBytes(input)
+  }
+}
+function isAscii(bytes: Uint8Array, from: number, until: number): boolean {
+  for (let at = from; at < until; at++) if (bytes[at]! >= 0x80) return false
+  return true
 }
 
 export function recordBytes(bytes: Uint8Array, header: BatchHeader): Uint8Array {

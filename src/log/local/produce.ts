@@ -85,7 +85,7 @@ function appendClient(host: ProduceHost, entry: ProduceRequest['entries'][number
     checkClientFields(batch, i === 0)
     if ((batch.header.attributes & attribute.transactional) !== 0)
       throw new Fault('log.invalid-transaction', { what: 'no transaction of this producer is open' })
-    checkRecords(batch, policy, nowMs)
+    checkRecords(batch, policy, nowMs, 'client')
     const refused = host.intake?.(topic, batch.bytes) ?? null
     if (refused !== null && refused.length > 0)
       throw new RecordsRefused(new Fault('log.invalid-batch', { what: refused[0]!.message }), refused)
@@ -137,7 +137,7 @@ export class LocalWriter implements Writer {
     const nowMs = this.#host.clock.now()
     for (const one of batches) {
       checkForm(one, policy.batchBytesMax)
-      checkRecords(one, policy, nowMs)
+      checkRecords(one, policy, nowMs, 'us')
       if (topic === catalogTopic) checkCatalogKeys(one.bytes)
     }
     batches = batches.map(disowned)

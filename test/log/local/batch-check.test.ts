@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readBatchHeader } from '../../../src/store/batch-header.ts'
+import { gzipSync } from 'node:zlib'
+import { ByteWriter } from '../../../src/lib/bytes.ts'
+import { limits } from '../../../src/lib/limits.ts'
+import { batchHeaderBytes, readBatchHeader } from '../../../src/store/batch-header.ts'
 import { encodeBatch } from '../../../src/log/batch.ts'
 import { at, batch, memoryLog, produceOne, said, withHeader, withTopic } from './support.ts'
 
@@ -10,6 +13,19 @@ const bytes = (change: (copy: Buffer) => void): Uint8Array => {
   change(copy)
   return copy
 }
+/** A batch with a right checksum around any bytes. */
+function withRecords(records: Uint8Array, recordCount: number, attributes = 0): Uint8Array {
+  const whole = Buffer.concat([good.subarray(0, batchHeaderBytes), records])
+  return withHeader(whole, { bytes: whole.length, recordCount, lastOffsetDelta: recordCount - 1, attributes })
+}
+const one = batch(['a']).subarray(batchHeaderBytes)
+function varint(value: number): Buffer {
+  const out = new ByteWriter()
+  out.varint(value)
+  return out.done()
+}
+const badHeader = Buffer.from([24, 0, 0, 0, 1, 1, 2, 4, 0xff, 0xfe, 1])
+badHeader[0] = (badHeader.length - 1) * 2
 const wrong: Readonly<Record<string, readonly [Uint8Array, string]>> = {
   'nothing at all': [new Uint8Array(0), 'log.invalid-batch'],
   'fewer bytes than a header': [good.subarray(0, 60), 'log.corrupt-batch'],
@@ -29,6 +45,22 @@ const wrong: Readonly<Record<string, readonly [Uint8Array, string]>> = {
   'append time set by the client': [withHeader(good, { attributes: 0x08 }), 'log.invalid-timestamp'],
   'codec 5': [withHeader(good, { attributes: 5 }), 'log.unsupported-compression'],
   'a producer without a sequence': [withHeader(good, { producerId: 1, producerEpoch: 0 }), 'log.invalid-batch'],
+  'records that are none': [withRecords(Buffer.from('not records'), 3), 'log.invalid-batch'],
+  'more records counted than there are': [withRecords(good.subarray(batchHeaderBytes), 1000), 'log.invalid-batch'],
+  'fewer records counted than there are': [withRecords(good.subarray(batchHeaderBytes), 2), 'log.invalid-batch'],
+  'offsets that repeat': [withRecords(Buffer.concat([one, one]), 2), 'log.invalid-batch'],
+  'a header whose name is no text': [withRecords(badHeader, 1), 'log.invalid-batch'],
+  'a record with bytes left over': [withRecords(Buffer.from([16, 0, 0, 0, 1, 1, 0, 9, 9]), 1), 'log.invalid-batch'],
+  'a key longer than its record': [withRecords(Buffer.from([14, 0, 0, 0, 60, 1, 0, 0]), 1), 'log.invalid-batch'],
+  'a key of length −2': [withRecords(Buffer.from([12, 0, 0, 0, 3, 1, 0]), 1), 'log.invalid-batch'],
+  'what gzip does not unpack': [withRecords(Buffer.from('not gzip'), 1, 1), 'log.corrupt-batch'],
+  'packed records that are none': [withRecords(gzipSync('not records'), 1, 1), 'log.invalid-batch'],
+  'a bomb': [withRecords(gzipSync(Buffer.alloc(limits.decompressedBytes + 1)), 1, 1), 'wire.too-large'],
+  'too many records': [withRecords(gzipSync(Buffer.alloc(8)), limits.batchRecords + 1, 1), 'wire.too-large'],
+  'a record ahead of the largest time that is said': [
+    withRecords(Buffer.concat([Buffer.from([20, 0]), varint(2 ** 40), Buffer.from([0, 1, 1, 0])]), 1),
+    'log.invalid-timestamp',
+  ],
   'a transaction nobody began': [
     withHeader(good, { producerId: 1, producerEpoch: 0, baseSequence: 0, attributes: 0x10 }),
     'log.invalid-transaction',
