@@ -212,6 +212,33 @@ test('kafka-cluster: the id', async () => {
   const ended = await execute(command, [...words, '--bootstrap-server', target().address])
   assert.match(ended.stdout, /Cluster ID: [\w-]{22}/)
 })
+test('kafka-features: what this program can do, and no other level', async () => {
+  const said = await ok('features', ['describe'])
+  assert.match(said, /metadata\.version\s.*FinalizedVersionLevel: 4\.3-IV0/)
+  const refused = await tool('features', ['upgrade', '--feature', 'metadata.version=29'])
+  assert.equal(refused.code, 1, refused.stdout)
+  assert.match(refused.stdout + refused.stderr, /only supports versions 30-30/)
+})
+test('kafka-leader-election: nothing to elect', async () => {
+  const name = await topic(2)
+  const words = ['--election-type', 'preferred', '--topic', name, '--partition', '1']
+  assert.match(await ok('org.apache.kafka.tools.LeaderElectionCommand', words), /Valid replica already elected/)
+})
+test('kafka-reassign-partitions: stays where it is; another broker is refused', async () => {
+  const name = await topic()
+  const command = 'org.apache.kafka.tools.reassign.ReassignPartitionsCommand'
+  const file = join(folder, 'reassign.json')
+  const to = (...replicas: number[]): void =>
+    writeFileSync(file, JSON.stringify({ version: 1, partitions: [{ topic: name, partition: 0, replicas }] }))
+  to(1)
+  assert.match(await ok(command, ['--reassignment-json-file', file, '--execute']), /Successfully started/)
+  assert.match(await ok(command, ['--reassignment-json-file', file, '--verify']), /is completed/)
+  assert.match(await ok(command, ['--list']), /No partition reassignments found/)
+  to(2)
+  const refused = await tool(command, ['--reassignment-json-file', file, '--execute'])
+  assert.notEqual(refused.code, 0)
+  assert.match(refused.stdout + refused.stderr, /Unknown broker id 2|no such broker/)
+})
 test('kafka-producer-perf-test and kafka-consumer-perf-test', async () => {
   const name = await topic()
   const [command, words] = await kafkaTool('producer-perf', '--topic', name, '--num-records', '20000')

@@ -20,8 +20,13 @@ export async function alterConfig(
     resourceType,
     resourceName,
   })
-  if (resourceType === resource.broker)
+  if (resourceType === resource.broker) {
+    // Nothing is set this way, so there is nothing to take back: tools do, to be sure.
+    const change = make({}, () => null)
+    if (!(change instanceof Fault) && Object.values(change).every((value) => value === null))
+      return answer(code.none, null)
     return answer(code.invalidConfig, "the broker's settings come from its configuration when it starts")
+  }
   if (resourceType !== resource.topic)
     return answer(code.invalidRequest, `resources of type ${resourceType} have no settings here`)
   const { broker } = exchange

@@ -52,6 +52,8 @@ export const handler = <Q extends AnyShape, A extends AnyShape>(of: Handler<Q, A
 
 /** We are the only broker. */
 export const nodeId = 1
+/** The name of the folder that logs lie in. Clients want one; where the data lies is nothing for them. */
+export const dataFolder = 'data'
 /** "Not asked for", in place of a set of operations. */
 export const operationsUnknown = -2_147_483_648
 /** Kafka's numbers of operations as bits: what anyone may do as long as there are no grants. */
@@ -74,6 +76,7 @@ export const code = {
   invalidReplicaAssignment: 39,
   invalidConfig: 40,
   invalidRequest: 42,
+  logDirNotFound: 57,
   unknownLeaderEpoch: 75,
   fencedLeaderEpoch: 74,
   invalidRecord: 87,
@@ -81,6 +84,10 @@ export const code = {
   fetchSessionIdNotFound: 70,
   invalidFetchSessionEpoch: 71,
   unknownTopicId: 100,
+  electionNotNeeded: 84,
+  noReassignmentInProgress: 85,
+  invalidUpdateVersion: 95,
+  brokerIdNotRegistered: 102,
   fetchSessionTopicIdError: 106,
   mismatchedEndpointType: 114,
 } as const

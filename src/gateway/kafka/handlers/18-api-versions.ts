@@ -1,3 +1,4 @@
+import { featuresOf } from '../features.ts'
 import { code, handler } from '../handler.ts'
 import { apiVersionsApi } from '../../../wire/kafka/messages/18-api-versions.ts'
 
@@ -11,6 +12,13 @@ export const apiVersions = handler({
   handle(request, { supported, version }) {
     const isNamed = softwareName.test(request.clientSoftwareName) && softwareName.test(request.clientSoftwareVersion)
     if (version >= firstVersionOfSoftware && !isNamed) return { errorCode: code.invalidRequest, apiKeys: [] }
-    return { errorCode: code.none, apiKeys: supported }
+    const features = featuresOf(supported)
+    return {
+      errorCode: code.none,
+      apiKeys: supported,
+      supportedFeatures: features.map(({ name, level }) => ({ name, minVersion: level, maxVersion: level })),
+      finalizedFeaturesEpoch: 0,
+      finalizedFeatures: features.map(({ name, level }) => ({ name, minVersionLevel: level, maxVersionLevel: level })),
+    }
   },
 })

@@ -1,8 +1,5 @@
-import { code, handler } from '../handler.ts'
+import { code, dataFolder, handler } from '../handler.ts'
 import { describeLogDirsApi } from '../../../wire/kafka/messages/35-describe-log-dirs.ts'
-
-/** Clients want a name; where the data lies is nothing for them. */
-const folder = 'data'
 
 export const describeLogDirs = handler({
   api: describeLogDirsApi,
@@ -25,7 +22,7 @@ export const describeLogDirs = handler({
     })
     return {
       errorCode: code.none,
-      results: [{ errorCode: code.none, logDir: folder, topics, isCordoned: false }],
+      results: [{ errorCode: code.none, logDir: dataFolder, topics, isCordoned: false }],
     }
   },
 })

@@ -1,0 +1,9 @@
+import { code, handler } from '../handler.ts'
+import { listPartitionReassignmentsApi } from '../../../wire/kafka/messages/46-list-partition-reassignments.ts'
+
+/** Nothing moves where there is one broker. */
+export const listPartitionReassignments = handler({
+  api: listPartitionReassignmentsApi,
+  versions: [0, 0],
+  handle: () => ({ errorCode: code.none, errorMessage: null, topics: [] }),
+})
