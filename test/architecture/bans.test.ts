@@ -29,7 +29,7 @@ const bans: readonly Ban[] = [
   {
     pattern: /\bnew Function\(/,
     why: 'generated code comes from typed plans and message definitions alone',
-    except: /^src\/(flow\/(compile|generate)|gateway\/kafka\/codec)/,
+    except: /^src\/(flow\/(compile|generate)|wire\/kafka\/codec)/,
   },
   {
     pattern: /process\.env\b/,

@@ -27,16 +27,25 @@ import { writeTxnMarkersApi } from './27-write-txn-markers.ts'
 import { txnOffsetCommitApi } from './28-txn-offset-commit.ts'
 import { describeConfigsApi } from './32-describe-configs.ts'
 import { alterConfigsApi } from './33-alter-configs.ts'
+import { alterReplicaLogDirsApi } from './34-alter-replica-log-dirs.ts'
 import { describeLogDirsApi } from './35-describe-log-dirs.ts'
 import { saslAuthenticateApi } from './36-sasl-authenticate.ts'
 import { createPartitionsApi } from './37-create-partitions.ts'
 import { deleteGroupsApi } from './42-delete-groups.ts'
+import { electLeadersApi } from './43-elect-leaders.ts'
 import { incrementalAlterConfigsApi } from './44-incremental-alter-configs.ts'
+import { alterPartitionReassignmentsApi } from './45-alter-partition-reassignments.ts'
+import { listPartitionReassignmentsApi } from './46-list-partition-reassignments.ts'
 import { offsetDeleteApi } from './47-offset-delete.ts'
+import { updateFeaturesApi } from './57-update-features.ts'
 import { describeClusterApi } from './60-describe-cluster.ts'
 import { describeProducersApi } from './61-describe-producers.ts'
+import { unregisterBrokerApi } from './64-unregister-broker.ts'
 import { describeTransactionsApi } from './65-describe-transactions.ts'
 import { listTransactionsApi } from './66-list-transactions.ts'
+import { getTelemetrySubscriptionsApi } from './71-get-telemetry-subscriptions.ts'
+import { pushTelemetryApi } from './72-push-telemetry.ts'
+import { listConfigResourcesApi } from './74-list-config-resources.ts'
 import { describeTopicPartitionsApi } from './75-describe-topic-partitions.ts'
 
 export const messages: readonly Api[] = [
@@ -67,15 +76,24 @@ export const messages: readonly Api[] = [
   txnOffsetCommitApi,
   describeConfigsApi,
   alterConfigsApi,
+  alterReplicaLogDirsApi,
   describeLogDirsApi,
   saslAuthenticateApi,
   createPartitionsApi,
   deleteGroupsApi,
+  electLeadersApi,
   incrementalAlterConfigsApi,
+  alterPartitionReassignmentsApi,
+  listPartitionReassignmentsApi,
   offsetDeleteApi,
+  updateFeaturesApi,
   describeClusterApi,
   describeProducersApi,
+  unregisterBrokerApi,
   describeTransactionsApi,
   listTransactionsApi,
+  getTelemetrySubscriptionsApi,
+  pushTelemetryApi,
+  listConfigResourcesApi,
   describeTopicPartitionsApi,
 ]
