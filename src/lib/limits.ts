@@ -114,6 +114,10 @@ export const limits = {
   httpStalledMs: 60_000,
   /** Partitions that one live tail follows: its event id names a place in each. */
   httpTailPartitions: 1_000,
+  /** Live streams over WebSockets at once: each costs what a tail costs, some 50 KiB and what is on its way. */
+  httpWebSockets: 4_096,
+  /** A message that a client may send on one, where none is expected. */
+  httpMessageBytes: 4 * 1024,
   /** Bodies being taken in at once, over all requests. */
   httpBodyBytesInFlight: 256 * 1024 * 1024,
   /** Idempotency keys remembered over all topics, about 150 bytes each. */

@@ -150,6 +150,7 @@ export function kafkaMeter(metrics: Metrics): KafkaMeter {
 export interface HttpMeter {
   request(route: string, method: string, status: number, seconds: number): void
   connections(open: number): void
+  webSockets(open: number): void
   refused(what: 'host' | 'origin' | 'malformed' | 'too-many'): void
 }
 export function httpMeter(metrics: Metrics): HttpMeter {
@@ -168,13 +169,18 @@ export function httpMeter(metrics: Metrics): HttpMeter {
     help: 'Requests refused before they reached a route.',
     labels: ['what'] as const,
   })
-  const open = metrics.gauge({ name: 'millrace_http_connections', help: 'Open HTTP connections.' })
+  const open = metrics.gauge({
+    name: 'millrace_http_connections',
+    help: 'Open HTTP connections, WebSockets among them.',
+  })
+  const webSockets = metrics.gauge({ name: 'millrace_http_websockets', help: 'Open WebSockets.' })
   return {
     request(route, method, status, seconds) {
       requests.add({ route, method, status: String(status) }, 1)
       if (seconds >= 0) time.observe({ route }, seconds)
     },
     connections: (count) => open.set({}, count),
+    webSockets: (count) => webSockets.set({}, count),
     refused: (what) => refused.add({ what }, 1),
   }
 }

@@ -1,6 +1,8 @@
 /** The console against Millrace itself, as a process of its own: one story through every screen, with a kill -9 in it. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -9,6 +11,12 @@ import type { Browser, Page } from 'playwright-core'
 import { startMillrace } from '../interop/setup/millrace.ts'
 import type { Millrace } from '../interop/setup/millrace.ts'
 import { buildConsole, launch, skip, until } from './chromium.ts'
+
+interface Message {
+  readonly event: string
+  readonly id: string
+  readonly offset: number
+}
 
 const data = mkdtempSync(join(tmpdir(), 'millrace-console-'))
 let browser: Browser
@@ -138,6 +146,43 @@ describe('the console against Millrace itself', { skip }, () => {
       .getByRole('complementary', { name: /^Record / })
       .getByText('12345678901234567890')
       .waitFor()
+  })
+
+  test('a page of its own tails over a WebSocket and goes on after it; one of another origin may not', async () => {
+    const at = `ws://${millrace.http}/v1/topics/readings/records`
+    const tail = (url: string, count: number) =>
+      page.evaluate(
+        ([to, wanted]) =>
+          new Promise<{ messages: Message[]; code: number }>((resolve) => {
+            const messages: Message[] = []
+            const socket = new WebSocket(to)
+            socket.onmessage = ({ data }) => {
+              const message = JSON.parse(String(data)) as Message
+              if (message.event === 'record') messages.push(message)
+              if (messages.length === wanted) socket.close(1000)
+            }
+            socket.onclose = ({ code }) => resolve({ messages, code })
+          }),
+        [url, count] as const,
+      )
+    const first = await tail(`${at}?from=0`, 10)
+    assert.equal(first.code, 1000)
+    const rest = await tail(`${at}?lastEventId=${first.messages.at(-1)!.id}`, 5)
+    assert.deepEqual(
+      [...first.messages, ...rest.messages].map(({ offset }) => offset),
+      Array.from({ length: 15 }, (_, i) => i),
+    )
+    const refused = async (): Promise<number> => {
+      const text = await (await fetch(`http://${millrace.http}/metrics`)).text()
+      return Number(/^millrace_http_refused_total\{what="origin"\} (\d+)$/m.exec(text)?.[1] ?? 0)
+    }
+    const before = await refused()
+    const foreign = createServer((_, response) => response.end('foreign'))
+    await new Promise<void>((resolve) => foreign.listen(0, '127.0.0.1', resolve))
+    await page.goto(`http://127.0.0.1:${(foreign.address() as AddressInfo).port}/`)
+    foreign.close()
+    assert.deepEqual(await tail(`${at}?from=0`, 1), { messages: [], code: 1006 })
+    assert.equal(await refused(), before + 1)
   })
 
   test('an alert appears as it fires and leads to its record', async () => {

@@ -8,7 +8,7 @@
  * DELETE /v1/topics/{t}                      204
  * POST   /v1/topics/{t}/records              see conventions: bodies, ?key=, Millrace-Key, Idempotency-Key
  * GET    /v1/topics/{t}/records              ?partition ?from=earliest|latest|OFFSET|TIME|P:OFFSET,P:OFFSET… ?limit ?where → RecordPage;
- *                                            NDJSON; SSE tail (from latest unless told otherwise; takes partition and where too).
+ *                                            NDJSON; SSE tail (from latest unless told otherwise; takes partition and where too; ?lastEventId).
  *                                            &until=P:OFFSET,… stops before these; &bytes=true gives payloads as base64, byte for byte.
  *                                            Records of several partitions come merged by time.
  *                                            An offset before the start begins at the start. A page with `where` looks at records
@@ -31,6 +31,8 @@
  * SSE: the event's name says what data holds: `record` RecordJson, `change` Change, `alert` FiredAlert, `overview` Overview,
  * `columns` QueryAnswer['columns'] (opens SUBSCRIBE), `fault` Problem (the stream ends with it), `end` {} (it is complete). A
  * comment line at least every 15 s tells a quiet stream from a dead one.
+ *
+ * WebSocket, wherever GET gives SSE: a message is {event, id?, …data}; `position` only moves the id.
  */
 export type { AlertInfo, FiredAlert } from '../../act/alerts.ts'
 export type { Change, Graph, RelationInfo } from '../../query/engine.ts'

@@ -20,8 +20,22 @@ export interface Answer {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
   /** null = none. A stream is read as fast as the client takes it. */
-  readonly body: string | Uint8Array | null | AsyncIterable<string | Uint8Array>
+  readonly body: string | Uint8Array | null | AsyncIterable<string | Uint8Array> | Live
 }
+export interface LiveEvent {
+  /** Without one, only the id moves. */
+  readonly event?: string
+  /** JSON text without line breaks. */
+  readonly json?: string
+  /** Where the stream can be resumed behind this event. */
+  readonly id?: string
+}
+/** One by one, or those that came together: they go out in one piece. */
+export type LiveEvents = AsyncIterable<LiveEvent | readonly LiveEvent[]>
+export interface Live {
+  readonly events: LiveEvents
+}
+export const isLive = (body: Answer['body']): body is Live => body !== null && Object.hasOwn(body as object, 'events')
 
 export const mediaTypes = {
   json: 'application/json',

@@ -1,12 +1,12 @@
 /** From request to answer, without a socket: admission, routing, parameters, faults. */
 import { Fault, asFault } from '../../lib/fault.ts'
 import type { Body } from './body.ts'
-import type { Answer } from './exchange.ts'
+import { type Answer, mediaTypes } from './exchange.ts'
 import { Lag } from './lag.ts'
 import { type Admission, admit, allowedOrigin } from './origin.ts'
 import type { Parts } from './parts.ts'
 import { problemAnswer } from './problem.ts'
-import { type Method, type Route, Router, checkQuery } from './route.ts'
+import { type Method, type Route, Router, checkQuery, givesEvents } from './route.ts'
 import { alertRoutes } from './routes/alerts.ts'
 import { groupRoutes } from './routes/groups.ts'
 import { overviewRoute } from './routes/overview.ts'
@@ -26,6 +26,8 @@ export interface Request {
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: Body
   readonly signal: AbortSignal
+  /** A WebSocket is asked for: only what a route gives as events is answered. Throws a Fault when none can be had. */
+  readonly live?: () => void
 }
 /** An answer, and the route that gave it (for metrics: its pattern, never the path). */
 export interface Routed {
@@ -68,11 +70,13 @@ export class Gateway {
     try {
       const { path, query } = splitTarget(request.target)
       admit(this.#admission, request.headers)
+      request.live?.()
       const found = this.#router.find(request.method, path)
-      if (found === null) {
+      if (found === null && request.live === undefined) {
         route = '(files)'
         return { route, answer: this.#finish(request, this.#file(request, path)) }
       }
+      if (found === null) throw new Fault('http.not-found', { path: path.slice(0, 200) })
       if (found.route === null) {
         if (request.method === 'OPTIONS')
           return { route: '(options)', answer: this.#finish(request, this.#options(request, found.allow)) }
@@ -85,7 +89,8 @@ export class Gateway {
       route = found.route.path
       const search = new URLSearchParams(query)
       checkQuery(found.route, search)
-      const { method, headers, body, signal } = request
+      const { method, body, signal } = request
+      const headers = request.live === undefined ? request.headers : asEvents(found.route, request.headers)
       const answer = await found.route.handle({
         method,
         path,
@@ -142,6 +147,12 @@ export class Gateway {
     }
     return { ...answer, headers }
   }
+}
+/** Whatever a WebSocket says it accepts, it gets events. */
+function asEvents(route: Route, headers: Request['headers']): Request['headers'] {
+  if (givesEvents(route)) return { ...headers, accept: mediaTypes.sse }
+  const offers = Object.keys(route.gives[200]?.as ?? {}).join(', ') || 'no events'
+  throw new Fault('http.not-acceptable', { accept: 'a WebSocket', offers })
 }
 const allowed = (methods: readonly Method[]): string =>
   [...methods, ...(methods.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')

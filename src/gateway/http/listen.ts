@@ -4,16 +4,20 @@
  */
 import { type IncomingMessage, Server, type ServerResponse, createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
 import type { Address, Clock, Disk } from '../../lib/world.ts'
 import { Body, type BodySource, Intake } from './body.ts'
-import type { Answer } from './exchange.ts'
-import { Gateway, type Routed } from './gateway.ts'
+import { type Answer, isLive } from './exchange.ts'
+import { Gateway, type Request, type Routed } from './gateway.ts'
+import { sseText } from './live.ts'
 import { admission } from './origin.ts'
 import type { Parts } from './parts.ts'
 import { readinessInto } from './readiness.ts'
+import { rawAnswer, unreadable } from './shell/raw-answer.ts'
+import { WebSockets, asksForWebSocket } from './shell/web-sockets.ts'
 import { StaticFiles } from './static-files.ts'
 
 export interface HttpOptions extends Parts {
@@ -27,6 +31,7 @@ export interface HttpOptions extends Parts {
   readonly hosts?: readonly string[]
   /** Origins (`https://…`) whose pages may call; none by default. */
   readonly origins?: readonly string[]
+  readonly webSocketsMax?: number
 }
 export interface HttpListener {
   readonly at: Address
@@ -44,10 +49,11 @@ const drainMs = 3_000
 /** Throws Fault config.not-loopback, and what the system says about the address. */
 export async function listenHttp(options: HttpOptions): Promise<HttpListener> {
   requireLoopback('http', options.at)
-  const { consoleDir = null, consoleDisk = options.world.disk, hosts = [], origins = [], at, ...parts } = options
+  const { consoleDir = null, consoleDisk = options.world.disk, hosts = [], origins = [] } = options
+  const { webSocketsMax = limits.httpWebSockets, at, ...parts } = options
   const files = consoleDir === null ? null : new StaticFiles(consoleDisk, consoleDir)
   const gateway = new Gateway(parts, { admission: admission(at.host, hosts, origins), files })
-  const shell = new Shell(parts, gateway)
+  const shell = new Shell(parts, gateway, webSocketsMax)
   const bound = await shell.listen(at)
   const leave = readinessInto(parts)
   const close = (): Promise<void> => {
@@ -63,16 +69,22 @@ class Shell {
   readonly #gateway: Gateway
   readonly #server: Server
   readonly #intake = new Intake()
+  readonly #webSockets: WebSockets
   /** Aborted when the server stops: live streams end. */
   readonly #stopping = new AbortController()
   /** Open connections and how many requests each is being answered. */
   readonly #open = new Map<Socket, number>()
   #closed: Promise<void> | null = null
 
-  constructor(parts: Parts, gateway: Gateway) {
+  constructor(parts: Parts, gateway: Gateway, webSocketsMax: number) {
     this.#parts = parts
     this.#clock = parts.world.clock
     this.#gateway = gateway
+    this.#webSockets = new WebSockets({
+      clock: this.#clock,
+      max: webSocketsMax,
+      counted: (open) => parts.telemetry.http.webSockets(open),
+    })
     this.#server = createServer({
       headersTimeout: limits.httpHeaderMs,
       // A body may stream for hours; its own clock stands in `pieces`.
@@ -83,11 +95,14 @@ class Shell {
       // Repeated headers are joined, so a second Host or Content-Type is seen and refused, not silently dropped.
       joinDuplicateHeaders: true,
       noDelay: true,
+      // Java's own client asks every server for HTTP/2 this way: it is served as if it had not.
+      shouldUpgradeCallback: asksForWebSocket,
     })
     this.#server.maxHeadersCount = 200
     this.#server.maxConnections = limits.httpConnections
     this.#server.on('request', (request, response) => void this.#serve(request, response, false))
     this.#server.on('checkContinue', (request, response) => void this.#serve(request, response, true))
+    this.#server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head))
     this.#server.on('connection', (socket) => {
       this.#open.set(socket, 0)
       parts.telemetry.http.connections(this.#open.size)
@@ -99,7 +114,7 @@ class Shell {
     this.#server.on('drop', () => parts.telemetry.http.refused('too-many'))
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
       parts.telemetry.http.refused('malformed')
-      if (socket.writable && error.code !== 'ECONNRESET') socket.end(rawProblem(error.code), 'latin1')
+      if (socket.writable && error.code !== 'ECONNRESET') socket.end(unreadable(error.code))
       else socket.destroy()
     })
     // A server that cannot accept for a while (no file handles left) lives on.
@@ -123,51 +138,83 @@ class Shell {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     this.#stopping.abort(new Fault('log.closed', { what: 'the server' }))
     for (const [socket, running] of this.#open) if (running === 0) socket.destroy()
-    const cancel = this.#clock.after(drainMs, () => this.#server.closeAllConnections())
+    const cancel = this.#clock.after(drainMs, () => {
+      for (const socket of this.#open.keys()) socket.destroy()
+    })
     await closed
     cancel()
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse, waits: boolean): Promise<void> {
     const started = this.#clock.monotonic()
-    this.#count(request.socket, 1)
-    const gone = new AbortController()
-    const stop = (): void => gone.abort(this.#stopping.signal.reason)
-    this.#stopping.signal.addEventListener('abort', stop, { once: true })
+    const { gone, end } = this.#begin(request.socket)
     response.on('close', () => !response.writableEnded && gone.abort(clientGone))
-    if (this.#stopping.signal.aborted) stop()
     // What it says is read where the body is.
     request.on('error', () => {})
     const source = new RequestBody(request, this.#clock, () => waits && response.writeContinue())
     const body = new Body(source, this.#intake)
     let routed: Routed | null = null
     try {
-      const headers = request.headers as Readonly<Record<string, string | undefined>>
-      const { method = 'GET', url = '/' } = request
-      routed = await this.#gateway.handle({ method, target: url, headers, body, signal: gone.signal })
+      routed = await this.#gateway.handle(asRequest(request, body, gone.signal))
       await this.#send(request, response, routed.answer, source, gone.signal)
     } catch (error) {
       if (!gone.signal.aborted) this.#parts.logger.error('an HTTP answer broke off', { route: routed?.route, error })
       response.destroy()
     } finally {
-      this.#stopping.signal.removeEventListener('abort', stop)
       body.release()
       // What still works for an answer that ended early, or for a live stream nobody reads (HEAD), is let go.
-      const streamed = routed?.answer.headers?.['content-type']?.startsWith('text/event-stream') === true
-      if (streamed || !response.writableEnded) gone.abort(clientGone)
-      const running = this.#count(request.socket, -1)
-      // A connection kept alive would keep the server open.
-      if (this.#stopping.signal.aborted && running === 0) request.socket.destroySoon()
-      const seconds = streamed ? -1 : (this.#clock.monotonic() - started) / 1000
+      const live = routed !== null && isLive(routed.answer.body)
+      if (live || !response.writableEnded) gone.abort(clientGone)
+      end()
+      const seconds = live ? -1 : (this.#clock.monotonic() - started) / 1000
       if (routed !== null)
         this.#parts.telemetry.http.request(routed.route, methodLabel(request.method), routed.answer.status, seconds)
     }
   }
-
+  /** A request is under way on this socket until `end`; `gone` is aborted when the server stops. */
+  #begin(socket: Socket): { readonly gone: AbortController; end(): void } {
+    this.#count(socket, 1)
+    const gone = new AbortController()
+    const { signal } = this.#stopping
+    const stop = (): void => gone.abort(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
+    if (signal.aborted) stop()
+    const end = (): void => {
+      signal.removeEventListener('abort', stop)
+      // A connection kept alive would keep the server open.
+      if (this.#count(socket, -1) === 0 && signal.aborted) socket.destroySoon()
+    }
+    return { gone, end }
+  }
   #count(socket: Socket, change: number): number {
     const running = (this.#open.get(socket) ?? 0) + change
     if (this.#open.has(socket)) this.#open.set(socket, running)
     return running
+  }
+
+  /** The socket is no longer node:http's: it becomes a WebSocket, or gets one answer that says why not. */
+  async #upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): Promise<void> {
+    const { socket } = request
+    socket.on('error', () => {})
+    const { gone, end } = this.#begin(socket)
+    const leave = (): void => gone.abort(clientGone)
+    const body = new Body(new RequestBody(request, this.#clock, () => {}), this.#intake)
+    try {
+      const { route, answer } = await this.#gateway.handle({
+        ...asRequest(request, body, gone.signal),
+        live: () => this.#webSockets.admit(asksForWebSocket(request)),
+      })
+      const opened = isLive(answer.body)
+      this.#parts.telemetry.http.request(route, methodLabel(request.method), opened ? 101 : answer.status, -1)
+      if (!isLive(answer.body)) socket.end(rawAnswer(answer))
+      else await this.#webSockets.serve({ request, stream, head }, answer.body, { signal: gone.signal, leave })
+    } catch (error) {
+      this.#parts.logger.error('a WebSocket broke off', { error })
+      socket.destroy()
+    } finally {
+      leave()
+      end()
+    }
   }
 
   async #send(
@@ -189,7 +236,7 @@ class Shell {
     } else {
       response.writeHead(status, headers)
       if (request.method === 'HEAD') response.end()
-      else await this.#stream(response, body, signal)
+      else await this.#stream(response, isLive(body) ? sseText(body, this.#clock, signal) : body, signal)
     }
     if (!source.complete) this.#lingerThenCut(request)
   }
@@ -235,30 +282,14 @@ class Shell {
   }
 }
 
+function asRequest(request: IncomingMessage, body: Body, signal: AbortSignal): Request {
+  const { method = 'GET', url = '/' } = request
+  return { method, target: url, headers: request.headers as Request['headers'], body, signal }
+}
+
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 /** A label that strangers cannot fill with names of their own. */
 const methodLabel = (method: string | undefined): string => (methods.has(method ?? '') ? method! : 'other')
-
-/** What node:http cannot parse has no request to answer: the bytes are written by hand. */
-function rawProblem(code: string | undefined): string {
-  const status =
-    code === 'HPE_HEADER_OVERFLOW'
-      ? '431 Request Header Fields Too Large'
-      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? '408 Request Timeout'
-        : '400 Bad Request'
-  const fault = new Fault('http.bad-request', { what: status.slice(4) })
-  const body = JSON.stringify({
-    type: `/errors/${fault.code}`,
-    title: 'Http bad request',
-    status: Number(status.slice(0, 3)),
-    code: fault.code,
-    detail: fault.message,
-    hint: fault.hint,
-    docs: `/errors/${fault.code}`,
-  })
-  return `HTTP/1.1 ${status}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
-}
 
 class RequestBody implements BodySource {
   readonly #request: IncomingMessage

@@ -1,6 +1,6 @@
 /** OpenAPI 3.1 from the list of routes: what it says is what the router knows. */
 import { mediaTypes } from './exchange.ts'
-import type { Parameter, Route } from './route.ts'
+import { type Parameter, type Route, givesEvents } from './route.ts'
 import { components, schemas } from './schemas.ts'
 
 export function openApi(routes: readonly Route[], version: string): unknown {
@@ -19,6 +19,9 @@ export function openApi(routes: readonly Route[], version: string): unknown {
   }
 }
 
+const webSocket =
+  'A WebSocket, where one is asked for: each message is the JSON of an event with `event`, its name, and `id`, where the stream can be resumed.'
+
 function operation(route: Route): unknown {
   const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
@@ -33,6 +36,7 @@ function operation(route: Route): unknown {
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(route.takes === undefined ? {} : { requestBody: { content: contentOf(route.takes) } }),
     responses: {
+      ...(givesEvents(route) ? { 101: { description: webSocket } } : {}),
       ...Object.fromEntries(
         Object.entries(route.gives).map(([status, { says, as }]) => [
           status,

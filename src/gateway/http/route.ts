@@ -3,7 +3,7 @@
  * that what is said to be served is what is served.
  */
 import { Fault } from '../../lib/fault.ts'
-import type { Answer, Exchange } from './exchange.ts'
+import { type Answer, type Exchange, mediaTypes } from './exchange.ts'
 
 export type JsonSchema = boolean | { readonly [keyword: string]: unknown }
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -28,6 +28,10 @@ export interface Route {
   readonly gives: Readonly<Record<number, Given>>
   handle(exchange: Exchange): Answer | Promise<Answer>
 }
+
+/** Such a route serves WebSockets too. */
+export const givesEvents = ({ method, gives }: Route): boolean =>
+  method === 'GET' && Object.hasOwn(gives[200]?.as ?? {}, mediaTypes.sse)
 
 interface Node {
   readonly children: Map<string, Node>

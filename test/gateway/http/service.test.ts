@@ -100,6 +100,8 @@ test('openapi.json is true: each operation answers in the form it says', async (
       const what = `${method} ${url} as ${type}`
       seen.push(operation.operationId)
       if (type === 'text/event-stream') {
+        // What is given as events by GET is given over a WebSocket; the tests of web-socket.test.ts open some.
+        assert.equal(operation.responses['101'] !== undefined, method === 'get', what)
         if (operation.operationId === 'listFired' || operation.operationId === 'getOverview')
           await (await openEvents(f.url + url)).step()
         continue

@@ -1,8 +1,9 @@
 /** Alert rules and what fired. */
 import { Fault } from '../../../lib/fault.ts'
 import type { FiredAlert } from '../../../act/alerts.ts'
-import { type SseEvent, jsonAnswer, sseAnswer } from '../answers.ts'
-import { mediaTypes, negotiate } from '../exchange.ts'
+import { jsonAnswer } from '../answers.ts'
+import { type LiveEvent, mediaTypes, negotiate } from '../exchange.ts'
+import { liveAnswer } from '../live.ts'
 import { wholeNumber } from '../parameters.ts'
 import type { Parts } from '../parts.ts'
 import type { Route } from '../route.ts'
@@ -10,7 +11,7 @@ import { listOf, schemas } from '../schemas.ts'
 
 const firedMax = 1_000
 
-export function alertRoutes({ alerts, engine, world }: Parts): readonly Route[] {
+export function alertRoutes({ alerts, engine }: Parts): readonly Route[] {
   const found = (name: string) => {
     const alert = alerts.list().find((one) => one.name === name)
     if (alert === undefined) throw new Fault('http.no-such', { what: 'alert', name: name.slice(0, 300) })
@@ -43,7 +44,7 @@ export function alertRoutes({ alerts, engine, world }: Parts): readonly Route[] 
       handle: async ({ query, headers, signal }) => {
         const alert = query.get('alert')
         const type = negotiate(headers['accept'], [mediaTypes.json, mediaTypes.sse])
-        if (type === mediaTypes.sse) return sseAnswer(events(alerts.watch(signal), alert), world.clock, signal)
+        if (type === mediaTypes.sse) return liveAnswer(events(alerts.watch(signal), alert))
         const limit = wholeNumber('limit', query.get('limit') ?? '100', { min: 0, max: firedMax })
         return jsonAnswer(await alerts.fired({ limit, ...(alert === null ? {} : { alert }) }))
       },
@@ -69,7 +70,7 @@ export function alertRoutes({ alerts, engine, world }: Parts): readonly Route[] 
     },
   ]
 }
-async function* events(fired: AsyncIterable<FiredAlert>, only: string | null): AsyncIterable<SseEvent> {
+async function* events(fired: AsyncIterable<FiredAlert>, only: string | null): AsyncIterable<LiveEvent> {
   for await (const one of fired)
     if (only === null || one.alert === only) yield { event: 'alert', json: JSON.stringify(one) }
 }

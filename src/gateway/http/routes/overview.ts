@@ -3,8 +3,9 @@ import type { Log } from '../../../log/log.ts'
 import type { World } from '../../../lib/world.ts'
 import { isQuarantine } from '../../../schema/quarantine.ts'
 import type { Overview } from '../api.ts'
-import { type SseEvent, jsonAnswer, sseAnswer } from '../answers.ts'
-import { mediaTypes, negotiate } from '../exchange.ts'
+import { jsonAnswer } from '../answers.ts'
+import { type LiveEvent, mediaTypes, negotiate } from '../exchange.ts'
+import { liveAnswer } from '../live.ts'
 import type { Parts } from '../parts.ts'
 import type { Route } from '../route.ts'
 import { schemas } from '../schemas.ts'
@@ -22,11 +23,11 @@ export function overviewRoute(parts: Parts): Route {
     handle: async ({ headers, signal }) => {
       if (negotiate(headers['accept'], [mediaTypes.json, mediaTypes.sse]) === mediaTypes.json)
         return jsonAnswer(await overview(parts))
-      return sseAnswer(ticking(parts, signal), parts.world.clock, signal)
+      return liveAnswer(ticking(parts, signal))
     },
   }
 }
-async function* ticking(parts: Parts, signal: AbortSignal): AsyncIterable<SseEvent> {
+async function* ticking(parts: Parts, signal: AbortSignal): AsyncIterable<LiveEvent> {
   while (!signal.aborted) {
     yield { event: 'overview', json: JSON.stringify(await overview(parts)) }
     await parts.world.clock.sleep(1000, signal).catch(() => {})

@@ -2,8 +2,8 @@
 import { Fault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
 import type { TopicInfo } from '../../../log/log.ts'
-import { type SseEvent, sseAnswer } from '../answers.ts'
-import { type Answer, type Exchange, mediaTypes, negotiate } from '../exchange.ts'
+import { type Answer, type Exchange, type LiveEvent, mediaTypes, negotiate } from '../exchange.ts'
+import { liveAnswer } from '../live.ts'
 import { invalid, wholeNumber, yesOrNo } from '../parameters.ts'
 import type { Parts } from '../parts.ts'
 import { recordJson } from '../record-json.ts'
@@ -58,6 +58,7 @@ export function recordsRoute(parts: Parts): Route {
       },
       where: text('A condition over the fields and pseudo-columns, as after WHERE.'),
       bytes: { says: 'Payloads as base64, byte for byte.', schema: { type: 'boolean' } },
+      lastEventId: text('Of a tail: as the header Last-Event-ID, for a WebSocket of a browser, which can send none.'),
     },
     headers: {
       'Last-Event-ID': { says: 'Goes on behind the event of a tail that had this id.', schema: { type: 'string' } },
@@ -89,6 +90,8 @@ async function read(parts: Parts, exchange: Exchange): Promise<Answer> {
     asBytes: yesOrNo('bytes', query.get('bytes') ?? 'false'),
   }
   if (type === mediaTypes.sse) return tail(parts, exchange, asked)
+  const id = query.get('lastEventId')
+  if (id !== null) throw invalid('lastEventId', id, 'only a live tail goes on behind an event')
   const range = await startOf(parts.log, topic, query.get('from') ?? 'earliest', asked.partition)
   const merge = new Merge(parts.log, topic.name, range, readUntil(query.get('until')))
   return type === mediaTypes.json ? page(parts, exchange, asked, merge) : lines(exchange, asked, merge)
@@ -161,12 +164,12 @@ async function tail(parts: Parts, exchange: Exchange, asked: Asked): Promise<Ans
       what: 'partitions in one tail; choose one with ?partition=',
       max: limits.httpTailPartitions,
     })
-  const last = exchange.headers['last-event-id']
+  const last = exchange.query.get('lastEventId') ?? exchange.headers['last-event-id']
   const range =
     last === undefined || last === ''
       ? await startOf(parts.log, topic, exchange.query.get('from') ?? 'latest', partition)
       : await resume(parts, asked, last)
-  return sseAnswer(events(parts, exchange, asked, range.from), parts.world.clock, exchange.signal)
+  return liveAnswer(events(parts, exchange, asked, range.from))
 }
 async function resume(parts: Parts, { topic, partition }: Asked, last: string): Promise<Range> {
   const seen = readPlaces(last)
@@ -180,13 +183,13 @@ async function* events(
   { signal }: Exchange,
   asked: Asked,
   from: Places,
-): AsyncGenerator<SseEvent | readonly SseEvent[]> {
+): AsyncGenerator<LiveEvent | readonly LiveEvent[]> {
   const { log } = parts
   const seen = new Map([...from].map(([index, offset]) => [index, offset - 1]))
   // A reader that is cut off before the first record comes back to where it was.
   yield { id: placesText(seen) }
   for await (const found of follow({ log, topic: asked.topic.name, from, signal })) {
-    let ready: SseEvent[] = []
+    let ready: LiveEvent[] = []
     for (const { partition, record } of found) {
       seen.set(partition.index, record.offset)
       if (!passes(asked.filter, partition, record)) continue

@@ -3,8 +3,8 @@ import { Fault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
 import { parseJson } from '../../../schema/json-text.ts'
 import { typeName } from '../../../schema/types.ts'
-import { type SseEvent, sseAnswer } from '../answers.ts'
-import { type Answer, type Exchange, mediaType, mediaTypes, negotiate } from '../exchange.ts'
+import { type Answer, type Exchange, type LiveEvent, mediaType, mediaTypes, negotiate } from '../exchange.ts'
+import { liveAnswer } from '../live.ts'
 import type { Parts } from '../parts.ts'
 import type { Route } from '../route.ts'
 import { schemas } from '../schemas.ts'
@@ -31,16 +31,16 @@ export function sqlRoute(parts: Parts): Route {
   }
 }
 
-async function run({ engine, world }: Parts, exchange: Exchange): Promise<Answer> {
+async function run({ engine }: Parts, exchange: Exchange): Promise<Answer> {
   const { signal } = exchange
   const type = negotiate(exchange.headers['accept'], [mediaTypes.json, mediaTypes.ndjson, mediaTypes.sse])
   const { sql, params } = await readQuery(exchange)
   if (type !== mediaTypes.sse) return resultAnswer(await engine.run(sql, { params, signal }), type)
   const { columns, changes } = await engine.subscribe(sql, { params, signal })
   const named = columns.map(({ name, type: of }) => ({ name, type: typeName(of) }))
-  return sseAnswer(opened(JSON.stringify(named), changeEvents(changes)), world.clock, signal)
+  return liveAnswer(opened(JSON.stringify(named), changeEvents(changes)))
 }
-async function* opened(columns: string, changes: AsyncIterable<SseEvent>): AsyncIterable<SseEvent> {
+async function* opened(columns: string, changes: AsyncIterable<LiveEvent>): AsyncIterable<LiveEvent> {
   yield { event: 'columns', json: columns }
   yield* changes
 }

@@ -5,8 +5,9 @@ import type { Change, RelationInfo, Result } from '../../../query/engine.ts'
 import { parseJson, stringifyJson } from '../../../schema/json-text.ts'
 import { typeName } from '../../../schema/types.ts'
 import type { QueryAnswer } from '../api.ts'
-import { type SseEvent, jsonAnswer, linesAnswer, sseAnswer } from '../answers.ts'
-import { type Answer, type Exchange, mediaTypes, negotiate } from '../exchange.ts'
+import { jsonAnswer, linesAnswer } from '../answers.ts'
+import { type Answer, type Exchange, type LiveEvent, mediaTypes, negotiate } from '../exchange.ts'
+import { liveAnswer } from '../live.ts'
 import { invalid, wholeNumber } from '../parameters.ts'
 import type { Parts } from '../parts.ts'
 import type { JsonSchema, Route } from '../route.ts'
@@ -71,7 +72,7 @@ export function viewRoutes(parts: Parts): readonly Route[] {
         negotiate(headers['accept'], [mediaTypes.sse])
         const { name } = relation(parts, params['view']!)
         const { changes } = await engine.subscribe(quoted(name), { signal })
-        return sseAnswer(changeEvents(changes), parts.world.clock, signal)
+        return liveAnswer(changeEvents(changes))
       },
     },
     {
@@ -139,6 +140,6 @@ async function* resultLines({ command, rows }: Result, columns: QueryAnswer['col
   yield* rows
 }
 
-export async function* changeEvents(changes: AsyncIterable<Change>): AsyncIterable<SseEvent> {
+export async function* changeEvents(changes: AsyncIterable<Change>): AsyncIterable<LiveEvent> {
   for await (const change of changes) yield { event: 'change', json: stringifyJson(change) }
 }
