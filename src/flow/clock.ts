@@ -7,6 +7,9 @@
  * its active partitions and never goes back. A partition is left out as idle if it never held a record, or brought none
  * for `idleMs` of processing time; one that has merely been read to its end is not idle. A source all of whose partitions
  * are idle holds nothing back.
+ *
+ * Where rows of another source wait for this one (a temporal join), a partition that never held a record counts as active
+ * until they have waited for `idleMs`: else what a row meets would depend on which of two topics was filled first.
  */
 import { sourcePartition } from './batch.ts'
 import { KeyWriter } from './key.ts'
@@ -81,6 +84,16 @@ export class SourceClock {
       })
     }
   }
+  /** After `open`: rows will wait for this source. */
+  expect(): void {
+    this.expected = this.options.idleMs < Infinity
+    if (this.expected) for (const clock of this.partitions.values()) if (!clock.held) clock.idle = false
+  }
+  /** Nothing waits for what this source has never held: the time until that is given up begins anew. */
+  notMissed(nowMs: number): void {
+    if (this.expected) for (const clock of this.partitions.values()) if (!clock.held) clock.lastMs = nowMs
+  }
+  private expected = false
   partition(index: number, nowMs: number): PartitionClock {
     let clock = this.partitions.get(index)
     if (clock === undefined) {
@@ -173,6 +186,7 @@ export class SourceClock {
       known.map(({ partition, clock }) => ({ partition, unread: clock.held && !this.isSaved(partition) })),
       0,
     )
+    if (this.expected) this.expect()
     for (const { partition, clock } of known) this.partitions.get(partition)!.lastMs = clock.lastMs
   }
   private isSaved(partition: number): boolean {

@@ -1,7 +1,8 @@
 /**
  * A plan as operators that run: nodes in an order in which inputs come before those who use them. One step takes new rows
  * of the sources through all of them; watermarks travel along: a node's is the smallest of its inputs' (one whose source
- * is idle holds nothing back) and never goes back. All state, the clocks' included, lies in tables that are committed,
+ * is idle holds nothing back) and never goes back; that of an operator which leads with its first input never passes that
+ * input's, idle or not. All state, the clocks' included, lies in tables that are committed,
  * undone, saved and restored together.
  */
 import { ByteReader, ByteWriter } from '../lib/bytes.ts'
@@ -11,7 +12,7 @@ import { type Batch, type FailedRows, type LateRows, emptyBatch } from './batch.
 import { type ClockOptions, SourceClock, clockTable, saveWatermark, savedWatermark } from './clock.ts'
 import { type Decoder, createDecoder } from './decode.ts'
 import { KeyWriter } from './key.ts'
-import type { Operator } from './operator.ts'
+import type { Operator, StepTime } from './operator.ts'
 import { aggregate } from './operators/aggregate.ts'
 import { filter, project, union } from './operators/linear.ts'
 import { over } from './operators/over.ts'
@@ -137,6 +138,7 @@ export class Graph {
   /** Tells the sources which partitions they have; after `restore`. */
   open(partitions: (topic: string) => readonly { partition: number; unread: boolean }[], nowMs: number): void {
     for (const source of this.sources) source.clock.open(partitions(source.plan.topic), nowMs)
+    for (const source of this.waitedFor(this.nodes)) source.clock.expect()
     this.loadWatermarks()
   }
   /** One step with new rows of the sources, by index. */
@@ -148,8 +150,9 @@ export class Graph {
       const batches =
         node.source === null ? node.inputs.map((n) => outputs.get(n)!) : [rows.get(node.source.index) ?? emptyBatch]
       const before = node.watermark
-      this.moveWatermark(node)
-      const out = this.run(node, batches, before, nowMs)
+      const due = this.moveWatermark(node)
+      const out = this.run(node, batches, { nowUs: nowMs * 1000, before, watermark: node.watermark, due })
+      node.idle = this.isIdle(node)
       if (out.late !== null) late.push({ node, rows: out.late })
       if (out.failed !== null) failed.push({ node, rows: out.failed })
       count(node.pending, batches, out)
@@ -158,20 +161,31 @@ export class Graph {
     }
     return { out: outputs.get(this.output)!, late, failed }
   }
-  private run(node: Node, batches: readonly Batch[], before: number, nowMs: number): Batch {
+  private run(node: Node, batches: readonly Batch[], time: StepTime): Batch {
     const { operator } = node
     if (operator === null) return batches[0]!
     if (batches.every((b) => b.count === 0) && !operator.waits(node.tables)) return emptyBatch
-    return operator.step(node.tables, batches, { nowUs: nowMs * 1000, before, watermark: node.watermark })
+    return operator.step(node.tables, batches, time)
   }
-  private moveWatermark(node: Node): void {
-    let least: number | null = null
-    if (node.source !== null) least = this.finished ? Infinity : node.source.clock.watermark()
-    else
-      for (const input of node.inputs)
-        if (!input.idle && (least === null || input.watermark < least)) least = input.watermark
-    node.idle = least === null
-    if (least !== null && least > node.watermark) node.watermark = least
+  /** Gives how far rows may go that only wait (`StepTime.due`). */
+  private moveWatermark(node: Node): number {
+    const active = node.inputs.filter((input) => !input.idle).map((input) => input.watermark)
+    let due = active.length === 0 ? null : Math.min(...active)
+    if (node.source !== null) due = this.finished ? Infinity : node.source.clock.watermark()
+    const most = node.operator?.leads === true ? node.inputs[0]!.watermark : Infinity
+    if (due !== null) node.watermark = Math.max(node.watermark, Math.min(due, most))
+    return Math.max(due ?? Infinity, node.watermark)
+  }
+  private isIdle({ source, operator, inputs, tables }: Node): boolean {
+    if (source !== null) return !this.finished && source.clock.watermark() === null
+    // What waits for another input is still to come.
+    if (operator?.leads === true) return inputs[0]!.idle && !operator.waits(tables)
+    return inputs.every((input) => input.idle)
+  }
+  /** Sources of the inputs that these nodes wait for. */
+  private *waitedFor(nodes: readonly Node[]): IterableIterator<Source> {
+    for (const { operator, inputs } of nodes)
+      if (operator?.leads === true) for (const input of inputs.slice(1)) yield* sourcesUnder(input)
   }
   private finished = false
   /** The input has ended: every window closes, nothing waits any more. */
@@ -181,6 +195,9 @@ export class Graph {
   }
   /** Leaves silent partitions out; call before a tick's first step. */
   markIdle(nowMs: number): void {
+    // A table that has never held anything is waited for from the first row that asks for it.
+    const without = this.nodes.filter(({ operator, tables }) => operator !== null && !operator.waits(tables))
+    for (const { clock } of this.waitedFor(without)) clock.notMissed(nowMs)
     for (const { clock } of this.sources) clock.markIdle(nowMs)
   }
   /** When time alone may change the output; Infinity = not before a record comes. */
@@ -298,6 +315,10 @@ function count(counts: Counts, batches: readonly Batch[], out: Batch): void {
   counts.late += out.late?.count ?? 0
   counts.lateAfterIdle += out.late?.afterIdle ?? 0
   counts.failed += out.failed?.batch.count ?? 0
+}
+function* sourcesUnder(node: Node): IterableIterator<Source> {
+  if (node.source !== null) yield node.source
+  for (const input of node.inputs) yield* sourcesUnder(input)
 }
 function metaKey(name: string): KeyWriter {
   const key = new KeyWriter()

@@ -15,6 +15,8 @@ export interface StepTime {
   readonly before: number
   /** As of the end of this step's batches: no row that is not late has event time ≤ watermark any more. */
   readonly watermark: number
+  /** Of the inputs that are not idle; at least `watermark`, Infinity where all are: how far rows may go that only wait. */
+  readonly due: number
 }
 export type State = readonly StateTable[]
 
@@ -22,6 +24,8 @@ export interface Operator {
   /** filter, project, aggregate … */
   readonly kind: string
   readonly tables: readonly TableSpec[]
+  /** Its rows are those of its first input, the others are waited for: its watermark never passes that input's. */
+  readonly leads?: boolean
   step(state: State, batches: readonly Batch[], time: StepTime): Batch
   /** Makes what is derived from the tables anew (orders, timers): called before the first step and after an undo. */
   rebuild(state: State): void

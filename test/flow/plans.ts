@@ -110,8 +110,15 @@ export class Bench {
   private readonly partitions: Readonly<Record<string, number>>
   private readonly types: readonly DataType[]
   nowMs = 1_000_000
+  /** Topics that hold nothing unread when the graph opens. */
+  private readonly empty: readonly string[]
 
-  constructor(plan: Plan, partitions: Readonly<Record<string, number>> = {}, options: Partial<GraphOptions> = {}) {
+  constructor(
+    plan: Plan,
+    partitions: Readonly<Record<string, number>> = {},
+    { empty = [], ...options }: Partial<GraphOptions> & { empty?: readonly string[] } = {},
+  ) {
+    this.empty = empty
     this.plan = plan
     this.partitions = partitions
     this.options = { idleMs: 30_000, maxFutureMs: 1e15, ...options }
@@ -121,7 +128,11 @@ export class Bench {
   }
   private open(): void {
     this.graph.open(
-      (topic) => Array.from({ length: this.partitions[topic] ?? 1 }, (_, partition) => ({ partition, unread: true })),
+      (topic) =>
+        Array.from({ length: this.partitions[topic] ?? 1 }, (_, partition) => ({
+          partition,
+          unread: !this.empty.includes(topic),
+        })),
       this.nowMs,
     )
   }
@@ -151,6 +162,12 @@ export class Bench {
       batches.set(index, decoded.batch)
     }
     return this.take(this.graph.step(batches, this.nowMs))
+  }
+  /** A tick after so much silence. */
+  silence(ms: number): Output[] {
+    this.nowMs += ms
+    this.graph.markIdle(this.nowMs)
+    return this.step([])
   }
   finish(): Output[] {
     return this.take(this.graph.finish(this.nowMs))

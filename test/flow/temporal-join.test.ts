@@ -170,3 +170,166 @@ test('it waits for the table, and an idle table holds nothing back', () => {
     [1, 2],
   )
 })
+
+const emptyTopics = { empty: ['orders', 'items'] }
+const far = { price: 0, item: 'far', at: 90_000_000 }
+test('a stream that begins after its table came far loses nothing, also over silence and restarts', () => {
+  for (const kind of ['inner', 'left'] as const)
+    for (let seed = 1; seed <= 10; seed++) {
+      const next = random(seed)
+      const all = data(next)
+      all.changes.push(far)
+      const bench = new Bench(join(kind), {}, emptyTopics)
+      for (const rows = all.changes.map(changeInput); rows.length > 0;) {
+        bench.step(rows.splice(0, 1 + Math.floor(next() * 20)))
+        if (next() < 0.3) bench.commit()
+      }
+      bench.silence(60_000)
+      bench.commit()
+      if (seed % 2 === 0) bench.restart()
+      for (const rows = all.orders.map(orderInput); rows.length > 0;) {
+        bench.step(rows.splice(0, 1 + Math.floor(next() * 20)))
+        if (next() < 0.2) bench.silence(60_000)
+        bench.commit()
+        if (seed % 2 === 0 && next() < 0.2) bench.restart()
+      }
+      bench.finish()
+      assert.deepEqual(sorted(bench.sum()), sorted(expected(kind, all.orders, all.changes)), `seed ${seed}`)
+      const lateRows = withWatermarks(all.orders).filter(({ row, before }) => row.at <= before)
+      assert.equal(bench.late, lateRows.length, `seed ${seed}`)
+    }
+})
+test('whichever topic is filled first, the same comes out', () => {
+  for (const kind of ['inner', 'left'] as const)
+    for (let seed = 1; seed <= 10; seed++) {
+      const next = random(seed)
+      const all = data(next)
+      const wanted = sorted(expected(kind, all.orders, all.changes))
+      for (const order of ['stream first', 'table first', 'mixed']) {
+        const bench = new Bench(join(kind), {}, emptyTopics)
+        const [stream, table] = [all.orders.map(orderInput), all.changes.map(changeInput)]
+        const queues = order === 'mixed' ? [stream, table] : order === 'stream first' ? [stream] : [table]
+        const rest = order === 'mixed' ? [] : order === 'stream first' ? [table] : [stream]
+        for (const turn of [queues, rest])
+          while (turn.some((q) => q.length > 0)) {
+            bench.silence(100)
+            bench.step(turn.flatMap((q) => q.splice(0, Math.floor(next() * 30))))
+          }
+        bench.finish()
+        assert.deepEqual(sorted(bench.sum()), wanted, `seed ${seed}, ${order}`)
+      }
+    }
+})
+const ids = (rows: readonly { values: readonly unknown[] }[]): unknown[] => rows.map((r) => r.values[0])
+test('an empty table is waited for, from the first row that asks for it on, and then not again', () => {
+  const bench = new Bench(join('left'), {}, emptyTopics)
+  bench.silence(600_000)
+  assert.deepEqual(bench.step([1, 2].map((id) => orderInput({ id, item: 'p', at: 1_000_000 + id * 5_000 }))), [])
+  assert.deepEqual(bench.silence(29_000), [])
+  assert.equal(bench.graph.nextTimerMs() - bench.nowMs, 1_000)
+  // Both are given up: the table, and the stream, which has been silent for as long.
+  assert.deepEqual(ids(bench.silence(1_000)), [1, 2])
+  bench.commit()
+  bench.restart()
+  assert.deepEqual(ids(bench.step([orderInput({ id: 3, item: 'p', at: 1_020_000 })])), [])
+  assert.deepEqual(ids(bench.step([orderInput({ id: 4, item: 'p', at: 1_030_000 })])), [3])
+})
+test('each partition of a table that has never held anything is waited for', () => {
+  const bench = new Bench(join('left'), { items: 2 }, emptyTopics)
+  bench.step([changeInput({ item: 'p', price: 1, at: 1_000_000 }), changeInput({ item: 'p', price: 2, at: 1_050_000 })])
+  const asked = ['p', 'q', 'r'].map((item, id) => orderInput({ id, item, at: 1_010_000 + id * 2_000 }))
+  assert.deepEqual(bench.step(asked), [])
+  const second = [
+    { ...changeInput({ item: 'q', price: 7, at: 1_005_000 }), partition: 1 },
+    { ...changeInput({ item: 'q', price: 8, at: 1_050_000 }), partition: 1 },
+  ]
+  assert.deepEqual(
+    bench.step(second).map((r) => [r.values[0], r.values[4]]),
+    [
+      [0, 1],
+      [1, 7],
+    ],
+  )
+})
+test('a stream that falls silent lets its rows go, and is not late when it goes on', () => {
+  const bench = new Bench(join('left'))
+  bench.step([
+    changeInput({ item: 'p', price: 1, at: 1_000_000 }),
+    orderInput({ id: 1, item: 'p', at: 1_002_000 }),
+    orderInput({ id: 2, item: 'p', at: 1_002_500 }),
+  ])
+  bench.silence(20_000)
+  for (let i = 1; i <= 20; i++) bench.step([changeInput({ item: 'p', price: 1 + i, at: 1_000_000 + i * 1_000 })])
+  // The stream is left out: what only its own delay held goes out.
+  assert.deepEqual(ids(bench.silence(10_000)), [1, 2])
+  const rows = bench.step([5, 6].map((id) => orderInput({ id, item: 'p', at: 1_000_500 + id * 1_000 })))
+  rows.push(...bench.finish())
+  assert.deepEqual(
+    rows.map((r) => [r.values[0], r.values[4]]),
+    [
+      [5, 6],
+      [6, 7],
+    ],
+  )
+  assert.equal(bench.late, 0)
+})
+test('the versions of a table are kept for a stream that is behind, and no longer', () => {
+  const bench = new Bench(join('inner'), {}, emptyTopics)
+  for (let i = 0; i < 50; i++) bench.step([changeInput({ item: 'p', price: i, at: 1_000_000 + i * 1_000 })])
+  const [, versions] = bench.graph.nodes.at(-1)!.tables
+  assert.equal(versions!.count, 50)
+  bench.step([orderInput({ id: 1, item: 'p', at: 1_020_500 })])
+  bench.commit()
+  // The watermark stands at 1 019 500: a row of that time would ask for version 19.
+  assert.equal(versions!.count, 31)
+  bench.step([orderInput({ id: 2, item: 'p', at: 1_200_000 })])
+  bench.step([changeInput({ item: 'q', price: 0, at: 1_200_000 })])
+  bench.commit()
+  assert.equal(versions!.count, 2)
+})
+test('what is behind a join waits for the rows that wait in it', () => {
+  const other = [field('id', t.int), field('at', t.timestamptz)]
+  const slim = (input: Plan, at: number): Plan => ({
+    op: 'project',
+    input,
+    expressions: [column(input.columns, 'id'), { kind: 'column', index: at, type: t.timestamptz }],
+    columns: other,
+  })
+  const inputs = [slim(join('left'), 2), source('others', other, { time: { column: 1, delayMs: 0 } })]
+  const windows: Plan = {
+    op: 'window',
+    input: { op: 'union', inputs, columns: other },
+    window: { kind: 'tumble', sizeMs: 10_000 },
+    time: 1,
+    columns: [...other, field('ws', t.timestamptz), field('we', t.timestamptz)],
+  }
+  const plan: Plan = {
+    op: 'aggregate',
+    input: windows,
+    keys: [2, 3],
+    aggregates: [{ name: 'count', args: [], distinct: false, filter: null, type: t.bigint }],
+    windowEnd: 1,
+    emit: 'close',
+    columns: [field('ws', t.timestamptz), field('we', t.timestamptz), field('n', t.bigint)],
+  }
+  const bench = new Bench(plan)
+  bench.step([changeInput({ item: 'p', price: 1, at: 1_000_000 }), orderInput({ id: 1, item: 'p', at: 1_003_000 })])
+  bench.silence(20_000)
+  bench.step([changeInput({ item: 'p', price: 2, at: 1_000_100 })])
+  // The stream is idle now, its row waits for the table.
+  bench.silence(10_000)
+  const late = [2, 3].map((id) => ({ topic: 'others', partition: 0, value: { id, at: iso(1_000_000 + id * 10_000) } }))
+  assert.deepEqual(bench.step(late), [])
+  bench.step([changeInput({ item: 'p', price: 3, at: 1_100_000 })])
+  bench.step([])
+  bench.finish()
+  assert.equal(bench.late, 0)
+  assert.deepEqual(
+    bench.deltas.flat().map((r) => [Number(r.values[0]) / 1000, r.values[2]]),
+    [
+      [1_000_000, 1],
+      [1_020_000, 1],
+      [1_030_000, 1],
+    ],
+  )
+})

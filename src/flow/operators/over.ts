@@ -14,17 +14,11 @@ import type { Value } from '../expression.ts'
 import { KeyWriter, keyEncoder } from '../key.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import type { OverFrame, Plan } from '../plan.ts'
-import { LateCollector, Output, compareOrdinals, rowLayout } from '../row-store.ts'
-import { SortedIds } from '../sorted.ts'
+import { LateCollector, Output } from '../row-store.ts'
 import type { StateTable } from '../state.ts'
+import { WaitingRows } from '../waiting-rows.ts'
 
 type OverPlan = Plan & { op: 'over' }
-
-const timeAt = 0
-const sourceAt = 1
-const offsetAt = 2
-const watermarkAt = 3
-const ownNumbers = 4
 
 export function over(plan: OverPlan, input: Columns): Operator {
   return new Over(plan, input)
@@ -35,29 +29,27 @@ class Over implements Operator {
   readonly tables
   private readonly plan: OverPlan
   private readonly input: Columns
-  private readonly layout
+  private readonly waiting: WaitingRows
   private readonly fold: Fold
   private readonly encode
   private readonly writer = new KeyWriter()
   private readonly frames: readonly OverFrame['to'][]
-  private waiting!: SortedIds
 
   constructor(plan: OverPlan, input: Columns) {
     this.plan = plan
     this.input = input
-    this.layout = rowLayout(input, ownNumbers)
     this.frames = plan.aggregates.map((a) => a.frame.to)
     this.fold = new Fold(plan.aggregates, true, 0, 0)
     this.encode = keyEncoder(plan.partitionBy.map((k) => ({ column: k, type: input[k]!.type })))
+    this.waiting = new WaitingRows({ columns: input, time: plan.orderBy, encodeKey: this.encode })
     this.tables = [
-      { name: 'waiting', numbers: this.layout.numbers, values: this.layout.values },
+      this.waiting.spec,
       { name: 'partitions', numbers: this.fold.numbers, values: this.fold.values },
       ...(this.fold.members === null ? [] : [memberTable]),
     ]
   }
   rebuild([waiting, partitions, members]: readonly StateTable[]): void {
-    this.waiting = new SortedIds((a, b) => compareOrdinals(waiting!, a, b))
-    for (const id of waiting!.all()) this.waiting.add(id)
+    this.waiting.rebuild(waiting!)
     const finder = new KeyWriter()
     this.fold.members?.rebuild(members!, (key) => {
       finder.length = 0
@@ -77,50 +69,11 @@ class Over implements Operator {
     time: StepTime,
   ): Batch {
     const late = new LateCollector()
-    const times = batch.columns[this.plan.orderBy]
-    for (let row = 0; row < batch.count; row++) {
-      const valid = times!.valid === null || times!.valid[row] === 1
-      const micros = valid && times!.kind === 'f64' ? times!.data[row]! : NaN
-      const ms = Math.floor(micros / 1000)
-      if (!valid || ms <= batch.rows.watermark[row]!) late.add(batch.rows, row, false)
-      else if (ms <= time.before) late.add(batch.rows, row, true)
-      else this.keep(waiting!, batch, row, micros)
-    }
-    const due = this.takeDue(waiting!, time.watermark)
+    this.waiting.take(waiting!, { batch, keys: batch, time, late })
+    const due = this.waiting.due(waiting!, time.watermark)
     const out = this.emit(waiting!, partitions!, members, due, time.nowUs)
     for (const id of due) waiting!.remove(id)
     return { ...out, late: late.done() }
-  }
-  private keep(waiting: StateTable, batch: Batch, row: number, micros: number): void {
-    const { rows } = batch
-    this.writer.length = 0
-    this.encode(this.writer, batch, row)
-    const stateKey = this.writer.length
-    this.writer.double(micros)
-    this.writer.double(rows.source[row]!)
-    this.writer.double(rows.offset[row]!)
-    // Several rows of one record (after a union of the same stream) follow each other.
-    for (let copy = 0; waiting.find(this.writer) >= 0; copy++) {
-      this.writer.length = stateKey + 24
-      this.writer.double(copy)
-    }
-    const id = waiting.add(this.writer, stateKey)
-    const at = id * waiting.spec.numbers
-    waiting.numbers[at + timeAt] = micros
-    waiting.numbers[at + sourceAt] = rows.source[row]!
-    waiting.numbers[at + offsetAt] = rows.offset[row]!
-    waiting.numbers[at + watermarkAt] = rows.watermark[row]!
-    this.layout.write(waiting, id, batch, row)
-    this.waiting.add(id)
-  }
-  private takeDue(waiting: StateTable, watermark: number): number[] {
-    const due: number[] = []
-    for (let id = this.waiting.first(); id !== undefined; id = this.waiting.first()) {
-      if (Math.floor(waiting.numbers[id * waiting.spec.numbers + timeAt]! / 1000) > watermark) break
-      this.waiting.shift()
-      due.push(id)
-    }
-    return due
   }
   private emit(
     waiting: StateTable,
@@ -151,10 +104,8 @@ class Over implements Operator {
   private rowsDue(waiting: StateTable, due: readonly number[]): Batch {
     const out = new Output(this.input)
     for (const id of due) {
-      this.layout.read(waiting, id, out.builders)
-      const at = id * waiting.spec.numbers
-      const { numbers } = waiting
-      out.end(1, numbers[at + sourceAt]!, numbers[at + offsetAt]!, numbers[at + timeAt]!, numbers[at + watermarkAt]!)
+      this.waiting.read(waiting, id, out.builders)
+      this.waiting.end(waiting, id, out)
     }
     return out.done()
   }

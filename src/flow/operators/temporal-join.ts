@@ -1,12 +1,17 @@
 /**
  * FOR SYSTEM_TIME AS OF: each left row meets the version of the right row that was current at its event time. A left row
- * waits until the watermark of both inputs has passed it; then no version for its time can come any more, and its result
- * is never restated. Results come in the order of (event time, ordinal).
+ * waits until the watermark of both inputs has passed it, idle ones left out; then no version for its time can come any
+ * more, and its result is never restated. Results come in the order of (event time, ordinal), but for what an idle left
+ * input let go early.
+ *
+ * The join leads with its left input: its own watermark is never ahead of that one's, however far the table has come, also
+ * while the left input is idle or has never held a record. So a left row is late only where the left watermark had passed
+ * it, and every version that it could ask for is still there.
  *
  * State: left rows that wait; versions of the right rows by (key, time from which they count). A version counts from the
  * event time of its change, or, if that change was late, from the first millisecond that its source's watermark had not
  * passed: left rows before it may already have been answered. A version goes when the watermark has passed the one after
- * it. A left row that the watermark had passed when it arrived is late.
+ * it.
  */
 import type { Columns } from '../../schema/types.ts'
 import { type Batch, type FailedRows, type RowFailure, emptyBatch, gatherBatch, withoutRows } from '../batch.ts'
@@ -19,18 +24,16 @@ import type { Plan } from '../plan.ts'
 import { LateCollector, Output, compareOrdinals, rowLayout } from '../row-store.ts'
 import { SortedIds } from '../sorted.ts'
 import type { StateTable } from '../state.ts'
+import { WaitingRows, ownAt } from '../waiting-rows.ts'
 
 type JoinPlan = Plan & { op: 'temporal-join' }
 
-// Fields of a waiting left row: time (µs), ordinal, watermark; whether its key holds a NULL.
-const timeAt = 0
-const sourceAt = 1
-const offsetAt = 2
-const watermarkAt = 3
-const keylessAt = 4
-const leftNumbers = 5
+/** Own field of a waiting left row: whether its key holds a NULL. */
+const keylessAt = ownAt
 // Fields of a version: from when it counts (µs), ordinal of its change, whether the row is gone from then on.
 const fromAt = 0
+const sourceAt = 1
+const offsetAt = 2
 const goneAt = 3
 const rightNumbers = 4
 
@@ -40,46 +43,48 @@ export function temporalJoin(plan: JoinPlan, left: Columns, right: Columns): Ope
 
 class TemporalJoin implements Operator {
   readonly kind = 'temporal-join'
+  readonly leads = true
   readonly tables
   private readonly plan: JoinPlan
   private readonly left: Columns
   private readonly right: Columns
-  private readonly leftRow
+  private readonly waiting: WaitingRows
   private readonly rightRow
   private readonly leftKey
-  private readonly encodeLeft
   private readonly encodeRight
   private readonly keyParts: readonly KeyPart[]
   private readonly where
   private readonly writer = new KeyWriter()
-  private waiting!: SortedIds
   /** Versions of a key in the order of time; by key bytes. */
   private versions = new Map<string, SortedIds>()
-  /** Keys with more than one version, or a last one that says gone: candidates for expiry. */
-  private expiring = new Set<string>()
+  /** Versions of all keys from whose time on the watermark has not passed yet, the next first. */
+  private ahead!: SortedIds
 
   constructor(plan: JoinPlan, left: Columns, right: Columns) {
     this.plan = plan
     this.left = left
     this.right = right
-    this.leftRow = rowLayout(left, leftNumbers)
     this.rightRow = rowLayout(right, rightNumbers)
     this.leftKey = evaluator(plan.leftKeys)
     this.keyParts = plan.leftKeys.map((e, i) => ({ column: i, type: e.type }))
-    this.encodeLeft = keyEncoder(this.keyParts)
+    this.waiting = new WaitingRows({
+      columns: left,
+      time: plan.leftTime,
+      encodeKey: keyEncoder(this.keyParts),
+      own: 1,
+    })
     this.encodeRight = keyEncoder(plan.rightKeys.map((k) => ({ column: k, type: right[k]!.type })))
     this.where = plan.where === null ? null : compileFilter(plan.where)
     this.tables = [
-      { name: 'waiting', numbers: this.leftRow.numbers, values: this.leftRow.values },
+      this.waiting.spec,
       { name: 'versions', numbers: this.rightRow.numbers, values: this.rightRow.values },
     ]
   }
 
   rebuild([waiting, versions]: readonly StateTable[]): void {
-    this.waiting = new SortedIds((a, b) => compareOrdinals(waiting!, a, b))
-    for (const id of waiting!.all()) this.waiting.add(id)
+    this.waiting.rebuild(waiting!)
     this.versions = new Map()
-    this.expiring = new Set()
+    this.ahead = new SortedIds((a, b) => compareOrdinals(versions!, a, b))
     for (const id of versions!.all()) this.noteVersion(versions!, id)
   }
   waits(): boolean {
@@ -91,7 +96,7 @@ class TemporalJoin implements Operator {
     if (sorted === undefined)
       this.versions.set(key, (sorted = new SortedIds((a, b) => compareOrdinals(versions, a, b))))
     sorted.add(id)
-    if (sorted.count > 1 || isGone(versions, id)) this.expiring.add(key)
+    this.ahead.add(id)
   }
 
   step(
@@ -154,56 +159,24 @@ class TemporalJoin implements Operator {
     if (input.count === 0) return null
     const { batch, columns, failed } = this.leftKey(input, time.nowUs)
     const keys = { ...batch, columns }
-    const times = batch.columns[this.plan.leftTime]
-    for (let row = 0; row < batch.count; row++) {
-      const valid = times!.valid === null || times!.valid[row] === 1
-      const micros = valid && times!.kind === 'f64' ? times!.data[row]! : NaN
-      const ms = Math.floor(micros / 1000)
-      if (!valid || ms <= batch.rows.watermark[row]!) late.add(batch.rows, row, false)
-      else if (ms <= time.before) late.add(batch.rows, row, true)
-      else this.keepLeft(waiting, batch, keys, row, micros)
-    }
+    this.waiting.take(waiting, { batch, keys, time, late }, (id, row) => {
+      waiting.numbers[id * waiting.spec.numbers + keylessAt] = anyNull(this.keyParts, keys, row) ? 1 : 0
+    })
     return failed
   }
-  private keepLeft(waiting: StateTable, batch: Batch, keys: Batch, row: number, micros: number): void {
-    const { rows } = batch
-    this.writer.length = 0
-    this.encodeLeft(this.writer, keys, row)
-    const stateKey = this.writer.length
-    this.writer.double(micros)
-    this.writer.double(rows.source[row]!)
-    this.writer.double(rows.offset[row]!)
-    // Several rows of one record (after a union of the same stream) follow each other.
-    for (let copy = 0; waiting.find(this.writer) >= 0; copy++) {
-      this.writer.length = stateKey + 24
-      this.writer.double(copy)
-    }
-    const id = waiting.add(this.writer, stateKey)
-    const at = id * waiting.spec.numbers
-    waiting.numbers[at + timeAt] = micros
-    waiting.numbers[at + sourceAt] = rows.source[row]!
-    waiting.numbers[at + offsetAt] = rows.offset[row]!
-    waiting.numbers[at + watermarkAt] = rows.watermark[row]!
-    waiting.numbers[at + keylessAt] = anyNull(this.keyParts, keys, row) ? 1 : 0
-    this.leftRow.write(waiting, id, batch, row)
-    this.waiting.add(id)
-  }
 
-  /** Left rows that the watermark has passed, in order. */
+  /** Left rows that need not wait any more, in order. */
   private answer(
     waiting: StateTable,
     versions: StateTable,
-    { watermark, nowUs }: StepTime,
+    { due: upToMs, nowUs }: StepTime,
   ): { batch: Batch; failed: FailedRows | null } {
     const out = new Output(this.plan.columns)
     const matched: boolean[] = []
-    const due: number[] = []
-    for (let id = this.waiting.first(); id !== undefined; id = this.waiting.first()) {
-      if (Math.floor(waiting.numbers[id * waiting.spec.numbers + timeAt]! / 1000) > watermark) break
-      this.waiting.shift()
+    const due = this.waiting.due(waiting, upToMs)
+    for (const id of due) {
       const version = this.versionFor(waiting, versions, id)
       matched.push(version >= 0)
-      due.push(id)
       this.emit(waiting, versions, id, version, out)
     }
     const joined = this.keepMatches(out, matched, nowUs)
@@ -212,23 +185,20 @@ class TemporalJoin implements Operator {
   }
   /** The version current at a left row's time; −1 = none. */
   private versionFor(waiting: StateTable, versions: StateTable, id: number): number {
-    const at = id * waiting.spec.numbers
-    if (waiting.numbers[at + keylessAt] === 1) return -1
+    if (waiting.numbers[id * waiting.spec.numbers + keylessAt] === 1) return -1
     const sorted = this.versions.get(waiting.stateKeyOf(id).toString('latin1'))
-    const micros = waiting.numbers[at + timeAt]!
+    const micros = this.waiting.micros(waiting, id)
     const version = sorted?.lastWhere((v) => versions.numbers[v * versions.spec.numbers + fromAt]! <= micros)
     return version === undefined || isGone(versions, version) ? -1 : version
   }
   private emit(waiting: StateTable, versions: StateTable, id: number, version: number, out: Output): void {
-    this.leftRow.read(waiting, id, out.builders)
+    this.waiting.read(waiting, id, out.builders)
     const rights = out.builders.slice(this.left.length)
     if (version >= 0) this.rightRow.read(versions, version, rights)
     else for (const builder of rights) builder.pushNull()
-    const at = id * waiting.spec.numbers
-    const source = waiting.numbers[at + sourceAt]!
-    const offset = waiting.numbers[at + offsetAt]!
-    out.end(1, source, offset, waiting.numbers[at + timeAt]!, waiting.numbers[at + watermarkAt]!)
+    this.waiting.end(waiting, id, out)
     if (version < 0) return
+    const { source, offset } = this.waiting.ordinal(waiting, id)
     const v = version * versions.spec.numbers
     const from = [source, offset, offset]
     if (versions.numbers[v + sourceAt] !== source || versions.numbers[v + offsetAt] !== offset)
@@ -278,23 +248,19 @@ class TemporalJoin implements Operator {
 
   /** Versions that no left row to come can ask for. */
   private expire(versions: StateTable, watermark: number): void {
+    // Left rows to come are at `limit` or later: of the versions before it they can meet only the last.
     const limit = (watermark + 1) * 1000
-    for (const key of this.expiring) {
-      const sorted = this.versions.get(key)!
-      // Left rows to come are at `limit` or later: of the versions before it they can meet only the last.
-      const last = sorted.lastWhere((v) => versions.numbers[v * versions.spec.numbers + fromAt]! <= limit)
-      if (last === undefined) continue
-      for (let id = sorted.first()!; id !== last; id = sorted.first()!) {
-        sorted.shift()
-        versions.remove(id)
-      }
-      if (isGone(versions, last)) {
-        sorted.shift()
-        versions.remove(last)
-      }
+    const passed = (id: number): boolean => versions.numbers[id * versions.spec.numbers + fromAt]! <= limit
+    for (let id = this.ahead.first(); id !== undefined && passed(id); id = this.ahead.first()) {
+      this.ahead.shift()
+      const key = versions.stateKeyOf(id).toString('latin1')
+      const sorted = this.versions.get(key)
+      const last = sorted?.lastWhere(passed)
+      // Of a key whose versions have just gone, with this one among them.
+      if (sorted === undefined || last === undefined) continue
+      while (sorted.first() !== last) versions.remove(sorted.shift()!)
+      if (isGone(versions, last)) versions.remove(sorted.shift()!)
       if (sorted.count === 0) this.versions.delete(key)
-      const only = sorted.count === 1 ? sorted.first() : undefined
-      if (sorted.count === 0 || (only !== undefined && !isGone(versions, only))) this.expiring.delete(key)
     }
   }
 }
