@@ -454,7 +454,8 @@ describe('views', () => {
           CREATE MATERIALIZED VIEW priced AS SELECT id, price FROM orders o LEFT JOIN prices FOR SYSTEM_TIME AS OF o.at AS p ON p.item = o.item`)
         await house.sql(insert[first])
         const taken = first === 'prices' ? 3 : 5
-        while (house.engine.relation('priced')!.stats.rowsIn < taken) await new Promise((resolve) => setTimeout(resolve, 5))
+        while (house.engine.relation('priced')!.stats.rowsIn < taken)
+          await new Promise((resolve) => setTimeout(resolve, 5))
       }
       await using house = await openHouse({ disk })
       await house.sql(insert[first === 'prices' ? 'orders' : 'prices'])
