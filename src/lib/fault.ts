@@ -611,6 +611,14 @@ export const faults = {
     says: (f) => `too many ${f.what}: the limit is ${f.max}`,
     hint: 'Wait as long as Retry-After says, then try again.',
   }),
+  'http.over-limit': meaning<{ what: string; max: number }>({
+    kafka: 42,
+    http: 413,
+    sqlstate: '54000',
+    retry: false,
+    says: (f) => `more ${f.what} than ${f.max}`,
+    hint: 'Split it into several requests; docs/http.md has the limits.',
+  }),
   'http.idempotency-conflict': meaning<{ key: string }>({
     kafka: 42,
     http: 422,

@@ -60,10 +60,14 @@ export class Body {
     this.#held = 0
   }
 
-  /** Lines as they come, those of one piece together; a line that is too long comes as a Fault. Empty lines are left out. */
-  async *lines(bytesMax: number = limits.httpLineBytes): AsyncIterable<(Uint8Array | Fault)[]> {
+  /**
+   * Lines as they come, those of one piece together; a line that is too long comes as a Fault. Empty lines are left out.
+   * Ends with the signal's reason when nobody waits for the answer any more: a little gzip goes on for very long.
+   */
+  async *lines(signal: AbortSignal, bytesMax: number = limits.httpLineBytes): AsyncIterable<(Uint8Array | Fault)[]> {
     const cutter = new LineCutter(bytesMax)
     for await (const part of this.#inflated(null)) {
+      signal.throwIfAborted()
       const lines = cutter.push(part)
       if (lines.length > 0) yield lines
     }
@@ -118,9 +122,12 @@ class LineCutter {
     const lines: (Uint8Array | Fault)[] = []
     let from = 0
     for (let to = part.indexOf(0x0a); to >= 0; to = part.indexOf(0x0a, from)) {
-      this.#keep(part.subarray(from, to))
-      this.#cut(lines)
+      if (to > from || this.#bytes > 0) {
+        this.#keep(part.subarray(from, to))
+        this.#cut(lines)
+      }
       from = to + 1
+      while (part[from] === 0x0a) from++
     }
     this.#keep(part.subarray(from))
     return lines

@@ -55,7 +55,7 @@ export function batchEvents(body: Uint8Array, defaults: Defaults): Incoming[] {
   if (!isJsonArray(text)) throw wrong('the batch', 'is not an array')
   const elements = jsonElements(text)
   if (elements.length > limits.httpRecords)
-    throw new Fault('http.too-many', { what: 'records in one request', max: limits.httpRecords })
+    throw new Fault('http.over-limit', { what: 'records in one request', max: limits.httpRecords })
   return elements.map((element) => readEvent(element, defaults))
 }
 

@@ -107,7 +107,7 @@ const one = (record: Incoming): Incomings => ({ records: [record], several: fals
 function counted(incomings: Incomings): Incomings {
   const { length } = incomings.records
   if (length > limits.httpRecords)
-    throw new Fault('http.too-many', { what: 'records in one request', max: limits.httpRecords })
+    throw new Fault('http.over-limit', { what: 'records in one request', max: limits.httpRecords })
   return incomings
 }
 
@@ -140,7 +140,7 @@ function readEnvelopes(body: Uint8Array, defaults: Defaults): Incomings {
   if (list === null || !isJsonArray(list)) throw badField('records', 'is not an array')
   const elements = jsonElements(list)
   if (elements.length > limits.httpRecords)
-    throw new Fault('http.too-many', { what: 'records in one request', max: limits.httpRecords })
+    throw new Fault('http.over-limit', { what: 'records in one request', max: limits.httpRecords })
   return { records: elements.map((element, i) => readEnvelope(element, `records[${i}]`, defaults)), several: true }
 }
 const badField = (field: string, why: string): Fault => new Fault('http.invalid-body', { field, why })

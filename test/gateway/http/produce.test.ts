@@ -367,3 +367,21 @@ test('a topic that is not there is 404, one that a view writes is not written to
   ]
   assert.equal((await f.call('POST', '/v1/topics/v/records', { json: 1 })).json.code, 'log.invalid-topic')
 })
+test('what is too much for one request is not worth waiting for', async (t) => {
+  const f = await fixture(t)
+  await f.call('PUT', '/v1/topics/t', { json: {} })
+  const headers = Object.fromEntries(Array.from({ length: 1_001 }, (_, i) => [`h${i}`, 'v']))
+  for (const [type, json] of [
+    ['application/json', Array(100_001).fill(1)],
+    ['application/vnd.millrace.records+json', { records: Array(100_001).fill({ value: 1 }) }],
+    ['application/vnd.millrace.records+json', { records: [{ value: 1, headers }] }],
+  ] as const) {
+    const answer = await f.call('POST', '/v1/topics/t/records', {
+      body: JSON.stringify(json),
+      headers: { 'content-type': type },
+    })
+    assert.equal(answer.status, 413)
+    assert.equal(answer.json.code, 'http.over-limit')
+    assert.equal(answer.headers.get('retry-after'), null)
+  }
+})

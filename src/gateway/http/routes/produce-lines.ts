@@ -39,7 +39,7 @@ async function* placeInOrder(exchange: Exchange, place: PlaceLines): AsyncGenera
   const waiting: Promise<readonly Outcome[]>[] = []
   let broken: Fault | null = null
   try {
-    for await (const lines of exchange.body.lines()) {
+    for await (const lines of exchange.body.lines(exchange.signal)) {
       waiting.push(place(lines))
       if (waiting.length >= piecesAtOnce) yield await waiting.shift()!
     }

@@ -160,7 +160,7 @@ class Produce {
   }
   #target(topic: TopicInfo, { key, value, headers, timeMs, partition, parsed }: Incoming): Target {
     if (headers.length > limits.recordHeaders)
-      throw new Fault('http.too-many', { what: 'headers of a record', max: limits.recordHeaders })
+      throw new Fault('http.over-limit', { what: 'headers of a record', max: limits.recordHeaders })
     const record: RecordInput = {
       key: key === undefined ? this.#keyOf(topic.name, value, parsed !== undefined) : key,
       value,
@@ -230,7 +230,7 @@ function splitLines(body: Uint8Array): Uint8Array[] {
     const line = body.subarray(from, to)
     if (Buffer.from(line).toString('latin1').trim() !== '') lines.push(line)
     if (lines.length > limits.httpRecords)
-      throw new Fault('http.too-many', { what: 'records in one request', max: limits.httpRecords })
+      throw new Fault('http.over-limit', { what: 'records in one request', max: limits.httpRecords })
     from = to + 1
   }
   return lines

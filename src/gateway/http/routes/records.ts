@@ -160,8 +160,8 @@ function lines({ query, signal }: Exchange, { filter, asBytes }: Asked, merge: M
 async function tail(parts: Parts, exchange: Exchange, asked: Asked): Promise<Answer> {
   const { topic, partition } = asked
   if (partition === null && topic.partitions > limits.httpTailPartitions)
-    throw new Fault('http.too-many', {
-      what: 'partitions in one tail; choose one with ?partition=',
+    throw new Fault('http.over-limit', {
+      what: 'partitions in one tail (choose one with ?partition=)',
       max: limits.httpTailPartitions,
     })
   const last = exchange.query.get('lastEventId') ?? exchange.headers['last-event-id']
