@@ -62,7 +62,7 @@ export const faults = {
     sqlstate: '54000',
     retry: false,
     says: (f) => `${f.what} of ${f.bytes} bytes is over the limit of ${f.bytesMax}`,
-    hint: 'Send less at once, or raise the limit in the configuration.',
+    hint: 'Send less at once.',
   }),
   'store.locked': meaning<{ path: string }>({
     kafka: 56,
@@ -593,7 +593,7 @@ export const faults = {
     sqlstate: '28000',
     retry: false,
     says: (f) => `this server does not answer for the host ${f.host}`,
-    hint: 'Use the address it listens on, or name the host in `http.hosts`.',
+    hint: 'Use the address it listens on, or name the host in `httpHosts`.',
   }),
   'http.origin-refused': meaning<{ origin: string }>({
     kafka: 42,
@@ -601,7 +601,7 @@ export const faults = {
     sqlstate: '28000',
     retry: false,
     says: (f) => `pages of ${f.origin} may not call this server`,
-    hint: 'Call it from its own pages or from a program, or name the origin in `http.origins`.',
+    hint: 'Call it from its own pages or from a program, or name the origin in `httpOrigins`.',
   }),
   'http.too-many': meaning<{ what: string; max: number }>({
     kafka: 89,
@@ -751,7 +751,7 @@ export const faults = {
     sqlstate: '42501',
     retry: false,
     says: (f) => `nothing is sent to ${f.url}: ${f.why}`,
-    hint: 'Name the address range in `webhooks.allow`, if it is meant to be reached from here.',
+    hint: 'Name the address range in `webhooksAllow`, if it is meant to be reached from here.',
   }),
   internal: meaning<{ what: string }>({
     kafka: -1,

@@ -19,6 +19,10 @@ export interface Config {
   readonly log: 'local'
   /** CIDR ranges that webhooks may reach although they are private. */
   readonly webhooksAllow: readonly string[]
+  /** Names that the Host of an HTTP request may have, beside those of loopback. */
+  readonly httpHosts: readonly string[]
+  /** Origins whose pages may call, beside the server's own. */
+  readonly httpOrigins: readonly string[]
 }
 export type Origin = 'flag' | 'environment' | 'file' | 'default'
 
@@ -30,8 +34,9 @@ export interface Settings {
   readonly advertise?: readonly string[] | undefined
   readonly log?: string | undefined
   readonly webhooksAllow?: readonly string[] | undefined
+  readonly httpHosts?: readonly string[] | undefined
+  readonly httpOrigins?: readonly string[] | undefined
 }
-type Setting = keyof Settings
 
 const defaults: Required<Settings> = {
   data: './.millrace',
@@ -39,6 +44,8 @@ const defaults: Required<Settings> = {
   advertise: [],
   log: 'local',
   webhooksAllow: [],
+  httpHosts: [],
+  httpOrigins: [],
 }
 
 export interface ResolvedConfig {
@@ -66,7 +73,7 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     }
     throw new Fault('internal', { what: `no default for ${setting}` })
   }
-  function list(setting: Setting & 'webhooksAllow'): readonly string[] {
+  function list(setting: 'webhooksAllow' | 'httpHosts' | 'httpOrigins'): readonly string[] {
     for (const [origin, source] of sources) {
       const value = source[setting]
       if (value === undefined || (value.length === 0 && origin !== 'default')) continue
@@ -99,6 +106,8 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     advertise: Object.fromEntries(Object.entries(advertise).filter(([, address]) => address !== null)),
     log,
     webhooksAllow: list('webhooksAllow'),
+    httpHosts: list('httpHosts').map(hostName),
+    httpOrigins: list('httpOrigins').map(originText),
   }
   for (const protocol of protocols) {
     const at = config.listen[protocol]
@@ -125,6 +134,17 @@ export function parseAddress(setting: string, text: string): Address {
   return { host: match[1] ?? match[2] ?? '', port }
 }
 
+function hostName(text: string): string {
+  if (/^(?:[\w-]+(?:\.[\w-]+)*|\[[\da-f:.]+\])$/i.test(text)) return text
+  throw new Fault('config.invalid', { setting: 'httpHosts', value: text, why: 'it is a host name without port' })
+}
+/** As browsers send it: no path, no default port, lower case. */
+function originText(text: string): string {
+  const url = URL.parse(text)
+  if (url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`) return url.origin
+  throw new Fault('config.invalid', { setting: 'httpOrigins', value: text, why: 'it has the form https://HOST[:PORT]' })
+}
+
 const split = (text: string, at: string): [string, string] => {
   const index = text.indexOf(at)
   return index < 0 ? [text, ''] : [text.slice(0, index), text.slice(index + 1)]
@@ -140,5 +160,7 @@ export function environmentSettings(env: Readonly<Record<string, string | undefi
     advertise: list(env['MILLRACE_ADVERTISE']),
     log: env['MILLRACE_LOG'],
     webhooksAllow: list(env['MILLRACE_WEBHOOKS_ALLOW']),
+    httpHosts: list(env['MILLRACE_HTTP_HOSTS']),
+    httpOrigins: list(env['MILLRACE_HTTP_ORIGINS']),
   }
 }

@@ -141,6 +141,8 @@ async function startGateways(
       local: layers.log,
       dataPath: config.data === ':memory:' ? null : config.data,
       at: httpAt,
+      hosts: config.httpHosts,
+      origins: config.httpOrigins,
       consoleDir: consoleDir(),
       // The data may lie in memory, the console's files never do.
       consoleDisk: machine.disk,

@@ -97,7 +97,7 @@ export function storeMeter(metrics: Metrics): StoreMeter {
   })
   const failures = metrics.counter({ name: 'millrace_store_sync_failures_total', help: 'Syncs that the disk refused.' })
   const files = metrics.counter({ name: 'millrace_store_synced_files_total', help: 'Files synced.' })
-  const seconds = metrics.histogram({ name: 'millrace_store_sync_seconds', help: 'Time of a sync round.' })
+  const seconds = metrics.histogram({ name: 'millrace_store_sync_duration_seconds', help: 'Time of a sync round.' })
   return {
     synced(ms, fileCount) {
       rounds.add({}, 1)
@@ -131,7 +131,7 @@ export function kafkaMeter(metrics: Metrics): KafkaMeter {
     help: 'Kafka connections not taken, or closed for what they sent.',
   })
   const time = metrics.histogram({
-    name: 'millrace_kafka_request_seconds',
+    name: 'millrace_kafka_request_duration_seconds',
     help: 'Time from request to answer; a fetch waits for records as long as the client asks.',
     labels: ['api'] as const,
   })
@@ -160,7 +160,7 @@ export function httpMeter(metrics: Metrics): HttpMeter {
     labels: ['route', 'method', 'status'] as const,
   })
   const time = metrics.histogram({
-    name: 'millrace_http_request_seconds',
+    name: 'millrace_http_request_duration_seconds',
     help: 'Time from request to the end of the answer; live streams are not counted.',
     labels: ['route'] as const,
   })

@@ -48,3 +48,28 @@ test('what does not parse is named', () => {
     )
   assert.throws(() => resolveConfig({ log: 'kafka://localhost:9092' }, {}, {}), /log = kafka:/)
 })
+
+test('hosts and origins that HTTP lets in are named exactly', () => {
+  const { config } = resolveConfig(
+    {},
+    environmentSettings({ MILLRACE_HTTP_ORIGINS: 'https://App.example,http://localhost:3000/' }),
+    { httpHosts: ['events.example', '[::1]'] },
+  )
+  assert.deepEqual(config.httpHosts, ['events.example', '[::1]'])
+  assert.deepEqual(config.httpOrigins, ['https://app.example', 'http://localhost:3000'])
+  for (const settings of [
+    { httpHosts: ['events.example:8080'] },
+    { httpHosts: ['*'] },
+    { httpHosts: ['https://events.example'] },
+    { httpOrigins: ['app.example'] },
+    { httpOrigins: ['https://app.example/path'] },
+    { httpOrigins: ['*'] },
+    { httpOrigins: ['null'] },
+    { httpOrigins: ['file:///'] },
+  ])
+    assert.throws(
+      () => resolveConfig(settings, {}, {}),
+      (error) => error instanceof Fault && error.code === 'config.invalid',
+      JSON.stringify(settings),
+    )
+})

@@ -95,10 +95,10 @@ test('the meters of store and Kafka count', async () => {
   assert.equal(valueOf(text, 'millrace_store_sync_rounds_total'), 1)
   assert.equal(valueOf(text, 'millrace_store_synced_files_total'), 3)
   assert.equal(valueOf(text, 'millrace_store_sync_failures_total'), 1)
-  assert.equal(valueOf(text, 'millrace_store_sync_seconds_bucket{le="0.0025"}'), 1)
+  assert.equal(valueOf(text, 'millrace_store_sync_duration_seconds_bucket{le="0.0025"}'), 1)
   assert.equal(valueOf(text, 'millrace_kafka_requests_total{api="Produce",version="9"}'), 2)
   assert.equal(valueOf(text, 'millrace_kafka_errors_total{api="Produce",error="87"}'), 1)
-  assert.equal(valueOf(text, 'millrace_kafka_request_seconds_count{api="Produce"}'), 2)
+  assert.equal(valueOf(text, 'millrace_kafka_request_duration_seconds_count{api="Produce"}'), 2)
 })
 
 test('names, helps and units follow the habits', async () => {

@@ -22,6 +22,8 @@ const startOptions: readonly Option[] = [
   },
   { name: 'log', value: 'WHERE', summary: 'local' },
   { name: 'webhooks-allow', value: 'CIDR', repeatable: true, summary: 'private addresses that alerts may call' },
+  { name: 'http-hosts', value: 'NAME', repeatable: true, summary: 'host names that HTTP answers for beside localhost' },
+  { name: 'http-origins', value: 'ORIGIN', repeatable: true, summary: 'origins whose pages may call, https://HOST' },
 ]
 
 async function fileSettings(dir: string | undefined): Promise<Settings> {
@@ -37,6 +39,8 @@ async function configuration(on: Call): Promise<ResolvedConfig> {
     advertise: on.options.list('advertise'),
     log: on.options.text('log'),
     webhooksAllow: on.options.list('webhooks-allow'),
+    httpHosts: on.options.list('http-hosts'),
+    httpOrigins: on.options.list('http-origins'),
   }
   return resolveConfig(flags, environmentSettings(process.env), await fileSettings(on.args['dir']))
 }

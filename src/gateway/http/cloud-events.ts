@@ -3,7 +3,7 @@
  * mode: attributes as `ce_…` headers, data as the value byte for byte, `partitionkey` as the key. Strict: an attribute that
  * the specification does not allow is a Fault that names it.
  */
-import { Fault } from '../../lib/fault.ts'
+import { type Facts, Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Header } from '../../log/batch.ts'
 import { isJsonArray, isJsonObject, jsonElements, jsonMembers, parseJson, trimJson } from '../../schema/json-text.ts'
@@ -11,6 +11,8 @@ import type { Exchange } from './exchange.ts'
 import type { Defaults, Incoming } from './incoming.ts'
 import { readTime } from './parameters.ts'
 
+/** What a fault names that is not about one attribute. */
+const whole = 'the event'
 const wrong = (field: string, why: string): Fault =>
   new Fault('http.invalid-event', { field: field.slice(0, 100), why })
 
@@ -56,11 +58,22 @@ export function batchEvents(body: Uint8Array, defaults: Defaults): Incoming[] {
   const elements = jsonElements(text)
   if (elements.length > limits.httpRecords)
     throw new Fault('http.over-limit', { what: 'records in one request', max: limits.httpRecords })
-  return elements.map((element) => readEvent(element, defaults))
+  return elements.map((element, i) => named(i, () => readEvent(element, defaults)))
+}
+
+/** A fault of one event of several says which. */
+function named<T>(index: number, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== 'http.invalid-event') throw error
+    const { field, why } = error.facts as Facts<'http.invalid-event'>
+    throw new Fault('http.invalid-event', { field: field === whole ? `[${index}]` : `[${index}].${field}`, why })
+  }
 }
 
 function readEvent(text: Uint8Array, defaults: Defaults): Incoming {
-  if (!isJsonObject(text)) throw wrong('the event', 'is not an object')
+  if (!isJsonObject(text)) throw wrong(whole, 'is not an object')
   const attributes = new Map<string, string>()
   let data: Uint8Array | null = null
   let encoded: Uint8Array | null = null
@@ -117,7 +130,7 @@ function toRecord(attributes: ReadonlyMap<string, string>, data: Uint8Array | nu
 }
 
 function checkAttributes(attributes: ReadonlyMap<string, string>): void {
-  if (attributes.size > attributesMax) throw wrong('the event', `has more than ${attributesMax} attributes`)
+  if (attributes.size > attributesMax) throw wrong(whole, `has more than ${attributesMax} attributes`)
   for (const name of ['specversion', 'id', 'source', 'type']) if (!attributes.has(name)) throw wrong(name, 'is missing')
   for (const [name, value] of attributes) {
     if (!/^[a-z0-9]+$/.test(name)) throw wrong(name, 'is not a name of lower-case letters and digits')

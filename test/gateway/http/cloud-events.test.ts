@@ -98,10 +98,11 @@ test('a batch is all or nothing', async (t) => {
     (await f.call('POST', at, { headers, body: JSON.stringify([event, { ...event, id: '2' }]) })).json.records.length,
     2,
   )
-  assert.equal(
-    (await f.call('POST', at, { headers, body: JSON.stringify([event, { ...event, id: '' }]) })).json.field,
-    'id',
-  )
+  const fieldOf = async (body: Json): Promise<string> =>
+    (await f.call('POST', at, { headers, body: JSON.stringify(body) })).json.field
+  assert.equal(await fieldOf([event, { ...event, id: '' }]), '[1].id')
+  assert.equal(await fieldOf([event, event, 7]), '[2]')
+  assert.equal(await fieldOf(event), 'the batch')
   assert.equal((await f.call('POST', at, { headers, body: '[]' })).status, 200)
   assert.equal((await f.call('GET', at)).json.records.length, 2)
 })

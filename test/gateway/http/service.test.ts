@@ -208,7 +208,7 @@ test('metrics follow what happens', async (t) => {
     /^millrace_topic_bytes_in_total\{topic="t"\} \d+$/m,
     /^millrace_http_requests_total\{route="\/v1\/topics\/\{topic\}\/records",method="POST",status="200"\} 1$/m,
     /^millrace_http_requests_total\{route="\(files\)",method="GET",status="404"\} 1$/m,
-    /^millrace_http_request_seconds_bucket\{le="\+Inf",route="\/v1\/topics\/\{topic\}"\} 1$/m,
+    /^millrace_http_request_duration_seconds_bucket\{le="\+Inf",route="\/v1\/topics\/\{topic\}"\} 1$/m,
     /^millrace_view_late_rows_total\{view="revenue"\} 2$/m,
     /^millrace_view_watermark_lag_seconds\{view="revenue"\} \d/m,
     /^millrace_alerts_fired_total\{alert="low"\} 2$/m,
