@@ -122,9 +122,15 @@ class SimConnection implements Connection {
   readonly remote: Address
   readonly #wire: Wire
   #peer: SimConnection | null = null
-  #handlers: { bytes?: (bytes: Uint8Array) => void; close?: (error: Error | null) => void; drain?: () => void } = {}
-  /** Written here, not yet delivered there. */
-  #outgoing: Buffer[] = []
+  #handlers: {
+    bytes?: (bytes: Uint8Array) => void
+    room?: () => Uint8Array | null
+    close?: (error: Error | null) => void
+    drain?: () => void
+  } = {}
+  /** Written here, not yet delivered there: the writer's own bytes until the first of them are on their way. */
+  #outgoing: Uint8Array[] = []
+  #sent: (() => void)[] = []
   #backlogBytes = 0
   #isDelivering = false
   #isPaused = false
@@ -144,8 +150,9 @@ class SimConnection implements Connection {
   get backlogBytes(): number {
     return this.#backlogBytes
   }
-  onBytes(handler: (bytes: Uint8Array) => void): void {
+  onBytes(handler: (bytes: Uint8Array) => void, room: () => Uint8Array | null = () => null): void {
     this.#handlers.bytes = handler
+    this.#handlers.room = room
   }
   onClose(handler: (error: Error | null) => void): void {
     this.#handlers.close = handler
@@ -153,12 +160,13 @@ class SimConnection implements Connection {
   onDrain(handler: () => void): void {
     this.#handlers.drain = handler
   }
-  write(buffers: readonly Uint8Array[]): boolean {
+  write(buffers: readonly Uint8Array[], sent?: () => void): boolean {
     if (this.#isClosed || this.#isEnding) return true
     for (const bytes of buffers) {
-      this.#outgoing.push(Buffer.from(bytes))
+      this.#outgoing.push(bytes)
       this.#backlogBytes += bytes.length
     }
+    if (sent !== undefined) this.#sent.push(sent)
     this.#deliver()
     if (this.#backlogBytes <= windowBytes) return true
     this.#wantsDrain = true
@@ -195,7 +203,8 @@ class SimConnection implements Connection {
       const piece = this.#nextPiece()
       if (piece === null) return this.#finish()
       this.#backlogBytes -= piece.length
-      this.#peer.#handlers.bytes?.(piece)
+      this.#peer.#take(piece)
+      for (const sent of this.#sent.splice(0)) sent()
       if (this.#wantsDrain && this.#backlogBytes <= windowBytes / 4) {
         this.#wantsDrain = false
         this.#handlers.drain?.()
@@ -203,10 +212,22 @@ class SimConnection implements Connection {
       this.#deliver()
     })
   }
+  /** Into the handler's own room as far as that goes, as a socket does. */
+  #take(piece: Buffer): void {
+    for (let at = 0; at < piece.length && !this.#isClosed;) {
+      const room = this.#handlers.room?.() ?? null
+      const part = piece.subarray(at, at + (room?.length ?? piece.length))
+      room?.set(part)
+      this.#handlers.bytes?.(room === null ? part : room.subarray(0, part.length))
+      // What is read into for the next connection.
+      part.fill(0xdb)
+      at += part.length
+    }
+  }
   /** Some bytes from the front, cut anywhere. */
   #nextPiece(): Buffer | null {
     if (this.#outgoing.length === 0) return null
-    const all = this.#outgoing.length === 1 ? this.#outgoing[0]! : Buffer.concat(this.#outgoing)
+    const all = Buffer.concat(this.#outgoing)
     const isWhole = this.#wire.random.chance(0.7)
     const bytes = isWhole ? all.length : this.#wire.random.between(1, Math.max(1, Math.min(all.length, windowBytes)))
     this.#outgoing = bytes === all.length ? [] : [all.subarray(bytes)]
@@ -221,6 +242,7 @@ class SimConnection implements Connection {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#outgoing = []
+    this.#sent = []
     this.#backlogBytes = 0
     this.#wire.closed(this)
     this.#handlers.close?.(error)

@@ -5,6 +5,7 @@
  * Held after each: what was durable is there, byte for byte; what is there was appended, in order, without a gap; a
  * trim that was answered stays; a snapshot that was answered is there; nothing is called damaged; the log takes more.
  */
+import { BufferPool } from '../src/lib/buffer-pool.ts'
 import { Fault } from '../src/lib/fault.ts'
 import type { Offset } from '../src/lib/brand.ts'
 import { readBatchHeader } from '../src/store/batch-header.ts'
@@ -69,6 +70,8 @@ function hold(condition: boolean, what: string): void {
 
 class Run {
   readonly #machine: Simulation
+  /** Shows who still looks at bytes that were given back. */
+  readonly #pool = new BufferPool(1_000_000, { wipes: true })
   readonly #random: SeededRandom
   readonly #options: StoreRunOptions
   readonly #models: Modelled[]
@@ -156,6 +159,7 @@ class Run {
       world: this.#machine,
       dir: '/data',
       hotBytes: this.#random.pick([1000, 20_000, 1_000_000]),
+      pool: this.#pool,
       handlesMax: this.#random.pick([2, 4, 100]),
       onFault: (fault) => this.#faults.push(fault.message),
     })
@@ -255,11 +259,16 @@ class Run {
     const count = this.#random.between(1, 12)
     let end = 0
     for (let i = 0; i < count; i++) {
-      const bytes = anyBatch(this.#random, this.#machine.clock.now())
-      const base = log.append(bytes).baseOffset
+      const batch = anyBatch(this.#random, this.#machine.clock.now())
+      const lease = this.#pool.take(batch.length)
+      const bytes = lease.bytes.subarray(0, batch.length)
+      bytes.set(batch)
+      const base = log.append(bytes, lease).baseOffset
       hold(base === model.end, `offset ${base} given where ${model.end} is next`)
       end = log.end
       model.batches.push({ base, end, bytes: Buffer.from(bytes) })
+      // From here on the store alone knows how long it needs them.
+      lease.release()
       model.end = end
       this.#appended++
     }
@@ -322,14 +331,17 @@ class Run {
     const expected = model.batches.filter((batch) => batch.end > at && batch.base < upTo)
     let next = 0
     while (at < upTo) {
-      const found = await log.read(at as Offset, this.#random.between(1, 5000), upTo)
+      const found = await log.lend(at as Offset, this.#random.between(1, 5000), upTo)
       if (log.start > at) return
-      hold(found.length > 0, `${model.dir}: nothing at ${at} of ${log.start}..${upTo}`)
-      for (const bytes of found) {
+      if (this.#random.chance(0.2)) await this.#machine.clock.sleep(this.#random.fraction() * 5)
+      if (log.start > at) return
+      hold(found.buffers.length > 0, `${model.dir}: nothing at ${at} of ${log.start}..${upTo}`)
+      for (const bytes of found.buffers) {
         const batch = expected[next++]
         hold(batch !== undefined && sameBatch(batch.bytes, bytes), `${model.dir}: other bytes at ${at}`)
         at = batch!.end
       }
+      found.release()
     }
     hold(at === upTo || upTo <= from, `${model.dir}: read on to ${at} past ${upTo}`)
     // What follows is asked in one turn: retention may have moved the start since.

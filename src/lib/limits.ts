@@ -24,6 +24,8 @@ export const limits = {
   kafkaBytesInFlight: 256 * 1024 * 1024,
   /** Answers that a client does not fetch; beyond it its next request waits. */
   kafkaBacklogBytes: 4 * 1024 * 1024,
+  /** Buffers that nobody holds, kept for those who take the next: what one busy connection has under way, about. */
+  poolIdleBytes: 32 * 1024 * 1024,
   kafkaConnections: 25_000,
   kafkaConnectionsPerAddress: 12_500,
   /** Time for the first whole request of a connection. */

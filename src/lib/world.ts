@@ -114,11 +114,18 @@ export interface Listener {
 export interface Connection {
   readonly local: Address
   readonly remote: Address
-  /** One handler each; set them before the first turn of the event loop ends. `bytes` is only valid during the call. */
-  onBytes(handler: (bytes: Uint8Array) => void): void
+  /**
+   * One handler each; set them before the first turn of the event loop ends. `bytes` is only valid during the call: its
+   * memory is what the next bytes are read into, of any connection. `room` is asked after each call: the next bytes may be
+   * put there, from its start on, and `bytes` is that part of it then; null leaves the place to the connection.
+   */
+  onBytes(handler: (bytes: Uint8Array) => void, room?: () => Uint8Array | null): void
   onClose(handler: (error: Error | null) => void): void
-  /** False when the peer reads slower than we write: wait for `onDrain` before more. The buffers belong to the connection now. */
-  write(buffers: readonly Uint8Array[]): boolean
+  /**
+   * False when the peer reads slower than we write: wait for `onDrain` before more. The buffers belong to the connection
+   * until it calls `sent`, which it does not when it closes before.
+   */
+  write(buffers: readonly Uint8Array[], sent?: () => void): boolean
   onDrain(handler: () => void): void
   /** Bytes written and not yet taken by the peer's kernel. */
   readonly backlogBytes: number

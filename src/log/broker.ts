@@ -4,6 +4,7 @@
  * gateway maps them to error codes.
  */
 import type { Offset } from '../lib/brand.ts'
+import type { Lease } from '../lib/buffer-pool.ts'
 import type { Fault } from '../lib/fault.ts'
 import type { Log, Partition, TopicInfo, TopicSpec } from './log.ts'
 
@@ -54,6 +55,8 @@ export interface ProduceRequest {
   readonly transactionalId: string | null
   /** `records`: one or more record batches as sent, header and all. The log owns the bytes from here on. */
   readonly entries: readonly { readonly partition: Partition; readonly records: Uint8Array }[]
+  /** Of those bytes. The log holds it as long as it needs them; the caller may release its own hold after the answer. */
+  readonly lease?: Lease
 }
 export type ProduceAnswer =
   | { readonly baseOffset: Offset; readonly appendTimeMs: number; readonly start: Offset }
@@ -86,6 +89,8 @@ export type FetchAnswer = {
   readonly records: readonly Uint8Array[]
   readonly aborted: readonly { readonly producerId: number; readonly firstOffset: Offset }[]
   readonly fault: Fault | null
+  /** Called at most once, when nobody looks at `records` any more; if it is not, their memory is left to the collector. */
+  readonly release: () => void
 }
 
 /** Given to the local log by the composition root: counts what passes. Called once a batch; it only adds numbers. */

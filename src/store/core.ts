@@ -1,4 +1,5 @@
 /** What the partitions of one store share. */
+import type { BufferPool } from '../lib/buffer-pool.ts'
 import type { Fault } from '../lib/fault.ts'
 import type { World } from '../lib/world.ts'
 import type { Directories } from './directories.ts'
@@ -18,6 +19,8 @@ export interface Core {
   readonly handles: Handles
   readonly journal: Journal
   readonly hot: HotTail
+  /** Of the buffers that files are read into. */
+  readonly pool: BufferPool
   readonly guard: DiskGuard
   /** Wall clock that never runs ahead of the monotonic one: a jump forward must not make retention delete early. */
   retentionNow(): number

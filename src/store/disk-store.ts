@@ -1,4 +1,5 @@
 /** The store on a disk: partitions by folder, one loop that writes and syncs, checkpoints, retention, a clean stop. */
+import { BufferPool } from '../lib/buffer-pool.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import type { World } from '../lib/world.ts'
@@ -159,6 +160,7 @@ export class DiskStore implements Store {
       handles: new Handles(world.disk, handlesMax),
       journal,
       hot: new HotTail(options.hotBytes ?? limits.storeHotBytes),
+      pool: options.pool ?? new BufferPool(limits.poolIdleBytes),
       guard: new DiskGuard(world, dir, options.reserveBytes ?? limits.diskReserveBytes),
       retentionNow: () => Math.min(world.clock.now(), wallMs + world.clock.monotonic() - sinceMs),
       toWrite: (partition) => this.#loop.toWrite(partition),

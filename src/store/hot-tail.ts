@@ -1,7 +1,11 @@
 /**
  * The newest batches of all partitions, in the memory they arrived in, up to a bound of bytes over the whole store. What
- * came first goes first, so what a partition has left is always one run up to its end.
+ * came first goes first, so what a partition has left is always one run up to its end. The lease of that memory is held
+ * for as long as a batch is here.
  */
+import type { Lease } from '../lib/buffer-pool.ts'
+import type { Lent } from './store.ts'
+
 /** A batch costs this much beyond its bytes. */
 const entryBytes = 160
 
@@ -10,6 +14,7 @@ interface HotBatch {
   readonly end: number
   /** Empty when it is gone. */
   bytes: Uint8Array
+  lease: Lease | null
 }
 const gone = new Uint8Array(0)
 
@@ -26,11 +31,12 @@ export class HotTail {
   get bytes(): number {
     return this.#bytes
   }
-  add(of: HotBatches, base: number, end: number, bytes: Uint8Array): void {
-    const batch: HotBatch = { base, end, bytes }
+  add(of: HotBatches, added: { base: number; end: number; bytes: Uint8Array; lease: Lease | null }): void {
+    const batch: HotBatch = { ...added }
+    batch.lease?.hold()
     of.push(batch)
     this.#queue.push({ batch, of })
-    this.#bytes += bytes.length + entryBytes
+    this.#bytes += batch.bytes.length + entryBytes
     while (this.#bytes > this.#bytesMax) this.#dropOldest()
   }
   /** Forgets batches of one partition from `end` on; all with 0. */
@@ -52,6 +58,8 @@ export class HotTail {
   #forget(batch: HotBatch): void {
     this.#bytes -= batch.bytes.length + entryBytes
     batch.bytes = gone
+    batch.lease?.release()
+    batch.lease = null
   }
 }
 
@@ -60,19 +68,26 @@ export class HotBatches {
   #list: (HotBatch | null)[] = []
   #head = 0
 
-  /** Whole batches from the one that holds `from`, none from `limit` on; null when that batch is not here. */
-  read(from: number, limit: number, bytesMax: number): Uint8Array[] | null {
+  /**
+   * Whole batches from the one that holds `from`, none from `limit` on; null when that batch is not here. They are held for
+   * the caller until it releases them.
+   */
+  lend(from: number, limit: number, bytesMax: number): Lent | null {
     const first = this.#list[this.#head]
     if (first === undefined || first === null || from < first.base || from >= this.#list.at(-1)!.end) return null
-    const out: Uint8Array[] = []
+    const buffers: Uint8Array[] = []
+    const leases: Lease[] = []
     let bytes = 0
     for (let i = this.#indexOf(from); i < this.#list.length; i++) {
       const batch = this.#list[i]!
       bytes += batch.bytes.length
-      if (batch.base >= limit || (out.length > 0 && bytes > bytesMax)) break
-      out.push(batch.bytes)
+      if (batch.base >= limit || (buffers.length > 0 && bytes > bytesMax)) break
+      buffers.push(batch.bytes)
+      if (batch.lease === null) continue
+      batch.lease.hold()
+      leases.push(batch.lease)
     }
-    return out
+    return { buffers, release: () => leases.forEach((lease) => lease.release()) }
   }
   push(batch: HotBatch): void {
     this.#list.push(batch)

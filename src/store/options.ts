@@ -1,3 +1,4 @@
+import type { BufferPool } from '../lib/buffer-pool.ts'
 import type { Fault } from '../lib/fault.ts'
 import type { World } from '../lib/world.ts'
 import type { StoreMeter } from './store.ts'
@@ -11,6 +12,8 @@ export interface StoreOptions {
   readonly meter?: StoreMeter
   /** Bytes of the newest batches kept in memory. */
   readonly hotBytes?: number
+  /** Of the buffers that files are read into. */
+  readonly pool?: BufferPool
   /** Segment files open at a time. */
   readonly handlesMax?: number
   /** Intake stops when less is free. */

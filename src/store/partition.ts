@@ -8,6 +8,7 @@
  * owner: every method moves or guards them.
  */
 import { type Offset, offset as toOffset, type TimeMs } from '../lib/brand.ts'
+import type { Lease } from '../lib/buffer-pool.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import type { DiskError, File } from '../lib/world.ts'
 import { placeBatch, stampBatch } from './batch-header.ts'
@@ -25,7 +26,7 @@ import { Segments } from './segments.ts'
 import { SmallFiles } from './small-files.ts'
 import type { SparseIndex } from './sparse-index.ts'
 import { newestTime } from './retention.ts'
-import type { PartitionConfig, PartitionLog, SealedSegment } from './store.ts'
+import type { Lent, PartitionConfig, PartitionLog, SealedSegment } from './store.ts'
 import { expectedFiles } from './verify.ts'
 import { Waiters } from './waiters.ts'
 
@@ -37,6 +38,8 @@ const resumeMsMax = 5_000
 interface Run {
   readonly segment: Segment
   readonly buffers: Uint8Array[]
+  /** Of the memory that they are in: held until they are written. */
+  readonly leases: Lease[]
 }
 export interface Capture {
   readonly generation: number
@@ -57,6 +60,9 @@ export interface OpenedPartition {
   /** Of the last segment, if it is at hand. */
   readonly index: SparseIndex | null
 }
+
+const nothing: Lent = { buffers: [], release: () => {} }
+const releaseAll = ({ leases }: Run): void => leases.forEach((lease) => lease.release())
 
 export class Partition implements PartitionLog {
   readonly dir: string
@@ -146,7 +152,7 @@ export class Partition implements PartitionLog {
     this.segments.intervalBytes = config.indexIntervalBytes
   }
 
-  append(batch: Uint8Array): { baseOffset: Offset; appendTimeMs: number } {
+  append(batch: Uint8Array, lease: Lease | null = null): { baseOffset: Offset; appendTimeMs: number } {
     if (this.#gone || this.#isStopped) throw new Fault('log.closed', { what: this.dir })
     if (!this.#isVerified) this.#verify()
     if (this.damage !== null) throw this.damage.fault
@@ -163,9 +169,9 @@ export class Partition implements PartitionLog {
       stampBatch(bytes, appendTimeMs)
     }
     this.#epochs.begin(this.#core.epoch, base)
-    this.#queue(segment, bytes, end)
+    this.#queue(segment, bytes, end, lease)
     this.#end = end
-    this.#core.hot.add(this.#hot, base, end, bytes)
+    this.#core.hot.add(this.#hot, { base, end, bytes, lease })
     this.#core.resized(bytes.length)
     this.#core.toWrite(this)
     return { baseOffset: base as Offset, appendTimeMs }
@@ -192,15 +198,18 @@ export class Partition implements PartitionLog {
     return this.#onCut.add(call)
   }
 
-  async read(from: Offset, maxBytes: number, upTo: Offset): Promise<Uint8Array[]> {
+  async read(from: Offset, maxBytes: number, upTo: Offset): Promise<readonly Uint8Array[]> {
+    return (await this.lend(from, maxBytes, upTo)).buffers
+  }
+  async lend(from: Offset, maxBytes: number, upTo: Offset): Promise<Lent> {
     this.#checkInside(from)
     this.#verify()
     if (this.damage !== null && from >= this.damage.at) throw this.damage.fault
     const end = Math.min(upTo, this.damage?.at ?? Number.MAX_SAFE_INTEGER)
-    const hot = this.#hot.read(from, Math.min(end, this.#written), maxBytes)
+    const hot = this.#hot.lend(from, Math.min(end, this.#written), maxBytes)
     if (hot !== null) return hot
     const limit = Math.min(end, this.#durable)
-    if (from >= limit) return []
+    if (from >= limit) return nothing
     try {
       return await readBatches(this.segments, { from, limit, bytesMax: maxBytes })
     } catch (error) {
@@ -319,7 +328,7 @@ export class Partition implements PartitionLog {
       this.segments.fileForWrite(segment).write(buffers, segment.written.bytes)
       segment.written = mark
       this.#written = mark.end
-      this.#runs.shift()
+      releaseAll(this.#runs.shift()!)
       if (segment !== this.segments.last || segment.index?.wantsSave === true) this.segments.saveIndex(segment)
     }
     if (this.#written > this.#durable) this.#core.unsynced(this)
@@ -386,7 +395,7 @@ export class Partition implements PartitionLog {
     const fault = new Fault('log.closed', { what: this.dir })
     this.#whenWritten.fail(fault)
     this.#whenDurable.fail(fault)
-    this.#runs = []
+    this.#dropRuns()
     this.#core.hot.cut(this.#hot, 0)
     for (const segment of this.segments.list) this.#core.handles.close(segment)
   }
@@ -473,7 +482,11 @@ export class Partition implements PartitionLog {
       throw this.#failure(error, this.segments.folder)
     }
   }
-  #queue(segment: Segment, bytes: Buffer, end: number): void {
+  #dropRuns(): void {
+    for (const run of this.#runs) releaseAll(run)
+    this.#runs = []
+  }
+  #queue(segment: Segment, bytes: Buffer, end: number, lease: Lease | null): void {
     const { tail } = segment
     const index = segment.index!
     if (tail.bytes - index.lastPosition >= this.#config.indexIntervalBytes)
@@ -486,15 +499,18 @@ export class Partition implements PartitionLog {
       maxTimeMs: isLarger ? timeMs : tail.maxTimeMs,
       maxTimeOffset: isLarger ? this.#end : tail.maxTimeOffset,
     }
-    const run = this.#runs.at(-1)
-    if (run?.segment === segment) run.buffers.push(bytes)
-    else this.#runs.push({ segment, buffers: [bytes] })
+    let run = this.#runs.at(-1)
+    if (run?.segment !== segment) this.#runs.push((run = { segment, buffers: [], leases: [] }))
+    run.buffers.push(bytes)
+    if (lease === null) return
+    lease.hold()
+    run.leases.push(lease)
   }
   /** Back to `end`: what was appended from there on is gone. */
   #cut(end: number, fault: Fault, markOf: (segment: Segment) => Mark): void {
     this.#generation++
     const before = this.sizeBytes
-    this.#runs = []
+    this.#dropRuns()
     this.#end = this.#written = end
     this.#core.hot.cut(this.#hot, end)
     this.segments.cut(markOf)

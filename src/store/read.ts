@@ -1,10 +1,12 @@
 /** Reading a partition's files. Nothing leaves here that was not checked, see `batch-walk.ts`. */
 import { type Offset, offset as toOffset, type TimeMs, timeMs as toTimeMs } from '../lib/brand.ts'
+import type { Lease } from '../lib/buffer-pool.ts'
 import { batchHeaderBytes } from './batch-header.ts'
 import { batchBase, batchBytes, batchEnd, batchMaxTime, batchProblem, lengthProblem } from './batch-walk.ts'
 import type { Segment } from './segment.ts'
 import type { Segments } from './segments.ts'
 import type { Place } from './sparse-index.ts'
+import type { Lent } from './store.ts'
 
 /** A disk is asked for at least this much at a time, and for no more than that. */
 const pieceBytesMin = 64 * 1024
@@ -17,16 +19,17 @@ export interface Wanted {
   readonly bytesMax: number
 }
 
-/** Whole batches from the one that holds `from`: see PartitionLog.read. */
-export async function readBatches(segments: Segments, wanted: Wanted): Promise<Uint8Array[]> {
+/** Whole batches from the one that holds `from`: see PartitionLog.lend. */
+export async function readBatches(segments: Segments, wanted: Wanted): Promise<Lent> {
   for (;;) {
     const list = segments.durableFrom(wanted.from)
     try {
       for (const segment of list) {
         const found = await readSegment(segments, segment, wanted)
-        if (found.length > 0) return found
+        if (found.buffers.length > 0) return found
+        found.release()
       }
-      return []
+      return { buffers: [], release: () => {} }
     } catch (error) {
       // Compaction may have taken the file meanwhile; what took its place is in the list.
       if (!list.some((segment) => segment.isReplaced)) throw error
@@ -34,20 +37,22 @@ export async function readBatches(segments: Segments, wanted: Wanted): Promise<U
   }
 }
 
-async function readSegment(segments: Segments, segment: Segment, wanted: Wanted): Promise<Uint8Array[]> {
+async function readSegment(segments: Segments, segment: Segment, wanted: Wanted): Promise<Lent> {
   const { unreadable } = segment
   if (unreadable !== null && wanted.from >= unreadable.offset) throw unreadable.fault
   const first = new Reading(segments, segment, wanted)
-  if (await first.read((await segments.indexLater(segment)).before(wanted.from))) return first.batches
+  if (await first.read((await segments.indexLater(segment)).before(wanted.from))) return first.lent
   // The index may have led into the middle of a batch: only what is wrong from the start of the segment on is damage.
   const second = new Reading(segments, segment, wanted)
-  if (await second.read((await segments.rebuildIndexLater(segment)).before(wanted.from))) return second.batches
+  if (await second.read((await segments.rebuildIndexLater(segment)).before(wanted.from))) return second.lent
   throw segments.foundDamage(segment, second.place, second.problem!)
 }
 
 /** One read of one segment. */
 class Reading {
+  /** All of one piece. */
   readonly batches: Uint8Array[] = []
+  #piece: Lease | null = null
   /** Of the next batch, or of the one that is wrong. */
   place: Place = { offset: 0, position: 0 }
   problem: string | null = null
@@ -65,17 +70,24 @@ class Reading {
     const bytes = wanted.bytesMax + segments.intervalBytes
     this.#pieceBytes = Math.min(pieceBytesMax, Math.max(pieceBytesMin, bytes))
   }
+  get lent(): Lent {
+    return { buffers: this.batches, release: () => this.#piece?.release() }
+  }
   /** False when something is wrong before any batch could be read. */
   async read(from: Place): Promise<boolean> {
     this.place = from
     const limit = this.#segment.durable.bytes
     while (!this.#isDone && this.batches.length === 0 && this.place.position < limit) {
       const { position } = this.place
-      const piece = Buffer.allocUnsafeSlow(Math.min(this.#pieceBytes, limit - position))
+      const bytes = Math.min(this.#pieceBytes, limit - position)
+      // Of the piece before no batch was wanted.
+      this.#piece?.release()
+      this.#piece = this.#segments.pool.take(bytes)
+      const piece = this.#piece.bytes.subarray(0, bytes)
       const got = await this.#segments.file(this.#segment).readLater(piece, position)
       this.#take(piece.subarray(0, got))
       if (this.problem === null && this.place.position === position && !this.#isDone)
-        this.#takeMore(got < piece.length || position + piece.length === limit)
+        this.#takeMore(got < bytes || position + bytes === limit)
       if (this.problem !== null) return this.batches.length > 0
     }
     return true

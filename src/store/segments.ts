@@ -1,4 +1,5 @@
 /** The segments of one partition, oldest first: their files, and the index of each, made again when it is not right. */
+import type { BufferPool } from '../lib/buffer-pool.ts'
 import { BatchWalk, batchMaxTime, type EpochAt } from './batch-walk.ts'
 import { Fault } from '../lib/fault.ts'
 import type { File, Random } from '../lib/world.ts'
@@ -12,6 +13,7 @@ export class Segments {
   readonly list: Segment[]
   readonly folder: string
   readonly epochAt: EpochAt
+  readonly pool: BufferPool
   intervalBytes: number
   readonly #core: Core
   /** Files that must not stay under the name of a segment. */
@@ -19,6 +21,7 @@ export class Segments {
 
   constructor(core: Core, folder: string, list: Segment[], epochs: Epochs, intervalBytes: number) {
     this.#core = core
+    this.pool = core.pool
     this.folder = folder
     this.list = list
     this.intervalBytes = intervalBytes

@@ -3,6 +3,7 @@
  * protocols. One writer, many readers, in one process.
  */
 import type { Offset, TimeMs } from '../lib/brand.ts'
+import type { Lease } from '../lib/buffer-pool.ts'
 import type { Fault } from '../lib/fault.ts'
 
 export interface Store {
@@ -45,6 +46,12 @@ export interface SealedSegment {
   readonly newestMs: number
 }
 
+export interface Lent {
+  readonly buffers: readonly Uint8Array[]
+  /** At most once. If it is not called, the memory is left to the collector. */
+  release(): void
+}
+
 export interface PartitionLog {
   readonly dir: string
   /** First offset kept. */
@@ -66,9 +73,10 @@ export interface PartitionLog {
    * Takes one checked batch, gives it the next offsets (base offset and leader epoch are written into it, in place) and
    * queues it. The bytes belong to the store from here on: they are also what readers get. Returns its base offset and
    * the append time (−1 unless log-append-time). Throws Fault: store.full, store.failed, store.damaged, log.closed.
-   * Wait for it in the same turn: after a failed write the same offsets are given to others.
+   * Wait for it in the same turn: after a failed write the same offsets are given to others. `lease` is of the memory that
+   * the bytes are in: it is held until they are written and no longer kept for readers.
    */
-  append(batch: Uint8Array): { baseOffset: Offset; appendTimeMs: number }
+  append(batch: Uint8Array, lease?: Lease | null): { baseOffset: Offset; appendTimeMs: number }
   /** Resolves when everything before `offset` is written (the page cache has it). Rejects with Fault 'store.failed'. */
   whenWritten(offset: Offset): Promise<void>
   /** Resolves when everything before `offset` is durable; asks for a sync. Rejects with Fault 'store.failed'. */
@@ -86,10 +94,12 @@ export interface PartitionLog {
   /**
    * Whole batches from the one that holds `from`, up to `maxBytes` (at least one batch) and not past `upTo` (≤ durable).
    * What is written but not durable yet comes only while it is in memory.
-   * The buffers are valid as long as they are held. Empty when from ≥ upTo. Throws Fault log.offset-out-of-range,
+   * The buffers are valid as long as somebody refers to them. Empty when from ≥ upTo. Throws Fault log.offset-out-of-range,
    * store.damaged, store.failed.
    */
-  read(from: Offset, maxBytes: number, upTo: Offset): Promise<Uint8Array[]>
+  read(from: Offset, maxBytes: number, upTo: Offset): Promise<readonly Uint8Array[]>
+  /** The same for a reader that says when it is done: nobody may look at the buffers after `release`. */
+  lend(from: Offset, maxBytes: number, upTo: Offset): Promise<Lent>
   /** Batch headers (61 bytes each) from the batch that holds `from`, for rebuilding what is derived from the log. */
   headers(from: Offset): Iterable<Uint8Array>
   /** Base offset of the first batch whose largest time is ≥ `timeMs`; null = none before durable. */

@@ -34,6 +34,35 @@ test('bytes arrive in order, in pieces of any size', async () => {
   assert.ok(pieces > 150, `${pieces} pieces`)
 })
 
+test('bytes go to the room that is offered; what was sent is told; a piece is nobody’s after the call', async () => {
+  const machine = simulate(3)
+  await machine.run(async () => {
+    const { near, far } = await pair(machine)
+    const room = Buffer.alloc(1000)
+    const kept: Uint8Array[] = []
+    let filled = 0
+    let bytes = 0
+    far.onBytes(
+      (piece) => {
+        bytes += piece.length
+        if (piece.buffer === room.buffer && piece.byteOffset >= room.byteOffset) filled += piece.length
+        else kept.push(piece)
+      },
+      () => (bytes > 0 && filled < room.length ? room.subarray(filled) : null),
+    )
+    let sent = 0
+    near.write([Buffer.alloc(100, 1)], () => sent++)
+    assert.equal(sent, 0)
+    await machine.clock.sleep(100)
+    assert.equal(sent, 1)
+    near.write([Buffer.alloc(1500, 2)])
+    await machine.clock.sleep(100)
+    assert.deepEqual([bytes, filled], [1600, 1000])
+    assert.ok(room.every((byte) => byte === 2))
+    assert.ok(kept.every((piece) => piece.every((byte) => byte === 0xdb)))
+  })
+})
+
 test('a peer that pauses makes the writer wait, and drain comes when it reads on', async () => {
   const machine = simulate(1)
   await machine.run(async () => {
@@ -109,7 +138,7 @@ test('the same seed gives the same trace, another one another', async () => {
     const machine = simulate(seed)
     await machine.run(async () => {
       const { near, far } = await pair(machine)
-      far.onBytes((bytes) => void far.write([bytes]))
+      far.onBytes((bytes) => void far.write([Buffer.from(bytes)]))
       for (let i = 0; i < 20; i++) near.write([machine.random.bytes(100)])
       await machine.clock.sleep(100)
       machine.disk.open('/f', 'write').write([machine.random.bytes(10)], 0)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Offset } from '../../src/lib/brand.ts'
+import { BufferPool } from '../../src/lib/buffer-pool.ts'
 import { readBatchHeader } from '../../src/store/batch-header.ts'
 import { batch, config, fill, onEachDisk, readAll } from './support.ts'
 
@@ -277,3 +278,48 @@ onEachDisk('more partitions than open files are written at once', async ({ open 
   for (const name of names) assert.equal((await readAll(store.partition(name, config))).length, 3)
   await store.close()
 })
+
+onEachDisk(
+  'leased memory is given back once it is written, out of the hot tail, and let go by readers',
+  async ({ open }) => {
+    const pool = new BufferPool(1e6, { wipes: true })
+    const store = await open({ hotBytes: 3000, pool })
+    const log = store.partition('orders~1/0', config)
+    const append = (): Buffer => {
+      const bytes = batch(3)
+      const lease = pool.take(bytes.length)
+      const view = lease.bytes.subarray(0, bytes.length)
+      view.set(bytes)
+      log.append(view, lease)
+      lease.release()
+      return view
+    }
+    const isGivenBack = (view: Buffer): boolean => view.every((byte) => byte === 0xdb)
+    const first = append()
+    // Out of the hot tail before the turn is over, but not written yet.
+    for (let i = 0; i < 20; i++) append()
+    assert.ok(!isGivenBack(first))
+    await log.whenDurable(log.end)
+    assert.ok(isGivenBack(first))
+    const last = append()
+    await log.whenDurable(log.end)
+    const lent = await log.lend(at(63), 1e6, log.durable)
+    const read = await log.lend(at(0), 2000, log.durable)
+    for (let i = 0; i < 20; i++) append()
+    await log.whenDurable(log.end)
+    assert.equal(lent.buffers[0], last)
+    assert.ok(!isGivenBack(last), 'a reader looks at it still')
+    lent.release()
+    assert.ok(isGivenBack(last))
+    const fromFile = Buffer.from(read.buffers[0]!)
+    await log.lend(at(0), 2000, log.durable)
+    assert.deepEqual(Buffer.from(read.buffers[0]!), fromFile)
+    read.release()
+    assert.ok(isGivenBack(read.buffers[0] as Buffer))
+    // Read without a word about the end: never given back.
+    const kept = await log.read(at(0), 2000, log.durable)
+    for (let i = 0; i < 5; i++) (await log.lend(at(0), 2000, log.durable)).release()
+    assert.deepEqual(Buffer.from(kept[0]!), fromFile)
+    await store.close()
+  },
+)

@@ -10,7 +10,7 @@ import { limits } from '../../lib/limits.ts'
 import type { Address, Connection } from '../../lib/world.ts'
 import { codecOf } from '../../wire/kafka/codec/compile.ts'
 import { WireReader } from '../../wire/kafka/codec/wire.ts'
-import { FrameReader } from './frame.ts'
+import { type Frame, FrameReader } from './frame.ts'
 import { type Answer, type Exchange, type Handler, code } from './handler.ts'
 import type { AnyShape } from '../../wire/kafka/codec/shape.ts'
 import { apiVersionsApi } from '../../wire/kafka/messages/18-api-versions.ts'
@@ -23,7 +23,9 @@ interface Pending {
   readonly correlationId: number
   readonly clientId: string
   readonly request: unknown
-  readonly frameBytes: number
+  readonly frame: Frame
+  /** Called when the answer has left. */
+  sent: (() => void) | null
   startedMs: number
   /** undefined: not answered yet. */
   answer: Answer<AnyShape> | undefined
@@ -33,7 +35,7 @@ const apiVersionsKey = 18
 export class ClientConnection {
   private readonly server: Server
   private readonly connection: Connection
-  private readonly frames = new FrameReader()
+  private readonly frames: FrameReader
   private readonly node: Address
   private readonly clientHost: string
   private readonly aborter = new AbortController()
@@ -61,10 +63,14 @@ export class ClientConnection {
   constructor(server: Server, connection: Connection) {
     this.server = server
     this.connection = connection
+    this.frames = new FrameReader(server.pool)
     this.node = server.advertise ?? plainAddress(connection.local)
     this.clientHost = `/${plainAddress(connection.remote).host}`
     this.openedTick = this.activeTick = this.frameTick = server.tick
-    connection.onBytes((bytes) => this.take(bytes))
+    connection.onBytes(
+      (bytes) => this.take(bytes),
+      () => this.frames.room,
+    )
     connection.onDrain(() => this.drained())
     connection.onClose(() => this.gone())
   }
@@ -97,16 +103,16 @@ export class ClientConnection {
   }
 
   /** Throws Fault for what no request can be. */
-  private accept(frame: Buffer): void {
+  private accept(frame: Frame): void {
     if (this.closed) return
     this.frameTick = this.server.tick
-    const input = new WireReader(frame)
+    const input = new WireReader(frame.bytes)
     const { key, version, correlationId } = readHead(input)
     const handler = this.server.handlers.get(key)
     if (handler === undefined) throw new Fault('wire.malformed', { what: `API ${key} is not offered` })
     const [first, last] = handler.versions
     if (version < first || version > last) {
-      if (key === apiVersionsKey) return this.answerUnknownVersion(handler, correlationId, frame.length)
+      if (key === apiVersionsKey) return this.answerUnknownVersion(handler, correlationId, frame)
       throw new Fault('wire.malformed', { what: `${handler.api.name} v${version} is not offered` })
     }
     const flexible = isFlexible(handler.api, version)
@@ -119,13 +125,14 @@ export class ClientConnection {
       correlationId,
       clientId,
       request,
-      frameBytes: frame.length,
+      frame,
+      sent: null,
       startedMs: 0,
       answer: undefined,
     })
   }
   /** How a client finds out what we speak when its own version is too new for us. */
-  private answerUnknownVersion(handler: Handler, correlationId: number, frameBytes: number): void {
+  private answerUnknownVersion(handler: Handler, correlationId: number, frame: Frame): void {
     const [minVersion, maxVersion] = handler.versions
     const answer = { errorCode: code.unsupportedVersion, apiKeys: [{ apiKey: apiVersionsKey, minVersion, maxVersion }] }
     const fixed: Handler = { api: apiVersionsApi, versions: handler.versions, handle: () => answer }
@@ -136,7 +143,8 @@ export class ClientConnection {
       correlationId,
       clientId: '',
       request: null,
-      frameBytes,
+      frame,
+      sent: null,
       startedMs: 0,
       answer: undefined,
     })
@@ -147,8 +155,9 @@ export class ClientConnection {
   }
   private enqueue(pending: Pending): void {
     this.queue.push(pending)
-    this.bytesInFlight += pending.frameBytes
-    this.server.taken(pending.frameBytes)
+    const { length } = pending.frame.bytes
+    this.bytesInFlight += length
+    this.server.taken(length)
   }
 
   /** Begins what may begin. An answer given at once comes back here while the loop runs: it goes on by itself. */
@@ -183,11 +192,28 @@ export class ClientConnection {
       this.failInside(pending, error)
     }
   }
-  private exchange({ version, clientId }: Pending): Exchange {
+  private exchange(pending: Pending): Exchange {
+    const { version, clientId } = pending
+    const { lease } = pending.frame
+    const whenSent = (call: () => void): void => void (pending.sent = call)
     const { broker, sessions, supported, autoCreate, answerBytesMax, log } = this.server
     const { clientHost, node } = this
     const { signal } = this.aborter
-    return { broker, sessions, supported, autoCreate, answerBytesMax, log, version, clientId, clientHost, node, signal }
+    return {
+      broker,
+      sessions,
+      supported,
+      autoCreate,
+      answerBytesMax,
+      log,
+      version,
+      clientId,
+      clientHost,
+      node,
+      lease,
+      whenSent,
+      signal,
+    }
   }
   private finish(pending: Pending, answer: Answer<AnyShape>): void {
     pending.answer = answer
@@ -206,15 +232,18 @@ export class ClientConnection {
     if (this.closed) return
     const { writer } = this.server
     let mustEnd = false
+    const sent: (() => void)[] = []
     try {
       while (!mustEnd && this.queue.length > 0 && this.queue[0]!.answer !== undefined) {
         const pending = this.queue.shift()!
         this.running--
         this.server.ran(-1)
-        this.bytesInFlight -= pending.frameBytes
-        this.server.released(pending.frameBytes)
+        const { length } = pending.frame.bytes
+        this.bytesInFlight -= length
+        this.server.released(length)
         if (pending.answer === 'close') mustEnd = true
         else if (pending.answer !== null) this.encode(pending)
+        if (pending.sent !== null) sent.push(pending.sent)
         this.count(pending)
       }
     } catch (error) {
@@ -222,7 +251,8 @@ export class ClientConnection {
       return this.failInside(null, error)
     }
     const pieces = writer.take()
-    if (pieces.length > 0 && !this.connection.write(pieces)) {
+    const whenSent = sent.length === 0 ? undefined : () => sent.forEach((call) => call())
+    if (pieces.length > 0 && !this.connection.write(pieces, whenSent)) {
       this.blocked = this.connection.backlogBytes > limits.kafkaBacklogBytes
       this.blockedTick = this.server.tick
       this.owe(this.connection.backlogBytes)

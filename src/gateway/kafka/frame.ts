@@ -1,31 +1,43 @@
 /**
- * Frames: four bytes of length, then a request. Bytes are copied once, from the socket's buffer into one that the frame
- * owns, which its record batches stay views of.
+ * Frames: four bytes of length, then a request. A frame has a buffer of its own, which its record batches stay views of;
+ * whoever is called with it may give it back for the next one. The rest of a large frame is read from the socket right
+ * into it (`room`); other bytes are copied once.
  *
  * A length is not believed: a little memory is taken at once, then the buffer grows with what has come. The first valid
  * request earns longer frames, and more at once.
  */
+import type { BufferPool, Lease } from '../../lib/buffer-pool.ts'
 import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 
 const lengthBytes = 4
 const atOnceBytes = { stranger: 16 * 1024, known: 2 * 1024 * 1024 } as const
-/** Below this a frame is cut from Node's shared pool. */
-const pooledBytesMax = 2048
+/** Less than this is better read together with what follows it. */
+const roomBytesMin = 32 * 1024
+
+export interface Frame {
+  readonly bytes: Buffer
+  readonly lease: Lease
+}
 
 export class FrameReader {
+  private readonly pool: BufferPool
   private head = 0
   private headFilled = 0
-  private frame: Buffer | null = null
+  private frame: Lease | null = null
   private frameFilled = 0
   private frameBytes = 0
   private isKnown = false
+
+  constructor(pool: BufferPool) {
+    this.pool = pool
+  }
 
   /** From now on: a client that has sent something valid. */
   trust(): void {
     this.isKnown = true
   }
-  /** Lets go of a frame that will not be whole. */
+  /** Lets go of a frame that will not be whole. Not back to the pool: the socket may know of its room still. */
   drop(): void {
     this.frame = null
   }
@@ -37,11 +49,18 @@ export class FrameReader {
 
   /** Memory that the frame which is not whole yet takes. */
   get heldBytes(): number {
-    return this.frame === null ? 0 : this.frame.length
+    return this.frame === null ? 0 : this.frame.bytes.length
+  }
+
+  /** Where the next bytes are best put: the rest of the frame under way, if it is large. */
+  get room(): Uint8Array | null {
+    if (this.frame === null) return null
+    const end = Math.min(this.frameBytes, this.frame.bytes.length)
+    return end - this.frameFilled < roomBytesMin ? null : this.frame.bytes.subarray(this.frameFilled, end)
   }
 
   /** Takes bytes in and calls once for each whole frame. Throws Fault wire.too-large or wire.malformed. */
-  push(bytes: Uint8Array, call: (frame: Buffer) => void): void {
+  push(bytes: Uint8Array, call: (frame: Frame) => void): void {
     let at = 0
     while (at < bytes.length) {
       if (this.frame === null) {
@@ -50,14 +69,17 @@ export class FrameReader {
       }
       const take = Math.min(this.frameBytes - this.frameFilled, bytes.length - at)
       const frame = this.grown(this.frame, this.frameFilled + take)
-      frame.set(at === 0 && take === bytes.length ? bytes : bytes.subarray(at, at + take), this.frameFilled)
+      const isInPlace =
+        bytes.buffer === frame.bytes.buffer && bytes.byteOffset + at === frame.bytes.byteOffset + this.frameFilled
+      if (!isInPlace)
+        frame.bytes.set(at === 0 && take === bytes.length ? bytes : bytes.subarray(at, at + take), this.frameFilled)
       this.frameFilled += take
       at += take
       if (this.frameFilled === this.frameBytes) {
         this.frame = null
         this.head = 0
         this.headFilled = 0
-        call(frame)
+        call({ bytes: frame.bytes.subarray(0, this.frameBytes), lease: frame })
       }
     }
   }
@@ -74,21 +96,20 @@ export class FrameReader {
       if (length > bytesMax) throw new Fault('wire.too-large', { what: 'a frame', bytes: length, bytesMax })
       this.frameBytes = length
       this.frameFilled = 0
-      this.frame = allocate(Math.min(length, this.isKnown ? atOnceBytes.known : atOnceBytes.stranger))
+      this.frame = this.pool.take(Math.min(length, this.isKnown ? atOnceBytes.known : atOnceBytes.stranger))
     }
     return take
   }
-  private grown(frame: Buffer, needed: number): Buffer {
-    if (needed <= frame.length) return frame
-    const bigger = allocate(Math.min(this.frameBytes, Math.max(needed, frame.length * 4)))
-    frame.copy(bigger, 0, 0, this.frameFilled)
+  private grown(frame: Lease, needed: number): Lease {
+    const { length } = frame.bytes
+    if (needed <= length) return frame
+    const bigger = this.pool.take(Math.min(this.frameBytes, Math.max(needed, length * 4)))
+    frame.bytes.copy(bigger.bytes, 0, 0, this.frameFilled)
+    frame.release()
     this.frame = bigger
     return bigger
   }
 }
-
-const allocate = (bytes: number): Buffer =>
-  bytes <= pooledBytesMax ? Buffer.allocUnsafe(bytes) : Buffer.allocUnsafeSlow(bytes)
 
 const beginnings: Readonly<Record<string, string>> = {
   'GET ': 'HTTP',

@@ -2,6 +2,7 @@
  * The form of an API on the server: its message, the versions it is offered in, and a function from request to answer.
  * What the server says it supports is computed from the list of handlers.
  */
+import type { Lease } from '../../lib/buffer-pool.ts'
 import { Fault, asFault, faults } from '../../lib/fault.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { Address } from '../../lib/world.ts'
@@ -25,6 +26,10 @@ export interface Exchange {
   /** Bytes of records that the answer may have, as busy as it is. */
   readonly answerBytesMax: number
   readonly log: Logger
+  /** Of the request's bytes: released by a handler that knows that nobody looks at them any more, else by nobody. */
+  readonly lease: Lease
+  /** Has `call` called once the answer has left; not at all if it does not. */
+  whenSent(call: () => void): void
   /** Aborted when the connection closes. */
   readonly signal: AbortSignal
 }

@@ -2,6 +2,7 @@
  * The Kafka listener: what its connections share. Bytes in flight and connections are counted here against the limits;
  * one clock tick a second looks for connections that are idle or slow, so that none needs a timer of its own.
  */
+import { BufferPool } from '../../lib/buffer-pool.ts'
 import { limits } from '../../lib/limits.ts'
 import { type Logger, silent } from '../../lib/logger.ts'
 import type { Address, Clock, Connection, Listener, World } from '../../lib/world.ts'
@@ -23,6 +24,8 @@ export interface KafkaOptions {
   readonly autoCreate?: boolean
   readonly meter?: KafkaMeter
   readonly log?: Logger
+  /** Of the buffers that requests are read into. */
+  readonly pool?: BufferPool
 }
 export interface KafkaListener {
   readonly at: Address
@@ -58,6 +61,7 @@ export class Server implements KafkaListener {
   readonly sessions: FetchSessions
   readonly handlers: ReadonlyMap<number, Handler> = new Map(handlers.map((handler) => [handler.api.key, handler]))
   readonly supported: readonly SupportedApi[] = supportedApis(handlers)
+  readonly pool: BufferPool
   /** One for all: an answer is encoded in one go. */
   readonly writer = new WireWriter()
   readonly tickMs = 1_000
@@ -75,7 +79,7 @@ export class Server implements KafkaListener {
   private closing: Promise<void> | null = null
   private onLastGone: (() => void) | null = null
 
-  constructor({ world, broker, advertise, autoCreate = true, meter, log = silent }: KafkaOptions) {
+  constructor({ world, broker, advertise, autoCreate = true, meter, log = silent, pool }: KafkaOptions) {
     this.world = world
     this.clock = world.clock
     this.broker = broker
@@ -83,6 +87,7 @@ export class Server implements KafkaListener {
     this.autoCreate = autoCreate
     this.meter = meter
     this.log = log
+    this.pool = pool ?? new BufferPool(limits.poolIdleBytes)
     this.sessions = new FetchSessions(world.random, {
       sessionsMax: limits.kafkaFetchSessions,
       partitionsMax: limits.kafkaFetchSessionPartitions,

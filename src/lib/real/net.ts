@@ -2,14 +2,14 @@
 import { lookup } from 'node:dns/promises'
 import * as http from 'node:http'
 import * as https from 'node:https'
-import { type AddressInfo, Server, Socket, isIP } from 'node:net'
+import { type AddressInfo, Server, Socket, type SocketConstructorOpts, isIP } from 'node:net'
 import { checkServerIdentity } from 'node:tls'
 import type { Address, Connection, HttpAnswer, HttpRequest, Listener, Net } from '../world.ts'
 
 export const realNet: Net = {
   listen(at, accept) {
     return new Promise((resolve, reject) => {
-      const server = new Server({ noDelay: true }, (socket) => accept(new RealConnection(socket)))
+      const server = new Server({ noDelay: true, pauseOnConnect: true }, (socket) => accept(adopt(socket)))
       server.once('error', reject)
       server.listen(at.port, at.host, () => {
         server.off('error', reject)
@@ -22,7 +22,8 @@ export const realNet: Net = {
   connect(to, signal) {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(signal.reason)
-      const socket = new Socket()
+      const reading = new Reading()
+      const socket = new Socket({ onread: reading.onread })
       const failed = (error: Error): void => {
         signal?.removeEventListener('abort', aborted)
         reject(error)
@@ -37,7 +38,7 @@ export const realNet: Net = {
       socket.connect({ host: to.host, port: to.port }, () => {
         signal?.removeEventListener('abort', aborted)
         socket.off('error', failed)
-        resolve(new RealConnection(socket))
+        resolve(new RealConnection(socket, reading))
       })
     })
   },
@@ -61,14 +62,50 @@ function listenerOf(server: Server): Listener {
   }
 }
 
+/**
+ * Where all sockets are read into. Node's own way is a fresh buffer a read, which costs more than the reading: the memory
+ * is collected by marking the whole heap (see `buffer-pool.ts`). Reads are handled one after another on this thread.
+ */
+const shared = Buffer.allocUnsafeSlow(64 * 1024)
+
+/** What a socket is read into, and who takes it: known to the socket before there is a handler. */
+class Reading {
+  handler: (bytes: Uint8Array) => void = () => {}
+  room: () => Uint8Array | null = () => null
+  readonly onread = {
+    buffer: (): Uint8Array => this.room() ?? shared,
+    callback: (count: number, target: Uint8Array): boolean => {
+      this.handler(count === target.length ? target : target.subarray(0, count))
+      return true
+    },
+  }
+}
+
+/**
+ * A socket over the handle of the accepted one: only a new socket can be told where to read to, and a server makes its
+ * own. The accepted one, which has read nothing, is left empty.
+ */
+function adopt(accepted: Socket): RealConnection {
+  const shell = accepted as Socket & { _handle: unknown }
+  const reading = new Reading()
+  const { _handle: handle } = shell
+  shell._handle = undefined
+  accepted.destroy()
+  return new RealConnection(new Socket({ handle, onread: reading.onread } as SocketConstructorOpts), reading)
+}
+
 class RealConnection implements Connection {
   readonly local: Address
   readonly remote: Address
   readonly #socket: Socket
+  readonly #reading: Reading
   #error: Error | null = null
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, reading: Reading) {
     this.#socket = socket
+    this.#reading = reading
+    // Until somebody takes what comes.
+    socket.pause()
     this.local = { host: socket.localAddress ?? '', port: socket.localPort ?? 0 }
     this.remote = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 }
     socket.on('error', (error) => (this.#error = error))
@@ -76,8 +113,10 @@ class RealConnection implements Connection {
   get backlogBytes(): number {
     return this.#socket.writableLength
   }
-  onBytes(handler: (bytes: Uint8Array) => void): void {
-    this.#socket.on('data', handler)
+  onBytes(handler: (bytes: Uint8Array) => void, room: () => Uint8Array | null = () => null): void {
+    this.#reading.handler = handler
+    this.#reading.room = room
+    this.#socket.resume()
   }
   onClose(handler: (error: Error | null) => void): void {
     this.#socket.on('close', () => handler(this.#error))
@@ -85,12 +124,16 @@ class RealConnection implements Connection {
   onDrain(handler: () => void): void {
     this.#socket.on('drain', handler)
   }
-  write(buffers: readonly Uint8Array[]): boolean {
+  write(buffers: readonly Uint8Array[], sent?: () => void): boolean {
     const socket = this.#socket
     if (socket.destroyed || socket.writableEnded) return true
     if (buffers.length > 1) socket.cork()
     let ready = !socket.writableNeedDrain
-    for (const bytes of buffers) ready = socket.write(bytes)
+    const last = buffers.length - 1
+    buffers.forEach((bytes, i) => {
+      if (i < last || sent === undefined) ready = socket.write(bytes)
+      else ready = socket.write(bytes, (error) => (error ? undefined : sent()))
+    })
     if (buffers.length > 1) socket.uncork()
     return ready
   }

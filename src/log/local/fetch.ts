@@ -32,6 +32,7 @@ export async function fetch(host: FetchHost, request: FetchRequest, signal: Abor
       return pass.answers
     }
     const wanted = { committedOnly: request.committedOnly, bytes: request.minBytes - pass.bytes, ms: leftMs }
+    for (const { release } of pass.answers) release()
     await waitForMore(host.clock, pass.seen, wanted, signal)
   }
 }
@@ -71,10 +72,11 @@ async function readEntry(
   const maxBytes = Math.max(options.maxBytes, isFirst ? 1 : 0)
   const slice = await readSlice(state, entry.offset, { maxBytes, committedOnly })
   if (isFirst || slice.bytes <= maxBytes) return slice
-  return { ...slice, buffers: [], bytes: 0, next: entry.offset }
+  slice.release()
+  return { ...slice, buffers: [], bytes: 0, next: entry.offset, release: () => {} }
 }
 function answer(state: PartitionState, entry: Entry, slice: Slice, committedOnly: boolean): FetchAnswer {
-  const { start, highWatermark, stable, buffers, next } = slice
+  const { start, highWatermark, stable, buffers, next, release } = slice
   const aborted = committedOnly && buffers.length > 0 ? state.aborted.overlapping(entry.offset, next) : []
   return {
     partition: entry.partition,
@@ -84,6 +86,7 @@ function answer(state: PartitionState, entry: Entry, slice: Slice, committedOnly
     records: buffers,
     aborted: aborted.map(({ producerId, first }) => ({ producerId, firstOffset: first })),
     fault: null,
+    release,
   }
 }
 const nowhere = -1 as Offset
@@ -95,6 +98,7 @@ const failed = ({ partition }: Entry, fault: Fault): FetchAnswer => ({
   records: [],
   aborted: [],
   fault,
+  release: () => {},
 })
 
 /** Does the client talk to the log it thinks it talks to? −1 = it does not say. */

@@ -12,6 +12,7 @@
  */
 import { assert } from '../../lib/assert.ts'
 import type { Offset } from '../../lib/brand.ts'
+import type { Lease } from '../../lib/buffer-pool.ts'
 import { Fault, asFault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Clock } from '../../lib/world.ts'
@@ -219,10 +220,10 @@ export class PartitionState {
     }
   }
 
-  /** Appends a checked batch. Only inside `perform`. Throws the store's Fault. */
-  append(batch: Uint8Array, header: BatchHeader): Placed {
+  /** Appends a checked batch, which the lease is of. Only inside `perform`. Throws the store's Fault. */
+  append(batch: Uint8Array, header: BatchHeader, lease: Lease | null = null): Placed {
     if ((header.attributes & attribute.transactional) !== 0) this.#endFormer(header)
-    const placed = this.log.append(batch)
+    const placed = this.log.append(batch, lease)
     this.#end = this.log.end
     this.table.appended(header, { ...placed, nowMs: this.#host.clock.now() })
     this.#noteAppend(header.bytes, header.recordCount)

@@ -3,6 +3,7 @@
  * header). Hot path: nothing is allocated per record.
  */
 import type { Offset } from '../../lib/brand.ts'
+import type { Lease } from '../../lib/buffer-pool.ts'
 import { Fault, asFault } from '../../lib/fault.ts'
 import type { Clock } from '../../lib/world.ts'
 import { attribute, ownBatch, readBatchHeader } from '../../store/batch-header.ts'
@@ -40,7 +41,7 @@ interface Done {
 
 export async function produce(host: ProduceHost, request: ProduceRequest): Promise<ProduceAnswer[]> {
   // Everything is queued in this turn, in the order it came; only then is anything waited for.
-  const started = request.entries.map((entry) => attempt(() => appendClient(host, entry)))
+  const started = request.entries.map((entry) => attempt(() => appendClient(host, entry, request.lease ?? null)))
   return Promise.all(started.map((done) => answerClient(done, request.acks)))
 }
 function attempt<T>(call: () => T | Promise<T>): T | Promise<T> {
@@ -73,7 +74,11 @@ function acknowledged(state: PartitionState, until: Offset, acks: Acks): Promise
   }
 }
 
-function appendClient(host: ProduceHost, entry: ProduceRequest['entries'][number]): Done | Promise<Done> {
+function appendClient(
+  host: ProduceHost,
+  entry: ProduceRequest['entries'][number],
+  lease: Lease | null,
+): Done | Promise<Done> {
   const { topic } = entry.partition
   if (isSystemTopic(topic)) throw new Fault('log.invalid-topic', { topic, why: 'the log alone writes to it' })
   const state = host.registry.partition(entry.partition)
@@ -91,8 +96,9 @@ function appendClient(host: ProduceHost, entry: ProduceRequest['entries'][number
       throw new RecordsRefused(new Fault('log.invalid-batch', { what: refused[0]!.message }), refused)
   })
   const { compression } = policy
-  if (compression !== 'producer') batches = batches.map((batch) => repacked(batch, compression, policy.batchBytesMax))
-  return state.perform(() => appendAll(state, batches, host.meter))
+  if (compression === 'producer') return state.perform(() => appendAll(state, batches, host.meter, lease))
+  batches = batches.map((batch) => repacked(batch, compression, policy.batchBytesMax))
+  return state.perform(() => appendAll(state, batches, host.meter, null))
 }
 function repacked(batch: CheckedBatch, to: Parameters<typeof recompress>[1], bytesMax: number): CheckedBatch {
   const packed = recompress(batch, to)
@@ -101,12 +107,17 @@ function repacked(batch: CheckedBatch, to: Parameters<typeof recompress>[1], byt
 }
 
 /** The answer is about the first batch. Batches that stand already are not appended again. */
-function appendAll(state: PartitionState, batches: readonly CheckedBatch[], meter: LogMeter | null): Done {
+function appendAll(
+  state: PartitionState,
+  batches: readonly CheckedBatch[],
+  meter: LogMeter | null,
+  lease: Lease | null,
+): Done {
   let first: Placed | null = null
   let until = 0 as Offset
   for (const { bytes, header } of batches) {
     const repeated = state.table.check(header)
-    const placed: Placed = repeated ?? state.append(bytes, header)
+    const placed: Placed = repeated ?? state.append(bytes, header, lease)
     first ??= { baseOffset: placed.baseOffset, appendTimeMs: placed.appendTimeMs }
     until = repeated === null ? state.log.end : endOf(repeated)
     if (repeated === null) meter?.appended(state.partition.topic, header.recordCount, header.bytes)
@@ -143,7 +154,7 @@ export class LocalWriter implements Writer {
     batches = batches.map(disowned)
     const { compression } = policy
     if (compression !== 'producer') batches = batches.map((one) => repacked(one, compression, policy.batchBytesMax))
-    return state.perform(() => appendAll(state, batches, this.#host.meter))
+    return state.perform(() => appendAll(state, batches, this.#host.meter, null))
   }
   async #answer(done: Done | Promise<Done>): Promise<Appended> {
     try {

@@ -3,6 +3,7 @@ import type { Offset } from '../../lib/brand.ts'
 import { Fault } from '../../lib/fault.ts'
 import type { Clock } from '../../lib/world.ts'
 import { readBatchHeader } from '../../store/batch-header.ts'
+import type { Lent } from '../../store/store.ts'
 import type { AbortedTransaction } from './aborted.ts'
 import type { PartitionState } from './partition.ts'
 
@@ -16,6 +17,8 @@ export interface Slice {
   readonly bytes: number
   /** Offset after the last batch; where the read began when there is none. */
   readonly next: Offset
+  /** As of `Lent`. */
+  readonly release: () => void
 }
 
 export const visibleEnd = (state: PartitionState, committedOnly: boolean): Offset =>
@@ -32,11 +35,12 @@ export async function readSlice(
   const upTo = options.committedOnly ? stable : highWatermark
   if (from < log.start || from > log.end)
     throw new Fault('log.offset-out-of-range', { offset: from, first: log.start, next: highWatermark })
-  const buffers = from < upTo ? await log.read(from, options.maxBytes, upTo) : []
+  const { buffers, release } = from < upTo ? await log.lend(from, options.maxBytes, upTo) : nothing
   let bytes = 0
   for (const buffer of buffers) bytes += buffer.length
-  return { start: log.start, highWatermark, stable, upTo, buffers, bytes, next: nextAfter(buffers) ?? from }
+  return { start: log.start, highWatermark, stable, upTo, buffers, bytes, next: nextAfter(buffers) ?? from, release }
 }
+const nothing: Lent = { buffers: [], release: () => {} }
 function nextAfter(buffers: readonly Uint8Array[]): Offset | null {
   const last = buffers.at(-1)
   if (last === undefined) return null

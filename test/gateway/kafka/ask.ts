@@ -21,6 +21,8 @@ export function exchangeFor(broker: Broker, given: Partial<Exchange> = {}): Exch
     autoCreate: true,
     answerBytesMax: 1_000_000,
     log: silent,
+    lease: { bytes: Buffer.alloc(0), hold() {}, release() {} },
+    whenSent: () => {},
     signal: new AbortController().signal,
     ...given,
   }

@@ -167,7 +167,8 @@ export class FakeBroker implements Partial<Broker> {
     return entries.map(({ partition, offset: from }) => {
       const none = offset(0)
       const stored = this.stored(partition)
-      const nothing = { partition, start: none, highWatermark: none, stable: none, records: [], aborted: [] }
+      const release = (): void => {}
+      const nothing = { partition, start: none, highWatermark: none, stable: none, records: [], aborted: [], release }
       if (stored === null) return { ...nothing, fault: new Fault('log.unknown-topic', { topic: partition.topic }) }
       const bounds = { start: offset(stored.start), highWatermark: offset(stored.end), stable: offset(stored.end) }
       if (from > stored.end || from < stored.start)
@@ -177,7 +178,7 @@ export class FakeBroker implements Partial<Broker> {
           fault: new Fault('log.offset-out-of-range', { offset: from, first: stored.start, next: stored.end }),
         }
       const records = stored.batches.filter((batch) => batch.next > from).map((batch) => batch.bytes)
-      return { partition, ...bounds, records, aborted: [], fault: null }
+      return { partition, ...bounds, records, aborted: [], fault: null, release }
     })
   }
   async listOffsets(of: readonly { partition: Partition; timeMs: number }[]) {

@@ -211,7 +211,7 @@ test('answers that nobody takes leave less for the next ones', async (t) => {
     seen.push(maxBytes)
     const [{ partition, offset }] = entries as [(typeof entries)[0]]
     const bounds = { start: offset, highWatermark: offset, stable: offset }
-    return [{ partition, ...bounds, records: [], aborted: [], fault: null }]
+    return [{ partition, ...bounds, records: [], aborted: [], fault: null, release: () => {} }]
   }
   const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1 }]
   const frame = requestFrame(fetchApi, 11, 1, {

@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import { type Simulation, simulate } from '../../../sim/world.ts'
 import { nullUuid } from '../../../src/wire/kafka/codec/shape.ts'
 import type { Api, AnyShape, Decoded, Encoded } from '../../../src/wire/kafka/codec/shape.ts'
+import { BufferPool } from '../../../src/lib/buffer-pool.ts'
 import { FrameReader } from '../../../src/gateway/kafka/frame.ts'
 import { listenKafka } from '../../../src/gateway/kafka/index.ts'
 import { produceApi } from '../../../src/wire/kafka/messages/00-produce.ts'
@@ -16,6 +17,7 @@ import { initProducerIdApi } from '../../../src/wire/kafka/messages/22-init-prod
 import type { Connection } from '../../../src/lib/world.ts'
 import { decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
+import { openStore } from '../../../src/store/open.ts'
 import { ownBatch, readBatchHeader } from '../../../src/store/batch-header.ts'
 import { readAnswer, requestFrame } from './wire-client.ts'
 
@@ -26,9 +28,9 @@ class SimClient {
 
   constructor(connection: Connection) {
     this.connection = connection
-    const frames = new FrameReader()
+    const frames = new FrameReader(new BufferPool(0))
     frames.trust()
-    connection.onBytes((bytes) => frames.push(bytes, (frame) => this.waiting.shift()?.(frame)))
+    connection.onBytes((bytes) => frames.push(bytes, ({ bytes: frame }) => this.waiting.shift()?.(frame)))
   }
   async ask<Q extends AnyShape, A extends AnyShape>(
     api: Api<Q, A>,
@@ -46,8 +48,10 @@ class SimClient {
 
 const at = { host: '127.0.0.1', port: 9092 }
 async function boot(machine: Simulation): Promise<SimClient> {
-  const log = await openLocalLog({ world: machine, dir: '/data' })
-  await listenKafka({ world: machine, broker: log, at })
+  const pool = new BufferPool(1_000_000, { wipes: true })
+  const store = await openStore({ world: machine, dir: '/data', pool, hotBytes: 20_000 })
+  const log = await openLocalLog({ world: machine, dir: '/data', store })
+  await listenKafka({ world: machine, broker: log, at, pool })
   return new SimClient(await machine.net.connect(at))
 }
 

@@ -60,6 +60,68 @@ test('a peer that pauses fills the backlog; drain follows when it reads on', asy
   await close()
 })
 
+test('bytes go to the room that is offered, others to a place that is used again', async () => {
+  const { near, far, close } = await pair()
+  const room = Buffer.alloc(1_000_000)
+  const got: Buffer[] = []
+  let filled = 0
+  let isOffered = false
+  far.onBytes(
+    (bytes) => {
+      got.push(Buffer.from(bytes))
+      if (bytes.buffer === room.buffer) {
+        assert.equal(bytes.byteOffset, room.byteOffset + filled)
+        filled += bytes.length
+      }
+      isOffered = filled < room.length
+    },
+    () => (isOffered ? room.subarray(filled) : null),
+  )
+  const sent = Buffer.from(random.bytes(3_000_000))
+  let sentCalls = 0
+  near.write([sent.subarray(0, 10), sent.subarray(10)], () => sentCalls++)
+  const closed = new Promise<unknown>((resolve) => far.onClose(resolve))
+  near.end()
+  await closed
+  assert.ok(Buffer.concat(got).equals(sent))
+  assert.equal(filled, room.length)
+  assert.equal(sentCalls, 1)
+  await close()
+})
+
+test('what could not be sent is not called sent', async () => {
+  const { near, far, close } = await pair()
+  const closed = new Promise<unknown>((resolve) => near.onClose(resolve))
+  near.onBytes(() => {})
+  far.pause()
+  for (let i = 0; i < 20; i++) near.write([Buffer.alloc(1 << 20)])
+  near.write([Buffer.alloc(1)], () => assert.fail('sent'))
+  far.destroy()
+  await closed
+  await close()
+})
+
+test('nothing is lost before there is a handler, and pauses lose nothing', async () => {
+  const { near, far, close } = await pair()
+  near.write([Buffer.from('early')])
+  await clock.sleep(20)
+  let text = ''
+  far.onBytes((bytes) => {
+    text += Buffer.from(bytes).toString()
+    far.pause()
+    void clock.sleep(1).then(() => far.resume())
+  })
+  const closed = new Promise<unknown>((resolve) => far.onClose(resolve))
+  for (let i = 0; i < 5; i++) {
+    near.write([Buffer.from(` ${i}`)])
+    await clock.sleep(5)
+  }
+  near.end()
+  await closed
+  assert.equal(text, 'early 0 1 2 3 4')
+  await close()
+})
+
 test('a destroyed connection is heard at the other end; a write to it is no error', async () => {
   const { near, far, close } = await pair()
   const closed = new Promise<unknown>((resolve) => far.onClose(resolve))

@@ -58,9 +58,8 @@ async function append(request: Request, acks: ProduceRequest['acks'], exchange: 
       }
     }
   }
-  const { transactionalId } = request
-  const answers =
-    entries.length === 0 ? [] : await exchange.broker.produce({ acks, transactionalId, entries: compact(entries) })
+  const answers = entries.length === 0 ? [] : await toLog(request.transactionalId, entries, acks, exchange)
+  exchange.lease.release()
   const failed = outcomes.some((outcome) => outcome !== 'log') || answers.some((answer) => 'fault' in answer)
   // Without acknowledgements an error can only be told by closing: the client then asks for metadata anew.
   if (acks === 'none') return failed ? 'close' : null
@@ -80,13 +79,18 @@ async function append(request: Request, acks: ProduceRequest['acks'], exchange: 
 
 type Entries = ProduceRequest['entries']
 /**
- * The log keeps the newest batches in memory, as views of their frame. Where they are a small part of it (or of the pool
+ * The log keeps the newest batches in memory, as views of their frame. Where they are a small part of it (or of the buffer
  * that small frames are cut from) they would hold far more than the log counts: then they get memory of their own.
  */
-function compact(entries: Entries): Entries {
+function toLog(transactionalId: string | null, entries: Entries, acks: ProduceRequest['acks'], exchange: Exchange) {
+  const { broker, lease } = exchange
   let used = 0
   for (const { records } of entries) used += records.length
-  if (entries[0]!.records.buffer.byteLength <= 2 * used) return entries
+  if (entries[0]!.records.buffer.byteLength <= 2 * used)
+    return broker.produce({ acks, transactionalId, entries, lease })
+  return broker.produce({ acks, transactionalId, entries: copied(entries) })
+}
+function copied(entries: Entries): Entries {
   return entries.map(({ partition, records }) => {
     const own = Buffer.allocUnsafeSlow(records.length)
     own.set(records)

@@ -117,6 +117,9 @@ async function answer(request: Request, exchange: Exchange, asked: Asked): Promi
       },
       exchange.signal,
     )
+    exchange.whenSent(() => {
+      for (const { release } of answers) release()
+    })
     answers.forEach((found, i) => told.push({ partition: read[i]!, data: dataOf(found, request.isolationLevel === 1) }))
   }
   const responses = asked.incremental ? onlyNews(told, asked.partitions) : told
