@@ -43,7 +43,8 @@ function bringNode() {
   const folder = join(root, '.cache', 'node')
   mkdirSync(folder, { recursive: true })
   console.error('bringing Node ' + version)
-  if (!npm(['install', '--prefix', folder, '--no-save', '--no-package-lock', name + '@' + version])) return false
+  if (!npm(['install', '--prefix', folder, '--no-save', '--no-package-lock', '--loglevel=error', name + '@' + version]))
+    return false
   const target = join(modules, 'node', 'bin', 'node')
   mkdirSync(dirname(target), { recursive: true })
   copyFileSync(join(folder, 'node_modules', name, 'bin', 'node'), target)
@@ -53,7 +54,8 @@ function bringNode() {
 
 if (!installed()) {
   console.error('installing dependencies (once)')
-  if (!npm(['ci', '--no-audit', '--no-fund'])) {
+  // Its warnings are about the Node that only installs.
+  if (!npm(['ci', '--no-audit', '--no-fund', '--loglevel=error'])) {
     console.error('npm ci failed; see above')
     process.exit(1)
   }

@@ -1,6 +1,7 @@
 /** The HTTP interface as the commands use it. Faults of the server become CommandErrors with the right exit code. */
 import type { Problem } from '../gateway/http/api.ts'
 import { type Call, CommandError, exit } from './command.ts'
+import { parseExact } from './exact-json.ts'
 
 export interface Request {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -41,7 +42,7 @@ export async function call(on: Call, request: Request): Promise<Response> {
   return answer
 }
 export async function json<T>(on: Call, request: Request): Promise<T> {
-  return (await (await call(on, request)).json()) as T
+  return parseExact(await (await call(on, request)).text()) as T
 }
 
 async function failure(answer: Response): Promise<CommandError> {
@@ -52,10 +53,13 @@ async function failure(answer: Response): Promise<CommandError> {
   } catch {
     // Not from Millrace: the status has to do.
   }
-  return new CommandError(problem.detail ?? `the server answered ${answer.status}`, {
+  const { detail = `the server answered ${answer.status}`, code = `http.${answer.status}`, hint = '' } = problem
+  return new CommandError(detail, {
     exitCode: exitCodeOf(answer.status),
-    code: problem.code ?? `http.${answer.status}`,
-    hint: problem.hint ?? '',
+    code,
+    hint,
+    ...(problem.sqlstate === undefined ? {} : { sqlstate: problem.sqlstate }),
+    ...(problem.excerpt === undefined ? {} : { excerpt: problem.excerpt }),
   })
 }
 function exitCodeOf(status: number): number {

@@ -12,9 +12,19 @@ export interface Option {
 export interface Argument {
   readonly name: string
   readonly optional?: boolean
+  /** The list that its values stand in: what a misspelt one is compared with. */
+  readonly known?: NameList
   /** Takes all words that are left. */
   readonly rest?: boolean
 }
+/** An answer of the HTTP interface that is a list, and the field of its members that is the name. */
+interface NameList {
+  readonly path: string
+  readonly field: string
+}
+export const topicNames: NameList = { path: '/v1/topics', field: 'name' }
+export const relationNames: NameList = { path: '/v1/views', field: 'name' }
+export const groupNames: NameList = { path: '/v1/groups', field: 'group' }
 export interface Command {
   /** Words after `millrace`: `['topic', 'list']`. */
   readonly path: readonly string[]
@@ -57,16 +67,30 @@ export class CommandError extends Error {
   readonly exitCode: number
   readonly code: string
   readonly hint: string
+  /** Of a fault in a SQL text: its SQLSTATE, and the line with a caret under the place. */
+  readonly sqlstate: string | null
+  readonly excerpt: string | null
 
-  constructor(message: string, options: { exitCode?: number; code?: string; hint?: string } = {}) {
+  constructor(message: string, options: Partial<Pick<CommandError, 'exitCode' | 'code' | 'hint'> & SqlPlace> = {}) {
     super(message)
     this.exitCode = options.exitCode ?? exit.failed
     this.code = options.code ?? 'cli.failed'
     this.hint = options.hint ?? ''
+    this.sqlstate = options.sqlstate ?? null
+    this.excerpt = options.excerpt ?? null
+  }
+  /** The same with better advice. */
+  with(hint: string): CommandError {
+    const { exitCode, code } = this
+    return new CommandError(this.message, { exitCode, code, hint })
   }
 }
-export const usageError = (message: string): CommandError =>
-  new CommandError(message, { exitCode: exit.usage, code: 'cli.usage', hint: 'See `millrace help`.' })
+interface SqlPlace {
+  readonly sqlstate: string
+  readonly excerpt: string
+}
+export const usageError = (message: string, hint = 'See `millrace help`.'): CommandError =>
+  new CommandError(message, { exitCode: exit.usage, code: 'cli.usage', hint })
 
 export const globalOptions: readonly Option[] = [
   { name: 'output', short: 'o', value: 'FORMAT', summary: 'table, json, jsonl, yaml or none' },

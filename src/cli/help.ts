@@ -44,7 +44,8 @@ export function reference(commands: readonly Command[]): string {
   return `# The command line
 
 From a checkout: \`npm run millrace -- …\`. Once installed: \`npx millrace …\`. Data goes to standard output, everything
-else to standard error. Every command takes:
+else to standard error; npm adds lines of its own unless told not to: \`npm run -s millrace -- topic list -o json | jq\`.
+Every command takes:
 
 \`\`\`
 ${optionLines(globalOptions)}

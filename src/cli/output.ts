@@ -1,3 +1,5 @@
+import { isNumber } from './exact-json.ts'
+
 /** Data goes to standard output in the form asked for; everything else goes to standard error. */
 export const outputFormats = ['table', 'json', 'jsonl', 'yaml', 'none'] as const
 export type OutputFormat = (typeof outputFormats)[number]
@@ -60,9 +62,9 @@ export const printable = (text: string): string =>
 
 function table(rows: readonly Row[], columns: readonly string[], heading = true): string {
   const cells = rows.map((row) => columns.map((column) => cell(row[column])))
-  if (heading) cells.unshift(columns.map((column) => column.toUpperCase()))
+  if (heading) cells.unshift(columns.map(headline))
   const widths = columns.map((_, i) => Math.max(0, ...cells.map((line) => line[i]!.length)))
-  const numeric = columns.map((column) => rows.length > 0 && rows.every((row) => typeof row[column] === 'number'))
+  const numeric = columns.map((column) => rows.length > 0 && rows.every((row) => isNumber(row[column])))
   return cells
     .map((line) =>
       line
@@ -72,6 +74,9 @@ function table(rows: readonly Row[], columns: readonly string[], heading = true)
     )
     .join('\n')
 }
+
+/** `recordsPerSecond` is read as RECORDS PER SECOND. */
+const headline = (column: string): string => printable(column.replaceAll(/([a-z])(?=[A-Z])/g, '$1 ').toUpperCase())
 
 function yamlItem(row: Row): string {
   return `- ${yamlFields(row, '  ').trimStart()}`

@@ -400,6 +400,14 @@ export const faults = {
     says: (f) => `${f.protocol} would listen on ${f.host}, which other machines can reach, without authentication`,
     hint: 'Listen on 127.0.0.1, ::1 or localhost.',
   }),
+  'config.cannot-listen': meaning<{ protocol: string; at: string; why: string }>({
+    kafka: 40,
+    http: 400,
+    sqlstate: '58000',
+    retry: false,
+    says: (f) => `${f.protocol} cannot listen on ${f.at}: ${f.why}`,
+    hint: 'Stop the other program (another Millrace?), or choose another port: --listen http=127.0.0.1:8081 --listen kafka=127.0.0.1:9093.',
+  }),
   'query.too-large': meaning<{ rows: number }>({
     kafka: 42,
     http: 413,
@@ -513,7 +521,7 @@ export const faults = {
     sqlstate: '42704',
     retry: false,
     says: (f) => `${f.what} ${f.name} does not exist`,
-    hint: 'Check the name; the list of all stands one path above.',
+    hint: 'Check the name; /v1/views, /v1/groups and /v1/alerts list what there is.',
   }),
   'http.method-not-allowed': meaning<{ method: string; path: string; allow: string }>({
     kafka: 42,

@@ -8,6 +8,7 @@ import { type RunningAlerts, openAlerts } from '../act/open.ts'
 import { openFlow } from '../flow/runtime/flow.ts'
 import { listenHttp } from '../gateway/http/listen.ts'
 import { listenKafka } from '../gateway/kafka/index.ts'
+import { Fault } from '../lib/fault.ts'
 import type { Logger } from '../lib/logger.ts'
 import { memoryDisk } from '../lib/real/memory-disk.ts'
 import type { Address, World } from '../lib/world.ts'
@@ -129,28 +130,48 @@ async function startGateways(
     const { world, log: broker, telemetry } = layers
     const { kafka: advertise } = config.advertise
     const shown = advertise === undefined ? {} : { advertise }
-    const kafka = await listenKafka({ world, broker, at: kafkaAt, meter: telemetry.kafka, log: logger, ...shown })
+    const kafka = await listening('kafka', kafkaAt, () =>
+      listenKafka({ world, broker, at: kafkaAt, meter: telemetry.kafka, log: logger, ...shown }),
+    )
     stack.defer(() => kafka.close())
     bound.kafka = kafka.at
   }
   if (httpAt !== null) {
-    const http = await listenHttp({
-      ...layers,
-      logger,
-      version,
-      local: layers.log,
-      dataPath: config.data === ':memory:' ? null : config.data,
-      at: httpAt,
-      hosts: config.httpHosts,
-      origins: config.httpOrigins,
-      consoleDir: consoleDir(),
-      // The data may lie in memory, the console's files never do.
-      consoleDisk: machine.disk,
-    })
+    const http = await listening('http', httpAt, () =>
+      listenHttp({
+        ...layers,
+        logger,
+        version,
+        local: layers.log,
+        dataPath: config.data === ':memory:' ? null : config.data,
+        at: httpAt,
+        hosts: config.httpHosts,
+        origins: config.httpOrigins,
+        consoleDir: consoleDir(),
+        // The data may lie in memory, the console's files never do.
+        consoleDisk: machine.disk,
+      }),
+    )
     stack.defer(() => http.close())
     bound.http = http.at
   }
   return bound
+}
+
+/** What commonly stands in the way of a port has its own words. */
+async function listening<T>(protocol: Protocol, at: Address, listen: () => Promise<T>): Promise<T> {
+  try {
+    return await listen()
+  } catch (error) {
+    const why = reasons[String((error as { code?: unknown }).code)]
+    if (why === undefined) throw error
+    throw new Fault('config.cannot-listen', { protocol, at: addressText(at), why }, error)
+  }
+}
+const reasons: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  EACCES: 'this user may not use that port',
 }
 
 /** Two steps up from src/node and from dist/node lies the package; the console's files are in its dist. */

@@ -22,11 +22,9 @@ export interface TopicSpeed {
 export class Traffic {
   readonly #clock: Clock
   readonly #topics = new Map<string, TopicRates>()
-  readonly #all: TopicRates
 
   constructor(clock: Clock, metrics: Metrics) {
     this.#clock = clock
-    this.#all = this.#fresh()
     const labels = ['topic'] as const
     const recordsIn = metrics.counter({ name: 'millrace_topic_records_in_total', help: 'Records appended.', labels })
     const bytesIn = metrics.counter({
@@ -52,15 +50,11 @@ export class Traffic {
     const rates = this.#of(topic)
     rates.recordsIn.add(records)
     rates.bytesIn.add(bytes)
-    this.#all.recordsIn.add(records)
-    this.#all.bytesIn.add(bytes)
   }
   read(topic: string, records: number, bytes: number): void {
     const rates = this.#of(topic)
     rates.recordsOut.add(records)
     rates.bytesOut.add(bytes)
-    this.#all.recordsOut.add(records)
-    this.#all.bytesOut.add(bytes)
   }
   /** Forgets topics that are gone; their counters stay as they are. */
   keep(existing: ReadonlySet<string>): void {
@@ -69,8 +63,16 @@ export class Traffic {
   speed(topic: string): TopicSpeed {
     return speedOf(this.#topics.get(topic))
   }
-  overall(): TopicSpeed {
-    return speedOf(this.#all)
+  /** Of several topics together. */
+  overall(topics: Iterable<string>): TopicSpeed {
+    let [recordsInPerSecond, bytesInPerSecond, recordsOutPerSecond] = [0, 0, 0]
+    for (const topic of topics) {
+      const speed = this.speed(topic)
+      recordsInPerSecond += speed.recordsInPerSecond
+      bytesInPerSecond += speed.bytesInPerSecond
+      recordsOutPerSecond += speed.recordsOutPerSecond
+    }
+    return { recordsInPerSecond, bytesInPerSecond, recordsOutPerSecond }
   }
   #of(topic: string): TopicRates {
     let rates = this.#topics.get(topic)

@@ -1,28 +1,14 @@
 /** What holds for every command, read from the specification itself. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { test } from 'node:test'
 import { commands } from '../../src/cli/commands.ts'
 import { reference } from '../../src/cli/help.ts'
 import { outputFormats } from '../../src/cli/output.ts'
+import { version } from '../../src/node/version.ts'
+import { millraceAt } from './run.ts'
 
-const main = resolve(import.meta.dirname, '../../src/cli/main.ts')
-interface Ran {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-function millrace(...words: string[]): Promise<Ran> {
-  return new Promise((done) => {
-    const env = { ...process.env, MILLRACE_SERVER: 'http://127.0.0.1:9' }
-    const child = execFile(process.execPath, [main, ...words], { env }, (error, stdout, stderr) =>
-      done({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
-    )
-    child.stdin?.end()
-  })
-}
+const millrace = millraceAt('http://127.0.0.1:9')
 
 test('every command has a summary and an example that names it', () => {
   assert.ok(commands.length > 10)
@@ -47,10 +33,32 @@ test('a wrong word is a usage error with a suggestion, exit code 2', async () =>
   const wrong = await millrace('topics', 'list')
   assert.equal(wrong.code, 2)
   assert.match(wrong.stderr, /did you mean topic list/)
-  assert.equal((await millrace('topic', 'show')).code, 2)
+  assert.match((await millrace('topic', 'lsit')).stderr, /did you mean topic list\?/)
+  assert.match((await millrace('tpoic', 'list')).stderr, /did you mean topic list\?/)
+  assert.match((await millrace('hepl')).stderr, /did you mean help\?/)
+  assert.match((await millrace('topic')).stderr, /it is one of topic list, topic show/)
+  assert.match((await millrace('help', 'topic', 'craete')).stderr, /did you mean topic create\?/)
+  assert.match((await millrace('-o', 'json', 'topic', 'list')).stderr, /-o stands before the command/)
+  const missing = await millrace('topic', 'show')
+  assert.equal(missing.code, 2)
+  assert.match(missing.stderr, /TOPIC is missing\n {2}For example: millrace topic show purchases/)
   assert.equal((await millrace('topic', 'list', '--colour')).code, 2)
+  const option = await millrace('produce', 'purchases', '--vlaue', '1')
+  assert.equal(option.code, 2)
+  assert.match(option.stderr, /there is no option --vlaue; did you mean --value\?\n {2}See `millrace help produce`/)
+  assert.equal((await millrace('topic', 'list', '--server', 'ftp://x')).code, 2)
   assert.equal((await millrace('topic', 'list', '-o', 'xml')).code, 2)
   assert.equal((await millrace('serve', '--listen', 'kafka=0.0.0.0:9092')).code, 2)
+})
+
+test('a file of SQL that is not there is said so, not called a fault of Millrace', async () => {
+  const ran = await millrace('sql', 'nowhere.sql')
+  assert.equal(ran.code, 3)
+  assert.match(ran.stderr, /^millrace: nowhere\.sql cannot be read: ENOENT/)
+})
+
+test('the version is the package', async () => {
+  assert.equal((await millrace('--version')).stdout, `millrace ${version}\n`)
 })
 
 test('without a server every form of output says so on standard error, and nothing on standard output', async () => {

@@ -1,7 +1,7 @@
 /**
  * Sends the purchases to a running Millrace over HTTP, at a chosen speed, and goes on where an earlier replay stopped.
  *
- *   node examples/retail/replay/replay.ts [--url http://127.0.0.1:8080] [--seconds 60] [--trickle]
+ *   npx node examples/retail/replay/replay.ts [--url http://127.0.0.1:8080] [--seconds 60] [--trickle]
  */
 import { parseArgs } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -37,6 +37,11 @@ export async function replay(options: ReplayOptions): Promise<void> {
     next = end
     options.onProgress?.(next, events.length)
   }
+}
+
+/** Whether an earlier replay has sent all of it. */
+export async function historyIsIn(options: ReplayOptions): Promise<boolean> {
+  return (await lastSeq(options)) >= history().length
 }
 
 /** After the history: repeated lines with today's date, a few a second, for ever. */

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import type { ProducedJson, RecordJson } from '../../gateway/http/api.ts'
 import { call, events, json, lines } from '../client.ts'
-import { type Command, CommandError, exit, usageError } from '../command.ts'
+import { type Command, CommandError, exit, topicNames, usageError } from '../command.ts'
+import { parseExact } from '../exact-json.ts'
 import { printNext, printOne, printable } from '../output.ts'
 import { printAnswer } from './look.ts'
 
@@ -11,6 +12,18 @@ async function standardInput(): Promise<Buffer> {
   const chunks: Buffer[] = []
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer)
   return Buffer.concat(chunks)
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new CommandError(`${file} cannot be read: ${(error as Error).message}`, {
+      exitCode: exit.notFound,
+      code: 'cli.no-file',
+      hint: 'Name a file of SQL, or give the statement itself: -c "SELECT 1".',
+    })
+  }
 }
 
 function text(record: RecordJson): string {
@@ -23,7 +36,7 @@ export const eventCommands: readonly Command[] = [
   {
     path: ['produce'],
     summary: 'write events: NDJSON from standard input, or one given with --value',
-    args: [{ name: 'topic' }],
+    args: [{ name: 'topic', known: topicNames }],
     options: [
       { name: 'value', value: 'JSON', summary: 'one event' },
       { name: 'key', value: 'KEY', summary: 'its key' },
@@ -53,7 +66,7 @@ export const eventCommands: readonly Command[] = [
   {
     path: ['tail'],
     summary: 'follow a topic, or the changes of a view',
-    args: [{ name: 'name' }],
+    args: [{ name: 'name', known: topicNames }],
     options: [
       { name: 'from', value: 'WHERE', summary: 'earliest, latest (default), an offset or a time' },
       { name: 'where', value: 'SQL', summary: 'only records for which this holds' },
@@ -70,7 +83,7 @@ export const eventCommands: readonly Command[] = [
       let count = 0
       for await (const { event, data } of events(answer)) {
         if (event !== 'record') continue
-        const record = JSON.parse(data) as RecordJson
+        const record = parseExact(data) as RecordJson
         printNext(on.output, { ...record }, () => text(record))
         if (++count >= limit) return
       }
@@ -86,12 +99,11 @@ export const eventCommands: readonly Command[] = [
     async run(on) {
       const command = on.options.text('command')
       const file = on.args['file']
-      const sql =
-        command ?? (file === undefined ? (await standardInput()).toString('utf8') : readFileSync(file, 'utf8'))
+      const sql = command ?? (file === undefined ? (await standardInput()).toString('utf8') : read(file))
       if (/^\s*subscribe\b/i.test(sql)) {
         const answer = await call(on, { method: 'POST', path: '/v1/sql', body: { sql }, accept: 'text/event-stream' })
         for await (const { event, data } of events(answer)) {
-          const change = JSON.parse(data) as Record<string, unknown>
+          const change = parseExact(data) as Record<string, unknown>
           if (event === 'fault') throw new CommandError(String(change['detail']), { code: String(change['code']) })
           printNext(on.output, change, () => data)
         }

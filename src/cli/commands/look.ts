@@ -1,13 +1,13 @@
 /** Views, groups and alerts: lists and single ones. */
 import type { AlertInfo, FiredAlert, GroupSummary, QueryAnswer, RelationInfo } from '../../gateway/http/api.ts'
 import { call, json } from '../client.ts'
-import { type Command, usageError } from '../command.ts'
-import { printOne, printRows } from '../output.ts'
+import { type Command, groupNames, relationNames, usageError } from '../command.ts'
+import { printNext, printOne, printRows } from '../output.ts'
 
 export function printAnswer(output: Parameters<typeof printRows>[0], answer: QueryAnswer): void {
   const names = answer.columns.map((column) => column.name)
   const rows = answer.rows.map((row) => Object.fromEntries(names.map((name, i) => [name, row[i]])))
-  if (names.length === 0) printOne(output, { command: answer.command })
+  if (names.length === 0) printNext(output, { command: answer.command }, () => answer.command)
   else printRows(output, rows, names)
 }
 
@@ -31,7 +31,7 @@ export const lookCommands: readonly Command[] = [
   {
     path: ['view', 'show'],
     summary: 'rows of a view as they are now',
-    args: [{ name: 'view' }],
+    args: [{ name: 'view', known: relationNames }],
     options: [{ name: 'limit', value: 'N', summary: 'default 100' }],
     examples: ['millrace view show revenue --limit 10'],
     async run(on) {
@@ -43,7 +43,7 @@ export const lookCommands: readonly Command[] = [
   {
     path: ['view', 'delete'],
     summary: 'drop a view; its topic goes with it',
-    args: [{ name: 'view' }],
+    args: [{ name: 'view', known: relationNames }],
     options: [{ name: 'yes', short: 'y', summary: 'do it without asking' }],
     examples: ['millrace view delete revenue --yes'],
     async run(on) {
@@ -73,7 +73,7 @@ export const lookCommands: readonly Command[] = [
   {
     path: ['group', 'show'],
     summary: 'one group: positions and lag of each partition',
-    args: [{ name: 'group' }],
+    args: [{ name: 'group', known: groupNames }],
     examples: ['millrace group show billing'],
     async run(on) {
       const group = await json<GroupSummary>(on, { path: `/v1/groups/${encodeURIComponent(on.args['group']!)}` })

@@ -1,6 +1,6 @@
 import type { TopicDetail, TopicSummary } from '../../gateway/http/api.ts'
 import { call, json } from '../client.ts'
-import { type Command, usageError } from '../command.ts'
+import { type Command, topicNames, usageError } from '../command.ts'
 import { printOne, printRows } from '../output.ts'
 
 const path = (topic: string): string => `/v1/topics/${encodeURIComponent(topic)}`
@@ -32,7 +32,7 @@ export const topicCommands: readonly Command[] = [
   {
     path: ['topic', 'show'],
     summary: 'one topic: partitions, settings, schema',
-    args: [{ name: 'topic' }],
+    args: [{ name: 'topic', known: topicNames }],
     examples: ['millrace topic show purchases'],
     async run(on) {
       printOne(on.output, { ...(await json<TopicDetail>(on, { path: path(on.args['topic']!) })) })
@@ -67,7 +67,7 @@ export const topicCommands: readonly Command[] = [
   {
     path: ['topic', 'alter'],
     summary: 'add partitions, change settings',
-    args: [{ name: 'topic' }],
+    args: [{ name: 'topic', known: topicNames }],
     options: [
       { name: 'partitions', value: 'N', summary: 'the new count; never fewer' },
       {
@@ -94,7 +94,7 @@ export const topicCommands: readonly Command[] = [
   {
     path: ['topic', 'delete'],
     summary: 'delete a topic and its records',
-    args: [{ name: 'topic' }],
+    args: [{ name: 'topic', known: topicNames }],
     options: [{ name: 'yes', short: 'y', summary: 'do it without asking' }],
     examples: ['millrace topic delete scratch --yes'],
     async run(on) {

@@ -48,6 +48,9 @@ export interface Problem {
   /** Where in the body or the SQL text, where there is such a place. */
   readonly field?: string
   readonly position?: { readonly line: number; readonly column: number }
+  /** Of a fault in a SQL text: PostgreSQL's code, and the line with a caret under the place. */
+  readonly sqlstate?: string
+  readonly excerpt?: string
 }
 export interface TopicSummary {
   readonly name: string

@@ -6,6 +6,7 @@ import { type IncomingMessage, Server, type ServerResponse, createServer } from 
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Fault } from '../../lib/fault.ts'
+import type { Logger } from '../../lib/logger.ts'
 import { limits } from '../../lib/limits.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
 import type { Address, Clock, Disk } from '../../lib/world.ts'
@@ -66,6 +67,7 @@ export async function listenHttp(options: HttpOptions): Promise<HttpListener> {
 class Shell {
   readonly #parts: Parts
   readonly #clock: Clock
+  readonly #logger: Logger
   readonly #gateway: Gateway
   readonly #server: Server
   readonly #intake = new Intake()
@@ -79,6 +81,7 @@ class Shell {
   constructor(parts: Parts, gateway: Gateway, webSocketsMax: number) {
     this.#parts = parts
     this.#clock = parts.world.clock
+    this.#logger = parts.logger
     this.#gateway = gateway
     this.#webSockets = new WebSockets({
       clock: this.#clock,
@@ -117,8 +120,6 @@ class Shell {
       if (socket.writable && error.code !== 'ECONNRESET') socket.end(unreadable(error.code))
       else socket.destroy()
     })
-    // A server that cannot accept for a while (no file handles left) lives on.
-    this.#server.on('error', (error) => parts.logger.warn('the HTTP listener failed', { error }))
   }
 
   listen(at: Address): Promise<Address> {
@@ -126,6 +127,8 @@ class Shell {
       this.#server.once('error', reject)
       this.#server.listen(at.port, at.host, () => {
         this.#server.off('error', reject)
+        // A server that cannot accept for a while (no file handles left) lives on.
+        this.#server.on('error', (error) => this.#logger.warn('the HTTP listener failed', { error }))
         const { address, port } = this.#server.address() as AddressInfo
         resolve({ host: address, port })
       })

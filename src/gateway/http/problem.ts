@@ -8,7 +8,7 @@ const retryAfter = 1
 
 export function problemOf(fault: Fault): Problem {
   const facts = fault.facts as Readonly<Record<string, unknown>>
-  const { field, line, column } = facts
+  const { field, line, column, excerpt } = facts
   const docs = `/errors/${fault.code}`
   return {
     type: docs,
@@ -20,6 +20,7 @@ export function problemOf(fault: Fault): Problem {
     docs,
     ...(typeof field === 'string' && field !== '' ? { field } : {}),
     ...(typeof line === 'number' && typeof column === 'number' ? { position: { line, column } } : {}),
+    ...(typeof excerpt === 'string' ? { sqlstate: faults[fault.code].sqlstate, excerpt } : {}),
   }
 }
 export function titleOf(code: string): string {

@@ -43,8 +43,10 @@ export const components: Readonly<Record<string, JsonSchema>> = {
       docs: text,
       field: text,
       position: object({ line: count, column: count }),
+      sqlstate: text,
+      excerpt: text,
     },
-    ['field', 'position'],
+    ['field', 'position', 'sqlstate', 'excerpt'],
   ),
   TopicSummary: object(topicSummary),
   TopicDetail: object({

@@ -3,7 +3,8 @@
  * one column is an error. Pseudo-columns (`_offset` …) are found only where no column of that name is.
  */
 import type { DataType } from '../../schema/types.ts'
-import { SqlFault, suggestion } from '../fault.ts'
+import { SqlFault } from '../fault.ts'
+import { suggestion } from '../../lib/suggestion.ts'
 import type { Name } from '../syntax/ast.ts'
 
 export interface ScopeColumn {

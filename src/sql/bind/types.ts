@@ -3,7 +3,8 @@
  * several expressions (`select_common_type`).
  */
 import type { DataType } from '../../schema/types.ts'
-import { SqlFault, suggestion } from '../fault.ts'
+import { SqlFault } from '../fault.ts'
+import { suggestion } from '../../lib/suggestion.ts'
 import type { TypeRef } from '../syntax/ast.ts'
 
 type Kind = DataType['kind']

@@ -1,7 +1,8 @@
 /** WITH ( … ): known names with typed values; anything else is an error that suggests. */
 import { parseDuration } from '../../lib/duration.ts'
 import { Fault } from '../../lib/fault.ts'
-import { SqlFault, suggestion } from '../fault.ts'
+import { SqlFault } from '../fault.ts'
+import { suggestion } from '../../lib/suggestion.ts'
 import type { Option } from '../syntax/ast.ts'
 
 type Kind = 'text' | 'count' | 'duration' | 'flag' | 'names' | 'choice'

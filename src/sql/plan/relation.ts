@@ -1,7 +1,8 @@
 /** What planning knows of the streams, tables and views that a text may name, and of the rows between two steps. */
 import type { Plan, SourcePlan } from '../../flow/plan.ts'
 import type { Columns, Field } from '../../schema/types.ts'
-import { SqlFault, suggestion } from '../fault.ts'
+import { SqlFault } from '../fault.ts'
+import { suggestion } from '../../lib/suggestion.ts'
 import type { Name, QualifiedName } from '../syntax/ast.ts'
 import { type Scope, matchesName, quoteIfNeeded } from '../bind/scope.ts'
 

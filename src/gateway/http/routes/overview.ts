@@ -39,7 +39,8 @@ async function overview(parts: Parts): Promise<Overview> {
   const topics = await log.topics.list()
   const shown = topics.filter(({ name }) => !isInternal(name))
   const groups = await log.groups.list()
-  const speed = telemetry.traffic.overall()
+  // What Millrace writes for itself is no event of anybody.
+  const speed = telemetry.traffic.overall(shown.map(({ name }) => name))
   const views = engine.views()
   const sizes = topics.map(({ name, partitions }) => sizeOf(parts, name, partitions))
   return {

@@ -1,0 +1,88 @@
+/** Commands against a running Millrace, in one process of their own each. */
+import assert from 'node:assert/strict'
+import { createServer } from 'node:net'
+import { after, before, test } from 'node:test'
+import { silent } from '../../src/lib/logger.ts'
+import { realWorld } from '../../src/lib/real/world.ts'
+import { resolveConfig } from '../../src/node/config.ts'
+import { type Running, startMillrace } from '../../src/node/millrace.ts'
+import { millraceAt, type Ran, run } from './run.ts'
+
+let running: Running
+let millrace: (...words: string[]) => Promise<Ran>
+before(async () => {
+  const { config } = resolveConfig({ data: ':memory:', listen: ['http=127.0.0.1:0', 'kafka=off'] }, {}, {})
+  running = await startMillrace({ config, world: realWorld(), logger: silent })
+  // Without http://: HOST:PORT is enough.
+  millrace = millraceAt(running.listening().http!)
+  await millrace('topic', 'create', 'purchases')
+  const made = await millrace(
+    'sql',
+    '-c',
+    `CREATE STREAM purchases (item text, amount numeric(12,2)) WITH (on_invalid = 'null');`,
+  )
+  assert.deepEqual(made, { code: 0, stdout: 'CREATE STREAM\n', stderr: '' })
+})
+after(() => running.close())
+
+test('no digit of a number is lost, whatever the form of output', async () => {
+  const sql = 'SELECT 9223372036854775807::bigint AS big, 12345678901234567890.5::numeric AS long'
+  assert.match(
+    (await millrace('sql', '-c', sql)).stdout,
+    /^ +BIG {2}LONG\n9223372036854775807 {2}12345678901234567890\.5\n$/,
+  )
+  for (const format of ['json', 'jsonl', 'yaml'])
+    assert.match((await millrace('sql', '-c', sql, '-o', format)).stdout, /\bbig\b"?: ?9223372036854775807\b/, format)
+  await millrace('produce', 'purchases', '--value', '{"item":"pen","amount":1.10}')
+  const tail = await millrace('tail', 'purchases', '--from', 'earliest', '--limit', '1')
+  assert.match(tail.stdout, /\{"item":"pen","amount":1\.10\}\n$/)
+})
+
+test('a fault in a SQL text names its SQLSTATE and shows the place', async () => {
+  const wrong = await millrace('sql', '-c', 'SELECT itm FROM purchases')
+  assert.equal(
+    wrong.stderr,
+    'ERROR 42703: column "itm" does not exist\nLINE 1: SELECT itm FROM purchases\n               ^\nHINT: Perhaps you meant item.\n',
+  )
+  const json = JSON.parse((await millrace('sql', '-c', 'SELECT itm FROM purchases', '-o', 'json')).stderr) as object
+  assert.equal((json as { sqlstate: string }).sqlstate, '42703')
+})
+
+test('a misspelt name is answered with the one that was meant', async () => {
+  for (const words of [
+    ['topic', 'show', 'purchase'],
+    ['tail', 'purchase'],
+    ['produce', 'purchase', '--value', '1'],
+    ['view', 'show', 'purchase'],
+  ]) {
+    const ran = await millrace(...words)
+    assert.equal(ran.code, 3, words.join(' '))
+    assert.match(ran.stderr, /does not exist\n {2}Perhaps you meant purchases\.\n$/, words.join(' '))
+  }
+  assert.match((await millrace('topic', 'show', 'zzzzzz')).stderr, /millrace topic list/)
+})
+
+test('headings are words', async () => {
+  assert.match(
+    (await millrace('topic', 'list')).stdout,
+    /^NAME +PARTITIONS +RECORDS +BYTES +RECORDS PER SECOND +CLEANUP POLICY/,
+  )
+})
+
+test('a port that is taken is said in plain words, by `npm start` too', async () => {
+  const other = createServer()
+  await new Promise<void>((done) => other.listen(0, '127.0.0.1', done))
+  const at = `127.0.0.1:${(other.address() as { port: number }).port}`
+  const words = ['--data', ':memory:', '--listen', `http=${at}`, '--listen', 'kafka=off']
+  const ran = await millrace('serve', ...words)
+  const started = await run('scripts/start.ts', words, process.env)
+  other.close()
+  for (const { code, stderr } of [ran, started]) {
+    assert.match(
+      stderr,
+      new RegExp(`^millrace: http cannot listen on ${at}: another program listens there\n  Stop .*--listen`),
+    )
+    assert.equal(stderr.split('\n').length, 3)
+    assert.equal(code, 2)
+  }
+})
