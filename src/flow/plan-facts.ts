@@ -1,5 +1,7 @@
 /** What can be read off a plan without running it. */
 import { createHash } from 'node:crypto'
+import { durationText } from '../lib/duration.ts'
+import { expressionText } from './expression-text.ts'
 import type { Plan } from './plan.ts'
 
 /** True where no weight is ever negative. */
@@ -57,6 +59,8 @@ export function fingerprint(plan: Plan): string {
   })
   return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }
+const labelLength = 200
+const shortened = (text: string): string => (text.length <= labelLength ? text : `${text.slice(0, labelLength - 1)}…`)
 /** A few words for people. */
 export function label(plan: Plan): string {
   const names = (positions: readonly number[], of: Plan): string =>
@@ -65,13 +69,13 @@ export function label(plan: Plan): string {
     case 'source':
       return plan.name
     case 'filter':
-      return 'where'
+      return shortened(expressionText(plan.where, plan.input.columns))
     case 'project':
       return plan.columns.map((c) => c.name).join(', ')
     case 'union':
       return 'union all'
     case 'window':
-      return `tumble ${plan.window.sizeMs} ms`
+      return `tumble ${durationText(plan.window.sizeMs)}`
     case 'aggregate': {
       const keys = plan.keys.length === 0 ? '' : ` by ${names(plan.keys, plan.input)}`
       return `${plan.aggregates.map((a) => a.name).join(', ')}${keys}${plan.emit === 'close' ? ', on close' : ''}`

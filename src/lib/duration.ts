@@ -9,3 +9,12 @@ export function parseDuration(setting: string, text: string): number {
     throw new Fault('config.invalid', { setting, value: text, why: 'a duration looks like 500ms, 5s, 1m, 1h or 7d' })
   return Number(match[1]) * unitMs[match[2]!]!
 }
+
+/** In the largest unit that says it without a fraction: `1d`, `90s`. */
+export function durationText(ms: number): string {
+  const [unit, size] = Object.entries(unitMs).findLast(([, unitSize]) => ms % unitSize === 0 && ms >= unitSize) ?? [
+    'ms',
+    1,
+  ]
+  return `${ms / size}${unit}`
+}

@@ -214,6 +214,7 @@ test('starts are read as the address writes them', () => {
   })
   assert.deepEqual(readStart('2026-01-01T00:00:00.123Z'), { at: 'time', iso: '2026-01-01T00:00:00.123Z' })
   assert.deepEqual(readStart('nonsense'), { at: 'newest' })
+  assert.deepEqual(readStart('-50'), { at: 'newest' }, 'which Date.parse takes for a year')
   assert.equal(
     formatPositions(
       new Map([

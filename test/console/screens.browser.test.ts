@@ -45,7 +45,10 @@ const places: readonly (readonly [route: string, text: string | RegExp])[] = [
   ['/alerts', 'unusual_amount'],
   ['/alerts?alert=reorder', 'Definition of reorder'],
   ['/alerts?fired=alert-3', 'connect ECONNREFUSED'],
+  ['/alerts?fired=long-gone', 'no longer among the newest'],
+  ['/sql', 'EXPLAIN SELECT count(*) FROM'],
   ['/groups', 'billing'],
+  ['/groups?internal=true', 'billing'],
   ['/groups/billing', 'nobody'],
   ['/#/topics/purchases?tab=partitions', 'First offset'],
   ['/nowhere', 'There is no page “nowhere”.'],
@@ -67,6 +70,26 @@ describe('the console', { skip }, () => {
         .first()
         .waitFor()
         .catch(() => assert.fail(`${route} does not show ${text}`))
+    }
+  })
+
+  test('a telephone shows what a list is about without scrolling sideways', async () => {
+    await using v = await visit(browser, '', { width: 390, height: 760 })
+    for (const [route, shown, hidden] of [
+      ['/topics/purchases', ['Offset', 'Key', 'Value'], ['P', 'Time, UTC']],
+      ['/alerts', ['Age', 'Alert', 'What'], ['Delivered', 'Fired, UTC']],
+      ['/topics', ['Topic', 'Records/s', 'Records'], ['Kept', 'Size']],
+      ['/views', ['Name', 'Status', 'Rows/s'], ['State', 'Late']],
+    ] as const) {
+      await v.go(route)
+      await v.page.getByRole('columnheader').first().waitFor()
+      const heads = v.page.getByRole('columnheader')
+      const texts = (await heads.allInnerTexts()).map((text) => text.replaceAll(/[↑↓]/g, '').trim())
+      for (const name of shown) {
+        const box = await heads.nth(texts.indexOf(name)).boundingBox()
+        assert.ok(box !== null && box.x >= 0 && box.x + Math.min(box.width, 60) <= 390, `${route}: ${name} in sight`)
+      }
+      for (const name of hidden) assert.ok(!texts.includes(name), `${route}: ${name} is left out`)
     }
   })
 

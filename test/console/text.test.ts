@@ -203,5 +203,11 @@ test('a schema gives a value to begin with', () => {
     tags: ['a'],
     more: { ok: false },
   })
+  // Libraries that write schemas bound every integer by what a double holds.
+  const safe = { type: 'integer', minimum: -9007199254740991, maximum: 9007199254740991 }
+  assert.equal(exampleOf(safe), '0')
+  assert.equal(exampleOf({ type: 'integer', minimum: 3 }), '3')
+  assert.equal(exampleOf({ type: 'integer', exclusiveMinimum: 0 }), '1')
+  assert.equal(exampleOf({ type: 'number', maximum: -5 }), '-5')
   assert.equal(exampleOf(null), '{}')
 })

@@ -491,6 +491,14 @@ describe('views', () => {
     assert.equal(edges.length, 3)
     assert.equal(edges[0]!.rows, 3)
     assert.throws(() => house.engine.graph('items'), Fault)
+    await house.sql(
+      `CREATE STREAM ticks (a int, b text, at timestamptz, WATERMARK FOR at AS at);
+       CREATE MATERIALIZED VIEW days AS SELECT window_start, count(*) AS n
+       FROM TUMBLE(ticks, at, INTERVAL '1 day') WHERE a > 3 AND b = 'it''s' GROUP BY window_start, window_end`,
+    )
+    const labels = house.engine.graph('days').nodes.map((node) => node.label)
+    assert.ok(labels.includes('tumble 1d'), labels.join(' | '))
+    assert.ok(labels.includes("(a > 3) and (b = 'it''s')"), labels.join(' | '))
   })
   test('a failing row stops its view, which says why and goes on when it is resumed', async () => {
     await using house = await openHouse()

@@ -65,7 +65,8 @@ export function readStart(text: string): Start {
   if (/^\d{1,16}$/.test(text)) return { at: 'offset', offset: Number(text) }
   const positions = readPositions(text)
   if (positions !== null) return { at: 'positions', positions }
-  return Number.isNaN(Date.parse(text)) ? { at: 'newest' } : { at: 'time', iso: text }
+  // Date.parse takes "-50" for a year.
+  return !/^\d{4}-/.test(text) || Number.isNaN(Date.parse(text)) ? { at: 'newest' } : { at: 'time', iso: text }
 }
 
 /**

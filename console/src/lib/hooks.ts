@@ -6,6 +6,18 @@ import { getJson } from './http.ts'
 import { openStream } from './stream.ts'
 import type { StreamOptions, StreamState } from './stream.ts'
 
+/** The screen of a telephone: the same bound as the style sheets have. */
+const narrowScreen = matchMedia('(max-width: 760px)')
+export function useNarrow(): boolean {
+  const [narrow, setNarrow] = useState(narrowScreen.matches)
+  useEffect(() => {
+    const changed = (): void => setNarrow(narrowScreen.matches)
+    narrowScreen.addEventListener('change', changed)
+    return () => narrowScreen.removeEventListener('change', changed)
+  }, [])
+  return narrow
+}
+
 export interface Resource<T> {
   /** The last that came; stays while a later fetch fails. */
   readonly data: T | null

@@ -18,7 +18,7 @@ function example(schema: unknown, depth: number): unknown {
       return exampleText(schema['format'])
     case 'integer':
     case 'number':
-      return typeof schema['minimum'] === 'number' ? schema['minimum'] : 0
+      return exampleNumber(schema)
     case 'boolean':
       return false
     case 'null':
@@ -34,6 +34,15 @@ function fields(schema: Readonly<Record<string, unknown>>, depth: number): unkno
   const properties = schema['properties']
   if (!isObject(properties)) return {}
   return Object.fromEntries(Object.entries(properties).map(([name, inner]) => [name, example(inner, depth + 1)]))
+}
+
+/** Zero where the bounds let it in, else the bound that is nearest to it. */
+function exampleNumber(schema: Readonly<Record<string, unknown>>): number {
+  const bound = (name: string): number | null => (typeof schema[name] === 'number' ? schema[name] : null)
+  const [above, below] = [bound('exclusiveMinimum'), bound('exclusiveMaximum')]
+  const low = bound('minimum') ?? (above === null ? -Infinity : above + 1)
+  const high = bound('maximum') ?? (below === null ? Infinity : below - 1)
+  return low > 0 ? low : high < 0 ? high : 0
 }
 
 function exampleText(format: unknown): string {

@@ -7,6 +7,7 @@ import { formatRoute } from '../lib/route.ts'
 import type { Query } from '../lib/route.ts'
 import { useNow } from '../lib/hooks.ts'
 import { duration } from '../lib/format.ts'
+import { param, setQuery } from '../lib/location.ts'
 import { Icon } from './icon.tsx'
 import type { IconName } from './icon.tsx'
 
@@ -286,3 +287,15 @@ export function Page({
     </section>
   )
 }
+
+/** Whether a list also shows what Millrace keeps for itself; stands in the address. */
+export const InternalToo = ({ what }: { readonly what: string }) => (
+  <label class="check" title={`Also ${what}`}>
+    <input
+      type="checkbox"
+      checked={param('internal') === 'true'}
+      onChange={(event) => setQuery({ internal: event.currentTarget.checked ? 'true' : '' })}
+    />
+    internal
+  </label>
+)

@@ -5,6 +5,7 @@
 import { Virtualizer, elementScroll, observeElementOffset, observeElementRect } from '@tanstack/virtual-core'
 import type { ComponentChildren, RefObject } from 'preact'
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { useNarrow } from '../lib/hooks.ts'
 
 export interface Column<T> {
   readonly id: string
@@ -12,6 +13,8 @@ export interface Column<T> {
   /** A track of the grid: `120px`, `minmax(160px, 1fr)`. Its px are the least it gets: rows share no grid, so it must not depend on what a cell holds. */
   readonly width: string
   readonly numeric?: boolean
+  /** Left out on a telephone: what the row says elsewhere, or what opening it shows. */
+  readonly wide?: boolean
   readonly cell: (row: T) => ComponentChildren
   /** What it is sorted by; a column without cannot be. */
   readonly sort?: (row: T) => string | number | null
@@ -73,10 +76,15 @@ function useVirtual(
 }
 
 export function DataTable<T>(props: Props<T>) {
-  const { columns, idOf, onOpen } = props
+  const { idOf, onOpen } = props
+  const narrow = useNarrow()
+  const columns = narrow ? props.columns.filter((c) => c.wide !== true) : props.columns
   const scroller = useRef<HTMLDivElement>(null)
   // Scrolling renders this alone: the order is made anew only when what is ordered changes.
-  const rows = useMemo(() => sorted(props.rows, columns, props.sort ?? ''), [props.rows, columns, props.sort])
+  const rows = useMemo(
+    () => sorted(props.rows, props.columns, props.sort ?? ''),
+    [props.rows, props.columns, props.sort],
+  )
   const virtualizer = useVirtual(rows.length, scroller)
   const [active, setActive] = useState<string | null>(null)
   const current = props.selected ?? active

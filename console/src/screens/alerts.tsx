@@ -39,6 +39,11 @@ export function AlertsScreen() {
       {rule !== null && param('open') === 'drop' && <DropRule name={rule.name} onDropped={rules.refresh} />}
       {fired.error !== null && <ProblemBox error={fired.error} />}
       {fired.state.is === 'failed' && <ProblemBox error={fired.state.error} />}
+      {selected === null && param('fired') !== '' && fired.loaded && (
+        <p class="problem plain-problem" role="status">
+          The alert of this address is no longer among the newest {count(fired.list.length)} that are kept at hand.
+        </p>
+      )}
       <div class={selected === null ? 'records' : 'records with-detail'}>
         <div class="records-body">
           <FiredTable list={list} selected={selected} loaded={fired.loaded} />
@@ -121,20 +126,23 @@ function FiredTable({
   readonly loaded: boolean
 }) {
   const now = useNow()
-  const columns: readonly Column<FiredAlert>[] = [
+  const keyed = list.some((f) => f.key !== '')
+  const all: readonly Column<FiredAlert>[] = [
     {
       id: 'firedAt',
+      wide: true,
       title: 'Fired, UTC',
       width: '196px',
       sort: (f) => f.firedAt,
       cell: (f) => <time dateTime={f.firedAt}>{time(f.firedAt)}</time>,
     },
     { id: 'ago', title: 'Age', width: '88px', cell: (f) => <span class="muted">{ago(f.firedAt, now)}</span> },
-    { id: 'alert', title: 'Alert', width: 'minmax(120px, 0.5fr)', sort: (f) => f.alert, cell: (f) => f.alert },
-    { id: 'key', title: 'Key', width: 'minmax(90px, 0.4fr)', sort: (f) => f.key, cell: (f) => f.key },
-    { id: 'message', title: 'What', width: 'minmax(240px, 1.6fr)', cell: (f) => f.message || rowLine(f) },
-    { id: 'delivery', title: 'Delivered', width: '110px', cell: (f) => <Delivery fired={f} /> },
+    { id: 'alert', title: 'Alert', width: 'minmax(96px, 0.5fr)', sort: (f) => f.alert, cell: (f) => f.alert },
+    { id: 'key', wide: true, title: 'Key', width: 'minmax(90px, 0.4fr)', sort: (f) => f.key, cell: (f) => f.key },
+    { id: 'message', title: 'What', width: 'minmax(180px, 1.6fr)', cell: (f) => f.message || rowLine(f) },
+    { id: 'delivery', wide: true, title: 'Delivered', width: '110px', cell: (f) => <Delivery fired={f} /> },
   ]
+  const columns = keyed ? all : all.filter((c) => c.id !== 'key')
   return (
     <DataTable
       label="Fired alerts"

@@ -4,7 +4,7 @@ import { apiUrl } from '../lib/http.ts'
 import { useResource } from '../lib/hooks.ts'
 import { go, param, setQuery } from '../lib/location.ts'
 import { count, duration } from '../lib/format.ts'
-import { Empty, Link, Loading, Page, Status } from '../parts/bits.tsx'
+import { Empty, InternalToo, Link, Loading, Page, Status } from '../parts/bits.tsx'
 import { DataTable, useTableFocus } from '../parts/data-table.tsx'
 import type { Column } from '../parts/data-table.tsx'
 import { FilterBox } from '../parts/filter-box.tsx'
@@ -29,6 +29,7 @@ const columns: readonly Column<GroupSummary>[] = [
   { id: 'state', title: 'State', width: '150px', sort: (g) => g.state, cell: (g) => <Status of={g.state} /> },
   {
     id: 'members',
+    wide: true,
     title: 'Members',
     width: '90px',
     numeric: true,
@@ -51,7 +52,7 @@ const columns: readonly Column<GroupSummary>[] = [
     sort: (g) => g.lagSeconds,
     cell: (g) => <LagTime seconds={g.lagSeconds} />,
   },
-  { id: 'topics', title: 'Reads', width: 'minmax(160px, 1fr)', cell: (g) => topicsOf(g).join(', ') },
+  { id: 'topics', wide: true, title: 'Reads', width: 'minmax(160px, 1fr)', cell: (g) => topicsOf(g).join(', ') },
 ]
 
 export function GroupsScreen({ name }: { readonly name: string | null }) {
@@ -59,7 +60,11 @@ export function GroupsScreen({ name }: { readonly name: string | null }) {
 }
 
 function AllGroups() {
-  const { data, error, refresh } = useResource<readonly GroupSummary[]>(apiUrl(['groups']), 2000)
+  const internal = param('internal') === 'true'
+  const { data, error, refresh } = useResource<readonly GroupSummary[]>(
+    apiUrl(['groups'], internal ? { internal: 'true' } : {}),
+    2000,
+  )
   const filter = param('filter').toLowerCase()
   const rows = (data ?? []).filter(
     (g) => g.group.toLowerCase().includes(filter) || topicsOf(g).some((t) => t.toLowerCase().includes(filter)),
@@ -73,6 +78,7 @@ function AllGroups() {
           value={param('filter')}
           onInput={(text) => setQuery({ filter: text })}
         />
+        <InternalToo what="the groups by which views and alerts read" />
         <span class="muted toolbar-note">
           {data === null ? 'loading…' : `${count(rows.length)} of ${count(data.length)}`}
         </span>
@@ -90,13 +96,26 @@ function AllGroups() {
           data === null ? null : (
             <Empty
               title={data.length === 0 ? 'No group has read anything yet.' : 'None has this in its name or topics.'}
-            />
+            >
+              {data.length === 0 && (
+                <p>
+                  A Kafka consumer with a group id appears here with its first commit. Views and alerts read by groups
+                  of their own: <InternalLink />.
+                </p>
+              )}
+            </Empty>
           )
         }
       />
     </Page>
   )
 }
+
+const InternalLink = () => (
+  <Link to={['groups']} query={{ internal: 'true' }}>
+    show them
+  </Link>
+)
 
 type Position = GroupSummary['positions'][number]
 

@@ -85,7 +85,7 @@ export function SqlScreen() {
             <kbd class="muted">{/Mac/.test(navigator.userAgent) ? '⌘ Enter' : 'Ctrl Enter'}</kbd>
             <Past past={past} />
           </div>
-          <Outcome run={run} />
+          <Outcome run={run} onAsk={(text) => void start(text)} />
         </div>
         <Names sql={sql} />
       </div>
@@ -93,7 +93,32 @@ export function SqlScreen() {
   )
 }
 
-function Outcome({ run }: { readonly run: Run }) {
+/** What can be asked of what there is; nothing here changes anything. */
+function Examples({ onAsk }: { readonly onAsk: (sql: string) => void }) {
+  const { data } = useResource<readonly RelationInfo[]>(apiUrl(['views']))
+  const view = data?.find((r) => r.kind === 'view' && r.key !== null) ?? data?.find((r) => r.kind === 'view')
+  const asked = view ?? data?.[0]
+  if (asked === undefined) return null
+  const name = quoteName(asked.name)
+  const all = [
+    `SELECT * FROM ${name} LIMIT 20`,
+    ...(view === undefined ? [] : [`SUBSCRIBE TO ${name}`, `EXPLAIN SELECT count(*) FROM ${name}`]),
+    'SHOW VIEWS',
+  ]
+  return (
+    <ul class="examples" aria-label="Examples">
+      {all.map((sql) => (
+        <li key={sql}>
+          <button type="button" class="link" onClick={() => onAsk(sql)}>
+            {sql}
+          </button>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+function Outcome({ run, onAsk }: { readonly run: Run; readonly onAsk: (sql: string) => void }) {
   switch (run.is) {
     case 'idle':
       return (
@@ -102,6 +127,7 @@ function Outcome({ run }: { readonly run: Run }) {
             SELECT answers now; SUBSCRIBE TO a view goes on answering; CREATE MATERIALIZED VIEW keeps an answer up to
             date.
           </p>
+          <Examples onAsk={onAsk} />
         </Empty>
       )
     case 'running':

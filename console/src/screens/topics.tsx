@@ -8,7 +8,7 @@ import { useResource } from '../lib/hooks.ts'
 import { go, param, setQuery } from '../lib/location.ts'
 import { useKeys } from '../lib/keys.ts'
 import { bytes, compact, count, duration } from '../lib/format.ts'
-import { Badge, Button, Dialog, Empty, Field, Link, Page } from '../parts/bits.tsx'
+import { Badge, Button, Dialog, Empty, Field, InternalToo, Link, Page } from '../parts/bits.tsx'
 import { DataTable, useTableFocus } from '../parts/data-table.tsx'
 import type { Column } from '../parts/data-table.tsx'
 import { FilterBox } from '../parts/filter-box.tsx'
@@ -37,6 +37,7 @@ const columns: readonly Column<TopicSummary>[] = [
   },
   {
     id: 'byteRate',
+    wide: true,
     title: 'Bytes/s',
     width: '96px',
     numeric: true,
@@ -51,9 +52,18 @@ const columns: readonly Column<TopicSummary>[] = [
     sort: (t) => t.records,
     cell: (t) => count(t.records),
   },
-  { id: 'bytes', title: 'Size', width: '90px', numeric: true, sort: (t) => t.bytes, cell: (t) => bytes(t.bytes) },
+  {
+    id: 'bytes',
+    wide: true,
+    title: 'Size',
+    width: '90px',
+    numeric: true,
+    sort: (t) => t.bytes,
+    cell: (t) => bytes(t.bytes),
+  },
   {
     id: 'partitions',
+    wide: true,
     title: 'Partitions',
     width: '90px',
     numeric: true,
@@ -62,6 +72,7 @@ const columns: readonly Column<TopicSummary>[] = [
   },
   {
     id: 'retention',
+    wide: true,
     title: 'Kept',
     width: '130px',
     sort: (t) => (t.retentionMs < 0 ? Infinity : t.retentionMs),
@@ -103,14 +114,7 @@ export function TopicsScreen() {
     >
       <div class="toolbar">
         <FilterBox label="Filter topics" value={filter} onInput={(text) => setQuery({ filter: text })} />
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={internal}
-            onChange={(event) => setQuery({ internal: event.currentTarget.checked ? 'true' : '' })}
-          />
-          internal
-        </label>
+        <InternalToo what="the topics that Millrace keeps for itself" />
         <span class="muted toolbar-note" role="status">
           {data === null
             ? 'loading…'

@@ -1,4 +1,5 @@
 /** Streams, tables and views: what is declared, whether it runs, what passes through. */
+import type { ComponentChildren } from 'preact'
 import { useRef } from 'preact/hooks'
 import type { RelationInfo } from '../../../src/gateway/http/api.ts'
 import { apiUrl } from '../lib/http.ts'
@@ -46,7 +47,7 @@ function columnsFor(rates: ReadonlyMap<string, number>): readonly Column<Relatio
       sort: (r) => r.name,
       cell: (r) => <Link to={['views', r.name]}>{r.name}</Link>,
     },
-    { id: 'kind', title: 'Kind', width: '76px', sort: (r) => r.kind, cell: (r) => r.kind },
+    { id: 'kind', wide: true, title: 'Kind', width: '76px', sort: (r) => r.kind, cell: (r) => r.kind },
     { id: 'status', title: 'Status', width: '96px', sort: (r) => r.status, cell: (r) => <Status of={r.status} /> },
     {
       id: 'rate',
@@ -54,57 +55,67 @@ function columnsFor(rates: ReadonlyMap<string, number>): readonly Column<Relatio
       width: '84px',
       numeric: true,
       sort: rate,
-      cell: (r) => <span class={rate(r) > 0 ? 'flowing' : 'still'}>{compact(rate(r))}</span>,
+      cell: (r) => own(r, <span class={rate(r) > 0 ? 'flowing' : 'still'}>{compact(rate(r))}</span>),
     },
     {
       id: 'in',
+      wide: true,
       title: 'Rows in',
       width: '110px',
       numeric: true,
       sort: (r) => r.stats.rowsIn,
-      cell: (r) => count(r.stats.rowsIn),
+      cell: (r) => own(r, count(r.stats.rowsIn)),
     },
     {
       id: 'out',
+      wide: true,
       title: 'Rows out',
       width: '110px',
       numeric: true,
       sort: (r) => r.stats.rowsOut,
-      cell: (r) => count(r.stats.rowsOut),
+      cell: (r) => own(r, count(r.stats.rowsOut)),
     },
     {
       id: 'late',
+      wide: true,
       title: 'Late',
       width: '76px',
       numeric: true,
       sort: (r) => r.stats.late,
-      cell: (r) => <Wrong n={r.stats.late} />,
+      cell: (r) => own(r, <Wrong n={r.stats.late} />),
     },
     {
       id: 'invalid',
+      wide: true,
       title: 'Invalid',
       width: '76px',
       numeric: true,
       sort: (r) => r.stats.invalid,
-      cell: (r) => <Wrong n={r.stats.invalid} />,
+      cell: (r) => own(r, <Wrong n={r.stats.invalid} />),
     },
     {
       id: 'state',
+      wide: true,
       title: 'State',
       width: '84px',
       numeric: true,
       sort: (r) => r.stats.stateBytes,
-      cell: (r) => bytes(r.stats.stateBytes),
+      cell: (r) => own(r, bytes(r.stats.stateBytes)),
     },
     {
       id: 'watermark',
+      wide: true,
       title: 'Watermark, UTC',
       width: '196px',
       sort: (r) => r.watermark,
-      cell: (r) => (r.watermark === null ? <span class="null">none yet</span> : shortTime(r.watermark)),
+      cell: (r) => own(r, r.watermark === null ? <span class="null">none yet</span> : shortTime(r.watermark)),
     },
   ]
 }
+
+/** What a stream or a table takes in counts where it is read: with the views. */
+const own = (r: RelationInfo, cell: ComponentChildren): ComponentChildren =>
+  r.kind === 'view' ? cell : <span class="still">–</span>
 
 export const Wrong = ({ n }: { readonly n: number }) => <span class={n > 0 ? 'warn-text' : 'still'}>{count(n)}</span>
 

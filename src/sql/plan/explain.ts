@@ -1,8 +1,8 @@
 /** A plan as text: a step a line, what it reads below it, with what bounds its state. */
-import type { Aggregate, Expression, Value } from '../../flow/expression.ts'
+import { expressionText } from '../../flow/expression-text.ts'
+import type { Aggregate } from '../../flow/expression.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
-import { type Columns, type DataType, typeName } from '../../schema/types.ts'
-import { compileScalar } from '../../flow/compile.ts'
+import { type Columns, typeName } from '../../schema/types.ts'
 import { quoteIfNeeded } from '../bind/scope.ts'
 
 export function explainPlan(plan: Plan): string[] {
@@ -49,11 +49,13 @@ function describeStep(plan: Plan): string[] {
     case 'source':
       return describeSource(plan)
     case 'filter':
-      return ['Filter', `where ${shown(plan.where, plan.input.columns)}`]
+      return ['Filter', `where ${expressionText(plan.where, plan.input.columns)}`]
     case 'project':
       return [
         'Project',
-        plan.expressions.map((expr, i) => aliased(shown(expr, plan.input.columns), plan.columns[i]!.name)).join(', '),
+        plan.expressions
+          .map((expr, i) => aliased(expressionText(expr, plan.input.columns), plan.columns[i]!.name))
+          .join(', '),
       ]
     case 'union':
       return ['Union all']
@@ -73,8 +75,10 @@ function describeStep(plan: Plan): string[] {
     case 'temporal-join':
       return [
         `Temporal ${plan.kind === 'left' ? 'left join' : 'join'} as of ${plan.left.columns[plan.leftTime]!.name}`,
-        `on ${plan.leftKeys.map((key, i) => `${shown(key, plan.left.columns)} = ${plan.right.columns[plan.rightKeys[i]!]!.name}`).join(' and ')}`,
-        ...(plan.where === null ? [] : [`where ${shown(plan.where, [...plan.left.columns, ...plan.right.columns])}`]),
+        `on ${plan.leftKeys.map((key, i) => `${expressionText(key, plan.left.columns)} = ${plan.right.columns[plan.rightKeys[i]!]!.name}`).join(' and ')}`,
+        ...(plan.where === null
+          ? []
+          : [`where ${expressionText(plan.where, [...plan.left.columns, ...plan.right.columns])}`]),
         'state: one row per key of the table and its versions since the watermark; rows that wait for the watermark',
       ]
     case 'over':
@@ -128,60 +132,7 @@ function describeSource(plan: SourcePlan): string[] {
 const aliased = (text: string, name: string): string => (text === name ? text : `${text} as ${name}`)
 
 function shownAggregate(aggregate: Aggregate, columns: Columns): string {
-  const args = aggregate.args.length === 0 ? '*' : aggregate.args.map((arg) => shown(arg, columns)).join(', ')
-  const filter = aggregate.filter === null ? '' : ` filter (where ${shown(aggregate.filter, columns)})`
+  const args = aggregate.args.length === 0 ? '*' : aggregate.args.map((arg) => expressionText(arg, columns)).join(', ')
+  const filter = aggregate.filter === null ? '' : ` filter (where ${expressionText(aggregate.filter, columns)})`
   return `${aggregate.name}(${aggregate.distinct ? 'distinct ' : ''}${args})${filter}`
-}
-
-const infix = /^(?:[-+*/%^=<>|~!@#&?]+|like|ilike|not-like|not-ilike)$/
-/** An expression as SQL would write it, for people. */
-export function shown(expr: Expression, columns: Columns): string {
-  const part = (inner: Expression): string => shown(inner, columns)
-  const operand = (inner: Expression): string => (isCompound(inner) ? `(${part(inner)})` : part(inner))
-  switch (expr.kind) {
-    case 'column':
-      return columns[expr.index]?.name ?? `#${expr.index}`
-    case 'literal':
-      return shownValue(expr.value, expr.type)
-    case 'now':
-      return 'now()'
-    case 'and':
-    case 'or':
-      return expr.args.map(operand).join(` ${expr.kind} `)
-    case 'not':
-      return `not ${operand(expr.arg)}`
-    case 'is-null':
-      return `${operand(expr.arg)} is null`
-    case 'case':
-      return `case ${expr.branches.map((b) => `when ${part(b.when)} then ${part(b.then)}`).join(' ')}${expr.otherwise === null ? '' : ` else ${part(expr.otherwise)}`} end`
-    case 'call': {
-      if (expr.name === 'cast') return `${operand(expr.args[0]!)}::${typeName(expr.type)}`
-      if (expr.name === 'neg') return `-${operand(expr.args[0]!)}`
-      if (expr.args.length === 2 && (infix.test(expr.name) || expr.name.startsWith('is-')))
-        return `${operand(expr.args[0]!)} ${/[a-z]/.test(expr.name) ? expr.name.replaceAll('-', ' ') : expr.name} ${operand(expr.args[1]!)}`
-      return `${expr.name}(${expr.args.map(part).join(', ')})`
-    }
-  }
-}
-const isCompound = (expr: Expression): boolean =>
-  expr.kind === 'and' ||
-  expr.kind === 'or' ||
-  expr.kind === 'case' ||
-  expr.kind === 'not' ||
-  (expr.kind === 'call' && expr.args.length === 2 && infix.test(expr.name))
-
-function shownValue(value: Value, type: DataType): string {
-  if (value === null) return 'null'
-  if (type.kind === 'text' || type.kind === 'varchar') return `'${String(value).replaceAll("'", "''")}'`
-  if (type.kind === 'boolean' || type.kind === 'int' || type.kind === 'bigint' || type.kind === 'smallint')
-    return String(value)
-  const text = compileScalar({
-    kind: 'call',
-    name: 'cast',
-    args: [{ kind: 'literal', value, type }],
-    type: { kind: 'text' },
-  })([], 0)
-  return type.kind === 'numeric' || type.kind === 'double' || type.kind === 'real'
-    ? String(text)
-    : `${typeName(type)} '${String(text)}'`
 }

@@ -22,15 +22,15 @@ const pageSize = 100
 const idOf = (r: RecordJson): string => `${r.partition}:${r.offset}`
 
 const baseColumns: readonly Column<RecordJson>[] = [
-  { id: 'time', title: 'Time, UTC', width: '196px', cell: (r) => time(r.timestamp) },
-  { id: 'partition', title: 'P', width: '44px', numeric: true, cell: (r) => r.partition },
+  { id: 'time', title: 'Time, UTC', width: '196px', wide: true, cell: (r) => time(r.timestamp) },
+  { id: 'partition', title: 'P', width: '44px', numeric: true, wide: true, cell: (r) => r.partition },
   { id: 'offset', title: 'Offset', width: '92px', numeric: true, cell: (r) => r.offset },
-  { id: 'key', title: 'Key', width: 'minmax(80px, 0.35fr)', cell: (r) => <Line text={payloadLine(r.key, 200)} /> },
+  { id: 'key', title: 'Key', width: 'minmax(70px, 0.35fr)', cell: (r) => <Line text={payloadLine(r.key, 200)} /> },
 ]
 const valueColumn: Column<RecordJson> = {
   id: 'value',
   title: 'Value',
-  width: 'minmax(260px, 1.6fr)',
+  width: 'minmax(200px, 1.6fr)',
   cell: (r) => <Line text={payloadLine(r.value)} />,
 }
 

@@ -11,9 +11,10 @@ import { ProblemBox } from '../../parts/problem.tsx'
 import { printJson } from '../../lib/json.ts'
 
 const outcomes = {
+  custom: 'is refused over HTTP and SQL, kept in quarantine from Kafka',
   reject: 'is refused',
   quarantine: 'is kept in quarantine',
-  null: 'counts as NULL',
+  null: 'is let in; views read NULL',
 } as const
 
 const textOfSchema = (schema: unknown): string =>
@@ -45,11 +46,11 @@ export function Schema({ topic, onChanged }: { readonly topic: TopicDetail; read
         <>
           <Facts
             of={[
-              ['A value that does not fit', topic.onInvalid === null ? 'is taken' : outcomes[topic.onInvalid]],
+              ['A value that does not fit', outcomes[topic.onInvalid ?? 'custom']],
               ['Key', topic.keyField === null ? 'as given' : `the field ${topic.keyField}`],
             ]}
           />
-          {topic.onInvalid === 'quarantine' && (
+          {(topic.onInvalid === 'quarantine' || topic.onInvalid === null) && (
             <p>
               <Link to={['topics', `${topic.name}.quarantine`]}>{topic.name}.quarantine</Link>
             </p>
@@ -67,14 +68,14 @@ function SchemaForm({ topic, onDone }: { readonly topic: TopicDetail; readonly o
       ? '{\n  "type": "object",\n  "properties": {\n    \n  }\n}'
       : textOfSchema(topic.schema),
   )
-  const [onInvalid, setOnInvalid] = useState(topic.onInvalid ?? 'reject')
+  const [onInvalid, setOnInvalid] = useState<keyof typeof outcomes>(topic.onInvalid ?? 'custom')
   const [keyField, setKeyField] = useState(topic.keyField ?? '')
   const [error, setError] = useState<ApiError | null>(null)
   const save = async (): Promise<void> => {
     try {
       JSON.parse(text)
       // The text goes as it was typed: its numbers are not ours to round.
-      const body = `{"schema":${text},"onInvalid":${JSON.stringify(onInvalid)},"keyField":${JSON.stringify(keyField === '' ? null : keyField)}}`
+      const body = `{"schema":${text},"onInvalid":${JSON.stringify(onInvalid === 'custom' ? null : onInvalid)},"keyField":${JSON.stringify(keyField === '' ? null : keyField)}}`
       await request(apiUrl(['topics', topic.name]), {
         method: 'PATCH',
         body,
