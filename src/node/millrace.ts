@@ -127,11 +127,12 @@ async function startGateways(
   const bound: Partial<Record<Protocol, Address>> = {}
   const { kafka: kafkaAt, http: httpAt } = config.listen
   if (kafkaAt !== null) {
-    const { world, log: broker, telemetry } = layers
+    const { world, log: broker, telemetry, engine } = layers
+    const writerOf = (topic: string): string | null => engine.writerOf(topic)
     const { kafka: advertise } = config.advertise
     const shown = advertise === undefined ? {} : { advertise }
     const kafka = await listening('kafka', kafkaAt, () =>
-      listenKafka({ world, broker, at: kafkaAt, meter: telemetry.kafka, log: logger, ...shown }),
+      listenKafka({ world, broker, at: kafkaAt, meter: telemetry.kafka, log: logger, writerOf, ...shown }),
     )
     stack.defer(() => kafka.close())
     bound.kafka = kafka.at

@@ -17,6 +17,8 @@ export interface Engine {
   relation(name: string): RelationInfo | null
   /** Columns that make the record key of events written to this topic, by its stream or table; [] = none. */
   keyColumns(topic: string): readonly string[]
+  /** The view that alone writes this topic; null for none. Cheap: asked for every partition that a client writes to. */
+  writerOf(topic: string): string | null
   /** Rows of a view or table as of the last committed tick, by key, or all up to `limit`. */
   rows(name: string, options?: { readonly key?: readonly unknown[]; readonly limit?: number }): Promise<Result>
   /** The dataflow of a view with what runs through its edges. */

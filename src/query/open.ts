@@ -236,6 +236,9 @@ class SqlEngine implements OpenEngine {
     const found = ofTopic(named) ? named : this.parts.definitions.all().find(ofTopic)
     return found?.keyColumns ?? []
   }
+  writerOf(topic: string): string | null {
+    return this.parts.definitions.get('view', topic)?.name ?? null
+  }
   private info(definition: Definition): RelationInfo {
     const { relation, view, stored, fault } = definition
     const state = view === null ? null : this.parts.runner.state(view.name)

@@ -1,6 +1,6 @@
 /** Changing the settings of a topic: what the two APIs for it share. */
 import { Fault } from '../../lib/fault.ts'
-import { type Exchange, attempt, code, errorCode, errorMessage, resource } from './handler.ts'
+import { type Exchange, attempt, code, errorCode, errorMessage, keptTopic, resource } from './handler.ts'
 
 type Config = Readonly<Record<string, string>>
 export type ConfigChange = Readonly<Record<string, string | null>>
@@ -33,6 +33,8 @@ export async function alterConfig(
   const fault = await attempt(exchange, async () => {
     const topic = broker.catalog.byName(resourceName)
     if (topic === null) throw new Fault('log.unknown-topic', { topic: resourceName })
+    const kept = keptTopic(exchange, resourceName)
+    if (kept !== null) throw kept
     const config = make(
       topic.config,
       (name) => broker.describeConfig(resourceName).find((entry) => entry.name === name)?.value ?? null,

@@ -196,7 +196,7 @@ export class ClientConnection {
     const { version, clientId } = pending
     const { lease } = pending.frame
     const whenSent = (call: () => void): void => void (pending.sent = call)
-    const { broker, sessions, supported, autoCreate, answerBytesMax, log } = this.server
+    const { broker, sessions, supported, autoCreate, writerOf, answerBytesMax, log } = this.server
     const { clientHost, node } = this
     const { signal } = this.aborter
     return {
@@ -204,6 +204,7 @@ export class ClientConnection {
       sessions,
       supported,
       autoCreate,
+      writerOf,
       answerBytesMax,
       log,
       version,

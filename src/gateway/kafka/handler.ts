@@ -23,6 +23,8 @@ export interface Exchange {
   readonly sessions: FetchSessions
   readonly supported: readonly SupportedApi[]
   readonly autoCreate: boolean
+  /** The view that alone writes a topic. */
+  readonly writerOf: (topic: string) => string | null
   /** Bytes of records that the answer may have, as busy as it is. */
   readonly answerBytesMax: number
   readonly log: Logger
@@ -141,6 +143,19 @@ export function reservedName(topic: string): Fault | null {
     topic,
     why: `names that begin with ${ownPrefix} are kept for Millrace itself`,
   })
+}
+
+/** Why clients may not change a topic: what Millrace keeps or computes there would no longer be true. */
+export function keptTopic({ writerOf }: Pick<Exchange, 'writerOf'>, topic: string): Fault | null {
+  const kept = (why: string): Fault => new Fault('log.invalid-topic', { topic, why })
+  if (topic.startsWith(ownPrefix)) return kept('Millrace keeps it for itself')
+  const view = writerOf(topic)
+  return view === null ? null : kept(`it holds the changes of the view ${view}, which alone writes it`)
+}
+/** The same for groups: their positions are how far a view has read. */
+export function keptGroup(group: string): Fault | null {
+  if (!group.startsWith(ownPrefix)) return null
+  return new Fault('log.invalid-group', { group, why: 'Millrace keeps it for itself' })
 }
 
 /** Numbers of resource types and of where a setting's value comes from. */

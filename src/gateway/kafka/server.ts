@@ -22,6 +22,8 @@ export interface KafkaOptions {
   readonly advertise?: Address
   /** Create topics that clients ask for by name; default true. */
   readonly autoCreate?: boolean
+  /** The view that alone writes a topic, null for none: clients do not change such topics. */
+  readonly writerOf?: (topic: string) => string | null
   readonly meter?: KafkaMeter
   readonly log?: Logger
   /** Of the buffers that requests are read into. */
@@ -58,6 +60,7 @@ export class Server implements KafkaListener {
   readonly meter: KafkaMeter | undefined
   readonly advertise: Address | undefined
   readonly autoCreate: boolean
+  readonly writerOf: (topic: string) => string | null
   readonly sessions: FetchSessions
   readonly handlers: ReadonlyMap<number, Handler> = new Map(handlers.map((handler) => [handler.api.key, handler]))
   readonly supported: readonly SupportedApi[] = supportedApis(handlers)
@@ -79,12 +82,14 @@ export class Server implements KafkaListener {
   private closing: Promise<void> | null = null
   private onLastGone: (() => void) | null = null
 
-  constructor({ world, broker, advertise, autoCreate = true, meter, log = silent, pool }: KafkaOptions) {
+  constructor(options: KafkaOptions) {
+    const { world, broker, advertise, autoCreate = true, writerOf = () => null, meter, log = silent, pool } = options
     this.world = world
     this.clock = world.clock
     this.broker = broker
     this.advertise = advertise
     this.autoCreate = autoCreate
+    this.writerOf = writerOf
     this.meter = meter
     this.log = log
     this.pool = pool ?? new BufferPool(limits.poolIdleBytes)

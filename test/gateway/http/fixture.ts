@@ -143,6 +143,9 @@ export class FakeEngine implements Engine {
   relation(name: string): RelationInfo | null {
     return this.relations.find((one) => one.name === name) ?? null
   }
+  writerOf(topic: string): string | null {
+    return this.relations.find((one) => one.kind === 'view' && one.topic === topic)?.name ?? null
+  }
   keys: Record<string, readonly string[]> = {}
   keyColumns(topic: string): readonly string[] {
     return this.keys[topic] ?? []

@@ -19,6 +19,7 @@ export function exchangeFor(broker: Broker, given: Partial<Exchange> = {}): Exch
     sessions: new FetchSessions(realWorld().random, { sessionsMax: 10, partitionsMax: 1000 }),
     supported: [],
     autoCreate: true,
+    writerOf: () => null,
     answerBytesMax: 1_000_000,
     log: silent,
     lease: { bytes: Buffer.alloc(0), hold() {}, release() {} },

@@ -18,8 +18,7 @@ export async function existingTopic({ log }: Pick<Parts, 'log'>, name: string): 
 export async function writableTopic(parts: Parts, name: string): Promise<TopicInfo> {
   const topic = await existingTopic(parts, name)
   if (isInternal(name)) throw new Fault('log.invalid-topic', { topic: name, why: 'Millrace keeps it for itself' })
-  const relation = parts.engine.relation(name)
-  if (relation?.kind === 'view' && relation.topic === name)
+  if (parts.engine.writerOf(name) !== null)
     throw new Fault('log.invalid-topic', { topic: name, why: 'it holds the changes of a view, which alone writes it' })
   return topic
 }

@@ -87,8 +87,7 @@ export function topicRoutes(parts: Parts): readonly Route[] {
 
 function refuseOwned(parts: Parts, name: string): void {
   if (isInternal(name)) throw new Fault('log.invalid-topic', { topic: name, why: 'Millrace keeps it for itself' })
-  const relation = parts.engine.relation(name)
-  if (relation?.kind === 'view' && relation.topic === name)
+  if (parts.engine.writerOf(name) !== null)
     throw new Fault('log.invalid-topic', { topic: name, why: 'it belongs to a view; drop the view' })
 }
 

@@ -1,6 +1,6 @@
 import type { ProduceAnswer, ProduceRequest } from '../../../log/broker.ts'
 import { type Decoded, nullUuid } from '../../../wire/kafka/codec/shape.ts'
-import { type Exchange, code, errorCode, errorMessage, findTopic, handler } from '../handler.ts'
+import { type Exchange, code, errorCode, errorMessage, findTopic, handler, keptTopic } from '../handler.ts'
 import { produceApi } from '../../../wire/kafka/messages/00-produce.ts'
 
 type Request = Decoded<typeof produceApi.request>
@@ -49,9 +49,11 @@ async function append(request: Request, acks: ProduceRequest['acks'], exchange: 
   const outcomes: (number | 'log')[] = []
   for (const topic of request.topicData) {
     const name = byId ? (findTopic(exchange, { name: null, id: topic.topicId }, true)?.name ?? null) : topic.name
+    const kept = name === null ? null : keptTopic(exchange, name)
     for (const { index, records } of topic.partitionData) {
       if (name === null) outcomes.push(topic.topicId === nullUuid ? code.unknownTopicOrPartition : code.unknownTopicId)
       else if (records === null || records.length === 0) outcomes.push(code.invalidRecord)
+      else if (kept !== null) outcomes.push(errorCode(kept))
       else {
         entries.push({ partition: { topic: name, index }, records })
         outcomes.push('log')

@@ -1,7 +1,7 @@
 import { offset } from '../../../lib/brand.ts'
 import type { GroupCoordinator } from '../../../log/broker.ts'
 import { Fault } from '../../../lib/fault.ts'
-import { attempt, code, errorCode, findTopic, handler } from '../handler.ts'
+import { attempt, code, errorCode, findTopic, handler, keptGroup } from '../handler.ts'
 import { offsetCommitApi } from '../../../wire/kafka/messages/08-offset-commit.ts'
 
 type Offsets = Parameters<GroupCoordinator['commit']>[0]['offsets'][number]
@@ -29,9 +29,10 @@ export const offsetCommit = handler({
         return { at: offsets.length - 1 }
       })
     })
+    const kept = keptGroup(request.groupId)
     const faults =
-      offsets.length === 0
-        ? []
+      offsets.length === 0 || kept !== null
+        ? (kept ?? [])
         : await attempt(exchange, () =>
             exchange.broker.coordinator.commit({
               group: request.groupId,

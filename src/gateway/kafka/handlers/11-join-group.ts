@@ -1,5 +1,5 @@
 import { Fault } from '../../../lib/fault.ts'
-import { attempt, code, errorCode, handler } from '../handler.ts'
+import { attempt, code, errorCode, handler, keptGroup } from '../handler.ts'
 import { joinGroupApi } from '../../../wire/kafka/messages/11-join-group.ts'
 
 const firstVersionOfMemberId = 4
@@ -9,20 +9,23 @@ export const joinGroup = handler({
   api: joinGroupApi,
   versions: [0, 9],
   async handle(request, exchange) {
-    const joined = await attempt(exchange, () =>
-      exchange.broker.coordinator.join({
-        group: request.groupId,
-        memberId: request.memberId,
-        instanceId: request.groupInstanceId,
-        clientId: exchange.clientId,
-        host: exchange.clientHost,
-        protocolType: request.protocolType,
-        protocols: request.protocols,
-        sessionTimeoutMs: request.sessionTimeoutMs,
-        rebalanceTimeoutMs: request.rebalanceTimeoutMs < 0 ? request.sessionTimeoutMs : request.rebalanceTimeoutMs,
-        memberIdRequired: exchange.version >= firstVersionOfMemberId,
-      }),
-    )
+    const kept = keptGroup(request.groupId)
+    const joined =
+      kept ??
+      (await attempt(exchange, () =>
+        exchange.broker.coordinator.join({
+          group: request.groupId,
+          memberId: request.memberId,
+          instanceId: request.groupInstanceId,
+          clientId: exchange.clientId,
+          host: exchange.clientHost,
+          protocolType: request.protocolType,
+          protocols: request.protocols,
+          sessionTimeoutMs: request.sessionTimeoutMs,
+          rebalanceTimeoutMs: request.rebalanceTimeoutMs < 0 ? request.sessionTimeoutMs : request.rebalanceTimeoutMs,
+          memberIdRequired: exchange.version >= firstVersionOfMemberId,
+        }),
+      ))
     const failure = joined instanceof Fault ? { fault: joined, memberId: request.memberId } : joined
     if ('fault' in failure)
       return {

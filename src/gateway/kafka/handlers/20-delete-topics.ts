@@ -1,6 +1,6 @@
 import { Fault } from '../../../lib/fault.ts'
 import { nullUuid } from '../../../wire/kafka/codec/shape.ts'
-import { attempt, code, errorCode, errorMessage, handler } from '../handler.ts'
+import { attempt, code, errorCode, errorMessage, handler, keptTopic } from '../handler.ts'
 import { deleteTopicsApi } from '../../../wire/kafka/messages/20-delete-topics.ts'
 
 const firstVersionById = 6
@@ -18,7 +18,7 @@ export const deleteTopics = handler({
       if (byId === (topicId === nullUuid)) return { name, topicId, error: code.invalidRequest }
       const topic = byId ? broker.catalog.byId(topicId) : broker.catalog.byName(name)
       if (topic === null) return { name, topicId, error: byId ? code.unknownTopicId : code.unknownTopicOrPartition }
-      const error = seen.has(topic.name) ? code.invalidRequest : code.none
+      const error = seen.has(topic.name) ? code.invalidRequest : errorCode(keptTopic(exchange, topic.name))
       seen.add(topic.name)
       return { name: topic.name, topicId: topic.id, error }
     })

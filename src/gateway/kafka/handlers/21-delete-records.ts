@@ -1,6 +1,6 @@
 import { offset } from '../../../lib/brand.ts'
 import { Fault } from '../../../lib/fault.ts'
-import { type Exchange, attempt, code, errorCode, handler } from '../handler.ts'
+import { type Exchange, attempt, code, errorCode, handler, keptTopic } from '../handler.ts'
 import { deleteRecordsApi } from '../../../wire/kafka/messages/21-delete-records.ts'
 
 const toTheEnd = -1
@@ -35,6 +35,8 @@ async function remove(
   const { broker } = exchange
   const known = (broker.catalog.byName(partition.topic)?.partitions ?? 0) > partition.index && partition.index >= 0
   if (!known) return code.unknownTopicOrPartition
+  const kept = keptTopic(exchange, partition.topic)
+  if (kept !== null) return errorCode(kept)
   if (before < toTheEnd) return code.offsetOutOfRange
   const outcome = await attempt(exchange, async () => {
     const [end, start] = await broker.listOffsets(

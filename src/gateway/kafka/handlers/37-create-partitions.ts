@@ -1,6 +1,6 @@
 import { Fault } from '../../../lib/fault.ts'
 import type { Decoded } from '../../../wire/kafka/codec/shape.ts'
-import { type Exchange, attempt, code, errorCode, errorMessage, handler, nodeId } from '../handler.ts'
+import { type Exchange, attempt, code, errorCode, errorMessage, handler, keptTopic, nodeId } from '../handler.ts'
 import { createPartitionsApi } from '../../../wire/kafka/messages/37-create-partitions.ts'
 
 type Asked = Decoded<typeof createPartitionsApi.request>['topics'][number]
@@ -23,9 +23,12 @@ export const createPartitions = handler({
   },
 })
 
-async function grow({ name, count }: Asked, { broker }: Exchange, onlyCheck: boolean): Promise<Fault | null> {
+async function grow({ name, count }: Asked, exchange: Exchange, onlyCheck: boolean): Promise<Fault | null> {
+  const { broker } = exchange
   const topic = broker.catalog.byName(name)
   if (topic === null) throw new Fault('log.unknown-topic', { topic: name })
+  const kept = keptTopic(exchange, name)
+  if (kept !== null) throw kept
   const why =
     count === topic.partitions
       ? `Topic already has ${count} partition(s).`

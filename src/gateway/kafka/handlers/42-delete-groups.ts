@@ -1,5 +1,5 @@
 import { Fault } from '../../../lib/fault.ts'
-import { attempt, errorCode, handler } from '../handler.ts'
+import { attempt, errorCode, handler, keptGroup } from '../handler.ts'
 import { deleteGroupsApi } from '../../../wire/kafka/messages/42-delete-groups.ts'
 
 export const deleteGroups = handler({
@@ -7,11 +7,13 @@ export const deleteGroups = handler({
   versions: [0, 2],
   async handle(request, exchange) {
     const groups = request.groupsNames
-    const faults = await attempt(exchange, () => exchange.broker.coordinator.remove(groups))
+    const free = groups.filter((group) => keptGroup(group) === null)
+    const faults = await attempt(exchange, () => exchange.broker.coordinator.remove(free))
+    let next = 0
     return {
-      results: groups.map((groupId, i) => ({
+      results: groups.map((groupId) => ({
         groupId,
-        errorCode: errorCode(faults instanceof Fault ? faults : (faults[i] ?? null)),
+        errorCode: errorCode(keptGroup(groupId) ?? (faults instanceof Fault ? faults : (faults[next++] ?? null))),
       })),
     }
   },

@@ -1,11 +1,13 @@
 import { Fault } from '../../../lib/fault.ts'
-import { attempt, code, errorCode, handler } from '../handler.ts'
+import { attempt, code, errorCode, handler, keptGroup } from '../handler.ts'
 import { offsetDeleteApi } from '../../../wire/kafka/messages/47-offset-delete.ts'
 
 export const offsetDelete = handler({
   api: offsetDeleteApi,
   versions: [0, 0],
   async handle(request, exchange) {
+    const kept = keptGroup(request.groupId)
+    if (kept !== null) return { errorCode: errorCode(kept), topics: [] }
     const of = request.topics.flatMap(({ name, partitions }) =>
       partitions.map(({ partitionIndex }) => ({ topic: name, index: partitionIndex })),
     )
