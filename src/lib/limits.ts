@@ -46,6 +46,13 @@ export const limits = {
   /** What one record batch may decompress to before it is read; bounds a bomb. */
   decompressedBytes: 128 * 1024 * 1024,
   /**
+   * How many times as large as the largest batch of a topic one from a client may unpack to: 32 MiB by default, above what
+   * clients pack by default (16 KB before or after, at most a MiB before).
+   */
+  expansion: 32,
+  /** What a reader unpacks ahead of those it reads for, beyond one batch. */
+  decodedBytes: 8 * 1024 * 1024,
+  /**
    * Records of one batch from a client: seven bytes become an object of a hundred, and packed ones a thousandth of that.
    * librdkafka's defaults stay below (10,000), and what a MiB holds unpacked (150,000).
    */

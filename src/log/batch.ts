@@ -2,7 +2,14 @@
 import { ByteReader, ByteWriter } from '../lib/bytes.ts'
 import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
-import { attribute, batchHeaderBytes, readBatchHeader, sealBatch, writeBatchHeader } from '../store/batch-header.ts'
+import {
+  type BatchHeader,
+  attribute,
+  batchHeaderBytes,
+  readBatchHeader,
+  sealBatch,
+  writeBatchHeader,
+} from '../store/batch-header.ts'
 import { type Compression, codecName, compress, decompress, codecNumber } from './compression.ts'
 import type { Batch } from './log.ts'
 
@@ -109,9 +116,14 @@ export const isControl = (batch: Batch): boolean => (readBatchHeader(batch).attr
  */
 export function decodeBatch(batch: Batch): LogRecord[] {
   const header = readBatchHeader(batch)
+  return decodeRecords(header, unpack(batch, header))
+}
+function unpack(batch: Batch, header: BatchHeader): Uint8Array {
   const codec = codecName(header.attributes & attribute.compressionMask)
-  let records = batch.subarray(batchHeaderBytes, header.bytes)
-  if (codec !== 'none') records = decompress(codec, records, limits.decompressedBytes)
+  const records = batch.subarray(batchHeaderBytes, header.bytes)
+  return codec === 'none' ? records : decompress(codec, records, limits.decompressedBytes)
+}
+function decodeRecords(header: BatchHeader, records: Uint8Array): LogRecord[] {
   const appendTimeMs = (header.attributes & attribute.logAppendTime) !== 0 ? header.maxTimeMs : null
   const input = new ByteReader(records)
   const out: LogRecord[] = []
@@ -142,6 +154,40 @@ export function decodeBatch(batch: Batch): LogRecord[] {
   }
   return out
 }
+
+/**
+ * Batches that were read, decoded as they are asked for: a read of a few megabytes may unpack to a thousand times as much,
+ * and no reader may hold all of that at once. Markers of transactions are left out.
+ */
+export class Unread {
+  readonly #batches: readonly Batch[]
+  #next = 0
+
+  constructor(batches: readonly Batch[]) {
+    this.#batches = batches
+  }
+  get isEmpty(): boolean {
+    return this.#next === this.#batches.length
+  }
+  /** Records of the next batches: of one at least, of further ones while all is below `limits.decodedBytes`. */
+  next(): LogRecord[] {
+    let records: LogRecord[] | null = null
+    for (let bytes = 0; bytes < limits.decodedBytes && !this.isEmpty;) {
+      const batch = this.#batches[this.#next++]!
+      if (isControl(batch)) continue
+      const header = readBatchHeader(batch)
+      const unpacked = unpack(batch, header)
+      bytes += unpacked.length + header.recordCount * recordOverhead
+      const decoded = decodeRecords(header, unpacked)
+      if (records === null) records = decoded
+      else for (const record of decoded) records.push(record)
+    }
+    return records ?? []
+  }
+}
+/** What a decoded record takes beside its bytes, about. */
+const recordOverhead = 200
+
 function readBytes(input: ByteReader): Uint8Array | null {
   const length = input.varint()
   return length < 0 ? null : input.raw(length)

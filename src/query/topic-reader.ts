@@ -1,6 +1,6 @@
 /** Reads topics up to a frontier: the ends that were committed at one instant. Nobody here sees less or more. */
 import { type Facts, Fault } from '../lib/fault.ts'
-import { type LogRecord, decodeBatch, isControl } from '../log/batch.ts'
+import { type LogRecord, Unread } from '../log/batch.ts'
 import { offset } from '../lib/brand.ts'
 import type { Chunk, Log, Partition, Reader } from '../log/log.ts'
 
@@ -55,11 +55,13 @@ export function* takeChunks(ranges: readonly Range[], chunks: readonly Chunk[]):
       restart(range, chunk.fault)
       continue
     }
-    const records = chunk.batches
-      .flatMap((batch) => (isControl(batch) ? [] : decodeBatch(batch)))
-      .filter((record) => record.offset >= range.from && record.offset < range.to)
+    for (const unread = new Unread(chunk.batches); !unread.isEmpty;) {
+      const records = unread.next().filter((record) => record.offset >= range.from && record.offset < range.to)
+      if (records.length === 0) continue
+      range.from = records.at(-1)!.offset + 1
+      yield { partition: range.partition, records }
+    }
     range.from = Math.max(range.from, chunk.next)
-    if (records.length > 0) yield { partition: range.partition, records }
   }
 }
 function restart(range: Range, fault: Fault): void {

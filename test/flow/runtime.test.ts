@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { type Batch, rowsOf } from '../../src/flow/batch.ts'
 import type { Plan, ViewPlan } from '../../src/flow/plan.ts'
 import type { Fault } from '../../src/lib/fault.ts'
-import { decodeOrigin } from '../../src/log/origin.ts'
+import { encodeBatch } from '../../src/log/batch.ts'
+import { decodeOrigin, encodeOrigin } from '../../src/log/origin.ts'
 import { memoryWorld, newest, openHouse, textOf, until } from './house.ts'
 import { aggregate, call, column, field, literal, show, source, t } from './plans.ts'
 
@@ -225,6 +226,68 @@ test('an event that cannot be computed: stop names it and goes no further', asyn
   await house.flow.resume('divided')
   await until(() => house.flow.view('divided').status === 'failed', 'it fails again at the same event')
 })
+test('what anybody writes into a quarantine stops no view', async () => {
+  const world = memoryWorld()
+  {
+    await using house = await openHouse(world)
+    await house.topic('events')
+    await house.flow.start(view(counts))
+    await house.send('events', [{ k: 'a', n: 'x' }])
+    await until(() => house.flow.view('counts').invalid === 1, 'a bad event')
+    const { id } = (await house.log.topics.get('events'))!
+    const wide = encodeOrigin({ ranges: [{ topicId: id, partition: 0, first: 0, last: 2 ** 50 }], state: false })
+    const batch = encodeBatch(
+      [wide, Buffer.from('no origin'), null].map((origin) => ({
+        key: null,
+        value: null,
+        timeMs: 1,
+        headers: [['mr-origin', origin] as const],
+      })),
+    )
+    await house.log.writer().append([{ partition: { topic: 'events.quarantine', index: 0 }, batch }])
+  }
+  await using house = await openHouse(world)
+  await house.flow.start(view(counts))
+  await house.send('events', [
+    { k: 'a', n: 'y' },
+    { k: 'a', n: 1 },
+  ])
+  await until(() => house.flow.view('counts').rowsIn === 2, 'two rows more')
+  assert.equal(house.flow.view('counts').status, 'running')
+  const kept = (await house.read('events.quarantine')).map(({ value }) => textOf(value))
+  assert.deepEqual(kept.filter(Boolean), ['{"k":"a","n":"x"}', '{"k":"a","n":"y"}'])
+})
+
+test('batches that unpack to much are decoded one after another; no record is left out or taken twice', async () => {
+  const world = memoryWorld()
+  const perBatch = 3_000
+  const batches = 4
+  const value = Buffer.from(JSON.stringify({ k: 'a', n: 1, filler: 'x'.repeat(3_000) }))
+  const records = Array.from({ length: perBatch }, () => ({ key: null, value, timeMs: Date.now() }))
+  {
+    await using house = await openHouse(world)
+    await house.topic('events')
+    await house.flow.start(view(counts))
+    for (let i = 0; i < batches; i++)
+      await house.log
+        .writer()
+        .append([{ partition: { topic: 'events', index: 0 }, batch: encodeBatch(records, 'gzip') }])
+    await until(() => house.flow.view('counts').rowsIn > 0, 'some rows in')
+  }
+  await using house = await openHouse(world)
+  await house.flow.start(view(counts))
+  const total = batches * perBatch
+  await until(async () => {
+    const row = newest(await house.read('counts')).get('a') as { count: number } | undefined
+    return row?.count === total
+  }, 'all rows in')
+  await house.send('events', [{ k: 'a', n: 1 }])
+  await until(async () => {
+    const row = newest(await house.read('counts')).get('a') as { count: number } | undefined
+    return row?.count === total + 1
+  }, 'one row more')
+})
+
 for (const onError of ['skip', 'quarantine'] as const)
   test(`an event that cannot be computed: ${onError} leaves it out alone`, async () => {
     await using house = await openHouse()

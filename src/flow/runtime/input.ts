@@ -4,7 +4,7 @@
  */
 import { offset as asOffset } from '../../lib/brand.ts'
 import type { Fault } from '../../lib/fault.ts'
-import { type LogRecord, decodeBatch } from '../../log/batch.ts'
+import { type LogRecord, Unread } from '../../log/batch.ts'
 import type { At, Partition, Reader } from '../../log/log.ts'
 
 export interface Slice {
@@ -17,6 +17,8 @@ interface Lane {
   /** Read and not taken, from `at` on. */
   records: LogRecord[]
   at: number
+  /** Read and not decoded, behind those. */
+  unread: Unread
   /** Where reading goes on. */
   next: number
   /** Everything before it has been taken. */
@@ -41,6 +43,7 @@ export class Input {
         partition,
         records: [],
         at: 0,
+        unread: new Unread([]),
         next: offset,
         taken: offset,
         settled: offset,
@@ -56,21 +59,34 @@ export class Input {
     for (const lane of this.lanes.values()) if (lane.taken !== lane.settled) return true
     return false
   }
-  /** Reads what is there for partitions whose records are used up; waits for the first. Throws the Fault of a partition. */
+  /**
+   * Decodes, or reads, what is there for partitions whose records are used up; waits for the first. Throws the Fault of a
+   * partition.
+   */
   async fill(waitMs: number, signal: AbortSignal): Promise<void> {
-    const empty = [...this.lanes.values()].filter((lane) => lane.at >= lane.records.length)
+    const used = [...this.lanes.values()].filter((lane) => lane.at >= lane.records.length)
+    for (const lane of used) this.decode(lane)
+    const empty = used.filter((lane) => lane.records.length === 0)
     if (empty.length === 0) return
+    const ms = empty.length < used.length ? 0 : waitMs
     const from = empty.map((lane) => ({ partition: lane.partition, offset: asOffset(lane.next) }))
-    const chunks = await this.reader.read(from, { ms: waitMs }, signal)
+    const chunks = await this.reader.read(from, { ms }, signal)
     for (const chunk of chunks) {
       if ('fault' in chunk) throw chunk.fault satisfies Fault
       const lane = this.lanes.get(`${chunk.partition.topic}/${chunk.partition.index}`)
       if (lane === undefined) continue
-      lane.records = chunk.batches.flatMap((batch) => decodeBatch(batch)).filter((r) => r.offset >= lane.next)
-      lane.at = 0
+      lane.unread = new Unread(chunk.batches)
       lane.next = chunk.next
-      if (lane.records.length === 0) lane.taken = chunk.next
+      this.decode(lane)
     }
+  }
+  /** The next records of what was read, if any. A batch may begin before the place that was asked for. */
+  private decode(lane: Lane): void {
+    lane.records = []
+    lane.at = 0
+    while (lane.records.length === 0 && !lane.unread.isEmpty)
+      lane.records = lane.unread.next().filter((record) => record.offset >= lane.taken)
+    if (lane.records.length === 0) lane.taken = lane.next
   }
   /** Up to so many records, a fair part from each partition; what is left over goes to those that have more. */
   take(recordsMax: number): Slice[] {
@@ -92,7 +108,8 @@ export class Input {
   }
   private taken(lane: Lane, records: readonly LogRecord[]): Slice {
     for (const record of records) lane.since.push(record)
-    lane.taken = lane.at < lane.records.length ? lane.records[lane.at]!.offset : lane.next
+    if (lane.at < lane.records.length) lane.taken = lane.records[lane.at]!.offset
+    else lane.taken = lane.unread.isEmpty ? lane.next : lane.records.at(-1)!.offset + 1
     return { topic: lane.partition.topic, partition: lane.partition.index, records }
   }
   /** Positions to commit: those that moved since the last time. */

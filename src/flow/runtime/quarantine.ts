@@ -6,7 +6,7 @@ import { offset } from '../../lib/brand.ts'
 import type { Fault } from '../../lib/fault.ts'
 import { type RecordInput, decodeBatch } from '../../log/batch.ts'
 import type { Log, TopicInfo } from '../../log/log.ts'
-import { decodeOrigin, encodeOrigin, originHeader } from '../../log/origin.ts'
+import { type OriginRange, decodeOrigin, encodeOrigin, originHeader } from '../../log/origin.ts'
 import { ensureQuarantine, quarantineName, quarantined } from '../../schema/quarantine.ts'
 import { topicInfo } from './names.ts'
 import type { OutputRecord } from './records.ts'
@@ -97,10 +97,18 @@ export class Quarantine {
     return { info, places }
   }
 }
-/** Origins of another topic of that name, dropped since, are not this one's. */
+/**
+ * Origins of another topic of that name, dropped since, are not this one's. Anybody may write to a quarantine: what is no
+ * origin as we write them, of one event, says nothing.
+ */
 function note(places: Map<string, object | 'kept'>, info: TopicInfo, origin: Uint8Array | null | undefined): void {
   if (origin === undefined || origin === null) return
-  for (const range of decodeOrigin(origin).ranges)
-    if (range.topicId === info.id)
-      for (let at = range.first; at <= range.last; at++) places.set(placeOf(range.partition, at), 'kept')
+  let ranges: readonly OriginRange[]
+  try {
+    ranges = decodeOrigin(origin).ranges
+  } catch {
+    return
+  }
+  for (const { topicId, partition, first, last } of ranges)
+    if (topicId === info.id && first === last) places.set(placeOf(partition, first), 'kept')
 }

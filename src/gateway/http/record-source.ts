@@ -5,7 +5,7 @@
  */
 import { type Offset, offset as asOffset } from '../../lib/brand.ts'
 import { Fault } from '../../lib/fault.ts'
-import { type LogRecord, decodeBatch, isControl } from '../../log/batch.ts'
+import { type LogRecord, Unread } from '../../log/batch.ts'
 import type { At, Bounds, Log, Partition, Reader, TopicInfo } from '../../log/log.ts'
 import type { Engine, RecordView } from '../../query/engine.ts'
 import { invalid, readTime, wholeNumber } from './parameters.ts'
@@ -89,10 +89,14 @@ interface Lane {
   readonly partition: Partition
   readonly until: number
   /** Next to read from the log. */
-  next: number
-  /** Read and not yet given. */
+  read: number
+  /** Read and not decoded. */
+  unread: Unread
+  /** Decoded and not yet given. */
   records: LogRecord[]
   given: number
+  /** Where to go on when those are given. */
+  next: number
 }
 export interface Found {
   readonly partition: Partition
@@ -117,7 +121,8 @@ export class Merge {
     this.#lanes = [...from].map(([index, next]) => {
       const stable = bounds.get(index)!.stable
       const wanted = until?.get(index) ?? stable
-      return { partition: { topic, index }, next, until: Math.min(stable, wanted), records: [], given: 0 }
+      const at = { read: next, unread: new Unread([]), records: [], given: 0, next }
+      return { partition: { topic, index }, until: Math.min(stable, wanted), ...at }
     })
   }
   /** null: every lane is at its end. */
@@ -146,25 +151,32 @@ export class Merge {
   async #fill(lane: Lane): Promise<boolean> {
     lane.records = []
     lane.given = 0
-    while (lane.next < lane.until && lane.records.length === 0) {
-      const [chunk] = await this.#reader.read([{ partition: lane.partition, offset: asOffset(lane.next) }])
-      if (chunk === undefined) return false
-      if ('fault' in chunk) throw chunk.fault
-      if (chunk.next <= lane.next) return false
-      lane.records = chunkRecords(chunk.batches, lane.next, lane.until)
-      lane.next = Math.min(chunk.next, lane.until)
+    while (lane.next < lane.until) {
+      if (lane.unread.isEmpty && !(await this.#read(lane))) return false
+      lane.records = lane.unread.next().filter(({ offset }) => offset >= lane.next && offset < lane.until)
+      const last = lane.records.at(-1)
+      if (lane.unread.isEmpty) lane.next = Math.min(lane.read, lane.until)
+      else if (last !== undefined) lane.next = last.offset + 1
+      if (last !== undefined) return true
     }
-    return lane.records.length > 0
+    return false
+  }
+  async #read(lane: Lane): Promise<boolean> {
+    const [chunk] = await this.#reader.read([{ partition: lane.partition, offset: asOffset(lane.read) }])
+    if (chunk === undefined) return false
+    if ('fault' in chunk) throw chunk.fault
+    if (chunk.next <= lane.read) return false
+    lane.unread = new Unread(chunk.batches)
+    lane.read = chunk.next
+    return true
   }
 }
 
 /** Records of batches from `from` to before `until`. */
 export function chunkRecords(batches: readonly Uint8Array[], from: number, until = Infinity): LogRecord[] {
   const out: LogRecord[] = []
-  for (const batch of batches) {
-    if (isControl(batch)) continue
-    for (const record of decodeBatch(batch)) if (record.offset >= from && record.offset < until) out.push(record)
-  }
+  for (const unread = new Unread(batches); !unread.isEmpty;)
+    for (const record of unread.next()) if (record.offset >= from && record.offset < until) out.push(record)
   return out
 }
 
@@ -181,17 +193,19 @@ export async function* follow(options: {
   while (!signal.aborted) {
     const at: At[] = [...next].map(([index, offset]) => ({ partition: { topic, index }, offset: asOffset(offset) }))
     const chunks = await reader.read(at, { ms: 10_000 }, signal)
-    const found: Found[] = []
     for (const chunk of chunks) {
       if ('fault' in chunk) {
         next.set(chunk.partition.index, await behindGap(log, chunk.partition, chunk.fault))
         continue
       }
-      const from = next.get(chunk.partition.index)!
-      for (const record of chunkRecords(chunk.batches, from)) found.push({ partition: chunk.partition, record })
-      next.set(chunk.partition.index, Math.max(from, chunk.next))
+      const { partition, batches } = chunk
+      const from = next.get(partition.index)!
+      for (const unread = new Unread(batches); !unread.isEmpty;) {
+        const records = unread.next().filter(({ offset }) => offset >= from)
+        if (records.length > 0) yield records.map((record) => ({ partition, record }))
+      }
+      next.set(partition.index, Math.max(from, chunk.next))
     }
-    if (found.length > 0) yield found
   }
 }
 /** What retention removed while the reader was away is gone: it goes on at the start. Any other fault ends it. */

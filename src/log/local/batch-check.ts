@@ -95,8 +95,13 @@ export function checkRecords(batch: CheckedBatch, policy: TopicPolicy, nowMs: nu
       bytes: header.recordCount,
       bytesMax: limits.batchRecords,
     })
-  walkRecords(batch, { keysRequired: policy.compact, oldestMs, newestMs })
+  const bytesMax = by === 'us' ? limits.decompressedBytes : unpackedBytesMax(policy.batchBytesMax)
+  walkRecords(batch, { keysRequired: policy.compact, oldestMs, newestMs, bytesMax })
 }
+/** In proportion to what the topic takes packed: what a reader must be ready for. */
+const unpackedBytesMax = (batchBytesMax: number): number =>
+  Math.min(limits.decompressedBytes, limits.expansion * batchBytesMax)
+
 function checkTime(timeMs: number, oldestMs: number, newestMs: number): void {
   if (timeMs > newestMs)
     throw new Fault('log.invalid-timestamp', { timeMs, why: 'it lies further ahead than the topic takes' })
@@ -107,9 +112,11 @@ interface RecordRules {
   readonly keysRequired: boolean
   readonly oldestMs: number
   readonly newestMs: number
+  /** Of the records unpacked. */
+  readonly bytesMax: number
 }
 function walkRecords({ bytes, header }: CheckedBatch, rules: RecordRules): void {
-  const input = new ByteReader(recordBytes(bytes, header))
+  const input = new ByteReader(recordBytes(bytes, header, rules.bytesMax))
   const keyless: RecordError[] = []
   try {
     for (let index = 0; index < header.recordCount; index++) {
@@ -166,8 +173,12 @@ function isAscii(bytes: Uint8Array, from: number, until: number): boolean {
   return true
 }
 
-export function recordBytes(bytes: Uint8Array, header: BatchHeader): Uint8Array {
+export function recordBytes(
+  bytes: Uint8Array,
+  header: BatchHeader,
+  bytesMax: number = limits.decompressedBytes,
+): Uint8Array {
   const stored = bytes.subarray(batchHeaderBytes, header.bytes)
   const codec = codecName(header.attributes & attribute.compressionMask)
-  return codec === 'none' ? stored : decompress(codec, stored, limits.decompressedBytes)
+  return codec === 'none' ? stored : decompress(codec, stored, bytesMax)
 }

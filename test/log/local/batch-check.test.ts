@@ -55,7 +55,7 @@ const wrong: Readonly<Record<string, readonly [Uint8Array, string]>> = {
   'a key of length −2': [withRecords(Buffer.from([12, 0, 0, 0, 3, 1, 0]), 1), 'log.invalid-batch'],
   'what gzip does not unpack': [withRecords(Buffer.from('not gzip'), 1, 1), 'log.corrupt-batch'],
   'packed records that are none': [withRecords(gzipSync('not records'), 1, 1), 'log.invalid-batch'],
-  'a bomb': [withRecords(gzipSync(Buffer.alloc(limits.decompressedBytes + 1)), 1, 1), 'wire.too-large'],
+  'a bomb': [withRecords(gzipSync(Buffer.alloc(limits.expansion * limits.batchBytes + 1)), 1, 1), 'wire.too-large'],
   'too many records': [withRecords(gzipSync(Buffer.alloc(8)), limits.batchRecords + 1, 1), 'wire.too-large'],
   'a record ahead of the largest time that is said': [
     withRecords(Buffer.concat([Buffer.from([20, 0]), varint(2 ** 40), Buffer.from([0, 1, 1, 0])]), 1),
