@@ -222,8 +222,9 @@ export class Graph {
 
   // State.
 
-  /** Puts clocks and watermarks into their tables: the last act of a tick before `changes`. */
+  /** Puts clocks, watermarks and what operators hold into their tables: the last act of a tick before `changes`. */
   save(nowMs: number): void {
+    for (const { operator, tables } of this.nodes) operator?.save?.(tables)
     for (const { clock } of this.sources) clock.save()
     for (const node of this.nodes) if (node.watermark > -Infinity) saveWatermark(this.clocks, node.id, node.watermark)
     this.remember('now', nowMs)

@@ -29,9 +29,17 @@ export interface Operator {
   step(state: State, batches: readonly Batch[], time: StepTime): Batch
   /** Makes what is derived from the tables anew (orders, timers): called before the first step and after an undo. */
   rebuild(state: State): void
+  /** Puts what it keeps beside the tables into them: the last call of a tick, before its changes are listed. */
+  save?(state: State): void
   /** True while a later watermark alone may change the output: the runtime then steps without rows. */
   waits(state: State): boolean
 }
+
+/**
+ * Thrown by `step` and `save`: this tick cannot be finished as it was begun. Whoever runs it undoes it and does all of it
+ * again; the operator knows what to do otherwise then.
+ */
+export class TickAgain extends Error {}
 
 /** For operators without state. */
 export const stateless = { tables: [] as readonly TableSpec[], rebuild: (): void => {}, waits: (): boolean => false }

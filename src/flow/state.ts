@@ -84,6 +84,10 @@ export class StateTable {
   touch(id: number): void {
     if (!this.before.has(id)) this.before.set(id, this.image(id))
   }
+  /** Changed or added in this tick. */
+  isTouched(id: number): boolean {
+    return this.before.has(id)
+  }
   remove(id: number): void {
     assert(this.prefix[id]! >= 0, 'a row that exists')
     this.touch(id)

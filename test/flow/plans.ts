@@ -2,6 +2,7 @@
 import { type Batch, rowsOf } from '../../src/flow/batch.ts'
 import type { Aggregate, Expression, Value } from '../../src/flow/expression.ts'
 import { Graph, type GraphOptions } from '../../src/flow/graph.ts'
+import { TickAgain } from '../../src/flow/operator.ts'
 import type { Plan, SourcePlan } from '../../src/flow/plan.ts'
 import type { LogRecord } from '../../src/log/batch.ts'
 import type { Columns, DataType, Field } from '../../src/schema/types.ts'
@@ -136,8 +137,31 @@ export class Bench {
       this.nowMs,
     )
   }
+  /** Ticks that were begun again. */
+  again = 0
+  /** Steps since the commit, and where they began. */
+  private tick: (readonly Input[])[] = []
+  private mark = this.here()
+
   /** Steps once with these inputs, in order. */
   step(inputs: readonly Input[]): Output[] {
+    this.tick.push(inputs)
+    return this.orAgain(() => this.stepOnce(inputs), this.tick.slice(0, -1))
+  }
+  /** Where an operator asks for it, all of the tick again before `last`, as a task does. */
+  private orAgain<T>(last: () => T, before: readonly (readonly Input[])[]): T {
+    for (let isAgain = false; ; isAgain = true)
+      try {
+        if (isAgain) for (const inputs of before) this.stepOnce(inputs)
+        return last()
+      } catch (error) {
+        if (!(error instanceof TickAgain)) throw error
+        this.again++
+        this.graph.undo()
+        this.back(this.mark)
+      }
+  }
+  private stepOnce(inputs: readonly Input[]): Output[] {
     const batches = new Map<number, Batch>()
     const byTopic = new Map<string, Map<number, LogRecord[]>>()
     for (const input of inputs) {
@@ -181,24 +205,30 @@ export class Bench {
   }
   /** As a tick that is committed. */
   commit(): void {
-    this.graph.save(this.nowMs)
+    this.orAgain(() => this.graph.save(this.nowMs), this.tick)
     for (const { key, value } of this.graph.changes())
       if (value === null) this.changelog.delete(key.toString('hex'))
       else this.changelog.set(key.toString('hex'), { key, value })
     this.graph.commit()
+    this.begin()
   }
-  /** Runs steps that are undone again: they leave no trace. */
+  private begin(): void {
+    this.tick = []
+    this.mark = this.here()
+  }
+  /** Runs steps that are undone again, right after a commit: they leave no trace. */
   tryOut(run: () => void): void {
-    const [offsets, deltas, late, invalid, failed] = [
-      new Map(this.offsets),
-      this.deltas.length,
-      this.late,
-      this.invalid,
-      this.failed.length,
-    ]
     run()
     this.graph.undo()
-    this.offsets = offsets
+    this.back(this.mark)
+    this.tick = []
+  }
+  private here() {
+    const { offsets, deltas, late, invalid, failed } = this
+    return { offsets: new Map(offsets), deltas: deltas.length, late, invalid, failed: failed.length }
+  }
+  private back({ offsets, deltas, late, invalid, failed }: ReturnType<Bench['here']>): void {
+    this.offsets = new Map(offsets)
     this.deltas.length = deltas
     this.late = late
     this.invalid = invalid
@@ -211,6 +241,7 @@ export class Bench {
     this.graph.commit()
     this.graph.restored('view')
     this.open()
+    this.begin()
   }
   /** Everything so far, summed up. */
   sum(): Map<string, number> {

@@ -7,6 +7,7 @@
  * What can go wrong, and what then happens:
  * - a row that cannot be computed is left out by its operator and goes by the view's `onError`: kept in quarantine or
  *   counted; or, 'stop', the tick is undone and the view ends before the event;
+ * - an operator cannot finish the tick as it began it: undone, and again at once;
  * - the commit did not happen: everything back to the last commit, and again after a pause;
  * - the claim was lost to another member: the state is dropped and restored once the claim is there again;
  * - anything else ends the view with its fault. Neighbours never notice.
@@ -21,6 +22,7 @@ import type { Commits } from '../../log/commits.ts'
 import type { At, Claim, Log, Membership, Partition, TopicInfo } from '../../log/log.ts'
 import { type Batch, partitionOf, sourceOf } from '../batch.ts'
 import { Graph } from '../graph.ts'
+import { TickAgain } from '../operator.ts'
 import type { ViewPlan } from '../plan.ts'
 import { Input } from './input.ts'
 import { ensureOutput, ensureState, ensureTopic, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
@@ -327,13 +329,20 @@ export class ViewTask {
     const nowMs = this.host.clock.now()
     let pauseMs = backoffMs.first
     for (;;) {
-      await this.collect(nowMs, signal)
+      try {
+        await this.collect(nowMs, signal)
+      } catch (error) {
+        if (!(error instanceof TickAgain)) throw error
+        this.undo()
+        continue
+      }
       try {
         await this.commit(nowMs)
         return
       } catch (error) {
-        const fault = asFault(error)
         this.undo()
+        if (error instanceof TickAgain) continue
+        const fault = asFault(error)
         if (!fault.retry || fault.code === 'log.claim-lost' || fault.code === 'log.closed') throw fault
         this.host.onFault(this.view.name, fault)
         if (signal.aborted) return
