@@ -1,6 +1,6 @@
 /**
  * A network inside the process: every write arrives after a while, in pieces of any size, in order, unless the connection
- * is cut first. A peer that pauses makes the writer's backlog grow.
+ * is cut first. A peer that pauses makes the writer's backlog grow. Nothing is encrypted: TLS is tested on the real one.
  */
 import type { Address, Clock, Connection, HttpAnswer, HttpRequest, Listener, Net } from '../src/lib/world.ts'
 import type { SeededRandom } from './random.ts'

@@ -43,6 +43,12 @@ export const limits = {
   kafkaItems: 200_000,
   /** A Kafka request frame; Kafka's `socket.request.max.bytes`. */
   kafkaFrameBytes: 100 * 1024 * 1024,
+  /** Batches that one writer has under way to a Kafka cluster; beyond it appends wait. */
+  clusterWriterBytes: 64 * 1024 * 1024,
+  /** Partitions whose sequence it remembers. */
+  clusterWriterPartitions: 20_000,
+  /** Other processes that watch over this one. */
+  peerConnections: 1_000,
   /** What one record batch may decompress to before it is read; bounds a bomb. */
   decompressedBytes: 128 * 1024 * 1024,
   /**

@@ -85,11 +85,22 @@ export interface Address {
 export interface Net {
   /** Port 0 picks one. */
   listen(at: Address, accept: (connection: Connection) => void): Promise<Listener>
-  connect(to: Address, signal?: AbortSignal): Promise<Connection>
+  /** With `tls` the connection is encrypted, and the peer has shown a certificate for the host, before it resolves. */
+  connect(to: Address, signal?: AbortSignal, tls?: TlsClient): Promise<Connection>
   /** Addresses of a name; a literal address is itself. */
   resolve(host: string): Promise<string[]>
   /** One HTTP request to exactly `address`, whatever the URL's host resolves to now. Redirects are not followed. */
   request(request: HttpRequest, address: string, signal: AbortSignal): Promise<HttpAnswer>
+}
+/** Texts are PEM. */
+export interface TlsClient {
+  /** Who may vouch for the peer; the system's own authorities otherwise. */
+  readonly ca?: string
+  /** What we show when we are asked who we are. */
+  readonly cert?: string
+  readonly key?: string
+  /** The name that the certificate must be for, where it is not the host. */
+  readonly serverName?: string
 }
 export interface HttpRequest {
   readonly method: string

@@ -16,6 +16,7 @@ import {
   newTopic,
   placesOf,
   refused,
+  settle,
   text,
   until,
   zero,
@@ -151,7 +152,7 @@ export const groupCases: Cases = {
   'a reader behind a port reads the same': async (subject) => {
     const partition = at(await newTopic(subject))
     await append(subject, partition, 'through')
-    await subject.sleep(60)
+    await settle(subject)
     const reader = openReaderPort(subject.log.readerPort())
     const got: (string | null)[] = []
     for (let offset = zero; got.length === 0;) {

@@ -2,7 +2,20 @@ import assert from 'node:assert/strict'
 import type { Offset } from '../../src/lib/brand.ts'
 import { decodeBatch, encodeBatch } from '../../src/log/batch.ts'
 import type { Compression } from '../../src/log/compression.ts'
-import { type Cases, append, at, batchOf, fresh, newTopic, take, takeAll, text, values, zero } from './support.ts'
+import {
+  type Cases,
+  append,
+  at,
+  batchOf,
+  fresh,
+  newTopic,
+  settle,
+  take,
+  takeAll,
+  text,
+  values,
+  zero,
+} from './support.ts'
 
 const codecs: readonly Compression[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 
@@ -154,7 +167,7 @@ export const recordCases: Cases = {
     const name = await newTopic(subject, { partitions: 3 })
     for (let index = 0; index < 3; index++) await append(subject, at(name, index), `a${index}`)
     const second = await append(subject, at(name, 2), 'b2')
-    await subject.sleep(60)
+    await settle(subject)
     const reader = subject.log.reader()
     const positions = new Map([
       [0, zero],
@@ -177,7 +190,7 @@ export const recordCases: Cases = {
   'a partition that is not there answers with a fault, the others with records': async (subject) => {
     const name = await newTopic(subject)
     await append(subject, at(name), 'here')
-    await subject.sleep(60)
+    await settle(subject)
     const nowhere = at(fresh('nothing'))
     const chunks = await subject.log.reader().read([
       { partition: nowhere, offset: zero },
@@ -208,7 +221,7 @@ export const recordCases: Cases = {
       const batch = encodeBatch(of.map(record))
       await subject.log.writer().append([{ partition, batch }])
     }
-    await subject.sleep(60)
+    await settle(subject)
     const at_ = async (ms: number): Promise<string | null> => {
       const [found] = await subject.log.findTime([partition], base + ms)
       if (found == null) return null

@@ -16,6 +16,8 @@ export interface Subject {
   /** Between two cases: a restart, a crash. What was promised before still holds. */
   between?(): Promise<void>
   close(): Promise<void>
+  /** How long what is committed may take to become visible, where it is more than usual. */
+  readonly settleMs?: number
   /** Cases that cannot run here, with the reason. */
   readonly skips?: Readonly<Record<string, string>>
 }
@@ -23,8 +25,9 @@ export type Case = (subject: Subject) => Promise<void>
 export type Cases = Readonly<Record<string, Case>>
 
 let names = 0
-/** A name that no other case uses. */
-export const fresh = (what: string): string => `${what}-${names++}`
+const run = Math.floor(performance.timeOrigin).toString(36)
+/** A name that no other case uses, also not one of an earlier run against a server that lives on. */
+export const fresh = (what: string): string => `${what}-${run}-${names++}`
 export const at = (topic: string, index = 0): Partition => ({ topic, index })
 export const zero = 0 as Offset
 export const text = (bytes: Uint8Array | null): string | null => (bytes === null ? null : Buffer.from(bytes).toString())
@@ -52,16 +55,18 @@ export async function append(subject: Subject, partition: Partition, ...values: 
 
 /** Records from `from` on until `count` have come, by as many reads as it takes. */
 export async function take(
-  { log }: Subject,
+  subject: Subject,
   partition: Partition,
   count: number,
   options: { from?: Offset; uncommitted?: boolean; maxBytes?: number } = {},
 ): Promise<LogRecord[]> {
   const { from = zero, ...how } = options
-  const reader = log.reader(how)
+  const reader = subject.log.reader(how)
   const records: LogRecord[] = []
   let offset = from
-  for (let quiet = 0; records.length < count && quiet < 4;) {
+  // A cluster on a busy machine may take seconds over one append.
+  const quietMax = subject.settleMs === undefined ? 4 : 40
+  for (let quiet = 0; records.length < count && quiet < quietMax;) {
     const [chunk] = await reader.read([{ partition, offset }], { ms: 250 })
     assert.ok(chunk !== undefined, 'a read answers for each partition')
     if ('fault' in chunk) throw chunk.fault
@@ -75,7 +80,7 @@ export async function take(
 }
 /** All that a committed reader finds up to the stable end, as it is once nothing is on its way any more. */
 export async function takeAll(subject: Subject, partition: Partition): Promise<LogRecord[]> {
-  await subject.sleep(settleMs)
+  await settle(subject)
   const [bounds] = await subject.log.bounds([partition])
   const records: LogRecord[] = []
   const reader = subject.log.reader()
@@ -89,7 +94,7 @@ export async function takeAll(subject: Subject, partition: Partition): Promise<L
   return records
 }
 /** What is committed may become visible a little later. */
-export const settleMs = 60
+export const settle = (subject: Subject): Promise<void> => subject.sleep(subject.settleMs ?? 60)
 export const values = (records: readonly LogRecord[]): (string | null)[] => records.map(({ value }) => text(value))
 
 export async function refused(code: string, doing: Promise<unknown>): Promise<void> {

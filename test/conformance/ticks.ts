@@ -11,7 +11,7 @@ import {
   commit,
   fresh,
   newTopic,
-  settleMs,
+  settle,
   take,
   takeAll,
   tickOf,
@@ -60,7 +60,7 @@ export const tickCases: Cases = {
     const tick = owner.begin()
     await tick.append([{ partition, batch: batchOf(subject, 'inside') }])
     await append(subject, partition, 'after')
-    await subject.sleep(settleMs)
+    await settle(subject)
     assert.deepEqual(values(await takeAll(subject, partition)), ['before'])
     // Such a reader may also find what was aborted; here that has no value.
     const all = await take(subject, partition, 5, { uncommitted: true })

@@ -3,8 +3,8 @@ import { lookup } from 'node:dns/promises'
 import * as http from 'node:http'
 import * as https from 'node:https'
 import { type AddressInfo, Server, Socket, type SocketConstructorOpts, isIP } from 'node:net'
-import { checkServerIdentity } from 'node:tls'
-import type { Address, Connection, HttpAnswer, HttpRequest, Listener, Net } from '../world.ts'
+import { type TLSSocket, checkServerIdentity, connect as connectTls } from 'node:tls'
+import type { Address, Connection, HttpAnswer, HttpRequest, Listener, Net, TlsClient } from '../world.ts'
 
 export const realNet: Net = {
   listen(at, accept) {
@@ -19,11 +19,16 @@ export const realNet: Net = {
       })
     })
   },
-  connect(to, signal) {
+  connect(to, signal, tls) {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(signal.reason)
       const reading = new Reading()
-      const socket = new Socket({ onread: reading.onread })
+      const socket =
+        tls === undefined
+          ? new Socket({ onread: reading.onread }).connect({ host: to.host, port: to.port })
+          : secured(to, tls)
+      // What is unpacked has a buffer of its own in any case.
+      if (tls !== undefined) socket.on('data', (bytes: Buffer) => reading.handler(bytes)).pause()
       const failed = (error: Error): void => {
         signal?.removeEventListener('abort', aborted)
         reject(error)
@@ -35,7 +40,7 @@ export const realNet: Net = {
       signal?.addEventListener('abort', aborted, { once: true })
       socket.once('error', failed)
       socket.setNoDelay(true)
-      socket.connect({ host: to.host, port: to.port }, () => {
+      socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
         signal?.removeEventListener('abort', aborted)
         socket.off('error', failed)
         resolve(new RealConnection(socket, reading))
@@ -47,6 +52,21 @@ export const realNet: Net = {
     return (await lookup(host, { all: true })).map((found) => found.address)
   },
   request,
+}
+
+function secured(to: Address, tls: TlsClient): TLSSocket {
+  const { ca, cert, key, serverName = to.host } = tls
+  return connectTls({
+    host: to.host,
+    port: to.port,
+    minVersion: 'TLSv1.2',
+    // An address is no server name; the certificate is checked for it all the same.
+    ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
+    checkServerIdentity: (_, certificate) => checkServerIdentity(serverName, certificate),
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  })
 }
 
 function listenerOf(server: Server): Listener {

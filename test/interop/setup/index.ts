@@ -9,7 +9,16 @@
  */
 export { cacheDir, repository } from './cache.ts'
 export { need, type ProgramName } from './debian.ts'
-export { type KafkaBroker, kafkaDir, kafkaTool, startKafka } from './kafka.ts'
+export {
+  type KafkaBroker,
+  type KafkaCluster,
+  type SecureKafka,
+  kafkaDir,
+  kafkaTool,
+  startKafka,
+  startKafkaCluster,
+  startSecureKafka,
+} from './kafka.ts'
 export { type Millrace, type StartOptions, startMillrace } from './millrace.ts'
 export { freePorts } from './ports.ts'
 export { python } from './python.ts'

@@ -17,6 +17,16 @@ export async function freePorts(): Promise<readonly [number, number]> {
   return [one, two]
 }
 
+/** The first of so many ports in a row that were free a moment ago. */
+export async function freePortRow(count: number): Promise<number> {
+  for (let left = triesMax; left > 0; left--) {
+    const from = first + Math.floor(Math.random() * (end - first - count))
+    const row = Array.from({ length: count }, (_, i) => from + i)
+    if ((await Promise.all(row.map(isFree))).every((free) => free)) return from
+  }
+  throw new Error(`no ${count} free ports in a row were found between ${first} and ${end}`)
+}
+
 async function freePort(): Promise<number> {
   for (let left = triesMax; left > 0; left--) {
     const port = first + Math.floor(Math.random() * (end - first))
