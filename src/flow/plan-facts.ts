@@ -87,6 +87,6 @@ export function label(plan: Plan): string {
     case 'top':
       return `first ${plan.limit} by ${plan.order.map((o) => plan.input.columns[o.column]?.name ?? '?').join(', ')}`
     case 'process':
-      return `process by ${names(plan.key, plan.input)}`
+      return plan.key.length === 0 ? 'process' : `process by ${names(plan.key, plan.input)}`
   }
 }

@@ -150,7 +150,7 @@ export const faults = {
     sqlstate: '22023',
     retry: false,
     says: (f) => `${f.name}=${f.value}: ${f.why}`,
-    hint: 'The reference of topic settings lists names and values.',
+    hint: 'Names and values are those that Apache Kafka has for topics; `kafka-configs --describe --all` lists them.',
   }),
   'log.offset-out-of-range': meaning<{ offset: number; first: number; next: number }>({
     kafka: 1,

@@ -72,7 +72,13 @@ export class Traffic {
       bytesInPerSecond += speed.bytesInPerSecond
       recordsOutPerSecond += speed.recordsOutPerSecond
     }
-    return { recordsInPerSecond, bytesInPerSecond, recordsOutPerSecond }
+    // A sum of decimal fractions has noise behind them.
+    const tenth = (rate: number): number => Math.round(rate * 10) / 10
+    return {
+      recordsInPerSecond: tenth(recordsInPerSecond),
+      bytesInPerSecond: tenth(bytesInPerSecond),
+      recordsOutPerSecond: tenth(recordsOutPerSecond),
+    }
   }
   #of(topic: string): TopicRates {
     let rates = this.#topics.get(topic)

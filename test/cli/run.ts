@@ -8,8 +8,8 @@ export interface Ran {
   readonly stderr: string
 }
 
-/** A script of this repository as a process of its own; its standard input is empty. */
-export function run(script: string, words: readonly string[], env: NodeJS.ProcessEnv): Promise<Ran> {
+/** A script of this repository as a process of its own. */
+export function run(script: string, words: readonly string[], env: NodeJS.ProcessEnv, stdin = ''): Promise<Ran> {
   return new Promise((done) => {
     const child = execFile(
       process.execPath,
@@ -17,7 +17,7 @@ export function run(script: string, words: readonly string[], env: NodeJS.Proces
       { env, cwd: root },
       (error, stdout, stderr) => done({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
     )
-    child.stdin?.end()
+    child.stdin?.end(stdin)
   })
 }
 

@@ -62,6 +62,16 @@ test('a misspelt name is answered with the one that was meant', async () => {
   assert.match((await millrace('topic', 'show', 'zzzzzz')).stderr, /millrace topic list/)
 })
 
+test('of many events, the one that was refused is named', async () => {
+  const events = '{"item":"a"}\n{"item":\n{"item":"b"}\n'
+  const words = ['produce', 'purchases', '-o', 'json']
+  const env = { ...process.env, MILLRACE_SERVER: running.listening().http! }
+  const ran = await run('src/cli/main.ts', words, env, events)
+  assert.deepEqual(JSON.parse(ran.stdout), { topic: 'purchases', stored: 2, refused: 1 })
+  assert.match((JSON.parse(ran.stderr) as { message: string }).message, /^1 refused: event 2: this is not JSON/)
+  assert.equal(ran.code, 1)
+})
+
 test('headings are words', async () => {
   assert.match(
     (await millrace('topic', 'list')).stdout,

@@ -131,3 +131,16 @@ test('ready means that every part is; a full disk is not', () => {
   leave()
   assert.equal(health.ready().ready, true)
 })
+
+test('the speed of several topics together is theirs alone', () => {
+  const traffic = new Traffic(simulate(1).clock, openMetrics())
+  traffic.appended('a', 2, 0.1)
+  traffic.appended('b', 3, 0.2)
+  traffic.appended('_millrace_state.v', 1_000, 10_000)
+  traffic.read('b', 4, 100)
+  assert.deepEqual(traffic.overall(['a', 'b', 'gone']), {
+    recordsInPerSecond: 5,
+    bytesInPerSecond: 0.3,
+    recordsOutPerSecond: 4,
+  })
+})

@@ -53,10 +53,13 @@ export const eventCommands: readonly Command[] = [
       const type = value === undefined ? 'application/x-ndjson' : 'application/json'
       const answer = await call(on, { method: 'POST', path, raw: { bytes, type } })
       let stored = 0
+      let number = 0
       const refused: string[] = []
       for await (const line of lines(answer))
         for (const one of flatten(line)) {
-          if ('fault' in one) refused.push(one.fault.detail)
+          number++
+          if ('fault' in one)
+            refused.push(value === undefined ? `event ${number}: ${one.fault.detail}` : one.fault.detail)
           else stored++
         }
       printOne(on.output, { topic: on.args['topic'], stored, refused: refused.length })

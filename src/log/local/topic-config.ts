@@ -3,6 +3,7 @@
  * under which ignoring it changes nothing; another value is refused with its reason. None is silently ignored.
  */
 import { Fault } from '../../lib/fault.ts'
+import { suggestion } from '../../lib/suggestion.ts'
 import type { PartitionConfig } from '../../store/store.ts'
 import type { ConfigEntry } from '../broker.ts'
 import type { Compression } from '../compression.ts'
@@ -34,10 +35,15 @@ const byName = new Map(settings.map((setting) => [setting.name, setting]))
 export function checkConfig(config: Config): void {
   for (const [name, value] of Object.entries(config)) {
     const setting = byName.get(name)
-    if (setting === undefined) throw new Fault('log.invalid-config', { name, value, why: 'there is no such setting' })
+    if (setting === undefined) throw new Fault('log.invalid-config', { name, value, why: unknown(name) })
     const why = wrongWith(setting, value)
     if (why !== null) throw new Fault('log.invalid-config', { name, value, why })
   }
+}
+
+function unknown(name: string): string {
+  const near = suggestion(name, byName.keys())
+  return `there is no such setting${near === null ? '' : `; did you mean ${near}?`}`
 }
 
 function wrongWith(setting: Setting, value: string): string | null {

@@ -117,3 +117,8 @@ test('no topic name leaves its folder or meets another on a disk that ignores ca
   const id = newTopicId(random)
   assert.notEqual(partitionFolder('Aa', id, 0).toLowerCase(), partitionFolder('aA', id, 0).toLowerCase())
 })
+
+test('a misspelt setting is answered with the one that was meant', () => {
+  assert.throws(() => checkConfig({ 'retention.mss': '1' }), /there is no such setting; did you mean retention\.ms\?$/)
+  assert.throws(() => checkConfig({ zzzzzzzz: '1' }), /there is no such setting$/)
+})
