@@ -81,9 +81,10 @@ export async function benchKafka(report: Report, isQuick: boolean): Promise<void
     await sleep(plan.idleAfterMs)
     for (const broker of both) report.sample('memory idle', broker.side, residentBytes(broker.pid) / megabyte)
     for (const broker of both) await warmUp(broker, plan.warmUpSeconds)
-    for (const load of loads)
+    for (const load of loads.filter(({ acks, partitions }) => report.wants(produceRow(acks, partitions))))
       await inTurns(both, plan.runs, (broker, turn) => measure(report, broker, load, turn, plan))
-    for (const partitions of consumed) await measureConsume(report, both, partitions, plan)
+    for (const partitions of consumed.filter((count) => report.wants(consumeRow(count))))
+      await measureConsume(report, both, partitions, plan)
     for (const broker of both) {
       report.sample('memory loaded, highest', broker.side, residentBytesMax(broker.pid) / megabyte)
       report.sample('memory after the load', broker.side, residentBytes(broker.pid) / megabyte)

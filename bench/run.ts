@@ -1,8 +1,9 @@
 /**
- * `npm run bench [-- [name] [--quick]]`: side-by-side measurements. A JSON line a row on standard output, a table on
+ * `npm run bench [-- [name] [--quick] [--rows TEXT]]`: side-by-side measurements. A JSON line a row on standard output, a table on
  * standard error, every sample in a file. Exit code 1 when a row is missing or below its goal.
  */
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { cacheDir, kafkaDir, need, python } from '../test/interop/setup/index.ts'
 import { benchKafka, kafkaRows } from './kafka.ts'
 import { Report, type RowSpec } from './lib/rows.ts'
@@ -24,12 +25,14 @@ const benches: Readonly<Record<string, Bench>> = {
   start: { says: 'start to ready, idle memory, size of the console', rows: startRows, run: benchStart },
 }
 
-const words = process.argv.slice(2)
-const quick = words.includes('--quick')
-const names = words.filter((word) => word !== '--quick')
+const { values: options, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: 'boolean', default: false }, rows: { type: 'string', default: '' } },
+})
+const { quick } = options
 const unknown = names.find((name) => !Object.hasOwn(benches, name))
 if (unknown !== undefined) {
-  console.error(`there is no benchmark ${unknown}\nusage: npm run bench [-- [name] [--quick]]`)
+  console.error(`there is no benchmark ${unknown}\nusage: npm run bench [-- [name] [--quick] [--rows TEXT]]`)
   for (const [name, { says }] of Object.entries(benches)) console.error(`  ${name.padEnd(8)} ${says}`)
   process.exit(2)
 }
@@ -40,7 +43,12 @@ process.exit(allOk ? 0 : 1)
 
 async function runBench(name: string): Promise<boolean> {
   const { rows, setUp, run } = benches[name]!
-  const report = new Report(name, rows)
+  const report = new Report(name, rows, options.rows)
+  if (report.isEmpty) {
+    console.error(`${name} has no row with "${options.rows}" in its name; they are:`)
+    for (const { row } of rows) console.error(`  ${row}`)
+    return false
+  }
   const start = performance.now()
   try {
     await setUp?.()

@@ -38,17 +38,26 @@ export const rounded = (value: number | null): number | null => (value === null 
 
 export class Report {
   readonly #bench: string
+  /** Those that are asked for. */
   readonly #specs: readonly RowSpec[]
   readonly #samples = new Map<string, { ours: number[]; theirs: number[] }>()
   readonly #raw: object[] = []
   readonly failures: string[] = []
 
-  constructor(bench: string, specs: readonly RowSpec[]) {
+  /** `only`: rows with this in their name are asked for; others may be sampled and are left out. */
+  constructor(bench: string, specs: readonly RowSpec[], only = '') {
     this.#bench = bench
-    this.#specs = specs
+    this.#specs = specs.filter(({ row }) => row.includes(only))
     for (const { row } of specs) this.#samples.set(row, { ours: [], theirs: [] })
   }
 
+  get isEmpty(): boolean {
+    return this.#specs.length === 0
+  }
+  /** Is the row asked for, or one that is named after it? */
+  wants(row: string): boolean {
+    return this.#specs.some((spec) => spec.row.startsWith(row))
+  }
   sample(row: string, side: 'ours' | 'theirs', value: number): void {
     const samples = this.#samples.get(row)
     if (samples === undefined) throw new Error(`no row is declared as ${row}`)
