@@ -1,7 +1,7 @@
 /**
  * A task that reads the topics of a group and writes what comes of it, exactly once: what a step appends and the
- * positions it has read up to stand or fall together. Positions without appends are committed now and then only: reading
- * them again does no harm, and an idle or fruitless task writes next to nothing.
+ * positions it has read up to stand or fall together. Positions without appends are committed once a second at most, and
+ * after a second of quiet: reading again does no harm, a lag that is none would mislead, and an idle task writes nothing.
  */
 import { type Offset, offset as asOffset } from '../lib/brand.ts'
 import { Fault, asFault } from '../lib/fault.ts'
@@ -38,8 +38,8 @@ export interface GroupTaskOptions {
   /** Bytes read at once. */
   readonly maxBytes?: number
 }
-/** Records read without anything to write, after which the positions are committed all the same. */
-const fruitlessMax = 50_000
+/** From the first record read without anything to write until the positions are committed all the same. */
+const moveMs = 1_000
 const waitMs = 30_000
 const retryMs = 1_000
 
@@ -94,9 +94,9 @@ class TaskLoop {
   readonly #membership: Membership
   readonly #claim: Claim
   readonly #partitions: readonly Partition[]
-  #at: Offset[] = []
-  /** Records behind the committed positions. */
-  #fruitless = 0
+  #at: readonly Offset[] = []
+  /** When the positions moved away from the committed ones; null: they have not. */
+  #movedMs: number | null = null
 
   constructor(
     options: GroupTaskOptions,
@@ -126,17 +126,28 @@ class TaskLoop {
         await this.#options.clock.sleep(retryMs, signal).catch(() => {})
       }
     }
-    if (this.#fruitless > 0) await this.#commit(this.#at, null).catch(() => {})
+    if (this.#movedMs !== null) await this.#commit(this.#at, null).catch(() => {})
   }
   async #start(): Promise<void> {
     const known = await this.#membership.positions(this.#claim, this.#partitions)
     const bounds = await this.#options.log.bounds(this.#partitions)
-    this.#at = known.map((position, i) => asOffset(Math.max(position ?? 0, bounds[i]!.start)))
+    this.#moveTo(known.map((position, i) => asOffset(Math.max(position ?? 0, bounds[i]!.start))))
+    // Records may be gone that it never read.
+    if (known.every((position, i) => (position ?? 0) === this.#at[i])) this.#movedMs = null
+  }
+  #moveTo(next: readonly Offset[]): void {
+    if (next.some((offset, i) => offset !== this.#at[i])) this.#movedMs ??= this.#options.clock.monotonic()
+    this.#at = next
+  }
+  /** Until the positions are to be committed without appends. */
+  #leftMs(): number {
+    if (this.#movedMs === null) return waitMs
+    return Math.max(0, this.#movedMs + moveMs - this.#options.clock.monotonic())
   }
 
   async #turn(signal: AbortSignal): Promise<void> {
     const from: At[] = this.#partitions.map((partition, i) => ({ partition, offset: this.#at[i]! }))
-    const chunks = await this.#reader.read(from, { ms: waitMs }, signal)
+    const chunks = await this.#reader.read(from, { ms: this.#leftMs() }, signal)
     const next = [...this.#at]
     const read: Read[] = []
     for (const chunk of chunks) {
@@ -152,9 +163,8 @@ class TaskLoop {
       if (chunk.next > next[place]!) next[place] = chunk.next
     }
     const written = read.length === 0 ? null : await this.#options.step(read, signal)
-    this.#fruitless += read.length
-    if (written !== null || this.#fruitless >= fruitlessMax) await this.#commit(next, written)
-    this.#at = next
+    if (written !== null || this.#leftMs() === 0) await this.#commit(next, written)
+    else this.#moveTo(next)
     written?.committed?.()
   }
   async #commit(next: readonly Offset[], written: Written | null): Promise<void> {
@@ -163,7 +173,8 @@ class TaskLoop {
       await written?.write(append)
       return { parts: [{ claim: this.#claim, positions }], result: null }
     })
-    this.#fruitless = 0
+    this.#at = next
+    this.#movedMs = null
   }
   /** What retention removed before it was read is gone, and said so. */
   async #behindGap(partition: Partition, fault: Fault): Promise<Offset> {

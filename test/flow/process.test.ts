@@ -23,6 +23,7 @@ const wild: ProcessFunction = (event, state, emit) => {
   const [k, n] = [event['k'], event['n'] as number]
   emit({ k, seen: describe(state) })
   const box = (state ?? { list: [], more: {} }) as { list: unknown[]; more: Record<string, unknown> }
+  if (n >= 50 && n < 75) return { list: [...box.list, n].slice(-5), more: { ...box.more } }
   box.list.push(n)
   if (box.list.length > 5) box.list.length = 2
   const what = n < 50 ? Math.floor(n / 5) : 'plain'
@@ -36,7 +37,7 @@ const wild: ProcessFunction = (event, state, emit) => {
   if (what === 7) box.more['self'] = box
   if (what === 8) Object.assign(box.list, { name: 'x' })
   if (what === 9) return Object.assign(box, { more: { get n() { return box.list.length } } }) // oxfmt-ignore
-  return n < 70 ? { list: [...box.list], more: { ...box.more } } : box
+  return box
 }
 const describe = (value: unknown): string =>
   JSON.stringify(value, (_, v: unknown) => (Object.is(v, -0) ? '-0' : v)) +

@@ -99,6 +99,37 @@ test('what Kafka clients sent wrong is moved with reason, origin and its own byt
   })
 })
 
+test('where nothing is wrong its position follows too, once a second at most, and an idle task writes nothing', async () => {
+  const machine = simulate(2)
+  await machine.run(async () => {
+    const run = await start(machine, memoryCatalog())
+    await run.log.topics.create([{ name: 't', partitions: 2 }])
+    await run.contracts.change('t', { schema: { properties: { n: { type: 'number' } } } })
+    const positions = async (): Promise<number[]> =>
+      (await run.log.groups.positions('_millrace_quarantine.t')).map((at) => at.offset)
+    const commits = async (): Promise<number> => {
+      const count = (await run.log.topics.get('__consumer_offsets'))!.partitions
+      const all = Array.from({ length: count }, (_, index) => ({ topic: '__consumer_offsets', index }))
+      return (await run.log.bounds(all)).reduce((sum, { end }) => sum + end, 0)
+    }
+    // Events that fit, one at a time, for ten seconds.
+    const before = await commits()
+    for (let n = 0; n < 100; n++) {
+      await produce(run, n % 2, 3 * n + 1, 1)
+      await machine.clock.sleep(100)
+      if (n > 20) assert.ok((await positions()).reduce((a, b) => a + b, 0) >= n - 15, `event ${n}`)
+    }
+    await machine.clock.sleep(2_000)
+    assert.deepEqual(await positions(), [50, 50])
+    const spent = (await commits()) - before
+    assert.ok(spent > 0 && spent <= 12 * 6, `${spent} records of positions`)
+    const quiet = await commits()
+    await machine.clock.sleep(120_000)
+    assert.equal(await commits(), quiet)
+    await run.close()
+  })
+})
+
 for (const seed of [11, 12, 13, 14, 15, 16])
   test(`each bad event is moved exactly once, however often the machine dies (seed ${seed})`, async () => {
     const machine = simulate(seed)
