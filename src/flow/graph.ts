@@ -7,6 +7,7 @@
  */
 import { ByteReader, ByteWriter } from '../lib/bytes.ts'
 import { Fault } from '../lib/fault.ts'
+import type { Clock } from '../lib/world.ts'
 import type { Columns } from '../schema/types.ts'
 import { type Batch, type FailedRows, type LateRows, emptyBatch } from './batch.ts'
 import { type ClockOptions, SourceClock, clockTable, saveWatermark, savedWatermark } from './clock.ts'
@@ -24,12 +25,15 @@ import { tumble } from './operators/window.ts'
 import type { Plan, SourcePlan } from './plan.ts'
 import { fingerprint, label, neverWithdraws, timeColumn } from './plan-facts.ts'
 import { type StateChange, StateTable } from './state.ts'
+import { Rate } from '../telemetry/rate.ts'
 
 export interface GraphOptions {
   readonly idleMs: number
   readonly maxFutureMs: number
   /** Watermarks stand still until `finish`: nothing is late. */
   readonly standing?: boolean
+  /** Measures what passes through the nodes, and how long they are at work. */
+  readonly clock?: Clock
 }
 export interface Source {
   readonly index: number
@@ -55,6 +59,8 @@ export interface Node {
   counts: Counts
   /** Of the tick that is on its way. */
   pending: Counts
+  /** Over the last seconds; null: not measured. */
+  readonly meter: { readonly rowsOut: Rate; readonly busyMs: Rate } | null
 }
 export interface Counts {
   rowsIn: number
@@ -115,6 +121,7 @@ export class Graph {
     return node
   }
   private add(plan: Plan, inputs: readonly Node[], operator: Operator | null): Node {
+    const { clock } = this.options
     const node: Node = {
       id: this.nodes.length + 1,
       kind: plan.op,
@@ -128,6 +135,7 @@ export class Graph {
       idle: false,
       counts: zero(),
       pending: zero(),
+      meter: clock === undefined ? null : { rowsOut: new Rate(clock), busyMs: new Rate(clock) },
     }
     this.nodes.push(node)
     return node
@@ -165,7 +173,18 @@ export class Graph {
     const { operator } = node
     if (operator === null) return batches[0]!
     if (batches.every((b) => b.count === 0) && !operator.waits(node.tables)) return emptyBatch
-    return operator.step(node.tables, batches, time)
+    return this.measured(node, () => operator.step(node.tables, batches, time))
+  }
+  /** Does what is the node's work. */
+  measured<T>({ meter }: Node, work: () => T): T {
+    const { clock } = this.options
+    if (clock === undefined || meter === null) return work()
+    const startedMs = clock.monotonic()
+    try {
+      return work()
+    } finally {
+      meter.busyMs.add(clock.monotonic() - startedMs)
+    }
   }
   /** Gives how far rows may go that only wait (`StepTime.due`). */
   private moveWatermark(node: Node): number {
@@ -224,7 +243,8 @@ export class Graph {
 
   /** Puts clocks, watermarks and what operators hold into their tables: the last act of a tick before `changes`. */
   save(nowMs: number): void {
-    for (const { operator, tables } of this.nodes) operator?.save?.(tables)
+    for (const node of this.nodes)
+      if (node.operator?.save !== undefined) this.measured(node, () => node.operator!.save!(node.tables))
     for (const { clock } of this.sources) clock.save()
     for (const node of this.nodes) if (node.watermark > -Infinity) saveWatermark(this.clocks, node.id, node.watermark)
     this.remember('now', nowMs)
@@ -255,6 +275,7 @@ export class Graph {
     for (const table of this.allTables()) table.commit()
     for (const node of this.nodes) {
       for (const name of countNames) node.counts[name] += node.pending[name]
+      node.meter?.rowsOut.add(node.pending.rowsOut)
       node.pending = zero()
     }
   }

@@ -99,6 +99,7 @@ export interface Graph {
     readonly from: string
     readonly to: string
     readonly rows: number
+    /** Mean over the last seconds. */
     readonly rowsPerSecond: number
     readonly watermark: string | null
   }[]

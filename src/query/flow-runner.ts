@@ -1,36 +1,26 @@
 /** The runtime of views as the engine asks for it: by name, also while a view is paused and does not run. */
 import { Fault } from '../lib/fault.ts'
-import type { Clock } from '../lib/world.ts'
 import type { ViewPlan } from '../flow/plan.ts'
 import type { Flow, FlowGraph, ViewInfo } from '../flow/runtime/flow.ts'
 import { timeText } from './engine-parts.ts'
 import type { Graph } from './engine.ts'
 import type { Runner, ViewState } from './runner.ts'
 
-export function flowRunner(flow: Flow, clock: Clock): Runner {
-  return new FlowRunner(flow, clock)
+export function flowRunner(flow: Flow): Runner {
+  return new FlowRunner(flow)
 }
 
-interface Sample {
-  readonly atMs: number
-  readonly rowsOut: ReadonlyMap<string, number>
-  readonly perSecond: ReadonlyMap<string, number>
-}
-const sampleMs = 500
 const idle: ViewState['stats'] = { rowsIn: 0, rowsOut: 0, late: 0, invalid: 0, stateBytes: 0 }
 
 class FlowRunner implements Runner {
   private readonly flow: Flow
-  private readonly clock: Clock
   /** Paused before they were started: they start when they are resumed. */
   private readonly waiting = new Map<string, ViewPlan>()
   /** Could not be started. */
   private readonly broken = new Map<string, Fault>()
-  private readonly samples = new Map<string, Sample>()
 
-  constructor(flow: Flow, clock: Clock) {
+  constructor(flow: Flow) {
     this.flow = flow
-    this.clock = clock
   }
 
   async start(view: ViewPlan, paused: boolean): Promise<void> {
@@ -47,7 +37,6 @@ class FlowRunner implements Runner {
     }
   }
   async remove(name: string): Promise<void> {
-    this.samples.delete(name)
     const waiting = this.waiting.get(name)
     this.waiting.delete(name)
     this.broken.delete(name)
@@ -80,31 +69,13 @@ class FlowRunner implements Runner {
     return { status, fault: info.error ?? fault, stats: { rowsIn, rowsOut, late, invalid, stateBytes }, watermarkMs }
   }
   graph(name: string): Graph | null {
-    if (this.info(name) === null) return null
-    const graph = this.flow.graph(name)
-    const { perSecond } = this.sample(name, graph)
-    return shownGraph(graph, name, perSecond)
-  }
-  /** Rates over the time since the sample before; asked more often than that, the last rates stand. */
-  private sample(name: string, graph: FlowGraph): Sample {
-    const atMs = this.clock.monotonic()
-    const last = this.samples.get(name)
-    const rowsOut = new Map(graph.nodes.map((node) => [node.id, node.rowsOut]))
-    if (last !== undefined && atMs - last.atMs < sampleMs) return last
-    const perSecond = new Map<string, number>()
-    for (const [id, rows] of rowsOut) {
-      const before = last?.rowsOut.get(id) ?? rows
-      perSecond.set(id, last === undefined ? 0 : Math.max(0, ((rows - before) * 1000) / (atMs - last.atMs)))
-    }
-    const sample = { atMs, rowsOut, perSecond }
-    this.samples.set(name, sample)
-    return sample
+    return this.info(name) === null ? null : shownGraph(this.flow.graph(name), name)
   }
 }
 
-function shownGraph({ nodes, heldBackBy }: FlowGraph, name: string, perSecond: ReadonlyMap<string, number>): Graph {
+function shownGraph({ nodes, heldBackBy }: FlowGraph, name: string): Graph {
   const last = nodes.at(-1)
-  const shown = nodes.map((node) => ({
+  const shown: Graph['nodes'][number][] = nodes.map((node) => ({
     id: node.id,
     kind: node.kind,
     label: node.label,
@@ -114,12 +85,13 @@ function shownGraph({ nodes, heldBackBy }: FlowGraph, name: string, perSecond: R
     stateRows: node.stateRows,
     stateBytes: node.stateBytes,
     watermark: timeText(node.watermarkMs),
+    busy: node.busy,
   }))
   const edge = (from: FlowGraph['nodes'][number], to: string): Graph['edges'][number] => ({
     from: from.id,
     to,
     rows: from.rowsOut,
-    rowsPerSecond: perSecond.get(from.id) ?? 0,
+    rowsPerSecond: from.rowsOutPerSecond,
     watermark: timeText(from.watermarkMs),
   })
   const edges = nodes.flatMap((node) =>

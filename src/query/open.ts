@@ -71,7 +71,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
     world,
     commits,
     definitions,
-    runner: flowRunner(options.flow, world.clock),
+    runner: flowRunner(options.flow),
     live: new LiveStore(log, world.clock),
     check: options.check ?? ((): null => null),
   }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { FlowRates } from '../../console/src/lib/flow-rates.ts'
 import { readFlow, rateOf } from '../../console/src/lib/flow-reading.ts'
 import { compactJson } from '../../console/src/lib/json.ts'
 import { KeyedRows } from '../../console/src/lib/keyed-rows.ts'
@@ -287,19 +286,4 @@ test('of the views those that failed come first, then answers, then what they ar
     byInterest(views).map((v) => v.name),
     ['broken', 'answer', 'by_hand', 'Between'],
   )
-})
-
-test('a flow that moves in ticks has a steady rate', () => {
-  const rates = new FlowRates()
-  const look = (rows: number, seconds: number): number =>
-    rates.smooth(
-      { nodes: [node('a'), node('b')], edges: [edge('a', 'b', { rows, rowsPerSecond: 99 })], heldBackBy: null },
-      seconds * 1000,
-    ).edges[0]!.rowsPerSecond
-  assert.equal(look(0, 0), 99)
-  // Two thousand rows every other second.
-  const seen = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((second) => look(Math.floor(second / 2) * 2000, second))
-  assert.deepEqual(seen.slice(4), [800, 1000, 1000, 1000, 1000, 1000])
-  // It began anew: nothing is known of it yet.
-  assert.equal(look(10, 11), 99)
 })

@@ -490,6 +490,8 @@ describe('views', () => {
     )
     assert.equal(edges.length, 3)
     assert.equal(edges[0]!.rows, 3)
+    assert.ok(edges[0]!.rowsPerSecond > 0)
+    assert.ok(nodes.filter((node) => node.kind !== 'sink').every(({ busy }) => busy !== undefined && busy <= 1))
     assert.throws(() => house.engine.graph('items'), Fault)
     await house.sql(
       `CREATE STREAM ticks (a int, b text, at timestamptz, WATERMARK FOR at AS at);

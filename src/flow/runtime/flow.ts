@@ -63,6 +63,10 @@ export interface FlowGraph {
     readonly stateRows: number
     readonly stateBytes: number
     readonly watermarkMs: number
+    /** Mean over the last seconds. */
+    readonly rowsOutPerSecond: number
+    /** Share of the last seconds that it was at work, 0 to 1. */
+    readonly busy: number
   }[]
   /** The source partition with the smallest watermark, where several are active. */
   readonly heldBackBy: { readonly topic: string; readonly partition: number; readonly watermarkMs: number } | null
@@ -240,5 +244,7 @@ function nodeOf(node: Node): FlowGraph['nodes'][number] {
     stateRows: node.tables.reduce((sum, t) => sum + t.count, 0),
     stateBytes: node.tables.reduce((sum, t) => sum + t.bytes, 0),
     watermarkMs: node.watermark,
+    rowsOutPerSecond: node.meter?.rowsOut.perSecond() ?? 0,
+    busy: Math.min(1, (node.meter?.busyMs.perSecond() ?? 0) / 1000),
   }
 }

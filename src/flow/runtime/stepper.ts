@@ -57,10 +57,10 @@ export class Stepper {
   }
   step(slices: readonly Slice[], nowMs: number): void {
     const rows = new Map<number, Batch>()
-    for (const { index, plan, decoder, clock } of this.graph.sources) {
+    for (const { index, node, plan, decoder, clock } of this.graph.sources) {
       const mine = slices.filter((s) => s.topic === plan.topic)
       if (mine.length === 0) continue
-      const decoded = decoder.decode(mine, clock, nowMs)
+      const decoded = this.graph.measured(node, () => decoder.decode(mine, clock, nowMs))
       // Two sources may read one topic: a record is invalid once.
       for (const one of decoded.invalid)
         this.invalid.set(`${plan.topic}/${one.partition}/${one.record.offset}`, { ...one, topic: plan.topic })

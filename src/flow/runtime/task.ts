@@ -101,7 +101,7 @@ export class ViewTask {
   constructor(view: ViewPlan, host: TaskHost) {
     this.view = view
     this.host = host
-    this.graph = new Graph(view.plan, { idleMs: view.idleMs, maxFutureMs: view.maxFutureMs })
+    this.graph = new Graph(view.plan, { idleMs: view.idleMs, maxFutureMs: view.maxFutureMs, clock: host.clock })
     this.sink = viewSink(view)
     this.input = new Input(host.log.reader())
     this.stepper = new Stepper(this.graph)

@@ -1,11 +1,10 @@
 /** The dataflow of a view: operators, what runs between them, how far event time is on each edge, and what to look at first. */
 import type { RefObject } from 'preact'
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Graph } from '../../../../src/gateway/http/api.ts'
 import { bytes, compact, count, duration, shortTime } from '../../lib/format.ts'
 import { edgeId, fitOf, nodeSize, placeBoth, shapeOf } from '../../lib/flow-layout.ts'
 import type { Direction, Placed } from '../../lib/flow-layout.ts'
-import { FlowRates } from '../../lib/flow-rates.ts'
 import { isSource, rateOf, readFlow } from '../../lib/flow-reading.ts'
 import type { Edge, Node, Reading } from '../../lib/flow-reading.ts'
 import { apiUrl } from '../../lib/http.ts'
@@ -15,9 +14,7 @@ import { Badge, Button, Empty, Facts, Loading } from '../../parts/bits.tsx'
 import { ProblemBox } from '../../parts/problem.tsx'
 
 export function FlowTab({ name }: { readonly name: string }) {
-  const { data, error, refresh } = useResource<Graph>(apiUrl(['views', name, 'graph']), 1000)
-  const rates = useRef(new FlowRates())
-  const graph = useMemo(() => (data === null ? null : rates.current.smooth(data, Date.now())), [data])
+  const { data: graph, error, refresh } = useResource<Graph>(apiUrl(['views', name, 'graph']), 1000)
   const place = useRef<HTMLDivElement>(null)
   const fit = useFit(graph, place)
   const selected = graph?.nodes.find((n) => n.id === param('node')) ?? null
