@@ -48,6 +48,8 @@ export class Segments {
     if (!segment.exists) {
       this.#core.directories.make(this.folder)
       if (this.#core.world.disk.stat(path) !== null) setAside(this.#core, path)
+      // From here on the name is that of a file that must stay.
+      this.#strays = this.#strays.filter((stray) => stray !== path)
       this.#core.directories.changed(this.folder)
     }
     const file = this.#core.handles.open(segment, path, 'write')

@@ -315,6 +315,42 @@ test('a fence with nothing durable puts the file aside', () =>
     await store.close()
   }))
 
+test('a file that could not be put aside at once does not take its successor with it later', async () => {
+  const machine = simulate(7)
+  const open = (): Promise<Store> => openStore({ world: machine, dir: '/data', hotBytes: 0 })
+  let batches: Buffer[] = []
+  await machine.run(async () => {
+    const log = (await open()).partition(name, oneSegment)
+    // The first write makes the file and fails; so does putting it aside.
+    let failing = ['write', 'rename']
+    machine.disk.plan = ({ operation, path: file }) => {
+      if (!file.includes(name) || operation !== failing[0]) return null
+      failing = failing.slice(1)
+      return { code: operation === 'write' ? 'ENOSPC' : 'EIO', written: 20 }
+    }
+    log.append(batch(3))
+    await assert.rejects(log.whenDurable(at(3)), { code: 'store.full' })
+    assert.deepEqual(failing, [])
+    // Intake goes on when the guard has seen free space; offset 0 is then written to a file of the same name.
+    await machine.clock.sleep(10_000)
+    batches = await fill(log, 10)
+    let failures = 1
+    machine.disk.plan = ({ operation, path: file }) =>
+      operation === 'datasync' && file.endsWith(path(0)) && failures-- > 0 ? { code: 'EIO' } : null
+    log.append(batch(3))
+    await assert.rejects(log.whenDurable(at(33)), { code: 'store.failed' })
+    assert.deepEqual(await readAll(log), batches)
+  })
+  machine.kill()
+  machine.disk.plan = null
+  await machine.run(async () => {
+    const store = await open()
+    assert.deepEqual(store.recovery.damaged, [])
+    assert.deepEqual(await readAll(store.partition(name, oneSegment)), batches)
+    await store.close()
+  })
+})
+
 test('a process that dies behind a fence does not believe the rest of the file', async () => {
   const machine = simulate(5)
   const open = (): Promise<Store> => openStore({ world: machine, dir: '/data' })
