@@ -23,7 +23,7 @@ import { top } from './operators/top.ts'
 import { upsert } from './operators/upsert.ts'
 import { tumble } from './operators/window.ts'
 import type { Plan, SourcePlan } from './plan.ts'
-import { fingerprint, label, neverWithdraws, timeColumn } from './plan-facts.ts'
+import { fingerprint, inputsOf, label, neverWithdraws, timeColumn } from './plan-facts.ts'
 import { type StateChange, StateTable } from './state.ts'
 import { Rate } from '../telemetry/rate.ts'
 
@@ -364,18 +364,6 @@ function changelogKey(operator: number, table: number, change: StateChange): Buf
   return Buffer.from(out.done())
 }
 
-export function inputsOf(plan: Plan): readonly Plan[] {
-  switch (plan.op) {
-    case 'source':
-      return []
-    case 'union':
-      return plan.inputs
-    case 'temporal-join':
-      return [plan.left, plan.right]
-    default:
-      return [plan.input]
-  }
-}
 function operatorOf(plan: Exclude<Plan, SourcePlan>): Operator {
   switch (plan.op) {
     case 'filter':

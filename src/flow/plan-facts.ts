@@ -2,8 +2,24 @@
 import { createHash } from 'node:crypto'
 import { durationText } from '../lib/duration.ts'
 import { expressionText } from './expression-text.ts'
-import type { Plan } from './plan.ts'
+import type { Plan, SourcePlan } from './plan.ts'
 
+export function inputsOf(plan: Plan): readonly Plan[] {
+  switch (plan.op) {
+    case 'source':
+      return []
+    case 'union':
+      return plan.inputs
+    case 'temporal-join':
+      return [plan.left, plan.right]
+    default:
+      return [plan.input]
+  }
+}
+/** Every source of a plan, in the order of the graph. */
+export function sourcesOf(plan: Plan): SourcePlan[] {
+  return plan.op === 'source' ? [plan] : inputsOf(plan).flatMap(sourcesOf)
+}
 /** True where no weight is ever negative. */
 export function neverWithdraws(plan: Plan): boolean {
   switch (plan.op) {

@@ -73,6 +73,10 @@ export class StateTable {
       if (this.hashes[id] === hash && this.equals(id, key.bytes, key.length)) return id
     }
   }
+  /** The same by the bytes of a key. */
+  findKey(key: Uint8Array): number {
+    return this.findBytes(key, hashKey(key, 0, key.length))
+  }
   /**
    * A new row, all zero and null, for a key that is not there. `stateKeyLength` bytes of the key are the state key
    * (default: all of it).

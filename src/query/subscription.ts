@@ -7,7 +7,7 @@ import type { Batch } from '../flow/batch.ts'
 import { Graph, type Source } from '../flow/graph.ts'
 import { rowObject } from '../flow/json-value.ts'
 import type { Plan, SourcePlan } from '../flow/plan.ts'
-import { neverWithdraws } from '../flow/plan-facts.ts'
+import { neverWithdraws, sourcesOf } from '../flow/plan-facts.ts'
 import { offset } from '../lib/brand.ts'
 import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
@@ -40,18 +40,6 @@ export function subscription(plan: Plan, options: SubscriptionOptions): AsyncIte
   const live = sources.map((source) => options.live(source))
   const allLive = live.every((rows) => rows !== null) && sources.length > 0
   return ended(allLive ? followRows(plan, live, options) : followTopics(plan, options), options.signal)
-}
-function sourcesOf(plan: Plan): SourcePlan[] {
-  switch (plan.op) {
-    case 'source':
-      return [plan]
-    case 'union':
-      return plan.inputs.flatMap(sourcesOf)
-    case 'temporal-join':
-      return [...sourcesOf(plan.left), ...sourcesOf(plan.right)]
-    default:
-      return sourcesOf(plan.input)
-  }
 }
 /** Aborting is how a subscription ends, not a failure of it. */
 async function* ended(changes: AsyncIterable<Change>, signal: AbortSignal): AsyncGenerator<Change> {

@@ -1,15 +1,13 @@
 /** The rules, and what they caught, as it fires; for each why, and whether word of it arrived. */
 import type { AlertInfo, FiredAlert } from '../../../src/gateway/http/api.ts'
-import { useState } from 'preact/hooks'
-import { apiUrl, request } from '../lib/http.ts'
+import { apiUrl } from '../lib/http.ts'
 import { useNow, useResource } from '../lib/hooks.ts'
 import { param, setQuery } from '../lib/location.ts'
-import { asApiError } from '../lib/problem.ts'
-import type { ApiError } from '../lib/problem.ts'
 import { ago, count, time } from '../lib/format.ts'
 import { cellText } from '../lib/json.ts'
-import { Badge, Button, Dialog, Empty, Facts, Link, Loading, Page, Status, StreamBadge } from '../parts/bits.tsx'
+import { Badge, Button, Empty, Facts, Link, Loading, Page, Status, StreamBadge } from '../parts/bits.tsx'
 import { DataTable } from '../parts/data-table.tsx'
+import { DropDialog } from '../parts/drop-dialog.tsx'
 import type { Column } from '../parts/data-table.tsx'
 import { ProblemBox } from '../parts/problem.tsx'
 import { SqlText } from '../parts/sql-editor.tsx'
@@ -91,28 +89,14 @@ function Rules({ rules, only }: { readonly rules: readonly AlertInfo[]; readonly
 }
 
 function DropRule({ name, onDropped }: { readonly name: string; readonly onDropped: () => void }) {
-  const [error, setError] = useState<ApiError | null>(null)
-  const close = (): void => setQuery({ open: '' })
-  const drop = async (): Promise<void> => {
-    try {
-      await request(apiUrl(['alerts', name]), { method: 'DELETE' })
-      setQuery({ open: '', alert: '' })
-      onDropped()
-    } catch (thrown) {
-      setError(asApiError(thrown))
-    }
+  const dropped = (): void => {
+    setQuery({ open: '', alert: '' })
+    onDropped()
   }
   return (
-    <Dialog title={`Drop the rule ${name}?`} onClose={close}>
+    <DropDialog title={`Drop the rule ${name}?`} url={apiUrl(['alerts', name])} onDropped={dropped}>
       <p>Nothing fires by it any more; what it fired stays.</p>
-      {error !== null && <ProblemBox error={error} />}
-      <footer class="form-end">
-        <Button onClick={close}>Cancel</Button>
-        <Button kind="danger" onClick={() => void drop()}>
-          Drop
-        </Button>
-      </footer>
-    </Dialog>
+    </DropDialog>
   )
 }
 

@@ -5,9 +5,9 @@ import { useResource } from '../lib/hooks.ts'
 import { go, param, setQuery } from '../lib/location.ts'
 import { count, duration } from '../lib/format.ts'
 import { Empty, InternalToo, Link, Loading, Page, Status } from '../parts/bits.tsx'
-import { DataTable, useTableFocus } from '../parts/data-table.tsx'
+import { DataTable } from '../parts/data-table.tsx'
 import type { Column } from '../parts/data-table.tsx'
-import { FilterBox } from '../parts/filter-box.tsx'
+import { List } from '../parts/list.tsx'
 import { ProblemBox } from '../parts/problem.tsx'
 
 const lagText = (seconds: number | null): string =>
@@ -65,47 +65,30 @@ function AllGroups() {
     apiUrl(['groups'], internal ? { internal: 'true' } : {}),
     2000,
   )
-  const filter = param('filter').toLowerCase()
-  const rows = (data ?? []).filter(
-    (g) => g.group.toLowerCase().includes(filter) || topicsOf(g).some((t) => t.toLowerCase().includes(filter)),
-  )
-  useTableFocus()
   return (
     <Page title="Consumer groups">
-      <div class="toolbar">
-        <FilterBox
-          label="Filter groups and topics"
-          value={param('filter')}
-          onInput={(text) => setQuery({ filter: text })}
-        />
-        <InternalToo what="the groups by which views and alerts read" />
-        <span class="muted toolbar-note">
-          {data === null ? 'loading…' : `${count(rows.length)} of ${count(data.length)}`}
-        </span>
-      </div>
-      {error !== null && <ProblemBox error={error} retry={refresh} />}
-      <DataTable
+      <List
         label="Consumer groups"
+        data={data}
+        error={error}
+        retry={refresh}
+        filterLabel="Filter groups and topics"
+        shows={(g, filter) => [g.group, ...topicsOf(g)].some((name) => name.toLowerCase().includes(filter))}
+        tools={<InternalToo what="the groups by which views and alerts read" />}
         columns={columns}
-        rows={rows}
         idOf={(g) => g.group}
-        sort={param('sort', '-lag')}
-        onSort={(sort) => setQuery({ sort })}
+        sort="-lag"
         onOpen={(g) => go(['groups', g.group])}
-        empty={
-          data === null ? null : (
-            <Empty
-              title={data.length === 0 ? 'No group has read anything yet.' : 'None has this in its name or topics.'}
-            >
-              {data.length === 0 && (
-                <p>
-                  A Kafka consumer with a group id appears here with its first commit. Views and alerts read by groups
-                  of their own: <InternalLink />.
-                </p>
-              )}
-            </Empty>
-          )
-        }
+        empty={(total) => (
+          <Empty title={total === 0 ? 'No group has read anything yet.' : 'None has this in its name or topics.'}>
+            {total === 0 && (
+              <p>
+                A Kafka consumer with a group id appears here with its first commit. Views and alerts read by groups of
+                their own: <InternalLink />.
+              </p>
+            )}
+          </Empty>
+        )}
       />
     </Page>
   )

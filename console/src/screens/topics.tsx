@@ -9,9 +9,8 @@ import { go, param, setQuery } from '../lib/location.ts'
 import { useKeys } from '../lib/keys.ts'
 import { bytes, compact, count, duration } from '../lib/format.ts'
 import { Badge, Button, Dialog, Empty, Field, InternalToo, Link, Page } from '../parts/bits.tsx'
-import { DataTable, useTableFocus } from '../parts/data-table.tsx'
 import type { Column } from '../parts/data-table.tsx'
-import { FilterBox } from '../parts/filter-box.tsx'
+import { List } from '../parts/list.tsx'
 import { ProblemBox } from '../parts/problem.tsx'
 
 const columns: readonly Column<TopicSummary>[] = [
@@ -97,11 +96,7 @@ export function TopicsScreen() {
     apiUrl(['topics'], internal ? { internal: 'true' } : {}),
     1500,
   )
-  const filter = param('filter')
-  const words = filter.toLowerCase().split(/\s+/)
-  const rows = (data ?? []).filter((t) => words.every((word) => t.name.toLowerCase().includes(word)))
   const creating = param('new') === 'topic'
-  useTableFocus()
   useKeys([{ keys: 'n', does: 'New topic', run: () => setQuery({ new: 'topic' }, true) }])
   return (
     <Page
@@ -112,27 +107,20 @@ export function TopicsScreen() {
         </Button>
       }
     >
-      <div class="toolbar">
-        <FilterBox label="Filter topics" value={filter} onInput={(text) => setQuery({ filter: text })} />
-        <InternalToo what="the topics that Millrace keeps for itself" />
-        <span class="muted toolbar-note" role="status">
-          {data === null
-            ? 'loading…'
-            : rows.length === data.length
-              ? `${count(rows.length)} topics`
-              : `${count(rows.length)} of ${count(data.length)} topics`}
-        </span>
-      </div>
-      {error !== null && <ProblemBox error={error} retry={refresh} />}
-      <DataTable
+      <List
         label="Topics"
+        noun="topics"
+        data={data}
+        error={error}
+        retry={refresh}
+        filterLabel="Filter topics"
+        shows={(t, filter) => filter.split(/\s+/).every((word) => t.name.toLowerCase().includes(word))}
+        tools={<InternalToo what="the topics that Millrace keeps for itself" />}
         columns={columns}
-        rows={rows}
         idOf={(t) => t.name}
-        sort={param('sort', 'name')}
-        onSort={(sort) => setQuery({ sort })}
+        sort="name"
         onOpen={(t) => go(['topics', t.name])}
-        empty={data === null ? null : <NoTopics filter={filter} total={data.length} />}
+        empty={(total) => <NoTopics filter={param('filter')} total={total} />}
       />
       {creating && (
         <NewTopic

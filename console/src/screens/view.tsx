@@ -1,14 +1,12 @@
 /** One stream, table or view: its rows as they change, a chart of them, the flow that makes them, its definition. */
-import { useState } from 'preact/hooks'
 import type { RelationInfo } from '../../../src/gateway/http/api.ts'
 import { typeName } from '../../../src/schema/types.ts'
-import { apiUrl, request } from '../lib/http.ts'
+import { apiUrl } from '../lib/http.ts'
 import { useResource } from '../lib/hooks.ts'
 import { go, param, setQuery } from '../lib/location.ts'
-import { asApiError } from '../lib/problem.ts'
-import type { ApiError } from '../lib/problem.ts'
 import { bytes, count, shortTime } from '../lib/format.ts'
-import { Badge, Button, Copy, Dialog, Empty, Link, Loading, Page, Status, StreamBadge, Tabs } from '../parts/bits.tsx'
+import { Badge, Button, Copy, Empty, Link, Loading, Page, Status, StreamBadge, Tabs } from '../parts/bits.tsx'
+import { DropDialog } from '../parts/drop-dialog.tsx'
 import { FilterBox } from '../parts/filter-box.tsx'
 import { JsonView } from '../parts/payload.tsx'
 import { ProblemBox } from '../parts/problem.tsx'
@@ -290,26 +288,13 @@ function Definition({ view }: { readonly view: RelationInfo }) {
 }
 
 function Drop({ view }: { readonly view: RelationInfo }) {
-  const [error, setError] = useState<ApiError | null>(null)
-  const close = (): void => setQuery({ open: '' })
-  const drop = async (): Promise<void> => {
-    try {
-      await request(apiUrl(['views', view.name]), { method: 'DELETE' })
-      go(['views'])
-    } catch (thrown) {
-      setError(asApiError(thrown))
-    }
-  }
   return (
-    <Dialog title={`Drop ${view.kind} ${view.name}?`} onClose={close}>
+    <DropDialog
+      title={`Drop ${view.kind} ${view.name}?`}
+      url={apiUrl(['views', view.name])}
+      onDropped={() => go(['views'])}
+    >
       <p>It stops, and its definition and state go. Its input stays as it is.</p>
-      {error !== null && <ProblemBox error={error} />}
-      <footer class="form-end">
-        <Button onClick={close}>Cancel</Button>
-        <Button kind="danger" onClick={() => void drop()}>
-          Drop
-        </Button>
-      </footer>
-    </Dialog>
+    </DropDialog>
   )
 }

@@ -7,10 +7,8 @@ import { useResource } from '../lib/hooks.ts'
 import { go, param, setQuery } from '../lib/location.ts'
 import { bytes, compact, count, shortTime } from '../lib/format.ts'
 import { Empty, Link, Page, Status } from '../parts/bits.tsx'
-import { DataTable, useTableFocus } from '../parts/data-table.tsx'
 import type { Column } from '../parts/data-table.tsx'
-import { FilterBox } from '../parts/filter-box.tsx'
-import { ProblemBox } from '../parts/problem.tsx'
+import { List } from '../parts/list.tsx'
 
 /** Rows a second between the last two answers. */
 export function useRates(relations: readonly RelationInfo[] | null): ReadonlyMap<string, number> {
@@ -122,42 +120,34 @@ export const Wrong = ({ n }: { readonly n: number }) => <span class={n > 0 ? 'wa
 export function ViewsScreen() {
   const { data, error, refresh } = useResource<readonly RelationInfo[]>(apiUrl(['views']), 1500)
   const columns = columnsFor(useRates(data))
-  const [filter, kind] = [param('filter'), param('kind')]
-  const rows = (data ?? []).filter(
-    (r) => r.name.toLowerCase().includes(filter.toLowerCase()) && (kind === '' || r.kind === kind),
-  )
-  useTableFocus()
+  const kind = param('kind')
   return (
     <Page title="Views">
-      <div class="toolbar">
-        <FilterBox label="Filter views" value={filter} onInput={(text) => setQuery({ filter: text })} />
-        <select aria-label="Kind" value={kind} onChange={(event) => setQuery({ kind: event.currentTarget.value })}>
-          <option value="">All kinds</option>
-          <option value="view">Views</option>
-          <option value="stream">Streams</option>
-          <option value="table">Tables</option>
-        </select>
-        <span class="muted toolbar-note">
-          {data === null ? 'loading…' : `${count(rows.length)} of ${count(data.length)}`}
-        </span>
-      </div>
-      {error !== null && <ProblemBox error={error} retry={refresh} />}
-      <DataTable
+      <List
         label="Views"
+        data={data}
+        error={error}
+        retry={refresh}
+        filterLabel="Filter views"
+        shows={(r, filter) => r.name.toLowerCase().includes(filter) && (kind === '' || r.kind === kind)}
+        tools={
+          <select aria-label="Kind" value={kind} onChange={(event) => setQuery({ kind: event.currentTarget.value })}>
+            <option value="">All kinds</option>
+            <option value="view">Views</option>
+            <option value="stream">Streams</option>
+            <option value="table">Tables</option>
+          </select>
+        }
         columns={columns}
-        rows={rows}
         idOf={(r) => r.name}
-        sort={param('sort', 'name')}
-        onSort={(sort) => setQuery({ sort })}
+        sort="name"
         onOpen={(r) => go(['views', r.name])}
         rowClass={(r) => (r.status === 'failed' ? 'row-bad' : '')}
-        empty={
-          data === null ? null : (
-            <Empty title={data.length === 0 ? 'No stream, table or view is declared.' : 'None has this name and kind.'}>
-              <Link to={['sql']}>Declare one in SQL</Link>
-            </Empty>
-          )
-        }
+        empty={(total) => (
+          <Empty title={total === 0 ? 'No stream, table or view is declared.' : 'None has this name and kind.'}>
+            <Link to={['sql']}>Declare one in SQL</Link>
+          </Empty>
+        )}
       />
     </Page>
   )

@@ -84,14 +84,7 @@ class GroupBy implements Operator {
 
   rebuild([groups, members]: readonly StateTable[]): void {
     this.touched = new Map()
-    const finder = new KeyWriter()
-    this.fold.members?.rebuild(members!, (key) => {
-      finder.length = 0
-      finder.reserve(key.length)
-      finder.bytes.set(key)
-      finder.length = key.length
-      return groups!.find(finder)
-    })
+    this.fold.members?.rebuild(members!, (key) => groups!.findKey(key))
     if (this.windowColumn < 0) return
     this.open = new OpenWindows()
     for (const id of groups!.all()) this.open.add(closeOf(groups!, id), id)

@@ -50,14 +50,7 @@ class Over implements Operator {
   }
   rebuild([waiting, partitions, members]: readonly StateTable[]): void {
     this.waiting.rebuild(waiting!)
-    const finder = new KeyWriter()
-    this.fold.members?.rebuild(members!, (key) => {
-      finder.length = 0
-      finder.reserve(key.length)
-      finder.bytes.set(key)
-      finder.length = key.length
-      return partitions!.find(finder)
-    })
+    this.fold.members?.rebuild(members!, (key) => partitions!.findKey(key))
   }
   waits(): boolean {
     return this.waiting.count > 0

@@ -2,8 +2,8 @@
 import { limits } from '../../lib/limits.ts'
 import { Fault } from '../../lib/fault.ts'
 import type { Log, TopicInfo } from '../../log/log.ts'
-import { inputsOf } from '../graph.ts'
-import type { Plan, SourcePlan, ViewPlan } from '../plan.ts'
+import { sourcesOf } from '../plan-facts.ts'
+import type { Plan, ViewPlan } from '../plan.ts'
 
 export const stateTopic = (view: string): string => `_millrace_state.${view}`
 export const viewGroup = (view: string): string => `_millrace_view.${view}`
@@ -13,10 +13,6 @@ export type OutputMode = 'upsert' | 'append' | 'weighted'
 export function outputMode(view: ViewPlan): OutputMode {
   if (view.appendOnly) return 'append'
   return view.key === null ? 'weighted' : 'upsert'
-}
-/** Every source of a plan, in the order of the graph. */
-export function sourcesOf(plan: Plan): SourcePlan[] {
-  return plan.op === 'source' ? [plan] : inputsOf(plan).flatMap(sourcesOf)
 }
 export const sourceTopics = (plan: Plan): string[] => [...new Set(sourcesOf(plan).map((s) => s.topic))]
 

@@ -128,6 +128,14 @@ function net(
   return rows
 }
 
+/** A row's bytes as text, to tell rows apart. */
+const rowText =
+  (write: ReturnType<typeof rowBytes>, slab: Slab) =>
+  ({ batch, row }: Change): string => {
+    write(batch, row, slab)
+    return slab.cut().toString('latin1')
+  }
+
 function upsertSink(view: ViewPlan): Sink {
   const write = rowBytes(view.plan.columns)
   const key = keyWriter(view.plan.columns, view.key ?? [])
@@ -135,10 +143,7 @@ function upsertSink(view: ViewPlan): Sink {
     records(deltas, facts) {
       const slab = new Slab()
       const origins = new Origins(facts, slab)
-      const text = ({ batch, row }: Change): string => {
-        write(batch, row, slab)
-        return slab.cut().toString('latin1')
-      }
+      const text = rowText(write, slab)
       const out: RecordInput[] = []
       for (const { bytes, changes } of byKey(deltas, key)) {
         const final = finalChange(changes, text)
@@ -188,10 +193,7 @@ function weightedSink(view: ViewPlan): Sink {
     records(deltas, facts) {
       const slab = new Slab()
       const origins = new Origins(facts, slab)
-      const text = ({ batch, row }: Change): string => {
-        write(batch, row, slab)
-        return slab.cut().toString('latin1')
-      }
+      const text = rowText(write, slab)
       const out: RecordInput[] = []
       for (const [row, { weight, last }] of net(changesOf(deltas), text)) {
         if (weight === 0) continue

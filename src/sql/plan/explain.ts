@@ -1,6 +1,7 @@
 /** A plan as text: a step a line, what it reads below it, with what bounds its state. */
 import { expressionText } from '../../flow/expression-text.ts'
 import type { Aggregate } from '../../flow/expression.ts'
+import { inputsOf } from '../../flow/plan-facts.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import { type Columns, typeName } from '../../schema/types.ts'
 import { quoteIfNeeded } from '../bind/scope.ts'
@@ -29,19 +30,6 @@ function describe(plan: Plan, depth: number, lines: string[]): void {
   for (const detail of details) lines.push(`${indent}${depth === 0 ? '' : '   '}     ${detail}`)
   for (const input of inputsOf(plan)) describe(input, depth + 1, lines)
 }
-function inputsOf(plan: Plan): readonly Plan[] {
-  switch (plan.op) {
-    case 'source':
-      return []
-    case 'union':
-      return plan.inputs
-    case 'temporal-join':
-      return [plan.left, plan.right]
-    default:
-      return [plan.input]
-  }
-}
-
 function describeStep(plan: Plan): string[] {
   const names = (positions: readonly number[], columns: Columns): string =>
     positions.map((i) => columns[i]!.name).join(', ')
