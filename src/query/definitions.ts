@@ -162,7 +162,8 @@ export class Definitions implements Schema {
     return [...this.known.values()]
   }
   get(kind: DefinitionKind, name: string): Definition | null {
-    return this.known.get(keyOf(kind, name)) ?? null
+    const found = this.known.get(keyOf(kind, name))
+    return found?.kind === kind ? found : null
   }
   /** Streams, tables and views share their names. */
   relation(name: string): Definition | null {

@@ -281,7 +281,7 @@ class SqlEngine implements OpenEngine {
   async drop(kind: RelationInfo['kind'] | 'alert', name: string): Promise<void> {
     await this.changeDefinitions(async () => {
       const found = this.parts.definitions.get(kind, name)
-      if (found === null || found.kind !== kind) throw new Fault('flow.unknown-view', { view: name })
+      if (found === null) throw new Fault('flow.unknown-view', { view: name })
       const all = dependents(this.parts, found)
       if (all.length > 1) {
         const others = all.filter((other) => other !== found).map((other) => `${other.kind} ${other.name}`)

@@ -475,6 +475,22 @@ describe('views', () => {
       )
       assert.equal(house.engine.relation('priced')!.stats.late, 0)
     })
+  test('a view is what writes its topic and can be paused; a stream of the same kind of name is not', async () => {
+    await using house = await openHouse()
+    await house.sql(
+      'CREATE STREAM n (i int); CREATE TABLE k (i int PRIMARY KEY); CREATE MATERIALIZED VIEW v AS SELECT i FROM n',
+    )
+    assert.deepEqual(
+      ['n', 'k', 'v', 'none'].map((topic) => house.engine.writerOf(topic)),
+      [null, null, 'v', null],
+    )
+    for (const name of ['n', 'k']) {
+      await assert.rejects(house.engine.pause(name), (e: Fault) => e.code === 'flow.unknown-view')
+      await assert.rejects(house.engine.drop('view', name), (e: Fault) => e.code === 'flow.unknown-view')
+    }
+    await house.engine.pause('v')
+    assert.equal(house.engine.relation('v')!.status, 'paused')
+  })
   test('the graph of a view shows its steps and what runs through them', async () => {
     await using house = await openHouse()
     await house.sql(shop)
