@@ -4,8 +4,10 @@
  * missing or does not fit is NULL. The text is parsed and bound; nothing of it is ever run as code.
  */
 import { compileScalar } from '../flow/compile.ts'
-import { valueReader } from '../flow/decode-value.ts'
+import { Misfit, valueReader } from '../flow/decode-value.ts'
 import type { Value } from '../flow/expression.ts'
+import { JsonSyntax } from '../flow/json-scan.ts'
+import { FieldLocator } from '../flow/payload.ts'
 import type { Clock } from '../lib/world.ts'
 import { isJsonNull, isJsonObject, jsonMembers, trimJson } from '../schema/json-text.ts'
 import type { DataType } from '../schema/types.ts'
@@ -33,9 +35,15 @@ export function recordFilter(
   const declared = relations.flatMap((relation) => relation.source.columns.slice(0, relation.declared))
   const fields: FieldColumn[] = []
   const columns: ScopeColumn[] = pseudoColumns.map(({ field }, index) => ({ ...field, index, hidden: false }))
+  const used = new Set<string>()
   const wanted = fieldTypes(tree, (type) => resolveType(type, where))
   const flat = replaceNames(tree, (parts) => {
-    if (parts.length === 1 && pseudoColumns.some(({ field }) => matchesName(parts[0]!, field.name))) return null
+    const pseudo =
+      parts.length === 1 ? pseudoColumns.find(({ field }) => matchesName(parts[0]!, field.name)) : undefined
+    if (pseudo !== undefined) {
+      used.add(pseudo.field.name)
+      return null
+    }
     const known = parts.length === 1 ? declared.find((field) => matchesName(parts[0]!, field.name)) : undefined
     const path = known === undefined ? parts.map((part) => part.text) : [known.name]
     const type = known?.type ?? wanted.get(path.join('.')) ?? { kind: 'text' }
@@ -55,10 +63,9 @@ export function recordFilter(
     places: new Map(),
   }
   const test = compileScalar(bindBoolean(context, flat, 'WHERE').expr)
-  const readers = fields.map(({ path, type }) => ({ path, read: reader(type) }))
+  const readFields = fieldReader(fields)
   return (record) => {
-    const value = fields.length === 0 ? null : objectOf(record.value)
-    const row: Value[] = [...pseudoValues(record), ...readers.map(({ path, read }) => read(at(value, path)))]
+    const row = [...pseudoValues(record, used), ...readFields(record.value)]
     try {
       return test(row, clock.now() * 1000) === true
     } catch {
@@ -68,17 +75,45 @@ export function recordFilter(
   }
 }
 
-function pseudoValues(record: RecordView): Value[] {
+/** The values of the fields, in their order. */
+function fieldReader(fields: readonly FieldColumn[]): (value: Uint8Array | null) => Value[] {
+  const readers = fields.map(({ type }) => reader(type))
+  const locator = new FieldLocator(fields.map(({ path }) => path))
+  const { from, to } = locator.places
+  return (value) => {
+    if (value === null || fields.length === 0) return readers.map(() => null)
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    locator.clear()
+    try {
+      locator.locate(bytes)
+    } catch (error) {
+      if (!(error instanceof JsonSyntax || error instanceof Misfit)) throw error
+      // No JSON, or no object; or deeper than the scanner goes.
+      locator.clear()
+    }
+    let object: Uint8Array | null | undefined
+    return readers.map((read, i) => {
+      if (from[i]! >= 0) return read(bytes.subarray(from[i]!, to[i]!))
+      // Perhaps its name differs in case: that is looked for slowly.
+      if (object === undefined) object = objectOf(value)
+      return read(at(object, fields[i]!.path))
+    })
+  }
+}
+
+/** Those that the condition does not use are left out. */
+function pseudoValues(record: RecordView, used: ReadonlySet<string>): Value[] {
   const text = (bytes: Uint8Array | null): string | null =>
     bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
-  const headers = Object.fromEntries(record.headers.map(([name, bytes]) => [name, text(bytes)]))
+  const headers = (): string =>
+    JSON.stringify(Object.fromEntries(record.headers.map(([name, bytes]) => [name, text(bytes)])))
   return [
     record.topic,
     record.partition,
     record.offset,
     record.timeMs * 1000,
-    text(record.key),
-    JSON.stringify(headers),
+    used.has('_key') ? text(record.key) : null,
+    used.has('_headers') ? headers() : null,
   ]
 }
 /** The value's bytes, if they are a JSON object. */

@@ -562,6 +562,18 @@ describe('record filters', () => {
     ['10 / n > 1', { n: 0 }, false],
     ['n = 9007199254740993', '{"n":9007199254740993}', true],
     ['"Case" = 1', { Case: 1 }, true],
+    ['n = 3', '{"N":1,"n":3}', true],
+    ['n = 3 AND m = 4', '{"N":3,"m":4}', true],
+    ["customer.name = 'A'", '{"Customer":{"NAME":"A"}}', true],
+    ['n = 3', '{"n":1,"n":3}', true],
+    ['n = 3', '{"\\u006e":3}', true],
+    ['n = 3', ' { "n" : 3 } ', true],
+    ['n = 3', '{"n":3', false],
+    ['n = 3', '{"n":3} x', false],
+    ['n = 3', `{"n":3,"deep":${'['.repeat(100)}${']'.repeat(100)}}`, true],
+    ['n IS NULL', '[{"n":3}]', true],
+    ['n IS NULL AND customer.n IS NULL', 'no JSON', true],
+    ["_headers ->> 'trace' = 'abc' AND n IS NULL", {}, true],
     ['true', {}, true],
   ]
   for (const [where, value, expected] of cases) {

@@ -111,8 +111,9 @@ const lanesAtOnce = 128
 export class Merge {
   readonly #reader: Reader
   readonly #lanes: Lane[]
-  /** First of the lanes that are being merged. */
+  /** First of the lanes that are being merged, and those lanes. */
   #first = 0
+  #merged: readonly Lane[]
 
   constructor(log: Log, topic: string, { from, bounds }: Range, until: Places | null) {
     this.#reader = log.reader({
@@ -124,19 +125,28 @@ export class Merge {
       const at = { read: next, unread: new Unread([]), records: [], given: 0, next }
       return { partition: { topic, index }, until: Math.min(stable, wanted), ...at }
     })
+    this.#merged = this.#lanes.slice(0, lanesAtOnce)
   }
   /** null: every lane is at its end. */
   async next(): Promise<Found | null> {
-    for (; this.#first < this.#lanes.length; this.#first += lanesAtOnce) {
-      const found = await this.#earliest(this.#lanes.slice(this.#first, this.#first + lanesAtOnce))
+    for (;;) {
+      for (const lane of this.#merged) if (lane.given === lane.records.length) await this.#fill(lane)
+      const found = this.#earliest()
       if (found !== null) return found
+      this.#first += lanesAtOnce
+      if (this.#first >= this.#lanes.length) return null
+      this.#merged = this.#lanes.slice(this.#first, this.#first + lanesAtOnce)
     }
-    return null
   }
-  async #earliest(lanes: readonly Lane[]): Promise<Found | null> {
+  /** The same without waiting, where nothing must be read for it; null: ask `next`. */
+  ready(): Found | null {
+    for (const lane of this.#merged) if (lane.given === lane.records.length && lane.next < lane.until) return null
+    return this.#earliest()
+  }
+  #earliest(): Found | null {
     let best: Lane | null = null
-    for (const lane of lanes) {
-      if (lane.given === lane.records.length && !(await this.#fill(lane))) continue
+    for (const lane of this.#merged) {
+      if (lane.given === lane.records.length) continue
       if (best === null || lane.records[lane.given]!.timeMs < best.records[best.given]!.timeMs) best = lane
     }
     return best === null ? null : { partition: best.partition, record: best.records[best.given++]! }
@@ -148,18 +158,17 @@ export class Merge {
   get atEnd(): boolean {
     return this.#lanes.every((lane) => lane.given === lane.records.length && lane.next >= lane.until)
   }
-  async #fill(lane: Lane): Promise<boolean> {
+  async #fill(lane: Lane): Promise<void> {
     lane.records = []
     lane.given = 0
     while (lane.next < lane.until) {
-      if (lane.unread.isEmpty && !(await this.#read(lane))) return false
+      if (lane.unread.isEmpty && !(await this.#read(lane))) return
       lane.records = lane.unread.next().filter(({ offset }) => offset >= lane.next && offset < lane.until)
       const last = lane.records.at(-1)
       if (lane.unread.isEmpty) lane.next = Math.min(lane.read, lane.until)
       else if (last !== undefined) lane.next = last.offset + 1
-      if (last !== undefined) return true
+      if (last !== undefined) return
     }
-    return false
   }
   async #read(lane: Lane): Promise<boolean> {
     const [chunk] = await this.#reader.read([{ partition: lane.partition, offset: asOffset(lane.read) }])

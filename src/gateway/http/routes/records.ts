@@ -119,7 +119,7 @@ async function page(
   while (records.length < limit && bytes < pageBytes && !signal.aborted) {
     // The clock is asked once in a while only: filters are fast.
     if ((scanned & 63) === 63 && clock.monotonic() > end) break
-    const found = await merge.next()
+    const found = merge.ready() ?? (await merge.next())
     if (found === null) break
     scanned++
     if (!passes(filter, found.partition, found.record)) continue
@@ -140,7 +140,7 @@ function lines({ query, signal }: Exchange, { filter, asBytes }: Asked, merge: M
   async function* lineText(): AsyncIterable<string> {
     let text = ''
     for (let count = 0; count < limit && !signal.aborted;) {
-      const found = await merge.next()
+      const found = merge.ready() ?? (await merge.next())
       if (found === null) break
       if (!passes(filter, found.partition, found.record)) continue
       count++
