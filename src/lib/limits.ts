@@ -78,6 +78,10 @@ export const limits = {
   /** Kafka's `offset.metadata.max.bytes`. */
   offsetMetadataBytes: 4096,
   groupMembers: 10_000,
+  /** A pattern of topics that a group subscribes to: its text, its instructions, and how many a group has. */
+  groupPatternLength: 1_024,
+  groupPatternSize: 4_096,
+  groupPatterns: 200,
   groupIdLength: 1_024,
   /** Appended by one tick before it must be committed; bounds what recovery looks at and what readers must hold back. */
   transactionBytes: 256 * 1024 * 1024,

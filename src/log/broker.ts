@@ -41,6 +41,19 @@ export interface Broker extends Log {
   /** A producer id for an idempotent producer. (Transactional ids: a later part of the same interface.) */
   initProducer(): Promise<{ producerId: number; epoch: number }>
   readonly coordinator: GroupCoordinator
+  readonly groupConfigs: GroupConfigs
+}
+/** Settings of groups. They stay when a group goes, and may be made before it comes. */
+export interface GroupConfigs {
+  /** Groups that have any. */
+  names(): readonly string[]
+  /** What was set. */
+  current(group: string): Readonly<Record<string, string>>
+  describe(group: string): readonly ConfigEntry[]
+  /** null takes a setting away. What `alter` would throw. */
+  check(group: string, change: Readonly<Record<string, string | null>>): Fault | null
+  /** Throws Fault log.invalid-config, log.invalid-group. */
+  alter(group: string, change: Readonly<Record<string, string | null>>): Promise<void>
 }
 export interface ConfigEntry {
   readonly name: string
@@ -99,8 +112,11 @@ export interface LogMeter {
   read(topic: string, records: number, bytes: number): void
 }
 
-/** The classic group protocol. Times are the client's wishes, bounded by the limits. */
+/** Both group protocols. Times are the client's wishes, bounded by the limits. */
 export interface GroupCoordinator {
+  consumerHeartbeat(request: ConsumerHeartbeat): Promise<ConsumerHeartbeatAnswer | { fault: Fault }>
+  /** null: there is no such group, or it is a classic one. */
+  describeConsumer(group: string): Promise<DescribedConsumerGroup | null>
   join(request: {
     group: string
     memberId: string
@@ -148,9 +164,14 @@ export interface GroupCoordinator {
   /** generation −1 with an empty member id: a consumer that assigns its partitions itself. */
   commit(request: {
     group: string
+    /** Or the epoch of a member of the consumer protocol. */
     generation: number
     memberId: string
     instanceId: string | null
+    /** OffsetCommit 9 and later: the client knows the consumer protocol. */
+    knowsEpochs?: boolean
+    /** OffsetCommit 2 to 4: how long to keep them, in place of the retention that all have; −1 = not said. */
+    retentionMs?: number
     offsets: readonly {
       partition: Partition
       offset: Offset
@@ -158,11 +179,12 @@ export interface GroupCoordinator {
       metadata: string | null
     }[]
   }): Promise<(Fault | null)[]>
-  /** null = all that the group has. Partitions without a commit come with offset −1. */
+  /** null = all that the group has. Partitions without a commit come with offset −1. Throws Fault of the group. */
   offsets(
     group: string,
     of: readonly Partition[] | null,
     requireStable: boolean,
+    by?: { memberId: string | null; epoch: number },
   ): Promise<
     readonly {
       partition: Partition
@@ -172,10 +194,72 @@ export interface GroupCoordinator {
       fault: Fault | null
     }[]
   >
+  /** null: there is no such group, or it is one of the consumer protocol. */
   describe(group: string): Promise<DescribedGroup | null>
-  list(): Promise<readonly { group: string; protocolType: string; state: string }[]>
+  list(): Promise<readonly ListedGroup[]>
   remove(groups: readonly string[]): Promise<(Fault | null)[]>
+  /** Throws Fault of the group. */
   removeOffsets(group: string, of: readonly Partition[]): Promise<(Fault | null)[]>
+}
+export interface ListedGroup {
+  readonly group: string
+  readonly protocolType: string
+  readonly state: string
+  readonly type: 'classic' | 'consumer'
+}
+
+/** KIP-848. What is null or −1 is as it was in the member's last request. */
+export interface ConsumerHeartbeat {
+  readonly group: string
+  /** '' only from clients that have their id made (version 0). */
+  readonly memberId: string
+  /** 0 to join, −1 to leave, −2 to leave for a while (static members). */
+  readonly epoch: number
+  readonly instanceId: string | null
+  readonly rackId: string | null
+  readonly rebalanceTimeoutMs: number
+  readonly topics: readonly string[] | null
+  /** RE2; '' for none. */
+  readonly pattern: string | null
+  readonly assignor: string | null
+  /** What the member has. */
+  readonly owned: readonly IndexesOfTopic[] | null
+  readonly clientId: string
+  readonly host: string
+}
+export interface IndexesOfTopic {
+  readonly topicId: string
+  readonly partitions: readonly number[]
+}
+export interface ConsumerHeartbeatAnswer {
+  readonly memberId: string
+  readonly epoch: number
+  readonly heartbeatMs: number
+  /** null: as it was. */
+  readonly assignment: readonly IndexesOfTopic[] | null
+}
+export interface DescribedConsumerGroup {
+  readonly group: string
+  readonly state: string
+  readonly epoch: number
+  readonly assignmentEpoch: number
+  readonly assignor: string
+  readonly members: readonly {
+    readonly id: string
+    readonly instanceId: string | null
+    readonly rackId: string | null
+    readonly epoch: number
+    readonly clientId: string
+    readonly host: string
+    readonly topics: readonly string[]
+    readonly pattern: string
+    readonly isClassic: boolean
+    readonly assigned: readonly NamedIndexes[]
+    readonly target: readonly NamedIndexes[]
+  }[]
+}
+export interface NamedIndexes extends IndexesOfTopic {
+  readonly topic: string
 }
 export interface DescribedGroup {
   readonly group: string

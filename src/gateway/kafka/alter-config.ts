@@ -1,4 +1,4 @@
-/** Changing the settings of a topic: what the two APIs for it share. */
+/** Changing the settings of a topic or a group: what the two APIs for it share. */
 import { Fault } from '../../lib/fault.ts'
 import { type Exchange, attempt, code, errorCode, errorMessage, keptTopic, resource } from './handler.ts'
 
@@ -27,9 +27,23 @@ export async function alterConfig(
       return answer(code.none, null)
     return answer(code.invalidConfig, "the broker's settings come from its configuration when it starts")
   }
+  const { broker } = exchange
+  if (resourceType === resource.group) {
+    const { groupConfigs } = broker
+    const fault = await attempt(exchange, async () => {
+      const config = make(
+        groupConfigs.current(resourceName),
+        (name) => groupConfigs.describe(resourceName).find((entry) => entry.name === name)?.value ?? null,
+      )
+      if (config instanceof Fault) throw config
+      if (onlyCheck) return groupConfigs.check(resourceName, config)
+      await groupConfigs.alter(resourceName, config)
+      return null
+    })
+    return answer(errorCode(fault), errorMessage(fault))
+  }
   if (resourceType !== resource.topic)
     return answer(code.invalidRequest, `resources of type ${resourceType} have no settings here`)
-  const { broker } = exchange
   const fault = await attempt(exchange, async () => {
     const topic = broker.catalog.byName(resourceName)
     if (topic === null) throw new Fault('log.unknown-topic', { topic: resourceName })

@@ -75,8 +75,11 @@ export const code = {
   offsetOutOfRange: 1,
   unknownTopicOrPartition: 3,
   leaderNotAvailable: 5,
+  coordinatorNotAvailable: 15,
+  notCoordinator: 16,
   invalidTopic: 17,
   invalidRequiredAcks: 21,
+  invalidGroupId: 24,
   unsupportedVersion: 35,
   invalidPartitions: 37,
   invalidReplicationFactor: 38,
@@ -100,6 +103,15 @@ export const code = {
 } as const
 
 export const errorCode = (fault: Fault | null): number => (fault === null ? code.none : faults[fault.code].kafka)
+/**
+ * The same where the answer is a coordinator's: clients know what to do about one that is not there, and not what to do
+ * about a disk that fails or a log that closes.
+ */
+export function groupErrorCode(fault: Fault | null): number {
+  if (fault === null) return code.none
+  if (fault.code.startsWith('store.')) return code.notCoordinator
+  return fault.code === 'log.closed' ? code.coordinatorNotAvailable : errorCode(fault)
+}
 /** Why, for people: sentence and hint. */
 export const errorMessage = (fault: Fault | null): string | null => (fault === null ? null : fault.message)
 
@@ -159,9 +171,12 @@ export function keptGroup(group: string): Fault | null {
 }
 
 /** Numbers of resource types and of where a setting's value comes from. */
-export const resource = { topic: 2, broker: 4 } as const
-const source = { topic: 1, default: 5 } as const
-export const configSource = (entry: ConfigEntry): number => (entry.isDefault ? source.default : source.topic)
+export const resource = { topic: 2, broker: 4, group: 32 } as const
+const source = { topic: 1, default: 5, group: 8 } as const
+export function configSource(entry: ConfigEntry, resourceType: number): number {
+  if (entry.isDefault) return source.default
+  return resourceType === resource.group ? source.group : source.topic
+}
 export const configTypeNumber: Readonly<Record<ConfigEntry['type'], number>> = {
   boolean: 1,
   string: 2,

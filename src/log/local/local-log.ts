@@ -9,6 +9,7 @@ import type {
   ConfigEntry,
   FetchAnswer,
   FetchRequest,
+  GroupConfigs,
   GroupCoordinator,
   Intake,
   LogMeter,
@@ -54,6 +55,7 @@ export interface LocalLogParts {
   readonly transactions: TransactionCoordinator
   readonly producerIds: ProducerIds
   readonly groups: LocalGroups
+  readonly groupConfigs: GroupConfigs
   readonly memberships: Memberships
   readonly compactor: Compactor
   readonly intake: Intake | null
@@ -67,6 +69,7 @@ export class LocalLog implements Broker {
   readonly topics: Topics
   readonly groups: Groups
   readonly coordinator: GroupCoordinator
+  readonly groupConfigs: GroupConfigs
   readonly clusterId: string
   readonly limits = {
     batchBytes: limits.batchBytes,
@@ -84,6 +87,7 @@ export class LocalLog implements Broker {
     this.#parts = parts
     this.topics = parts.topics
     this.coordinator = parts.groups
+    this.groupConfigs = parts.groupConfigs
     const view: LocalGroupsView = { coordinator: parts.groups, memberships: parts.memberships }
     this.groups = groupsView(view)
     this.clusterId = bytesOfUuid(parts.store.instanceId).toString('base64url')

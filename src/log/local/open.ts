@@ -6,12 +6,13 @@ import type { Store, StoreMeter } from '../../store/store.ts'
 import type { Intake, LogMeter } from '../broker.ts'
 import { Compactor } from './compaction/compactor.ts'
 import { LocalGroups } from './groups/coordinator.ts'
+import { LocalGroupConfigs } from './groups/group-configs.ts'
 import { Memberships } from './groups/memberships.ts'
 import { LocalLog } from './local-log.ts'
 import type { PartitionState } from './partition.ts'
 import { Registry } from './registry.ts'
 import { replay } from './system-log.ts'
-import { catalogTopic, offsetsTopic, systemTopics, transactionsTopic } from './system-topics.ts'
+import { catalogTopic, isInternal, offsetsTopic, systemTopics, transactionsTopic } from './system-topics.ts'
 import { LocalTopics } from './topics.ts'
 import { TransactionCoordinator } from './transactions/coordinator.ts'
 import { ProducerIds } from './transactions/producer-ids.ts'
@@ -73,9 +74,11 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   const catalog = system(catalogTopic)
   const topics = new LocalTopics(world, { store, registry, catalog })
   const producerIds = new ProducerIds(world.clock, catalog)
+  const groupConfigs = new LocalGroupConfigs(world.clock, catalog)
   await replay(catalog, (record) => {
     topics.restore(record)
     producerIds.restore(record)
+    groupConfigs.restore(record)
   })
 
   const transactionsLog = system(transactionsTopic)
@@ -87,7 +90,12 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   const groups = new LocalGroups(world, system(offsetsTopic), {
     initialDelayMs: options.initialRebalanceDelayMs ?? initialRebalanceDelayMs,
     offsetsRetentionMs: options.offsetsRetentionMs ?? offsetsRetentionMs,
-    hasPartition: ({ topic, index }) => index >= 0 && index < (registry.byName(topic)?.partitions ?? 0),
+    topics: {
+      byName: (name) => registry.byName(name),
+      byId: (id) => registry.byId(id),
+      names: () => registry.all().flatMap(({ name }) => (isInternal(name) ? [] : [name])),
+    },
+    settings: (group) => groupConfigs.of(group),
     taskMembers: (group) => shared.memberships?.count(group) ?? 0,
   })
   await replay(groups.offsetsLog, (record) => groups.restore(record))
@@ -98,7 +106,10 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
     hasConsumers: (group) => groups.hasMembers(group),
   })
   shared.memberships = memberships
-  topics.onChange((name) => memberships.topicChanged(name))
+  topics.onChange((name) => {
+    memberships.topicChanged(name)
+    groups.topicChanged(name)
+  })
   topics.onRemoved = (topic) => void groups.forgetTopic(topic).catch(() => undefined)
   await topics.finishDrops()
   const compactor = new Compactor({
@@ -118,6 +129,7 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
     transactions,
     producerIds,
     groups,
+    groupConfigs,
     memberships,
     compactor,
     intake: options.intake ?? null,

@@ -21,3 +21,5 @@ export const systemTopics: readonly TopicInfo[] = [
 /** Written by the log alone; a client that could write here could forge commits. */
 export const isSealed = (topic: string): boolean => topic === offsetsTopic || topic === transactionsTopic
 export const isSystemTopic = (topic: string): boolean => topic === catalogTopic || isSealed(topic)
+/** Left out of patterns that clients subscribe to. */
+export const isInternal = (topic: string): boolean => isSystemTopic(topic) || topic.startsWith('_millrace_')

@@ -46,6 +46,34 @@ export class FakeBroker implements Partial<Broker> {
   private producers = 1000
   coordinator: GroupCoordinator = new FakeCoordinator()
 
+  readonly groupSettings = new Map<string, Record<string, string>>()
+  readonly groupConfigs: Broker['groupConfigs'] = {
+    names: () => [...this.groupSettings.keys()],
+    current: (group) => this.groupSettings.get(group) ?? {},
+    describe: (group) => {
+      const value = this.groupSettings.get(group)?.['consumer.session.timeout.ms']
+      return [
+        {
+          name: 'consumer.session.timeout.ms',
+          value: value ?? '45000',
+          isDefault: value === undefined,
+          type: 'int',
+          documentation: 'about sessions',
+        },
+      ]
+    },
+    check: (_group, change) => {
+      const odd = Object.keys(change).find((name) => name !== 'consumer.session.timeout.ms')
+      return odd === undefined ? null : new Fault('log.invalid-config', { name: odd, value: '', why: 'unknown' })
+    },
+    alter: async (group, change) => {
+      const fault = this.groupConfigs.check(group, change)
+      if (fault !== null) throw fault
+      const entries = Object.entries({ ...this.groupSettings.get(group), ...change })
+      this.groupSettings.set(group, Object.fromEntries(entries.filter(([, value]) => value !== null)) as never)
+    },
+  }
+
   readonly catalog = {
     all: () => [...this.infos.values()],
     byName: (name: string) => this.infos.get(name) ?? null,
@@ -214,6 +242,15 @@ export class FakeCoordinator implements GroupCoordinator {
   readonly members = new Map<string, { id: string; metadata: Uint8Array; assignment: Uint8Array }>()
   readonly committed = new Map<string, Map<string, Committed>>()
 
+  async consumerHeartbeat(request: Parameters<GroupCoordinator['consumerHeartbeat']>[0]) {
+    const { group, memberId, epoch } = request
+    if (epoch > 1)
+      return { fault: new Fault('log.fenced-member-epoch', { group, member: memberId, found: epoch, current: 1 }) }
+    return { memberId, epoch: epoch < 0 ? epoch : 1, heartbeatMs: 500, assignment: null }
+  }
+  async describeConsumer(): Promise<null> {
+    return null
+  }
   async join(request: Parameters<GroupCoordinator['join']>[0]) {
     if (request.memberId === '' && request.memberIdRequired)
       return { fault: new Fault('log.member-id-required', { member: 'm1' }), memberId: 'm1' }
@@ -271,7 +308,12 @@ export class FakeCoordinator implements GroupCoordinator {
     }
   }
   async list() {
-    return [...this.members.keys()].map((group) => ({ group, protocolType: 'consumer', state: 'Stable' }))
+    return [...this.members.keys()].map((group) => ({
+      group,
+      protocolType: 'consumer',
+      state: 'Stable',
+      type: 'classic' as const,
+    }))
   }
   async remove(groups: readonly string[]) {
     return groups.map((group) =>

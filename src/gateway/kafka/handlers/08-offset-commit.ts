@@ -1,8 +1,10 @@
 import { offset } from '../../../lib/brand.ts'
 import type { GroupCoordinator } from '../../../log/broker.ts'
 import { Fault } from '../../../lib/fault.ts'
-import { attempt, code, errorCode, findTopic, handler, keptGroup } from '../handler.ts'
+import { attempt, code, groupErrorCode, findTopic, handler, keptGroup } from '../handler.ts'
 import { offsetCommitApi } from '../../../wire/kafka/messages/08-offset-commit.ts'
+
+const firstVersionOfEpochs = 9
 
 type Offsets = Parameters<GroupCoordinator['commit']>[0]['offsets'][number]
 
@@ -39,12 +41,14 @@ export const offsetCommit = handler({
               generation: request.generationIdOrMemberEpoch,
               memberId: request.memberId,
               instanceId: request.groupInstanceId,
+              knowsEpochs: exchange.version >= firstVersionOfEpochs,
+              retentionMs: request.retentionTimeMs,
               offsets,
             }),
           )
     const codeOf = (outcome: { code: number } | { at: number }): number => {
       if ('code' in outcome) return outcome.code
-      return errorCode(faults instanceof Fault ? faults : faults[outcome.at]!)
+      return groupErrorCode(faults instanceof Fault ? faults : faults[outcome.at]!)
     }
     return {
       topics: request.topics.map((topic, t) => ({

@@ -1,7 +1,7 @@
 import { Fault } from '../../../lib/fault.ts'
 import type { Partition } from '../../../log/log.ts'
 import { type Encoded, nullUuid } from '../../../wire/kafka/codec/shape.ts'
-import { type Exchange, attempt, code, errorCode, findTopic, handler } from '../handler.ts'
+import { type Exchange, attempt, code, groupErrorCode, findTopic, handler } from '../handler.ts'
 import { offsetFetchApi } from '../../../wire/kafka/messages/09-offset-fetch.ts'
 
 type Response = Encoded<typeof offsetFetchApi.response>
@@ -13,6 +13,13 @@ interface AskedTopic {
   readonly name: string
   readonly partitionIndexes: readonly number[]
 }
+interface Asked {
+  readonly group: string
+  readonly by: { readonly memberId: string | null; readonly epoch: number }
+  readonly requireStable: boolean
+}
+/** Before version 9 nobody says who asks. */
+const nobody = { memberId: null, epoch: -1 } as const
 const firstVersionOfGroups = 8
 const firstVersionById = 10
 
@@ -24,24 +31,25 @@ export const offsetFetch = handler({
     const { requireStable } = request
     if (exchange.version >= firstVersionOfGroups) {
       const groups = await Promise.all(
-        request.groups.map(({ groupId, topics }) => answer(exchange, groupId, topics, requireStable)),
+        request.groups.map(({ groupId, topics, memberId, memberEpoch }) =>
+          answer(exchange, { group: groupId, by: { memberId, epoch: memberEpoch }, requireStable }, topics),
+        ),
       )
       return { groups, topics: [], errorCode: code.none }
     }
     const asked = request.topics?.map((topic) => ({ ...topic, topicId: nullUuid })) ?? null
-    const { topics, errorCode } = await answer(exchange, request.groupId, asked, requireStable)
+    const { topics, errorCode } = await answer(exchange, { group: request.groupId, by: nobody, requireStable }, asked)
     return { groups: [], topics, errorCode }
   },
 })
 
 async function answer(
   exchange: Exchange,
-  group: string,
+  { group, by, requireStable }: Asked,
   asked: readonly AskedTopic[] | null,
-  requireStable: boolean,
 ): Promise<GroupAnswer> {
   const { coordinator } = exchange.broker
-  if (asked === null) return all(exchange, group, requireStable)
+  if (asked === null) return all(exchange, { group, by, requireStable })
   const byId = exchange.version >= firstVersionById
   const of: Partition[] = []
   const names = asked.map((topic) =>
@@ -51,8 +59,8 @@ async function answer(
     const name = names[t]!
     if (name !== null) for (const index of topic.partitionIndexes) of.push({ topic: name, index })
   })
-  const found = await attempt(exchange, () => coordinator.offsets(group, of, requireStable))
-  if (found instanceof Fault) return { groupId: group, topics: [], errorCode: errorCode(found) }
+  const found = await attempt(exchange, () => coordinator.offsets(group, of, requireStable, by))
+  if (found instanceof Fault) return { groupId: group, topics: [], errorCode: groupErrorCode(found) }
   let next = 0
   const topics = asked.map((topic, t): TopicAnswer => ({
     topicId: topic.topicId,
@@ -64,10 +72,10 @@ async function answer(
   return { groupId: group, topics, errorCode: code.none }
 }
 
-async function all(exchange: Exchange, group: string, requireStable: boolean): Promise<GroupAnswer> {
+async function all(exchange: Exchange, { group, by, requireStable }: Asked): Promise<GroupAnswer> {
   const { coordinator, catalog } = exchange.broker
-  const found = await attempt(exchange, () => coordinator.offsets(group, null, requireStable))
-  if (found instanceof Fault) return { groupId: group, topics: [], errorCode: errorCode(found) }
+  const found = await attempt(exchange, () => coordinator.offsets(group, null, requireStable, by))
+  if (found instanceof Fault) return { groupId: group, topics: [], errorCode: groupErrorCode(found) }
   const topics = new Map<string, PartitionAnswer[]>()
   for (const one of found) {
     const known = topics.get(one.partition.topic)
@@ -97,7 +105,7 @@ function partitionAnswer(found: {
     committedOffset: found.fault === null ? found.offset : -1,
     committedLeaderEpoch: found.leaderEpoch,
     metadata: found.metadata ?? '',
-    errorCode: errorCode(found.fault),
+    errorCode: groupErrorCode(found.fault),
   }
 }
 const nothing = (partitionIndex: number, error: number): PartitionAnswer => ({

@@ -1,5 +1,5 @@
 import { Fault } from '../../../lib/fault.ts'
-import { attempt, code, errorCode, handler, keptGroup } from '../handler.ts'
+import { attempt, code, groupErrorCode, handler, keptGroup } from '../handler.ts'
 import { joinGroupApi } from '../../../wire/kafka/messages/11-join-group.ts'
 
 const firstVersionOfMemberId = 4
@@ -29,7 +29,7 @@ export const joinGroup = handler({
     const failure = joined instanceof Fault ? { fault: joined, memberId: request.memberId } : joined
     if ('fault' in failure)
       return {
-        errorCode: errorCode(failure.fault),
+        errorCode: groupErrorCode(failure.fault),
         generationId: -1,
         protocolType: null,
         protocolName: exchange.version >= firstVersionOfNullProtocol ? null : '',

@@ -1,4 +1,4 @@
-import { attempt, errorCode, handler } from '../handler.ts'
+import { attempt, groupErrorCode, handler } from '../handler.ts'
 import { heartbeatApi } from '../../../wire/kafka/messages/12-heartbeat.ts'
 
 export const heartbeat = handler({
@@ -13,6 +13,6 @@ export const heartbeat = handler({
         instanceId: request.groupInstanceId,
       }),
     )
-    return { errorCode: errorCode(fault) }
+    return { errorCode: groupErrorCode(fault) }
   },
 })

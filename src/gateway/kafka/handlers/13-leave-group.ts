@@ -1,5 +1,5 @@
 import { Fault } from '../../../lib/fault.ts'
-import { attempt, code, errorCode, handler } from '../handler.ts'
+import { attempt, code, groupErrorCode, handler } from '../handler.ts'
 import { leaveGroupApi } from '../../../wire/kafka/messages/13-leave-group.ts'
 
 const firstVersionOfSeveral = 3
@@ -17,13 +17,13 @@ export const leaveGroup = handler({
         members.map(({ memberId, groupInstanceId, reason }) => ({ memberId, instanceId: groupInstanceId, reason })),
       ),
     )
-    if (faults instanceof Fault) return { errorCode: errorCode(faults), members: [] }
+    if (faults instanceof Fault) return { errorCode: groupErrorCode(faults), members: [] }
     return {
-      errorCode: several ? code.none : errorCode(faults[0] ?? null),
+      errorCode: several ? code.none : groupErrorCode(faults[0] ?? null),
       members: members.map(({ memberId, groupInstanceId }, i) => ({
         memberId,
         groupInstanceId,
-        errorCode: errorCode(faults[i] ?? null),
+        errorCode: groupErrorCode(faults[i] ?? null),
       })),
     }
   },

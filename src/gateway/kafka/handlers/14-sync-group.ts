@@ -1,5 +1,5 @@
 import { Fault } from '../../../lib/fault.ts'
-import { attempt, code, errorCode, handler } from '../handler.ts'
+import { attempt, code, groupErrorCode, handler } from '../handler.ts'
 import { syncGroupApi } from '../../../wire/kafka/messages/14-sync-group.ts'
 
 const nothing = new Uint8Array(0)
@@ -21,7 +21,7 @@ export const syncGroup = handler({
     )
     const fault = synced instanceof Fault ? synced : 'fault' in synced ? synced.fault : null
     if (synced instanceof Fault || 'fault' in synced)
-      return { errorCode: errorCode(fault), protocolType: null, protocolName: null, assignment: nothing }
+      return { errorCode: groupErrorCode(fault), protocolType: null, protocolName: null, assignment: nothing }
     return {
       errorCode: code.none,
       protocolType: synced.protocolType,

@@ -1,7 +1,7 @@
 import { Fault } from '../../../lib/fault.ts'
 import type { DescribedGroup } from '../../../log/broker.ts'
 import type { Encoded } from '../../../wire/kafka/codec/shape.ts'
-import { attempt, code, errorCode, errorMessage, groupOperations, handler, operationsUnknown } from '../handler.ts'
+import { attempt, code, groupErrorCode, errorMessage, groupOperations, handler, operationsUnknown } from '../handler.ts'
 import { describeGroupsApi } from '../../../wire/kafka/messages/15-describe-groups.ts'
 
 type Group = Encoded<typeof describeGroupsApi.response>['groups'][number]
@@ -17,7 +17,7 @@ export const describeGroups = handler({
     const groups = await Promise.all(
       request.groups.map(async (groupId): Promise<Group> => {
         const group = await attempt(exchange, () => exchange.broker.coordinator.describe(groupId))
-        if (group instanceof Fault) return absent(groupId, errorCode(group), errorMessage(group))
+        if (group instanceof Fault) return absent(groupId, groupErrorCode(group), errorMessage(group))
         if (group !== null) return describe(group, operations)
         return exchange.version >= firstVersionOfNotFound
           ? absent(groupId, code.groupIdNotFound, `Group ${groupId} not found.`)

@@ -12,6 +12,7 @@ import {
   handler,
   nodeId,
   reservedName,
+  resource,
 } from '../handler.ts'
 import { createTopicsApi } from '../../../wire/kafka/messages/19-create-topics.ts'
 import { defaultPartitions, topicSpec } from '../topic-defaults.ts'
@@ -110,6 +111,6 @@ const configOf = (entry: ConfigEntry) => ({
   name: entry.name,
   value: entry.value,
   readOnly: false,
-  configSource: configSource(entry),
+  configSource: configSource(entry, resource.topic),
   isSensitive: false,
 })

@@ -48,6 +48,7 @@ function entriesOf({ resourceType, resourceName }: Asked, exchange: Exchange): E
       throw new Fault('log.unknown-topic', { topic: resourceName })
     return exchange.broker.describeConfig(resourceName)
   }
+  if (resourceType === resource.group) return exchange.broker.groupConfigs.describe(resourceName)
   if (resourceType === resource.broker) {
     const entries = brokerConfig(resourceName, exchange)
     if (entries !== null) return entries
@@ -66,12 +67,11 @@ const failed = ({ resourceType, resourceName }: Asked, error: number, message: s
 
 function describe(entry: ConfigEntry, resourceType: number, request: Request): Result['configs'][number] {
   const { name, value, type, documentation } = entry
-  const source = configSource(entry)
-  const isTopic = resourceType === resource.topic
+  const source = configSource(entry, resourceType)
   return {
     name,
     value,
-    readOnly: !isTopic,
+    readOnly: resourceType === resource.broker,
     configSource: source,
     isSensitive: type === 'password',
     synonyms: request.includeSynonyms ? [{ name, value, source }] : [],

@@ -1,5 +1,5 @@
 import { Fault } from '../../../lib/fault.ts'
-import { attempt, errorCode, handler, keptGroup } from '../handler.ts'
+import { attempt, groupErrorCode, handler, keptGroup } from '../handler.ts'
 import { deleteGroupsApi } from '../../../wire/kafka/messages/42-delete-groups.ts'
 
 export const deleteGroups = handler({
@@ -13,7 +13,7 @@ export const deleteGroups = handler({
     return {
       results: groups.map((groupId) => ({
         groupId,
-        errorCode: errorCode(keptGroup(groupId) ?? (faults instanceof Fault ? faults : (faults[next++] ?? null))),
+        errorCode: groupErrorCode(keptGroup(groupId) ?? (faults instanceof Fault ? faults : (faults[next++] ?? null))),
       })),
     }
   },

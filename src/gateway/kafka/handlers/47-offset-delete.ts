@@ -1,5 +1,5 @@
 import { Fault } from '../../../lib/fault.ts'
-import { attempt, code, errorCode, handler, keptGroup } from '../handler.ts'
+import { attempt, code, groupErrorCode, handler, keptGroup } from '../handler.ts'
 import { offsetDeleteApi } from '../../../wire/kafka/messages/47-offset-delete.ts'
 
 export const offsetDelete = handler({
@@ -7,12 +7,12 @@ export const offsetDelete = handler({
   versions: [0, 0],
   async handle(request, exchange) {
     const kept = keptGroup(request.groupId)
-    if (kept !== null) return { errorCode: errorCode(kept), topics: [] }
+    if (kept !== null) return { errorCode: groupErrorCode(kept), topics: [] }
     const of = request.topics.flatMap(({ name, partitions }) =>
       partitions.map(({ partitionIndex }) => ({ topic: name, index: partitionIndex })),
     )
     const faults = await attempt(exchange, () => exchange.broker.coordinator.removeOffsets(request.groupId, of))
-    if (faults instanceof Fault) return { errorCode: errorCode(faults), topics: [] }
+    if (faults instanceof Fault) return { errorCode: groupErrorCode(faults), topics: [] }
     let next = 0
     return {
       errorCode: code.none,
@@ -20,7 +20,7 @@ export const offsetDelete = handler({
         name,
         partitions: partitions.map(({ partitionIndex }) => ({
           partitionIndex,
-          errorCode: errorCode(faults[next++] ?? null),
+          errorCode: groupErrorCode(faults[next++] ?? null),
         })),
       })),
     }

@@ -33,6 +33,8 @@ import { offsetDelete } from './47-offset-delete.ts'
 import { updateFeatures } from './57-update-features.ts'
 import { describeCluster } from './60-describe-cluster.ts'
 import { unregisterBroker } from './64-unregister-broker.ts'
+import { consumerGroupHeartbeat } from './68-consumer-group-heartbeat.ts'
+import { consumerGroupDescribe } from './69-consumer-group-describe.ts'
 import { describeTopicPartitions } from './75-describe-topic-partitions.ts'
 
 export const handlers: readonly Handler[] = [
@@ -69,5 +71,7 @@ export const handlers: readonly Handler[] = [
   updateFeatures,
   describeCluster,
   unregisterBroker,
+  consumerGroupHeartbeat,
+  consumerGroupDescribe,
   describeTopicPartitions,
 ]

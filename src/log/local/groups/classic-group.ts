@@ -11,7 +11,7 @@
  */
 import { Fault } from '../../../lib/fault.ts'
 import type { StoredGroup } from './formats.ts'
-import { type GroupMember, memberFrom, storedMember } from './member.ts'
+import { type GroupMember, type Protocol, chooseProtocol, memberFrom, storedMember } from './member.ts'
 import type { JoinAnswer, JoinRequest, SyncAnswer, SyncRequest } from './messages.ts'
 
 export type GroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable'
@@ -198,6 +198,10 @@ export class ClassicGroup {
 
   // --- rebalancing
 
+  /** Everybody is to join again. */
+  rebalance(nowMs: number): void {
+    if (this.members.size > 0) this.#prepareUnlessPreparing(nowMs)
+  }
   #prepareUnlessPreparing(nowMs: number): void {
     if (this.state !== 'PreparingRebalance') this.#prepare(nowMs)
     this.#completeJoinIfAllCame(nowMs)
@@ -271,18 +275,8 @@ export class ClassicGroup {
     this.#become('Empty')
     this.#effects.store(this)
   }
-  /** Of the strategies that all members have, the one that most prefer; the leader's order breaks ties. */
   #chooseProtocol(): string {
-    const members = [...this.members.values()]
-    const common = members[0]!.protocols
-      .map(({ name }) => name)
-      .filter((name) => members.every((m) => m.supports(name)))
-    const votes = new Map(common.map((name) => [name, 0]))
-    for (const member of members) {
-      const choice = member.protocols.find(({ name }) => votes.has(name))!.name
-      votes.set(choice, votes.get(choice)! + 1)
-    }
-    return common.reduce((best, name) => (votes.get(name)! > votes.get(best)! ? name : best))
+    return chooseProtocol(Array.from(this.members.values(), ({ protocols }) => protocols))
   }
 
   // --- assignments
@@ -464,15 +458,18 @@ export class ClassicGroup {
       members: Array.from(this.members.values(), (member) => storedMember(member, protocol ?? '')),
     }
   }
-  /** Members go on where they were; each has a whole session timeout to be heard of. */
-  restore(stored: StoredGroup, nowMs: number): void {
+  /**
+   * Members go on where they were; each has a whole session timeout to be heard of. `known`: all that they offer,
+   * where more is known than the record says.
+   */
+  restore(stored: StoredGroup, nowMs: number, known?: ReadonlyMap<string, readonly Protocol[]>): void {
     this.generation = stored.generation
     this.protocolType = stored.protocolType === '' ? null : stored.protocolType
     this.protocol = stored.protocol
     this.leader = stored.leader
     if (stored.sinceMs >= 0) this.sinceMs = stored.sinceMs
     for (const one of stored.members) {
-      const protocols = [{ name: stored.protocol ?? '', metadata: one.subscription }]
+      const protocols = known?.get(one.id) ?? [{ name: stored.protocol ?? '', metadata: one.subscription }]
       const member = memberFrom(one.id, { ...one, protocols }, nowMs)
       member.assignment = one.assignment
       member.synced = true

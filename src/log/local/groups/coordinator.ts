@@ -1,21 +1,32 @@
 /**
  * The groups of one log: state machines in memory, `__consumer_offsets` behind them. Gives the state machines what they
- * have not: a clock, member ids, and records that are durable before they are answered.
+ * have not: a clock, member ids, and records that are durable before they are answered. Those of the consumer protocol
+ * are in `consumer/`; a name is a group of one protocol at a time.
  */
 import type { Offset } from '../../../lib/brand.ts'
 import { Fault, asFault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
 import type { World } from '../../../lib/world.ts'
 import type { LogRecord, RecordInput } from '../../batch.ts'
-import type { DescribedGroup, GroupCoordinator } from '../../broker.ts'
+import type {
+  ConsumerHeartbeat,
+  DescribedConsumerGroup,
+  DescribedGroup,
+  GroupCoordinator,
+  ListedGroup,
+} from '../../broker.ts'
 import type { At, Partition } from '../../log.ts'
 import type { PartitionState } from '../partition.ts'
 import { appendDurably } from '../system-log.ts'
 import { ClassicGroup } from './classic-group.ts'
-import { decodeGroup, decodeKey, encodeGroup, encodeKey } from './formats.ts'
+import type { ConsumerGroupSettings } from './consumer/consumer-group.ts'
+import { ConsumerGroups, type ConsumerGroupsHost } from './consumer/consumer-groups.ts'
+import type { ClassicSeed } from './consumer/migration.ts'
+import { readSubscription } from './embedded.ts'
+import { type Committed, decodeGroup, decodeKey, encodeGroup, encodeKey } from './formats.ts'
+import { GroupJournal } from './journal.ts'
 import type { CommitRequest, JoinAnswer, JoinRequest, SyncAnswer, SyncRequest } from './messages.ts'
 import { GroupOffsets, offsetRecord, offsetTombstone } from './offsets.ts'
-import { topicsOf } from './subscription.ts'
 import { GroupTimer } from './timer.ts'
 
 export interface GroupsOptions {
@@ -23,7 +34,8 @@ export interface GroupsOptions {
   readonly initialDelayMs: number
   /** Kafka's `offsets.retention.minutes`: positions of a group without members are kept this long. */
   readonly offsetsRetentionMs: number
-  hasPartition(partition: Partition): boolean
+  readonly topics: ConsumerGroupsHost['topics']
+  settings(group: string): ConsumerGroupSettings
   /** Member count of a group that tasks of this process have joined; 0 for none. */
   taskMembers(group: string): number
 }
@@ -38,6 +50,8 @@ export class LocalGroups implements GroupCoordinator {
   readonly #world: World
   readonly #options: GroupsOptions
   readonly #groups = new Map<string, { group: ClassicGroup; timer: GroupTimer }>()
+  readonly #journal: GroupJournal
+  readonly #consumers: ConsumerGroups
   #stopExpiry: () => void = () => undefined
   #closed = false
 
@@ -45,30 +59,54 @@ export class LocalGroups implements GroupCoordinator {
     this.#world = world
     this.offsetsLog = offsetsLog
     this.#options = options
+    this.#journal = new GroupJournal(offsetsLog)
+    this.#consumers = new ConsumerGroups(world, this.#journal, {
+      topics: options.topics,
+      settings: (group) => options.settings(group),
+      classic: {
+        get: (name) => this.#groups.get(name)?.group ?? null,
+        take: (name) => this.#take(name),
+        put: (name, seed, rebalance) => this.#put(name, seed, rebalance),
+      },
+    })
   }
 
   // --- members
 
-  join(request: JoinRequest): Promise<JoinAnswer> {
+  async consumerHeartbeat(request: ConsumerHeartbeat): ReturnType<GroupCoordinator['consumerHeartbeat']> {
+    const { group } = request
+    const refused = this.#refused(group)
+    if (refused !== null) return { fault: refused }
+    if (this.#options.taskMembers(group) > 0) return { fault: usedByTasks(group) }
+    return this.#consumers.heartbeat(request)
+  }
+  async join(request: JoinRequest): Promise<JoinAnswer> {
     const { group: name, memberId, sessionTimeoutMs: timeoutMs } = request
-    const refuse = (fault: Fault): Promise<JoinAnswer> => Promise.resolve({ fault, memberId })
+    const refuse = (fault: Fault): JoinAnswer => ({ fault, memberId })
     const refused = this.#refused(name)
     if (refused !== null) return refuse(refused)
     const { sessionTimeoutMinMs: min, sessionTimeoutMaxMs: max } = limits
     if (timeoutMs < min || timeoutMs > max)
       return refuse(new Fault('log.invalid-session-timeout', { timeoutMs, min, max }))
-    if (this.#options.taskMembers(name) > 0)
-      return refuse(new Fault('log.inconsistent-protocol', { group: name, why: 'tasks of this instance use it' }))
+    if (this.#options.taskMembers(name) > 0) return refuse(usedByTasks(name))
+    const consumers = this.#consumers.get(name)
+    if (consumers !== null && !consumers.isEmpty) return this.#consumers.join(request)
+    if (consumers !== null) {
+      const fault = await this.#consumers.dissolve(name)
+      if (fault !== null) return refuse(fault)
+    }
     if (memberId !== '' && !this.#groups.has(name))
       return refuse(new Fault('log.unknown-member', { group: name, member: memberId }))
     return this.#ask<JoinAnswer>(name, (group, nowMs, answer) => group.join(request, nowMs, answer))
   }
   sync(request: SyncRequest): Promise<SyncAnswer> {
+    if (!this.#closed && this.#consumers.get(request.group) !== null) return this.#consumers.sync(request)
     const refused = this.#refused(request.group) ?? this.#unknownGroup(request.group, request.memberId)
     if (refused !== null) return Promise.resolve({ fault: refused })
     return this.#ask<SyncAnswer>(request.group, (group, nowMs, answer) => group.sync(request, nowMs, answer))
   }
   async heartbeat(request: Parameters<GroupCoordinator['heartbeat']>[0]): Promise<Fault | null> {
+    if (!this.#closed && this.#consumers.get(request.group) !== null) return this.#consumers.classicHeartbeat(request)
     const refused = this.#refused(request.group) ?? this.#unknownGroup(request.group, request.memberId)
     if (refused !== null) return refused
     return this.#change(request.group, (group, nowMs) => group.heartbeat(request, nowMs))
@@ -77,6 +115,7 @@ export class LocalGroups implements GroupCoordinator {
     name: string,
     members: readonly { memberId: string; instanceId: string | null; reason: string | null }[],
   ): Promise<(Fault | null)[]> {
+    if (!this.#closed && this.#consumers.get(name) !== null) return this.#consumers.leave(name, members)
     return members.map((member) => {
       const refused = this.#refused(name) ?? this.#unknownGroup(name, member.memberId)
       return refused ?? this.#change(name, (group, nowMs) => group.leave(member, nowMs))
@@ -84,7 +123,10 @@ export class LocalGroups implements GroupCoordinator {
   }
 
   hasMembers(name: string): boolean {
-    return (this.#groups.get(name)?.group.members.size ?? 0) > 0
+    return this.#memberCount(name) > 0
+  }
+  #memberCount(name: string): number {
+    return this.#consumers.get(name)?.state.infos.size ?? this.#groups.get(name)?.group.members.size ?? 0
   }
 
   // --- positions
@@ -95,11 +137,13 @@ export class LocalGroups implements GroupCoordinator {
     if (refused !== null) return offsets.map(() => refused)
     const nowMs = this.#world.clock.now()
     const faults = offsets.map((one) => this.#wrongWith(one))
+    const retentionMs = request.retentionMs ?? -1
+    const expires = retentionMs < 0 ? {} : { expiresMs: nowMs + retentionMs }
     const taken = offsets
       .filter((_, i) => faults[i] === null)
       .map(({ partition, offset, leaderEpoch, metadata }) => ({
         partition,
-        committed: { offset, leaderEpoch, metadata: metadata ?? '', committedMs: nowMs },
+        committed: { offset, leaderEpoch, metadata: metadata ?? '', committedMs: nowMs, ...expires } as Committed,
       }))
     if (taken.length === 0) return faults
     const fault = await this.#store(taken.map((one) => offsetRecord(group, one.partition, one.committed)))
@@ -108,23 +152,42 @@ export class LocalGroups implements GroupCoordinator {
     return faults
   }
   #refusesCommit(request: CommitRequest): Fault | null {
-    const { group, generation, memberId: member } = request
+    const { group, generation, memberId: member, knowsEpochs = false } = request
     if (this.#options.taskMembers(group) > 0) return new Fault('log.unknown-member', { group, member })
+    const consumers = this.#consumers.get(group)
+    if (consumers !== null)
+      return faultOf(() =>
+        consumers.checkCommit({
+          ...request,
+          epoch: generation,
+          knowsEpochs,
+          transactional: false,
+          partitions: request.offsets.map(({ partition }) => partition),
+        }),
+      )
     if (this.#groups.has(group)) return this.#change(group, (found, nowMs) => found.commits(request, nowMs))
-    return generation < 0 ? null : new Fault('log.illegal-generation', { group, found: generation, current: -1 })
+    if (generation < 0) return null
+    return knowsEpochs
+      ? new Fault('log.unknown-group', { group })
+      : new Fault('log.illegal-generation', { group, found: generation, current: -1 })
   }
   #wrongWith({ partition, metadata }: { partition: Partition; metadata: string | null }): Fault | null {
-    if (!this.#options.hasPartition(partition))
+    if (!this.#hasPartition(partition))
       return new Fault('log.unknown-partition', { topic: partition.topic, partition: partition.index })
     const bytes = metadata === null ? 0 : Buffer.byteLength(metadata)
     const bytesMax = limits.offsetMetadataBytes
     return bytes > bytesMax ? new Fault('log.offset-metadata-too-large', { bytes, bytesMax }) : null
   }
+  #hasPartition({ topic, index }: Partition): boolean {
+    return index >= 0 && index < (this.#options.topics.byName(topic)?.partitions ?? 0)
+  }
   async offsets(
     group: string,
     of: readonly Partition[] | null,
     requireStable: boolean,
+    by?: { memberId: string | null; epoch: number },
   ): ReturnType<GroupCoordinator['offsets']> {
+    if (by !== undefined) this.#consumers.get(group)?.checkFetch(by.memberId, by.epoch)
     const asked = of ?? Array.from(this.positions.all(group), ({ partition }) => partition)
     return asked.map((partition) => {
       const none = { partition, offset: -1 as const, leaderEpoch: -1, metadata: null, fault: null }
@@ -151,8 +214,8 @@ export class LocalGroups implements GroupCoordinator {
     for (const one of taken) this.positions.set(name, one.partition, one.committed)
   }
   #requireEmpty(name: string): void {
-    const members = this.#options.taskMembers(name) + (this.#groups.get(name)?.group.members.size ?? 0)
-    if (members > 0) throw new Fault('log.group-not-empty', { group: name })
+    if (this.#options.taskMembers(name) + this.#memberCount(name) > 0)
+      throw new Fault('log.group-not-empty', { group: name })
   }
 
   // --- administration
@@ -160,7 +223,7 @@ export class LocalGroups implements GroupCoordinator {
   async describe(name: string): Promise<DescribedGroup | null> {
     const group = this.#groups.get(name)?.group
     if (group === undefined)
-      return this.positions.has(name)
+      return this.positions.has(name) && this.#consumers.get(name) === null
         ? { group: name, state: 'Empty', protocolType: '', protocol: '', members: [] }
         : null
     const isSettled = group.state === 'Stable'
@@ -181,11 +244,17 @@ export class LocalGroups implements GroupCoordinator {
       })),
     }
   }
-  async list(): Promise<readonly { group: string; protocolType: string; state: string }[]> {
-    const names = new Set([...this.#groups.keys(), ...this.positions.groups()])
-    return Array.from(names, (name) => {
+  async describeConsumer(name: string): Promise<DescribedConsumerGroup | null> {
+    return this.#consumers.get(name)?.describe() ?? null
+  }
+  async list(): Promise<readonly ListedGroup[]> {
+    const names = new Set([...this.#groups.keys(), ...this.#consumers.names(), ...this.positions.groups()])
+    return Array.from(names, (name): ListedGroup => {
+      const consumers = this.#consumers.get(name)
+      if (consumers !== null)
+        return { group: name, protocolType: 'consumer', state: consumers.state.state(), type: 'consumer' }
       const group = this.#groups.get(name)?.group
-      return { group: name, protocolType: group?.protocolType ?? '', state: group?.state ?? 'Empty' }
+      return { group: name, protocolType: group?.protocolType ?? '', state: group?.state ?? 'Empty', type: 'classic' }
     })
   }
   remove(names: readonly string[]): Promise<(Fault | null)[]> {
@@ -195,17 +264,18 @@ export class LocalGroups implements GroupCoordinator {
     const refused = this.#refused(name)
     if (refused !== null) return refused
     if (!this.#isKnown(name)) return new Fault('log.unknown-group', { group: name })
-    try {
-      this.#requireEmpty(name)
-      await appendDurably(this.offsetsLog, this.#tombstones(name))
-    } catch (error) {
-      return asFault(error)
-    }
+    const occupied = faultOf(() => this.#requireEmpty(name))
+    if (occupied !== null) return occupied
+    const tombstones = this.#tombstones(name)
+    const isConsumers = this.#consumers.get(name) !== null
+    const fault = isConsumers ? await this.#consumers.dissolve(name, tombstones) : await this.#journal.write(tombstones)
+    if (fault !== null) return fault
     this.#forget(name)
     return null
   }
   #isKnown(name: string): boolean {
-    return this.#groups.has(name) || this.positions.has(name) || this.#options.taskMembers(name) > 0
+    const isThere = this.#groups.has(name) || this.#consumers.get(name) !== null || this.positions.has(name)
+    return isThere || this.#options.taskMembers(name) > 0
   }
   #tombstones(name: string): RecordInput[] {
     const timeMs = this.#world.clock.now()
@@ -219,8 +289,11 @@ export class LocalGroups implements GroupCoordinator {
     this.#groups.delete(name)
   }
   async removeOffsets(name: string, of: readonly Partition[]): Promise<(Fault | null)[]> {
-    if (!this.#isKnown(name)) return of.map(() => new Fault('log.unknown-group', { group: name }))
-    const faults = of.map((partition) => this.#keepsOffset(name, partition))
+    const refused = this.#refused(name) ?? this.#keepsOffsets(name)
+    if (refused !== null) throw refused
+    const faults = of.map(({ topic }) =>
+      this.#isSubscribed(name, topic) ? new Fault('log.group-uses-topic', { group: name, topic }) : null,
+    )
     const taken = of.filter((_, i) => faults[i] === null)
     const timeMs = this.#world.clock.now()
     if (taken.length === 0) return faults
@@ -229,16 +302,21 @@ export class LocalGroups implements GroupCoordinator {
     for (const partition of taken) this.positions.delete(name, partition)
     return faults
   }
-  /** Why a position may not be taken away now. */
-  #keepsOffset(name: string, partition: Partition): Fault | null {
-    if (this.#options.taskMembers(name) > 0) return new Fault('log.group-not-empty', { group: name })
+  /** Why no position of the group may be taken away now. */
+  #keepsOffsets(name: string): Fault | null {
+    if (!this.#isKnown(name)) return new Fault('log.unknown-group', { group: name })
     const group = this.#groups.get(name)?.group
-    if (group === undefined || group.members.size === 0) return null
-    if (group.protocolType !== 'consumer') return new Fault('log.group-not-empty', { group: name })
-    const subscribed = [...group.members.values()].some((member) =>
-      member.protocols.some(({ metadata }) => topicsOf(metadata)?.includes(partition.topic) ?? true),
+    const isForeign = group !== undefined && group.members.size > 0 && group.protocolType !== 'consumer'
+    const isInUse = isForeign || this.#options.taskMembers(name) > 0
+    return isInUse ? new Fault('log.group-not-empty', { group: name }) : null
+  }
+  /** Members of the group read the topic, or may do so. */
+  #isSubscribed(name: string, topic: string): boolean {
+    const consumers = this.#consumers.get(name)
+    if (consumers !== null) return consumers.state.subscribesTo(topic)
+    return [...(this.#groups.get(name)?.group.members.values() ?? [])].some((member) =>
+      member.protocols.some(({ metadata }) => readSubscription(metadata)?.topics.includes(topic) ?? true),
     )
-    return subscribed ? new Fault('log.group-uses-topic', { group: name, topic: partition.topic }) : null
   }
   /** A topic is gone: positions in it mean nothing any more. */
   async forgetTopic(topic: string): Promise<void> {
@@ -254,7 +332,7 @@ export class LocalGroups implements GroupCoordinator {
   restore(record: LogRecord): void {
     const key = record.key === null ? null : decodeKey(record.key)
     if (key?.kind === 'offset') return this.positions.restore(record)
-    if (key?.kind !== 'group') return
+    if (key?.kind !== 'group') return this.#consumers.restore(record)
     this.#groups.get(key.group)?.timer.stop()
     this.#groups.delete(key.group)
     if (record.value === null) return
@@ -262,6 +340,7 @@ export class LocalGroups implements GroupCoordinator {
   }
   start(): void {
     for (const { timer } of this.#groups.values()) timer.set()
+    this.#consumers.start()
     const expire = (): void => {
       void this.#expire().catch(() => undefined)
       this.#stopExpiry = this.#world.clock.after(expiryEveryMs, expire)
@@ -271,31 +350,45 @@ export class LocalGroups implements GroupCoordinator {
   close(): void {
     this.#closed = true
     this.#stopExpiry()
+    this.#consumers.close()
+    this.#journal.close()
     const fault = new Fault('log.closed', { what: 'the log' })
     for (const { group, timer } of this.#groups.values()) {
       timer.stop()
       group.close(fault)
     }
   }
-  /** Positions of groups without members lapse; a group without members and positions is forgotten. */
+  /** Positions lapse that nobody reads on from; a group without members and positions is forgotten. */
   async #expire(): Promise<void> {
-    const nowMs = this.#world.clock.now()
-    const sinceMs = nowMs - this.#options.offsetsRetentionMs
     for (const { group: name } of await this.list()) {
-      const group = this.#groups.get(name)?.group
-      if (this.#options.taskMembers(name) > 0 || (group?.members.size ?? 0) > 0) continue
-      const lapsed = [...this.positions.all(name)].filter(
-        ({ committed }) =>
-          !committed.metadata.startsWith(taskMetadata) &&
-          Math.max(committed.committedMs, group?.sinceMs ?? 0) < sinceMs,
+      if (this.#options.taskMembers(name) > 0) continue
+      const lapsed = Array.from(this.positions.all(name)).filter(
+        ({ partition, committed }) =>
+          !committed.metadata.startsWith(taskMetadata) && this.#isLapsed(name, partition, committed),
       )
       if (lapsed.length > 0)
         await this.removeOffsets(
           name,
           lapsed.map(({ partition }) => partition),
         )
-      if (!this.positions.has(name) && group !== undefined && group.sinceMs < sinceMs) await this.#remove(name)
+      if (!this.positions.has(name) && this.#isIdle(name)) await this.#remove(name)
     }
+  }
+  #isLapsed(name: string, { topic }: Partition, { committedMs, expiresMs }: Committed): boolean {
+    const nowMs = this.#world.clock.now()
+    const group = this.#groups.get(name)?.group
+    let sinceMs = committedMs
+    if (this.#consumers.get(name) === null && group !== undefined) {
+      if (group.members.size === 0) sinceMs = Math.max(committedMs, group.sinceMs)
+      else if (group.state !== 'Stable' || group.protocolType !== 'consumer') return false
+    }
+    if (this.#memberCount(name) > 0 && this.#isSubscribed(name, topic)) return false
+    return expiresMs === undefined ? sinceMs + this.#options.offsetsRetentionMs < nowMs : expiresMs <= nowMs
+  }
+  /** Nobody is in it, nor about to come. */
+  #isIdle(name: string): boolean {
+    const group = this.#groups.get(name)?.group
+    return this.#memberCount(name) === 0 && (group === undefined || group.nextMs() === Infinity)
   }
 
   #refused(name: string): Fault | null {
@@ -324,11 +417,31 @@ export class LocalGroups implements GroupCoordinator {
     this.#groups.set(name, opened)
     return opened
   }
+  /** For a group that changes its protocol: see `ClassicSide`. */
+  #take(name: string): () => void {
+    const taken = this.#groups.get(name)
+    if (taken === undefined) return () => undefined
+    taken.timer.stop()
+    this.#groups.delete(name)
+    taken.group.close(new Fault('log.rebalance-in-progress', { group: name }))
+    return () => {
+      this.#groups.set(name, taken)
+      taken.timer.set()
+    }
+  }
+  #put(name: string, { stored, protocols }: ClassicSeed, rebalance: boolean): () => void {
+    const { group, timer } = this.#open(name)
+    const nowMs = this.#world.clock.monotonic()
+    group.restore(stored, nowMs, protocols)
+    if (rebalance) group.rebalance(nowMs)
+    timer.set()
+    return this.#take.bind(this, name)
+  }
   async #storeGroup(group: ClassicGroup): Promise<void> {
     const { generation } = group
     const key = encodeKey({ kind: 'group', group: group.name })
     const timeMs = this.#world.clock.now()
-    const fault = await this.#store([{ key, value: encodeGroup(group.toStored()), timeMs }])
+    const fault = await this.#journal.write([{ key, value: encodeGroup(group.toStored()), timeMs }])
     group.stored(generation, fault, this.#world.clock.monotonic())
     this.#groups.get(group.name)?.timer.set()
   }
@@ -346,7 +459,22 @@ export class LocalGroups implements GroupCoordinator {
     timer.set()
     return result
   }
+  /** A topic was created, changed or removed. */
+  topicChanged(topic: string): void {
+    this.#consumers.topicChanged(topic)
+  }
   #ask<T>(name: string, ask: (group: ClassicGroup, nowMs: number, answer: (answer: T) => void) => void): Promise<T> {
     return new Promise((resolve) => this.#change(name, (group, nowMs) => ask(group, nowMs, resolve)))
+  }
+}
+
+const usedByTasks = (group: string): Fault =>
+  new Fault('log.inconsistent-protocol', { group, why: 'tasks of this instance use it' })
+function faultOf(check: () => unknown): Fault | null {
+  try {
+    check()
+    return null
+  } catch (error) {
+    return asFault(error)
   }
 }

@@ -1,4 +1,7 @@
-/** Records of `__consumer_offsets` in Kafka's own formats: OffsetCommit key 1 and value 3, GroupMetadata key 2 and value 3. */
+/**
+ * Records of `__consumer_offsets` in Kafka's own formats: OffsetCommit key 1 and value 3 (1 with a time to expire),
+ * GroupMetadata key 2 and value 3.
+ */
 import type { Offset } from '../../../lib/brand.ts'
 import { ByteReader, ByteWriter } from '../../../lib/bytes.ts'
 
@@ -7,6 +10,8 @@ export interface Committed {
   readonly leaderEpoch: number
   readonly metadata: string
   readonly committedMs: number
+  /** Where an old client said so: in place of the retention that all have. */
+  readonly expiresMs?: number
 }
 export interface StoredMember {
   readonly id: string
@@ -34,6 +39,7 @@ export type GroupRecordKey =
 const offsetKeyVersion = 1
 const groupKeyVersion = 2
 const valueVersion = 3
+const expiringVersion = 1
 
 export function encodeKey(key: GroupRecordKey): Uint8Array {
   const out = new ByteWriter(64)
@@ -56,11 +62,12 @@ export function decodeKey(bytes: Uint8Array): GroupRecordKey | null {
 
 export function encodeCommitted(value: Committed): Uint8Array {
   const out = new ByteWriter(64)
-  out.int16(valueVersion)
+  out.int16(value.expiresMs === undefined ? valueVersion : expiringVersion)
   out.int64(value.offset)
-  out.int32(value.leaderEpoch)
+  if (value.expiresMs === undefined) out.int32(value.leaderEpoch)
   writeText(out, value.metadata)
   out.int64(value.committedMs)
+  if (value.expiresMs !== undefined) out.int64(value.expiresMs)
   return out.done()
 }
 export function decodeCommitted(bytes: Uint8Array): Committed {
@@ -68,7 +75,8 @@ export function decodeCommitted(bytes: Uint8Array): Committed {
   const version = input.int16()
   const offset = input.int64() as Offset
   const leaderEpoch = version >= valueVersion ? input.int32() : -1
-  return { offset, leaderEpoch, metadata: readText(input) ?? '', committedMs: input.int64() }
+  const committed = { offset, leaderEpoch, metadata: readText(input) ?? '', committedMs: input.int64() }
+  return version === expiringVersion ? { ...committed, expiresMs: input.int64() } : committed
 }
 
 export function encodeGroup(value: StoredGroup): Uint8Array {

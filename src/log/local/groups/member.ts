@@ -81,3 +81,16 @@ export const storedMember = (member: GroupMember, protocol: string): StoredMembe
   subscription: member.protocols.find(({ name }) => name === protocol)?.metadata ?? new Uint8Array(),
   assignment: member.assignment,
 })
+
+/** Of the strategies that all have, the one that most prefer; the first member's order breaks ties. */
+export function chooseProtocol(members: readonly (readonly Protocol[])[]): string {
+  const common = (members[0] ?? [])
+    .map(({ name }) => name)
+    .filter((name) => members.every((protocols) => protocols.some((one) => one.name === name)))
+  const votes = new Map(common.map((name) => [name, 0]))
+  for (const protocols of members) {
+    const choice = protocols.find(({ name }) => votes.has(name))?.name
+    if (choice !== undefined) votes.set(choice, votes.get(choice)! + 1)
+  }
+  return common.reduce((best, name) => (votes.get(name)! > votes.get(best)! ? name : best), common[0] ?? '')
+}

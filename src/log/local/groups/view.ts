@@ -1,8 +1,8 @@
 /** `Log.groups`: consumers of the Kafka protocol and tasks of this process, seen alike. */
-import { ByteReader } from '../../../lib/bytes.ts'
 import { Fault } from '../../../lib/fault.ts'
-import type { At, GroupInfo, Groups, Partition } from '../../log.ts'
+import type { At, GroupInfo, Groups } from '../../log.ts'
 import type { LocalGroups } from './coordinator.ts'
+import { readAssignment } from './embedded.ts'
 import type { Memberships } from './memberships.ts'
 
 export interface LocalGroupsView {
@@ -39,6 +39,19 @@ export function groupsView({ coordinator, memberships }: LocalGroupsView): Group
 }
 
 async function consumersOf(coordinator: LocalGroups, name: string): Promise<GroupInfo> {
+  const consumers = await coordinator.describeConsumer(name)
+  if (consumers !== null)
+    return {
+      group: name,
+      state: consumers.state,
+      members: consumers.members.map(({ id, instanceId, clientId, host, assigned }) => ({
+        id,
+        ...(instanceId === null ? {} : { name: instanceId }),
+        client: clientId,
+        host,
+        held: assigned.flatMap(({ topic, partitions }) => partitions.map((index) => ({ topic, index }))),
+      })),
+    }
   const group = await coordinator.describe(name)
   return {
     group: name,
@@ -48,23 +61,7 @@ async function consumersOf(coordinator: LocalGroups, name: string): Promise<Grou
       ...(instanceId === null ? {} : { name: instanceId }),
       client: clientId,
       host,
-      held: group?.protocolType === 'consumer' ? heldBy(assignment) : [],
+      held: group?.protocolType === 'consumer' ? (readAssignment(assignment)?.partitions ?? []) : [],
     })),
-  }
-}
-/** The consumer protocol's assignment (ConsumerProtocolAssignment); [] for bytes of another kind. */
-function heldBy(assignment: Uint8Array): Partition[] {
-  const held: Partition[] = []
-  const input = new ByteReader(assignment)
-  try {
-    if (input.left === 0 || input.int16() < 0) return []
-    for (let topics = input.int32(); topics > 0; topics--) {
-      const topic = input.utf8(input.int16())
-      for (let left = input.int32(); left > 0; left--) held.push({ topic, index: input.int32() })
-    }
-    return held
-  } catch (error) {
-    if (error instanceof Fault) return held
-    throw error
   }
 }

@@ -43,6 +43,8 @@ import { describeProducersApi } from './61-describe-producers.ts'
 import { unregisterBrokerApi } from './64-unregister-broker.ts'
 import { describeTransactionsApi } from './65-describe-transactions.ts'
 import { listTransactionsApi } from './66-list-transactions.ts'
+import { consumerGroupHeartbeatApi } from './68-consumer-group-heartbeat.ts'
+import { consumerGroupDescribeApi } from './69-consumer-group-describe.ts'
 import { getTelemetrySubscriptionsApi } from './71-get-telemetry-subscriptions.ts'
 import { pushTelemetryApi } from './72-push-telemetry.ts'
 import { listConfigResourcesApi } from './74-list-config-resources.ts'
@@ -92,6 +94,8 @@ export const messages: readonly Api[] = [
   unregisterBrokerApi,
   describeTransactionsApi,
   listTransactionsApi,
+  consumerGroupHeartbeatApi,
+  consumerGroupDescribeApi,
   getTelemetrySubscriptionsApi,
   pushTelemetryApi,
   listConfigResourcesApi,
