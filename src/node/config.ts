@@ -97,11 +97,14 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
 
   const listen = addresses('listen')
   const advertise = addresses('advertise')
+  const data = single('data')
+  if (data.trim() === '')
+    throw new Fault('config.invalid', { setting: 'data', value: data, why: 'a folder is wanted, or :memory:' })
   const log = single('log')
   if (log !== 'local')
     throw new Fault('config.invalid', { setting: 'log', value: log, why: 'this version keeps its own log: local' })
   const config: Config = {
-    data: single('data'),
+    data,
     listen: { http: listen.http ?? null, kafka: listen.kafka ?? null },
     advertise: Object.fromEntries(Object.entries(advertise).filter(([, address]) => address !== null)),
     log,

@@ -49,6 +49,13 @@ test('what does not parse is named', () => {
   assert.throws(() => resolveConfig({ log: 'kafka://localhost:9092' }, {}, {}), /log = kafka:/)
 })
 
+test('a data folder without a name is refused: a variable that is not set is no folder', () => {
+  for (const data of ['', ' '])
+    assert.throws(
+      () => resolveConfig({ data }, {}, {}),
+      (error) => error instanceof Fault && error.code === 'config.invalid',
+    )
+})
 test('hosts and origins that HTTP lets in are named exactly', () => {
   const { config } = resolveConfig(
     {},

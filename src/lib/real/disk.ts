@@ -3,7 +3,7 @@
  * hop to another thread); what waits for the device (fdatasync, cold reads) runs in libuv's pool.
  */
 import * as fs from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { timeMs } from '../brand.ts'
 import type { Disk, File } from '../world.ts'
 import { lockFile } from './lock.ts'
@@ -33,7 +33,15 @@ export const realDisk: Disk = {
     }
   },
   makeDirectory(path) {
-    fs.mkdirSync(path, { recursive: true })
+    // Node's own `recursive` tries for ever where a parent cannot be made (/proc, a drive that is not there).
+    const missing: string[] = []
+    for (let at = resolve(path); !isDirectory(at) && at !== missing.at(-1); at = dirname(at)) missing.push(at)
+    for (const at of missing.reverse())
+      try {
+        fs.mkdirSync(at)
+      } catch (error) {
+        if (errno(error) !== 'EEXIST' || !isDirectory(at)) throw error
+      }
   },
   rename: (from, to) => fs.renameSync(from, to),
   remove: (path) => fs.rmSync(path, { recursive: true, force: true }),
@@ -62,6 +70,7 @@ export const realDisk: Disk = {
   lock: lockFile,
 }
 
+const isDirectory = (path: string): boolean => fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 const errno = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | null)?.code
 
 /** Closing waits for the calls under way: the number of a closed file may be given to another one at once. */

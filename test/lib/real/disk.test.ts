@@ -144,3 +144,11 @@ test('a disk in memory says how much it may still take', () => {
   disk.open('/f', 'write').write([Buffer.from('x')], 0)
   assert.equal(disk.stat('/f')?.modifiedMs, 5)
 })
+
+test('a folder that cannot be made is refused, and not tried for ever', () => {
+  // Nothing can be made in /proc, and it says so as if the parent were missing.
+  const nowhere = process.platform === 'linux' ? '/proc/nowhere/data' : `${process.execPath}/data`
+  assert.throws(() => realDisk.makeDirectory(nowhere), { syscall: 'mkdir' })
+  assert.throws(() => realDisk.makeDirectory(`${process.execPath}/data`), { syscall: 'mkdir' })
+  assert.throws(() => realDisk.makeDirectory(process.execPath), { code: 'EEXIST' })
+})

@@ -6,6 +6,7 @@ import { decodeBatch } from '../../../src/log/batch.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
 import { decodeTransactionState } from '../../../src/log/local/transactions/state-format.ts'
+import type { World } from '../../../src/lib/world.ts'
 import type { Claim, Partition } from '../../../src/log/log.ts'
 import { at, batch, memoryLog, memoryWorld, off, produceOne, withTopic } from './support.ts'
 
@@ -160,20 +161,50 @@ test('a closed log refuses everything, and those who wait are told', async () =>
   assert.ok('fault' in answer && answer.fault.code === 'log.closed')
   await log.close()
 })
+/** Another bit at a byte of the first segment of a topic. */
+function damage(world: World, topic: string, position: number): void {
+  const folder = world.disk.list('/data/topics').find((name) => name.startsWith(topic))!
+  const file = world.disk.open(`/data/topics/${folder}/0/00000000000000000000.log`, 'write')
+  const byte = Buffer.alloc(1)
+  file.read(byte, position)
+  byte[0]! ^= 1
+  file.write([byte], position)
+  file.close()
+}
+test('damage in a topic that the last tick wrote to leaves the others served', async () => {
+  const world = memoryWorld()
+  {
+    const log = await openLocalLog({ world, dir: '/data' })
+    await withTopic(log, 'broken')
+    await withTopic(log, 'whole')
+    const owner = await log.owner()
+    const tick = owner.begin()
+    await tick.append([
+      { partition: at('broken'), batch: batch(['a']) },
+      { partition: at('whole'), batch: batch(['b']) },
+    ])
+    assert.equal(await tick.commit([]), 'committed')
+    await log.close()
+  }
+  damage(world, 'broken', 70)
+  const log = await openLocalLog({ world, dir: '/data' })
+  assert.deepEqual(await committed(log, at('whole')), ['b'])
+  const [chunk] = await log.reader().read([{ partition: at('broken'), offset: off(0) }])
+  assert.ok(chunk !== undefined && 'fault' in chunk && chunk.fault.code === 'store.damaged')
+  const owner = await log.owner()
+  const tick = owner.begin()
+  await tick.append([{ partition: at('whole'), batch: batch(['c']) }])
+  assert.equal(await tick.commit([]), 'committed')
+  assert.deepEqual(await committed(log, at('whole')), ['b', 'c'])
+  await log.close()
+})
 test('damage in a topic that the log needs stops the start with a word about it', async () => {
   const world = memoryWorld()
   const log = await openLocalLog({ world, dir: '/data' })
   await withTopic(log)
   await withTopic(log, 'u')
   await log.close()
-  const folder = world.disk.list('/data/topics').find((name) => name.startsWith('_millrace_catalog'))!
-  const path = `/data/topics/${folder}/0/00000000000000000000.log`
-  const file = world.disk.open(path, 'write')
-  const byte = Buffer.alloc(1)
-  file.read(byte, 70)
-  byte[0]! ^= 1
-  file.write([byte], 70)
-  file.close()
+  damage(world, '_millrace_catalog', 70)
   await assert.rejects(
     openLocalLog({ world, dir: '/data' }),
     (error) => error instanceof Fault && error.code === 'store.damaged',

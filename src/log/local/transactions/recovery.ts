@@ -2,6 +2,7 @@
  * What a restart finds in `__transaction_state`: for each transactional id the newest record. A commit record counts if
  * every batch that it names stands where it says; older commits that it lists as pending count in any case.
  */
+import { Fault } from '../../../lib/fault.ts'
 import { readBatchHeader } from '../../../store/batch-header.ts'
 import { loadCompaction } from '../compaction/state.ts'
 import type { PartitionState } from '../partition.ts'
@@ -29,22 +30,24 @@ export async function recoverTransactions(
   })
   const found: Found[] = []
   for (const [transactionalId, state] of newest) {
-    found.push(...pendingOf(state, of.registry))
+    found.push(...(await pendingOf(state, of.registry)))
     if (state.status === status.prepareCommit) found.push(await decide(transactionalId, state, of.registry))
   }
   await coordinator.restored(found)
 }
 
-const pendingOf = (state: TransactionState, registry: Registry): Found[] =>
-  state.pending.map(({ producerId, epoch, partitions }) => ({
-    transactionalId: null,
-    producerId,
-    epoch,
-    outcome: 'commit' as const,
-    partitions: partitions
-      .map((place) => registry.partitionById(place.topicId, place.index))
-      .filter((partition) => partition !== null),
-  }))
+async function pendingOf(state: TransactionState, registry: Registry): Promise<Found[]> {
+  const found: Found[] = []
+  for (const { producerId, epoch, partitions: places } of state.pending) {
+    const partitions: PartitionState[] = []
+    for (const { topicId, index } of places) {
+      const partition = registry.partitionById(topicId, index)
+      if (partition !== null && (await opens(partition))) partitions.push(partition)
+    }
+    found.push({ transactionalId: null, producerId, epoch, outcome: 'commit', partitions })
+  }
+  return found
+}
 
 async function decide(transactionalId: string, state: TransactionState, registry: Registry): Promise<Found> {
   const { producerId, epoch } = state
@@ -53,11 +56,25 @@ async function decide(transactionalId: string, state: TransactionState, registry
   for (const end of state.ends) {
     const partition = registry.partitionById(end.topicId, end.index)
     if (partition === null) continue
-    await partition.perform(() => undefined)
+    if (!(await opens(partition))) continue
     partitions.push(partition)
     if (!stands(partition, end, state)) outcome = 'abort'
   }
   return { transactionalId, producerId, epoch, outcome, partitions }
+}
+
+/**
+ * False for a partition that is damaged: it takes no marker, and what the damage hides was durable, so it stands. It must
+ * not keep all the others from being served.
+ */
+async function opens(partition: PartitionState): Promise<boolean> {
+  try {
+    await partition.perform(() => undefined)
+    return true
+  } catch (error) {
+    if (error instanceof Fault && error.code === 'store.damaged') return false
+    throw error
+  }
 }
 
 /**
