@@ -2,9 +2,11 @@
  * The local log under clients, tasks and consumers, through several lives of one data folder. Each life ends in a kill, a
  * power cut or a clean stop at a random moment; the disk may fail in between.
  *
- * Those outside (producers, observers) outlive the log: a producer repeats what was not acknowledged with the same
- * sequence, an observer remembers what it was shown. Held at the end, and wherever it can be seen earlier:
- * - what was acknowledged with acks=all is there, in the producer's order, once;
+ * Those outside (producers, observers) outlive the log: a producer has up to five batches on their way and repeats what was
+ * not acknowledged with the same sequences, an observer remembers what it was shown. Held at the end, and wherever it can be
+ * seen earlier:
+ * - what was acknowledged with acks=all is there, in the producer's order, once, where the answer said;
+ * - a producer that repeats its newest five hears of no duplicate, and of a gap only behind a batch that was refused;
  * - what a reader was shown, at an offset, is still shown there;
  * - a tick is in all of its partitions or in none, in the order of ticks, with nothing of an aborted one;
  * - a compacted topic holds the newest value of every key, whatever compaction and deaths have done to it;
@@ -15,6 +17,8 @@ import assert from 'node:assert/strict'
 import type { Offset } from '../src/lib/brand.ts'
 import { Fault } from '../src/lib/fault.ts'
 import { ownBatch } from '../src/store/batch-header.ts'
+import { openStore } from '../src/store/open.ts'
+import type { Store } from '../src/store/store.ts'
 import { decodeBatch, encodeBatch } from '../src/log/batch.ts'
 import type { LocalLog } from '../src/log/local/local-log.ts'
 import { openLocalLog } from '../src/log/local/open.ts'
@@ -38,6 +42,8 @@ export interface LogRunOptions {
   /** Syncs and writes fail now and then. */
   readonly failures?: boolean
   readonly lives?: number
+  /** Puts something between the log and its store: a fault of the log, planted. */
+  readonly tamper?: (store: Store) => Store
 }
 
 const input = 'input'
@@ -70,10 +76,18 @@ interface Producer {
   readonly partition: Partition
   sequence: number
   next: number
-  /** Sent and not acknowledged: repeated as it is. */
-  pending: { readonly values: readonly string[]; readonly sequence: number } | null
+  /** Sent and not acknowledged, oldest first: repeated as they are. */
+  pending: Sent[]
   readonly acknowledged: string[]
+  /** Where the log said that a value is. */
+  readonly places: Map<string, number>
 }
+interface Sent {
+  readonly values: readonly string[]
+  readonly sequence: number
+}
+/** Kafka's clients have no more on their way, since a log remembers no more. */
+const onTheirWayMax = 5
 
 class Run {
   readonly machine: Simulation
@@ -105,8 +119,9 @@ class Run {
       partition: inputOf(name % inputPartitions),
       sequence: 0,
       next: 0,
-      pending: null,
+      pending: [],
       acknowledged: [],
+      places: new Map(),
     }))
   }
   report(): Omit<LogRun, 'lives' | 'trace'> {
@@ -145,9 +160,11 @@ class Run {
   }
   async #open(): Promise<LocalLog> {
     const life = this.#life
+    const store = await openStore({ world: this.machine, dir: '/data' })
     const log = await openLocalLog({
       world: this.machine,
       dir: '/data',
+      store: this.#options.tamper?.(store) ?? store,
       snapshotBytes: this.#snapshotBytes,
       compactEveryMs: 15,
       onFault: (fault) => this.#faults.add(fault.code),
@@ -227,31 +244,43 @@ class Run {
         await this.machine.clock.sleep(10)
         continue
       }
-      if (producer.pending === null) this.#next(producer)
-      else this.#repeated++
-      const { values, sequence } = producer.pending!
-      const [answer] = await log.produce({
-        acks: 'all',
-        transactionalId: null,
-        entries: [{ partition: producer.partition, records: this.#batch(producer, values, sequence) }],
+      this.#repeated += producer.pending.length
+      const count = this.random.chance(0.7) ? 1 : this.random.between(1, onTheirWayMax)
+      while (producer.pending.length < count) this.#next(producer)
+      const sending = [...producer.pending]
+      let refused = false
+      const answers = sending.map(async (sent) => {
+        const [answer] = await log.produce({
+          acks: 'all',
+          transactionalId: null,
+          entries: [{ partition: producer.partition, records: this.#batch(producer, sent) }],
+        })
+        if (!alive() || answer === undefined) return
+        if ('fault' in answer) this.#refused(answer.fault, refused)
+        else this.#acknowledged(producer, sent, answer.baseOffset)
+        refused ||= 'fault' in answer
       })
-      if (!alive() || answer === undefined) return
-      if (!('fault' in answer) || answer.fault.code === 'log.duplicate-sequence') {
-        producer.acknowledged.push(...values)
-        producer.sequence = sequence + values.length
-        producer.pending = null
-      } else {
-        this.#faults.add(answer.fault.code)
-        assert.ok(answer.fault.retry, `a producer met ${answer.fault.code}: ${answer.fault.message}`)
-      }
+      await Promise.all(answers)
       await this.machine.clock.sleep(this.random.between(0, 8))
     }
   }
   #next(producer: Producer): void {
     const values = Array.from({ length: this.random.between(1, 4) }, () => `${producer.name}:${producer.next++}`)
-    producer.pending = { values, sequence: producer.sequence }
+    producer.pending.push({ values, sequence: producer.sequence })
+    producer.sequence += values.length
   }
-  #batch(producer: Producer, values: readonly string[], baseSequence: number): Uint8Array {
+  #acknowledged(producer: Producer, sent: Sent, at: number): void {
+    assert.equal(producer.pending[0], sent, `producer ${producer.name}: acknowledged before what was sent before it`)
+    producer.pending.shift()
+    producer.acknowledged.push(...sent.values)
+    sent.values.forEach((value, i) => producer.places.set(value, at + i))
+  }
+  #refused({ code, retry, message }: Fault, isBehindRefused: boolean): void {
+    this.#faults.add(code)
+    const isGap = code === 'log.out-of-order-sequence' && isBehindRefused
+    assert.ok(isGap || retry, `a producer met ${code}: ${message}`)
+  }
+  #batch(producer: Producer, { values, sequence: baseSequence }: Sent): Uint8Array {
     const timeMs = this.machine.clock.now()
     const batch = encodeBatch(values.map((value) => ({ key: null, value: Buffer.from(value), timeMs })))
     const { producerId, epoch } = producer.identity!
@@ -479,9 +508,12 @@ class Run {
         .map(({ value }) => value)
         .filter((value) => value.startsWith(`${producer.name}:`))
       // What was sent last may be there without an answer.
-      const expected = [...producer.acknowledged, ...(producer.pending?.values ?? [])]
+      const expected = [...producer.acknowledged, ...producer.pending.flatMap(({ values }) => values)]
       assert.ok(there.length >= producer.acknowledged.length, `producer ${producer.name}: acknowledged is lost`)
       assert.deepEqual(there, expected.slice(0, there.length), `producer ${producer.name}`)
+      const values = new Map(contents.get(keyOf(producer.partition))!.map(({ offset, value }) => [offset, value]))
+      for (const [value, offset] of producer.places)
+        assert.equal(values.get(offset), value, `acknowledged at ${offset}`)
     }
     for (const [key, shown] of this.#shown) {
       const now = new Map(contents.get(key)!.map((record) => [record.offset, `${record.key}=${record.value}`]))

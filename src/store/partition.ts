@@ -516,9 +516,13 @@ export class Partition implements PartitionLog {
     this.segments.cut(markOf)
     this.#epochs.cut(end)
     this.#core.resized(this.sizeBytes - before)
-    this.#whenWritten.fail(fault)
-    this.#whenDurable.fail(fault)
     this.#onCut.tell(end as Offset)
+    this.#whenWritten.reached(end)
+    this.#whenWritten.failBehind(end, fault)
+    this.#whenDurable.failBehind(end, fault)
+    // What was written before the write that failed stays, but a sync that is under way may be of the cut log.
+    if (this.hasUnsynced) this.#core.unsynced(this)
+    if (this.#whenDurable.count > 0) this.#core.toSync(this)
   }
   /** Should the process die before there is a new segment, the next one must not believe the rest of the file. */
   #noteCut({ base, durable }: Segment): void {

@@ -86,8 +86,9 @@ export interface PartitionLog {
   /** Called (in the same turn) after `durable` moved. Returns the way to stop. */
   onDurable(call: () => void): () => void
   /**
-   * Called (in the same turn) when a failed write or sync took back everything from `end` on; those who wait for it get
-   * Fault store.failed or store.full. What was derived from those appends must go too. Returns the way to stop.
+   * Called (in the same turn) when a failed write or sync took back everything from `end` on; those who wait for any of it
+   * get Fault store.failed or store.full, those who wait for less go on waiting. What was derived from those appends must
+   * go too. Returns the way to stop.
    */
   onCut(call: (end: Offset) => void): () => void
 

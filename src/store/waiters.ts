@@ -33,11 +33,14 @@ export class Waiters {
     this.#list = this.#head === 0 ? this.#list : []
     this.#head = 0
   }
+  /** Those who wait for more than `end` hear why it will not come; the others go on waiting. */
+  failBehind(end: number, fault: Fault): void {
+    let at = this.#list.length
+    while (at > this.#head && this.#list[at - 1]!.offset > end) at--
+    for (const waiter of this.#list.splice(at)) waiter.reject(fault)
+  }
   fail(fault: Fault): void {
-    const failed = this.#list.slice(this.#head)
-    this.#list = []
-    this.#head = 0
-    for (const waiter of failed) waiter.reject(fault)
+    this.failBehind(-1, fault)
   }
   #compact(): void {
     this.#list = this.#list.slice(this.#head)

@@ -54,7 +54,7 @@ async function readOnce(host: FetchHost, request: FetchRequest): Promise<Pass> {
       })
       bytes += slice.bytes
       seen.push({ state, seen: slice.upTo })
-      answers.push(answer(state, entry, slice, request.committedOnly))
+      answers.push(answer(entry, slice))
     } catch (error) {
       hasFault = true
       answers.push(failed(entry, asFault(error)))
@@ -73,11 +73,10 @@ async function readEntry(
   const slice = await readSlice(state, entry.offset, { maxBytes, committedOnly })
   if (isFirst || slice.bytes <= maxBytes) return slice
   slice.release()
-  return { ...slice, buffers: [], bytes: 0, next: entry.offset, release: () => {} }
+  return { ...slice, buffers: [], bytes: 0, next: entry.offset, aborted: [], release: () => {} }
 }
-function answer(state: PartitionState, entry: Entry, slice: Slice, committedOnly: boolean): FetchAnswer {
-  const { start, highWatermark, stable, buffers, next, release } = slice
-  const aborted = committedOnly && buffers.length > 0 ? state.aborted.overlapping(entry.offset, next) : []
+function answer(entry: Entry, slice: Slice): FetchAnswer {
+  const { start, highWatermark, stable, buffers, aborted, release } = slice
   return {
     partition: entry.partition,
     start,

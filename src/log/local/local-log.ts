@@ -144,8 +144,7 @@ export class LocalLog implements Broker {
     return Promise.all(
       of.map(async (partition) => {
         const state = this.#parts.registry.partition(partition)
-        await state.perform(() => undefined)
-        return { partition, start: state.log.start, stable: state.stable, end: state.log.end }
+        return state.perform(() => ({ partition, start: state.log.start, stable: state.stable, end: state.log.end }))
       }),
     )
   }
@@ -179,13 +178,20 @@ export class LocalLog implements Broker {
     const state = this.#parts.registry.partition(partition)
     const { leaderEpoch } = state.log
     checkEpoch({ leaderEpoch: claimed ?? -1 }, leaderEpoch)
-    await state.perform(() => undefined)
     // Whoever asks waits: what was acknowledged before its sync (acks 0 and 1) is in the answer.
-    if (state.highWatermark < state.log.end) await state.log.whenDurable(state.log.end)
+    const { mark, isVisible } = await state.perform(() => ({
+      mark: state.mark,
+      isVisible: state.highWatermark >= state.log.end,
+    }))
+    if (!isVisible) await state.whenDurable(mark)
+    const { stable, highWatermark } = await state.perform(() => ({
+      stable: state.stable,
+      highWatermark: state.highWatermark,
+    }))
     const none = { offset: -1 as const, timeMs: -1, leaderEpoch: -1 }
     switch (timeMs) {
       case listed.latest:
-        return { offset: committedOnly ? state.stable : state.highWatermark, timeMs: -1, leaderEpoch }
+        return { offset: committedOnly ? stable : highWatermark, timeMs: -1, leaderEpoch }
       case listed.earliest:
       case listed.earliestLocal:
         return { offset: state.log.start, timeMs: -1, leaderEpoch }
@@ -194,8 +200,7 @@ export class LocalLog implements Broker {
       case listed.latestTiered:
         return none
       default: {
-        const upTo = committedOnly ? state.stable : state.highWatermark
-        return (await findByTime(state, timeMs, upTo)) ?? none
+        return (await findByTime(state, timeMs, committedOnly ? stable : highWatermark)) ?? none
       }
     }
   }

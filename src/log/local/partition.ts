@@ -3,8 +3,9 @@
  * aborted transactions), which a snapshot and a replay of headers bring back.
  *
  * Invariants
- * - Derived state always belongs to the log's end. A failed sync cuts the log back; the next call finds another end than
- *   it left, and the state is derived again before anything else happens here.
+ * - Derived state belongs to the log's end. When a failed write or sync cuts the log back, the partition closes in the same
+ *   turn and derives again from what is left; nothing is appended or read by the old state meanwhile.
+ * - Whoever waits for an append waits for a `Mark`, not for an offset: after a cut the same offsets are given to others.
  * - Calls made while the partition opens are run in the order they came.
  * - high watermark = durable end (written end where the topic asks for it); stable = the high watermark, or the first
  *   offset of the oldest open transaction if that is smaller.
@@ -33,6 +34,12 @@ export interface PartitionHost {
   /** What becomes of a transaction that a partition finds open: 'open' while its owner lives. */
   resolve(producerId: number, epoch: number): Outcome | 'open'
 }
+/** A place that the log gave out, everything before it included: it stands until the log is cut below it. */
+export interface Mark {
+  readonly end: Offset
+  /** How often the log had been cut before. */
+  readonly cuts: number
+}
 export interface Placed {
   readonly baseOffset: Offset
   readonly appendTimeMs: number
@@ -55,13 +62,14 @@ export class PartitionState {
   aborted = new AbortedTransactions()
   readonly #host: PartitionHost
   readonly #waiters = new Set<() => void>()
-  readonly #stopListening: () => void
+  readonly #stopListening: (() => void)[]
   #state: 'closed' | 'opening' | 'open' | 'gone' = 'closed'
   #isClosed = false
   #queue: { run: () => void; fail: (fault: Fault) => void }[] = []
   /** Where the derived state stands. */
   #end = -1
-  #cuts = 0
+  /** Where the log ended after each cut that took something away. */
+  readonly #cutEnds: Offset[] = []
   #written: Offset
   #unsyncedRecords = 0
   readonly #marks = new ByteMarks()
@@ -77,7 +85,7 @@ export class PartitionState {
     this.policy = of.policy
     this.log = of.log
     this.#written = of.log.durable
-    this.#stopListening = of.log.onDurable(() => this.#advanced())
+    this.#stopListening = [of.log.onDurable(() => this.#advanced()), of.log.onCut((end) => this.#wasCut(end))]
   }
 
   get highWatermark(): Offset {
@@ -90,12 +98,17 @@ export class PartitionState {
     // Retention and DeleteRecords do not wait for transactions.
     return open < this.log.start ? this.log.start : open
   }
-  get #isCut(): boolean {
-    return this.#end >= 0 && this.#end !== this.log.end
+  /** Of the log's end as it is now. */
+  get mark(): Mark {
+    return this.markAt(this.log.end)
   }
-  /** How often a failed sync has cut the log: what was appended under another count may be gone. */
-  get cuts(): number {
-    return this.#isCut ? this.#cuts + 1 : this.#cuts
+  markAt(end: Offset): Mark {
+    return { end, cuts: this.#cutEnds.length }
+  }
+  /** Is everything before the mark still what it was when the mark was made? */
+  stands({ end, cuts }: Mark): boolean {
+    for (let i = cuts; i < this.#cutEnds.length; i++) if (this.#cutEnds[i]! < end) return false
+    return true
   }
   /** Bytes before the high watermark since the process began: what waiting readers count. */
   get visibleBytes(): number {
@@ -108,7 +121,7 @@ export class PartitionState {
 
   /** Runs `call` on the open partition: now when it is open, else in turn once it is. Throws Fault log.unknown-topic. */
   perform<T>(call: () => T): T | Promise<T> {
-    if (this.#state === 'open' && !this.#isCut) return call()
+    if (this.#state === 'open') return call()
     if (this.#state === 'gone') throw this.#goneFault()
     return new Promise<T>((resolve, reject) => {
       const run = (): void => {
@@ -126,7 +139,6 @@ export class PartitionState {
 
   async #open(): Promise<void> {
     this.#state = 'opening'
-    if (this.#isCut) this.#cuts++
     try {
       await this.#derive()
     } catch (error) {
@@ -157,7 +169,7 @@ export class PartitionState {
   async #derive(): Promise<void> {
     const { log } = this
     // Headers can be read of what is durable; a cut for want of space leaves more than that.
-    while (log.durable < log.end && !this.gone) await log.whenDurable(log.end)
+    while (log.durable < log.end && !this.gone) await this.#whenAllDurable()
     const saved = log.loadSnapshot(snapshotName)
     const state = saved === null ? null : decodeProducers(saved.bytes)
     const table = state?.table ?? new ProducerTable()
@@ -187,10 +199,35 @@ export class PartitionState {
     this.#end = end
     this.#written = log.durable
     this.#marks.clear()
+    assert(end === log.end, 'nothing is appended to a partition, or cut from it, while it is opened')
+  }
+  async #whenAllDurable(): Promise<void> {
+    const { end } = this.log
+    try {
+      await this.log.whenDurable(end)
+    } catch (error) {
+      // Cut once more: there is less to wait for.
+      if (this.log.end === end) throw error
+    }
+  }
+  /** What was derived from the appends behind `end` is worth nothing. */
+  #wasCut(end: Offset): void {
+    if (this.#written > end) this.#written = end
+    if (end >= this.#end) return
+    this.#cutEnds.push(end)
+    this.#end = end
+    this.#unsyncedRecords = 0
+    if (this.#state !== 'open') return
+    this.#state = 'closed'
+    // Not inside of the store's turn; and at once, since markers may have been cut away that nobody else asks for.
+    this.#host.clock.soon(() => this.#openSoon())
   }
   async #outcomeAt(offset: Offset, bytes: number): Promise<Outcome | null> {
     const [stored] = await this.log.read(offset, 1, (offset + 1) as Offset)
     return stored === undefined ? null : outcomeOf(stored.subarray(0, bytes))
+  }
+  #openSoon(): void {
+    if (!this.gone) void Promise.resolve(this.perform(() => undefined)).catch(() => undefined)
   }
   /** Does this batch stand for good: of no transaction, or of one that is committed? */
   isCommitted(header: BatchHeader): boolean {
@@ -239,10 +276,10 @@ export class PartitionState {
   }
   /**
    * Ends the transaction of this producer and epoch with a marker, if it is open. The marker carries the next epoch, so
-   * that what its producer sent late is fenced. Returns the log's end. Only inside `perform`.
+   * that what its producer sent late is fenced. Returns the mark to wait for. Only inside `perform`.
    */
-  endTransaction(producerId: number, epoch: number, outcome: Outcome): Offset {
-    if (this.table.openTransactions.get(producerId)?.epoch !== epoch) return this.log.end
+  endTransaction(producerId: number, epoch: number, outcome: Outcome): Mark {
+    if (this.table.openTransactions.get(producerId)?.epoch !== epoch) return this.mark
     const timeMs = this.#host.clock.now()
     const markerEpoch = Math.min(epoch + 1, epochMax)
     const marker = encodeMarker({ producerId, epoch: markerEpoch, outcome, timeMs, coordinatorEpoch })
@@ -251,7 +288,7 @@ export class PartitionState {
     this.#ended({ producerId, producerEpoch: markerEpoch }, outcome, baseOffset)
     this.#noteAppend(marker.length, 1)
     this.#wake()
-    return this.log.end
+    return this.mark
   }
   #ended(header: Ender, outcome: Outcome, marker: Offset): void {
     noteEnd(this.table, this.aborted, { header, outcome, marker, nowMs: this.#host.clock.now() })
@@ -278,23 +315,26 @@ export class PartitionState {
   }
 
   /** As the store's; a failure has derived state belong to the cut log before the caller hears of it. */
-  async whenDurable(offset: Offset): Promise<void> {
+  async whenDurable(mark: Mark): Promise<void> {
     try {
-      if (offset > this.log.end) throw new Fault('store.failed', { what: 'the end was cut away', path: this.log.dir })
-      await this.log.whenDurable(offset)
+      if (!this.stands(mark)) throw this.#cutFault()
+      await this.log.whenDurable(mark.end)
     } catch (error) {
-      this.#unsyncedRecords = 0
       await Promise.resolve(this.perform(() => undefined)).catch(() => undefined)
       throw error
     }
   }
+  /** As the store's. */
+  async whenWritten(mark: Mark): Promise<void> {
+    if (!this.stands(mark)) throw this.#cutFault()
+    await this.log.whenWritten(mark.end)
+  }
+  #cutFault(): Fault {
+    return new Fault('store.failed', { what: 'a write or a sync before it failed', path: this.log.dir })
+  }
   /** Saves derived state, so that the next opening reads no header before this point. */
   async saveSnapshot(): Promise<void> {
-    if (
-      this.#state !== 'open' ||
-      this.#bytesSinceSnapshot < Math.min(snapshotWorthBytes, this.#host.snapshotBytes) ||
-      this.#isCut
-    )
+    if (this.#state !== 'open' || this.#bytesSinceSnapshot < Math.min(snapshotWorthBytes, this.#host.snapshotBytes))
       return
     const at = this.log.end
     this.table.forgetSilent(this.#host.clock.now() - limits.producerIdleMs)
@@ -327,7 +367,7 @@ export class PartitionState {
   }
   #leave(): void {
     this.#state = 'gone'
-    this.#stopListening()
+    for (const stop of this.#stopListening) stop()
     this.#runQueue()
   }
   #goneFault(): Fault {

@@ -18,7 +18,7 @@ import {
   checkRecords,
   splitBatches,
 } from './batch-check.ts'
-import type { PartitionState, Placed } from './partition.ts'
+import type { Mark, PartitionState, Placed } from './partition.ts'
 import type { StoredBatch } from './producers.ts'
 import { recompress } from './recompress.ts'
 import type { Registry } from './registry.ts'
@@ -36,7 +36,7 @@ type Acks = ProduceRequest['acks']
 interface Done {
   readonly state: PartitionState
   readonly placed: Placed
-  readonly until: Offset
+  readonly until: Mark
 }
 
 export async function produce(host: ProduceHost, request: ProduceRequest): Promise<ProduceAnswer[]> {
@@ -63,12 +63,12 @@ async function answerClient(done: Done | Promise<Done>, acks: Acks): Promise<Pro
     return { fault: asFault(error) }
   }
 }
-function acknowledged(state: PartitionState, until: Offset, acks: Acks): Promise<void> | undefined {
+function acknowledged(state: PartitionState, until: Mark, acks: Acks): Promise<void> | undefined {
   switch (acks) {
     case 'all':
       return state.whenDurable(until)
     case 'leader':
-      return state.log.whenWritten(until)
+      return state.whenWritten(until)
     case 'none':
       return undefined
   }
@@ -119,11 +119,12 @@ function appendAll(
     const repeated = state.table.check(header)
     const placed: Placed = repeated ?? state.append(bytes, header, lease)
     first ??= { baseOffset: placed.baseOffset, appendTimeMs: placed.appendTimeMs }
-    until = repeated === null ? state.log.end : endOf(repeated)
+    until = repeated === null ? state.log.end : larger(until, endOf(repeated))
     if (repeated === null) meter?.appended(state.partition.topic, header.recordCount, header.bytes)
   }
-  return { state, placed: first!, until }
+  return { state, placed: first!, until: state.markAt(until) }
 }
+const larger = (a: Offset, b: Offset): Offset => (a > b ? a : b)
 const endOf = (batch: StoredBatch): Offset => (batch.lastOffset + 1) as Offset
 
 export class LocalWriter implements Writer {

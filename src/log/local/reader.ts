@@ -72,7 +72,7 @@ export class LocalReader implements Reader {
           committedOnly: this.#committedOnly,
         })
         const next = maxBytes > 0 ? slice.next : offset
-        const batches = this.#batches(state, slice, offset)
+        const batches = this.#batches(partition.topic, slice)
         seen.push({ state, seen: slice.upTo })
         bytes += slice.bytes
         if (next > offset && batches.length === 0) isNews = true
@@ -84,16 +84,15 @@ export class LocalReader implements Reader {
     }
     return { chunks, seen, bytes, isNews }
   }
-  #batches(state: PartitionState, slice: Slice, from: Offset): Batch[] {
-    const aborted = this.#committedOnly ? state.aborted.overlapping(from, slice.next) : []
+  #batches(topic: string, { aborted, buffers }: Slice): Batch[] {
     const { meter } = this.#host
     const kept: Batch[] = []
-    for (const batch of batchesOf(slice.buffers)) {
+    for (const batch of batchesOf(buffers)) {
       const header = readBatchHeader(batch)
       if ((header.attributes & attribute.control) !== 0) continue
       if ((header.attributes & attribute.transactional) !== 0 && isAborted(aborted, header)) continue
       kept.push(batch)
-      meter?.read(state.partition.topic, header.recordCount, header.bytes)
+      meter?.read(topic, header.recordCount, header.bytes)
     }
     return kept
   }
@@ -105,7 +104,8 @@ export class LocalReader implements Reader {
     const { group, partitions } = localClaim(claim)
     await this.#host.positions.whenReleased(group, Array.from(partitions, partitionOf))
     const end = state.log.end
-    for (let at = from ?? state.log.start; at < end;) {
+    // A cut may take the end back, and nothing need ever come where it was.
+    for (let at = from ?? state.log.start; at < end && at < state.log.end;) {
       const [chunk] = await this.read([{ partition, offset: at }], { ms: restoreWaitMs })
       if (chunk === undefined) return
       if (!('fault' in chunk)) {

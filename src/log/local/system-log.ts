@@ -2,7 +2,7 @@
 import type { Offset } from '../../lib/brand.ts'
 import { attribute, batchHeaderBytes, batchPrefixBytes, readBatchHeader } from '../../store/batch-header.ts'
 import { type LogRecord, type RecordInput, decodeBatch, encodeBatch } from '../batch.ts'
-import type { PartitionState } from './partition.ts'
+import type { Mark, PartitionState } from './partition.ts'
 
 const readBytes = 1024 * 1024
 
@@ -10,11 +10,11 @@ const readBytes = 1024 * 1024
 export async function appendDurably(to: PartitionState, records: readonly RecordInput[]): Promise<void> {
   await to.whenDurable(await to.perform(() => appendNow(to, records)))
 }
-/** The same without waiting for the disk. Only inside `perform`. Returns the end to wait for. */
-export function appendNow(to: PartitionState, records: readonly RecordInput[]): Offset {
+/** The same without waiting for the disk. Only inside `perform`. Returns the mark to wait for. */
+export function appendNow(to: PartitionState, records: readonly RecordInput[]): Mark {
   const batch = encodeBatch(records)
   to.append(batch, readBatchHeader(batch))
-  return to.log.end
+  return to.mark
 }
 
 /**

@@ -113,7 +113,7 @@ class LocalTick implements Tick {
       return { state, batches }
     })
     const transaction = await this.#open()
-    const touched = new Map<PartitionState, Offset>()
+    const touched = new Set<PartitionState>()
     const places: Place[] = []
     for (const { state, batches } of checked) {
       const placed = []
@@ -121,11 +121,11 @@ class LocalTick implements Tick {
         placed.push(await transactions.append(transaction, state, bytes))
         meter?.appended(state.partition.topic, header.recordCount, header.bytes)
       }
-      touched.set(state, state.log.end)
+      touched.add(state)
       places.push({ offset: placed[0]!.baseOffset, timeMs: placed[0]!.appendTimeMs })
     }
     // The wait is the back-pressure.
-    await Promise.all(Array.from(touched, ([state, end]) => state.log.whenWritten(end)))
+    await Promise.all(Array.from(touched, (state) => state.whenWritten(transaction.parts.get(state)!.mark)))
     return places
   }
   #open(): Promise<Transaction> {

@@ -17,6 +17,8 @@ export interface Slice {
   readonly bytes: number
   /** Offset after the last batch; where the read began when there is none. */
   readonly next: Offset
+  /** Of what was read, for a committed reader. */
+  readonly aborted: readonly AbortedTransaction[]
   /** As of `Lent`. */
   readonly release: () => void
 }
@@ -30,15 +32,31 @@ export async function readSlice(
   from: Offset,
   options: { maxBytes: number; committedOnly: boolean },
 ): Promise<Slice> {
-  await state.perform(() => undefined)
-  const { log, highWatermark, stable } = state
+  const { log } = state
+  // Taken together: what a cut takes back while the files are read, the stable end and its aborted ranges, would not match.
+  const { highWatermark, stable, aborted } = await state.perform(() => ({
+    highWatermark: state.highWatermark,
+    stable: state.stable,
+    aborted: state.aborted,
+  }))
   const upTo = options.committedOnly ? stable : highWatermark
   if (from < log.start || from > log.end)
     throw new Fault('log.offset-out-of-range', { offset: from, first: log.start, next: highWatermark })
   const { buffers, release } = from < upTo ? await log.lend(from, options.maxBytes, upTo) : nothing
   let bytes = 0
   for (const buffer of buffers) bytes += buffer.length
-  return { start: log.start, highWatermark, stable, upTo, buffers, bytes, next: nextAfter(buffers) ?? from, release }
+  const next = nextAfter(buffers) ?? from
+  return {
+    start: log.start,
+    highWatermark,
+    stable,
+    upTo,
+    buffers,
+    bytes,
+    next,
+    aborted: options.committedOnly && buffers.length > 0 ? aborted.overlapping(from, next) : [],
+    release,
+  }
 }
 const nothing: Lent = { buffers: [], release: () => {} }
 function nextAfter(buffers: readonly Uint8Array[]): Offset | null {

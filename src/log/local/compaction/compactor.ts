@@ -68,11 +68,11 @@ export class Compactor {
   }
 
   async #compact(partition: PartitionState): Promise<void> {
-    await partition.perform(() => undefined)
     const { log } = partition
-    if (log.damage !== null || this.#host.isUnmarked(partition)) return
+    const sealed = await partition.perform(() =>
+      log.damage !== null || this.#host.isUnmarked(partition) ? [] : this.#ready(partition),
+    )
     const before = loadCompaction(log)
-    const sealed = this.#ready(partition)
     const dirty = sealed.filter((segment) => segment.end > before.cleanedTo)
     if (dirty.length === 0 || !this.#isDue(partition, sealed, dirty)) return
     const newest = await this.#newestOffsets(

@@ -43,6 +43,8 @@ export interface GroupsOptions {
 export const taskMetadata = '_millrace'
 
 const expiryEveryMs = 10 * 60 * 1000
+const retryFirstMs = 10
+const retryLastMs = 1_000
 
 export class LocalGroups implements GroupCoordinator {
   readonly offsetsLog: PartitionState
@@ -52,6 +54,8 @@ export class LocalGroups implements GroupCoordinator {
   readonly #groups = new Map<string, { group: ClassicGroup; timer: GroupTimer }>()
   readonly #journal: GroupJournal
   readonly #consumers: ConsumerGroups
+  /** How often each group has asked to be stored: a newer record makes an older one that failed needless. */
+  readonly #stores = new WeakMap<ClassicGroup, number>()
   #stopExpiry: () => void = () => undefined
   #closed = false
 
@@ -318,13 +322,18 @@ export class LocalGroups implements GroupCoordinator {
       member.protocols.some(({ metadata }) => readSubscription(metadata)?.topics.includes(topic) ?? true),
     )
   }
-  /** A topic is gone: positions in it mean nothing any more. */
+  /** A topic is gone: positions in it mean nothing any more, and must not be there again after a restart. */
   async forgetTopic(topic: string): Promise<void> {
-    const gone = [...this.positions.ofTopic(topic)]
-    if (gone.length === 0) return
+    let gone = [...this.positions.ofTopic(topic)]
     for (const { group, partition } of gone) this.positions.delete(group, partition)
-    const timeMs = this.#world.clock.now()
-    await this.#store(gone.map(({ group, partition }) => offsetTombstone(group, partition, timeMs)))
+    for (let waitMs = retryFirstMs; gone.length > 0 && !this.#closed; waitMs = Math.min(2 * waitMs, retryLastMs)) {
+      const timeMs = this.#world.clock.now()
+      const fault = await this.#store(gone.map(({ group, partition }) => offsetTombstone(group, partition, timeMs)))
+      if (fault === null) return
+      await this.#world.clock.sleep(waitMs)
+      // A new topic of this name may have got positions meanwhile.
+      gone = gone.filter(({ group, partition }) => this.positions.get(group, partition) === null)
+    }
   }
 
   // --- life
@@ -341,6 +350,9 @@ export class LocalGroups implements GroupCoordinator {
   start(): void {
     for (const { timer } of this.#groups.values()) timer.set()
     this.#consumers.start()
+    // A crash came between the end of a topic and that of the positions in it.
+    for (const topic of this.positions.topics())
+      if (!this.#options.hasPartition({ topic, index: 0 })) void this.forgetTopic(topic)
     const expire = (): void => {
       void this.#expire().catch(() => undefined)
       this.#stopExpiry = this.#world.clock.after(expiryEveryMs, expire)
@@ -439,11 +451,20 @@ export class LocalGroups implements GroupCoordinator {
   }
   async #storeGroup(group: ClassicGroup): Promise<void> {
     const { generation } = group
+    const number = (this.#stores.get(group) ?? 0) + 1
+    this.#stores.set(group, number)
     const key = encodeKey({ kind: 'group', group: group.name })
-    const timeMs = this.#world.clock.now()
-    const fault = await this.#journal.write([{ key, value: encodeGroup(group.toStored()), timeMs }])
-    group.stored(generation, fault, this.#world.clock.monotonic())
-    this.#groups.get(group.name)?.timer.set()
+    for (let waitMs = retryFirstMs; ; waitMs = Math.min(2 * waitMs, retryLastMs)) {
+      const timeMs = this.#world.clock.now()
+      const fault = await this.#journal.write([{ key, value: encodeGroup(group.toStored()), timeMs }])
+      group.stored(generation, fault, this.#world.clock.monotonic())
+      this.#groups.get(group.name)?.timer.set()
+      if (fault === null) return
+      await this.#world.clock.sleep(waitMs)
+      // In a rebalance the group is stored at its end; until then what was stored last is as good as this.
+      const isCurrent = this.#stores.get(group) === number && this.#groups.get(group.name)?.group === group
+      if (this.#closed || !isCurrent || (group.state !== 'Stable' && group.state !== 'Empty')) return
+    }
   }
   async #store(records: readonly RecordInput[]): Promise<Fault | null> {
     try {

@@ -18,6 +18,11 @@ export class GroupOffsets {
   groups(): Iterable<string> {
     return this.#groups.keys()
   }
+  topics(): Set<string> {
+    const found = new Set<string>()
+    for (const positions of this.#groups.values()) for (const topic of positions.keys()) found.add(topic)
+    return found
+  }
   has(group: string): boolean {
     return this.#groups.has(group)
   }

@@ -15,14 +15,13 @@
  * Markers carry the epoch after the transaction's (KIP-890): what a dead owner sent late is fenced.
  */
 import { assert } from '../../../lib/assert.ts'
-import type { Offset } from '../../../lib/brand.ts'
 import { Fault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
 import type { Clock } from '../../../lib/world.ts'
 import { ownBatch, readBatchHeader } from '../../../store/batch-header.ts'
 import type { RecordInput } from '../../batch.ts'
 import type { Outcome } from '../control-batch.ts'
-import type { PartitionState, Placed } from '../partition.ts'
+import type { Mark, PartitionState, Placed } from '../partition.ts'
 import { appendDurably, appendNow } from '../system-log.ts'
 import {
   type InputPosition,
@@ -129,7 +128,7 @@ export class TransactionCoordinator {
     inputs: readonly InputPosition[],
   ): Promise<'durable' | 'unknown' | 'unwritten'> {
     const parts = [...transaction.parts].filter(([partition]) => !partition.gone)
-    let written: Offset | null
+    let written: Mark | null
     try {
       // Opens what a cut has closed; then nothing is awaited between the check and the record.
       for (const [partition] of parts) await partition.perform(() => undefined)
@@ -140,8 +139,8 @@ export class TransactionCoordinator {
       return 'unwritten'
     }
     if (written === null) return 'unwritten'
-    const waits = parts.map(async ([partition, { end }]) => {
-      await partition.whenDurable(end).catch((error: unknown) => {
+    const waits = parts.map(async ([partition, { mark }]) => {
+      await partition.whenDurable(mark).catch((error: unknown) => {
         if (!partition.gone) throw error
       })
     })
@@ -185,7 +184,7 @@ export class TransactionCoordinator {
     for (let waitMs = retryFirstMs; ; waitMs = Math.min(waitMs * 2, retryLastMs)) {
       try {
         const appended = partition.perform(() => partition.endTransaction(producerId, epoch, outcome))
-        await partition.whenDurable(typeof appended === 'number' ? appended : await appended)
+        await partition.whenDurable(appended instanceof Promise ? await appended : appended)
         partitions.delete(partition)
         return
       } catch (error) {

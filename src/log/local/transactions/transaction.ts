@@ -1,17 +1,16 @@
 /** A transaction while its process lives: which partitions it has written to, and how far. */
 import type { Offset } from '../../../lib/brand.ts'
-import type { PartitionState } from '../partition.ts'
+import type { Mark, PartitionState } from '../partition.ts'
 import type { NamedEnd, PlaceInTopic } from './state-format.ts'
 
 /** committed: the commit record is durable. aborted: it is not, and never will be. */
 export type TransactionPhase = 'open' | 'committing' | 'committed' | 'aborted'
 
 interface Part {
-  sequence: number
-  last: Offset
-  end: Offset
-  /** The partition's count of cuts when this part began: another count means that batches may be lost. */
-  readonly cuts: number
+  readonly sequence: number
+  readonly last: Offset
+  /** Behind its last batch. Nothing is added to a part that has been cut, so this stands for all of it. */
+  readonly mark: Mark
 }
 
 export class Transaction {
@@ -34,28 +33,21 @@ export class Transaction {
   nextSequence(partition: PartitionState): number | null {
     const part = this.parts.get(partition)
     if (part === undefined) return 0
-    return part.cuts === partition.cuts ? part.sequence : null
+    return partition.stands(part.mark) ? part.sequence : null
   }
   wrote(partition: PartitionState, batch: { baseOffset: Offset; records: number; bytes: number }): void {
-    const part = this.parts.get(partition) ?? {
-      sequence: 0,
-      last: batch.baseOffset,
-      end: partition.log.end,
-      cuts: partition.cuts,
-    }
-    part.sequence += batch.records
-    part.last = batch.baseOffset
-    part.end = partition.log.end
-    this.parts.set(partition, part)
+    const { mark } = partition
+    const sequence = (this.parts.get(partition)?.sequence ?? 0) + batch.records
+    this.parts.set(partition, { sequence, last: batch.baseOffset, mark })
     this.bytes += batch.bytes
   }
   /** True while every partition still holds all that was written to it. */
   isWhole(): boolean {
-    for (const [partition, part] of this.parts) if (!partition.gone && part.cuts !== partition.cuts) return false
+    for (const [partition, { mark }] of this.parts) if (!partition.gone && !partition.stands(mark)) return false
     return true
   }
   ends(): NamedEnd[] {
-    return Array.from(this.parts, ([partition, { last, end }]) => ({ ...placeOf(partition), last, end }))
+    return Array.from(this.parts, ([partition, { last, mark }]) => ({ ...placeOf(partition), last, end: mark.end }))
   }
 }
 
