@@ -34,6 +34,8 @@ export interface Core {
   rolled(partition: Partition): void
   /** The journal says what all partitions are now; durable when it resolves. */
   checkpoint(): Promise<void>
+  /** A reader has come upon damage: every start from now on is to know of it. */
+  foundDamage(fault: Fault): void
   report(fault: Fault): void
   /** Bytes came or went. */
   resized(bytes: number): void

@@ -32,6 +32,7 @@ export class DiskStore implements Store {
   readonly #partitions = new Map<string, Partition>()
   /** Partitions that began a new segment. */
   readonly #rolled = new Set<Partition>()
+  readonly #damaged: Fault[] = []
   #sizeBytes = 0
   #appendedBytes = 0
   #isReplacing = false
@@ -42,7 +43,8 @@ export class DiskStore implements Store {
     this.#opened = opened
     this.#world = opened.options.world
     this.instanceId = opened.instanceId
-    this.recovery = opened.recovery
+    this.recovery = { ...opened.recovery, damaged: this.#damaged }
+    this.#damaged.push(...opened.recovery.damaged)
     this.#found = opened.found
     for (const { state } of opened.found.values()) this.#sizeBytes += bytesOf(state)
     const handlesMax = opened.options.handlesMax ?? limits.storeHandles
@@ -168,6 +170,11 @@ export class DiskStore implements Store {
       toSync: (partition) => this.#loop.toSync(partition),
       unsynced: (partition) => this.#loop.unsynced(partition),
       checkpoint: () => journal.replace(() => this.#checkpoint(false)),
+      foundDamage: (fault) => {
+        this.#damaged.push(fault)
+        if (this.#closing === null)
+          journal.replace(() => this.#checkpoint(false)).catch((error: unknown) => this.#report(asFault(error)))
+      },
       report: (fault) => this.#report(fault),
       resized: (bytes) => {
         this.#sizeBytes += bytes

@@ -25,8 +25,14 @@ export interface PartitionState {
   readonly segments: readonly SegmentState[]
   /** The last segment takes no more. */
   readonly sealed: boolean
-  /** Its files were found wanting: they are looked at again at every start. */
-  readonly damaged?: boolean
+  /** Its files were found wanting: from this place on they are looked at again at every start. */
+  readonly damaged?: DamagedPlace
+}
+/** The end of the last good batch before damage, in the segment `base`. */
+export interface DamagedPlace {
+  readonly base: number
+  readonly bytes: number
+  readonly end: number
 }
 export interface Checkpoint {
   readonly clean: boolean

@@ -81,10 +81,13 @@ export class Opening {
   }
   /** One file is read, whatever the number of partitions. */
   async #openClean(read: ReadJournal, journal: Journal): Promise<number> {
+    const unsynced: string[] = []
     for (const [dir, known] of read.partitions) {
-      if (known.state.damaged === true) this.#recoverOne(dir, known, read.epoch)
+      if (known.state.damaged !== undefined) unsynced.push(...this.#recoverOne(dir, known, read.epoch))
       else this.#found.set(dir, { state: known.state, damage: null, verified: false, index: null })
     }
+    // Of what was damaged, files may have been put back.
+    await this.#syncAll(unsynced)
     await journal.resume(read)
     return read.epoch
   }

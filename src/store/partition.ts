@@ -18,13 +18,13 @@ import type { Core } from './core.ts'
 import { diskFault } from './disk-fault.ts'
 import { Epochs } from './epochs.ts'
 import { HotBatches } from './hot-tail.ts'
-import type { PartitionState } from './journal.ts'
+import type { DamagedPlace, PartitionState } from './journal.ts'
 import { Listeners } from './listeners.ts'
 import { findTime, largestTime, readBatches, readHeaders } from './read.ts'
 import { type Mark, Segment } from './segment.ts'
 import { Segments } from './segments.ts'
 import { SmallFiles } from './small-files.ts'
-import type { SparseIndex } from './sparse-index.ts'
+import type { Place, SparseIndex } from './sparse-index.ts'
 import { newestTime } from './retention.ts'
 import type { Lent, PartitionConfig, PartitionLog, SealedSegment } from './store.ts'
 import { expectedFiles } from './verify.ts'
@@ -49,6 +49,7 @@ export interface Capture {
 export interface Damage {
   readonly at: Offset
   readonly fault: Fault
+  readonly place: DamagedPlace
 }
 
 /** What is known of a partition when it is opened. */
@@ -117,7 +118,16 @@ export class Partition implements PartitionLog {
     this.#onDurable = new Listeners(core)
     this.#onCut = new Listeners(core)
     this.#small = new SmallFiles(core, `${core.dir}/topics/${state.dir}`)
-    this.segments = new Segments(core, `${core.dir}/topics/${state.dir}`, list, this.#epochs, config.indexIntervalBytes)
+    this.segments = new Segments(
+      core,
+      {
+        folder: `${core.dir}/topics/${state.dir}`,
+        list,
+        epochs: this.#epochs,
+        intervalBytes: config.indexIntervalBytes,
+      },
+      (segment, place, fault) => this.#foundDamage(segment, place, fault),
+    )
   }
   get start(): Offset {
     return toOffset(this.#start)
@@ -418,7 +428,7 @@ export class Partition implements PartitionLog {
       epochs: this.#epochs.starts.filter((start) => start.from < this.#durable),
       segments: kept.map((segment) => segment.state()),
       sealed: isWhole && (last !== list.at(-1) || last.sealed),
-      ...(this.damage === null ? {} : { damaged: true }),
+      ...(this.damage === null ? {} : { damaged: this.damage.place }),
     }
   }
 
@@ -553,11 +563,22 @@ export class Partition implements PartitionLog {
       const found = expectedFiles(this.#core.world.disk, this.segments)
       this.#isVerified = true
       if (found === null) return
-      this.damage = { at: toOffset(Math.max(found.offset, this.#start)), fault: found.fault }
-      this.#core.report(found.fault)
+      const { offset, fault, base } = found
+      // Where it begins inside of the file was not noted: the whole of it is looked at again.
+      const place = { base, bytes: 0, end: base }
+      this.damage = { at: toOffset(Math.max(offset, this.#start)), fault, place }
+      this.#core.report(fault)
+      this.#core.foundDamage(fault)
     } catch (error) {
       throw this.#failure(error, this.segments.folder)
     }
+  }
+  /** A reader came upon bytes that are not as written: from there on nothing is read, and nothing is appended behind it. */
+  #foundDamage(segment: Segment, { position, offset }: Place, fault: Fault): void {
+    if (this.damage !== null && this.damage.at <= offset) return
+    const place = { base: segment.base, bytes: position, end: offset }
+    this.damage = { at: toOffset(Math.max(offset, this.#start)), fault, place }
+    this.#core.foundDamage(fault)
   }
   #failure(error: unknown, path: string): Fault {
     return asFault(diskFault(error, path))

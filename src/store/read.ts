@@ -123,8 +123,7 @@ class Reading {
 /** Headers of all batches from the one that holds `from`, none from `limit` on. */
 export function* readHeaders(segments: Segments, from: number, limit: number): Generator<Uint8Array> {
   for (const segment of segments.durableFrom(from)) {
-    for (const batch of checkedBatches(segments, segment, (s) => segments.index(s).before(from))) {
-      if (batchBase(batch) >= limit) return
+    for (const batch of checkedBatches(segments, segment, limit, (s) => segments.index(s).before(from))) {
       if (batchEnd(batch) > from) yield Buffer.from(batch.subarray(0, batchHeaderBytes))
     }
   }
@@ -134,8 +133,7 @@ export function* readHeaders(segments: Segments, from: number, limit: number): G
 export function findTime(segments: Segments, timeMs: number, from: number, limit: number): Offset | null {
   for (const segment of segments.durableFrom(from)) {
     if (segment.durable.end <= from || segment.durable.maxTimeMs < timeMs) continue
-    for (const batch of checkedBatches(segments, segment, (s) => segments.index(s).beforeTime(timeMs))) {
-      if (batchBase(batch) >= limit) return null
+    for (const batch of checkedBatches(segments, segment, limit, (s) => segments.index(s).beforeTime(timeMs))) {
       if (batchMaxTime(batch) >= timeMs && batchEnd(batch) > from) return toOffset(batchBase(batch))
     }
   }
@@ -151,15 +149,24 @@ export function largestTime(segments: Segments): { offset: Offset; timeMs: TimeM
   return { offset: toOffset(best.durable.maxTimeOffset), timeMs: toTimeMs(best.durable.maxTimeMs) }
 }
 
-/** Batches from the place that the index gives; from the start of the segment when that place turns out to be none. */
-function* checkedBatches(segments: Segments, segment: Segment, placeOf: (s: Segment) => Place): Generator<Buffer> {
+/**
+ * Batches from the place that the index gives; from the start of the segment when that place turns out to be none. None
+ * from `limit` on, which may not even be looked at: damage may begin there.
+ */
+function* checkedBatches(
+  segments: Segments,
+  segment: Segment,
+  limit: number,
+  placeOf: (s: Segment) => Place,
+): Generator<Buffer> {
+  const next = (): Buffer | null => (walk.offset < limit ? walk.next() : null)
   let walk = segments.walk(segment, placeOf(segment))
-  let batch = walk.next()
+  let batch = next()
   if (batch === null && walk.problem !== null) {
     segments.rebuildIndex(segment)
     walk = segments.walk(segment, placeOf(segment))
-    batch = walk.next()
+    batch = next()
   }
-  for (; batch !== null; batch = walk.next()) yield batch
+  for (; batch !== null; batch = next()) yield batch
   if (walk.problem !== null) throw segments.foundDamage(segment, walk, walk.problem)
 }

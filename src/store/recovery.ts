@@ -3,7 +3,8 @@
  * at again) and up to where more was durable. From the checkpoint on every batch is read and checked:
  *
  * - all is well up to the end of the files: that is the log;
- * - something is wrong below the durable end: damage. Nothing is touched, the log is readable up to there;
+ * - something is wrong below the durable end: damage. Nothing is touched, the log is readable up to there. The next starts
+ *   look at that place again: whoever puts the file back has the whole log back;
  * - something is wrong at or above it: a torn tail. Unsynced pages reach the disk in any order, so whatever follows is
  *   worth nothing even where it is valid; it is moved to `<segment>.torn` and the log ends there.
  *
@@ -16,7 +17,7 @@ import type { World } from '../lib/world.ts'
 import { batchBase, batchEpoch, batchMaxTime, BatchWalk } from './batch-walk.ts'
 import type { Directories } from './directories.ts'
 import { Epochs } from './epochs.ts'
-import type { KnownPartition, PartitionState } from './journal.ts'
+import type { DamagedPlace, KnownPartition, PartitionState } from './journal.ts'
 import type { Damage } from './partition.ts'
 import { segmentName, segmentOf, type SegmentState } from './segment.ts'
 import { Indexer, newSalt } from './segments.ts'
@@ -93,11 +94,12 @@ class PartitionRecovery {
   run(): Recovered {
     this.#passForgotten()
     if (this.#context.epoch === null) this.#assumeSealedDurable()
-    else this.#passStrangers()
+    // Behind damage nobody has looked which files are the log.
+    else if (this.#known.state.damaged === undefined) this.#passStrangers()
     let broken = this.#takeKnown() ?? this.#takeNew()
     if (this.#end < this.#start && this.#known.durable <= this.#start) broken = this.#beginAtStart()
     const damage = broken === null ? this.#checkEnd() : this.#handle(broken)
-    if (damage !== null) this.#end = Math.max(this.#end, this.#durable)
+    if (damage !== null) this.#keepDamaged()
     return {
       state: {
         dir: this.#known.state.dir,
@@ -106,7 +108,7 @@ class PartitionRecovery {
         epochs: this.#epochs.starts,
         segments: this.#segments,
         sealed: this.#sealed && this.#segments.length > 0,
-        damaged: damage !== null,
+        ...(damage === null ? {} : { damaged: damage.place }),
       },
       damage,
       scannedBytes: this.#scannedBytes,
@@ -177,13 +179,18 @@ class PartitionRecovery {
   }
   /** What was there at the checkpoint: is it still? Its batches are checked when they are read. */
   #takeKnown(): Break | null {
-    const { segments, sealed } = this.#known.state
+    const { segments, sealed, damaged } = this.#known.state
     for (const segment of segments) {
       const isNeeded = segment.bytes > 0 && !this.#isForgotten(segment.base)
       if (!this.#files.includes(segment.base) && !isNeeded) continue
       const path = this.#path(segment.base)
       const size = this.#context.world.disk.stat(path)?.size ?? -1
       if (size < segment.bytes) return this.#shorter(path, segment, size)
+      if (segment.base === damaged?.base) {
+        const broken = this.#lookAgain(segment, damaged)
+        if (broken !== null) return broken
+        continue
+      }
       this.#segments.push(segment)
       this.#end = segment.end
     }
@@ -221,6 +228,30 @@ class PartitionRecovery {
     const broken = this.#scan(begin, this.#epochs)
     return broken ?? { path, position: size, what: `the file ends here, of ${segment.bytes} bytes` }
   }
+  /** Is the segment in which there was damage whole again? */
+  #lookAgain(segment: SegmentState, { bytes, end }: DamagedPlace): Break | null {
+    this.#end = segment.base
+    this.#segments.push({ ...segment, bytes, end })
+    const broken = this.#scan({ ...segment, bytes, end }, this.#epochs)
+    if (broken !== null || this.#end >= segment.end) return broken
+    return {
+      path: this.#path(segment.base),
+      position: bytes,
+      what: `offsets ${this.#end} to ${segment.end} are missing`,
+    }
+  }
+  /** The log ends where it ended; which files it had behind the damage is not forgotten. */
+  #keepDamaged(): void {
+    this.#end = Math.max(this.#end, this.#durable)
+    const last = this.#segments.at(-1)?.base ?? -1
+    for (const segment of this.#known.state.segments) {
+      if (segment.base === last && this.#segments.at(-1)!.bytes < segment.bytes) this.#segments.splice(-1, 1, segment)
+      if (segment.base > last) this.#segments.push(segment)
+    }
+    // Everything behind it was written under the epoch that every later start must expect there.
+    if (this.#context.epoch !== null && this.#known.state.damaged === undefined)
+      this.#epochs.begin(this.#context.epoch, this.#known.state.end)
+  }
   /** Segments made after the checkpoint. */
   #takeNew(): Break | null {
     for (const base of this.#files) {
@@ -252,7 +283,8 @@ class PartitionRecovery {
     const file = this.#context.world.disk.open(path, 'read')
     try {
       const limit = Math.min(file.size(), cut?.bytes ?? Number.MAX_SAFE_INTEGER)
-      const epochAt = epochs === undefined ? () => this.#context.epoch : (offset: number) => epochs.at(offset)
+      const known = epochs ?? (this.#known.state.damaged === undefined ? undefined : this.#epochs)
+      const epochAt = known === undefined ? () => this.#context.epoch : (offset: number) => known.at(offset)
       const walk = new BatchWalk(file, { position: from.bytes, offset: from.end, limit, epochAt })
       const grown = this.#salted(from)
       const indexer = this.#indexer(grown)
@@ -264,7 +296,7 @@ class PartitionRecovery {
           maxTimeMs = batchMaxTime(batch)
           maxTimeOffset = batchBase(batch)
         }
-        if (epochs === undefined) this.#epochs.begin(batchEpoch(batch), batchBase(batch))
+        if (known === undefined) this.#epochs.begin(batchEpoch(batch), batchBase(batch))
       }
       this.#scannedBytes += walk.position - from.bytes
       this.#end = walk.offset
@@ -307,14 +339,20 @@ class PartitionRecovery {
       return null
     } catch (error) {
       const what = `a torn tail could not be moved away: ${error instanceof Error ? error.message : String(error)}`
-      return { at: toOffset(this.#end), fault: new Fault('store.failed', { what, path: broken.path }, error) }
+      return this.#damageAt(broken, new Fault('store.failed', { what, path: broken.path }, error))
     }
   }
-  #damage({ path, position, what }: Break): Damage {
-    return {
-      at: toOffset(Math.max(this.#end, this.#start)),
-      fault: new Fault('store.damaged', { file: path, position, what }),
-    }
+  #damage(broken: Break): Damage {
+    const { path, position, what } = broken
+    return this.#damageAt(broken, new Fault('store.damaged', { file: path, position, what }))
+  }
+  #damageAt({ path, position }: Break, fault: Fault): Damage {
+    const last = this.#segments.at(-1)
+    const isInLast = last !== undefined && this.#path(last.base) === path
+    const place = isInLast
+      ? { base: last.base, bytes: Math.min(position, last.bytes), end: last.end }
+      : { base: this.#end, bytes: 0, end: this.#end }
+    return { at: toOffset(Math.max(this.#end, this.#start)), fault, place }
   }
   /** Later segments first: as long as one is there, the break before it can be found again. */
   #setTailAside(broken: Break): void {

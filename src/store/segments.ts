@@ -16,16 +16,22 @@ export class Segments {
   readonly pool: BufferPool
   intervalBytes: number
   readonly #core: Core
+  readonly #onDamage: (segment: Segment, place: Place, fault: Fault) => void
   /** Files that must not stay under the name of a segment. */
   #strays: string[] = []
 
-  constructor(core: Core, folder: string, list: Segment[], epochs: Epochs, intervalBytes: number) {
+  constructor(
+    core: Core,
+    of: { folder: string; list: Segment[]; epochs: Epochs; intervalBytes: number },
+    onDamage: (segment: Segment, place: Place, fault: Fault) => void,
+  ) {
     this.#core = core
     this.pool = core.pool
-    this.folder = folder
-    this.list = list
-    this.intervalBytes = intervalBytes
-    this.epochAt = (offset) => epochs.at(offset)
+    this.folder = of.folder
+    this.list = of.list
+    this.intervalBytes = of.intervalBytes
+    this.epochAt = (offset) => of.epochs.at(offset)
+    this.#onDamage = onDamage
   }
   get last(): Segment | undefined {
     return this.list.at(-1)
@@ -170,6 +176,8 @@ export class Segments {
     const fault = this.damageAt(segment, place.position, what)
     segment.unreadable = { offset: place.offset, fault }
     this.#core.report(fault)
+    // One that compaction or retention has taken away says nothing about the log.
+    if (this.list.includes(segment)) this.#onDamage(segment, place, fault)
     return fault
   }
   #indexed({ base, salts, written }: Segment): { base: number; salts: readonly Salt[]; bytes: number } {

@@ -9,7 +9,7 @@ import type { Fault } from '../lib/fault.ts'
 export interface Store {
   /** UUID written once into meta.json. */
   readonly instanceId: string
-  /** What recovery did when the folder was opened: durations, torn tails cut, damage found. */
+  /** What recovery did when the folder was opened: durations, torn tails cut, damage found (then and since). */
   readonly recovery: Recovery
   /** Opens lazily: the folder is created at the first append. `dir` is unique, made of safe characters by the caller. */
   partition(dir: string, config: PartitionConfig): PartitionLog
@@ -64,7 +64,7 @@ export interface PartitionLog {
   readonly leaderEpoch: number
   /** From which offset on each leader epoch wrote, oldest first. */
   readonly epochStarts: readonly { readonly epoch: number; readonly from: number }[]
-  /** Set when recovery found damage below the durable end: nothing is appended, reads stop before it. */
+  /** Set when recovery or a reader found damage below the durable end: nothing is appended, reads stop before it. */
   readonly damage: { readonly at: Offset; readonly fault: Fault } | null
   readonly sizeBytes: number
 

@@ -4,15 +4,16 @@ import type { Disk } from '../lib/world.ts'
 import type { Segments } from './segments.ts'
 
 /** The first segment that is missing or shorter than it was, and where the log ends to be readable; null = all there. */
-export function expectedFiles(disk: Disk, segments: Segments): { offset: number; fault: Fault } | null {
+export function expectedFiles(disk: Disk, segments: Segments): { base: number; offset: number; fault: Fault } | null {
   for (const segment of segments.list) {
     const found = disk.stat(segments.path(segment))
-    if (found === null) return { offset: segment.base, fault: segments.damageAt(segment, 0, 'the file is missing') }
+    const { base } = segment
+    if (found === null) return { base, offset: base, fault: segments.damageAt(segment, 0, 'the file is missing') }
     // Bytes that nobody knows of: the segment ends before them, the next one begins there.
     if (found.size > segment.durable.bytes) segment.sealed = true
     if (found.size >= segment.durable.bytes) continue
     const what = `the file ends here, of ${segment.durable.bytes} bytes`
-    return { offset: endOfReadable(segments, segment.base), fault: segments.damageAt(segment, found.size, what) }
+    return { base, offset: endOfReadable(segments, base), fault: segments.damageAt(segment, found.size, what) }
   }
   return null
 }

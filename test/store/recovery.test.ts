@@ -36,6 +36,10 @@ async function reopened(place: Place): Promise<{ store: Store; log: PartitionLog
   const store = await place.open({ hotBytes: 0 })
   return { store, log: store.partition(name, oneSegment) }
 }
+async function inSegments(place: Place): Promise<{ store: Store; log: PartitionLog }> {
+  const store = await place.open({ hotBytes: 0 })
+  return { store, log: store.partition(name, config) }
+}
 /** It takes more, and that is there after another kill. */
 async function takesMore(log: PartitionLog): Promise<void> {
   const before = log.end
@@ -174,6 +178,81 @@ onEachDisk('damage found by a reader after a clean stop is a fault that names fi
   assert.equal(place.faults.at(-1)?.code, 'store.damaged')
   await store.close()
 })
+
+onEachDisk('where a reader has found damage nothing is appended, also after a restart', async (place) => {
+  let { store, log } = await inSegments(place)
+  const batches = await fill(log, 300)
+  const size = batches[0]!.length
+  await store.close()
+  const whole = fileBytes(place, path(0))
+  overwrite(place, path(0), size * 10 + 70, flip(whole.subarray(size * 10 + 70), 0).subarray(0, 1))
+  const files = (): string[] => place.world.disk.list(`${place.dir}/topics/orders~1/0`)
+  const before = files()
+  for (let start = 0; start < 4; start++) {
+    ;({ store, log } = await inSegments(place))
+    if (start === 0) {
+      // Nobody has looked at it yet.
+      assert.equal(log.damage, null)
+      await assert.rejects(log.read(at(30), 1e6, log.durable), { code: 'store.damaged' })
+    }
+    assert.equal(log.damage?.at, 30)
+    assert.equal(log.end, 900)
+    assert.equal(store.recovery.damaged.length, 1)
+    assert.deepEqual(await readAll(log, 0, 30), batches.slice(0, 10))
+    for (const from of [30, 400, 897])
+      await assert.rejects(log.read(at(from), 1e6, log.durable), { code: 'store.damaged' })
+    assert.throws(() => log.append(batch(1)), { code: 'store.damaged' })
+    assert.deepEqual(log.sealed(log.end), [])
+    await takesMore(store.partition('orders~1/1', config))
+    await store.close()
+    assert.deepEqual(
+      files().filter((name) => !/offsets|times/.test(name)),
+      before.filter((name) => !/offsets|times/.test(name)),
+    )
+  }
+  // The file is put back: the log is whole.
+  overwrite(place, path(0), 0, whole)
+  ;({ store, log } = await inSegments(place))
+  assert.equal(log.damage, null)
+  assert.deepEqual(await readAll(log), batches)
+  assert.equal(log.append(batch(1)).baseOffset, 900)
+  await log.whenDurable(log.end)
+  await store.close()
+})
+
+afterKill(
+  'damage in one of several segments leaves the later ones alone, and goes when it is mended',
+  async (place, kill) => {
+    const { store, log } = await inSegments(place)
+    const batches = await fill(log, 300)
+    // A checkpoint that knows of some of the segments, then more.
+    await store.close()
+    const again = await inSegments(place)
+    batches.push(...(await fill(again.log, 100)))
+    const after = kill()
+    const folder = (): string[] =>
+      after.world.disk.list(`${after.dir}/topics/orders~1/0`).filter((name) => name.endsWith('.log'))
+    const before = folder()
+    const damaged = `topics/orders~1/0/${before.at(-2)!}`
+    const whole = fileBytes(after, damaged)
+    overwrite(after, damaged, 500, Buffer.alloc(300))
+    for (let start = 0; start < 3; start++) {
+      const { store: found, log: bad } = await inSegments(after)
+      assert.equal(found.recovery.damaged.length, 1, `start ${start}`)
+      assert.equal(bad.end, 1200)
+      assert.ok(bad.damage !== null && bad.damage.at < 1200)
+      assert.throws(() => bad.append(batch(1)), { code: 'store.damaged' })
+      await found.close()
+      assert.deepEqual(folder(), before, `start ${start}`)
+    }
+    overwrite(after, damaged, 0, whole)
+    const mended = await inSegments(after)
+    assert.equal(mended.log.damage, null)
+    assert.deepEqual(await readAll(mended.log), batches)
+    assert.equal(mended.log.append(batch(1)).baseOffset, 1200)
+    await mended.store.close()
+  },
+)
 
 for (const [what, spoil] of [
   ['is gone', (place: Place) => place.world.disk.remove(`${place.dir}/${path(0)}`)],

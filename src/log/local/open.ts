@@ -66,7 +66,7 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   const registry = new Registry(store, {
     clock: world.clock,
     snapshotBytes: options.snapshotBytes ?? snapshotBytes,
-    resolve: (producerId, epoch) => decides.by?.resolve(producerId, epoch) ?? 'open',
+    resolve: (producerId, epoch) => (decides.by === null ? 'open' : decides.by.resolve(producerId, epoch)),
   })
   for (const info of systemTopics) registry.set(info)
   const system = (topic: string): PartitionState => registry.partition({ topic, index: 0 })

@@ -31,8 +31,8 @@ export interface PartitionHost {
   readonly clock: Clock
   /** Bytes appended between two snapshots: what a restart reads headers of, at most. */
   readonly snapshotBytes: number
-  /** What becomes of a transaction that a partition finds open: 'open' while its owner lives. */
-  resolve(producerId: number, epoch: number): Outcome | 'open'
+  /** What becomes of a transaction that a partition finds open: 'open' while its owner lives, null = nobody knows of it. */
+  resolve(producerId: number, epoch: number): Outcome | 'open' | null
 }
 /** A place that the log gave out, everything before it included: it stands until the log is cut below it. */
 export interface Mark {
@@ -139,8 +139,13 @@ export class PartitionState {
 
   async #open(): Promise<void> {
     this.#state = 'opening'
+    const { damage } = this.log
     try {
-      await this.#derive()
+      // Damage that only now was found is no reason not to read what lies before it.
+      await this.#derive().catch((error: unknown) => {
+        if (this.log.damage === damage) throw error
+        return this.#derive()
+      })
     } catch (error) {
       if (this.gone) return this.#runQueue()
       this.#state = 'closed'
@@ -234,20 +239,20 @@ export class PartitionState {
     if ((header.attributes & attribute.transactional) === 0) return true
     const { producerId, baseOffset } = header
     const open = this.table.openTransactions.get(producerId)
-    if (open !== undefined && baseOffset >= open.firstOffset)
-      return this.#host.resolve(producerId, open.epoch) === 'commit'
+    if (open !== undefined && baseOffset >= open.firstOffset) return this.#outcome(producerId, open.epoch) === 'commit'
     const around = this.aborted.overlapping(baseOffset as Offset, (baseOffset + 1) as Offset)
     return !around.some((one) => one.producerId === producerId)
+  }
+  /** What nobody knows of was never committed; or its marker lies behind damage, then nobody can tell. */
+  #outcome(producerId: number, epoch: number): Outcome | 'open' {
+    return this.#host.resolve(producerId, epoch) ?? (this.log.damage === null ? 'abort' : 'open')
   }
   /** Ends open transactions whose owner is gone or has decided. Only inside `perform`. */
   settle(): void {
     try {
       for (const [producerId, { epoch }] of Array.from(this.table.openTransactions)) {
-        const outcome = this.#host.resolve(producerId, epoch)
-        if (outcome === 'open') continue
-        // Nothing can be appended behind damage: here the end is known in memory only.
-        if (this.log.damage !== null) this.#ended({ producerId, producerEpoch: epoch }, outcome, this.log.end)
-        else this.endTransaction(producerId, epoch, outcome)
+        const outcome = this.#outcome(producerId, epoch)
+        if (outcome !== 'open') this.endTransaction(producerId, epoch, outcome)
       }
     } catch {
       // The disk fails or is full: the markers can wait, readers stop before what has none.
@@ -269,8 +274,8 @@ export class PartitionState {
   /** A marker that a failing disk held up comes before the next transaction of its producer, or the two would be one. */
   #endFormer({ producerId, producerEpoch }: BatchHeader): void {
     const former = this.table.openTransactions.get(producerId)
-    if (former === undefined || former.epoch === producerEpoch) return
-    const outcome = this.#host.resolve(producerId, former.epoch)
+    if (former === undefined || former.epoch === producerEpoch || this.log.damage !== null) return
+    const outcome = this.#outcome(producerId, former.epoch)
     assert(outcome !== 'open', 'a producer has one transaction at a time')
     this.endTransaction(producerId, former.epoch, outcome)
   }
@@ -282,6 +287,11 @@ export class PartitionState {
     if (this.table.openTransactions.get(producerId)?.epoch !== epoch) return this.mark
     const timeMs = this.#host.clock.now()
     const markerEpoch = Math.min(epoch + 1, epochMax)
+    if (this.log.damage !== null) {
+      // Nothing can be appended behind damage: here the end is known in memory only.
+      this.#ended({ producerId, producerEpoch: markerEpoch }, outcome, this.log.end)
+      return this.mark
+    }
     const marker = encodeMarker({ producerId, epoch: markerEpoch, outcome, timeMs, coordinatorEpoch })
     const { baseOffset } = this.log.append(marker)
     this.#end = this.log.end

@@ -113,6 +113,8 @@ function appendAll(
   meter: LogMeter | null,
   lease: Lease | null,
 ): Done {
+  // What stands behind damage cannot be told from a gap.
+  if (state.log.damage !== null) throw state.log.damage.fault
   let first: Placed | null = null
   let until = 0 as Offset
   for (const { bytes, header } of batches) {

@@ -42,6 +42,8 @@ export async function readSlice(
   const upTo = options.committedOnly ? stable : highWatermark
   if (from < log.start || from > log.end)
     throw new Fault('log.offset-out-of-range', { offset: from, first: log.start, next: highWatermark })
+  // Whether what lies between was committed stands behind damage: nothing will ever come.
+  if (from >= upTo && upTo < highWatermark && log.damage !== null) throw log.damage.fault
   const { buffers, release } = from < upTo ? await log.lend(from, options.maxBytes, upTo) : nothing
   let bytes = 0
   for (const buffer of buffers) bytes += buffer.length

@@ -10,7 +10,8 @@
  *   else is decided, because others may append where the cut was.
  * - Something not on disk after a crash: the restart finds the named batch missing and aborts. This decision too is made
  *   durable before the partitions take anything new.
- * - No record: whoever opens a partition with an open transaction asks `resolve`, hears 'abort', and writes the marker.
+ * - No record: whoever opens a partition with an open transaction asks `resolve`, hears of nothing, and writes the marker of
+ *   an abort.
  *
  * Markers carry the epoch after the transaction's (KIP-890): what a dead owner sent late is fenced.
  */
@@ -62,10 +63,10 @@ export class TransactionCoordinator {
   }
 
   /** What becomes of a transaction that a partition finds open in it. */
-  resolve(producerId: number, epoch: number): Outcome | 'open' {
+  resolve(producerId: number, epoch: number): Outcome | 'open' | null {
     if (this.#deciding) return 'open'
     if (this.#open.get(producerId)?.epoch === epoch) return 'open'
-    return this.#unmarked.get(nameOf(producerId, epoch))?.outcome ?? 'abort'
+    return this.#unmarked.get(nameOf(producerId, epoch))?.outcome ?? null
   }
 
   /** A decided transaction has markers here that may not be on disk yet. */
