@@ -129,6 +129,8 @@ export interface GroupCoordinator {
     rebalanceTimeoutMs: number
     /** JoinGroup v4 and later: a first join is sent away once with its new member id. */
     memberIdRequired: boolean
+    /** JoinGroup v9 and later: a leader can be told that the assignment stands. */
+    skipsAssignment: boolean
   }): Promise<
     | {
         generation: number
@@ -136,7 +138,7 @@ export interface GroupCoordinator {
         protocol: string
         leader: string
         memberId: string
-        /** Filled for the leader only. */
+        /** Filled for the leader only, so that it assigns; or tells, with `skipAssignment`, that it need not. */
         members: readonly { id: string; instanceId: string | null; metadata: Uint8Array }[]
         skipAssignment: boolean
       }

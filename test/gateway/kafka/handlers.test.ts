@@ -381,6 +381,18 @@ test('JoinGroup, SyncGroup, Heartbeat, LeaveGroup: the life of a member', async 
   assert.equal((await ask(heartbeat, 0, member, exchange)).errorCode, 25)
   assert.equal((await ask(leaveGroup, 2, { groupId: 'g', memberId: 'm1', members: [] }, exchange)).errorCode, 25)
 })
+test('JoinGroup: from version 9 on a leader can be told to skip the assignment', async () => {
+  const { exchange, broker } = setUp()
+  const asked: boolean[] = []
+  const { coordinator } = broker
+  const join = coordinator.join.bind(coordinator)
+  coordinator.join = (request) => {
+    asked.push(request.skipsAssignment)
+    return join(request)
+  }
+  for (const version of [5, 8, 9]) await ask(joinGroup, version, joinRequest('m1'), exchange)
+  assert.deepEqual(asked, [false, false, true])
+})
 test('JoinGroup: an error names no protocol, as null or as nothing by its version', async () => {
   const { exchange } = setUp()
   assert.equal((await ask(joinGroup, 6, joinRequest(''), exchange)).protocolName, '')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Fault } from '../../../src/lib/fault.ts'
+import { Fault } from '../../../src/lib/fault.ts'
 import { ClassicGroup } from '../../../src/log/local/groups/classic-group.ts'
 import { decodeGroup, encodeGroup } from '../../../src/log/local/groups/formats.ts'
 import type { JoinAnswer, JoinRequest, SyncAnswer } from '../../../src/log/local/groups/messages.ts'
@@ -51,6 +51,7 @@ class Bench {
       sessionTimeoutMs: 10_000,
       rebalanceTimeoutMs: 30_000,
       memberIdRequired: false,
+      skipsAssignment: true,
       ...wishes,
     }
     this.group.join(request, this.nowMs, (answer) => {
@@ -224,6 +225,65 @@ test('a static member that comes back takes its own place without a rebalance, a
   assert.equal(fenced?.code, 'log.fenced-instance')
   assert.equal(bench.group.leave({ memberId: '', instanceId: 'i' }, bench.nowMs), null)
   assert.equal(bench.group.state, 'Empty')
+})
+for (const skips of [true, false])
+  test(`a static leader that comes back ${skips ? 'is told to skip the assignment' : 'before v9 does not assign'}`, () => {
+    const bench = new Bench()
+    const asked = bench.join('', { instanceId: 'i', skipsAssignment: skips })
+    const other = bench.join('', { instanceId: 'j', skipsAssignment: skips })
+    bench.pass(0)
+    const former = joined(asked)
+    const led = former.leader === former.memberId
+    assert.ok(led)
+    bench.sync(former, { [former.memberId]: 'mine', [joined(other).memberId]: 'theirs' })
+    bench.sync(joined(other))
+    const back = joined(bench.join('', { instanceId: 'i', skipsAssignment: skips }))
+    assert.equal(back.generation, former.generation)
+    assert.equal(back.skipAssignment, skips)
+    // Kafka's: it knows itself by comparing its id with the leader's.
+    assert.equal(back.leader, skips ? back.memberId : former.memberId)
+    assert.equal(back.members.length, skips ? 2 : 0)
+    assert.equal(given(bench.sync(back)), 'mine')
+    assert.equal(bench.group.leader, back.memberId)
+    // Who does not lead hears who does.
+    const follower = joined(bench.join('', { instanceId: 'j', skipsAssignment: skips }))
+    assert.deepEqual([follower.leader, follower.skipAssignment, follower.members], [back.memberId, false, []])
+    assert.equal(given(bench.sync(follower)), 'theirs')
+  })
+test('a static member that comes back is answered when its new id is stored, and is its former self when that fails', () => {
+  const bench = new Bench()
+  const asked = bench.join('', { instanceId: 'i' })
+  bench.pass(0)
+  const former = joined(asked)
+  bench.sync(former, { [former.memberId]: 'mine' })
+  bench.storeNow = false
+  const lost = bench.join('', { instanceId: 'i' })
+  assert.equal(codeOf(lost), null, 'not answered yet')
+  const storesBefore = bench.stored
+  bench.group.stored(former.generation, new Fault('store.failed', { what: 'x', path: 'y' }), bench.nowMs)
+  assert.equal(codeOf(lost), 'store.failed')
+  assert.deepEqual([[...bench.group.members.keys()], bench.group.leader], [[former.memberId], former.memberId])
+  assert.equal(bench.stored, storesBefore + 1, 'and stored once more')
+  bench.group.stored(former.generation, null, bench.nowMs)
+  assert.equal(bench.heartbeat(former), 'ok')
+  const back = bench.join('', { instanceId: 'i' })
+  bench.group.stored(former.generation, null, bench.nowMs)
+  assert.equal(given(bench.sync(joined(back))), 'mine')
+})
+test('a rebalance that begins before the new id of a static member is stored takes it in', () => {
+  const bench = new Bench()
+  const asked = bench.join('', { instanceId: 'i' })
+  bench.pass(0)
+  const former = joined(asked)
+  bench.sync(former, { [former.memberId]: 'mine' })
+  bench.storeNow = false
+  const back = bench.join('', { instanceId: 'i' })
+  const newcomer = bench.join()
+  bench.pass(0)
+  assert.deepEqual([joined(back).generation, joined(newcomer).generation], [2, 2])
+  bench.group.stored(former.generation, null, bench.nowMs)
+  bench.group.stored(former.generation, new Fault('store.failed', { what: 'x', path: 'y' }), bench.nowMs)
+  assert.equal(bench.group.members.size, 2)
 })
 test('a static member that is away keeps its place for its session timeout, through a rebalance too', () => {
   const bench = new Bench()

@@ -53,6 +53,7 @@ async function write(machine: Simulation): Promise<void> {
     sessionTimeoutMs: static_.memberTimeoutMs,
     rebalanceTimeoutMs: static_.memberTimeoutMs,
     memberIdRequired: false,
+    skipsAssignment: true,
   })
   assert.ok('generation' in joined)
   const { memberId, generation } = joined

@@ -186,7 +186,7 @@ test('damage in a topic that the last tick wrote to leaves the others served', a
     assert.equal(await tick.commit([]), 'committed')
     await log.close()
   }
-  damage(world, 'broken', 70)
+  damage(world, 'broken', 65)
   const log = await openLocalLog({ world, dir: '/data' })
   assert.deepEqual(await committed(log, at('whole')), ['b'])
   const [chunk] = await log.reader().read([{ partition: at('broken'), offset: off(0) }])

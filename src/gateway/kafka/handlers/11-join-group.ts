@@ -4,6 +4,7 @@ import { joinGroupApi } from '../../../wire/kafka/messages/11-join-group.ts'
 
 const firstVersionOfMemberId = 4
 const firstVersionOfNullProtocol = 7
+const firstVersionOfSkipping = 9
 
 export const joinGroup = handler({
   api: joinGroupApi,
@@ -24,6 +25,7 @@ export const joinGroup = handler({
           sessionTimeoutMs: request.sessionTimeoutMs,
           rebalanceTimeoutMs: request.rebalanceTimeoutMs < 0 ? request.sessionTimeoutMs : request.rebalanceTimeoutMs,
           memberIdRequired: exchange.version >= firstVersionOfMemberId,
+          skipsAssignment: exchange.version >= firstVersionOfSkipping,
         }),
       ))
     const failure = joined instanceof Fault ? { fault: joined, memberId: request.memberId } : joined

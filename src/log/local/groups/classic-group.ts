@@ -20,6 +20,14 @@ interface Identity {
   readonly instanceId: string | null
 }
 
+type Joined = Exclude<JoinAnswer, { fault: Fault }>
+interface Returned {
+  readonly member: GroupMember
+  readonly former: GroupMember
+  readonly answer: (answer: JoinAnswer) => void
+  readonly skips: boolean
+}
+
 export interface GroupEffects {
   /** Wall clock, for what is stored; deadlines go by the `nowMs` of each call, which only ever rises. */
   wallMs(): number
@@ -52,6 +60,8 @@ export class ClassicGroup {
   #joinUntilMs = Infinity
   /** While the first rebalance waits for more: what is left to wait after the current delay. */
   #initial: { leftMs: number; newcomers: boolean } | null = null
+  /** Static members that wait for their new member id to be stored. */
+  #returned: Returned[] = []
   /** When members that have not asked for their assignment are out. */
   #syncUntilMs = Infinity
 
@@ -163,12 +173,47 @@ export class ClassicGroup {
     this.#instances.set(request.instanceId ?? '', memberId)
     if (wasLeader) this.leader = memberId
     if (this.state === 'Stable' && this.#chooseProtocol() === this.protocol) {
-      // No rebalance: it gets what its former self had, and as leader does not assign anew.
-      this.#effects.store(this)
-      return answer(this.#joinAnswer(member, wasLeader))
+      // No rebalance: it gets what its former self had, once its new id is stored.
+      member.heardMs = nowMs
+      member.answerJoin = answer
+      this.#returned.push({ member, former, answer, skips: request.skipsAssignment })
+      return this.#effects.store(this)
     }
     this.#await(member, nowMs, answer)
     this.#prepareUnlessPreparing(nowMs)
+  }
+  /** Static members that came back, and whether what the group then was is stored. A rebalance may have answered them. */
+  #settleReturned(fault: Fault | null, nowMs: number): void {
+    const waiting = this.#returned.filter(({ member, answer }) => member.answerJoin === answer)
+    this.#returned = []
+    for (const { member, former, answer, skips } of waiting.reverse()) {
+      member.answerJoin = null
+      if (fault === null) {
+        member.heardMs = nowMs
+        answer(this.#returnedAnswer(member, former, skips))
+        continue
+      }
+      this.members.delete(member.id)
+      this.members.set(former.id, former)
+      former.heardMs = nowMs
+      former.answerJoin = former.answerSync = null
+      this.#instances.set(former.instanceId ?? '', former.id)
+      if (this.leader === member.id) this.leader = former.id
+      answer({ fault, memberId: '' })
+    }
+    // A later record may say otherwise by now.
+    if (fault !== null && waiting.length > 0) this.#effects.store(this)
+  }
+  /** As Kafka's: a leader that cannot be told to skip the assignment is told that somebody else leads. */
+  #returnedAnswer(member: GroupMember, former: GroupMember, skips: boolean): JoinAnswer {
+    const current = this.#joinAnswer(member, true)
+    if (skips) return current
+    return {
+      ...current,
+      leader: this.leader === member.id ? former.id : current.leader,
+      members: [],
+      skipAssignment: false,
+    }
   }
   #await(member: GroupMember, nowMs: number, answer: (answer: JoinAnswer) => void): void {
     // The same member asking twice: the newer request gets the answer.
@@ -176,7 +221,7 @@ export class ClassicGroup {
     member.answerJoin = answer
     member.heardMs = nowMs
   }
-  #joinAnswer(member: GroupMember, skipAssignment: boolean): JoinAnswer {
+  #joinAnswer(member: GroupMember, skipAssignment: boolean): Joined {
     const isLeader = this.leader === member.id
     const protocol = this.protocol ?? ''
     return {
@@ -311,7 +356,9 @@ export class ClassicGroup {
   }
   /** What `store` asked for is durable, or failed. */
   stored(generation: number, fault: Fault | null, nowMs: number): void {
-    if (this.state !== 'CompletingRebalance' || generation !== this.generation) return
+    if (generation !== this.generation) return
+    if (this.state === 'Stable') return this.#settleReturned(fault, nowMs)
+    if (this.state !== 'CompletingRebalance') return
     if (fault !== null) {
       for (const member of this.members.values()) {
         member.assignment = new Uint8Array()

@@ -352,7 +352,7 @@ export class LocalGroups implements GroupCoordinator {
     this.#consumers.start()
     // A crash came between the end of a topic and that of the positions in it.
     for (const topic of this.positions.topics())
-      if (!this.#options.hasPartition({ topic, index: 0 })) void this.forgetTopic(topic)
+      if (!this.#hasPartition({ topic, index: 0 })) void this.forgetTopic(topic)
     const expire = (): void => {
       void this.#expire().catch(() => undefined)
       this.#stopExpiry = this.#world.clock.after(expiryEveryMs, expire)
