@@ -1,7 +1,14 @@
 import type { Command } from './command.ts'
 import { eventCommands } from './commands/events.ts'
+import { logCommands } from './commands/log.ts'
 import { lookCommands } from './commands/look.ts'
 import { serveCommands } from './commands/serve.ts'
 import { topicCommands } from './commands/topic.ts'
 
-export const commands: readonly Command[] = [...serveCommands, ...eventCommands, ...topicCommands, ...lookCommands]
+export const commands: readonly Command[] = [
+  ...serveCommands,
+  ...eventCommands,
+  ...topicCommands,
+  ...lookCommands,
+  ...logCommands,
+]

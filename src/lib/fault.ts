@@ -94,7 +94,7 @@ export const faults = {
     sqlstate: 'XX001',
     retry: false,
     says: (f) => `${f.file} is damaged at byte ${f.position}: ${f.what}`,
-    hint: 'The bytes are kept. Records before the damage can be read; restore the file from a copy, or go on in a new topic.',
+    hint: 'The bytes are kept, and records before the damage can be read. Restore the file from a copy, or stop Millrace and see `millrace log verify` for what is lost and `millrace log repair` to go on without it.',
   }),
   'store.format-too-new': meaning<{ found: number; known: number }>({
     kafka: 56,

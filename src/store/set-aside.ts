@@ -1,4 +1,5 @@
 /** Moving bytes that are no part of a log out of its way. They are kept. */
+import type { World } from '../lib/world.ts'
 import type { Core } from './core.ts'
 import { parentOf } from './directories.ts'
 
@@ -10,10 +11,13 @@ export function setAside(core: Pick<Core, 'world' | 'directories'>, path: string
   return to
 }
 
-export function tornPath(core: Pick<Core, 'world'>, path: string): string {
+export const tornPath = (core: Pick<Core, 'world'>, path: string): string => freeName(core.world, path, 'torn')
+
+/** `<file without .log>.<ending>`, with a number when there is one already. */
+export function freeName(world: World, path: string, ending: string): string {
   const stem = path.replace(/\.log$/, '')
   for (let i = 0; ; i++) {
-    const to = i === 0 ? `${stem}.torn` : `${stem}.torn.${i}`
-    if (core.world.disk.stat(to) === null) return to
+    const to = i === 0 ? `${stem}.${ending}` : `${stem}.${ending}.${i}`
+    if (world.disk.stat(to) === null) return to
   }
 }

@@ -47,6 +47,9 @@ export class SparseIndex {
   get last(): Place {
     return this.#place(this.#places, this.#places.count - 1)
   }
+  get places(): readonly Place[] {
+    return this.#places.offsets.map((_, i) => this.#place(this.#places, i))
+  }
   get lastPosition(): number {
     return this.#places.positions.at(-1) ?? 0
   }

@@ -30,6 +30,12 @@ export function topicFolder(name: string, id: string): string {
 }
 export const partitionFolder = (name: string, id: string, index: number): string => `${topicFolder(name, id)}/${index}`
 
+/** Topic and index as a partition's folder tells them: a long name is cut. */
+export function partitionOfFolder(folder: string): { topic: string; index: number } {
+  const found = /^(.*?)(?:~[0-9a-f-]*)?\/(\d+)$/.exec(folder)
+  const topic = (found?.[1] ?? folder).replaceAll(/\+(.)/g, (_, letter: string) => letter.toUpperCase())
+  return { topic, index: Number(found?.[2] ?? 0) }
+}
 /** The topic id at the end of a partition's folder, or null. */
 export function idOfFolder(folder: string): string | null {
   return /~([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/\d+$/.exec(folder)?.[1] ?? null
