@@ -359,6 +359,96 @@ def _():
     assert group not in [one.group_id for one in admin().list_consumer_groups().result(20).valid]
 
 
+def modern(group, **more):
+    """A consumer of the consumer protocol (KIP-848)."""
+    config = {"group.protocol": "consumer", "auto.offset.reset": "earliest", "group.id": group}
+    return Consumer({**base, **config, **{key.replace("_", "."): value for key, value in more.items()}})
+
+
+def holds(members, counts, within=40):
+    give_up = time.time() + within
+    while sorted(len(member.assignment()) for member in members) != counts:
+        assert time.time() < give_up, [member.assignment() for member in members]
+        for member in members:
+            member.poll(0.1)
+
+
+@behaviour("a group of the consumer protocol goes on where it committed")
+def _():
+    name, group = make(2), fresh("group")
+    produce(name, [b"a", b"b"])
+    for _ in range(2):
+        consumer = modern(group)
+        consumer.subscribe([name])
+        same(sorted(values(read(consumer, 2))), [b"a", b"b"])
+        consumer.commit(asynchronous=False)
+        consumer.close()
+        produce(name, [b"a", b"b"])
+
+
+for assignor in ["uniform", "range"]:
+
+    @behaviour(f"partitions move when a member comes and when it goes (consumer protocol, {assignor})")
+    def _(assignor=assignor):
+        name, group = make(4), fresh("group")
+        one = modern(group, group_remote_assignor=assignor)
+        two = modern(group, group_remote_assignor=assignor)
+        one.subscribe([name])
+        holds([one], [4])
+        two.subscribe([name])
+        holds([one, two], [2, 2])
+        state = done(admin().describe_consumer_groups([group]))[group]
+        same((state.state.name, len(state.members), state.partition_assignor), ("STABLE", 2, assignor))
+        two.close()
+        holds([one], [4])
+        one.close()
+
+
+@behaviour("a pattern finds topics, and those that come later (consumer protocol)")
+def _():
+    stem = fresh("re")
+    done(admin().create_topics([NewTopic(f"{stem}-1", 1, 1), NewTopic(f"{stem}-x", 1, 1)]))
+    consumer = modern(fresh("group"))
+    consumer.subscribe([f"^{stem}-[0-9]"])
+    holds([consumer], [1])
+    done(admin().create_topics([NewTopic(f"{stem}-2", 1, 1)]))
+    holds([consumer], [2])
+    consumer.close()
+
+
+@behaviour("a static member comes back to its partitions (consumer protocol)")
+def _():
+    name, group = make(4), fresh("group")
+    other = modern(group)
+    other.subscribe([name])
+    holds([other], [4])
+    one = modern(group, group_instance_id="station-1")
+    one.subscribe([name])
+    holds([other, one], [2, 2])
+    had = sorted(partition.partition for partition in one.assignment())
+    one.close()
+    back = modern(group, group_instance_id="station-1")
+    back.subscribe([name])
+    holds([other, back], [2, 2])
+    same(sorted(partition.partition for partition in back.assignment()), had)
+    back.close()
+    other.close()
+
+
+@behaviour("a classic consumer and one of the consumer protocol share a group")
+def _():
+    name, group = make(4), fresh("group")
+    classic = Consumer({**base, "group.id": group, "auto.offset.reset": "earliest"})
+    classic.subscribe([name])
+    holds([classic], [4])
+    consumer = modern(group)
+    consumer.subscribe([name])
+    holds([classic, consumer], [2, 2])
+    consumer.close()
+    holds([classic], [4])
+    classic.close()
+
+
 @behaviour("records are deleted up to an offset")
 def _():
     name = make()

@@ -8,10 +8,13 @@ export const offsetDelete = handler({
   async handle(request, exchange) {
     const kept = keptGroup(request.groupId)
     if (kept !== null) return { errorCode: groupErrorCode(kept), topics: [] }
+    const isKnown = (name: string): boolean => exchange.broker.catalog.byName(name) !== null
     const of = request.topics.flatMap(({ name, partitions }) =>
-      partitions.map(({ partitionIndex }) => ({ topic: name, index: partitionIndex })),
+      isKnown(name) ? partitions.map(({ partitionIndex }) => ({ topic: name, index: partitionIndex })) : [],
     )
-    const faults = await attempt(exchange, () => exchange.broker.coordinator.removeOffsets(request.groupId, of))
+    const { coordinator } = exchange.broker
+    // Topics come before the group, as in Kafka: of none that is there, nothing is asked.
+    const faults = of.length === 0 ? [] : await attempt(exchange, () => coordinator.removeOffsets(request.groupId, of))
     if (faults instanceof Fault) return { errorCode: groupErrorCode(faults), topics: [] }
     let next = 0
     return {
@@ -20,7 +23,7 @@ export const offsetDelete = handler({
         name,
         partitions: partitions.map(({ partitionIndex }) => ({
           partitionIndex,
-          errorCode: groupErrorCode(faults[next++] ?? null),
+          errorCode: isKnown(name) ? groupErrorCode(faults[next++] ?? null) : code.unknownTopicOrPartition,
         })),
       })),
     }
