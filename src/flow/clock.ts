@@ -20,6 +20,8 @@ export interface ClockOptions {
   readonly idleMs: number
   readonly maxFutureMs: number
 }
+/** What views have that say nothing about it, and questions that go on. */
+export const timeDefaults = { idleMs: 30_000, maxFutureMs: 3_600_000 }
 export interface PartitionClock {
   /** −Infinity before the first row. */
   maxTimeMs: number
@@ -105,7 +107,7 @@ export class SourceClock {
   watermarkOf(clock: PartitionClock): number {
     return clock.maxTimeMs - this.options.delayMs
   }
-  /** A record of the partition has been consumed. */
+  /** A record of the partition has been consumed, or will be before the watermark is asked for again. */
   woke(clock: PartitionClock, nowMs: number): void {
     clock.lastMs = nowMs
     if (clock.held && !clock.idle) return

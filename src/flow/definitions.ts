@@ -6,6 +6,7 @@
 import { parseDuration } from '../lib/duration.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Columns } from '../schema/types.ts'
+import { timeDefaults } from './clock.ts'
 import { columnsOfJsonSchema, optionalFields } from './json-schema-columns.ts'
 import type { SourcePlan, ViewPlan } from './plan.ts'
 import { type Schema, jsonSchemaOf } from './standard-schema.ts'
@@ -137,14 +138,15 @@ export class ViewDefinition<Row> {
   plan(): ViewPlan | null {
     if (!(this.from instanceof Stream)) return null
     const { plan, key, appendOnly } = this.from.shape
+    const { idle } = this.options
     return {
       name: this.name,
       plan,
       key,
       appendOnly,
       lateTopic: this.options.lateTopic ?? null,
-      idleMs: parseDuration(`idle of ${this.name}`, this.options.idle ?? '30s'),
-      maxFutureMs: 3_600_000,
+      idleMs: idle === undefined ? timeDefaults.idleMs : parseDuration(`idle of ${this.name}`, idle),
+      maxFutureMs: timeDefaults.maxFutureMs,
       onError: this.options.onError ?? 'stop',
     }
   }

@@ -188,12 +188,16 @@ export class Graph {
   }
   /** Gives how far rows may go that only wait (`StepTime.due`). */
   private moveWatermark(node: Node): number {
-    const active = node.inputs.filter((input) => !input.idle).map((input) => input.watermark)
-    let due = active.length === 0 ? null : Math.min(...active)
-    if (node.source !== null) due = this.finished ? Infinity : node.source.clock.watermark()
-    const most = node.operator?.leads === true ? node.inputs[0]!.watermark : Infinity
-    if (due !== null) node.watermark = Math.max(node.watermark, Math.min(due, most))
-    return Math.max(due ?? Infinity, node.watermark)
+    if (node.source !== null) {
+      const least = this.finished ? Infinity : node.source.clock.watermark()
+      if (least !== null) node.watermark = Math.max(node.watermark, least)
+      return node.watermark
+    }
+    const leads = node.operator?.leads === true
+    const active = node.inputs.filter((input) => !input.idle)
+    const held = leads && node.inputs[0]!.idle ? [node.inputs[0]!, ...active] : active
+    if (held.length > 0) node.watermark = Math.max(node.watermark, leastOf(held))
+    return Math.max(leastOf(active), node.watermark)
   }
   private isIdle({ source, operator, inputs, tables }: Node): boolean {
     if (source !== null) return !this.finished && source.clock.watermark() === null
@@ -338,6 +342,7 @@ function count(counts: Counts, batches: readonly Batch[], out: Batch): void {
   counts.lateAfterIdle += out.late?.afterIdle ?? 0
   counts.failed += out.failed?.batch.count ?? 0
 }
+const leastOf = (nodes: readonly Node[]): number => Math.min(...nodes.map((node) => node.watermark))
 function* sourcesUnder(node: Node): IterableIterator<Source> {
   if (node.source !== null) yield node.source
   for (const input of node.inputs) yield* sourcesUnder(input)

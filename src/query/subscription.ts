@@ -4,6 +4,7 @@
  * log; a progress mark says that everything up to a frontier has been delivered.
  */
 import type { Batch } from '../flow/batch.ts'
+import { timeDefaults } from '../flow/clock.ts'
 import { Graph, type Source } from '../flow/graph.ts'
 import { rowObject } from '../flow/json-value.ts'
 import type { Plan, SourcePlan } from '../flow/plan.ts'
@@ -12,9 +13,10 @@ import { offset } from '../lib/brand.ts'
 import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import type { Clock } from '../lib/world.ts'
-import type { Log } from '../log/log.ts'
+import type { Log, Reader } from '../log/log.ts'
 import type { Columns } from '../schema/types.ts'
 import type { Change } from './engine.ts'
+import { timeText } from './engine-parts.ts'
 import { Consolidated, stepped } from './execute.ts'
 import { batchOf, type LiveChange, type LiveRows, reordered } from './live.ts'
 import { frontier, type Range, readRanges } from './topic-reader.ts'
@@ -31,6 +33,8 @@ export interface SubscriptionOptions {
   readonly watermark: () => string | null
   /** Changes that may wait; default `limits.subscriberBacklog`. */
   readonly backlogMax?: number
+  /** After how much silence a partition is left out; default: as in views. */
+  readonly idleMs?: number
 }
 
 const forever = { idleMs: Infinity, maxFutureMs: Infinity }
@@ -169,7 +173,7 @@ const progress = (at: string, { watermark }: SubscriptionOptions): Change => ({
 
 async function* followTopics(plan: Plan, options: SubscriptionOptions): AsyncGenerator<Change> {
   const { log, clock, signal } = options
-  const graph = new Graph(plan, forever)
+  const graph = new Graph(plan, { ...timeDefaults, idleMs: options.idleMs ?? timeDefaults.idleMs })
   const lanes = await Promise.all(
     graph.sources.map(async (source) => ({ source, ranges: await frontier(log, source.plan.topic) })),
   )
@@ -180,41 +184,63 @@ async function* followTopics(plan: Plan, options: SubscriptionOptions): AsyncGen
   const reader = log.reader()
   let held: Consolidated | null = neverWithdraws(plan) ? null : new Consolidated(plan.columns)
   let first = true
+  const step = (rows: ReadonlyMap<number, Batch>): Batch => {
+    const out = stepped(graph.step(rows, clock.now()))
+    graph.commit()
+    return out
+  }
   for (;;) {
-    for (const { source, ranges } of lanes) {
-      for await (const { partition, records } of readRanges(reader, ranges, signal)) {
-        const nowMs = clock.now()
-        const { batch } = source.decoder.decode([{ partition: partition.index, records }], source.clock, nowMs)
-        const out = stepped(graph.step(new Map([[source.index, batch]]), nowMs))
-        graph.commit()
-        if (held !== null) held.add(out)
-        else if (!first || options.snapshot) yield* changesOf(out, plan.columns, atOf(lanes))
-      }
+    graph.markIdle(clock.now())
+    wake(lanes, clock.now())
+    for await (const rows of rowsUpToFrontier(lanes, reader, options)) {
+      const out = step(rows)
+      if (held !== null) held.add(out)
+      else if (!first || options.snapshot) yield* changesOf(out, plan.columns, atOf(lanes))
     }
     const at = atOf(lanes)
     if (held !== null && options.snapshot) yield* snapshotOf(held, plan.columns, at)
     held = null
     first = false
-    yield progress(at, options)
-    await nextFrontier(log, reader, lanes, signal)
+    yield { op: 'progress', at, watermark: options.watermark() ?? timeText(graph.watermark) }
+    await nextFrontier(log, reader, lanes, { clock, signal, atMs: graph.nextTimerMs() })
   }
+}
+/** A step's rows by source; at last none: what waited for time alone may go then. */
+async function* rowsUpToFrontier(
+  lanes: readonly Lane[],
+  reader: Reader,
+  { clock, signal }: SubscriptionOptions,
+): AsyncGenerator<ReadonlyMap<number, Batch>> {
+  for (const { source, ranges } of lanes)
+    for await (const { partition, records } of readRanges(reader, ranges, signal)) {
+      const part = [{ partition: partition.index, records }]
+      yield new Map([[source.index, source.decoder.decode(part, source.clock, clock.now()).batch]])
+    }
+  yield new Map()
+}
+/** What is there up to the frontier is waited for, whichever partition is read first. */
+function wake(lanes: readonly Lane[], nowMs: number): void {
+  for (const { source, ranges } of lanes)
+    for (const { partition, from, to } of ranges)
+      if (from < to) source.clock.woke(source.clock.partition(partition.index, nowMs), nowMs)
 }
 interface Lane {
   readonly source: Source
   readonly ranges: Range[]
 }
 const waitMs = 5_000
+/** Until there is more, or until `atMs`. */
 async function nextFrontier(
   log: Log,
-  reader: ReturnType<Log['reader']>,
+  reader: Reader,
   lanes: readonly Lane[],
-  signal: AbortSignal,
+  { clock, signal, atMs }: { readonly clock: Clock; readonly signal: AbortSignal; readonly atMs: number },
 ): Promise<void> {
-  for (;;) {
+  while (clock.now() < atMs) {
     const from = lanes.flatMap(({ ranges }) =>
       ranges.map((range) => ({ partition: range.partition, offset: offset(range.from) })),
     )
-    await reader.read(from, { ms: waitMs }, signal)
+    await reader.read(from, { ms: Math.max(0, Math.min(waitMs, atMs - clock.now())) }, signal)
     let moved = false
     for (const { source, ranges } of lanes) {
       for (const end of await frontier(log, source.plan.topic)) {

@@ -229,6 +229,8 @@ test('an empty table is waited for, from the first row that asks for it on, and 
   assert.equal(bench.graph.nextTimerMs() - bench.nowMs, 1_000)
   // Both are given up: the table, and the stream, which has been silent for as long.
   assert.deepEqual(ids(bench.silence(1_000)), [1, 2])
+  // The stream's own: no row of it is let in before that.
+  assert.equal(bench.graph.watermark, 1_010_000 - delayMs)
   bench.commit()
   bench.restart()
   assert.deepEqual(ids(bench.step([orderInput({ id: 3, item: 'p', at: 1_020_000 })])), [])

@@ -1,5 +1,5 @@
 /** An engine over the local log in memory, under a simulated world: everything real but the machine. */
-import { openFlow } from '../../src/flow/runtime/flow.ts'
+import { type Flow, openFlow } from '../../src/flow/runtime/flow.ts'
 import type { Fault } from '../../src/lib/fault.ts'
 import { realWorld } from '../../src/lib/real/world.ts'
 import { memoryDisk } from '../../src/lib/real/memory-disk.ts'
@@ -13,6 +13,7 @@ import { openEngine, type OpenEngine } from '../../src/query/open.ts'
 export interface House extends AsyncDisposable {
   readonly world: World
   readonly log: Log
+  readonly flow: Flow
   readonly engine: OpenEngine
   readonly faults: [string, Fault][]
   /** Rows of the last statement. */
@@ -56,6 +57,7 @@ export async function openHouse(options: { disk?: Disk } = {}): Promise<House> {
   return {
     world,
     log,
+    flow,
     engine,
     faults,
     sql,

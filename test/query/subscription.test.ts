@@ -108,3 +108,67 @@ test('a row that changes leaves before it comes again, and the sums add up at ev
     assert.ok(marks >= 2)
   })
 })
+
+/** Rows added, until there are so many. */
+async function added(changes: AsyncIterable<Change>, count: number): Promise<unknown[][]> {
+  const rows: unknown[][] = []
+  for await (const change of changes) {
+    if (change.op === '+') rows.push(Object.values(change.row))
+    if (rows.length >= count) break
+  }
+  return rows
+}
+test('windows do not close before all that was committed at once is read, whichever partition it is in', async () => {
+  await using house = await openHouse()
+  await house.sql(
+    "CREATE STREAM o (id int, k text, at timestamptz, WATERMARK FOR at AS at) WITH (partitions = 4, key = 'k')",
+  )
+  const stop = new AbortController()
+  const { changes } = await house.engine.subscribe(
+    "SELECT window_start, count(*) AS n FROM TUMBLE(o, at, INTERVAL '10 seconds') GROUP BY window_start, window_end EMIT ON WINDOW CLOSE",
+    { signal: stop.signal },
+  )
+  const following = changes[Symbol.asyncIterator]()
+  // It stands at the end of empty partitions, of which none has ever held anything.
+  assert.deepEqual((await following.next()).value?.op, 'progress')
+  const rows = Array.from(
+    { length: 60 },
+    (_, i) => `(${i}, 'k${i % 7}', '2024-01-01 00:00:${String(i).padStart(2, '0')}Z')`,
+  )
+  await house.sql(`INSERT INTO o VALUES ${rows.join(', ')}`)
+  const seen = await added({ [Symbol.asyncIterator]: () => following }, 4)
+  assert.deepEqual(
+    seen,
+    [0, 1, 2, 3].map((tens) => [`2024-01-01T00:00:${tens}0Z`, 10]),
+  )
+  stop.abort()
+})
+test('who follows a temporal join waits for a silent table as long as a view would', async () => {
+  await using house = await openHouse()
+  await house.sql(`CREATE TABLE t (item text PRIMARY KEY, price int);
+    CREATE STREAM o (id int, item text, at timestamptz, WATERMARK FOR at AS at)`)
+  await house.sql("INSERT INTO t VALUES ('a', 7)")
+  const sql = 'SELECT id, price FROM o LEFT JOIN t FOR SYSTEM_TIME AS OF o.at ON t.item = o.item'
+  await house.sql(`CREATE MATERIALIZED VIEW v WITH (idle = '300ms') AS ${sql}`)
+  const { plan } = house.flow.plan('v')
+  const stop = new AbortController()
+  const changes = subscription(plan, {
+    log: house.log,
+    clock: house.world.clock,
+    signal: stop.signal,
+    snapshot: true,
+    live: () => null,
+    watermark: () => null,
+    idleMs: 300,
+  })
+  const seen = added(changes, 2)
+  const later = (ms: number): string => new Date(house.world.clock.now() + ms).toISOString()
+  await house.sql(`INSERT INTO o VALUES (1, 'a', '${later(60_000)}'), (2, 'b', '${later(61_000)}')`)
+  const rows = [
+    [1, 7],
+    [2, null],
+  ]
+  assert.deepEqual(await seen, rows)
+  assert.deepEqual(await house.settled('SELECT id, price FROM v ORDER BY id', rows), rows)
+  stop.abort()
+})

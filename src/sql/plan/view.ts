@@ -1,4 +1,5 @@
 /** CREATE MATERIALIZED VIEW as a plan for the runtime, and as a relation that other texts can name. */
+import { timeDefaults } from '../../flow/clock.ts'
 import type { SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import type { Columns } from '../../schema/types.ts'
 import { column } from '../bind/bound.ts'
@@ -61,8 +62,8 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
     key,
     appendOnly: rel.appendOnly,
     lateTopic: options.textOf('late_topic'),
-    idleMs: options.duration('idle') ?? 30_000,
-    maxFutureMs: options.duration('max_future') ?? 3_600_000,
+    idleMs: options.duration('idle') ?? timeDefaults.idleMs,
+    maxFutureMs: options.duration('max_future') ?? timeDefaults.maxFutureMs,
     onError: (options.textOf('on_error')?.toLowerCase() as ViewPlan['onError'] | undefined) ?? 'stop',
   }
   return {
