@@ -1,6 +1,8 @@
 /**
  * The local log under clients, tasks and consumers, through several lives of one data folder. Each life ends in a kill, a
- * power cut or a clean stop at a random moment; the disk may fail in between.
+ * power cut or a clean stop at a random moment; the disk may fail in between. Moments that chance hardly ever brings about
+ * are sought: a tick that loses a part while its commit record is written; a decided tick whose markers cannot reach one of
+ * its partitions, while ticks and compaction of the others go on and the process then dies.
  *
  * Those outside (producers, observers) outlive the log: a producer has up to five batches on their way and repeats what was
  * not acknowledged with the same sequences, an observer remembers what it was shown. Held at the end, and wherever it can be
@@ -22,7 +24,7 @@ import type { Store } from '../src/store/store.ts'
 import { decodeBatch, encodeBatch } from '../src/log/batch.ts'
 import type { LocalLog } from '../src/log/local/local-log.ts'
 import { openLocalLog } from '../src/log/local/open.ts'
-import type { At, Claim, Partition } from '../src/log/log.ts'
+import type { At, Claim, Owner, Partition } from '../src/log/log.ts'
 import type { DiskCall, DiskFailure } from './disk.ts'
 import { SeededRandom } from './random.ts'
 import { type Simulation, simulate } from './world.ts'
@@ -46,6 +48,8 @@ export interface LogRunOptions {
   readonly tamper?: (store: Store) => Store
 }
 
+/** A life ends between two of these. */
+const stepMs = 5
 const input = 'input'
 const outputs = ['left', 'right'] as const
 /** Newest tick for each of some keys. */
@@ -107,6 +111,10 @@ class Run {
   #tickNumber = 0
   readonly #faults = new Set<string>()
   #violation: unknown = null
+  /** A topic whose files cannot be synced, for a while or once. */
+  #stranded: string | null = null
+  #failsOnce: string | null = null
+  #isDying = false
 
   constructor(machine: Simulation, options: LogRunOptions) {
     this.machine = machine
@@ -139,6 +147,7 @@ class Run {
   /** One life: opens, works, dies. */
   async live(): Promise<void> {
     const { machine, random } = this
+    this.#isDying = false
     if (this.#options.failures === true) machine.disk.plan = (call) => this.#failure(call)
     const opening = this.#open()
     opening.catch(() => undefined)
@@ -152,7 +161,8 @@ class Run {
       )
       if (opened) {
         this.#start()
-        await machine.advance(random.between(20, 500))
+        for (let left = random.between(20, 500); left > 0 && !this.#isDying; left -= stepMs)
+          await machine.advance(Math.min(left, stepMs))
       }
     }
     await this.#die()
@@ -175,9 +185,10 @@ class Run {
   async #die(): Promise<void> {
     const { machine, random } = this
     machine.disk.plan = null
+    this.#stranded = this.#failsOnce = null
     const log = this.#log
     this.#log = null
-    const how = random.between(0, 9)
+    const how = random.between(this.#isDying ? 1 : 0, 9)
     if (how === 0 && log !== null) {
       this.#life++
       await machine.run(() => log.close())
@@ -188,7 +199,13 @@ class Run {
     if (how < 6) machine.powerCut()
     else machine.kill()
   }
-  #failure({ operation }: DiskCall): DiskFailure | null {
+  #failure({ operation, path }: DiskCall): DiskFailure | null {
+    const isSync = operation === 'datasync' || operation === 'syncDirectory'
+    if (isSync && this.#stranded !== null && path.includes(`/topics/${this.#stranded}~`)) return { code: 'EIO' }
+    if (isSync && this.#failsOnce !== null && path.includes(`/topics/${this.#failsOnce}~`)) {
+      this.#failsOnce = null
+      return { code: 'EIO' }
+    }
     if (operation === 'datasync' && this.random.chance(0.02)) return { code: 'EIO' }
     if (operation === 'write' && this.random.chance(0.004))
       return { code: this.random.pick(['EIO', 'ENOSPC'] as const), written: this.random.between(0, 60) }
@@ -242,6 +259,12 @@ class Run {
         producer.identity ??= await log.initProducer()
       } catch {
         await this.machine.clock.sleep(10)
+        continue
+      }
+      if (producer.pending.length === 0 && this.random.chance(0.02)) {
+        // The client is started anew: another producer id, from the first sequence on.
+        producer.identity = null
+        producer.sequence = 0
         continue
       }
       this.#repeated += producer.pending.length
@@ -322,7 +345,7 @@ class Run {
     }
   }
   async #tick(
-    owner: Awaited<ReturnType<LocalLog['owner']>>,
+    owner: Owner,
     values: readonly string[],
     part: { claim: Claim; positions: readonly At[] },
     alive: () => boolean,
@@ -337,11 +360,12 @@ class Run {
         await tick.append([{ partition: outputOf(topic), batch }])
         if (this.random.chance(0.3)) await this.machine.clock.sleep(this.random.between(0, 5))
       }
-      const [name, newest] = stateOf(number)
-      const value = newest === null ? null : Buffer.from(newest)
-      await tick.append([
-        { partition: outputOf(state), batch: encodeBatch([{ key: Buffer.from(name), value, timeMs }]) },
-      ])
+      const records = stateOf(number).map(([name, newest]) => ({
+        key: Buffer.from(name),
+        value: newest === null ? null : Buffer.from(newest),
+        timeMs,
+      }))
+      await tick.append([{ partition: outputOf(state), batch: encodeBatch(records) }])
     } catch (error) {
       if (!(error instanceof Fault)) throw error
       this.#faults.add(error.code)
@@ -354,7 +378,11 @@ class Run {
       await tick.abort()
       return false
     }
+    const isHarassed = this.machine.disk.plan !== null && this.random.chance(0.15)
+    if (isHarassed && this.random.chance(0.5)) this.#failsOnce = state
     const outcome = await tick.commit([part])
+    if (!alive()) return false
+    if (isHarassed) await this.#strand(owner)
     if (!alive()) return false
     assert.ok(outcome === 'committed' || outcome === 'retry', 'the only claim is never lost')
     if (outcome === 'retry') this.#retries++
@@ -362,6 +390,25 @@ class Run {
     return outcome === 'committed'
   }
 
+  /**
+   * The markers of the tick just decided do not get into one of its partitions; the same owner may commit elsewhere
+   * meanwhile, others roll and compact what they wrote to; then mostly the process dies.
+   */
+  async #strand(owner: Owner): Promise<void> {
+    this.#stranded = outputs[0]
+    if (this.random.chance(0.5)) {
+      const tick = owner.begin()
+      const value = Buffer.from('x')
+      const batch = encodeBatch([{ key: Buffer.from('filler aside'), value, timeMs: this.machine.clock.now() }])
+      const written = await tick.append([{ partition: outputOf(state), batch }]).catch(() => null)
+      if (written === null) await tick.abort()
+      else await tick.commit([])
+    }
+    if (this.random.chance(0.7)) await this.#dawdle()
+    if (this.random.chance(0.7)) this.#isDying = true
+    await this.machine.clock.sleep(2 * stepMs)
+    this.#stranded = null
+  }
   /** A tick stays open while others roll the compacted topic's segments over it. */
   async #dawdle(): Promise<void> {
     const timeMs = this.machine.clock.now()
@@ -474,11 +521,10 @@ class Run {
   async #checkState(log: LocalLog, ticks: readonly number[]): Promise<void> {
     const expected = new Map<string, string>()
     const numbers = [...new Set(ticks)]
-    for (const number of numbers) {
-      const [name, newest] = stateOf(number)
-      if (newest === null) expected.delete(name)
-      else expected.set(name, newest)
-    }
+    for (const number of numbers)
+      for (const [name, newest] of stateOf(number))
+        if (newest === null) expected.delete(name)
+        else expected.set(name, newest)
     const found = new Map<string, string>()
     const partition = outputOf(state)
     const [bounds] = await log.bounds([partition])
@@ -499,7 +545,7 @@ class Run {
       offset = chunk.next
     }
     assert.deepEqual(sorted(found), sorted(expected), 'the newest of each key')
-    this.#compacted = numbers.length - records
+    this.#compacted = numbers.flatMap(stateOf).length - records
   }
   #check(contents: Map<string, { offset: number; key: string; value: string }[]>, committed: readonly At[]): void {
     for (const producer of this.#producers) {
@@ -542,8 +588,9 @@ class Run {
   }
 }
 const sorted = (map: ReadonlyMap<string, string>): [string, string][] => [...map].sort(([a], [b]) => (a < b ? -1 : 1))
-/** What a tick says of its key; null = the key is gone. */
-const stateOf = (tick: number): [name: string, value: string | null] => [
-  `k${tick % 5}`,
-  tick % 7 === 0 ? null : String(tick),
+/** What a tick says of some keys; null = the key is gone. Some are written again and again, some once and then taken away. */
+const stateOf = (tick: number): [name: string, value: string | null][] => [
+  [`k${tick % 5}`, tick % 7 === 0 ? null : String(tick)],
+  [`once${tick}`, String(tick)],
+  [`once${tick - 4}`, null],
 ]

@@ -2,6 +2,10 @@
  * Faults of the log, planted between it and its store: a workload that does not find them looks at nothing. Each takes
  * away or falsifies one thing that the log does for a moment that hardly ever comes.
  */
+import type { CompactionState } from '../src/log/local/compaction/state.ts'
+import { decodeTransactionState, encodeTransactionState, status } from '../src/log/local/transactions/state-format.ts'
+import type { TransactionState } from '../src/log/local/transactions/state-format.ts'
+import { type RecordInput, decodeBatch, encodeBatch } from '../src/log/batch.ts'
 import type { PartitionLog, Store } from '../src/store/store.ts'
 
 export type Planted = (store: Store) => Store
@@ -9,12 +13,82 @@ export type Planted = (store: Store) => Store
 /** The log does not hear that its end was cut away. */
 export const unheardCuts: Planted = (store) => changed(store, () => ({ onCut: () => () => undefined }))
 
+/** That a commit failed is not recorded, so a restart may find its record and believe it. */
+export const unrecordedAborts: Planted = (store) =>
+  overTransactions(store, (record, state) =>
+    state.status === status.completeAbort ? { ...record, key: Buffer.from([0, 0, 0, 1, 0x78]) } : record,
+  )
+/** A commit record does not repeat earlier commits whose markers are on their way. */
+export const forgottenPending: Planted = (store) =>
+  overTransactions(store, (record, state) => ({ ...record, value: encodeTransactionState({ ...state, pending: [] }) }))
+/** A commit record names one partition of those that it commits. */
+export const forgottenEnds: Planted = (store) =>
+  overTransactions(store, (record, state) => ({
+    ...record,
+    value: encodeTransactionState({ ...state, ends: state.ends.slice(0, 1) }),
+  }))
+
+/** Compaction does not say how far it may have rewritten what commit records name. */
+export const unsavedClaims: Planted = (store) =>
+  overCompaction(store, (state) => ({ ...state, claimedTo: 0 as CompactionState['claimedTo'] }))
+/** Compaction calls clean what it only begins to clean. */
+export const hastyCleaning: Planted = (store) =>
+  overCompaction(store, (state) => ({ ...state, cleanedTo: state.claimedTo }))
+
+/** What is known of producers is saved as if it were newer than it is. */
+export const staleSnapshots: Planted = (store) =>
+  changed(store, (log) => {
+    let former: Uint8Array | null = null
+    return {
+      saveSnapshot: (name, at, bytes) => {
+        if (name !== 'producers') return log.saveSnapshot(name, at, bytes)
+        const saved = former ?? bytes
+        former = bytes
+        return log.saveSnapshot(name, at, saved)
+      },
+    }
+  })
+/** That producer ids were given out is not recorded. */
+export const unreservedIds: Planted = (store) =>
+  overRecords(store, '_millrace_catalog', (record) =>
+    Buffer.from(record.key ?? []).toString() === 'log/producer-ids'
+      ? { ...record, value: Buffer.from('{"next":0}') }
+      : record,
+  )
+
+function overTransactions(store: Store, change: (record: RecordInput, state: TransactionState) => RecordInput): Store {
+  return overRecords(store, '__transaction_state', (record) =>
+    record.value === null ? record : change(record, decodeTransactionState(record.value)),
+  )
+}
+function overRecords(store: Store, topic: string, change: (record: RecordInput) => RecordInput): Store {
+  return changed(store, (log) =>
+    log.dir.startsWith(`${topic}~`)
+      ? {
+          append: (batch) =>
+            log.append(encodeBatch(decodeBatch(batch).map(({ key, value, timeMs }) => change({ key, value, timeMs })))),
+        }
+      : {},
+  )
+}
+function overCompaction(store: Store, change: (state: CompactionState) => CompactionState): Store {
+  return changed(store, (log) => ({
+    saveSnapshot: (name, at, bytes) => {
+      if (name !== 'compaction') return log.saveSnapshot(name, at, bytes)
+      const state = change(JSON.parse(Buffer.from(bytes).toString()) as CompactionState)
+      return log.saveSnapshot(name, at, Buffer.from(JSON.stringify(state)))
+    },
+  }))
+}
 /** The store with some methods of its partitions replaced. */
 function changed(store: Store, change: (log: PartitionLog) => Partial<PartitionLog>): Store {
+  const known = new Map<PartitionLog, PartitionLog>()
   return overlaid(store, {
     partition: (dir, config) => {
       const log = store.partition(dir, config)
-      return overlaid(log, change(log))
+      const found = known.get(log) ?? overlaid(log, change(log))
+      known.set(log, found)
+      return found
     },
   })
 }
