@@ -67,7 +67,7 @@ export class CommandError extends Error {
   readonly exitCode: number
   readonly code: string
   readonly hint: string
-  /** Of a fault in a SQL text: its SQLSTATE, and the line with a caret under the place. */
+  /** Of a fault in SQL: its SQLSTATE, and, where its text is at fault, the line with a caret under the place. */
   readonly sqlstate: string | null
   readonly excerpt: string | null
 

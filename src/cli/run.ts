@@ -148,10 +148,13 @@ function complain(error: unknown, output: OutputFormat): number {
   const failure = error instanceof CommandError ? error : fromFault(asFault(error))
   const { message, code, hint, sqlstate, excerpt } = failure
   if (output === 'json' || output === 'jsonl') {
-    const place = excerpt === null ? {} : { sqlstate, excerpt }
-    process.stderr.write(JSON.stringify({ code, message, hint, ...place }) + '\n')
-  } else if (excerpt === null) process.stderr.write(`millrace: ${message}\n${hint === '' ? '' : `  ${hint}\n`}`)
-  else process.stderr.write(`ERROR ${sqlstate}: ${message}\n${excerpt}\n${hint === '' ? '' : `HINT: ${hint}\n`}`)
+    const more = { ...(sqlstate === null ? {} : { sqlstate }), ...(excerpt === null ? {} : { excerpt }) }
+    process.stderr.write(JSON.stringify({ code, message, hint, ...more }) + '\n')
+  } else if (sqlstate === null) process.stderr.write(`millrace: ${message}\n${hint === '' ? '' : `  ${hint}\n`}`)
+  else {
+    const place = excerpt === null ? '' : `${excerpt}\n`
+    process.stderr.write(`ERROR ${sqlstate}: ${message}\n${place}${hint === '' ? '' : `HINT: ${hint}\n`}`)
+  }
   return failure.exitCode
 }
 function fromFault(fault: Fault): CommandError {

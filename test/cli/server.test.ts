@@ -47,6 +47,12 @@ test('a fault in a SQL text names its SQLSTATE and shows the place', async () =>
   const json = JSON.parse((await millrace('sql', '-c', 'SELECT itm FROM purchases', '-o', 'json')).stderr) as object
   assert.equal((json as { sqlstate: string }).sqlstate, '42703')
 })
+test('a value that cannot be computed names its SQLSTATE too; there is no place to show', async () => {
+  const wrong = await millrace('sql', '-c', 'SELECT 1 / 0')
+  assert.match(wrong.stderr, /^ERROR 22012: division by zero\nHINT: .+\n$/)
+  const json = JSON.parse((await millrace('sql', '-c', 'SELECT 1 / 0', '-o', 'json')).stderr) as object
+  assert.deepEqual([(json as { sqlstate: string }).sqlstate, 'excerpt' in json], ['22012', false])
+})
 
 test('a misspelt name is answered with the one that was meant', async () => {
   for (const words of [

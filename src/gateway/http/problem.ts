@@ -20,7 +20,8 @@ export function problemOf(fault: Fault): Problem {
     docs,
     ...(typeof field === 'string' && field !== '' ? { field } : {}),
     ...(typeof line === 'number' && typeof column === 'number' ? { position: { line, column } } : {}),
-    ...(typeof excerpt === 'string' ? { sqlstate: faults[fault.code].sqlstate, excerpt } : {}),
+    ...(/^(sql|value)\./.test(fault.code) ? { sqlstate: faults[fault.code].sqlstate } : {}),
+    ...(typeof excerpt === 'string' ? { excerpt } : {}),
   }
 }
 export function titleOf(code: string): string {
