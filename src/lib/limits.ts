@@ -125,8 +125,11 @@ export const limits = {
   httpHeaderBytes: 16 * 1024,
   /** Open connections; each idle one costs a few KiB. */
   httpConnections: 16_384,
-  /** Time for the request line and headers, for a whole body, and between two pieces of a streamed one. */
-  httpHeaderMs: 10_000,
+  /**
+   * Time for the request line and headers, for a whole body, and between two pieces of a streamed one. The first is as
+   * long as node:http's own: its clock runs on while the process itself is held up, and then blames the client.
+   */
+  httpHeaderMs: 60_000,
   httpBodyMs: 60_000,
   httpIdleMs: 60_000,
   /** A reader of a live stream that takes nothing for this long is cut off. */

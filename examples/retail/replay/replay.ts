@@ -101,7 +101,9 @@ async function insist(options: ReplayOptions, path: string, init: RequestInit): 
     }
     if (answer.ok) return answer
     const text = await answer.text()
-    if (answer.status !== 429 && answer.status < 500) throw new Error(`${answer.status} from ${path}: ${text}`)
+    // Those two say: later.
+    if (answer.status !== 408 && answer.status !== 429 && answer.status < 500)
+      throw new Error(`${answer.status} from ${path}: ${text}`)
     await sleep(100)
   }
 }

@@ -1,6 +1,7 @@
 /** Answers where there is no response to write to: what could not be parsed, and upgrades that are refused. */
 import { STATUS_CODES } from 'node:http'
 import { Fault } from '../../../lib/fault.ts'
+import { limits } from '../../../lib/limits.ts'
 import { type Answer, mediaTypes } from '../exchange.ts'
 import { problemAnswer, problemOf } from '../problem.ts'
 
@@ -15,7 +16,10 @@ export function rawAnswer({ status, headers = {}, body }: Answer): string {
 /** What node:http could not parse, by its error code. */
 export function unreadable(code: string | undefined): string {
   const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
-  const fault = new Fault('http.bad-request', { what: STATUS_CODES[status]! })
+  const fault =
+    status === 408
+      ? new Fault('http.timeout', { what: 'the head of a request', ms: limits.httpHeaderMs })
+      : new Fault('http.bad-request', { what: STATUS_CODES[status]! })
   return rawAnswer({
     status,
     headers: { 'content-type': mediaTypes.problem },
