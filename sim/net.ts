@@ -2,7 +2,7 @@
  * A network inside the process: every write arrives after a while, in pieces of any size, in order, unless the connection
  * is cut first. A peer that pauses makes the writer's backlog grow. Nothing is encrypted: TLS is tested on the real one.
  */
-import type { Address, Clock, Connection, HttpAnswer, HttpRequest, Listener, Net } from '../src/lib/world.ts'
+import type { Address, Clock, Connection, HttpAnswer, HttpRequest, Listener, Net, TlsServer } from '../src/lib/world.ts'
 import type { SeededRandom } from './random.ts'
 
 const windowBytes = 64 * 1024
@@ -36,12 +36,16 @@ export class SimNet implements Net {
     this.#note = world.note
     this.#delayMsMax = options.delayMsMax ?? 1
   }
-  async listen(at: Address, accept: Accept): Promise<Listener> {
+  async listen(at: Address, accept: Accept, tls?: TlsServer): Promise<Listener> {
+    if (tls !== undefined) throw noTls()
     const address = { host: at.host, port: at.port === 0 ? this.#nextPort++ : at.port }
     if (this.#listeners.has(nameOf(address))) throw netError('EADDRINUSE', address)
     this.#listeners.set(nameOf(address), accept)
     return {
       at: address,
+      renew: () => {
+        throw noTls()
+      },
       close: async () => {
         if (this.#listeners.get(nameOf(address)) === accept) this.#listeners.delete(nameOf(address))
       },
@@ -106,6 +110,7 @@ export class SimNet implements Net {
   }
 }
 
+const noTls = (): Error => new Error('the simulated network has no TLS')
 const nameOf = (address: Address): string => `${address.host}:${address.port}`
 const netError = (code: string, address: Address): Error =>
   Object.assign(new Error(`${code}: ${nameOf(address)}`), { code })
@@ -120,6 +125,7 @@ interface Wire {
 class SimConnection implements Connection {
   readonly local: Address
   readonly remote: Address
+  readonly peerSubject = null
   readonly #wire: Wire
   #peer: SimConnection | null = null
   #handlers: {

@@ -12,9 +12,18 @@ export interface Request {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** MILLRACE_TOKEN, or MILLRACE_USER with MILLRACE_PASSWORD. */
+function whoAsks(env: NodeJS.ProcessEnv): Record<string, string> {
+  const { MILLRACE_TOKEN: token, MILLRACE_USER: user, MILLRACE_PASSWORD: password = '' } = env
+  if (token !== undefined) return { authorization: `Bearer ${token}` }
+  if (user === undefined) return {}
+  return { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` }
+}
+
 /** Answers of 2xx only. */
 export async function call(on: Call, request: Request): Promise<Response> {
-  const headers: Record<string, string> = { accept: request.accept ?? 'application/json', ...request.headers }
+  const accept = request.accept ?? 'application/json'
+  const headers: Record<string, string> = { accept, ...whoAsks(process.env), ...request.headers }
   let body: Uint8Array<ArrayBuffer> | string | undefined
   if (request.raw !== undefined) {
     headers['content-type'] = request.raw.type

@@ -18,7 +18,7 @@ export interface Argument {
   readonly rest?: boolean
 }
 /** An answer of the HTTP interface that is a list, and the field of its members that is the name. */
-interface NameList {
+export interface NameList {
   readonly path: string
   readonly field: string
 }

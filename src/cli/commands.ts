@@ -4,11 +4,13 @@ import { logCommands } from './commands/log.ts'
 import { lookCommands } from './commands/look.ts'
 import { serveCommands } from './commands/serve.ts'
 import { topicCommands } from './commands/topic.ts'
+import { userCommands } from './commands/user.ts'
 
 export const commands: readonly Command[] = [
   ...serveCommands,
   ...eventCommands,
   ...topicCommands,
+  ...userCommands,
   ...lookCommands,
   ...logCommands,
 ]

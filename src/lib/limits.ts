@@ -6,6 +6,18 @@ export const limits = {
   batchBytes: 1_048_588,
   /** The largest batch that a topic may be configured to take. */
   batchBytesMax: 64 * 1024 * 1024,
+  /** Connections that have not said who they are yet, where they have to: over all, and from one address. */
+  kafkaStrangers: 1_000,
+  kafkaStrangersPerAddress: 250,
+  /** Time to say who one is. */
+  kafkaAuthenticationMs: 30_000,
+  /** A TLS handshake: time, and how many at once. */
+  tlsHandshakeMs: 10_000,
+  tlsHandshakes: 1_000,
+  /** A token (JWT), and the keys of its issuer. */
+  tokenLength: 16 * 1024,
+  jwksBytes: 256 * 1024,
+  saltBytes: 256,
   /** A Kafka request before the first valid one of its connection. */
   kafkaFirstFrameBytes: 1024 * 1024,
   /** Of one answer's records, whatever the client asks for; Kafka's `fetch.max.bytes`. */

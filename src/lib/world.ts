@@ -83,8 +83,8 @@ export interface Address {
 }
 
 export interface Net {
-  /** Port 0 picks one. */
-  listen(at: Address, accept: (connection: Connection) => void): Promise<Listener>
+  /** Port 0 picks one. With `tls` a connection is there when its handshake is done. Throws when that is no certificate. */
+  listen(at: Address, accept: (connection: Connection) => void, tls?: TlsServer): Promise<Listener>
   /** With `tls` the connection is encrypted, and the peer has shown a certificate for the host, before it resolves. */
   connect(to: Address, signal?: AbortSignal, tls?: TlsClient): Promise<Connection>
   /** Addresses of a name; a literal address is itself. */
@@ -102,6 +102,15 @@ export interface TlsClient {
   /** The name that the certificate must be for, where it is not the host. */
   readonly serverName?: string
 }
+/** Texts are PEM. */
+export interface TlsServer {
+  readonly cert: string
+  readonly key: string
+  /** Who may vouch for clients. */
+  readonly ca?: string
+  /** Whether clients must show a certificate. One that is shown and that nobody vouches for ends the handshake. */
+  readonly clientAuth: 'none' | 'requested' | 'required'
+}
 export interface HttpRequest {
   readonly method: string
   readonly url: string
@@ -118,6 +127,8 @@ export interface HttpAnswer {
 
 export interface Listener {
   readonly at: Address
+  /** Another certificate for handshakes from now on. Throws when it is none; the old one stays then. */
+  renew(tls: TlsServer): void
   /** Stops accepting; open connections stay. */
   close(): Promise<void>
 }
@@ -125,6 +136,8 @@ export interface Listener {
 export interface Connection {
   readonly local: Address
   readonly remote: Address
+  /** The subject of the certificate that the peer has shown (RFC 2253), which somebody vouches for; null without one. */
+  readonly peerSubject: string | null
   /**
    * One handler each; set them before the first turn of the event loop ends. `bytes` is only valid during the call: its
    * memory is what the next bytes are read into, of any connection. `room` is asked after each call: the next bytes may be

@@ -4,7 +4,14 @@
  */
 import type { Address } from '../lib/world.ts'
 import { Fault } from '../lib/fault.ts'
-import { requireLoopback } from '../lib/loopback.ts'
+import { isLoopback } from '../lib/loopback.ts'
+import {
+  type SecurityConfig,
+  type SecuritySettings,
+  securityDefaults,
+  securityEnvironment,
+  securityOf,
+} from './security-config.ts'
 
 export const protocols = ['http', 'kafka'] as const
 export type Protocol = (typeof protocols)[number]
@@ -23,11 +30,12 @@ export interface Config {
   readonly httpHosts: readonly string[]
   /** Origins whose pages may call, beside the server's own. */
   readonly httpOrigins: readonly string[]
+  readonly security: SecurityConfig
 }
 export type Origin = 'flag' | 'environment' | 'file' | 'default'
 
 /** What one source says; undefined = nothing. Texts as typed. */
-export interface Settings {
+export interface Settings extends SecuritySettings {
   readonly data?: string | undefined
   /** PROTOCOL=HOST:PORT or PROTOCOL=off */
   readonly listen?: readonly string[] | undefined
@@ -39,6 +47,7 @@ export interface Settings {
 }
 
 const defaults: Required<Settings> = {
+  ...securityDefaults,
   data: './.millrace',
   listen: ['http=127.0.0.1:8080', 'kafka=127.0.0.1:9092'],
   advertise: [],
@@ -47,6 +56,10 @@ const defaults: Required<Settings> = {
   httpHosts: [],
   httpOrigins: [],
 }
+
+type SettingOf<V> = { [K in keyof Required<Settings>]: Required<Settings>[K] extends V ? K : never }[keyof Settings]
+type SingleSetting = SettingOf<string | undefined>
+type ListSetting = Exclude<SettingOf<readonly string[] | undefined>, 'listen' | 'advertise'>
 
 export interface ResolvedConfig {
   readonly config: Config
@@ -64,7 +77,7 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
   ]
   const origins: { setting: string; value: string; origin: Origin }[] = []
 
-  function single(setting: 'data' | 'log'): string {
+  function single(setting: SingleSetting): string {
     for (const [origin, source] of sources) {
       const value = source[setting]
       if (value === undefined) continue
@@ -73,7 +86,7 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     }
     throw new Fault('internal', { what: `no default for ${setting}` })
   }
-  function list(setting: 'webhooksAllow' | 'httpHosts' | 'httpOrigins'): readonly string[] {
+  function list(setting: ListSetting): readonly string[] {
     for (const [origin, source] of sources) {
       const value = source[setting]
       if (value === undefined || (value.length === 0 && origin !== 'default')) continue
@@ -111,10 +124,12 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     webhooksAllow: list('webhooksAllow'),
     httpHosts: list('httpHosts').map(hostName),
     httpOrigins: list('httpOrigins').map(originText),
+    security: securityOf(single, list),
   }
   for (const protocol of protocols) {
     const at = config.listen[protocol]
-    if (at !== null) requireLoopback(protocol, at)
+    if (at !== null && !isLoopback(at.host) && !config.security.asksWho(protocol))
+      throw new Fault('config.not-loopback', { protocol, host: at.host })
   }
   return { config, origins }
 }
@@ -165,5 +180,6 @@ export function environmentSettings(env: Readonly<Record<string, string | undefi
     webhooksAllow: list(env['MILLRACE_WEBHOOKS_ALLOW']),
     httpHosts: list(env['MILLRACE_HTTP_HOSTS']),
     httpOrigins: list(env['MILLRACE_HTTP_ORIGINS']),
+    ...securityEnvironment(env),
   }
 }

@@ -7,8 +7,9 @@ import { fileURLToPath } from 'node:url'
 import { type RunningAlerts, openAlerts } from '../act/open.ts'
 import { openFlow } from '../flow/runtime/flow.ts'
 import { listenHttp } from '../gateway/http/listen.ts'
-import { listenKafka } from '../gateway/kafka/index.ts'
+import { type SaslSettings, listenKafka } from '../gateway/kafka/index.ts'
 import { Fault } from '../lib/fault.ts'
+import { isLoopback } from '../lib/loopback.ts'
 import type { Logger } from '../lib/logger.ts'
 import { memoryDisk } from '../lib/real/memory-disk.ts'
 import type { Address, World } from '../lib/world.ts'
@@ -20,9 +21,12 @@ import { openLocalLog } from '../log/local/open.ts'
 import { type OpenEngine, openEngine } from '../query/open.ts'
 import { type Contracts, openContracts } from '../schema/contracts.ts'
 import { sortedOut, startQuarantine } from '../schema/quarantine-service.ts'
+import { saslMechanisms } from '../security/sasl.ts'
+import { type Security, openSecurity } from '../security/security.ts'
+import { TlsWatch } from '../security/tls.ts'
 import { type Telemetry, openTelemetry } from '../telemetry/telemetry.ts'
 import { type Definitions, applyDefinitions } from './apply.ts'
-import type { Config, Protocol } from './config.ts'
+import { type Config, type Protocol, protocols } from './config.ts'
 import { version } from './version.ts'
 
 export interface StartOptions {
@@ -46,6 +50,7 @@ export interface Layers {
   readonly contracts: Contracts
   readonly engine: OpenEngine
   readonly alerts: RunningAlerts
+  readonly security: Security
 }
 
 /** Throws the first Fault met, after stopping what was started before it. */
@@ -87,6 +92,11 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
   const commits = openCommits(await log.owner(), world.clock)
   stack.defer(() => commits.close())
 
+  const { superUsers, principalMapping, oauth } = config.security
+  const authenticates = asksWhoAnywhere(config)
+  const security = openSecurity({ world, log, catalog, logger }, { superUsers, principalMapping, oauth, authenticates })
+  stack.defer(() => security.close())
+
   const contracts = openContracts({ catalog })
   late.intake = contracts.intake
   const quarantine = startQuarantine({ log, commits, contracts, clock: world.clock, logger })
@@ -116,7 +126,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
 
   const alerts = openAlerts({ world, log, commits, rules: engine.alertRules, logger, allow: config.webhooksAllow })
   stack.defer(() => alerts.close())
-  return { world, telemetry, log, commits, contracts, engine, alerts }
+  return { world, telemetry, log, commits, contracts, engine, alerts, security }
 }
 
 async function startGateways(
@@ -125,15 +135,32 @@ async function startGateways(
   stack: AsyncDisposableStack,
 ): Promise<Partial<Record<Protocol, Address>>> {
   const bound: Partial<Record<Protocol, Address>> = {}
+  const { security: settings } = config
+  // Certificates are files of the machine also where the data lies in memory.
+  const watch = settings.tls === null ? null : new TlsWatch(settings.tls, machine, logger)
+  stack.defer(() => watch?.close())
+  const tlsOf = (protocol: Protocol) => (watch !== null && settings.isEncrypted(protocol) ? { tls: watch.first } : {})
   const { kafka: kafkaAt, http: httpAt } = config.listen
   if (kafkaAt !== null) {
-    const { world, log: broker, telemetry, engine } = layers
+    const { world, log: broker, telemetry, engine, security } = layers
     const writerOf = (topic: string): string | null => engine.writerOf(topic)
     const { kafka: advertise } = config.advertise
     const shown = advertise === undefined ? {} : { advertise }
     const kafka = await listening('kafka', kafkaAt, () =>
-      listenKafka({ world, broker, at: kafkaAt, meter: telemetry.kafka, log: logger, writerOf, ...shown }),
+      listenKafka({
+        world,
+        broker,
+        at: kafkaAt,
+        meter: telemetry.kafka,
+        log: logger,
+        writerOf,
+        security,
+        sasl: saslOf(settings),
+        ...tlsOf('kafka'),
+        ...shown,
+      }),
     )
+    watch?.follow(kafka)
     stack.defer(() => kafka.close())
     bound.kafka = kafka.at
   }
@@ -148,16 +175,33 @@ async function startGateways(
         at: httpAt,
         hosts: config.httpHosts,
         origins: config.httpOrigins,
+        ...tlsOf('http'),
         consoleDir: consoleDir(),
         // The data may lie in memory, the console's files never do.
         consoleDisk: machine.disk,
       }),
     )
+    watch?.follow(http)
     stack.defer(() => http.close())
     bound.http = http.at
   }
   return bound
 }
+
+/** A listener that was not told how to ask offers what works with users as they are, and insists on nothing. */
+function saslOf({ kafkaSasl, kafkaReauthMs: reauthMs, oauth }: Config['security']): SaslSettings {
+  const offered = saslMechanisms.filter((mechanism) => mechanism !== 'OAUTHBEARER' || oauth !== null)
+  const required = kafkaSasl.length > 0
+  return { mechanisms: required ? kafkaSasl : offered, required, reauthMs }
+}
+/** Then nobody may do anything without a grant, also before there are users. */
+const asksWhoAnywhere = ({ listen, security }: Config): boolean =>
+  security.kafkaSasl.length > 0 ||
+  security.tls?.clientAuth === 'required' ||
+  protocols.some((protocol) => {
+    const at = listen[protocol]
+    return at !== null && !isLoopback(at.host)
+  })
 
 /** What commonly stands in the way of a port has its own words. */
 async function listening<T>(protocol: Protocol, at: Address, listen: () => Promise<T>): Promise<T> {

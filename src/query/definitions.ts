@@ -17,7 +17,7 @@ import { planView, type PlannedView } from '../sql/plan/view.ts'
 import type { Name, Statement } from '../sql/syntax/ast.ts'
 import { parseStatements } from '../sql/syntax/parse.ts'
 
-export type DefinitionKind = Exclude<CatalogKind, 'contract'>
+export type DefinitionKind = Exclude<CatalogKind, 'contract' | 'user' | 'grant' | 'quota'>
 
 /** As the catalogue keeps it. */
 export interface Stored {

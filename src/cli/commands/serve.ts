@@ -2,9 +2,35 @@ import { pathToFileURL } from 'node:url'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { environmentSettings, resolveConfig, type ResolvedConfig, type Settings } from '../../node/config.ts'
+import { type SecuritySettings, securityDefaults } from '../../node/security-config.ts'
 import { standardErrorLogger } from '../../node/logger.ts'
 import type { Call, Command, Option } from '../command.ts'
 import { printRows } from '../output.ts'
+
+const option = (setting: keyof SecuritySettings, value: string, summary: string) => ({
+  setting,
+  name: setting.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
+  value,
+  repeatable: Array.isArray(securityDefaults[setting]),
+  summary,
+})
+const securityOptions = [
+  option('tlsCert', 'FILE', 'certificate of the listeners, PEM'),
+  option('tlsKey', 'FILE', 'its key, PEM'),
+  option('tls', 'PROTOCOL', 'protocols that are encrypted; all, where there is a certificate'),
+  option('tlsClientCa', 'FILE', "authorities of clients' certificates, PEM"),
+  option('tlsClientAuth', 'HOW', 'required, requested or none'),
+  option('principalMapping', 'RULES', "from a certificate's subject to a name, as Kafka's ssl.principal.mapping.rules"),
+  option('kafkaSasl', 'MECHANISM', 'PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER: nobody gets in without'),
+  option('kafkaReauth', 'DURATION', 'after which a Kafka client proves again who it is'),
+  option('superUsers', 'User:NAME', 'nothing is refused to them'),
+  option('oauthJwks', 'WHERE', 'keys of the issuer of tokens: a file or an https URL'),
+  option('oauthIssuer', 'TEXT', 'iss of its tokens'),
+  option('oauthAudience', 'TEXT', 'one of these must be in aud'),
+  option('oauthPrincipal', 'CLAIM', "the claim that is the user's name (default sub)"),
+  option('oauthClockSkew', 'DURATION', 'how far clocks may differ (default 30s)'),
+  option('oauthAllow', 'CIDR', 'private addresses that the URL may have'),
+]
 
 const startOptions: readonly Option[] = [
   { name: 'data', value: 'DIR', summary: 'where everything is kept (default ./.millrace); :memory: keeps nothing' },
@@ -24,6 +50,7 @@ const startOptions: readonly Option[] = [
   { name: 'webhooks-allow', value: 'CIDR', repeatable: true, summary: 'private addresses that alerts may call' },
   { name: 'http-hosts', value: 'NAME', repeatable: true, summary: 'host names that HTTP answers for beside localhost' },
   { name: 'http-origins', value: 'ORIGIN', repeatable: true, summary: 'origins whose pages may call, https://HOST' },
+  ...securityOptions.map(({ name, value, repeatable, summary }) => ({ name, value, repeatable, summary })),
 ]
 
 async function fileSettings(dir: string | undefined): Promise<Settings> {
@@ -41,6 +68,12 @@ async function configuration(on: Call): Promise<ResolvedConfig> {
     webhooksAllow: on.options.list('webhooks-allow'),
     httpHosts: on.options.list('http-hosts'),
     httpOrigins: on.options.list('http-origins'),
+    ...Object.fromEntries(
+      securityOptions.map(({ name, setting, repeatable }) => [
+        setting,
+        repeatable ? on.options.list(name) : on.options.text(name),
+      ]),
+    ),
   }
   return resolveConfig(flags, environmentSettings(process.env), await fileSettings(on.args['dir']))
 }

@@ -22,6 +22,8 @@
  * GET    /v1/alerts                          AlertInfo[]
  * GET|DELETE /v1/alerts/{a}                  AlertInfo
  * GET    /v1/alerts/fired                    ?alert ?limit → FiredAlert[], newest first; SSE: what fires from now on
+ * GET    /v1/users                           UserInfo[]
+ * GET|PUT|PATCH|DELETE /v1/users/{u}         {password, super} → UserInfo
  * POST   /v1/sql                             {sql, params} → QueryAnswer; NDJSON; SSE for SUBSCRIBE
  * GET    /v1/overview                        Overview; SSE: one a second
  * GET    /metrics /health/live /health/ready /openapi.json /
@@ -154,4 +156,12 @@ export interface Overview {
   readonly rssBytes: number
   readonly diskBytes: number
   readonly diskFreeBytes: number
+}
+
+export interface UserInfo {
+  readonly name: string
+  /** Nothing is refused to it. */
+  readonly super: boolean
+  /** Of SCRAM, for which there is a credential; PLAIN and Basic go by the same. */
+  readonly mechanisms: readonly string[]
 }

@@ -1,5 +1,6 @@
 /** A request and its answer as values: routes know no socket, `listen.ts` knows no route. */
 import { Fault } from '../../lib/fault.ts'
+import type { Operation, ResourceType } from '../../security/grants.ts'
 import type { Body } from './body.ts'
 
 export interface Exchange {
@@ -12,6 +13,8 @@ export interface Exchange {
   /** Names in lower case; several of one name joined by ', '. Latin-1, as HTTP has it. */
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: Body
+  /** Whether who asks may do that: for lists, which show only what they may. */
+  sees(operation: Operation, type: ResourceType, name: string): boolean
   /** Aborted when the client is gone or the server stops. */
   readonly signal: AbortSignal
 }

@@ -1,12 +1,14 @@
 /** From request to answer, without a socket: admission, routing, parameters, faults. */
 import { Fault, asFault } from '../../lib/fault.ts'
+import { anonymous } from '../../security/principal.ts'
+import { HttpAccess, type Peer } from './access.ts'
 import type { Body } from './body.ts'
-import { type Answer, mediaTypes } from './exchange.ts'
+import { type Answer, type Exchange, mediaTypes } from './exchange.ts'
 import { Lag } from './lag.ts'
 import { type Admission, admit, allowedOrigin } from './origin.ts'
 import type { Parts } from './parts.ts'
 import { problemAnswer } from './problem.ts'
-import { type Method, type Route, Router, checkQuery, givesEvents } from './route.ts'
+import { type Found, type Method, type Route, Router, checkQuery, givesEvents } from './route.ts'
 import { alertRoutes } from './routes/alerts.ts'
 import { groupRoutes } from './routes/groups.ts'
 import { overviewRoute } from './routes/overview.ts'
@@ -15,6 +17,7 @@ import { recordsRoute } from './routes/records.ts'
 import { serviceRoutes } from './routes/service.ts'
 import { sqlRoute } from './routes/sql.ts'
 import { topicRoutes } from './routes/topics.ts'
+import { userRoutes } from './routes/users.ts'
 import { viewRoutes } from './routes/views.ts'
 import { scrapeInto } from './scrape.ts'
 import type { StaticFiles } from './static-files.ts'
@@ -26,6 +29,7 @@ export interface Request {
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: Body
   readonly signal: AbortSignal
+  readonly peer: Peer
   /** A WebSocket is asked for: only what a route gives as events is answered. Throws a Fault when none can be had. */
   readonly live?: () => void
 }
@@ -36,11 +40,19 @@ export interface Routed {
 }
 
 const targetLength = 8 * 1024
+const nobody = { principal: anonymous, host: '' }
+/** Such an act is noted in the audit topic. */
+const changing: ReadonlySet<string> = new Set(['create', 'delete', 'alter', 'alter-configs'])
+type FoundRoute = Extract<Found, { readonly route: Route }>
+/** Health, and what documents: also for those who have not said who they are. */
+const forAll = new Set(['isLive', 'isReady', 'getOpenApi', 'explainFault'])
+const isForAll = ({ id }: Route): boolean => forAll.has(id)
 
 export class Gateway {
   readonly routes: readonly Route[]
   readonly #parts: Parts
   readonly #router: Router
+  readonly #access: HttpAccess
   readonly #admission: Admission
   readonly #files: StaticFiles | null
 
@@ -48,6 +60,7 @@ export class Gateway {
     this.#parts = parts
     this.#admission = options.admission
     this.#files = options.files
+    this.#access = new HttpAccess(parts.security)
     const lag = new Lag(parts.log)
     scrapeInto(parts, lag)
     this.routes = [
@@ -57,6 +70,7 @@ export class Gateway {
       ...viewRoutes(parts),
       ...groupRoutes(parts, lag),
       ...alertRoutes(parts),
+      ...userRoutes(parts),
       sqlRoute(parts),
       overviewRoute(parts),
       ...serviceRoutes(parts, () => this.routes),
@@ -89,23 +103,40 @@ export class Gateway {
       route = found.route.path
       const search = new URLSearchParams(query)
       checkQuery(found.route, search)
-      const { method, body, signal } = request
       const headers = request.live === undefined ? request.headers : asEvents(found.route, request.headers)
-      const answer = await found.route.handle({
-        method,
-        path,
-        params: found.params,
-        query: search,
-        headers,
-        body,
-        signal,
-      })
+      const answer = await this.#answer(request, found, { path, search, headers })
       return { route, answer: this.#finish(request, answer) }
     } catch (error) {
       return { route, answer: this.#finish(request, this.#fault(request, error)) }
     }
   }
 
+  /** Of a route that was found, for who may have it. */
+  async #answer(
+    { method, body, signal, peer, headers: own }: Request,
+    { route, params }: FoundRoute,
+    { path, search, headers }: { path: string; search: URLSearchParams; headers: Request['headers'] },
+  ): Promise<Answer> {
+    const access = this.#access
+    // Where nothing is needed and nothing left out, nobody is asked who they are.
+    const subject = isForAll(route) ? nobody : await access.subject(own, peer)
+    access.demand(subject, route.access, (parameter) => this.#nameOf(parameter, params), route.id)
+    const sees: Exchange['sees'] = (operation, type, name) => access.sees(subject, operation, type, name)
+    const isChange = route.access.some(({ operation }) => changing.has(operation))
+    try {
+      const answer = await route.handle({ method, path, params, query: search, headers, body, sees, signal })
+      if (isChange) access.changed(subject, route.id, path, answer.status >= 400)
+      return answer
+    } catch (error) {
+      if (isChange) access.changed(subject, route.id, path, true)
+      throw error
+    }
+  }
+  /** Grants are for topics: a relation has the name of its topic there. */
+  #nameOf(parameter: string, params: Readonly<Record<string, string>>): string {
+    const name = params[parameter]!
+    return parameter === 'view' ? (this.#parts.engine.relation(name)?.topic ?? name) : name
+  }
   #fault({ method, target }: Request, error: unknown): Answer {
     const fault = asFault(error)
     if (fault.code === 'http.host-refused') this.#parts.telemetry.http.refused('host')

@@ -2,14 +2,17 @@
  * The socket shell: node:http on one side, `Gateway` on the other. What is here is about connections: times, counts,
  * sizes, back-pressure, the end of a client.
  */
-import { type IncomingMessage, Server, type ServerResponse, createServer } from 'node:http'
+import { type IncomingMessage, type Server, type ServerOptions, type ServerResponse, createServer } from 'node:http'
+import { Server as HttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import { Fault } from '../../lib/fault.ts'
 import type { Logger } from '../../lib/logger.ts'
 import { limits } from '../../lib/limits.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
-import type { Address, Clock, Disk } from '../../lib/world.ts'
+import { contextOf, isWelcome, serverOptions, subjectOf } from '../../lib/real/tls.ts'
+import type { Address, Clock, Disk, TlsServer } from '../../lib/world.ts'
 import { Body, type BodySource, Intake } from './body.ts'
 import { type Answer, isLive } from './exchange.ts'
 import { Gateway, type Request, type Routed } from './gateway.ts'
@@ -33,10 +36,14 @@ export interface HttpOptions extends Parts {
   /** Origins (`https://…`) whose pages may call; none by default. */
   readonly origins?: readonly string[]
   readonly webSocketsMax?: number
+  /** As it is read first. */
+  readonly tls?: TlsServer
 }
 export interface HttpListener {
   readonly at: Address
   readonly gateway: Gateway
+  /** Another certificate, for connections from now on. Throws when it is none. */
+  renew(tls: TlsServer): void
   /** Stops accepting, ends live streams, lets running requests finish for a while, then cuts them off. Idempotent. */
   close(): Promise<void>
 }
@@ -49,19 +56,20 @@ const drainMs = 3_000
 
 /** Throws Fault config.not-loopback, and what the system says about the address. */
 export async function listenHttp(options: HttpOptions): Promise<HttpListener> {
-  requireLoopback('http', options.at)
+  // Beyond loopback whoever asks says so in clear: only encrypted, and never to a server that is open to all.
+  if (options.tls === undefined || !options.security.authorizer.enforced) requireLoopback('http', options.at)
   const { consoleDir = null, consoleDisk = options.world.disk, hosts = [], origins = [] } = options
-  const { webSocketsMax = limits.httpWebSockets, at, ...parts } = options
+  const { webSocketsMax = limits.httpWebSockets, at, tls, ...parts } = options
   const files = consoleDir === null ? null : new StaticFiles(consoleDisk, consoleDir)
   const gateway = new Gateway(parts, { admission: admission(at.host, hosts, origins), files })
-  const shell = new Shell(parts, gateway, webSocketsMax)
+  const shell = new Shell(parts, gateway, { webSocketsMax, tls })
   const bound = await shell.listen(at)
   const leave = readinessInto(parts)
   const close = (): Promise<void> => {
     leave()
     return shell.close()
   }
-  return { at: bound, gateway, close }
+  return { at: bound, gateway, renew: (next) => shell.renew(next), close }
 }
 
 class Shell {
@@ -69,7 +77,7 @@ class Shell {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #gateway: Gateway
-  readonly #server: Server
+  readonly #server: Server | HttpsServer
   readonly #intake = new Intake()
   readonly #webSockets: WebSockets
   /** Aborted when the server stops: live streams end. */
@@ -78,7 +86,11 @@ class Shell {
   readonly #open = new Map<Socket, number>()
   #closed: Promise<void> | null = null
 
-  constructor(parts: Parts, gateway: Gateway, webSocketsMax: number) {
+  constructor(
+    parts: Parts,
+    gateway: Gateway,
+    { webSocketsMax, tls }: { webSocketsMax: number; tls: TlsServer | undefined },
+  ) {
     this.#parts = parts
     this.#clock = parts.world.clock
     this.#logger = parts.logger
@@ -88,7 +100,7 @@ class Shell {
       max: webSocketsMax,
       counted: (open) => parts.telemetry.http.webSockets(open),
     })
-    this.#server = createServer({
+    const settings: ServerOptions = {
       headersTimeout: limits.httpHeaderMs,
       // A body may stream for hours; its own clock stands in `pieces`.
       requestTimeout: 0,
@@ -100,13 +112,16 @@ class Shell {
       noDelay: true,
       // Java's own client asks every server for HTTP/2 this way: it is served as if it had not.
       shouldUpgradeCallback: asksForWebSocket,
-    })
+    }
+    this.#server = tls === undefined ? createServer(settings) : new HttpsServer({ ...settings, ...serverOptions(tls) })
     this.#server.maxHeadersCount = 200
     this.#server.maxConnections = limits.httpConnections
     this.#server.on('request', (request, response) => void this.#serve(request, response, false))
     this.#server.on('checkContinue', (request, response) => void this.#serve(request, response, true))
     this.#server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head))
-    this.#server.on('connection', (socket) => {
+    // Encrypted, a connection counts when its handshake is done; before, it may take no more than a moment.
+    this.#server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
+      if (socket instanceof TLSSocket && !isWelcome(socket)) return void socket.destroy()
       this.#open.set(socket, 0)
       parts.telemetry.http.connections(this.#open.size)
       socket.on('close', () => {
@@ -122,6 +137,9 @@ class Shell {
     })
   }
 
+  renew(tls: TlsServer): void {
+    if (this.#server instanceof HttpsServer) this.#server.setSecureContext(contextOf(tls))
+  }
   listen(at: Address): Promise<Address> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject)
@@ -287,7 +305,12 @@ class Shell {
 
 function asRequest(request: IncomingMessage, body: Body, signal: AbortSignal): Request {
   const { method = 'GET', url = '/' } = request
-  return { method, target: url, headers: request.headers as Request['headers'], body, signal }
+  return { method, target: url, headers: request.headers as Request['headers'], body, signal, peer: peerOf(request) }
+}
+
+function peerOf({ socket }: IncomingMessage): Request['peer'] {
+  const host = (socket.remoteAddress ?? '').replace(/^::ffff:/, '')
+  return { host, subject: socket instanceof TLSSocket ? subjectOf(socket) : null }
 }
 
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])

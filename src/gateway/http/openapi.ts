@@ -15,7 +15,12 @@ export function openApi(routes: readonly Route[], version: string): unknown {
       license: { name: 'Apache-2.0' },
     },
     paths,
-    components: { schemas: components },
+    // Nobody is asked who they are until there is a user.
+    security: [{}, { password: [] }, { token: [] }],
+    components: {
+      schemas: components,
+      securitySchemes: { password: { type: 'http', scheme: 'basic' }, token: { type: 'http', scheme: 'bearer' } },
+    },
   }
 }
 

@@ -8,6 +8,7 @@ import type { Commits } from '../../log/commits.ts'
 import type { Log } from '../../log/log.ts'
 import type { Engine } from '../../query/engine.ts'
 import type { Contracts } from '../../schema/contracts.ts'
+import type { Security } from '../../security/security.ts'
 import type { Telemetry } from '../../telemetry/telemetry.ts'
 
 interface LocalFacts extends Pick<Broker, 'sizeBytes' | 'describeConfig'> {
@@ -23,6 +24,7 @@ export interface Parts {
   readonly alerts: Alerts
   readonly contracts: Contracts
   readonly telemetry: Telemetry
+  readonly security: Security
   readonly logger: Logger
   readonly version: string
   /** What only a log on this machine knows; null with a cluster. */

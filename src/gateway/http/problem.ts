@@ -33,6 +33,7 @@ export function problemAnswer(fault: Fault): Answer {
   const problem = problemOf(fault)
   const headers: Record<string, string> = { 'content-type': mediaTypes.problem }
   if (fault.retry) headers['retry-after'] = String(retryAfter)
+  if (problem.status === 401) headers['www-authenticate'] = 'Basic realm="Millrace", charset="UTF-8"'
   if (fault.code === 'http.method-not-allowed') headers['allow'] = (fault.facts as { allow: string }).allow
   return { status: problem.status, headers, body: JSON.stringify(problem) }
 }

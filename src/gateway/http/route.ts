@@ -3,6 +3,7 @@
  * that what is said to be served is what is served.
  */
 import { Fault } from '../../lib/fault.ts'
+import type { Needed } from './access.ts'
 import { type Answer, type Exchange, mediaTypes } from './exchange.ts'
 
 export type JsonSchema = boolean | { readonly [keyword: string]: unknown }
@@ -22,6 +23,8 @@ export interface Route {
   readonly path: string
   readonly id: string
   readonly says: string
+  /** What who asks must be allowed. */
+  readonly access: readonly Needed[]
   readonly query?: Readonly<Record<string, Parameter>>
   readonly headers?: Readonly<Record<string, Parameter>>
   readonly takes?: Readonly<Record<string, JsonSchema>>

@@ -57,6 +57,8 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     keyField: or(text),
     partitionDetails: list(object({ partition: count, start: count, stable: count, end: count, bytes: count })),
   }),
+  User: object({ name: text, super: truth, mechanisms: list(text) }),
+  UserChange: object({ password: text, super: truth }, ['password', 'super']),
   TopicChange: {
     type: 'object',
     additionalProperties: false,
@@ -196,6 +198,8 @@ const names = [
   'TopicSummary',
   'TopicDetail',
   'TopicChange',
+  'User',
+  'UserChange',
   'Record',
   'RecordPage',
   'Records',

@@ -1,6 +1,6 @@
 /** Changing the settings of a topic or a group: what the two APIs for it share. */
 import { Fault } from '../../lib/fault.ts'
-import { type Exchange, attempt, code, errorCode, errorMessage, keptTopic, resource } from './handler.ts'
+import { type Exchange, attempt, code, configRefusal, errorCode, errorMessage, keptTopic, resource } from './handler.ts'
 
 type Config = Readonly<Record<string, string>>
 export type ConfigChange = Readonly<Record<string, string | null>>
@@ -20,6 +20,8 @@ export async function alterConfig(
     resourceType,
     resourceName,
   })
+  const refusal = configRefusal('alter-configs', resourceType, resourceName, exchange)
+  if (refusal !== null) return answer(refusal.error, refusal.message)
   if (resourceType === resource.broker) {
     // Nothing is set this way, so there is nothing to take back: tools do, to be sure.
     const change = make({}, () => null)

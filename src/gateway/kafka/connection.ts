@@ -8,14 +8,18 @@
 import { Fault, asFault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Address, Connection } from '../../lib/world.ts'
+import type { ClientQuota } from '../../security/quotas.ts'
 import { codecOf } from '../../wire/kafka/codec/compile.ts'
 import { WireReader } from '../../wire/kafka/codec/wire.ts'
+import { RequestAccess } from './access.ts'
 import { type Frame, FrameReader } from './frame.ts'
 import { type Answer, type Exchange, type Handler, code } from './handler.ts'
 import type { AnyShape } from '../../wire/kafka/codec/shape.ts'
 import { apiVersionsApi } from '../../wire/kafka/messages/18-api-versions.ts'
 import { isFlexible, readClientId, readHead, writeResponseHead } from '../../wire/kafka/header.ts'
+import { saslAuthenticate } from './handlers/36-sasl-authenticate.ts'
 import type { Server } from './server.ts'
+import { Session } from './session.ts'
 
 interface Pending {
   readonly handler: Handler
@@ -24,20 +28,33 @@ interface Pending {
   readonly clientId: string
   readonly request: unknown
   readonly frame: Frame
+  /** A message of SASL without a header: so is its answer. */
+  readonly isRaw?: boolean
+  readonly access: RequestAccess
   /** Called when the answer has left. */
   sent: (() => void) | null
+  /** The connection ends then. */
+  isLast: boolean
+  /** Milliseconds for which the client has to be silent, because of a quota. */
+  throttleMs: number
   startedMs: number
+  busyMs: number
   /** undefined: not answered yet. */
   answer: Answer<AnyShape> | undefined
 }
 const apiVersionsKey = 18
+/** Requests that one who has not said who it is may have under way. */
+const strangersRequests = 4
 
 export class ClientConnection {
   private readonly server: Server
   private readonly connection: Connection
   private readonly frames: FrameReader
   private readonly node: Address
-  private readonly clientHost: string
+  /** Without a port. */
+  private readonly host: string
+  private readonly session: Session
+  private isStranger: boolean
   private readonly aborter = new AbortController()
   /** Taken in and not answered, oldest first; the first `running` of them have begun. */
   private readonly queue: Pending[] = []
@@ -48,6 +65,8 @@ export class ClientConnection {
   private flushing = false
   private paused = false
   private blocked = false
+  /** Over a quota: nothing is begun or read for a while. */
+  private muted = false
   private ending = false
   private closed = false
   /** Ticks of the server's clock: when it was opened, when the last bytes came, when the open frame began. */
@@ -65,7 +84,10 @@ export class ClientConnection {
     this.connection = connection
     this.frames = new FrameReader(server.pool)
     this.node = server.advertise ?? plainAddress(connection.local)
-    this.clientHost = `/${plainAddress(connection.remote).host}`
+    this.host = plainHost(connection.remote.host)
+    const { security, sasl, clock } = server
+    this.session = new Session({ security, sasl, clock, subject: connection.peerSubject })
+    this.isStranger = !this.session.isKnown
     this.openedTick = this.activeTick = this.frameTick = server.tick
     connection.onBytes(
       (bytes) => this.take(bytes),
@@ -106,8 +128,11 @@ export class ClientConnection {
   private accept(frame: Frame): void {
     if (this.closed) return
     this.frameTick = this.server.tick
+    if (this.session.isRaw) return this.acceptRaw(frame)
     const input = new WireReader(frame.bytes)
     const { key, version, correlationId } = readHead(input)
+    const refusal = this.session.refusal(key)
+    if (refusal !== null) throw new Fault('wire.malformed', { what: refusal })
     const handler = this.server.handlers.get(key)
     if (handler === undefined) throw new Fault('wire.malformed', { what: `API ${key} is not offered` })
     const [first, last] = handler.versions
@@ -119,41 +144,34 @@ export class ClientConnection {
     const clientId = readClientId(input, flexible)
     const request = codecOf(handler.api.request, version, flexible).decode(input)
     this.trust()
-    this.enqueue({
-      handler,
-      version,
-      correlationId,
-      clientId,
-      request,
-      frame,
-      sent: null,
-      startedMs: 0,
-      answer: undefined,
-    })
+    this.enqueue({ handler, version, correlationId, clientId, request, frame })
+  }
+  private acceptRaw(frame: Frame): void {
+    const request = { authBytes: frame.bytes }
+    const version = 0
+    this.enqueue({ handler: saslAuthenticate, version, correlationId: 0, clientId: '', request, frame, isRaw: true })
   }
   /** How a client finds out what we speak when its own version is too new for us. */
   private answerUnknownVersion(handler: Handler, correlationId: number, frame: Frame): void {
     const [minVersion, maxVersion] = handler.versions
     const answer = { errorCode: code.unsupportedVersion, apiKeys: [{ apiKey: apiVersionsKey, minVersion, maxVersion }] }
-    const fixed: Handler = { api: apiVersionsApi, versions: handler.versions, handle: () => answer }
+    const { versions, access } = handler
+    const fixed: Handler = { api: apiVersionsApi, versions, access, handle: () => answer }
     this.trust()
-    this.enqueue({
-      handler: fixed,
-      version: 0,
-      correlationId,
-      clientId: '',
-      request: null,
-      frame,
-      sent: null,
-      startedMs: 0,
-      answer: undefined,
-    })
+    this.enqueue({ handler: fixed, version: 0, correlationId, clientId: '', request: null, frame })
   }
+  /** Who has to say who it is earns nothing before it has. */
   private trust(): void {
     this.hadRequest = true
-    this.frames.trust()
+    if (this.session.isKnown) this.frames.trust()
   }
-  private enqueue(pending: Pending): void {
+  private enqueue(
+    asked: Omit<Pending, 'access' | 'sent' | 'isLast' | 'throttleMs' | 'startedMs' | 'busyMs' | 'answer'>,
+  ): void {
+    const subject = { principal: this.session.principal, host: this.host }
+    const access = new RequestAccess(subject, this.server.security, asked.handler.access)
+    const begun = { sent: null, isLast: false, throttleMs: 0, startedMs: 0, busyMs: 0, answer: undefined }
+    const pending: Pending = { ...asked, ...begun, access }
     this.queue.push(pending)
     const { length } = pending.frame.bytes
     this.bytesInFlight += length
@@ -172,16 +190,18 @@ export class ClientConnection {
     this.starting = false
   }
   private startable(): Pending | null {
-    if (this.running >= this.queue.length || this.blocked || this.closed) return null
+    if (this.running >= this.queue.length || this.blocked || this.muted || this.closed) return null
     const next = this.queue[this.running]!
     const before = this.queue[this.running - 1]
     const mustWait = before !== undefined && (next.handler.pipelined !== true || before.handler !== next.handler)
     return mustWait ? null : next
   }
   private begin(pending: Pending): void {
-    pending.startedMs = this.server.clock.monotonic()
+    const { clock } = this.server
+    pending.startedMs = clock.monotonic()
     try {
       const answer = pending.handler.handle(pending.request, this.exchange(pending))
+      pending.busyMs = clock.monotonic() - pending.startedMs
       if (answer instanceof Promise)
         answer.then(
           (value) => this.finish(pending, value),
@@ -193,12 +213,11 @@ export class ClientConnection {
     }
   }
   private exchange(pending: Pending): Exchange {
-    const { version, clientId } = pending
+    const { version, clientId, access } = pending
     const { lease } = pending.frame
-    const whenSent = (call: () => void): void => void (pending.sent = call)
     const { broker, sessions, supported, autoCreate, writerOf, answerBytesMax, log } = this.server
-    const { clientHost, node } = this
-    const { signal } = this.aborter
+    const { security, listenerProtocol } = this.server
+    const { node, session } = this
     return {
       broker,
       sessions,
@@ -209,15 +228,45 @@ export class ClientConnection {
       log,
       version,
       clientId,
-      clientHost,
+      clientHost: `/${this.host}`,
       node,
+      session,
+      access,
+      security,
+      listenerProtocol,
       lease,
-      whenSent,
-      signal,
+      mutations: (count, strict) => {
+        if (strict && this.charge(pending, 'controller_mutation_rate', 0) > 0) return false
+        this.charge(pending, 'controller_mutation_rate', count)
+        return true
+      },
+      whenSent: (call) => void (pending.sent = call),
+      endAfter: () => void (pending.isLast = true),
+      signal: this.aborter.signal,
     }
   }
+  private charge(pending: Pending, quota: ClientQuota, amount: number): number {
+    const { access, clientId } = pending
+    const client = { user: access.subject.principal.name, clientId }
+    const ms = this.server.security.quotas.charge(quota, client, amount)
+    pending.throttleMs = Math.max(pending.throttleMs, ms)
+    return ms
+  }
+  /** What the request was to the quotas: bytes, and the share of a second that it kept this thread busy. */
+  private chargeFor(pending: Pending, answer: Answer<AnyShape>): void {
+    const { handler, frame, busyMs } = pending
+    if (handler.quota !== undefined) {
+      const answered = answer === null || answer === 'close' ? 0 : (handler.answerBytes?.(answer) ?? 0)
+      this.charge(pending, handler.quota, handler.answerBytes === undefined ? frame.bytes.length : answered)
+    }
+    this.charge(pending, 'request_percentage', busyMs / 10)
+  }
   private finish(pending: Pending, answer: Answer<AnyShape>): void {
-    pending.answer = answer
+    if (this.closed) return
+    this.chargeFor(pending, answer)
+    const isObject = answer !== null && answer !== 'close'
+    pending.answer = isObject && pending.throttleMs > 0 ? { ...answer, throttleTimeMs: pending.throttleMs } : answer
+    if (this.isStranger && this.session.isKnown) this.becomeKnown()
     if (this.closed || this.queue[0] !== pending || this.flushing) return
     if (this.running === 1) return this.flush()
     // Answers to pipelined requests come in crowds: one write for all of this turn.
@@ -228,11 +277,28 @@ export class ClientConnection {
     })
   }
 
+  private becomeKnown(): void {
+    this.isStranger = false
+    this.server.known(this.connection.remote.host)
+    this.frames.trust()
+  }
+  private mute(ms: number): void {
+    this.muted = true
+    this.pauseIfFull()
+    this.server.clock.after(ms, () => {
+      if (this.closed) return
+      this.muted = false
+      this.start()
+      this.resumeIfRoom()
+    })
+  }
+
   /** Sends every answer whose turn has come, then goes on with what waits. */
   private flush(): void {
     if (this.closed) return
     const { writer } = this.server
     let mustEnd = false
+    let throttleMs = 0
     const sent: (() => void)[] = []
     try {
       while (!mustEnd && this.queue.length > 0 && this.queue[0]!.answer !== undefined) {
@@ -242,8 +308,9 @@ export class ClientConnection {
         const { length } = pending.frame.bytes
         this.bytesInFlight -= length
         this.server.released(length)
-        if (pending.answer === 'close') mustEnd = true
-        else if (pending.answer !== null) this.encode(pending)
+        throttleMs = Math.max(throttleMs, pending.throttleMs)
+        if (pending.answer === 'close' || pending.isLast) mustEnd = true
+        if (pending.answer !== null && pending.answer !== 'close') this.encode(pending)
         if (pending.sent !== null) sent.push(pending.sent)
         this.count(pending)
       }
@@ -259,19 +326,25 @@ export class ClientConnection {
       this.owe(this.connection.backlogBytes)
     }
     if (mustEnd || (this.ending && this.queue.length === 0)) return this.end()
+    if (throttleMs > 0 && !this.muted) this.mute(throttleMs)
     this.start()
     this.resumeIfRoom()
   }
-  private count({ handler, version, startedMs, answer }: Pending): void {
+  private count({ handler, version, startedMs, answer, access }: Pending): void {
     const { meter, clock } = this.server
-    if (meter === undefined) return
     const error = answer === null || answer === 'close' || answer === undefined ? code.none : errorOf(handler, answer)
-    meter.request(handler.api.name, version, (clock.monotonic() - startedMs) / 1000, error)
+    access.note(handler.api.name, error !== code.none)
+    meter?.request(handler.api.name, version, (clock.monotonic() - startedMs) / 1000, error)
   }
-  private encode({ handler, version, correlationId, answer }: Pending): void {
+  private encode({ handler, version, correlationId, answer, isRaw }: Pending): void {
     const { writer } = this.server
     const place = writer.placeInt32()
     const before = writer.written
+    // Without a header there is no way to tell an error but to end.
+    if (isRaw === true) {
+      writer.splice([(answer as { readonly authBytes: Uint8Array }).authBytes])
+      return place(writer.written - before)
+    }
     writeResponseHead(writer, handler.api, version, correlationId)
     codecOf(handler.api.response, version, isFlexible(handler.api, version)).encode(answer, writer)
     place(writer.written - before)
@@ -289,13 +362,13 @@ export class ClientConnection {
   }
   private isFull(): boolean {
     return (
-      this.bytesInFlight > limits.kafkaConnectionBytesInFlight ||
-      this.queue.length > limits.kafkaConnectionRequestsInFlight
+      this.bytesInFlight > (this.isStranger ? limits.kafkaFirstFrameBytes : limits.kafkaConnectionBytesInFlight) ||
+      this.queue.length > (this.isStranger ? strangersRequests : limits.kafkaConnectionRequestsInFlight)
     )
   }
   /** A frame that has begun is read to its end even when all connections together hold too much: it may be what frees it. */
   private mustPause(): boolean {
-    return this.isFull() || (this.server.isFull && this.heldBytes === 0)
+    return this.muted || this.isFull() || (this.server.isFull && this.heldBytes === 0)
   }
   private pauseIfFull(): void {
     if (this.paused || this.closed || !this.mustPause()) return
@@ -319,6 +392,8 @@ export class ClientConnection {
     const ms = (since: number): number => (tick - since) * this.server.tickMs
     if (this.blocked && ms(this.blockedTick) > limits.kafkaStalledMs)
       return this.fail(new Fault('wire.malformed', { what: 'answers that are not read' }))
+    if (this.isStranger && ms(this.openedTick) > limits.kafkaAuthenticationMs)
+      return this.fail(new Fault('wire.malformed', { what: 'no authentication in time' }))
     if (this.paused || this.queue.length > 0) return
     if (!this.hadRequest && ms(this.openedTick) > limits.kafkaFirstRequestMs)
       return this.fail(new Fault('wire.malformed', { what: 'no request in time' }))
@@ -329,7 +404,7 @@ export class ClientConnection {
 
   private fail(fault: Fault): void {
     if (this.closed) return
-    this.server.complain('kafka: connection closed', { client: this.clientHost, why: fault.message })
+    this.server.complain('kafka: connection closed', { client: this.host, why: fault.message })
     this.connection.destroy()
     this.gone()
   }
@@ -364,6 +439,7 @@ export class ClientConnection {
     this.owe(0)
     this.queue.length = 0
     this.frames.drop()
+    if (this.isStranger) this.server.known(this.connection.remote.host)
     this.server.forget(this, this.connection.remote.host)
   }
 }
@@ -373,7 +449,8 @@ function errorOf(handler: Handler, answer: { readonly errorCode?: number }): num
 }
 
 /** An IPv4 client of an IPv6 socket, as IPv4. */
-function plainAddress({ host, port }: Address): Address {
+export function plainHost(host: string): string {
   const mapped = '::ffff:'
-  return { host: host.startsWith(mapped) ? host.slice(mapped.length) : host, port }
+  return host.startsWith(mapped) ? host.slice(mapped.length) : host
 }
+const plainAddress = ({ host, port }: Address): Address => ({ host: plainHost(host), port })

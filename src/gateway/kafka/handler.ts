@@ -9,7 +9,11 @@ import type { Address } from '../../lib/world.ts'
 import type { Broker, ConfigEntry } from '../../log/broker.ts'
 import type { Partition, TopicInfo } from '../../log/log.ts'
 import type { Api, AnyShape, Decoded, Encoded } from '../../wire/kafka/codec/shape.ts'
+import type { ClientQuota } from '../../security/quotas.ts'
+import type { Security } from '../../security/security.ts'
+import type { Access, RequestAccess } from './access.ts'
 import type { FetchSessions } from './fetch-sessions.ts'
+import type { Session } from './session.ts'
 
 /** What a handler may know beside its request. */
 export interface Exchange {
@@ -28,6 +32,17 @@ export interface Exchange {
   /** Bytes of records that the answer may have, as busy as it is. */
   readonly answerBytesMax: number
   readonly log: Logger
+  /** Who asks. */
+  readonly session: Session
+  /** What they may do. */
+  readonly access: RequestAccess
+  readonly security: Security
+  /** The protocol of the listener, as Kafka names it: PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL. */
+  readonly listenerProtocol: string
+  /** So many partitions are made or unmade. False where the quota for that is used up, and the client knows that answer. */
+  mutations(count: number, strict: boolean): boolean
+  /** The connection ends once the answer has left. */
+  endAfter(): void
   /** Of the request's bytes: released by a handler that knows that nobody looks at them any more, else by nobody. */
   readonly lease: Lease
   /** Has `call` called once the answer has left; not at all if it does not. */
@@ -47,6 +62,12 @@ export type Answer<A extends AnyShape> = Encoded<A> | null | 'close'
 export interface Handler<Q extends AnyShape = AnyShape, A extends AnyShape = AnyShape> {
   readonly api: Api<Q, A>
   readonly versions: readonly [first: number, last: number]
+  /** What of it a client must be allowed. */
+  readonly access: Access
+  /** The quota that its bytes count for: those of the request, or of the answer. */
+  readonly quota?: Extract<ClientQuota, 'producer_byte_rate' | 'consumer_byte_rate'>
+  /** Bytes of records in the answer, where they are what counts. */
+  answerBytes?(answer: Encoded<A>): number
   /** What ApiVersions says in place of the first version, where clients need it said so. */
   readonly announcedFrom?: number
   /** Requests of this kind begin before the one before them, of the same kind, is answered. */
@@ -63,11 +84,6 @@ export const nodeId = 1
 export const dataFolder = 'data'
 /** "Not asked for", in place of a set of operations. */
 export const operationsUnknown = -2_147_483_648
-/** Kafka's numbers of operations as bits: what anyone may do as long as there are no grants. */
-const bits = (...operations: number[]): number => operations.reduce((sum, operation) => sum | (1 << operation), 0)
-export const topicOperations = bits(3, 4, 5, 6, 7, 8, 10, 11)
-export const clusterOperations = bits(5, 7, 8, 9, 10, 11, 12)
-export const groupOperations = bits(3, 6, 8, 10, 11)
 
 /** Codes of the protocol itself, which no layer below speaks of. */
 export const code = {
@@ -78,6 +94,9 @@ export const code = {
   coordinatorNotAvailable: 15,
   notCoordinator: 16,
   invalidTopic: 17,
+  topicAuthorizationFailed: 29,
+  groupAuthorizationFailed: 30,
+  clusterAuthorizationFailed: 31,
   invalidRequiredAcks: 21,
   invalidGroupId: 24,
   unsupportedVersion: 35,
@@ -86,6 +105,7 @@ export const code = {
   invalidReplicaAssignment: 39,
   invalidConfig: 40,
   invalidRequest: 42,
+  transactionalIdAuthorizationFailed: 53,
   logDirNotFound: 57,
   unknownLeaderEpoch: 75,
   fencedLeaderEpoch: 74,
@@ -95,6 +115,7 @@ export const code = {
   invalidFetchSessionEpoch: 71,
   unknownTopicId: 100,
   electionNotNeeded: 84,
+  throttlingQuotaExceeded: 89,
   noReassignmentInProgress: 85,
   invalidUpdateVersion: 95,
   brokerIdNotRegistered: 102,
@@ -168,6 +189,22 @@ export function keptTopic({ writerOf }: Pick<Exchange, 'writerOf'>, topic: strin
 export function keptGroup(group: string): Fault | null {
   if (!group.startsWith(ownPrefix)) return null
   return new Fault('log.invalid-group', { group, why: 'Millrace keeps it for itself' })
+}
+
+/** Why the settings of a resource are not for who asks; null = they are. */
+export function configRefusal(
+  operation: 'describe-configs' | 'alter-configs',
+  resourceType: number,
+  name: string,
+  { access }: Exchange,
+): { readonly error: number; readonly message: string } | null {
+  if (resourceType === resource.topic && !access.may(operation, 'topic', name))
+    return { error: code.topicAuthorizationFailed, message: 'Topic authorization failed.' }
+  if (resourceType === resource.group && !access.may(operation, 'group', name))
+    return { error: code.groupAuthorizationFailed, message: 'Group authorization failed.' }
+  if (resourceType !== resource.topic && resourceType !== resource.group && !access.onCluster(operation))
+    return { error: code.clusterAuthorizationFailed, message: 'Cluster authorization failed.' }
+  return null
 }
 
 /** Numbers of resource types and of where a setting's value comes from. */

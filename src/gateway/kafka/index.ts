@@ -1,1 +1,2 @@
 export { type KafkaListener, type KafkaOptions, listenKafka } from './server.ts'
+export type { SaslSettings } from './session.ts'

@@ -5,14 +5,16 @@
 import { BufferPool } from '../../lib/buffer-pool.ts'
 import { limits } from '../../lib/limits.ts'
 import { type Logger, silent } from '../../lib/logger.ts'
-import type { Address, Clock, Connection, Listener, World } from '../../lib/world.ts'
+import type { Address, Clock, Connection, Listener, TlsServer, World } from '../../lib/world.ts'
 import type { Broker } from '../../log/broker.ts'
+import { type Security, openToAll } from '../../security/security.ts'
 import type { KafkaMeter } from '../../telemetry/traffic.ts'
 import { WireWriter } from '../../wire/kafka/codec/wire.ts'
-import { ClientConnection } from './connection.ts'
+import { ClientConnection, plainHost } from './connection.ts'
 import { FetchSessions } from './fetch-sessions.ts'
 import type { Handler, SupportedApi } from './handler.ts'
 import { handlers } from './handlers/index.ts'
+import { type SaslSettings, noSasl } from './session.ts'
 
 export interface KafkaOptions {
   readonly world: Pick<World, 'net' | 'clock' | 'random'>
@@ -26,11 +28,18 @@ export interface KafkaOptions {
   readonly writerOf?: (topic: string) => string | null
   readonly meter?: KafkaMeter
   readonly log?: Logger
+  /** Who may do what; everybody everything by default. */
+  readonly security?: Security
+  readonly sasl?: SaslSettings
+  /** Of the listener, as it is read first. */
+  readonly tls?: TlsServer
   /** Of the buffers that requests are read into. */
   readonly pool?: BufferPool
 }
 export interface KafkaListener {
   readonly at: Address
+  /** Another certificate, for connections from now on. Throws when it is none. */
+  renew(tls: TlsServer): void
   /** Stops accepting, answers what is under way, then closes every connection. */
   close(): Promise<void>
 }
@@ -61,6 +70,9 @@ export class Server implements KafkaListener {
   readonly advertise: Address | undefined
   readonly autoCreate: boolean
   readonly writerOf: (topic: string) => string | null
+  readonly security: Security
+  readonly sasl: SaslSettings
+  readonly listenerProtocol: string
   readonly sessions: FetchSessions
   readonly handlers: ReadonlyMap<number, Handler> = new Map(handlers.map((handler) => [handler.api.key, handler]))
   readonly supported: readonly SupportedApi[] = supportedApis(handlers)
@@ -71,7 +83,12 @@ export class Server implements KafkaListener {
   tick = 1
   private readonly world: KafkaOptions['world']
   private readonly connections = new Set<ClientConnection>()
-  private readonly perAddress = new Map<string, number>()
+  private readonly perAddress = new Counts()
+  /** Connections that have to say who they are and have not yet, by address. */
+  private readonly strangers = new Counts()
+  /** Over the quota for new connections: held for a while, then closed. */
+  private delayed = 0
+  private readonly tls: TlsServer | undefined
   private readonly waiting = new Set<ClientConnection>()
   bytesInFlight = 0
   private owedBytes = 0
@@ -84,6 +101,11 @@ export class Server implements KafkaListener {
 
   constructor(options: KafkaOptions) {
     const { world, broker, advertise, autoCreate = true, writerOf = () => null, meter, log = silent, pool } = options
+    const { security = openToAll, sasl = noSasl, tls } = options
+    this.security = security
+    this.sasl = sasl
+    this.tls = tls
+    this.listenerProtocol = `${sasl.required ? 'SASL_' : ''}${tls === undefined ? 'PLAINTEXT' : 'SSL'}`
     this.world = world
     this.clock = world.clock
     this.broker = broker
@@ -100,35 +122,57 @@ export class Server implements KafkaListener {
   }
 
   async listen(at: Address): Promise<void> {
-    this.listener = await this.world.net.listen(at, (connection) => this.accept(connection))
+    this.listener = await this.world.net.listen(at, (connection) => this.accept(connection), this.tls)
     this.scheduleTick()
   }
   get at(): Address {
     if (this.listener === null) throw new Error('not listening')
     return this.listener.at
   }
+  renew(tls: TlsServer): void {
+    this.listener?.renew(tls)
+  }
   private accept(connection: Connection): void {
     const { host } = connection.remote
-    const already = this.perAddress.get(host) ?? 0
-    if (
-      this.closing !== null ||
-      this.connections.size >= limits.kafkaConnections ||
-      already >= limits.kafkaConnectionsPerAddress
-    ) {
+    if (this.closing !== null || !this.hasRoomFor(host)) {
       this.complain('kafka: connection refused', { client: host, connections: this.connections.size })
       connection.destroy()
       return
     }
-    this.perAddress.set(host, already + 1)
+    const waitMs = this.security.quotas.connected(plainHost(host))
+    if (waitMs > 0) return this.refuseLater(connection, waitMs)
+    this.perAddress.add(host)
+    if (this.sasl.required) this.strangers.add(host)
     this.connections.add(new ClientConnection(this, connection))
     this.meter?.connections(this.connections.size)
+  }
+  private hasRoomFor(host: string): boolean {
+    return (
+      this.connections.size < limits.kafkaConnections &&
+      this.perAddress.of(host) < limits.kafkaConnectionsPerAddress &&
+      this.strangers.total < limits.kafkaStrangers &&
+      this.strangers.of(host) < limits.kafkaStrangersPerAddress
+    )
+  }
+  /** As Kafka does: a client that is refused at once comes back at once. */
+  private refuseLater(connection: Connection, waitMs: number): void {
+    this.complain('kafka: connection over the quota of its address', { client: connection.remote.host })
+    if (this.delayed >= limits.kafkaStrangers) return connection.destroy()
+    this.delayed++
+    connection.pause()
+    this.clock.after(Math.min(waitMs, this.tickMs), () => {
+      this.delayed--
+      connection.destroy()
+    })
+  }
+  /** A stranger has said who it is, or is gone. */
+  known(host: string): void {
+    this.strangers.remove(host)
   }
   forget(connection: ClientConnection, host: string): void {
     if (!this.connections.delete(connection)) return
     this.waiting.delete(connection)
-    const left = this.perAddress.get(host)! - 1
-    if (left === 0) this.perAddress.delete(host)
-    else this.perAddress.set(host, left)
+    this.perAddress.remove(host)
     this.meter?.connections(this.connections.size)
     if (this.connections.size === 0) this.onLastGone?.()
   }
@@ -200,5 +244,24 @@ export class Server implements KafkaListener {
       }
       for (const connection of this.connections) connection.finishAndEnd()
     })
+  }
+}
+
+/** How many there are for each address. */
+class Counts {
+  total = 0
+  readonly #counts = new Map<string, number>()
+  of(host: string): number {
+    return this.#counts.get(host) ?? 0
+  }
+  add(host: string): void {
+    this.total++
+    this.#counts.set(host, this.of(host) + 1)
+  }
+  remove(host: string): void {
+    const left = this.of(host) - 1
+    this.total--
+    if (left > 0) this.#counts.set(host, left)
+    else this.#counts.delete(host)
   }
 }

@@ -3,13 +3,18 @@ import { lookup } from 'node:dns/promises'
 import * as http from 'node:http'
 import * as https from 'node:https'
 import { type AddressInfo, Server, Socket, type SocketConstructorOpts, isIP } from 'node:net'
-import { type TLSSocket, checkServerIdentity, connect as connectTls } from 'node:tls'
-import type { Address, Connection, HttpAnswer, HttpRequest, Listener, Net, TlsClient } from '../world.ts'
+import { Server as TlsListener, type TLSSocket, checkServerIdentity, connect as connectTls } from 'node:tls'
+import { limits } from '../limits.ts'
+import type { Address, Connection, HttpAnswer, HttpRequest, Listener, Net, TlsClient, TlsServer } from '../world.ts'
+import { contextOf, isWelcome, serverOptions, subjectOf } from './tls.ts'
 
 export const realNet: Net = {
-  listen(at, accept) {
+  listen(at, accept, tls) {
     return new Promise((resolve, reject) => {
-      const server = new Server({ noDelay: true, pauseOnConnect: true }, (socket) => accept(adopt(socket)))
+      const server =
+        tls === undefined
+          ? new Server({ noDelay: true, pauseOnConnect: true }, (socket) => accept(adopt(socket)))
+          : securedServer(tls, accept)
       server.once('error', reject)
       server.listen(at.port, at.host, () => {
         server.off('error', reject)
@@ -69,10 +74,37 @@ function secured(to: Address, tls: TlsClient): TLSSocket {
   })
 }
 
+/** Handshakes under way are counted: who begins them has not said a word that could be counted elsewhere. */
+function securedServer(tls: TlsServer, accept: (connection: Connection) => void): TlsListener {
+  const server = new TlsListener({ ...serverOptions(tls), noDelay: true })
+  const shaking = new Set<string>()
+  const nameOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`
+  server.on('connection', (socket: Socket) => {
+    if (shaking.size >= limits.tlsHandshakes) return void socket.destroy()
+    const name = nameOf(socket)
+    shaking.add(name)
+    socket.once('close', () => shaking.delete(name))
+  })
+  server.on('secureConnection', (socket) => {
+    shaking.delete(nameOf(socket))
+    if (!isWelcome(socket)) return void socket.destroy()
+    const reading = new Reading()
+    // What is unpacked has a buffer of its own in any case.
+    socket.on('data', (bytes: Buffer) => reading.handler(bytes)).pause()
+    accept(new RealConnection(socket, reading, subjectOf(socket)))
+  })
+  // A client that speaks something else, or shows a wrong certificate.
+  server.on('tlsClientError', (_, socket) => void socket.destroy())
+  return server
+}
+
 function listenerOf(server: Server): Listener {
   const { address, port } = server.address() as AddressInfo
   return {
     at: { host: address, port },
+    renew: (tls) => {
+      if (server instanceof TlsListener) server.setSecureContext(contextOf(tls))
+    },
     close: () =>
       new Promise((resolve) => {
         // The callback waits for open connections as well; no longer listening is all that is promised.
@@ -117,11 +149,13 @@ function adopt(accepted: Socket): RealConnection {
 class RealConnection implements Connection {
   readonly local: Address
   readonly remote: Address
+  readonly peerSubject: string | null
   readonly #socket: Socket
   readonly #reading: Reading
   #error: Error | null = null
 
-  constructor(socket: Socket, reading: Reading) {
+  constructor(socket: Socket, reading: Reading, peerSubject: string | null = null) {
+    this.peerSubject = peerSubject
     this.#socket = socket
     this.#reading = reading
     // Until somebody takes what comes.

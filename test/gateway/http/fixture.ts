@@ -12,6 +12,7 @@ import { openLocalLog } from '../../../src/log/local/open.ts'
 import type { Change, Engine, RelationInfo, Result } from '../../../src/query/engine.ts'
 import { type Contracts, openContracts } from '../../../src/schema/contracts.ts'
 import type { Catalog } from '../../../src/log/catalog.ts'
+import { openSecurity } from '../../../src/security/security.ts'
 import { type Telemetry, openTelemetry } from '../../../src/telemetry/telemetry.ts'
 import { memoryCatalog } from '../../schema/memory-catalog.ts'
 
@@ -55,6 +56,10 @@ export async function fixture(t: TestContext, options: FixtureOptions = {}): Pro
   const contracts = openContracts({ catalog })
   const log = await openLocalLog({ world, dir: 'data', intake: contracts.intake, meter: telemetry.traffic })
   const commits = openCommits(await log.owner(), world.clock)
+  const security = openSecurity(
+    { world, log, catalog, logger: silent },
+    { superUsers: [], principalMapping: 'DEFAULT', oauth: null, authenticates: false },
+  )
   const engine = new FakeEngine()
   const alerts = new FakeAlerts()
   const listener = await listenHttp({
@@ -66,6 +71,7 @@ export async function fixture(t: TestContext, options: FixtureOptions = {}): Pro
     alerts,
     contracts,
     telemetry,
+    security,
     logger: silent,
     version: '0.0.0-test',
     local: log,
@@ -77,6 +83,7 @@ export async function fixture(t: TestContext, options: FixtureOptions = {}): Pro
   const stop = (): Promise<void> =>
     (stopped ??= (async () => {
       await listener.close()
+      await security.close()
       await commits.close()
       await log.close()
     })())

@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { listenHttp } from '../../../src/gateway/http/listen.ts'
+import { openToAll } from '../../../src/security/security.ts'
 import { Fault } from '../../../src/lib/fault.ts'
 import { isLoopback } from '../../../src/lib/loopback.ts'
 import { fixture } from './fixture.ts'
@@ -97,6 +98,7 @@ test('an address that other machines can reach is refused', async (t) => {
     alerts: f.alerts,
     commits: null as never,
     logger: null as never,
+    security: openToAll,
     version: '',
     local: null,
     dataPath: null,

@@ -80,15 +80,21 @@ test('openapi.json is true: each operation answers in the form it says', async (
     group: 'readers',
     alert: 'low',
     code: 'log.closed',
+    user: 'root',
   }
   const bodies: Readonly<Record<string, Json>> = {
     produce: { a: 1 },
     runSql: { sql: 'SELECT 1' },
     putTopic: {},
     changeTopic: {},
+    createUser: { password: 'x', super: true },
+    changeUser: { super: true },
   }
   const seen: string[] = []
-  const last = ['dropView', 'deleteGroup', 'dropAlert', 'deleteTopic']
+  const users = ['listUsers', 'createUser', 'getUser', 'changeUser', 'deleteUser']
+  const last = ['dropView', 'deleteGroup', 'dropAlert', 'deleteTopic', ...users]
+  // Who asks matters from when there is a user.
+  const authorization = `Basic ${Buffer.from('root:x').toString('base64')}`
   const operations = Object.entries<Json>(api.paths).flatMap(([path, methods]) =>
     Object.entries<Json>(methods).map(([method, operation]) => ({ path, method, operation })),
   )
@@ -107,14 +113,17 @@ test('openapi.json is true: each operation answers in the form it says', async (
         continue
       }
       const answer = await f.call(method.toUpperCase(), url, {
-        headers: { accept: type === 'none' ? '*/*' : type },
+        headers: { accept: type === 'none' ? '*/*' : type, authorization },
         ...(body === undefined ? {} : { json: body }),
       })
       assert.ok(operation.responses[answer.status] !== undefined, `${what}: ${answer.status} ${answer.text}`)
       if (type === 'application/json')
         fits(`/paths/${escape(path)}/${method}/responses/200/content/application~1json/schema`, answer.json, what)
     }
-    const fault = await f.call(method.toUpperCase(), `${url}?nonsense=1`, body === undefined ? {} : { json: body })
+    const fault = await f.call(method.toUpperCase(), `${url}?nonsense=1`, {
+      headers: { authorization },
+      ...(body === undefined ? {} : { json: body }),
+    })
     fits('/components/schemas/Problem', fault.json, `${method} ${url} with nonsense`)
     assert.equal(fault.json.code, 'http.invalid-parameter')
   }

@@ -4,14 +4,33 @@ import type { AnyShape, Decoded, Encoded } from '../../../src/wire/kafka/codec/s
 import { WireReader, WireWriter } from '../../../src/wire/kafka/codec/wire.ts'
 import { FetchSessions } from '../../../src/gateway/kafka/fetch-sessions.ts'
 import type { Exchange, Handler } from '../../../src/gateway/kafka/handler.ts'
+import { RequestAccess } from '../../../src/gateway/kafka/access.ts'
+import { Session, noSasl } from '../../../src/gateway/kafka/session.ts'
+import { type Principal, anonymous } from '../../../src/security/principal.ts'
+import { operationsOf, resourceTypes } from '../../../src/security/grants.ts'
+import { type Security, openToAll } from '../../../src/security/security.ts'
 import { isFlexible } from '../../../src/wire/kafka/header.ts'
 import { silent } from '../../../src/lib/logger.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
 import type { Broker } from '../../../src/log/broker.ts'
 
+const everyNeed = resourceTypes.flatMap((type) =>
+  operationsOf[type].map((operation) => `${operation} ${type}` as const),
+)
+/** Of who asks; `ask` makes that of the handler of it. */
+export const everyAccess = (security: Security, principal: Principal): RequestAccess =>
+  new RequestAccess({ principal, host: '127.0.0.1' }, security, { needs: [everyNeed] })
+
 export function exchangeFor(broker: Broker, given: Partial<Exchange> = {}): Exchange {
+  const security = given.security ?? openToAll
   return {
     broker,
+    session: new Session({ security, sasl: noSasl, clock: realWorld().clock, subject: null }),
+    security,
+    access: everyAccess(security, anonymous),
+    listenerProtocol: 'PLAINTEXT',
+    mutations: () => true,
+    endAfter: () => {},
     version: 0,
     clientId: 'client',
     clientHost: '/127.0.0.1',
@@ -40,7 +59,8 @@ export async function ask<Q extends AnyShape, A extends AnyShape>(
   const sent = new WireWriter()
   codecOf(api.request, version, flexible).encode(request, sent)
   const received = codecOf(api.request, version, flexible).decode(new WireReader(Buffer.concat(sent.take())))
-  const answer = await handler.handle(received, { ...exchange, version })
+  const access = new RequestAccess(exchange.access.subject, exchange.security, handler.access)
+  const answer = await handler.handle(received, { ...exchange, access, version })
   if (answer === null || answer === 'close') throw new Error(`answered ${answer}`)
   const back = new WireWriter()
   codecOf(api.response, version, flexible).encode(answer, back)

@@ -5,6 +5,7 @@ import type { Address, Clock, Connection, Listener, Net } from '../../../src/lib
 export class MemoryConnection implements Connection {
   readonly local = { host: '127.0.0.1', port: 9092 }
   readonly remote: Address
+  readonly peerSubject: string | null = null
   backlogBytes = 0
   readonly written: Buffer[] = []
   open = true
@@ -59,7 +60,7 @@ export class MemoryNet {
   readonly asNet = {
     listen: async (at: Address, accept: (connection: Connection) => void): Promise<Listener> => {
       this.accept = accept
-      return { at, close: async () => {} }
+      return { at, renew() {}, close: async () => {} }
     },
   } as Pick<Net, 'listen'> as Net
 

@@ -46,6 +46,10 @@ export class WireClient {
     await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
     return new WireClient(socket)
   }
+  /** Over a socket that is there already, encrypted for example. */
+  static over(socket: Socket): WireClient {
+    return new WireClient(socket)
+  }
   private take(bytes: Buffer): void {
     this.received = Buffer.concat([this.received, bytes])
     while (this.received.length >= 4 && this.received.length >= 4 + this.received.readInt32BE(0)) {

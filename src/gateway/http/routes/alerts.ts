@@ -1,6 +1,7 @@
 /** Alert rules and what fired. */
 import { Fault } from '../../../lib/fault.ts'
 import type { FiredAlert } from '../../../act/alerts.ts'
+import { onCluster } from '../access.ts'
 import { jsonAnswer } from '../answers.ts'
 import { type LiveEvent, mediaTypes, negotiate } from '../exchange.ts'
 import { liveAnswer } from '../live.ts'
@@ -22,6 +23,7 @@ export function alertRoutes({ alerts, engine }: Parts): readonly Route[] {
       method: 'GET',
       path: '/v1/alerts',
       id: 'listAlerts',
+      access: onCluster('describe'),
       says: 'All alert rules.',
       gives: { 200: { says: 'The rules.', as: { [mediaTypes.json]: listOf(schemas.Alert) } } },
       handle: () => jsonAnswer(alerts.list()),
@@ -30,6 +32,7 @@ export function alertRoutes({ alerts, engine }: Parts): readonly Route[] {
       method: 'GET',
       path: '/v1/alerts/fired',
       id: 'listFired',
+      access: onCluster('describe'),
       says: 'What fired, newest first; as events, what fires from now on.',
       query: {
         alert: { says: 'Only of this rule.', schema: { type: 'string' } },
@@ -53,6 +56,7 @@ export function alertRoutes({ alerts, engine }: Parts): readonly Route[] {
       method: 'GET',
       path: '/v1/alerts/{alert}',
       id: 'getAlert',
+      access: onCluster('describe'),
       says: 'One alert rule.',
       gives: { 200: { says: 'The rule.', as: { [mediaTypes.json]: schemas.Alert } } },
       handle: ({ params }) => jsonAnswer(found(params['alert']!)),
@@ -61,6 +65,7 @@ export function alertRoutes({ alerts, engine }: Parts): readonly Route[] {
       method: 'DELETE',
       path: '/v1/alerts/{alert}',
       id: 'dropAlert',
+      access: onCluster('alter'),
       says: 'Drops the rule; what it fired stays.',
       gives: { 204: { says: 'Dropped.' } },
       handle: async ({ params }) => {

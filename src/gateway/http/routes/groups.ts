@@ -1,6 +1,7 @@
 /** Consumer groups and how far they are behind. */
 import { Fault } from '../../../lib/fault.ts'
 import type { GroupInfo } from '../../../log/log.ts'
+import { onGroup, open } from '../access.ts'
 import { jsonAnswer } from '../answers.ts'
 import { mediaTypes } from '../exchange.ts'
 import { Lag } from '../lag.ts'
@@ -21,12 +22,15 @@ export function groupRoutes({ log }: Parts, lag: Lag): readonly Route[] {
       method: 'GET',
       path: '/v1/groups',
       id: 'listGroups',
+      access: open,
       says: 'Consumer groups with members, positions and lag.',
       query: { internal: { says: 'Also those of Millrace itself.', schema: { type: 'boolean' } } },
       gives: { 200: { says: 'The groups, by name.', as: { [mediaTypes.json]: listOf(schemas.Group) } } },
-      handle: async ({ query }) => {
+      handle: async ({ query, sees }) => {
         const internal = yesOrNo('internal', query.get('internal') ?? 'false')
-        const groups = (await log.groups.list()).filter(({ group }) => internal || !isInternal(group))
+        const groups = (await log.groups.list()).filter(
+          ({ group }) => (internal || !isInternal(group)) && sees('describe', 'group', group),
+        )
         return jsonAnswer(await lag.summaries(groups.toSorted((a, b) => (a.group < b.group ? -1 : 1))))
       },
     },
@@ -34,6 +38,7 @@ export function groupRoutes({ log }: Parts, lag: Lag): readonly Route[] {
       method: 'GET',
       path: '/v1/groups/{group}',
       id: 'getGroup',
+      access: onGroup('describe'),
       says: 'One consumer group.',
       gives: { 200: { says: 'The group.', as: { [mediaTypes.json]: schemas.Group } } },
       handle: async ({ params }) => {
@@ -45,6 +50,7 @@ export function groupRoutes({ log }: Parts, lag: Lag): readonly Route[] {
       method: 'DELETE',
       path: '/v1/groups/{group}',
       id: 'deleteGroup',
+      access: onGroup('delete'),
       says: 'Deletes a group without members, and its positions.',
       gives: { 204: { says: 'Deleted.' } },
       handle: async ({ params }) => {

@@ -2,6 +2,7 @@
 import type { Log } from '../../../log/log.ts'
 import type { World } from '../../../lib/world.ts'
 import { isQuarantine } from '../../../schema/quarantine.ts'
+import { onCluster } from '../access.ts'
 import type { Overview } from '../api.ts'
 import { jsonAnswer } from '../answers.ts'
 import { type LiveEvent, mediaTypes, negotiate } from '../exchange.ts'
@@ -16,6 +17,7 @@ export function overviewRoute(parts: Parts): Route {
     method: 'GET',
     path: '/v1/overview',
     id: 'getOverview',
+    access: onCluster('describe'),
     says: 'Counts and rates of the whole; as events, one a second.',
     gives: {
       200: { says: 'The overview.', as: { [mediaTypes.json]: schemas.Overview, [mediaTypes.sse]: schemas.Overview } },

@@ -6,6 +6,7 @@ import type { TopicInfo } from '../../../log/log.ts'
 import { encodeOrigin } from '../../../log/origin.ts'
 import { type Contract, keyFromFields } from '../../../schema/contracts.ts'
 import { ensureQuarantine, quarantined } from '../../../schema/quarantine.ts'
+import { onTopic } from '../access.ts'
 import { type Answer, type Exchange, knownType, mediaType, mediaTypes } from '../exchange.ts'
 import { Idempotency, type Stored, fingerprintOf, readIdempotencyKey } from '../idempotency.ts'
 import { type Defaults, type Incoming, readDefaults, readIncoming, readLine } from '../incoming.ts'
@@ -281,6 +282,7 @@ export function produceRoute(parts: Parts): Route {
     method: 'POST',
     path: '/v1/topics/{topic}/records',
     id: 'produce',
+    access: onTopic('write'),
     says: 'Stores events. A JSON array is all or nothing; NDJSON lines are answered one by one.',
     query: {
       key: { says: 'Key of every record in the body.', schema: { type: 'string' } },

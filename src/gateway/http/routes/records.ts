@@ -2,6 +2,7 @@
 import { Fault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
 import type { TopicInfo } from '../../../log/log.ts'
+import { onTopic } from '../access.ts'
 import { type Answer, type Exchange, type LiveEvent, mediaTypes, negotiate } from '../exchange.ts'
 import { liveAnswer } from '../live.ts'
 import { invalid, wholeNumber, yesOrNo } from '../parameters.ts'
@@ -45,6 +46,7 @@ export function recordsRoute(parts: Parts): Route {
     method: 'GET',
     path: '/v1/topics/{topic}/records',
     id: 'readRecords',
+    access: onTopic('read'),
     says: 'Records of a topic, those of several partitions merged by time; as a live tail with Accept: text/event-stream.',
     query: {
       partition: { says: 'Only this one.', schema: { type: 'integer', minimum: 0 } },

@@ -1,6 +1,7 @@
 /** What monitoring and tools ask: metrics, health, openapi.json, the page of each fault. */
 import { type FaultCode, faults } from '../../../lib/fault.ts'
 import { Fault } from '../../../lib/fault.ts'
+import { onCluster, open } from '../access.ts'
 import { jsonAnswer } from '../answers.ts'
 import { mediaTypes } from '../exchange.ts'
 import { openApi } from '../openapi.ts'
@@ -18,6 +19,7 @@ export function serviceRoutes({ telemetry, version }: Parts, all: () => readonly
       method: 'GET',
       path: '/metrics',
       id: 'getMetrics',
+      access: onCluster('describe'),
       says: 'Metrics in the text format of Prometheus.',
       gives: { 200: { says: 'The metrics.', as: { 'text/plain': { type: 'string' } } } },
       handle: async () => {
@@ -29,6 +31,7 @@ export function serviceRoutes({ telemetry, version }: Parts, all: () => readonly
       method: 'GET',
       path: '/health/live',
       id: 'isLive',
+      access: open,
       says: 'Answers while the process does.',
       gives: { 200: { says: 'It lives.', as: { [mediaTypes.json]: { type: 'object' } } } },
       handle: () => jsonAnswer({ live: true }),
@@ -37,6 +40,7 @@ export function serviceRoutes({ telemetry, version }: Parts, all: () => readonly
       method: 'GET',
       path: '/health/ready',
       id: 'isReady',
+      access: open,
       says: 'Whether every part answers, and which does not and why.',
       gives: {
         200: { says: 'Ready.', as: { [mediaTypes.json]: schemas.Readiness } },
@@ -51,6 +55,7 @@ export function serviceRoutes({ telemetry, version }: Parts, all: () => readonly
       method: 'GET',
       path: '/openapi.json',
       id: 'getOpenApi',
+      access: open,
       says: 'This interface as OpenAPI 3.1.',
       gives: { 200: { says: 'The document.', as: { [mediaTypes.json]: { type: 'object' } } } },
       handle: () => jsonAnswer(openApi(all(), version)),
@@ -59,6 +64,7 @@ export function serviceRoutes({ telemetry, version }: Parts, all: () => readonly
       method: 'GET',
       path: '/errors/{code}',
       id: 'explainFault',
+      access: open,
       says: 'What a fault means, in every protocol.',
       gives: { 200: { says: 'Its page.', as: { 'text/plain': { type: 'string' } } } },
       handle: ({ params }) => ({ status: 200, headers: { 'content-type': plain }, body: faultPage(params['code']!) }),

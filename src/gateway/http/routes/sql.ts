@@ -3,6 +3,7 @@ import { Fault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
 import { parseJson } from '../../../schema/json-text.ts'
 import { typeName } from '../../../schema/types.ts'
+import { onCluster } from '../access.ts'
 import { type Answer, type Exchange, type LiveEvent, mediaType, mediaTypes, negotiate } from '../exchange.ts'
 import { liveAnswer } from '../live.ts'
 import type { Parts } from '../parts.ts'
@@ -15,6 +16,7 @@ export function sqlRoute(parts: Parts): Route {
     method: 'POST',
     path: '/v1/sql',
     id: 'runSql',
+    access: onCluster('alter'),
     says: 'Runs one or more statements and answers for the last one.',
     takes: {
       [mediaTypes.json]: schemas.Query,

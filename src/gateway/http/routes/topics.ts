@@ -5,6 +5,7 @@ import type { Bounds, TopicInfo } from '../../../log/log.ts'
 import { compileSchema } from '../../../schema/json-schema.ts'
 import { parseJson } from '../../../schema/json-text.ts'
 import type { ContractChange, OnInvalid } from '../../../schema/contracts.ts'
+import { onTopic, open } from '../access.ts'
 import type { TopicChange, TopicDetail, TopicSummary } from '../api.ts'
 import { type Answer, type Exchange, mediaTypes } from '../exchange.ts'
 import { jsonAnswer } from '../answers.ts'
@@ -24,16 +25,20 @@ export function topicRoutes(parts: Parts): readonly Route[] {
       method: 'GET',
       path: '/v1/topics',
       id: 'listTopics',
+      access: open,
       says: 'All topics, by name.',
       query: { internal: { says: 'Also what Millrace keeps for itself.', schema: { type: 'boolean' } } },
       gives: { 200: { says: 'The topics.', as: { [mediaTypes.json]: listOf(schemas.TopicSummary) } } },
-      handle: async ({ query }) =>
-        jsonAnswer(await listTopics(parts, yesOrNo('internal', query.get('internal') ?? 'false'))),
+      handle: async ({ query, sees }) => {
+        const internal = yesOrNo('internal', query.get('internal') ?? 'false')
+        return jsonAnswer(await listTopics(parts, internal, ({ name }) => sees('describe', 'topic', name)))
+      },
     },
     {
       method: 'GET',
       path,
       id: 'getTopic',
+      access: onTopic('describe'),
       says: 'One topic with its settings, contract and partitions.',
       gives: { 200: one },
       handle: async ({ params }) => jsonAnswer(await describe(parts, params['topic']!)),
@@ -42,6 +47,7 @@ export function topicRoutes(parts: Parts): readonly Route[] {
       method: 'PUT',
       path,
       id: 'putTopic',
+      access: onTopic('create', 'alter', 'alter-configs'),
       says: 'Creates the topic, or changes what is named of an existing one.',
       takes,
       gives: { 200: one, 201: { ...one, says: 'Created.' } },
@@ -58,6 +64,7 @@ export function topicRoutes(parts: Parts): readonly Route[] {
       method: 'PATCH',
       path,
       id: 'changeTopic',
+      access: onTopic('alter', 'alter-configs'),
       says: 'Changes what is named; a setting of null goes back to its default.',
       takes,
       gives: { 200: one },
@@ -67,6 +74,7 @@ export function topicRoutes(parts: Parts): readonly Route[] {
       method: 'DELETE',
       path,
       id: 'deleteTopic',
+      access: onTopic('delete'),
       says: 'Deletes the topic, its records and its contract.',
       gives: { 204: { says: 'Deleted.' } },
       handle: async ({ params }) => {
@@ -91,8 +99,12 @@ function refuseOwned(parts: Parts, name: string): void {
     throw new Fault('log.invalid-topic', { topic: name, why: 'it belongs to a view; drop the view' })
 }
 
-async function listTopics(parts: Parts, internal: boolean): Promise<readonly TopicSummary[]> {
-  const all = await parts.log.topics.list()
+async function listTopics(
+  parts: Parts,
+  internal: boolean,
+  isShown: (topic: TopicInfo) => boolean,
+): Promise<readonly TopicSummary[]> {
+  const all = (await parts.log.topics.list()).filter(isShown)
   const topics = all.filter(({ name }) => internal || !isInternal(name)).toSorted((a, b) => (a.name < b.name ? -1 : 1))
   const bounds = await parts.log.bounds(topics.flatMap(partitionsOf))
   const byTopic = Map.groupBy(bounds, ({ partition }) => partition.topic)

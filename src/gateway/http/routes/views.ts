@@ -4,6 +4,7 @@ import { limits } from '../../../lib/limits.ts'
 import type { Change, RelationInfo, Result } from '../../../query/engine.ts'
 import { parseJson, stringifyJson } from '../../../schema/json-text.ts'
 import { typeName } from '../../../schema/types.ts'
+import { onCluster, onView, open } from '../access.ts'
 import type { QueryAnswer } from '../api.ts'
 import { jsonAnswer, linesAnswer } from '../answers.ts'
 import { type Answer, type Exchange, type LiveEvent, mediaTypes, negotiate } from '../exchange.ts'
@@ -24,14 +25,16 @@ export function viewRoutes(parts: Parts): readonly Route[] {
       method: 'GET',
       path: '/v1/views',
       id: 'listViews',
+      access: open,
       says: 'Streams, tables and views.',
       gives: json('All of them.', listOf(schemas.Relation)),
-      handle: () => jsonAnswer(engine.views()),
+      handle: ({ sees }) => jsonAnswer(engine.views().filter(({ topic }) => sees('describe', 'topic', topic))),
     },
     {
       method: 'GET',
       path: '/v1/views/{view}',
       id: 'getView',
+      access: onView('describe'),
       says: 'One stream, table or view.',
       gives: json('What it is and how it does.', schemas.Relation),
       handle: ({ params }) => jsonAnswer(relation(parts, params['view']!)),
@@ -40,6 +43,7 @@ export function viewRoutes(parts: Parts): readonly Route[] {
       method: 'DELETE',
       path: '/v1/views/{view}',
       id: 'dropView',
+      access: onCluster('alter'),
       says: 'Drops it; the topic of a stream or table stays.',
       gives: { 204: { says: 'Dropped.' } },
       handle: async ({ params }) => {
@@ -52,6 +56,7 @@ export function viewRoutes(parts: Parts): readonly Route[] {
       method: 'GET',
       path: '/v1/views/{view}/rows',
       id: 'readRows',
+      access: onView('read'),
       says: 'Rows as of the last committed tick.',
       query: {
         key: { says: 'JSON array of the key columns (or one value): only that row.', schema: { type: 'string' } },
@@ -66,6 +71,7 @@ export function viewRoutes(parts: Parts): readonly Route[] {
       method: 'GET',
       path: '/v1/views/{view}/changes',
       id: 'watchView',
+      access: onView('read'),
       says: 'The rows there are, a progress mark, then changes as they are committed.',
       gives: { 200: { says: 'Events `change`.', as: { [mediaTypes.sse]: schemas.Change } } },
       handle: async ({ params, headers, signal }) => {
@@ -79,6 +85,7 @@ export function viewRoutes(parts: Parts): readonly Route[] {
       method: 'GET',
       path: '/v1/views/{view}/graph',
       id: 'getGraph',
+      access: onView('describe'),
       says: 'The dataflow with what runs through its edges.',
       gives: json('Nodes and edges.', schemas.Graph),
       handle: ({ params }) => jsonAnswer(engine.graph(relation(parts, params['view']!).name)),

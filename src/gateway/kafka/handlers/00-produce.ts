@@ -28,11 +28,16 @@ const acksByNumber = new Map<number, ProduceRequest['acks']>([
 export const produce = handler({
   api: produceApi,
   versions: [3, 13],
+  access: { needs: ['write topic'], shows: ['write transactional-id'] },
   announcedFrom: 0,
   pipelined: true,
+  quota: 'producer_byte_rate',
   handle(request, exchange) {
     const acks = acksByNumber.get(request.acks)
     if (acks === undefined) return refuse(request, code.invalidRequiredAcks)
+    const { transactionalId } = request
+    if (transactionalId !== null && !exchange.access.may('write', 'transactional-id', transactionalId))
+      return refuse(request, code.transactionalIdAuthorizationFailed)
     return append(request, acks, exchange)
   },
   firstError({ responses }) {
@@ -49,9 +54,11 @@ async function append(request: Request, acks: ProduceRequest['acks'], exchange: 
   const outcomes: (number | 'log')[] = []
   for (const topic of request.topicData) {
     const name = byId ? (findTopic(exchange, { name: null, id: topic.topicId }, true)?.name ?? null) : topic.name
+    const mayWrite = name === null || exchange.access.may('write', 'topic', name)
     const kept = name === null ? null : keptTopic(exchange, name)
     for (const { index, records } of topic.partitionData) {
       if (name === null) outcomes.push(topic.topicId === nullUuid ? code.unknownTopicOrPartition : code.unknownTopicId)
+      else if (!mayWrite) outcomes.push(code.topicAuthorizationFailed)
       else if (records === null || records.length === 0) outcomes.push(code.invalidRecord)
       else if (kept !== null) outcomes.push(errorCode(kept))
       else {

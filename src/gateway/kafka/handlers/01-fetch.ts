@@ -22,6 +22,13 @@ const largestOffset = Number.MAX_SAFE_INTEGER
 export const fetch = handler({
   api: fetchApi,
   versions: [4, 18],
+  access: { needs: ['read topic'] },
+  quota: 'consumer_byte_rate',
+  answerBytes({ responses }) {
+    let bytes = 0
+    for (const { partitions } of responses) for (const { records } of partitions) bytes += lengthOf(records)
+    return bytes
+  },
   handle(request, exchange) {
     const { sessions } = exchange
     const byId = exchange.version >= firstVersionById
@@ -49,6 +56,10 @@ export const fetch = handler({
   },
 })
 
+function lengthOf(records: PartitionData['records']): number {
+  if (records === null) return 0
+  return records instanceof Uint8Array ? records.length : records.reduce((sum, { length }) => sum + length, 0)
+}
 const failed = (error: number): Response => ({ errorCode: error, sessionId: 0, responses: [] })
 
 function partitionsOf(request: Request, byId: boolean): Map<string, SessionPartition> {
@@ -93,6 +104,8 @@ async function answer(request: Request, exchange: Exchange, asked: Asked): Promi
   for (const partition of asked.partitions.values()) {
     const name = asked.byId ? (broker.catalog.byId(partition.topic)?.name ?? null) : partition.topic
     if (name === null) told.push({ partition, data: errorData(partition.index, code.unknownTopicId) })
+    else if (!exchange.access.may('read', 'topic', name))
+      told.push({ partition, data: errorData(partition.index, code.topicAuthorizationFailed) })
     else if (partition.offset < 0) told.push({ partition, data: errorData(partition.index, code.offsetOutOfRange) })
     else {
       read.push(partition)

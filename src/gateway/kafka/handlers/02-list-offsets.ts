@@ -15,12 +15,17 @@ const lowestKind = -6
 export const listOffsets = handler({
   api: listOffsetsApi,
   versions: [1, 11],
+  access: { needs: ['describe topic'] },
   async handle(request, exchange) {
     const asked: { partition: Partition; timeMs: number }[] = []
     const answers = new Map<PartitionAnswer, number>()
+    const describable = new Set(
+      request.topics.map(({ name }) => name).filter((name) => exchange.access.may('describe', 'topic', name)),
+    )
     const topics = request.topics.map((topic) => ({
       name: topic.name,
       partitions: topic.partitions.map((one): PartitionAnswer => {
+        if (!describable.has(topic.name)) return nothing(one.partitionIndex, code.topicAuthorizationFailed)
         const partition = { topic: topic.name, index: one.partitionIndex }
         const answer = nothing(one.partitionIndex, code.none)
         const known = (exchange.broker.catalog.byName(topic.name)?.partitions ?? 0) > one.partitionIndex

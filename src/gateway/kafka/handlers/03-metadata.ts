@@ -4,7 +4,6 @@ import { type Encoded, nullUuid } from '../../../wire/kafka/codec/shape.ts'
 import {
   type Exchange,
   attempt,
-  clusterOperations,
   code,
   errorCode,
   handler,
@@ -12,7 +11,6 @@ import {
   nodeId,
   operationsUnknown,
   reservedName,
-  topicOperations,
 } from '../handler.ts'
 import { metadataApi } from '../../../wire/kafka/messages/03-metadata.ts'
 import { topicSpec } from '../topic-defaults.ts'
@@ -24,12 +22,16 @@ type Asked = { readonly topicId: string; readonly name: string | null }
 export const metadata = handler({
   api: metadataApi,
   versions: [0, 13],
+  access: { needs: ['describe topic'], shows: ['create cluster', 'create topic', 'describe cluster'] },
   async handle(request, exchange) {
     const { broker, node, version } = exchange
     const withOperations = request.includeTopicAuthorizedOperations
     const all = request.topics === null || (version === 0 && request.topics.length === 0)
     const topics = all
-      ? broker.catalog.all().map((topic) => describe(topic, exchange, withOperations))
+      ? broker.catalog
+          .all()
+          .filter(({ name }) => exchange.access.sees('describe', 'topic', name))
+          .map((topic) => describe(topic, exchange, withOperations))
       : await Promise.all(
           request.topics!.map((asked) => find(asked, exchange, request.allowAutoTopicCreation, withOperations)),
         )
@@ -39,7 +41,9 @@ export const metadata = handler({
       controllerId: nodeId,
       topics,
       errorCode: code.none,
-      clusterAuthorizedOperations: request.includeClusterAuthorizedOperations ? clusterOperations : operationsUnknown,
+      clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
+        ? clusterOperations(exchange)
+        : operationsUnknown,
     }
   },
 })
@@ -48,12 +52,18 @@ async function find(asked: Asked, exchange: Exchange, mayCreate: boolean, withOp
   const { catalog } = exchange.broker
   if (asked.topicId !== nullUuid) {
     const topic = catalog.byId(asked.topicId)
-    return topic === null ? missing(asked, code.unknownTopicId) : describe(topic, exchange, withOperations)
+    // Who may not see it is not told that there is one.
+    if (topic === null || !exchange.access.may('describe', 'topic', topic.name))
+      return missing(asked, code.unknownTopicId)
+    return describe(topic, exchange, withOperations)
   }
   if (asked.name === null) return missing(asked, code.invalidRequest)
+  if (!exchange.access.may('describe', 'topic', asked.name)) return missing(asked, code.topicAuthorizationFailed)
   const topic = catalog.byName(asked.name)
   if (topic !== null) return describe(topic, exchange, withOperations)
   if (!mayCreate || !exchange.autoCreate) return missing(asked, code.unknownTopicOrPartition)
+  if (!exchange.access.seesCluster('create') && !exchange.access.may('create', 'topic', asked.name))
+    return missing(asked, code.topicAuthorizationFailed)
   const fault = await create(asked.name, exchange)
   if (fault !== null && fault.code !== 'log.topic-exists') return missing(asked, errorCode(fault))
   const created = catalog.byName(asked.name)
@@ -66,6 +76,10 @@ async function create(name: string, exchange: Exchange): Promise<Fault | null> {
   return outcome instanceof Fault ? outcome : outcome[0]!
 }
 
+/** As Kafka says it: nothing to who may not describe the cluster. */
+const clusterOperations = ({ access }: Exchange): number =>
+  access.seesCluster('describe') ? access.clusterOperations() : 0
+
 const missing = (asked: Asked, error: number): Topic => ({
   errorCode: error,
   name: asked.name ?? '',
@@ -74,7 +88,7 @@ const missing = (asked: Asked, error: number): Topic => ({
   partitions: [],
 })
 
-function describe(topic: TopicInfo, { broker }: Exchange, withOperations: boolean): Topic {
+function describe(topic: TopicInfo, { broker, access }: Exchange, withOperations: boolean): Topic {
   return {
     errorCode: code.none,
     name: topic.name,
@@ -89,6 +103,6 @@ function describe(topic: TopicInfo, { broker }: Exchange, withOperations: boolea
       isrNodes: [nodeId],
       offlineReplicas: [],
     })),
-    topicAuthorizedOperations: withOperations ? topicOperations : operationsUnknown,
+    topicAuthorizedOperations: withOperations ? access.operations('topic', topic.name) : operationsUnknown,
   }
 }

@@ -11,14 +11,23 @@ type Offsets = Parameters<GroupCoordinator['commit']>[0]['offsets'][number]
 export const offsetCommit = handler({
   api: offsetCommitApi,
   versions: [2, 10],
+  access: { needs: ['read group', 'read topic'] },
   async handle(request, exchange) {
     const byId = exchange.version >= 10
+    const mayRead = exchange.access.may('read', 'group', request.groupId)
     const offsets: Offsets[] = []
+    const names = request.topics.map((topic) =>
+      byId ? findTopic(exchange, { name: null, id: topic.topicId }, true)?.name : topic.name,
+    )
+    const readable = new Set(names.filter((name) => name !== undefined && exchange.access.may('read', 'topic', name)))
     // A code that is known now, or the place of the coordinator's answer.
     const outcomes = request.topics.map((topic) => {
       const info = findTopic(exchange, { name: topic.name, id: topic.topicId }, byId)
       return topic.partitions.map((one): { code: number } | { at: number } => {
+        if (!mayRead) return { code: code.groupAuthorizationFailed }
+        if (!byId && !readable.has(topic.name)) return { code: code.topicAuthorizationFailed }
         if (info === null) return { code: byId ? code.unknownTopicId : code.unknownTopicOrPartition }
+        if (!readable.has(info.name)) return { code: code.topicAuthorizationFailed }
         if (one.partitionIndex < 0 || one.partitionIndex >= info.partitions)
           return { code: code.unknownTopicOrPartition }
         if (one.committedOffset < 0) return { code: code.offsetOutOfRange }

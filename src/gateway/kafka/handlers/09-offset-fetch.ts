@@ -27,6 +27,7 @@ const firstVersionById = 10
 export const offsetFetch = handler({
   api: offsetFetchApi,
   versions: [1, 10],
+  access: { needs: ['describe group', 'describe topic'] },
   async handle(request, exchange): Promise<Response> {
     const { requireStable } = request
     if (exchange.version >= firstVersionOfGroups) {
@@ -49,15 +50,18 @@ async function answer(
   asked: readonly AskedTopic[] | null,
 ): Promise<GroupAnswer> {
   const { coordinator } = exchange.broker
+  if (!exchange.access.may('describe', 'group', group))
+    return { groupId: group, topics: [], errorCode: code.groupAuthorizationFailed }
   if (asked === null) return all(exchange, { group, by, requireStable })
   const byId = exchange.version >= firstVersionById
   const of: Partition[] = []
   const names = asked.map((topic) =>
     byId ? (findTopic(exchange, { name: null, id: topic.topicId }, true)?.name ?? null) : topic.name,
   )
+  const hidden = new Set(names.filter((name) => name !== null && !exchange.access.may('describe', 'topic', name)))
   asked.forEach((topic, t) => {
     const name = names[t]!
-    if (name !== null) for (const index of topic.partitionIndexes) of.push({ topic: name, index })
+    if (name !== null && !hidden.has(name)) for (const index of topic.partitionIndexes) of.push({ topic: name, index })
   })
   const found = await attempt(exchange, () => coordinator.offsets(group, of, requireStable, by))
   if (found instanceof Fault) return { groupId: group, topics: [], errorCode: groupErrorCode(found) }
@@ -65,9 +69,10 @@ async function answer(
   const topics = asked.map((topic, t): TopicAnswer => ({
     topicId: topic.topicId,
     name: topic.name,
-    partitions: topic.partitionIndexes.map((index) =>
-      names[t] === null ? nothing(index, code.unknownTopicId) : partitionAnswer(found[next++]!),
-    ),
+    partitions: topic.partitionIndexes.map((index) => {
+      if (names[t] === null) return nothing(index, code.unknownTopicId)
+      return hidden.has(names[t]!) ? nothing(index, code.topicAuthorizationFailed) : partitionAnswer(found[next++]!)
+    }),
   }))
   return { groupId: group, topics, errorCode: code.none }
 }
@@ -78,6 +83,7 @@ async function all(exchange: Exchange, { group, by, requireStable }: Asked): Pro
   if (found instanceof Fault) return { groupId: group, topics: [], errorCode: groupErrorCode(found) }
   const topics = new Map<string, PartitionAnswer[]>()
   for (const one of found) {
+    if (!exchange.access.sees('describe', 'topic', one.partition.topic)) continue
     const known = topics.get(one.partition.topic)
     if (known === undefined) topics.set(one.partition.topic, [partitionAnswer(one)])
     else known.push(partitionAnswer(one))

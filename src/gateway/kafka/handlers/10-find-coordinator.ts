@@ -3,21 +3,32 @@ import { findCoordinatorApi } from '../../../wire/kafka/messages/10-find-coordin
 
 const groupKey = 0
 const transactionKey = 1
+const firstVersionOfSeveral = 4
 
 /** We coordinate every group and would every transaction; share groups have no coordinator here. */
 export const findCoordinator = handler({
   api: findCoordinatorApi,
   versions: [0, 6],
-  handle(request, { node, version }) {
-    const known = request.keyType === groupKey || request.keyType === transactionKey
-    const at = known ? { nodeId, host: node.host, port: node.port } : { nodeId: -1, host: '', port: -1 }
-    const outcome = known
-      ? { errorCode: code.none, errorMessage: null }
-      : { errorCode: code.invalidRequest, errorMessage: `coordinators of key type ${request.keyType} are not offered` }
-    return {
-      coordinators: version < 4 ? [] : request.coordinatorKeys.map((key) => ({ key, ...at, ...outcome })),
-      ...outcome,
-      ...at,
+  access: { needs: ['describe group'], shows: ['describe transactional-id'] },
+  handle(request, { access, node, version }) {
+    const answer = (key: string) => {
+      const refused = { nodeId: -1, host: '', port: -1 }
+      if (request.keyType === groupKey) {
+        if (!access.may('describe', 'group', key))
+          return { ...refused, errorCode: code.groupAuthorizationFailed, errorMessage: 'Group authorization failed.' }
+      } else if (request.keyType === transactionKey) {
+        if (!access.may('describe', 'transactional-id', key)) {
+          const errorMessage = 'Transactional Id authorization failed.'
+          return { ...refused, errorCode: code.transactionalIdAuthorizationFailed, errorMessage }
+        }
+      } else {
+        const errorMessage = `coordinators of key type ${request.keyType} are not offered`
+        return { ...refused, errorCode: code.invalidRequest, errorMessage }
+      }
+      return { nodeId, host: node.host, port: node.port, errorCode: code.none, errorMessage: null }
     }
+    if (version < firstVersionOfSeveral) return { coordinators: [], ...answer(request.key) }
+    const coordinators = request.coordinatorKeys.map((key) => ({ key, ...answer(key) }))
+    return { coordinators, errorCode: code.none, errorMessage: null, nodeId: -1, host: '', port: -1 }
   },
 })

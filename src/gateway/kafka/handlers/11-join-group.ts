@@ -9,7 +9,20 @@ const firstVersionOfSkipping = 9
 export const joinGroup = handler({
   api: joinGroupApi,
   versions: [0, 9],
+  access: { needs: ['read group'] },
   async handle(request, exchange) {
+    const failed = (errorCode: number, memberId: string) => ({
+      errorCode,
+      generationId: -1,
+      protocolType: null,
+      protocolName: exchange.version >= firstVersionOfNullProtocol ? null : '',
+      leader: '',
+      skipAssignment: false,
+      memberId,
+      members: [],
+    })
+    if (!exchange.access.may('read', 'group', request.groupId))
+      return failed(code.groupAuthorizationFailed, request.memberId)
     const kept = keptGroup(request.groupId)
     const joined =
       kept ??
@@ -29,17 +42,7 @@ export const joinGroup = handler({
         }),
       ))
     const failure = joined instanceof Fault ? { fault: joined, memberId: request.memberId } : joined
-    if ('fault' in failure)
-      return {
-        errorCode: groupErrorCode(failure.fault),
-        generationId: -1,
-        protocolType: null,
-        protocolName: exchange.version >= firstVersionOfNullProtocol ? null : '',
-        leader: '',
-        skipAssignment: false,
-        memberId: failure.memberId,
-        members: [],
-      }
+    if ('fault' in failure) return failed(groupErrorCode(failure.fault), failure.memberId)
     return {
       errorCode: code.none,
       generationId: failure.generation,

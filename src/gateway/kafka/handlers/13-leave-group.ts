@@ -8,7 +8,10 @@ const firstVersionOfSeveral = 3
 export const leaveGroup = handler({
   api: leaveGroupApi,
   versions: [0, 5],
+  access: { needs: ['read group'] },
   async handle(request, exchange) {
+    if (!exchange.access.may('read', 'group', request.groupId))
+      return { errorCode: code.groupAuthorizationFailed, members: [] }
     const several = exchange.version >= firstVersionOfSeveral
     const members = several ? request.members : [{ memberId: request.memberId, groupInstanceId: null, reason: null }]
     const faults = await attempt(exchange, () =>

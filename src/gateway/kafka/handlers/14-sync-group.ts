@@ -7,7 +7,15 @@ const nothing = new Uint8Array(0)
 export const syncGroup = handler({
   api: syncGroupApi,
   versions: [0, 5],
+  access: { needs: ['read group'] },
   async handle(request, exchange) {
+    if (!exchange.access.may('read', 'group', request.groupId))
+      return {
+        errorCode: code.groupAuthorizationFailed,
+        protocolType: null,
+        protocolName: null,
+        assignment: nothing,
+      }
     const synced = await attempt(exchange, () =>
       exchange.broker.coordinator.sync({
         group: request.groupId,

@@ -1,7 +1,7 @@
 import { Fault } from '../../../lib/fault.ts'
 import type { DescribedGroup } from '../../../log/broker.ts'
 import type { Encoded } from '../../../wire/kafka/codec/shape.ts'
-import { attempt, code, groupErrorCode, errorMessage, groupOperations, handler, operationsUnknown } from '../handler.ts'
+import { attempt, code, groupErrorCode, errorMessage, handler, operationsUnknown } from '../handler.ts'
 import { describeGroupsApi } from '../../../wire/kafka/messages/15-describe-groups.ts'
 
 type Group = Encoded<typeof describeGroupsApi.response>['groups'][number]
@@ -12,13 +12,17 @@ const firstVersionOfNotFound = 6
 export const describeGroups = handler({
   api: describeGroupsApi,
   versions: [0, 6],
+  access: { needs: ['describe group'] },
   async handle(request, exchange) {
-    const operations = request.includeAuthorizedOperations ? groupOperations : operationsUnknown
+    const operations = (group: string): number =>
+      request.includeAuthorizedOperations ? exchange.access.operations('group', group) : operationsUnknown
     const groups = await Promise.all(
       request.groups.map(async (groupId): Promise<Group> => {
+        if (!exchange.access.may('describe', 'group', groupId))
+          return absent(groupId, code.groupAuthorizationFailed, null)
         const group = await attempt(exchange, () => exchange.broker.coordinator.describe(groupId))
         if (group instanceof Fault) return absent(groupId, groupErrorCode(group), errorMessage(group))
-        if (group !== null) return describe(group, operations)
+        if (group !== null) return describe(group, operations(groupId))
         return exchange.version >= firstVersionOfNotFound
           ? absent(groupId, code.groupIdNotFound, `Group ${groupId} not found.`)
           : absent(groupId, code.none, null)

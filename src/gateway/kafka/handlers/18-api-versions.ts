@@ -9,6 +9,7 @@ const softwareName = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 export const apiVersions = handler({
   api: apiVersionsApi,
   versions: [0, 4],
+  access: { needs: [], open: 'clients ask before they say who they are' },
   handle(request, { supported, version }) {
     const isNamed = softwareName.test(request.clientSoftwareName) && softwareName.test(request.clientSoftwareVersion)
     if (version >= firstVersionOfSoftware && !isNamed) return { errorCode: code.invalidRequest, apiKeys: [] }

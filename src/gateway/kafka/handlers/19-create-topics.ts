@@ -24,15 +24,22 @@ type Refusal = { readonly error: number; readonly message: string }
 export const createTopics = handler({
   api: createTopicsApi,
   versions: [2, 7],
+  access: { needs: [['create cluster', 'create topic']], shows: ['describe-configs topic'] },
   async handle(request, exchange) {
     const { broker } = exchange
     const counts = new Map<string, number>()
     for (const { name } of request.topics) counts.set(name, (counts.get(name) ?? 0) + 1)
     const plans = request.topics.map((asked) => {
+      if (!mayCreate(exchange, asked.name)) return unauthorized
       const twice = { error: code.invalidRequest, message: 'the topic is named twice in this request' }
       return counts.get(asked.name)! > 1 ? twice : specOf(asked)
     })
     const specs = plans.filter((plan): plan is TopicSpec => !('error' in plan))
+    if (specs.length > 0 && !request.validateOnly) {
+      const made = specs.reduce((sum, { partitions }) => sum + partitions, 0)
+      if (!exchange.mutations(made, exchange.version >= firstStrictVersion))
+        return { topics: request.topics.map(({ name }, i) => refused(name, refusalOf(plans[i]!) ?? throttled)) }
+    }
     const outcome =
       specs.length === 0
         ? []
@@ -50,6 +57,16 @@ export const createTopics = handler({
     return { topics }
   },
 })
+
+const firstStrictVersion = 6
+const refusalOf = (plan: TopicSpec | Refusal): Refusal | null => ('error' in plan ? plan : null)
+const throttled: Refusal = {
+  error: code.throttlingQuotaExceeded,
+  message: 'The throttling quota has been exceeded.',
+}
+const unauthorized: Refusal = { error: code.topicAuthorizationFailed, message: 'Authorization failed.' }
+const mayCreate = ({ access }: Exchange, topic: string): boolean =>
+  access.seesCluster('create') ? access.onCluster('create') : access.may('create', 'topic', topic)
 
 function specOf(asked: Asked): TopicSpec | Refusal {
   const reserved = reservedName(asked.name)
@@ -95,17 +112,14 @@ const refused = (name: string, { error, message }: Refusal): Topic => ({
   configs: [],
 })
 
-function created(spec: TopicSpec, { broker }: Exchange, onlyChecked: boolean): Topic {
-  const entries = onlyChecked ? [] : broker.describeConfig(spec.name)
-  return {
-    name: spec.name,
-    topicId: broker.catalog.byName(spec.name)?.id ?? nullUuid,
-    errorCode: code.none,
-    errorMessage: null,
-    numPartitions: spec.partitions,
-    replicationFactor: 1,
-    configs: entries.map(configOf),
-  }
+function created(spec: TopicSpec, { access, broker }: Exchange, onlyChecked: boolean): Topic {
+  const { name } = spec
+  const topicId = broker.catalog.byName(name)?.id ?? nullUuid
+  const outcome = { name, topicId, errorCode: code.none, errorMessage: null }
+  if (!access.sees('describe-configs', 'topic', name))
+    return { ...outcome, configs: null, topicConfigErrorCode: code.topicAuthorizationFailed }
+  const entries = onlyChecked ? [] : broker.describeConfig(name)
+  return { ...outcome, numPartitions: spec.partitions, replicationFactor: 1, configs: entries.map(configOf) }
 }
 const configOf = (entry: ConfigEntry) => ({
   name: entry.name,

@@ -10,6 +10,7 @@ const earliest = -2
 export const deleteRecords = handler({
   api: deleteRecordsApi,
   versions: [0, 2],
+  access: { needs: ['delete topic'] },
   async handle(request, exchange) {
     const topics = await Promise.all(
       request.topics.map(async ({ name, partitions }) => ({
@@ -33,6 +34,7 @@ async function remove(
   before: number,
 ): Promise<number | { start: number }> {
   const { broker } = exchange
+  if (!exchange.access.may('delete', 'topic', partition.topic)) return code.topicAuthorizationFailed
   const known = (broker.catalog.byName(partition.topic)?.partitions ?? 0) > partition.index && partition.index >= 0
   if (!known) return code.unknownTopicOrPartition
   const kept = keptTopic(exchange, partition.topic)

@@ -6,6 +6,7 @@ import { offsetForLeaderEpochApi } from '../../../wire/kafka/messages/23-offset-
 export const offsetForLeaderEpoch = handler({
   api: offsetForLeaderEpochApi,
   versions: [2, 4],
+  access: { needs: ['describe topic'] },
   async handle(request, exchange) {
     const topics = await Promise.all(
       request.topics.map(async ({ topic, partitions }) => ({
@@ -27,6 +28,7 @@ async function end(
   const { broker } = exchange
   const partition = { topic, index: asked.partition }
   const none = (error: number) => ({ errorCode: error, leaderEpoch: -1, endOffset: -1 })
+  if (!exchange.access.may('describe', 'topic', topic)) return none(code.topicAuthorizationFailed)
   const known = (broker.catalog.byName(topic)?.partitions ?? 0) > asked.partition && asked.partition >= 0
   if (!known) return none(code.unknownTopicOrPartition)
   const wrongEpoch = epochError(exchange, partition, asked.currentLeaderEpoch)

@@ -6,6 +6,7 @@ import {
   type Exchange,
   attempt,
   code,
+  configRefusal,
   configSource,
   configTypeNumber,
   errorCode,
@@ -21,6 +22,7 @@ type Result = Encoded<typeof describeConfigsApi.response>['results'][number]
 export const describeConfigs = handler({
   api: describeConfigsApi,
   versions: [1, 4],
+  access: { needs: ['describe-configs topic', 'describe-configs group', 'describe-configs cluster'] },
   async handle(request, exchange) {
     const results = request.resources.map(async (asked): Promise<Result> => {
       const entries = await attempt(exchange, () => entriesOf(asked, exchange))
@@ -43,6 +45,8 @@ export const describeConfigs = handler({
 
 type Entries = readonly ConfigEntry[] | { readonly error: number; readonly message: string }
 function entriesOf({ resourceType, resourceName }: Asked, exchange: Exchange): Entries {
+  const refusal = configRefusal('describe-configs', resourceType, resourceName, exchange)
+  if (refusal !== null) return refusal
   if (resourceType === resource.topic) {
     if (exchange.broker.catalog.byName(resourceName) === null)
       throw new Fault('log.unknown-topic', { topic: resourceName })

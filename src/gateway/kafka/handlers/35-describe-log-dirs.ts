@@ -4,7 +4,9 @@ import { describeLogDirsApi } from '../../../wire/kafka/messages/35-describe-log
 export const describeLogDirs = handler({
   api: describeLogDirsApi,
   versions: [1, 5],
-  handle(request, { broker }) {
+  access: { needs: ['describe cluster'] },
+  handle(request, { access, broker }) {
+    if (!access.onCluster('describe')) return { errorCode: code.clusterAuthorizationFailed, results: [] }
     const asked =
       request.topics?.map(({ topic, partitions }) => ({ name: topic, partitions })) ??
       broker.catalog.all().map(({ name, partitions }) => ({ name, partitions: [...Array(partitions).keys()] }))

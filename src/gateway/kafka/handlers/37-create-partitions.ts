@@ -3,19 +3,31 @@ import type { Decoded } from '../../../wire/kafka/codec/shape.ts'
 import { type Exchange, attempt, code, errorCode, errorMessage, handler, keptTopic, nodeId } from '../handler.ts'
 import { createPartitionsApi } from '../../../wire/kafka/messages/37-create-partitions.ts'
 
+const firstStrictVersion = 3
+
 type Asked = Decoded<typeof createPartitionsApi.request>['topics'][number]
 
 export const createPartitions = handler({
   api: createPartitionsApi,
   versions: [0, 3],
+  access: { needs: ['alter topic'] },
   async handle(request, exchange) {
     const names = request.topics.map(({ name }) => name)
     const results = request.topics.map(async (asked) => {
       const { name } = asked
+      if (!exchange.access.may('alter', 'topic', name))
+        return { name, errorCode: code.topicAuthorizationFailed, errorMessage: 'Topic authorization failed.' }
       if (names.indexOf(name) !== names.lastIndexOf(name))
         return { name, errorCode: code.invalidRequest, errorMessage: 'the topic is named twice in this request' }
       const wrong = wrongAssignment(asked, exchange)
       if (wrong !== null) return { name, errorCode: code.invalidReplicaAssignment, errorMessage: wrong }
+      const made = asked.count - (exchange.broker.catalog.byName(name)?.partitions ?? asked.count)
+      if (made > 0 && !request.validateOnly && !exchange.mutations(made, exchange.version >= firstStrictVersion))
+        return {
+          name,
+          errorCode: code.throttlingQuotaExceeded,
+          errorMessage: 'The throttling quota has been exceeded.',
+        }
       const fault = await attempt(exchange, () => grow(asked, exchange, request.validateOnly))
       return { name, errorCode: errorCode(fault), errorMessage: errorMessage(fault) }
     })

@@ -1,19 +1,23 @@
 import { Fault } from '../../../lib/fault.ts'
-import { attempt, groupErrorCode, handler, keptGroup } from '../handler.ts'
+import { attempt, code, groupErrorCode, handler, keptGroup } from '../handler.ts'
 import { deleteGroupsApi } from '../../../wire/kafka/messages/42-delete-groups.ts'
 
 export const deleteGroups = handler({
   api: deleteGroupsApi,
   versions: [0, 2],
+  access: { needs: ['delete group'] },
   async handle(request, exchange) {
     const groups = request.groupsNames
-    const free = groups.filter((group) => keptGroup(group) === null)
+    const allowed = new Set(groups.filter((group) => exchange.access.may('delete', 'group', group)))
+    const free = groups.filter((group) => allowed.has(group) && keptGroup(group) === null)
     const faults = await attempt(exchange, () => exchange.broker.coordinator.remove(free))
     let next = 0
     return {
       results: groups.map((groupId) => ({
         groupId,
-        errorCode: groupErrorCode(keptGroup(groupId) ?? (faults instanceof Fault ? faults : (faults[next++] ?? null))),
+        errorCode: !allowed.has(groupId)
+          ? code.groupAuthorizationFailed
+          : groupErrorCode(keptGroup(groupId) ?? (faults instanceof Fault ? faults : (faults[next++] ?? null))),
       })),
     }
   },

@@ -7,7 +7,17 @@ const electionTypes = [0, 1]
 export const electLeaders = handler({
   api: electLeadersApi,
   versions: [0, 2],
-  handle({ electionType, topicPartitions }, { broker }) {
+  access: { needs: ['alter cluster'] },
+  handle({ electionType, topicPartitions }, { access, broker }) {
+    if (!access.onCluster('alter')) {
+      const errorMessage = 'Cluster authorization failed.'
+      const errorCode = code.clusterAuthorizationFailed
+      const replicaElectionResults = (topicPartitions ?? []).map(({ topic, partitions }) => ({
+        topic,
+        partitionResult: partitions.map((partitionId) => ({ partitionId, errorCode, errorMessage })),
+      }))
+      return { errorCode, replicaElectionResults }
+    }
     const isKnownType = electionTypes.includes(electionType)
     // Where all are asked for, those that need no election are left out of the answer.
     const asked = topicPartitions ?? broker.catalog.all().map(({ name }) => ({ topic: name, partitions: [] }))

@@ -5,7 +5,12 @@ import { alterPartitionReassignmentsApi } from '../../../wire/kafka/messages/45-
 export const alterPartitionReassignments = handler({
   api: alterPartitionReassignmentsApi,
   versions: [0, 1],
-  handle({ topics, allowReplicationFactorChange }, { broker }) {
+  access: { needs: ['alter cluster'] },
+  handle({ topics, allowReplicationFactorChange }, { access, broker }) {
+    if (!access.onCluster('alter')) {
+      const errorMessage = 'Cluster authorization failed.'
+      return { allowReplicationFactorChange, errorCode: code.clusterAuthorizationFailed, errorMessage, responses: [] }
+    }
     return {
       allowReplicationFactorChange,
       errorCode: code.none,

@@ -5,5 +5,9 @@ import { listPartitionReassignmentsApi } from '../../../wire/kafka/messages/46-l
 export const listPartitionReassignments = handler({
   api: listPartitionReassignmentsApi,
   versions: [0, 0],
-  handle: () => ({ errorCode: code.none, errorMessage: null, topics: [] }),
+  access: { needs: ['describe cluster'] },
+  handle: (_, { access }) =>
+    access.onCluster('describe')
+      ? { errorCode: code.none, errorMessage: null, topics: [] }
+      : { errorCode: code.clusterAuthorizationFailed, errorMessage: 'Cluster authorization failed.', topics: [] },
 })

@@ -5,12 +5,23 @@ import { offsetDeleteApi } from '../../../wire/kafka/messages/47-offset-delete.t
 export const offsetDelete = handler({
   api: offsetDeleteApi,
   versions: [0, 0],
+  access: { needs: ['delete group', 'read topic'] },
   async handle(request, exchange) {
+    if (!exchange.access.may('delete', 'group', request.groupId))
+      return { errorCode: code.groupAuthorizationFailed, topics: [] }
     const kept = keptGroup(request.groupId)
     if (kept !== null) return { errorCode: groupErrorCode(kept), topics: [] }
-    const isKnown = (name: string): boolean => exchange.broker.catalog.byName(name) !== null
+    const readable = new Set(
+      request.topics.map(({ name }) => name).filter((name) => exchange.access.may('read', 'topic', name)),
+    )
+    const unread = (name: string): number => {
+      if (!readable.has(name)) return code.topicAuthorizationFailed
+      return exchange.broker.catalog.byName(name) === null ? code.unknownTopicOrPartition : code.none
+    }
     const of = request.topics.flatMap(({ name, partitions }) =>
-      isKnown(name) ? partitions.map(({ partitionIndex }) => ({ topic: name, index: partitionIndex })) : [],
+      unread(name) === code.none
+        ? partitions.map(({ partitionIndex }) => ({ topic: name, index: partitionIndex }))
+        : [],
     )
     const { coordinator } = exchange.broker
     // Topics come before the group, as in Kafka: of none that is there, nothing is asked.
@@ -23,7 +34,7 @@ export const offsetDelete = handler({
         name,
         partitions: partitions.map(({ partitionIndex }) => ({
           partitionIndex,
-          errorCode: isKnown(name) ? groupErrorCode(faults[next++] ?? null) : code.unknownTopicOrPartition,
+          errorCode: unread(name) === code.none ? groupErrorCode(faults[next++] ?? null) : unread(name),
         })),
       })),
     }

@@ -9,7 +9,12 @@ const firstVersionWithTypes = 1
 export const updateFeatures = handler({
   api: updateFeaturesApi,
   versions: [0, 2],
-  handle({ featureUpdates }, { supported, version }) {
+  access: { needs: ['alter cluster'] },
+  handle({ featureUpdates }, { access, supported, version }) {
+    if (!access.onCluster('alter')) {
+      const errorMessage = 'Cluster authorization failed.'
+      return { errorCode: code.clusterAuthorizationFailed, errorMessage, results: [] }
+    }
     const features = featuresOf(supported)
     for (const { feature, maxVersionLevel, upgradeType } of featureUpdates) {
       const isKnownType = version < firstVersionWithTypes || upgradeTypes.includes(upgradeType)

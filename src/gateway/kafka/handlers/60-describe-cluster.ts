@@ -1,4 +1,4 @@
-import { clusterOperations, code, handler, nodeId, operationsUnknown } from '../handler.ts'
+import { code, handler, nodeId, operationsUnknown } from '../handler.ts'
 import { describeClusterApi } from '../../../wire/kafka/messages/60-describe-cluster.ts'
 
 const brokers = 1
@@ -6,7 +6,8 @@ const brokers = 1
 export const describeCluster = handler({
   api: describeClusterApi,
   versions: [0, 2],
-  handle(request, { broker, node }) {
+  access: { needs: [], shows: ['describe cluster'], open: 'a client must find the brokers' },
+  handle(request, { access, broker, node }) {
     if (request.endpointType !== brokers)
       return {
         errorCode: code.mismatchedEndpointType,
@@ -15,13 +16,14 @@ export const describeCluster = handler({
         clusterId: '',
         brokers: [],
       }
+    const operations = access.seesCluster('describe') ? access.clusterOperations() : 0
     return {
       errorCode: code.none,
       endpointType: brokers,
       clusterId: broker.clusterId,
       controllerId: nodeId,
       brokers: [{ brokerId: nodeId, host: node.host, port: node.port, isFenced: false }],
-      clusterAuthorizedOperations: request.includeClusterAuthorizedOperations ? clusterOperations : operationsUnknown,
+      clusterAuthorizedOperations: request.includeClusterAuthorizedOperations ? operations : operationsUnknown,
     }
   },
 })

@@ -13,7 +13,14 @@ const leavesForAWhile = -2
 export const consumerGroupHeartbeat = handler({
   api: consumerGroupHeartbeatApi,
   versions: [0, 1],
+  access: { needs: ['read group', 'describe topic'] },
   async handle(request, exchange): Promise<Response> {
+    const { access } = exchange
+    if (!access.may('read', 'group', request.groupId))
+      return refused(code.groupAuthorizationFailed, 'Group authorization failed.')
+    const topics = request.subscribedTopicNames ?? []
+    if (!topics.every((topic) => access.may('describe', 'topic', topic)))
+      return refused(code.topicAuthorizationFailed, 'Topic authorization failed.')
     const wrong = wrongWith(request, exchange.version)
     if (wrong !== null) return refused(code.invalidRequest, wrong)
     const kept = keptGroup(request.groupId)

@@ -1,7 +1,7 @@
 import { Fault } from '../../../lib/fault.ts'
 import type { DescribedConsumerGroup, NamedIndexes } from '../../../log/broker.ts'
 import type { Encoded } from '../../../wire/kafka/codec/shape.ts'
-import { attempt, code, errorMessage, groupErrorCode, groupOperations, handler, operationsUnknown } from '../handler.ts'
+import { attempt, code, errorMessage, groupErrorCode, handler, operationsUnknown } from '../handler.ts'
 import { consumerGroupDescribeApi } from '../../../wire/kafka/messages/69-consumer-group-describe.ts'
 
 type Group = Encoded<typeof consumerGroupDescribeApi.response>['groups'][number]
@@ -13,14 +13,28 @@ const memberType = { classic: 0, consumer: 1 } as const
 export const consumerGroupDescribe = handler({
   api: consumerGroupDescribeApi,
   versions: [0, 1],
+  access: { needs: ['describe group', 'describe topic'] },
   async handle(request, exchange) {
-    const operations = request.includeAuthorizedOperations ? groupOperations : operationsUnknown
+    const operations = (group: string): number =>
+      request.includeAuthorizedOperations ? exchange.access.operations('group', group) : operationsUnknown
     const groups = request.groupIds.map(async (groupId): Promise<Group> => {
+      if (!exchange.access.may('describe', 'group', groupId))
+        return absent(groupId, code.groupAuthorizationFailed, 'Group authorization failed.')
       if (groupId === '') return absent(groupId, code.invalidGroupId, null)
       const group = await attempt(exchange, () => exchange.broker.coordinator.describeConsumer(groupId))
       if (group instanceof Fault) return absent(groupId, groupErrorCode(group), errorMessage(group))
       if (group === null) return absent(groupId, code.groupIdNotFound, `Group ${groupId} is not a consumer group.`)
-      return described(group, operations)
+      const topics = group.members.flatMap((member) => [
+        ...member.topics,
+        ...[...member.assigned, ...member.target].map(({ topic }) => topic),
+      ])
+      if (!topics.every((topic) => exchange.access.may('describe', 'topic', topic)))
+        return absent(
+          groupId,
+          code.topicAuthorizationFailed,
+          'The group uses topics that the client is not authorized to describe.',
+        )
+      return described(group, operations(groupId))
     })
     return { groups: await Promise.all(groups) }
   },

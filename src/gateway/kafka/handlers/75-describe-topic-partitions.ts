@@ -1,6 +1,6 @@
 import type { TopicInfo } from '../../../log/log.ts'
 import { type Encoded, nullUuid } from '../../../wire/kafka/codec/shape.ts'
-import { type Exchange, code, handler, isInternal, nodeId, topicOperations } from '../handler.ts'
+import { type Exchange, code, handler, isInternal, nodeId } from '../handler.ts'
 import { describeTopicPartitionsApi } from '../../../wire/kafka/messages/75-describe-topic-partitions.ts'
 
 type Response = Encoded<typeof describeTopicPartitionsApi.response>
@@ -12,18 +12,29 @@ const partitionsMax = 2000
 export const describeTopicPartitions = handler({
   api: describeTopicPartitionsApi,
   versions: [0, 0],
+  access: { needs: ['describe topic'] },
   handle(request, exchange): Response {
+    const { access } = exchange
     const { catalog } = exchange.broker
     const { cursor } = request
     const names =
-      request.topics.length > 0 ? request.topics.map(({ name }) => name) : catalog.all().map(({ name }) => name)
+      request.topics.length > 0
+        ? request.topics.map(({ name }) => name)
+        : catalog
+            .all()
+            .map(({ name }) => name)
+            .filter((name) => access.sees('describe', 'topic', name))
     const rest = [...new Set(names)].toSorted(byCodeUnit).filter((name) => cursor === null || name >= cursor.topicName)
     let left = Math.min(Math.max(1, request.responsePartitionLimit), partitionsMax)
     const topics: Topic[] = []
     for (const name of rest) {
+      if (!access.may('describe', 'topic', name)) {
+        topics.push(missing(name, code.topicAuthorizationFailed))
+        continue
+      }
       const topic = catalog.byName(name)
       if (topic === null) {
-        topics.push(missing(name))
+        topics.push(missing(name, code.unknownTopicOrPartition))
         continue
       }
       const from = cursor !== null && cursor.topicName === name ? Math.max(0, cursor.partitionIndex) : 0
@@ -39,15 +50,15 @@ export const describeTopicPartitions = handler({
 
 const byCodeUnit = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
-const missing = (name: string): Topic => ({
-  errorCode: code.unknownTopicOrPartition,
+const missing = (name: string, errorCode: number): Topic => ({
+  errorCode,
   name,
   topicId: nullUuid,
   isInternal: false,
   partitions: [],
 })
 
-function describe(topic: TopicInfo, { broker }: Exchange, from: number, to: number): Topic {
+function describe(topic: TopicInfo, { access, broker }: Exchange, from: number, to: number): Topic {
   const partitions: Topic['partitions'][number][] = []
   for (let index = from; index < to; index++)
     partitions.push({
@@ -67,6 +78,6 @@ function describe(topic: TopicInfo, { broker }: Exchange, from: number, to: numb
     topicId: topic.id,
     isInternal: isInternal(topic.name),
     partitions,
-    topicAuthorizedOperations: topicOperations,
+    topicAuthorizedOperations: access.operations('topic', topic.name),
   }
 }

@@ -1,0 +1,30 @@
+/** The listening side of TLS: what node:tls takes, and who the peer says it is. */
+import { type SecureContextOptions, type TLSSocket, type TlsOptions, createSecureContext } from 'node:tls'
+import { limits } from '../limits.ts'
+import type { TlsServer } from '../world.ts'
+
+/** Throws when certificate and key are none, or are not of each other. */
+export function contextOf({ cert, key, ca }: TlsServer): SecureContextOptions {
+  const options: SecureContextOptions = { cert, key, minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) }
+  createSecureContext(options)
+  return options
+}
+export function serverOptions(tls: TlsServer): TlsOptions {
+  return {
+    ...contextOf(tls),
+    requestCert: tls.clientAuth !== 'none',
+    // Where certificates are only asked for, `isWelcome` tells none from a wrong one.
+    rejectUnauthorized: tls.clientAuth === 'required',
+    handshakeTimeout: limits.tlsHandshakeMs,
+  }
+}
+/** False for a certificate that nobody vouches for. */
+export const isWelcome = (socket: TLSSocket): boolean =>
+  socket.authorized || socket.getPeerX509Certificate() === undefined
+
+/** As RFC 2253 has it, which Kafka's principals are in: the most special part first. */
+export function subjectOf(socket: TLSSocket): string | null {
+  const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined
+  // Node gives a line for each part, escaped as the RFC asks, the most general first.
+  return certificate?.subject.split('\n').toReversed().join(',') ?? null
+}

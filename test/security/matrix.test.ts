@@ -1,0 +1,320 @@
+/**
+ * Every API of the Kafka gateway by every need that it declares: without any grant it is refused and says no name, with
+ * all of its needs it is answered, without any single one it is refused. What a handler does not declare it cannot ask
+ * (access.ts), and an API without a request here is a failure: so the matrix has no holes.
+ */
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { before, test } from 'node:test'
+import type { Access } from '../../src/gateway/kafka/access.ts'
+import type { Handler } from '../../src/gateway/kafka/handler.ts'
+import { handlers } from '../../src/gateway/kafka/handlers/index.ts'
+import { memoryDisk } from '../../src/lib/real/memory-disk.ts'
+import { realWorld } from '../../src/lib/real/world.ts'
+import { encodeBatch } from '../../src/log/batch.ts'
+import type { LocalLog } from '../../src/log/local/local-log.ts'
+import { openLocalLog } from '../../src/log/local/open.ts'
+import { GrantAuthorizer } from '../../src/security/authorizer.ts'
+import { type Grant, type Operation, type ResourceType, clusterName } from '../../src/security/grants.ts'
+import { user } from '../../src/security/principal.ts'
+import { openToAll } from '../../src/security/security.ts'
+import { ask, everyAccess, exchangeFor } from '../gateway/kafka/ask.ts'
+
+const topic = 'secret-topic'
+const group = 'secret-group'
+const consumerGroup = 'secret-consumer-group'
+const transactionalId = 'secret-id'
+const names: Readonly<Record<ResourceType, readonly string[]>> = {
+  topic: [topic, 'new-topic', 'auto-topic'],
+  group: [group, consumerGroup],
+  cluster: [clusterName],
+  'transactional-id': [transactionalId],
+  'delegation-token': [],
+  user: [],
+}
+let log: LocalLog
+let topicId = ''
+before(async () => {
+  log = await openLocalLog({ world: { ...realWorld(), disk: memoryDisk() }, dir: 'data' })
+})
+/** As it was, whatever the test before did. */
+async function setUp(): Promise<void> {
+  for (const name of names.topic) if (log.catalog.byName(name) !== null) await log.topics.remove([name])
+  await log.topics.create([{ name: topic, partitions: 1, config: {} }])
+  topicId = log.catalog.byName(topic)!.id
+  await log.coordinator.commit({
+    group,
+    generation: -1,
+    memberId: '',
+    instanceId: null,
+    offsets: [{ partition: { topic, index: 0 }, offset: 0 as never, leaderEpoch: -1, metadata: null }],
+  })
+  await log.coordinator.consumerHeartbeat({
+    group: consumerGroup,
+    memberId: randomUUID(),
+    epoch: 0,
+    instanceId: null,
+    rackId: null,
+    rebalanceTimeoutMs: 10_000,
+    topics: [topic],
+    pattern: null,
+    assignor: null,
+    owned: [],
+    clientId: 'c',
+    host: '/127.0.0.1',
+  })
+}
+
+const batch = (): Uint8Array => encodeBatch([{ key: null, value: Buffer.from('x'), timeMs: 1 }])
+const resources = (configs: readonly unknown[]) => [
+  { resourceType: 2, resourceName: topic, configs, configurationKeys: null },
+  { resourceType: 32, resourceName: group, configs, configurationKeys: null },
+  { resourceType: 4, resourceName: '1', configs, configurationKeys: null },
+]
+const member = { groupId: group, memberId: 'm', groupInstanceId: null }
+/** A request of each API that touches all it may touch; for its last version. */
+const requests: Readonly<Record<string, () => object>> = {
+  Produce: () => ({
+    transactionalId: null,
+    acks: -1,
+    timeoutMs: 1_000,
+    topicData: [{ topicId, name: '', partitionData: [{ index: 0, records: [batch()] }] }],
+  }),
+  Fetch: () => ({
+    replicaId: -1,
+    maxWaitMs: 0,
+    minBytes: 0,
+    maxBytes: 1_000,
+    isolationLevel: 0,
+    sessionId: 0,
+    sessionEpoch: -1,
+    topics: [
+      {
+        topicId,
+        topic: '',
+        partitions: [
+          {
+            partition: 0,
+            currentLeaderEpoch: -1,
+            fetchOffset: 0,
+            logStartOffset: -1,
+            partitionMaxBytes: 1_000,
+            lastFetchedEpoch: -1,
+          },
+        ],
+      },
+    ],
+    forgottenTopicsData: [],
+    rackId: '',
+  }),
+  ListOffsets: () => ({
+    replicaId: -1,
+    isolationLevel: 0,
+    timeoutMs: 0,
+    topics: [{ name: topic, partitions: [{ partitionIndex: 0, currentLeaderEpoch: -1, timestamp: -1 }] }],
+  }),
+  Metadata: () => ({
+    topics: [{ topicId: nullId, name: topic }],
+    allowAutoTopicCreation: false,
+    includeTopicAuthorizedOperations: true,
+  }),
+  OffsetCommit: () => ({
+    groupId: group,
+    generationIdOrMemberEpoch: -1,
+    memberId: '',
+    groupInstanceId: null,
+    retentionTimeMs: -1,
+    topics: [
+      {
+        topicId,
+        name: '',
+        partitions: [{ partitionIndex: 0, committedOffset: 0, committedLeaderEpoch: -1, committedMetadata: '' }],
+      },
+    ],
+  }),
+  OffsetFetch: () => ({
+    groupId: '',
+    topics: null,
+    groups: [
+      { groupId: group, memberId: null, memberEpoch: -1, topics: [{ topicId, name: '', partitionIndexes: [0] }] },
+    ],
+    requireStable: false,
+  }),
+  FindCoordinator: () => ({ key: '', keyType: 0, coordinatorKeys: [group] }),
+  JoinGroup: () => ({
+    ...member,
+    memberId: '',
+    sessionTimeoutMs: 10_000,
+    rebalanceTimeoutMs: 10_000,
+    protocolType: 'consumer',
+    protocols: [{ name: 'range', metadata: Buffer.alloc(0) }],
+    reason: null,
+  }),
+  Heartbeat: () => ({ ...member, generationId: 1 }),
+  LeaveGroup: () => ({
+    groupId: group,
+    memberId: '',
+    members: [{ memberId: 'm', groupInstanceId: null, reason: null }],
+  }),
+  SyncGroup: () => ({ ...member, generationId: 1, protocolType: 'consumer', protocolName: 'range', assignments: [] }),
+  DescribeGroups: () => ({ groups: [group], includeAuthorizedOperations: true }),
+  CreateTopics: () => ({
+    topics: [{ name: 'new-topic', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] }],
+    timeoutMs: 1_000,
+    validateOnly: false,
+  }),
+  DeleteTopics: () => ({ topics: [{ name: null, topicId }], topicNames: [], timeoutMs: 1_000 }),
+  DeleteRecords: () => ({
+    topics: [{ name: topic, partitions: [{ partitionIndex: 0, offset: 0 }] }],
+    timeoutMs: 1_000,
+  }),
+  InitProducerId: () => ({ transactionalId: null, transactionTimeoutMs: 1_000, producerId: -1, producerEpoch: -1 }),
+  OffsetForLeaderEpoch: () => ({
+    replicaId: -1,
+    topics: [{ topic, partitions: [{ partition: 0, currentLeaderEpoch: -1, leaderEpoch: 0 }] }],
+  }),
+  DescribeConfigs: () => ({ resources: resources([]), includeSynonyms: false, includeDocumentation: false }),
+  AlterConfigs: () => ({ resources: resources([]), validateOnly: true }),
+  IncrementalAlterConfigs: () => ({ resources: resources([]), validateOnly: true }),
+  AlterReplicaLogDirs: () => ({ dirs: [{ path: 'data', topics: [{ name: topic, partitions: [0] }] }] }),
+  DescribeLogDirs: () => ({ topics: null }),
+  CreatePartitions: () => ({
+    topics: [{ name: topic, count: 2, assignments: null }],
+    timeoutMs: 1_000,
+    validateOnly: false,
+  }),
+  DeleteGroups: () => ({ groupsNames: [group] }),
+  ElectLeaders: () => ({ electionType: 0, topicPartitions: [{ topic, partitions: [0] }], timeoutMs: 1_000 }),
+  AlterPartitionReassignments: () => ({
+    timeoutMs: 1_000,
+    allowReplicationFactorChange: true,
+    topics: [{ name: topic, partitions: [{ partitionIndex: 0, replicas: [1] }] }],
+  }),
+  ListPartitionReassignments: () => ({ timeoutMs: 1_000, topics: null }),
+  OffsetDelete: () => ({ groupId: group, topics: [{ name: topic, partitions: [{ partitionIndex: 0 }] }] }),
+  UpdateFeatures: () => ({ timeoutMs: 1_000, featureUpdates: [], validateOnly: true }),
+  UnregisterBroker: () => ({ brokerId: 7 }),
+  ConsumerGroupHeartbeat: () => ({
+    groupId: consumerGroup,
+    memberId: randomUUID(),
+    memberEpoch: 0,
+    instanceId: null,
+    rackId: null,
+    rebalanceTimeoutMs: 10_000,
+    subscribedTopicNames: [topic],
+    subscribedTopicRegex: null,
+    serverAssignor: null,
+    topicPartitions: [],
+  }),
+  ConsumerGroupDescribe: () => ({ groupIds: [consumerGroup], includeAuthorizedOperations: true }),
+  DescribeTopicPartitions: () => ({ topics: [{ name: topic }], responsePartitionLimit: 100, cursor: null }),
+}
+const nullId = '00000000-0000-0000-0000-000000000000'
+
+type Need = Extract<Access['needs'][number], string>
+const grantsOf = (needs: readonly Need[]): Grant[] =>
+  needs.flatMap((need) => {
+    const [operation, resource] = need.split(' ') as [Operation, ResourceType]
+    const rest = { pattern: 'literal', principal: 'User:alice', host: '*', permission: 'allow' } as const
+    return names[resource].map((name) => ({ ...rest, resource, name, operation }))
+  })
+const refusals = new Set([29, 30, 31, 53])
+/** Codes of refusals, wherever they stand in an answer. */
+function refusalsIn(value: unknown): number[] {
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([name, inner]) =>
+    name === 'errorCode' && refusals.has(inner as number) ? [inner as number] : refusalsIn(inner),
+  )
+}
+async function answerTo(handler: Handler, needs: readonly Need[]): Promise<unknown> {
+  await setUp()
+  const authorizer = new GrantAuthorizer({ enforced: () => true, isSuper: () => false })
+  authorizer.replace(grantsOf(needs))
+  const security = { ...openToAll, authorizer }
+  const exchange = exchangeFor(log, { security, access: everyAccess(security, user('alice')) })
+  return ask(handler, handler.versions[1], requests[handler.api.name]!(), exchange)
+}
+/** All ways to have what is needed: one of each list. */
+const ways = ({ needs }: Access): Need[][] =>
+  needs.reduce<Need[][]>(
+    (sofar, need) => sofar.flatMap((way) => (typeof need === 'string' ? [need] : need).map((one) => [...way, one])),
+    [[]],
+  )
+
+for (const handler of handlers) {
+  const { access, api } = handler
+  if (access.needs.length === 0) {
+    test(`${api.name} needs nothing, and says why`, () => {
+      assert.ok((access.open ?? '').length > 10)
+    })
+    continue
+  }
+  test(`${api.name}: refused without ${access.needs.flat().join(', ')}`, async () => {
+    assert.ok(requests[api.name] !== undefined, 'there is no request for it in this test')
+    const refused = await answerTo(handler, [])
+    assert.notDeepEqual(refusalsIn(refused), [])
+    const said = JSON.stringify(refused)
+    // What was asked for by id stays without a name; what was not asked for is not said.
+    if (!JSON.stringify(requests[api.name]!()).includes(topic)) assert.ok(!said.includes(topic), said)
+    for (const way of ways(access)) {
+      assert.deepEqual(refusalsIn(await answerTo(handler, way)), [], `with ${way.join(', ')}`)
+      for (const need of way) {
+        const less = way.filter((one) => one !== need)
+        assert.notDeepEqual(refusalsIn(await answerTo(handler, less)), [], `without ${need}`)
+      }
+    }
+    // What it may show more of is no need.
+    if (access.shows !== undefined) assert.deepEqual(refusalsIn(await answerTo(handler, ways(access)[0]!)), [])
+  })
+}
+
+test('lists show what may be seen, and no more', async () => {
+  const of = (name: string): Handler => handlers.find(({ api }) => api.name === name)!
+  const all: Readonly<Record<string, () => object>> = {
+    Metadata: () => ({ topics: null, allowAutoTopicCreation: true, includeTopicAuthorizedOperations: true }),
+    DescribeTopicPartitions: () => ({ topics: [], responsePartitionLimit: 100, cursor: null }),
+    ListGroups: () => ({ statesFilter: [], typesFilter: [] }),
+    OffsetFetch: () => ({
+      groupId: '',
+      topics: null,
+      groups: [{ groupId: group, memberId: null, memberEpoch: -1, topics: null }],
+      requireStable: false,
+    }),
+  }
+  for (const [name, request] of Object.entries(all)) {
+    const handler = of(name)
+    const said = async (needs: readonly Need[]): Promise<string> => {
+      await setUp()
+      const authorizer = new GrantAuthorizer({ enforced: () => true, isSuper: () => false })
+      authorizer.replace(grantsOf(needs))
+      const security = { ...openToAll, authorizer }
+      const exchange = exchangeFor(log, { security, access: everyAccess(security, user('alice')) })
+      return JSON.stringify(await ask(handler, handler.versions[1], request(), exchange))
+    }
+    // Offsets are told by the id of their topic, which is another each time.
+    const isShown = (text: string): boolean =>
+      text.includes(name === 'ListGroups' ? group : name === 'OffsetFetch' ? topicId : topic)
+    assert.equal(isShown(await said(name === 'OffsetFetch' ? ['describe group'] : [])), false, name)
+    assert.equal(isShown(await said(['describe topic', 'describe group'])), true, name)
+  }
+})
+
+test('a topic is made for who may make it, and for no one else', async () => {
+  const metadata = handlers.find(({ api }) => api.name === 'Metadata')!
+  const asked = async (needs: readonly Need[]): Promise<number> => {
+    await setUp()
+    const authorizer = new GrantAuthorizer({ enforced: () => true, isSuper: () => false })
+    authorizer.replace(grantsOf(needs))
+    const security = { ...openToAll, authorizer }
+    const exchange = exchangeFor(log, { security, access: everyAccess(security, user('alice')) })
+    const topics = [{ topicId: nullId, name: 'auto-topic' }]
+    const request = { topics, allowAutoTopicCreation: true, includeTopicAuthorizedOperations: false }
+    const answer = (await ask(metadata, 13, request, exchange)) as { topics: { errorCode: number }[] }
+    assert.equal(log.catalog.byName('auto-topic') !== null, answer.topics[0]!.errorCode === 0)
+    return answer.topics[0]!.errorCode
+  }
+  assert.equal(await asked([]), 29)
+  assert.equal(await asked(['describe topic']), 29)
+  assert.equal(await asked(['describe topic', 'create topic']), 0)
+  assert.equal(await asked(['describe topic', 'create cluster']), 0)
+})
