@@ -207,6 +207,48 @@ const requests: Readonly<Record<string, () => object>> = {
     topicPartitions: [],
   }),
   ConsumerGroupDescribe: () => ({ groupIds: [consumerGroup], includeAuthorizedOperations: true }),
+  DescribeAcls: () => ({
+    resourceTypeFilter: 1,
+    resourceNameFilter: null,
+    patternTypeFilter: 1,
+    principalFilter: null,
+    hostFilter: null,
+    operation: 1,
+    permissionType: 1,
+  }),
+  CreateAcls: () => ({
+    creations: [
+      {
+        resourceType: 2,
+        resourceName: topic,
+        resourcePatternType: 3,
+        principal: 'User:alice',
+        host: '*',
+        operation: 3,
+        permissionType: 3,
+      },
+    ],
+  }),
+  DeleteAcls: () => ({
+    filters: [
+      {
+        resourceTypeFilter: 1,
+        resourceNameFilter: null,
+        patternTypeFilter: 1,
+        principalFilter: null,
+        hostFilter: null,
+        operation: 1,
+        permissionType: 1,
+      },
+    ],
+  }),
+  DescribeClientQuotas: () => ({ components: [], strict: false }),
+  AlterClientQuotas: () => ({
+    entries: [{ entity: [{ entityType: 'user', entityName: 'alice' }], ops: [] }],
+    validateOnly: true,
+  }),
+  DescribeUserScramCredentials: () => ({ users: null }),
+  AlterUserScramCredentials: () => ({ deletions: [{ name: 'alice', mechanism: 1 }], upsertions: [] }),
   DescribeTopicPartitions: () => ({ topics: [{ name: topic }], responsePartitionLimit: 100, cursor: null }),
 }
 const nullId = '00000000-0000-0000-0000-000000000000'

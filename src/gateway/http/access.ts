@@ -6,6 +6,7 @@ import { Fault } from '../../lib/fault.ts'
 import type { Subject } from '../../security/authorizer.ts'
 import { type Operation, type ResourceType, clusterName } from '../../security/grants.ts'
 import { type Principal, anonymous, principalText, user } from '../../security/principal.ts'
+import type { ClientQuota } from '../../security/quotas.ts'
 import type { Security } from '../../security/security.ts'
 
 export interface Needed {
@@ -30,6 +31,8 @@ export interface Peer {
   readonly subject: string | null
 }
 type Headers = Readonly<Record<string, string | undefined>>
+
+type ByteQuota = Extract<ClientQuota, 'producer_byte_rate' | 'consumer_byte_rate'>
 
 export class HttpAccess {
   readonly #security: Security
@@ -87,6 +90,14 @@ export class HttpAccess {
       const principal = principalText(subject.principal)
       throw new Fault('security.not-authorized', { principal, operation, resource: `${type} ${name}` })
     }
+  }
+  /** Throws Fault security.throttled while a quota is used up: HTTP has no way to make a client wait but to say so. */
+  demandQuota(subject: Subject, quota: ByteQuota): void {
+    const ms = this.charge(subject, quota, 0)
+    if (ms > 0) throw new Fault('security.throttled', { what: quota, ms })
+  }
+  charge({ principal }: Subject, quota: ByteQuota, bytes: number): number {
+    return this.#security.quotas.charge(quota, { user: principal.name, clientId: '' }, bytes)
   }
   /** A request that was let in and changes something. */
   changed(subject: Subject, action: string, target: string, failed: boolean): void {

@@ -29,10 +29,15 @@ export class Body {
   readonly #source: BodySource
   readonly #intake: Intake
   #held = 0
+  #count: (bytes: number) => void = () => {}
 
   constructor(source: BodySource, intake: Intake) {
     this.#source = source
     this.#intake = intake
+  }
+  /** Called with the bytes of each piece that is taken, inflated. */
+  countWith(count: (bytes: number) => void): void {
+    this.#count = count
   }
   /** As declared, before inflation; null = unknown. */
   get length(): number | null {
@@ -46,6 +51,7 @@ export class Body {
     const parts: Uint8Array[] = []
     let bytes = 0
     for await (const part of this.#inflated(limits.httpBodyMs)) {
+      this.#count(part.length)
       if (bytes + part.length > bytesMax) throw tooLarge(bytes + part.length, bytesMax)
       this.#intake.take(part.length)
       this.#held += part.length
@@ -68,6 +74,7 @@ export class Body {
     const cutter = new LineCutter(bytesMax)
     for await (const part of this.#inflated(null)) {
       signal.throwIfAborted()
+      this.#count(part.length)
       const lines = cutter.push(part)
       if (lines.length > 0) yield lines
     }

@@ -40,6 +40,15 @@ export interface Routed {
 }
 
 const targetLength = 8 * 1024
+/** Whose bytes count: those of the body, or of the answer. */
+const quotaOf: ReadonlyMap<string, 'producer_byte_rate' | 'consumer_byte_rate'> = new Map([
+  ['produce', 'producer_byte_rate'],
+  ['readRecords', 'consumer_byte_rate'],
+  ['readRows', 'consumer_byte_rate'],
+])
+/** Of what is sent in one piece. */
+const lengthOf = (body: Answer['body']): number =>
+  typeof body === 'string' || body instanceof Uint8Array ? body.length : 0
 const nobody = { principal: anonymous, host: '' }
 /** Such an act is noted in the audit topic. */
 const changing: ReadonlySet<string> = new Set(['create', 'delete', 'alter', 'alter-configs'])
@@ -122,10 +131,14 @@ export class Gateway {
     const subject = isForAll(route) ? nobody : await access.subject(own, peer)
     access.demand(subject, route.access, (parameter) => this.#nameOf(parameter, params), route.id)
     const sees: Exchange['sees'] = (operation, type, name) => access.sees(subject, operation, type, name)
+    const quota = quotaOf.get(route.id)
+    if (quota !== undefined) access.demandQuota(subject, quota)
+    if (quota === 'producer_byte_rate') body.countWith((bytes) => access.charge(subject, quota, bytes))
     const isChange = route.access.some(({ operation }) => changing.has(operation))
     try {
       const answer = await route.handle({ method, path, params, query: search, headers, body, sees, signal })
       if (isChange) access.changed(subject, route.id, path, answer.status >= 400)
+      if (quota === 'consumer_byte_rate') access.charge(subject, quota, lengthOf(answer.body))
       return answer
     } catch (error) {
       if (isChange) access.changed(subject, route.id, path, true)

@@ -29,10 +29,14 @@ export function titleOf(code: string): string {
   return words[0]!.toUpperCase() + words.slice(1)
 }
 
+/** Seconds that a quota asks for. */
+const waitOf = ({ code, facts }: Fault): number | null =>
+  code === 'security.throttled' ? Math.ceil((facts as { ms: number }).ms / 1000) : null
+
 export function problemAnswer(fault: Fault): Answer {
   const problem = problemOf(fault)
   const headers: Record<string, string> = { 'content-type': mediaTypes.problem }
-  if (fault.retry) headers['retry-after'] = String(retryAfter)
+  if (fault.retry) headers['retry-after'] = String(waitOf(fault) ?? retryAfter)
   if (problem.status === 401) headers['www-authenticate'] = 'Basic realm="Millrace", charset="UTF-8"'
   if (fault.code === 'http.method-not-allowed') headers['allow'] = (fault.facts as { allow: string }).allow
   return { status: problem.status, headers, body: JSON.stringify(problem) }

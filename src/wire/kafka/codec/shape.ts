@@ -53,6 +53,7 @@ export const int16 = shape<number>({ kind: 'int16' })
 export const int32 = shape<number>({ kind: 'int32' })
 /** A number; beyond ±(2^53 − 1), where no offset or time of ours lies, it is read as that bound. */
 export const int64 = shape<number>({ kind: 'int64' })
+export const float64 = shape<number>({ kind: 'float64' })
 /** Text of 36 characters. */
 export const uuid = shape<string>({ kind: 'uuid' })
 export const string = shape<string>({ kind: 'string' })

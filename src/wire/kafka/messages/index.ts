@@ -25,6 +25,9 @@ import { addOffsetsToTxnApi } from './25-add-offsets-to-txn.ts'
 import { endTxnApi } from './26-end-txn.ts'
 import { writeTxnMarkersApi } from './27-write-txn-markers.ts'
 import { txnOffsetCommitApi } from './28-txn-offset-commit.ts'
+import { describeAclsApi } from './29-describe-acls.ts'
+import { createAclsApi } from './30-create-acls.ts'
+import { deleteAclsApi } from './31-delete-acls.ts'
 import { describeConfigsApi } from './32-describe-configs.ts'
 import { alterConfigsApi } from './33-alter-configs.ts'
 import { alterReplicaLogDirsApi } from './34-alter-replica-log-dirs.ts'
@@ -37,6 +40,10 @@ import { incrementalAlterConfigsApi } from './44-incremental-alter-configs.ts'
 import { alterPartitionReassignmentsApi } from './45-alter-partition-reassignments.ts'
 import { listPartitionReassignmentsApi } from './46-list-partition-reassignments.ts'
 import { offsetDeleteApi } from './47-offset-delete.ts'
+import { describeClientQuotasApi } from './48-describe-client-quotas.ts'
+import { alterClientQuotasApi } from './49-alter-client-quotas.ts'
+import { describeUserScramCredentialsApi } from './50-describe-user-scram-credentials.ts'
+import { alterUserScramCredentialsApi } from './51-alter-user-scram-credentials.ts'
 import { updateFeaturesApi } from './57-update-features.ts'
 import { describeClusterApi } from './60-describe-cluster.ts'
 import { describeProducersApi } from './61-describe-producers.ts'
@@ -76,6 +83,9 @@ export const messages: readonly Api[] = [
   endTxnApi,
   writeTxnMarkersApi,
   txnOffsetCommitApi,
+  describeAclsApi,
+  createAclsApi,
+  deleteAclsApi,
   describeConfigsApi,
   alterConfigsApi,
   alterReplicaLogDirsApi,
@@ -88,6 +98,10 @@ export const messages: readonly Api[] = [
   alterPartitionReassignmentsApi,
   listPartitionReassignmentsApi,
   offsetDeleteApi,
+  describeClientQuotasApi,
+  alterClientQuotasApi,
+  describeUserScramCredentialsApi,
+  alterUserScramCredentialsApi,
   updateFeaturesApi,
   describeClusterApi,
   describeProducersApi,
