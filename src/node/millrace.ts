@@ -21,6 +21,7 @@ import { openLocalLog } from '../log/local/open.ts'
 import { type OpenEngine, openEngine } from '../query/open.ts'
 import { type Contracts, openContracts } from '../schema/contracts.ts'
 import { sortedOut, startQuarantine } from '../schema/quarantine-service.ts'
+import { readText } from '../security/files.ts'
 import { saslMechanisms } from '../security/sasl.ts'
 import { type Security, openSecurity } from '../security/security.ts'
 import { TlsWatch } from '../security/tls.ts'
@@ -96,6 +97,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
   const authenticates = asksWhoAnywhere(config)
   const security = openSecurity({ world, log, catalog, logger }, { superUsers, principalMapping, oauth, authenticates })
   stack.defer(() => security.close())
+  await makeAdmin(security, outer, config.security.adminPasswordFile)
 
   const contracts = openContracts({ catalog })
   late.intake = contracts.intake
@@ -186,6 +188,19 @@ async function startGateways(
     bound.http = http.at
   }
   return bound
+}
+
+/** Who locks the door has to be inside: without a user nobody could make the first one. */
+async function makeAdmin({ users }: Security, { disk }: World, file: string | null): Promise<void> {
+  if (file === null || users.all().length > 0) return
+  let password: string
+  try {
+    password = readText(disk, file).replace(/\r?\n$/, '')
+  } catch (error) {
+    const why = `it cannot be read (${(error as Error).message})`
+    throw new Fault('config.invalid', { setting: 'adminPasswordFile', value: file, why }, error)
+  }
+  await users.change([{ name: 'admin', super: true, scram: await users.credentials(password) }])
 }
 
 /** A listener that was not told how to ask offers what works with users as they are, and insists on nothing. */

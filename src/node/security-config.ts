@@ -19,6 +19,8 @@ export interface SecuritySettings {
   /** How long a client that has proved who it is need not do so again. */
   readonly kafkaReauth?: string | undefined
   readonly superUsers?: readonly string[] | undefined
+  /** Holds the password of the super user `admin`, who is made where there is no user at all. */
+  readonly adminPasswordFile?: string | undefined
   readonly principalMapping?: string | undefined
   readonly oauthJwks?: string | undefined
   readonly oauthIssuer?: string | undefined
@@ -33,6 +35,8 @@ export interface SecurityConfig {
   readonly kafkaSasl: readonly SaslMechanism[]
   readonly kafkaReauthMs: number
   readonly superUsers: readonly Principal[]
+  /** null: nobody is made. */
+  readonly adminPasswordFile: string | null
   readonly principalMapping: string
   readonly oauth: OAuthOptions | null
   /** Nobody gets in by the protocol who has not said who they are. */
@@ -48,6 +52,7 @@ export const securityDefaults: Required<SecuritySettings> = {
   kafkaSasl: [],
   kafkaReauth: '0s',
   superUsers: [],
+  adminPasswordFile: '',
   principalMapping: 'DEFAULT',
   oauthJwks: '',
   oauthIssuer: '',
@@ -78,6 +83,7 @@ type Single = (
     | 'tlsClientAuth'
     | 'kafkaReauth'
     | 'principalMapping'
+    | 'adminPasswordFile'
     | 'oauthJwks'
     | 'oauthIssuer'
     | 'oauthPrincipal'
@@ -99,6 +105,7 @@ export function securityOf(single: Single, list: List): SecurityConfig {
     if (found === 'OAUTHBEARER' && oauth === null) throw invalid('kafkaSasl', text, 'oauthJwks is missing')
     return found
   })
+  const adminPasswordFile = single('adminPasswordFile')
   const hasCertificates = tls?.clientAuth === 'required'
   return {
     tls,
@@ -110,6 +117,7 @@ export function securityOf(single: Single, list: List): SecurityConfig {
       if (principal === null) throw invalid('superUsers', text, 'it has the form User:NAME')
       return principal
     }),
+    adminPasswordFile: adminPasswordFile === '' ? null : adminPasswordFile,
     principalMapping: single('principalMapping'),
     oauth,
     asksWho(protocol) {

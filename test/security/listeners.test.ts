@@ -235,6 +235,33 @@ test('a session that was given a time ends, unless its client proves itself agai
   await other.closed
 })
 
+test('where SASL is wanted from the first start, an admin is there to make users; who is there already stays', async (t) => {
+  const dir = temporaryFolder(t)
+  const adminPasswordFile = join(dir, 'admin.txt')
+  writeFileSync(adminPasswordFile, 'admin-secret\n')
+  const data = join(dir, 'data')
+  const settings = { data, kafkaSasl: ['PLAIN'], adminPasswordFile }
+  const p = await platform(t, settings)
+  const by = (password: string) => ({ authorization: `Basic ${Buffer.from(`admin:${password}`).toString('base64')}` })
+  const users = (at: Platform, password: string): Promise<Response> =>
+    fetch(`${at.http}/v1/users`, { headers: by(password) })
+  assert.equal((await fetch(`${p.http}/v1/users`)).status, 401)
+  assert.equal((await users(p, 'admin-secret')).status, 200)
+  const client = await WireClient.open(p.kafka)
+  t.after(() => client.close())
+  assert.equal((await authenticate(client, '\0admin\0admin-secret')).errorCode, 0)
+  await p.close()
+  writeFileSync(adminPasswordFile, 'another')
+  const again = await platform(t, settings)
+  assert.equal((await users(again, 'another')).status, 401)
+  assert.equal((await users(again, 'admin-secret')).status, 200)
+  await again.close()
+  await assert.rejects(
+    platform(t, { ...settings, data: ':memory:', adminPasswordFile: join(dir, 'none') }),
+    isFault('config.invalid'),
+  )
+})
+
 test('SaslHandshake v0: the messages come without headers', async (t) => {
   const p = await withRoot(t, { kafkaSasl: ['PLAIN'] })
   const client = await WireClient.open(p.kafka)

@@ -24,6 +24,7 @@ const securityOptions = [
   option('kafkaSasl', 'MECHANISM', 'PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER: nobody gets in without'),
   option('kafkaReauth', 'DURATION', 'after which a Kafka client proves again who it is'),
   option('superUsers', 'User:NAME', 'nothing is refused to them'),
+  option('adminPasswordFile', 'FILE', 'password of the super user admin, who is made where there is no user at all'),
   option('oauthJwks', 'WHERE', 'keys of the issuer of tokens: a file or an https URL'),
   option('oauthIssuer', 'TEXT', 'iss of its tokens'),
   option('oauthAudience', 'TEXT', 'one of these must be in aud'),

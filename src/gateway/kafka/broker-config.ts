@@ -5,7 +5,7 @@ import { type Exchange, nodeId } from './handler.ts'
 import { defaultPartitions } from './topic-defaults.ts'
 
 /** null: no such broker. The empty name is the default of all brokers, which has nothing set. */
-export function brokerConfig(name: string, { node, autoCreate }: Exchange): ConfigEntry[] | null {
+export function brokerConfig(name: string, { node, autoCreate, listenerProtocol }: Exchange): ConfigEntry[] | null {
   if (name === '') return []
   if (name !== String(nodeId)) return null
   const entry = (
@@ -18,7 +18,7 @@ export function brokerConfig(name: string, { node, autoCreate }: Exchange): Conf
     entry(
       'advertised.listeners',
       'string',
-      `PLAINTEXT://${node.host}:${node.port}`,
+      `${listenerProtocol}://${node.host}:${node.port}`,
       'Where clients reach this broker.',
     ),
     entry('auto.create.topics.enable', 'boolean', autoCreate, 'Whether a topic asked for by name is created.'),
