@@ -11,9 +11,9 @@ const target = sharedTarget({ before, after })
 const folder = mkdtempSync(join(tmpdir(), 'kafka-groups-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
-async function tool(name: string, args: readonly string[], input = ''): Promise<Ended> {
+async function tool(name: string, args: readonly string[], input = '', withinMs = 90_000): Promise<Ended> {
   const [command, words] = await kafkaTool(name, '--bootstrap-server', target().address, ...args)
-  return execute(command, words, { input, withinMs: 90_000, env: { JVM_OPTS: '-XX:TieredStopAtLevel=1' } })
+  return execute(command, words, { input, withinMs, env: { JVM_OPTS: '-XX:TieredStopAtLevel=1' } })
 }
 async function ok(name: string, args: readonly string[], input = ''): Promise<string> {
   const ended = await tool(name, args, input)
@@ -35,9 +35,10 @@ async function topic(partitions: number, values = ''): Promise<string> {
   return name
 }
 const modern = ['--command-property', 'group.protocol=consumer']
+/** The tool may wait twice its --timeout-ms before it gives up: it starts to count anew when a poll comes back empty. */
 const consume = (name: string, group: string, count: number, ...more: string[]): Promise<Ended> => {
   const words = ['--topic', name, '--group', group, '--from-beginning', '--max-messages', String(count)]
-  return tool('console-consumer', [...words, '--timeout-ms', '60000', ...more])
+  return tool('console-consumer', [...words, '--timeout-ms', '90000', ...more], '', 200_000)
 }
 
 test('kafka-consumer-groups: a group of the consumer protocol, described in every way', async () => {
@@ -68,7 +69,8 @@ test('kafka-consumer-groups: a group of the consumer protocol, described in ever
   )
   const refused = await tool('groups', ['--delete', '--group', group])
   assert.match(refused.stdout + refused.stderr, /not empty/i)
-  await waiting
+  await ok('console-producer', ['--topic', name], 'd\ne\nf\ng\nh\ni\n')
+  assert.match((await waiting).stderr, /Processed a total of 9 messages/)
 })
 for (const protocol of ['classic', 'consumer'])
   test(`kafka-consumer-groups --reset-offsets in every way (${protocol})`, async () => {
