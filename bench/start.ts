@@ -3,6 +3,7 @@ import { gzipSync } from 'node:zlib'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { residentBytes } from '../test/faults/process.ts'
 import { startMillrace } from '../test/interop/setup/index.ts'
+import { buildConsole } from '../scripts/console.ts'
 import type { Report, RowSpec } from './lib/rows.ts'
 
 const ready = 'start to ready'
@@ -17,6 +18,7 @@ export const startRows: readonly RowSpec[] = [
 ]
 
 export async function benchStart(report: Report, isQuick: boolean): Promise<void> {
+  buildConsole()
   const runs = isQuick ? 3 : 9
   for (let run = 0; run < runs; run++) {
     await using first = await startMillrace()

@@ -3,7 +3,16 @@
  * written for old ones; everything after it runs on the Node that the development dependency `node` brings.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -53,6 +62,11 @@ function bringNode() {
 }
 
 if (!installed()) {
+  // npm empties the folder that a link leads to, which may be another clone's.
+  if (existsSync(modules) && lstatSync(modules).isSymbolicLink()) {
+    console.error('node_modules is a symbolic link: remove it, so that the dependencies can be installed here')
+    process.exit(1)
+  }
   console.error('installing dependencies (once)')
   // Its warnings are about the Node that only installs.
   if (!npm(['ci', '--no-audit', '--no-fund', '--loglevel=error'])) {

@@ -1,10 +1,10 @@
 /**
  * `npm start`: Millrace with the retail example on real purchases. Words behind `--` go to `millrace serve`.
  */
-import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, globSync, statSync } from 'node:fs'
+import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { historyIsIn, replay, trickle } from '../examples/retail/replay/replay.ts'
+import { buildConsole } from './console.ts'
 
 buildConsole()
 const words = process.argv.slice(2)
@@ -75,14 +75,4 @@ interface Ready {
 async function ready(stream: NodeJS.ReadableStream): Promise<Ready> {
   for await (const line of createInterface({ input: stream })) return JSON.parse(line) as Ready
   return new Promise(() => {})
-}
-
-/** The console is built when it is missing or older than its sources. */
-function buildConsole(): void {
-  if (!existsSync('console/build.mjs')) return
-  const built = existsSync('dist/console/index.html') ? statSync('dist/console/index.html').mtimeMs : 0
-  const newest = Math.max(...globSync('console/{src,style}/**/*.*').map((file) => statSync(file).mtimeMs))
-  if (built >= newest) return
-  const { status } = spawnSync(process.execPath, ['console/build.mjs'], { stdio: ['ignore', 'inherit', 'inherit'] })
-  if (status !== 0) process.exit(status ?? 1)
 }
