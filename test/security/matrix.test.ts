@@ -207,6 +207,7 @@ const requests: Readonly<Record<string, () => object>> = {
     topicPartitions: [],
   }),
   ConsumerGroupDescribe: () => ({ groupIds: [consumerGroup], includeAuthorizedOperations: true }),
+  ListConfigResources: () => ({ resourceTypes: [] }),
   DescribeAcls: () => ({
     resourceTypeFilter: 1,
     resourceNameFilter: null,

@@ -14,6 +14,7 @@ import { deleteGroups } from '../../../src/gateway/kafka/handlers/42-delete-grou
 import { incrementalAlterConfigs } from '../../../src/gateway/kafka/handlers/44-incremental-alter-configs.ts'
 import { offsetDelete } from '../../../src/gateway/kafka/handlers/47-offset-delete.ts'
 import { consumerGroupHeartbeat } from '../../../src/gateway/kafka/handlers/68-consumer-group-heartbeat.ts'
+import { listConfigResources } from '../../../src/gateway/kafka/handlers/74-list-config-resources.ts'
 import { consumerGroupDescribe } from '../../../src/gateway/kafka/handlers/69-consumer-group-describe.ts'
 import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
@@ -262,7 +263,7 @@ test('settings of a group are honoured, shown and refused', async () => {
     const request = { resources: [{ ...resource, configs }], validateOnly: false }
     return (await ask(incrementalAlterConfigs, 1, request, wire.exchange)).responses[0]!.errorCode
   }
-  assert.equal((await wire.join('a')).heartbeatIntervalMs, 500)
+  assert.equal((await wire.join('a')).heartbeatIntervalMs, 100)
   assert.equal(await set('consumer.heartbeat.interval.ms', '7000'), 0)
   assert.equal((await wire.beat('a', 2)).heartbeatIntervalMs, 7_000)
   assert.equal(await set('consumer.session.timeout.ms', '6500'), 40, 'less than the heartbeat')
@@ -283,6 +284,17 @@ test('settings of a group are honoured, shown and refused', async () => {
       ['consumer.assignment.interval.ms', '0', 8, false],
     ],
   )
+  await wire.log.close()
+})
+test('ListConfigResources: groups that have settings, topics, the broker', async () => {
+  const wire = await Wire.open()
+  const list = async (version: number, ...resourceTypes: number[]) =>
+    ask(listConfigResources, version, { resourceTypes }, wire.exchange)
+  assert.deepEqual((await list(1, 32)).configResources, [{ resourceName: group, resourceType: 32 }])
+  assert.deepEqual((await list(0)).configResources, [], 'of client metrics there are none')
+  const all = (await list(1)).configResources.map(({ resourceName, resourceType }) => `${resourceType} ${resourceName}`)
+  assert.deepEqual(all.toSorted(), ['2 _millrace_catalog', '2 other', '2 t', '32 g', '4 1'])
+  assert.equal((await list(1, 99)).errorCode, 35)
   await wire.log.close()
 })
 test('online upgrade and downgrade: a classic group takes a consumer in, and is classic again without it', async () => {

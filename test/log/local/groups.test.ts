@@ -158,6 +158,59 @@ test('tasks and consumers do not share a group', async () => {
   await task.leave()
   await log.close()
 })
+test('positions in what a group does not read any more lapse, also while it has members; empty groups go', async () => {
+  const world = simulate(2)
+  await world.run(async () => {
+    const log = await openLocalLog({ world, dir: '/data', offsetsRetentionMs: 3_600_000 })
+    await withTopic(log)
+    await withTopic(log, 'other')
+    const beat = (epoch: number, topics: string[] | null) =>
+      log.coordinator.consumerHeartbeat({
+        group: 'g',
+        memberId: 'm',
+        epoch,
+        instanceId: null,
+        rackId: null,
+        rebalanceTimeoutMs: epoch === 0 ? 60_000 : -1,
+        topics,
+        pattern: null,
+        assignor: null,
+        owned: epoch === 0 ? [] : null,
+        clientId: 'c',
+        host: '/127.0.0.1',
+      })
+    const joined = await beat(0, ['t'])
+    assert.ok('epoch' in joined)
+    const { epoch } = joined
+    const offsets = ['t', 'other'].map((topic) => ({
+      partition: at(topic),
+      offset: off(5),
+      leaderEpoch: 3,
+      metadata: '',
+    }))
+    const request = { group: 'g', generation: epoch, memberId: 'm', instanceId: null, knowsEpochs: true, offsets }
+    assert.deepEqual(await log.coordinator.commit(request), [null, null])
+    const short = { ...request, group: 'short', generation: -1, memberId: '', retentionMs: 60_000 }
+    assert.deepEqual(await log.coordinator.commit(short), [null, null])
+    const kept = async (group: string): Promise<string[]> =>
+      (await log.coordinator.offsets(group, null, false)).map(({ partition }) => partition.topic)
+    for (let i = 0; i < 40; i++) {
+      await world.clock.sleep(20_000)
+      assert.ok('epoch' in (await beat(epoch, null)))
+    }
+    assert.deepEqual(await kept('short'), [], 'an old client said how long')
+    assert.deepEqual(await kept('g'), ['t', 'other'])
+    for (let i = 0; i < 180; i++) {
+      await world.clock.sleep(20_000)
+      assert.ok('epoch' in (await beat(epoch, null)))
+    }
+    assert.deepEqual(await kept('g'), ['t'])
+    await beat(-1, null)
+    await world.clock.sleep(5_000_000)
+    assert.deepEqual(await log.coordinator.list(), [], 'an empty group without positions is forgotten')
+    await log.close()
+  })
+})
 test('positions of a group without members lapse, those of tasks do not', async () => {
   const world = simulate(1)
   await world.run(async () => {

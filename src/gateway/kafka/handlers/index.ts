@@ -44,6 +44,7 @@ import { describeCluster } from './60-describe-cluster.ts'
 import { unregisterBroker } from './64-unregister-broker.ts'
 import { consumerGroupHeartbeat } from './68-consumer-group-heartbeat.ts'
 import { consumerGroupDescribe } from './69-consumer-group-describe.ts'
+import { listConfigResources } from './74-list-config-resources.ts'
 import { describeTopicPartitions } from './75-describe-topic-partitions.ts'
 
 export const handlers: readonly Handler[] = [
@@ -91,5 +92,6 @@ export const handlers: readonly Handler[] = [
   unregisterBroker,
   consumerGroupHeartbeat,
   consumerGroupDescribe,
+  listConfigResources,
   describeTopicPartitions,
 ]

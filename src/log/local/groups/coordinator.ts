@@ -24,6 +24,7 @@ import { ConsumerGroups, type ConsumerGroupsHost } from './consumer/consumer-gro
 import type { ClassicSeed } from './consumer/migration.ts'
 import { readSubscription } from './embedded.ts'
 import { type Committed, decodeGroup, decodeKey, encodeGroup, encodeKey } from './formats.ts'
+import { isIdle, isLapsed } from './expiry.ts'
 import { GroupJournal } from './journal.ts'
 import type { CommitRequest, JoinAnswer, JoinRequest, SyncAnswer, SyncRequest } from './messages.ts'
 import { GroupOffsets, offsetRecord, offsetTombstone } from './offsets.ts'
@@ -372,35 +373,23 @@ export class LocalGroups implements GroupCoordinator {
   }
   /** Positions lapse that nobody reads on from; a group without members and positions is forgotten. */
   async #expire(): Promise<void> {
+    const { offsetsRetentionMs: retentionMs } = this.#options
     for (const { group: name } of await this.list()) {
       if (this.#options.taskMembers(name) > 0) continue
-      const lapsed = Array.from(this.positions.all(name)).filter(
-        ({ partition, committed }) =>
-          !committed.metadata.startsWith(taskMetadata) && this.#isLapsed(name, partition, committed),
+      const classic = this.#groups.get(name)?.group ?? null
+      const consumers = this.#consumers.get(name)
+      const rules = { nowMs: this.#world.clock.now(), retentionMs, classic, consumers }
+      const lapsed = Array.from(this.positions.all(name)).flatMap(({ partition, committed }) =>
+        !committed.metadata.startsWith(taskMetadata) &&
+        !this.positions.isHeld(name, partition) &&
+        !(this.#memberCount(name) > 0 && this.#isSubscribed(name, partition.topic)) &&
+        isLapsed(committed, rules)
+          ? [partition]
+          : [],
       )
-      if (lapsed.length > 0)
-        await this.removeOffsets(
-          name,
-          lapsed.map(({ partition }) => partition),
-        )
-      if (!this.positions.has(name) && this.#isIdle(name)) await this.#remove(name)
+      if (lapsed.length > 0) await this.removeOffsets(name, lapsed)
+      if (!this.positions.has(name) && isIdle(classic, consumers)) await this.#remove(name)
     }
-  }
-  #isLapsed(name: string, { topic }: Partition, { committedMs, expiresMs }: Committed): boolean {
-    const nowMs = this.#world.clock.now()
-    const group = this.#groups.get(name)?.group
-    let sinceMs = committedMs
-    if (this.#consumers.get(name) === null && group !== undefined) {
-      if (group.members.size === 0) sinceMs = Math.max(committedMs, group.sinceMs)
-      else if (group.state !== 'Stable' || group.protocolType !== 'consumer') return false
-    }
-    if (this.#memberCount(name) > 0 && this.#isSubscribed(name, topic)) return false
-    return expiresMs === undefined ? sinceMs + this.#options.offsetsRetentionMs < nowMs : expiresMs <= nowMs
-  }
-  /** Nobody is in it, nor about to come. */
-  #isIdle(name: string): boolean {
-    const group = this.#groups.get(name)?.group
-    return this.#memberCount(name) === 0 && (group === undefined || group.nextMs() === Infinity)
   }
 
   #refused(name: string): Fault | null {

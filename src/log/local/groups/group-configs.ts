@@ -32,7 +32,7 @@ const settings: Readonly<Record<string, Setting>> = {
     min: 100,
     max: 15_000,
     documentation:
-      'How often members of the consumer protocol are asked to send a heartbeat. While it is not set, groups of less than 100 members are asked more often, down to every 500 ms.',
+      'How often members of the consumer protocol are asked to send a heartbeat. While it is not set, groups of less than 100 members are asked more often, down to every 500 ms, and every 100 ms while the group changes.',
   },
   [assignment]: {
     default: 250,

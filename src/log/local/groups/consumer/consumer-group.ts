@@ -55,8 +55,13 @@ export interface ConsumerGroupHost {
 /** New topics are looked for this soon, and all patterns anew this often (Kafka: 10 s; the same). */
 const patternsAgainMs = 1_000
 const patternsRefreshMs = 10 * 60_000
-/** Kafka asks for a heartbeat every 5 s, however few the members are: then a third member waits 5 s for its share. */
+/**
+ * Kafka asks for a heartbeat every 5 s, however few the members are: then a third member waits 5 s for its share. A group
+ * that has changed is likely to change again: members start together.
+ */
 const heartbeatMinMs = 500
+const heartbeatMovingMs = 100
+const movingMs = 3_000
 const heartbeatMaxMs = 5_000
 const heartbeatMsPerMember = 50
 
@@ -68,6 +73,7 @@ export class ConsumerGroup {
   /** Topics may have changed since the epoch was looked at. */
   #stale = true
   #assignedMs = -Infinity
+  #raisedMs = -Infinity
   #resolving = false
   #resolvedMs = -Infinity
   #resolvedVersion = -1
@@ -120,16 +126,19 @@ export class ConsumerGroup {
     return {
       memberId,
       epoch: progress.epoch,
-      heartbeatMs: this.heartbeatMs(),
+      heartbeatMs: this.heartbeatMs(memberId, nowMs),
       assignment: news
         ? Array.from(progress.assigned, ([topicId, of]) => ({ topicId, partitions: [...of.keys()] }))
         : null,
     }
   }
-  heartbeatMs(): number {
+  /** Until the next one of this member. */
+  heartbeatMs(member: string, nowMs: number): number {
     const settings = this.host.settings().heartbeatMs
-    const members = this.state.infos.size
-    return settings ?? Math.min(heartbeatMaxMs, Math.max(heartbeatMinMs, members * heartbeatMsPerMember))
+    if (settings !== null) return settings
+    const isMoving = nowMs < this.#raisedMs + movingMs || !this.state.isReconciled(member)
+    const least = isMoving ? heartbeatMovingMs : heartbeatMinMs
+    return Math.min(heartbeatMaxMs, Math.max(least, this.state.infos.size * heartbeatMsPerMember))
   }
   refuseWhenFull(memberId: string): void {
     const membersMax = limits.groupMembers
@@ -274,6 +283,7 @@ export class ConsumerGroup {
   assign(edit: Edit, nowMs: number): void {
     const { state } = this
     if (state.assignmentEpoch >= state.epoch) return
+    this.#raisedMs = nowMs
     if (nowMs < this.#assignedMs + this.host.settings().assignmentMs) return
     const members = this.#assignedMembers()
     const name = state.assignor()
