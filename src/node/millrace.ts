@@ -145,7 +145,6 @@ async function startGateways(
   const { kafka: kafkaAt, http: httpAt } = config.listen
   if (kafkaAt !== null) {
     const { world, log: broker, telemetry, engine, security } = layers
-    const writerOf = (topic: string): string | null => engine.writerOf(topic)
     const { kafka: advertise } = config.advertise
     const shown = advertise === undefined ? {} : { advertise }
     const kafka = await listening('kafka', kafkaAt, () =>
@@ -155,7 +154,7 @@ async function startGateways(
         at: kafkaAt,
         meter: telemetry.kafka,
         log: logger,
-        writerOf,
+        uses: engine,
         security,
         sasl: saslOf(settings),
         ...tlsOf('kafka'),

@@ -19,6 +19,8 @@ export interface Engine {
   keyColumns(topic: string): readonly string[]
   /** The view that alone writes this topic; null for none. Cheap: asked for every partition that a client writes to. */
   writerOf(topic: string): string | null
+  /** The first stream or table over this topic; null for none. */
+  readerOf(topic: string): { readonly kind: string; readonly name: string } | null
   /** Rows of a view or table as of the last committed tick, by key, or all up to `limit`. */
   rows(name: string, options?: { readonly key?: readonly unknown[]; readonly limit?: number }): Promise<Result>
   /** The dataflow of a view with what runs through its edges. */

@@ -80,6 +80,8 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
   return engine
 }
 
+const readsTopic = ({ kind, topic }: Definition, name: string): boolean =>
+  (kind === 'stream' || kind === 'table') && topic?.name === name
 const noColumns: Columns = []
 async function* nothing(): AsyncGenerator<readonly unknown[]> {}
 async function* listed(rows: Table['rows']): AsyncGenerator<readonly unknown[]> {
@@ -230,14 +232,16 @@ class SqlEngine implements OpenEngine {
     return found === null ? null : this.info(found)
   }
   keyColumns(topic: string): readonly string[] {
-    const ofTopic = (found: Definition | null): boolean =>
-      found !== null && (found.kind === 'stream' || found.kind === 'table') && found.topic?.name === topic
     const named = this.parts.definitions.relation(topic)
-    const found = ofTopic(named) ? named : this.parts.definitions.all().find(ofTopic)
+    const isReader = (definition: Definition): boolean => readsTopic(definition, topic)
+    const found = named !== null && isReader(named) ? named : this.parts.definitions.all().find(isReader)
     return found?.keyColumns ?? []
   }
   writerOf(topic: string): string | null {
     return this.parts.definitions.get('view', topic)?.name ?? null
+  }
+  readerOf(topic: string): { readonly kind: string; readonly name: string } | null {
+    return this.parts.definitions.all().find((definition) => readsTopic(definition, topic)) ?? null
   }
   private info(definition: Definition): RelationInfo {
     const { relation, view, stored, fault } = definition

@@ -342,6 +342,10 @@ class RequestBody implements BodySource {
 
   async *pieces({ wholeMs }: { wholeMs: number | null }): AsyncIterable<Uint8Array> {
     const request = this.#request
+    // Node takes apart the last coding, which must be chunked; one beneath it would be stored as if it were the event.
+    const coding = request.headers['transfer-encoding']?.trim().toLowerCase() ?? 'chunked'
+    if (coding !== 'chunked')
+      throw new Fault('http.unsupported-body', { what: `Transfer-Encoding ${coding}`, takes: 'chunked' })
     this.#begin()
     const end = wholeMs === null ? Infinity : this.#clock.monotonic() + wholeMs
     for (;;) {

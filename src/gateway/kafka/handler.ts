@@ -15,6 +15,15 @@ import type { Access, RequestAccess } from './access.ts'
 import type { FetchSessions } from './fetch-sessions.ts'
 import type { Session } from './session.ts'
 
+/** What is computed on a topic: clients do not change or delete it then. */
+export interface TopicUses {
+  /** The view that alone writes it. */
+  writerOf(topic: string): string | null
+  /** A stream or table over it. */
+  readerOf(topic: string): { readonly kind: string; readonly name: string } | null
+}
+export const unused: TopicUses = { writerOf: () => null, readerOf: () => null }
+
 /** What a handler may know beside its request. */
 export interface Exchange {
   readonly broker: Broker
@@ -27,8 +36,7 @@ export interface Exchange {
   readonly sessions: FetchSessions
   readonly supported: readonly SupportedApi[]
   readonly autoCreate: boolean
-  /** The view that alone writes a topic. */
-  readonly writerOf: (topic: string) => string | null
+  readonly uses: TopicUses
   /** Bytes of records that the answer may have, as busy as it is. */
   readonly answerBytesMax: number
   readonly log: Logger
@@ -182,11 +190,16 @@ export function reservedName(topic: string): Fault | null {
 }
 
 /** Why clients may not change a topic: what Millrace keeps or computes there would no longer be true. */
-export function keptTopic({ writerOf }: Pick<Exchange, 'writerOf'>, topic: string): Fault | null {
+export function keptTopic({ uses }: Pick<Exchange, 'uses'>, topic: string): Fault | null {
   const kept = (why: string): Fault => new Fault('log.invalid-topic', { topic, why })
   if (topic.startsWith(ownPrefix)) return kept('Millrace keeps it for itself')
-  const view = writerOf(topic)
+  const view = uses.writerOf(topic)
   return view === null ? null : kept(`it holds the changes of the view ${view}, which alone writes it`)
+}
+/** Why a topic may not be deleted: a definition stands on it. */
+export function readTopic({ uses }: Pick<Exchange, 'uses'>, topic: string): Fault | null {
+  const reader = uses.readerOf(topic)
+  return reader === null ? null : new Fault('log.topic-in-use', { topic, by: `the ${reader.kind} ${reader.name}` })
 }
 /** The same for groups: their positions are how far a view has read. */
 export function keptGroup(group: string): Fault | null {

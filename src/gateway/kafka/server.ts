@@ -12,7 +12,7 @@ import type { KafkaMeter } from '../../telemetry/traffic.ts'
 import { WireWriter } from '../../wire/kafka/codec/wire.ts'
 import { ClientConnection, plainHost } from './connection.ts'
 import { FetchSessions } from './fetch-sessions.ts'
-import type { Handler, SupportedApi } from './handler.ts'
+import { type Handler, type SupportedApi, type TopicUses, unused } from './handler.ts'
 import { handlers } from './handlers/index.ts'
 import { type SaslSettings, noSasl } from './session.ts'
 
@@ -24,8 +24,8 @@ export interface KafkaOptions {
   readonly advertise?: Address
   /** Create topics that clients ask for by name; default true. */
   readonly autoCreate?: boolean
-  /** The view that alone writes a topic, null for none: clients do not change such topics. */
-  readonly writerOf?: (topic: string) => string | null
+  /** What clients may not change or delete; default: nothing computes on topics. */
+  readonly uses?: TopicUses
   readonly meter?: KafkaMeter
   readonly log?: Logger
   /** Who may do what; everybody everything by default. */
@@ -69,7 +69,7 @@ export class Server implements KafkaListener {
   readonly meter: KafkaMeter | undefined
   readonly advertise: Address | undefined
   readonly autoCreate: boolean
-  readonly writerOf: (topic: string) => string | null
+  readonly uses: TopicUses
   readonly security: Security
   readonly sasl: SaslSettings
   readonly listenerProtocol: string
@@ -100,7 +100,7 @@ export class Server implements KafkaListener {
   private onLastGone: (() => void) | null = null
 
   constructor(options: KafkaOptions) {
-    const { world, broker, advertise, autoCreate = true, writerOf = () => null, meter, log = silent, pool } = options
+    const { world, broker, advertise, autoCreate = true, uses = unused, meter, log = silent, pool } = options
     const { security = openToAll, sasl = noSasl, tls } = options
     this.security = security
     this.sasl = sasl
@@ -111,7 +111,7 @@ export class Server implements KafkaListener {
     this.broker = broker
     this.advertise = advertise
     this.autoCreate = autoCreate
-    this.writerOf = writerOf
+    this.uses = uses
     this.meter = meter
     this.log = log
     this.pool = pool ?? new BufferPool(limits.poolIdleBytes)

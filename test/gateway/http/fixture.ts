@@ -153,6 +153,9 @@ export class FakeEngine implements Engine {
   writerOf(topic: string): string | null {
     return this.relations.find((one) => one.kind === 'view' && one.topic === topic)?.name ?? null
   }
+  readerOf(topic: string): RelationInfo | null {
+    return this.relations.find((one) => one.kind !== 'view' && one.topic === topic) ?? null
+  }
   keys: Record<string, readonly string[]> = {}
   keyColumns(topic: string): readonly string[] {
     return this.keys[topic] ?? []

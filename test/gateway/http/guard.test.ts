@@ -246,3 +246,21 @@ test('who sends nothing is cut off, who waits for 100 Continue gets it, and a bo
   assert.doesNotMatch(tooBig, /413[^]*100 Continue/)
   assert.equal((await f.call('GET', '/v1/topics/t/records')).json.records.length, 1)
 })
+
+test('a transfer coding beneath chunked is refused, not stored as it is', async (t) => {
+  const f = await fixture(t)
+  await f.call('PUT', '/v1/topics/t')
+  const post = (coding: string): Promise<string> =>
+    raw(
+      f.url,
+      `POST /v1/topics/t/records HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n` +
+        `Transfer-Encoding: ${coding}\r\nConnection: close\r\n\r\n1\r\n7\r\n0\r\n\r\n`,
+    )
+  assert.equal(statusOf(await post('chunked')), 200)
+  assert.equal(statusOf(await post('Chunked')), 200)
+  for (const coding of ['gzip, chunked', 'identity, chunked']) {
+    const answer = await post(coding)
+    assert.equal(statusOf(answer), 415, coding)
+    assert.match(answer, /http\.unsupported-body/)
+  }
+})

@@ -3,7 +3,7 @@ import { codecOf } from '../../../src/wire/kafka/codec/compile.ts'
 import type { AnyShape, Decoded, Encoded } from '../../../src/wire/kafka/codec/shape.ts'
 import { WireReader, WireWriter } from '../../../src/wire/kafka/codec/wire.ts'
 import { FetchSessions } from '../../../src/gateway/kafka/fetch-sessions.ts'
-import type { Exchange, Handler } from '../../../src/gateway/kafka/handler.ts'
+import { type Exchange, type Handler, unused } from '../../../src/gateway/kafka/handler.ts'
 import { RequestAccess } from '../../../src/gateway/kafka/access.ts'
 import { Session, noSasl } from '../../../src/gateway/kafka/session.ts'
 import { type Principal, anonymous } from '../../../src/security/principal.ts'
@@ -38,7 +38,7 @@ export function exchangeFor(broker: Broker, given: Partial<Exchange> = {}): Exch
     sessions: new FetchSessions(realWorld().random, { sessionsMax: 10, partitionsMax: 1000 }),
     supported: [],
     autoCreate: true,
-    writerOf: () => null,
+    uses: unused,
     answerBytesMax: 1_000_000,
     log: silent,
     lease: { bytes: Buffer.alloc(0), hold() {}, release() {} },

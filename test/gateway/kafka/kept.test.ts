@@ -8,6 +8,7 @@ import { deleteTopics } from '../../../src/gateway/kafka/handlers/20-delete-topi
 import { deleteRecords } from '../../../src/gateway/kafka/handlers/21-delete-records.ts'
 import { alterConfigs } from '../../../src/gateway/kafka/handlers/33-alter-configs.ts'
 import { createPartitions } from '../../../src/gateway/kafka/handlers/37-create-partitions.ts'
+import { unused } from '../../../src/gateway/kafka/handler.ts'
 import { deleteGroups } from '../../../src/gateway/kafka/handlers/42-delete-groups.ts'
 import { incrementalAlterConfigs } from '../../../src/gateway/kafka/handlers/44-incremental-alter-configs.ts'
 import { offsetDelete } from '../../../src/gateway/kafka/handlers/47-offset-delete.ts'
@@ -25,7 +26,9 @@ const codes = [invalidTopic, invalidTopic, invalidTopic, 0]
 test('topics that Millrace or a view writes take nothing from clients, and are not changed by them', async () => {
   const broker = fakeBroker()
   for (const name of topics) broker.create({ name, partitions: 1 })
-  const exchange = exchangeFor(broker, { writerOf: (topic) => (topic === 'v' ? 'v' : null) })
+  const exchange = exchangeFor(broker, {
+    uses: { ...unused, writerOf: (topic) => (topic === 'v' ? 'v' : null) },
+  })
 
   const produced = await ask(
     produce,
@@ -94,6 +97,23 @@ test('topics that Millrace or a view writes take nothing from clients, and are n
     codes,
   )
   assert.deepEqual([...broker.infos.keys()].toSorted(), topics.slice(0, 3).toSorted())
+})
+
+test('a topic that a stream reads is not deleted beneath it', async () => {
+  const broker = fakeBroker()
+  for (const name of ['read', 'free']) broker.create({ name, partitions: 1 })
+  const readerOf = (topic: string) => (topic === 'read' ? { kind: 'stream', name: 's' } : null)
+  const exchange = exchangeFor(broker, { uses: { ...unused, readerOf } })
+  const topicNames = ['read', 'free']
+  const { responses } = await ask(deleteTopics, 5, { topics: [], topicNames, timeoutMs: 100 }, exchange)
+  assert.deepEqual(
+    responses.map(({ errorCode, errorMessage }) => [errorCode, errorMessage]),
+    [
+      [44, 'topic read is read by the stream s'],
+      [0, null],
+    ],
+  )
+  assert.deepEqual([...broker.infos.keys()], ['read'])
 })
 
 test('the groups in which views keep their positions are not for clients', async () => {

@@ -81,8 +81,8 @@ export function topicRoutes(parts: Parts): readonly Route[] {
         const name = params['topic']!
         await existingTopic(parts, name)
         refuseOwned(parts, name)
-        const reader = parts.engine.views().find(({ kind, topic }) => kind !== 'view' && topic === name)
-        if (reader !== undefined)
+        const reader = parts.engine.readerOf(name)
+        if (reader !== null)
           throw new Fault('log.topic-in-use', { topic: name, by: `the ${reader.kind} ${reader.name}` })
         const [fault] = await parts.log.topics.remove([name])
         if (fault instanceof Fault) throw fault

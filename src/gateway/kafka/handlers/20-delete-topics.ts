@@ -1,6 +1,6 @@
 import { Fault } from '../../../lib/fault.ts'
 import { nullUuid } from '../../../wire/kafka/codec/shape.ts'
-import { attempt, code, errorCode, errorMessage, handler, keptTopic } from '../handler.ts'
+import { attempt, code, errorCode, errorMessage, handler, keptTopic, readTopic } from '../handler.ts'
 import { deleteTopicsApi } from '../../../wire/kafka/messages/20-delete-topics.ts'
 
 const firstVersionById = 6
@@ -25,9 +25,10 @@ export const deleteTopics = handler({
         const shown = access.sees('describe', 'topic', topic.name) ? topic.name : null
         return { name: shown, topicId, error: code.topicAuthorizationFailed }
       }
-      const error = seen.has(topic.name) ? code.invalidRequest : errorCode(keptTopic(exchange, topic.name))
+      if (seen.has(topic.name)) return { name: topic.name, topicId: topic.id, error: code.invalidRequest }
       seen.add(topic.name)
-      return { name: topic.name, topicId: topic.id, error }
+      const why = keptTopic(exchange, topic.name) ?? readTopic(exchange, topic.name)
+      return { name: topic.name, topicId: topic.id, error: errorCode(why), message: errorMessage(why) }
     })
     const names = plans.flatMap((plan) => (plan.error === code.none ? [plan.name!] : []))
     const unmade = names.reduce((sum, name) => sum + (broker.catalog.byName(name)?.partitions ?? 0), 0)
@@ -42,8 +43,8 @@ export const deleteTopics = handler({
     const outcome = names.length === 0 ? [] : await attempt(exchange, () => broker.topics.remove(names))
     let next = 0
     return {
-      responses: plans.map(({ name, topicId, error }) => {
-        if (error !== code.none) return { name, topicId, errorCode: error }
+      responses: plans.map(({ name, topicId, error, message = null }) => {
+        if (error !== code.none) return { name, topicId, errorCode: error, errorMessage: message }
         const fault = outcome instanceof Fault ? outcome : outcome[next++]!
         return { name, topicId, errorCode: errorCode(fault), errorMessage: errorMessage(fault) }
       }),
