@@ -95,6 +95,8 @@ export const limits = {
   groupPatternSize: 4_096,
   groupPatterns: 200,
   groupIdLength: 1_024,
+  /** Partitions that share groups read, over all groups; some 2 KiB each. */
+  queues: 100_000,
   /** Appended by one tick before it must be committed; bounds what recovery looks at and what readers must hold back. */
   transactionBytes: 256 * 1024 * 1024,
   recordHeaders: 1_000,

@@ -7,6 +7,7 @@ import type { Offset } from '../lib/brand.ts'
 import type { Lease } from '../lib/buffer-pool.ts'
 import type { Fault } from '../lib/fault.ts'
 import type { Log, Partition, TopicInfo, TopicSpec } from './log.ts'
+import type { Queues } from './queues/queues.ts'
 
 export interface Broker extends Log {
   /** 22 characters, base64url of the instance's UUID; Kafka's cluster id. */
@@ -42,6 +43,8 @@ export interface Broker extends Log {
   initProducer(): Promise<{ producerId: number; epoch: number }>
   readonly coordinator: GroupCoordinator
   readonly groupConfigs: GroupConfigs
+  /** What share groups stand on. */
+  readonly queues: Queues
 }
 /** Settings of groups. They stay when a group goes, and may be made before it comes. */
 export interface GroupConfigs {

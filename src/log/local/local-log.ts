@@ -30,6 +30,8 @@ import type {
   Topics,
   Writer,
 } from '../log.ts'
+import type { Queues } from '../queues/queues.ts'
+import type { QueueService } from '../queues/service.ts'
 import type { Compactor } from './compaction/compactor.ts'
 import { checkEpoch, fetch } from './fetch.ts'
 import { findByTime, findLargestTime } from './find-offset.ts'
@@ -56,6 +58,7 @@ export interface LocalLogParts {
   readonly producerIds: ProducerIds
   readonly groups: LocalGroups
   readonly groupConfigs: GroupConfigs
+  readonly queues: QueueService
   readonly memberships: Memberships
   readonly compactor: Compactor
   readonly intake: Intake | null
@@ -70,6 +73,7 @@ export class LocalLog implements Broker {
   readonly groups: Groups
   readonly coordinator: GroupCoordinator
   readonly groupConfigs: GroupConfigs
+  readonly queues: Queues
   readonly clusterId: string
   readonly limits = {
     batchBytes: limits.batchBytes,
@@ -88,6 +92,7 @@ export class LocalLog implements Broker {
     this.topics = parts.topics
     this.coordinator = parts.groups
     this.groupConfigs = parts.groupConfigs
+    this.queues = parts.queues
     const view: LocalGroupsView = { coordinator: parts.groups, memberships: parts.memberships }
     this.groups = groupsView(view)
     this.clusterId = bytesOfUuid(parts.store.instanceId).toString('base64url')
@@ -269,9 +274,10 @@ export class LocalLog implements Broker {
     return (this.#closing ??= this.#close())
   }
   async #close(): Promise<void> {
-    const { store, registry, topics, transactions, groups, memberships, compactor } = this.#parts
+    const { store, registry, topics, transactions, groups, queues, memberships, compactor } = this.#parts
     for (const port of this.#ports) port.close()
     memberships.close()
+    queues.close()
     groups.close()
     topics.close()
     await compactor.close()

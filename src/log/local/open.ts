@@ -4,15 +4,25 @@ import type { World } from '../../lib/world.ts'
 import { openStore } from '../../store/open.ts'
 import type { Store, StoreMeter } from '../../store/store.ts'
 import type { Intake, LogMeter } from '../broker.ts'
+import type { QueueSettings } from '../queues/queues.ts'
+import { QueueService } from '../queues/service.ts'
 import { Compactor } from './compaction/compactor.ts'
 import { LocalGroups } from './groups/coordinator.ts'
 import { LocalGroupConfigs } from './groups/group-configs.ts'
 import { Memberships } from './groups/memberships.ts'
 import { LocalLog } from './local-log.ts'
 import type { PartitionState } from './partition.ts'
+import { queueStateLog, queuesHost } from './queue-host.ts'
 import { Registry } from './registry.ts'
 import { replay } from './system-log.ts'
-import { catalogTopic, isInternal, offsetsTopic, systemTopics, transactionsTopic } from './system-topics.ts'
+import {
+  catalogTopic,
+  isInternal,
+  offsetsTopic,
+  queuesTopic,
+  systemTopics,
+  transactionsTopic,
+} from './system-topics.ts'
 import { LocalTopics } from './topics.ts'
 import { TransactionCoordinator } from './transactions/coordinator.ts'
 import { ProducerIds } from './transactions/producer-ids.ts'
@@ -34,6 +44,8 @@ export interface LocalLogOptions {
   readonly offsetsRetentionMs?: number
   /** Bytes appended to a partition between two snapshots of what is derived from them. */
   readonly snapshotBytes?: number
+  /** Bytes of changes of queues after which their states are written anew. */
+  readonly queueRewriteBytes?: number
   /** Wait between two rounds of compaction; Kafka's `log.cleaner.backoff.ms`. */
   readonly compactEveryMs?: number
   /** Instead of the store over `dir`: for tests. */
@@ -110,7 +122,11 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
     memberships.topicChanged(name)
     groups.topicChanged(name)
   })
-  topics.onRemoved = (topic) => void groups.forgetTopic(topic).catch(() => undefined)
+  const queues = await openQueues(options, { registry, topics, state: system(queuesTopic), groupConfigs })
+  topics.onRemoved = (topic) => {
+    void groups.forgetTopic(topic).catch(() => undefined)
+    void queues.forgetRemoved()
+  }
   await topics.finishDrops()
   const compactor = new Compactor({
     clock: world.clock,
@@ -121,6 +137,7 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   })
   compactor.start()
   groups.start()
+  queues.start()
   return new LocalLog({
     world,
     store,
@@ -130,9 +147,31 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
     producerIds,
     groups,
     groupConfigs,
+    queues,
     memberships,
     compactor,
     intake: options.intake ?? null,
     meter: options.meter ?? null,
   })
+}
+
+async function openQueues(
+  { world, meter, onFault, queueRewriteBytes }: LocalLogOptions,
+  parts: {
+    registry: Registry
+    topics: LocalTopics
+    state: PartitionState
+    groupConfigs: LocalGroupConfigs
+  },
+): Promise<QueueService> {
+  const { registry, topics, state, groupConfigs } = parts
+  const settings = (group: string): QueueSettings => groupConfigs.ofQueue(group)
+  const queues = new QueueService({
+    host: queuesHost({ clock: world.clock, registry, topics, meter: meter ?? null, settings }),
+    state: queueStateLog(state),
+    ...(queueRewriteBytes === undefined ? {} : { rewriteBytes: queueRewriteBytes }),
+    ...(onFault === undefined ? {} : { onFault }),
+  })
+  await replay(state, (record) => queues.restore(record))
+  return queues
 }

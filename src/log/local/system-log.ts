@@ -8,7 +8,13 @@ const readBytes = 1024 * 1024
 
 /** Appends one batch; resolves when it is durable. Throws the store's Fault. */
 export async function appendDurably(to: PartitionState, records: readonly RecordInput[]): Promise<void> {
-  await to.whenDurable(await to.perform(() => appendNow(to, records)))
+  await placeDurably(to, records)
+}
+/** The same; resolves with where the batch begins. */
+export async function placeDurably(to: PartitionState, records: readonly RecordInput[]): Promise<Offset> {
+  const mark = await to.perform(() => appendNow(to, records))
+  await to.whenDurable(mark)
+  return (mark.end - records.length) as Offset
 }
 /** The same without waiting for the disk. Only inside `perform`. Returns the mark to wait for. */
 export function appendNow(to: PartitionState, records: readonly RecordInput[]): Mark {

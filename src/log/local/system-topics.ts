@@ -8,18 +8,23 @@ import type { TopicInfo } from '../log.ts'
 export { catalogTopic } from '../catalog.ts'
 export const offsetsTopic = '__consumer_offsets'
 export const transactionsTopic = '__transaction_state'
+export const queuesTopic = '__share_group_state'
 
 /** Small segments: what is compacted is never in the newest one. */
 const config = { 'cleanup.policy': 'compact', 'segment.bytes': '16777216', 'max.message.bytes': '67108864' }
+/** Changes add up: what is not needed any more is trimmed, as Kafka does. */
+const trimmedConfig = { ...config, 'cleanup.policy': 'delete', 'retention.ms': '-1' }
 
 export const systemTopics: readonly TopicInfo[] = [
   { name: catalogTopic, id: '6d696c6c-7261-4365-8000-000000000001', partitions: 1, config },
   { name: offsetsTopic, id: '6d696c6c-7261-4365-8000-000000000002', partitions: 1, config },
   { name: transactionsTopic, id: '6d696c6c-7261-4365-8000-000000000003', partitions: 1, config },
+  { name: queuesTopic, id: '6d696c6c-7261-4365-8000-000000000004', partitions: 1, config: trimmedConfig },
 ]
 
 /** Written by the log alone; a client that could write here could forge commits. */
-export const isSealed = (topic: string): boolean => topic === offsetsTopic || topic === transactionsTopic
+export const isSealed = (topic: string): boolean =>
+  topic === offsetsTopic || topic === transactionsTopic || topic === queuesTopic
 export const isSystemTopic = (topic: string): boolean => topic === catalogTopic || isSealed(topic)
 /** Left out of patterns that clients subscribe to. */
 export const isInternal = (topic: string): boolean => isSystemTopic(topic) || topic.startsWith('_millrace_')

@@ -15,9 +15,11 @@ import type {
   GroupCoordinator,
   ListedGroup,
 } from '../../broker.ts'
+import { DeadlineTimer } from '../../deadline-timer.ts'
+import { Journal } from '../../journal.ts'
 import type { At, Partition } from '../../log.ts'
 import type { PartitionState } from '../partition.ts'
-import { appendDurably } from '../system-log.ts'
+import { appendDurably, placeDurably } from '../system-log.ts'
 import { ClassicGroup } from './classic-group.ts'
 import type { ConsumerGroupSettings } from './consumer/consumer-group.ts'
 import { ConsumerGroups, type ConsumerGroupsHost } from './consumer/consumer-groups.ts'
@@ -25,10 +27,8 @@ import type { ClassicSeed } from './consumer/migration.ts'
 import { readSubscription } from './embedded.ts'
 import { type Committed, decodeGroup, decodeKey, encodeGroup, encodeKey } from './formats.ts'
 import { isIdle, isLapsed } from './expiry.ts'
-import { GroupJournal } from './journal.ts'
 import type { CommitRequest, JoinAnswer, JoinRequest, SyncAnswer, SyncRequest } from './messages.ts'
 import { GroupOffsets, offsetRecord, offsetTombstone } from './offsets.ts'
-import { GroupTimer } from './timer.ts'
 
 export interface GroupsOptions {
   /** Wait of the first rebalance for more members. */
@@ -52,8 +52,8 @@ export class LocalGroups implements GroupCoordinator {
   readonly positions = new GroupOffsets()
   readonly #world: World
   readonly #options: GroupsOptions
-  readonly #groups = new Map<string, { group: ClassicGroup; timer: GroupTimer }>()
-  readonly #journal: GroupJournal
+  readonly #groups = new Map<string, { group: ClassicGroup; timer: DeadlineTimer }>()
+  readonly #journal: Journal
   readonly #consumers: ConsumerGroups
   /** How often each group has asked to be stored: a newer record makes an older one that failed needless. */
   readonly #stores = new WeakMap<ClassicGroup, number>()
@@ -64,7 +64,7 @@ export class LocalGroups implements GroupCoordinator {
     this.#world = world
     this.offsetsLog = offsetsLog
     this.#options = options
-    this.#journal = new GroupJournal(offsetsLog)
+    this.#journal = new Journal((records) => placeDurably(offsetsLog, records))
     this.#consumers = new ConsumerGroups(world, this.#journal, {
       topics: options.topics,
       settings: (group) => options.settings(group),
@@ -402,7 +402,7 @@ export class LocalGroups implements GroupCoordinator {
   #unknownGroup(name: string, member: string): Fault | null {
     return this.#groups.has(name) ? null : new Fault('log.unknown-member', { group: name, member })
   }
-  #open(name: string): { group: ClassicGroup; timer: GroupTimer } {
+  #open(name: string): { group: ClassicGroup; timer: DeadlineTimer } {
     const found = this.#groups.get(name)
     if (found !== undefined) return found
     const { clock, random } = this.#world
@@ -414,7 +414,7 @@ export class LocalGroups implements GroupCoordinator {
     const { initialDelayMs } = this.#options
     const options = { initialDelayMs, membersMax: limits.groupMembers }
     const group = new ClassicGroup(name, effects, options)
-    const opened = { group, timer: new GroupTimer(clock, group) }
+    const opened = { group, timer: new DeadlineTimer(clock, group) }
     this.#groups.set(name, opened)
     return opened
   }

@@ -56,6 +56,13 @@ import { getTelemetrySubscriptionsApi } from './71-get-telemetry-subscriptions.t
 import { pushTelemetryApi } from './72-push-telemetry.ts'
 import { listConfigResourcesApi } from './74-list-config-resources.ts'
 import { describeTopicPartitionsApi } from './75-describe-topic-partitions.ts'
+import { shareGroupHeartbeatApi } from './76-share-group-heartbeat.ts'
+import { shareGroupDescribeApi } from './77-share-group-describe.ts'
+import { shareFetchApi } from './78-share-fetch.ts'
+import { shareAcknowledgeApi } from './79-share-acknowledge.ts'
+import { describeShareGroupOffsetsApi } from './90-describe-share-group-offsets.ts'
+import { alterShareGroupOffsetsApi } from './91-alter-share-group-offsets.ts'
+import { deleteShareGroupOffsetsApi } from './92-delete-share-group-offsets.ts'
 
 export const messages: readonly Api[] = [
   produceApi,
@@ -114,4 +121,11 @@ export const messages: readonly Api[] = [
   pushTelemetryApi,
   listConfigResourcesApi,
   describeTopicPartitionsApi,
+  shareGroupHeartbeatApi,
+  shareGroupDescribeApi,
+  shareFetchApi,
+  shareAcknowledgeApi,
+  describeShareGroupOffsetsApi,
+  alterShareGroupOffsetsApi,
+  deleteShareGroupOffsetsApi,
 ]

@@ -6,10 +6,10 @@ import { Fault, asFault } from '../../../../lib/fault.ts'
 import type { World } from '../../../../lib/world.ts'
 import type { LogRecord, RecordInput } from '../../../batch.ts'
 import type { ConsumerHeartbeat, ConsumerHeartbeatAnswer, GroupCoordinator } from '../../../broker.ts'
+import { DeadlineTimer } from '../../../deadline-timer.ts'
+import type { Journal } from '../../../journal.ts'
 import type { ClassicGroup } from '../classic-group.ts'
-import type { GroupJournal } from '../journal.ts'
 import type { JoinAnswer, JoinRequest, SyncAnswer, SyncRequest } from '../messages.ts'
-import { GroupTimer } from '../timer.ts'
 import * as classicMembers from './classic-members.ts'
 import { ConsumerGroup, type ConsumerGroupSettings } from './consumer-group.ts'
 import type { Edit } from './edit.ts'
@@ -37,7 +37,7 @@ export interface ConsumerGroupsHost {
 }
 interface Opened {
   readonly group: ConsumerGroup
-  readonly timer: GroupTimer
+  readonly timer: DeadlineTimer
 }
 type Outcome<T> = Promise<T | { fault: Fault }>
 
@@ -48,13 +48,13 @@ const leaveEpoch = -1
 
 export class ConsumerGroups {
   readonly #world: World
-  readonly #journal: GroupJournal
+  readonly #journal: Journal
   readonly #host: ConsumerGroupsHost
   readonly #groups = new Map<string, Opened>()
   #topicsVersion = 0
   #closed = false
 
-  constructor(world: World, journal: GroupJournal, host: ConsumerGroupsHost) {
+  constructor(world: World, journal: Journal, host: ConsumerGroupsHost) {
     this.#world = world
     this.#journal = journal
     this.#host = host
@@ -286,7 +286,7 @@ export class ConsumerGroups {
       nextMs: () => group.watches.nextMs(),
       pass: (nowMs: number) => this.#pass(opened, nowMs),
     }
-    const opened: Opened = { group, timer: new GroupTimer(this.#world.clock, timed) }
+    const opened: Opened = { group, timer: new DeadlineTimer(this.#world.clock, timed) }
     this.#groups.set(name, opened)
     return opened
   }

@@ -1,12 +1,12 @@
-/** Wakes a group when its next deadline has come. A deadline that moves away costs nothing until the old one is reached. */
-import type { Clock } from '../../../lib/world.ts'
+/** Wakes something when its next deadline has come. A deadline that moves away costs nothing until the old one is reached. */
+import type { Clock } from '../lib/world.ts'
 
 interface Timed {
   nextMs(): number
   pass(nowMs: number): void
 }
 
-export class GroupTimer {
+export class DeadlineTimer {
   readonly #clock: Clock
   readonly #timed: Timed
   #cancel: (() => void) | null = null

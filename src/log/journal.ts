@@ -1,32 +1,37 @@
 /**
- * Writes what groups become, in the order in which they became it. What comes while a write is under way goes with the
- * next one, all groups' together. When a write fails, nothing that came after it can stand either: it is all undone,
+ * Writes what groups and queues become, in the order in which they became it. What comes while a write is under way goes
+ * with the next one, all together. When a write fails, nothing that came after it can stand either: it is all undone,
  * newest first, and everybody is told.
  */
-import { Fault, asFault } from '../../../lib/fault.ts'
-import type { RecordInput } from '../../batch.ts'
-import type { PartitionState } from '../partition.ts'
-import { appendDurably } from '../system-log.ts'
+import type { Offset } from '../lib/brand.ts'
+import { Fault, asFault } from '../lib/fault.ts'
+import type { RecordInput } from './batch.ts'
 
 interface Entry {
   readonly records: readonly RecordInput[]
   readonly undo: () => void
-  readonly done: (fault: Fault | null) => void
+  readonly done: (outcome: Fault | Offset | null) => void
 }
 /** Entries are put together up to this count of records; each is written whole. */
 const recordsMax = 10_000
 
-export class GroupJournal {
-  readonly #log: PartitionState
+export class Journal {
+  readonly #append: (records: readonly RecordInput[]) => Promise<Offset>
   #waiting: Entry[] = []
   #writing = false
   #closed = false
 
-  constructor(log: PartitionState) {
-    this.#log = log
+  /** `append` resolves with where the records begin, when they are durable; one call at a time. */
+  constructor(append: (records: readonly RecordInput[]) => Promise<Offset>) {
+    this.#append = append
   }
   /** Resolves when these and all before them are durable. Without records too: what was read may not be durable yet. */
-  write(records: readonly RecordInput[], undo: () => void = () => undefined): Promise<Fault | null> {
+  async write(records: readonly RecordInput[], undo: () => void = () => undefined): Promise<Fault | null> {
+    const outcome = await this.place(records, undo)
+    return outcome instanceof Fault ? outcome : null
+  }
+  /** The same, with an offset that these records do not lie before; null where nothing had to be written. */
+  place(records: readonly RecordInput[], undo: () => void = () => undefined): Promise<Fault | Offset | null> {
     if (this.#closed) {
       undo()
       return Promise.resolve(new Fault('log.closed', { what: 'the log' }))
@@ -41,13 +46,13 @@ export class GroupJournal {
     this.#writing = true
     while (this.#waiting.length > 0) {
       const batch = this.#next()
-      const fault = await this.#append(batch.flatMap(({ records }) => records))
-      if (fault === null) for (const { done } of batch) done(null)
+      const outcome = await this.#write(batch.flatMap(({ records }) => records))
+      if (!(outcome instanceof Fault)) for (const { done } of batch) done(outcome)
       else {
         const failed = [...batch, ...this.#waiting]
         this.#waiting = []
         for (const { undo } of failed.toReversed()) undo()
-        for (const { done } of failed) done(fault)
+        for (const { done } of failed) done(outcome)
       }
     }
     this.#writing = false
@@ -59,11 +64,10 @@ export class GroupJournal {
       count += this.#waiting[end++]!.records.length
     return this.#waiting.splice(0, end)
   }
-  async #append(records: readonly RecordInput[]): Promise<Fault | null> {
+  async #write(records: readonly RecordInput[]): Promise<Fault | Offset | null> {
     if (records.length === 0) return null
     try {
-      await appendDurably(this.#log, records)
-      return null
+      return await this.#append(records)
     } catch (error) {
       return asFault(error)
     }

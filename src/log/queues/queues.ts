@@ -1,0 +1,117 @@
+/**
+ * Queues: a group shares out the records of partitions one by one. A record is acquired by one member at a time, under a
+ * lock that ends by itself, and is done with when it is accepted, rejected, or was delivered as often as the group's limit.
+ * Kafka's share groups (KIP-932) stand on this, and whoever above the log wants work shared out.
+ */
+import type { Offset } from '../../lib/brand.ts'
+import type { Fault } from '../../lib/fault.ts'
+import type { Batch } from '../log.ts'
+import type { Header } from '../batch.ts'
+
+/** A partition of the topic with this id: one that was created later under the same name is another one. */
+export interface QueueRef {
+  readonly topicId: string
+  readonly index: number
+}
+export interface QueueSettings {
+  /** A record that was acquired is given to another when nothing was heard of it for so long. */
+  readonly lockMs: number
+  /** Deliveries of a record after which it is given up. */
+  readonly deliveriesMax: number
+  /** Records of a partition that are acquired or wait to be acquired again, at most. */
+  readonly locksMax: number
+  /** Where a group begins that nobody has told: the end, the start, or the records of the last so many milliseconds. */
+  readonly reset: 'latest' | 'earliest' | { readonly agoMs: number }
+  readonly committedOnly: boolean
+  /** Whether locks may be extended. */
+  readonly mayRenew: boolean
+  /** Of records with the same key, only the oldest that is not done with is given out. */
+  readonly orderByKey: boolean
+  /** A record that was released, or whose lock ended, is not given out again for so long. */
+  readonly releaseDelayMs: number
+  /** What is given up or rejected is copied there. */
+  readonly deadLetter: { readonly topic: string; readonly copiesRecord: boolean } | null
+}
+
+export interface AcquireRequest {
+  readonly group: string
+  /** Who holds what is acquired: any name that no other member of the group has. */
+  readonly member: string
+  /** Looked at in this order. */
+  readonly of: readonly QueueRef[]
+  readonly recordsMax: number
+  /** `recordsMax` is kept to exactly; else the last batch of the log is acquired whole. */
+  readonly exact: boolean
+  /** Acquired ranges hold about so many records. */
+  readonly rangeRecords: number
+  readonly bytesMax: number
+  readonly waitMs: number
+}
+export interface AcquiredRange {
+  readonly first: Offset
+  readonly last: Offset
+  /** This one included. */
+  readonly deliveries: number
+}
+export interface Acquired {
+  readonly of: QueueRef
+  /** Of the log, whole; only the records in `ranges` were acquired. */
+  readonly batches: readonly Batch[]
+  readonly ranges: readonly AcquiredRange[]
+  readonly fault: Fault | null
+  /** Called at most once, when nobody looks at `batches` any more. */
+  readonly release: () => void
+}
+/** `gap`: there is no record at this offset. `renew`: the lock begins anew. */
+export type Outcome = 'accept' | 'release' | 'reject' | 'renew' | 'gap'
+export interface Settlement {
+  readonly first: number
+  readonly last: number
+  /** One for all of them, or one for each. */
+  readonly outcomes: readonly Outcome[]
+  /** In place of the group's delay of what is released. */
+  readonly delayMs?: number
+  /** Why it was rejected: goes with the dead letter. */
+  readonly reason?: string
+}
+export interface QueuePosition {
+  readonly of: QueueRef
+  /** Everything before it is done with; null: nobody has acquired from here yet. */
+  readonly start: Offset | null
+  /** Records that are not done with. */
+  readonly lag: number | null
+}
+export interface ReceivedRecord {
+  readonly of: QueueRef
+  readonly offset: number
+  readonly timeMs: number
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+  readonly headers: readonly Header[]
+  readonly deliveries: number
+}
+
+export interface Queues {
+  settings(group: string): QueueSettings
+  /** Partitions that had something, or failed. Waits for the first of it. */
+  acquire(request: AcquireRequest, signal?: AbortSignal): Promise<Acquired[]>
+  /** The same, decoded. What holds no record is done with at once. Throws the first Fault when nothing came. */
+  receive(request: Omit<AcquireRequest, 'rangeRecords' | 'exact'>, signal?: AbortSignal): Promise<ReceivedRecord[]>
+  /**
+   * What became of records that the member acquired. Of one partition all or nothing: null when it is durable, or why
+   * nothing was changed (log.record-not-held, log.invalid-acknowledgement, the store's).
+   */
+  settle(
+    group: string,
+    member: string,
+    of: readonly { readonly of: QueueRef; readonly settlements: readonly Settlement[] }[],
+  ): Promise<(Fault | null)[]>
+  /** Everything that the member holds, or of these partitions, is there for others. */
+  release(group: string, member: string, of?: readonly QueueRef[]): Promise<void>
+  /** Of all partitions that the group has to do with. */
+  positions(group: string): Promise<QueuePosition[]>
+  /** The group begins there anew; what was acquired before is not known any more. Durable when answered. */
+  reset(group: string, to: readonly { readonly of: QueueRef; readonly offset: Offset }[]): Promise<void>
+  /** The group has nothing to do with these topics any more, or with any. */
+  forget(group: string, topicIds: readonly string[] | null): Promise<void>
+}

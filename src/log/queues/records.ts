@@ -1,0 +1,168 @@
+/**
+ * Records of `__share_group_state` in Kafka's own formats: a snapshot of a queue's state (key 0), and what changed since
+ * (key 1). A test holds the declarations against Kafka's descriptors. One field is ours: until when a released record is
+ * not to be given out, as a tagged field that Kafka's own readers pass over.
+ */
+import { codecOf } from '../../wire/kafka/codec/compile.ts'
+import {
+  type AnyShape,
+  type Encoded,
+  array,
+  int16,
+  int32,
+  int64,
+  int8,
+  or,
+  string,
+  struct,
+  tagged,
+  uuid,
+} from '../../wire/kafka/codec/shape.ts'
+import { WireReader, WireWriter } from '../../wire/kafka/codec/wire.ts'
+import type { LogRecord, RecordInput } from '../batch.ts'
+import type { QueueRef } from './queues.ts'
+import type { Offset } from '../../lib/brand.ts'
+
+export interface StoredBatch {
+  readonly first: number
+  readonly last: number
+  readonly state: 'available' | 'accepted' | 'archived'
+  readonly count: number
+  /** By the wall clock; 0 = at once. */
+  readonly notBeforeMs: number
+}
+export interface StoredQueue {
+  /** null: the group has not begun. */
+  readonly start: number | null
+  readonly stateEpoch: number
+  /** Records of the window that are over; −1 = not said. */
+  readonly over: number
+  readonly batches: readonly StoredBatch[]
+}
+export interface StoredKey {
+  readonly group: string
+  readonly of: QueueRef
+  readonly isSnapshot: boolean
+}
+
+const ownTag = 10_000
+const key = struct({ groupId: string, topicId: uuid, partition: int32 })
+const stateBatches = array(
+  struct({
+    firstOffset: int64,
+    lastOffset: int64,
+    deliveryState: int8,
+    deliveryCount: int16,
+    notBefore: tagged(ownTag, or(0, int64)),
+  }),
+)
+/** By the number that begins the key. */
+export const queueRecords = {
+  snapshot: {
+    key: 0,
+    keyShape: key,
+    value: struct({
+      snapshotEpoch: int32,
+      stateEpoch: int32,
+      leaderEpoch: int32,
+      startOffset: int64,
+      deliveryCompleteCount: tagged(0, or(-1, int32)),
+      createTimestamp: int64,
+      writeTimestamp: int64,
+      stateBatches,
+    }),
+  },
+  update: {
+    key: 1,
+    keyShape: key,
+    value: struct({
+      snapshotEpoch: int32,
+      leaderEpoch: int32,
+      startOffset: int64,
+      deliveryCompleteCount: tagged(0, or(-1, int32)),
+      stateBatches,
+    }),
+  },
+} as const
+
+/** Kafka's numbers. */
+const states = { available: 0, accepted: 2, archived: 4 } as const
+const unset = -1
+
+export function queueRecord(
+  at: StoredKey,
+  stored: StoredQueue | null,
+  more: { readonly snapshotEpoch: number; readonly timeMs: number },
+): RecordInput {
+  const { group, of, isSnapshot } = at
+  const { timeMs, snapshotEpoch } = more
+  const name = { groupId: group, topicId: of.topicId, partition: of.index }
+  const keyBytes = encode(isSnapshot ? queueRecords.snapshot.key : queueRecords.update.key, key, name, false)
+  if (stored === null) return { key: keyBytes, value: null, timeMs }
+  const fields = {
+    snapshotEpoch,
+    leaderEpoch: 0,
+    startOffset: stored.start ?? unset,
+    deliveryCompleteCount: stored.over,
+    stateBatches: stored.batches.map(({ first, last, state, count, notBeforeMs }) => ({
+      firstOffset: first,
+      lastOffset: last,
+      deliveryState: states[state],
+      deliveryCount: count,
+      notBefore: notBeforeMs,
+    })),
+  }
+  const value = isSnapshot
+    ? encode(0, queueRecords.snapshot.value, {
+        ...fields,
+        stateEpoch: stored.stateEpoch,
+        createTimestamp: timeMs,
+        writeTimestamp: timeMs,
+      })
+    : encode(0, queueRecords.update.value, fields)
+  return { key: keyBytes, value, timeMs }
+}
+function encode<S extends AnyShape>(version: number, shape: S, value: Encoded<S>, flexible = true): Uint8Array {
+  const out = new WireWriter()
+  out.int16(version)
+  codecOf(shape, 0, flexible).encode(value, out)
+  const pieces = out.take()
+  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+}
+
+/** What a record says; null for one of another kind. A queue that is gone has no `stored`. */
+export function readQueueRecord(
+  record: LogRecord,
+): { readonly at: StoredKey; readonly stored: StoredQueue | null; readonly snapshotEpoch: number } | null {
+  if (record.key === null) return null
+  const input = new WireReader(record.key)
+  const number = input.int16()
+  if (number !== queueRecords.snapshot.key && number !== queueRecords.update.key) return null
+  const isSnapshot = number === queueRecords.snapshot.key
+  const { groupId, topicId, partition } = codecOf(key, 0, false).decode(input)
+  const at = { group: groupId, of: { topicId, index: partition }, isSnapshot }
+  if (record.value === null) return { at, stored: null, snapshotEpoch: 0 }
+  const value = new WireReader(record.value)
+  value.int16()
+  const fields = isSnapshot
+    ? codecOf(queueRecords.snapshot.value, 0, true).decode(value)
+    : { ...codecOf(queueRecords.update.value, 0, true).decode(value), stateEpoch: 0 }
+  const stored: StoredQueue = {
+    start: fields.startOffset < 0 ? null : (fields.startOffset as Offset),
+    stateEpoch: fields.stateEpoch,
+    over: fields.deliveryCompleteCount,
+    batches: fields.stateBatches.map((batch) => ({
+      first: batch.firstOffset,
+      last: batch.lastOffset,
+      state: stateOf(batch.deliveryState),
+      count: batch.deliveryCount,
+      notBeforeMs: batch.notBefore,
+    })),
+  }
+  return { at, stored, snapshotEpoch: fields.snapshotEpoch }
+}
+/** A state that is not known here is one that a record can be delivered from. */
+function stateOf(number: number): StoredBatch['state'] {
+  if (number === states.accepted) return 'accepted'
+  return number === states.archived ? 'archived' : 'available'
+}
