@@ -15,14 +15,7 @@ import type { PartitionState } from './partition.ts'
 import { queueStateLog, queuesHost } from './queue-host.ts'
 import { Registry } from './registry.ts'
 import { replay } from './system-log.ts'
-import {
-  catalogTopic,
-  isInternal,
-  offsetsTopic,
-  queuesTopic,
-  systemTopics,
-  transactionsTopic,
-} from './system-topics.ts'
+import { catalogTopic, isOwn, offsetsTopic, queuesTopic, systemTopics, transactionsTopic } from './system-topics.ts'
 import { LocalTopics } from './topics.ts'
 import { TransactionCoordinator } from './transactions/coordinator.ts'
 import { ProducerIds } from './transactions/producer-ids.ts'
@@ -105,7 +98,7 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
     topics: {
       byName: (name) => registry.byName(name),
       byId: (id) => registry.byId(id),
-      names: () => registry.all().flatMap(({ name }) => (isInternal(name) ? [] : [name])),
+      names: () => registry.all().flatMap(({ name }) => (isOwn(name) ? [] : [name])),
     },
     settings: (group) => groupConfigs.of(group),
     taskMembers: (group) => shared.memberships?.count(group) ?? 0,

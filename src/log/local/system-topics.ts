@@ -26,5 +26,5 @@ export const systemTopics: readonly TopicInfo[] = [
 export const isSealed = (topic: string): boolean =>
   topic === offsetsTopic || topic === transactionsTopic || topic === queuesTopic
 export const isSystemTopic = (topic: string): boolean => topic === catalogTopic || isSealed(topic)
-/** Left out of patterns that clients subscribe to. */
-export const isInternal = (topic: string): boolean => isSystemTopic(topic) || topic.startsWith('_millrace_')
+/** Left out of patterns that groups subscribe to; Kafka's own internal topics are found by them, as with Kafka. */
+export const isOwn = (topic: string): boolean => topic.startsWith('_millrace_')
