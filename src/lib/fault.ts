@@ -392,6 +392,23 @@ export const faults = {
     says: (f) => `group ${f.group} has its ${f.membersMax} members already`,
     hint: 'More members than partitions do nothing; use fewer.',
   }),
+  'log.groups-full': meaning<{ group: string; what: string; bytesMax: number }>({
+    kafka: 81,
+    http: 507,
+    sqlstate: '53200',
+    retry: false,
+    says: (f) => `group ${f.group} would hold more memory than ${f.what}, ${f.bytesMax} bytes`,
+    hint: 'Use fewer groups and members, or less metadata in each; groups without members are forgotten with their positions.',
+  }),
+  'log.positions-full': meaning<{ group: string; bytesMax: number }>({
+    kafka: 28,
+    http: 507,
+    sqlstate: '53200',
+    retry: false,
+    says: (f) =>
+      `committed positions of all groups would hold more than ${f.bytesMax} bytes; that of group ${f.group} is refused`,
+    hint: 'Delete groups that are not needed any more.',
+  }),
   'log.group-uses-topic': meaning<{ group: string; topic: string }>({
     kafka: 86,
     http: 409,

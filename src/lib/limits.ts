@@ -70,6 +70,14 @@ export const limits = {
   expansion: 32,
   /** What a reader unpacks ahead of those it reads for, beyond one batch. */
   decodedBytes: 8 * 1024 * 1024,
+  /** The same over all partitions that one task reads: a batch of each might be 128 MiB. */
+  inputBytes: 64 * 1024 * 1024,
+  /**
+   * Decoded records that pages and streams over HTTP hold to merge partitions by time, all together; a partition's share
+   * is not less than the smaller amount.
+   */
+  mergedBytes: 128 * 1024 * 1024,
+  mergedShareMin: 64 * 1024,
   /**
    * Records of one batch from a client: seven bytes become an object of a hundred, and packed ones a thousandth of that.
    * librdkafka's defaults stay below (10,000), and what a MiB holds unpacked (150,000).
@@ -90,6 +98,13 @@ export const limits = {
   /** Kafka's `offset.metadata.max.bytes`. */
   offsetMetadataBytes: 4096,
   groupMembers: 10_000,
+  /** What the members of one group, and of all groups together, say of themselves and are assigned. */
+  groupBytes: 32 * 1024 * 1024,
+  groupsBytes: 128 * 1024 * 1024,
+  /** Committed positions of all groups: about 200 bytes each, and what is noted beside them. */
+  groupPositionsBytes: 256 * 1024 * 1024,
+  /** What groups, or a queue, become: written together up to this. */
+  journalBytes: 8 * 1024 * 1024,
   /** A pattern of topics that a group subscribes to: its text, its instructions, and how many a group has. */
   groupPatternLength: 1_024,
   groupPatternSize: 4_096,

@@ -162,6 +162,8 @@ function decodeRecords(header: BatchHeader, records: Uint8Array): LogRecord[] {
 export class Unread {
   readonly #batches: readonly Batch[]
   #next = 0
+  /** What `next` gave last, about: with all that its keys and values are views of. */
+  bytes = 0
 
   constructor(batches: readonly Batch[]) {
     this.#batches = batches
@@ -172,12 +174,13 @@ export class Unread {
   /** Records of the next batches: of one at least, of further ones while all is below `limits.decodedBytes`. */
   next(): LogRecord[] {
     let records: LogRecord[] | null = null
-    for (let bytes = 0; bytes < limits.decodedBytes && !this.isEmpty;) {
+    this.bytes = 0
+    while (this.bytes < limits.decodedBytes && !this.isEmpty) {
       const batch = this.#batches[this.#next++]!
       if (isControl(batch)) continue
       const header = readBatchHeader(batch)
       const unpacked = unpack(batch, header)
-      bytes += unpacked.length + header.recordCount * recordOverhead
+      this.bytes += unpacked.length + header.recordCount * recordOverhead
       const decoded = decodeRecords(header, unpacked)
       if (records === null) records = decoded
       else for (const record of decoded) records.push(record)
@@ -187,6 +190,21 @@ export class Unread {
 }
 /** What a decoded record takes beside its bytes, about. */
 const recordOverhead = 200
+/** The same of one record. */
+export const bytesOfRecord = ({ key, value, headers }: LogRecord): number =>
+  recordOverhead +
+  (key?.length ?? 0) +
+  (value?.length ?? 0) +
+  headers.reduce((sum, [name, content]) => sum + recordOverhead / 2 + name.length + (content?.length ?? 0), 0)
+/** With bytes of its own: it does not keep its batch. */
+export const ownRecord = (record: LogRecord): LogRecord => ({
+  ...record,
+  key: ownBytes(record.key),
+  value: ownBytes(record.value),
+  headers: record.headers.map(([name, content]): Header => [name, ownBytes(content)]),
+})
+const ownBytes = (bytes: Uint8Array | null): Uint8Array | null =>
+  bytes === null ? null : Buffer.from(new Uint8Array(bytes).buffer)
 
 function readBytes(input: ByteReader): Uint8Array | null {
   const length = input.varint()

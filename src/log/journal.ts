@@ -5,6 +5,7 @@
  */
 import type { Offset } from '../lib/brand.ts'
 import { Fault, asFault } from '../lib/fault.ts'
+import { limits } from '../lib/limits.ts'
 import type { RecordInput } from './batch.ts'
 
 interface Entry {
@@ -12,8 +13,9 @@ interface Entry {
   readonly undo: () => void
   readonly done: (outcome: Fault | Offset | null) => void
 }
-/** Entries are put together up to this count of records; each is written whole. */
+/** Entries are put together up to this count of records and these bytes; each is written whole. */
 const recordsMax = 10_000
+const bytesMax = limits.journalBytes
 
 export class Journal {
   readonly #append: (records: readonly RecordInput[]) => Promise<Offset>
@@ -59,9 +61,14 @@ export class Journal {
   }
   #next(): Entry[] {
     let count = 0
+    let bytes = 0
     let end = 0
-    while (end < this.#waiting.length && (end === 0 || count + this.#waiting[end]!.records.length <= recordsMax))
-      count += this.#waiting[end++]!.records.length
+    for (; end < this.#waiting.length; end++) {
+      const { records } = this.#waiting[end]!
+      count += records.length
+      for (const { key, value } of records) bytes += (key?.length ?? 0) + (value?.length ?? 0)
+      if (end > 0 && (count > recordsMax || bytes > bytesMax)) break
+    }
     return this.#waiting.splice(0, end)
   }
   async #write(records: readonly RecordInput[]): Promise<Fault | Offset | null> {

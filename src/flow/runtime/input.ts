@@ -4,6 +4,7 @@
  */
 import { offset as asOffset } from '../../lib/brand.ts'
 import type { Fault } from '../../lib/fault.ts'
+import { limits } from '../../lib/limits.ts'
 import { type LogRecord, Unread } from '../../log/batch.ts'
 import type { At, Partition, Reader } from '../../log/log.ts'
 
@@ -19,6 +20,8 @@ interface Lane {
   at: number
   /** Read and not decoded, behind those. */
   unread: Unread
+  /** What the records hold in memory, about, while some are left. */
+  bytes: number
   /** Where reading goes on. */
   next: number
   /** Everything before it has been taken. */
@@ -31,6 +34,7 @@ interface Lane {
 
 export class Input {
   private readonly reader: Reader
+  private turn = 0
   private readonly lanes = new Map<string, Lane>()
 
   constructor(reader: Reader) {
@@ -44,6 +48,7 @@ export class Input {
         records: [],
         at: 0,
         unread: new Unread([]),
+        bytes: 0,
         next: offset,
         taken: offset,
         settled: offset,
@@ -60,13 +65,26 @@ export class Input {
     return false
   }
   /**
-   * Decodes, or reads, what is there for partitions whose records are used up; waits for the first. Throws the Fault of a
-   * partition.
+   * Decodes, or reads, what is there for partitions whose records are used up; waits for the first. What would be too
+   * much at once is decoded when others are used up. Throws the Fault of a partition.
    */
   async fill(waitMs: number, signal: AbortSignal): Promise<void> {
     const used = [...this.lanes.values()].filter((lane) => lane.at >= lane.records.length)
-    for (const lane of used) this.decode(lane)
-    const empty = used.filter((lane) => lane.records.length === 0)
+    for (const lane of used) {
+      lane.records = []
+      lane.at = lane.bytes = 0
+    }
+    let left = limits.inputBytes
+    for (const lane of this.lanes.values()) if (lane.at < lane.records.length) left -= lane.bytes
+    const decode = (lane: Lane): void => {
+      if (left <= 0) return
+      this.decode(lane)
+      left -= lane.bytes
+    }
+    // Another one first each time, so that large ones keep nobody waiting for ever.
+    const first = used.length === 0 ? 0 : this.turn++ % used.length
+    for (const lane of [...used.slice(first), ...used.slice(0, first)]) decode(lane)
+    const empty = used.filter((lane) => lane.records.length === 0 && lane.unread.isEmpty)
     if (empty.length === 0) return
     const ms = empty.length < used.length ? 0 : waitMs
     const from = empty.map((lane) => ({ partition: lane.partition, offset: asOffset(lane.next) }))
@@ -77,16 +95,15 @@ export class Input {
       if (lane === undefined) continue
       lane.unread = new Unread(chunk.batches)
       lane.next = chunk.next
-      this.decode(lane)
+      decode(lane)
     }
   }
   /** The next records of what was read, if any. A batch may begin before the place that was asked for. */
   private decode(lane: Lane): void {
-    lane.records = []
-    lane.at = 0
     while (lane.records.length === 0 && !lane.unread.isEmpty)
       lane.records = lane.unread.next().filter((record) => record.offset >= lane.taken)
     if (lane.records.length === 0) lane.taken = lane.next
+    else lane.bytes = lane.unread.bytes
   }
   /** Up to so many records, a fair part from each partition; what is left over goes to those that have more. */
   take(recordsMax: number): Slice[] {

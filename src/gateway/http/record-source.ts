@@ -5,8 +5,9 @@
  */
 import { type Offset, offset as asOffset } from '../../lib/brand.ts'
 import { Fault } from '../../lib/fault.ts'
-import { type LogRecord, Unread } from '../../log/batch.ts'
-import type { At, Bounds, Log, Partition, Reader, TopicInfo } from '../../log/log.ts'
+import { limits } from '../../lib/limits.ts'
+import { type LogRecord, Unread, bytesOfRecord, ownRecord } from '../../log/batch.ts'
+import type { At, Bounds, Chunk, Log, Partition, Reader, TopicInfo } from '../../log/log.ts'
 import type { Engine, RecordView } from '../../query/engine.ts'
 import { invalid, readTime, wholeNumber } from './parameters.ts'
 
@@ -88,15 +89,13 @@ export function passes(filter: Filter | null, partition: Partition, record: LogR
 interface Lane {
   readonly partition: Partition
   readonly until: number
-  /** Next to read from the log. */
-  read: number
-  /** Read and not decoded. */
-  unread: Unread
   /** Decoded and not yet given. */
   records: LogRecord[]
   given: number
   /** Where to go on when those are given. */
   next: number
+  /** Time of the record there, when it alone is more than the lane may hold: it is read once more when its turn comes. */
+  largeMs: number | null
 }
 export interface Found {
   readonly partition: Partition
@@ -104,35 +103,50 @@ export interface Found {
 }
 
 const readBytes = 512 * 1024
-/** A lane holds at least a batch, so only so many are merged at once; further ones follow behind. */
+/** Only so many are merged at once; further ones follow behind. */
 const lanesAtOnce = 128
 
-/** Reads lanes of one topic up to fixed ends, merged by time. */
-export class Merge {
+/**
+ * Reads lanes of one topic up to fixed ends, merged by time. A batch may unpack to a thousand times its size: a lane holds
+ * a share of what all merges of the process may, and decodes a batch again for what did not fit. To be closed.
+ */
+export class Merge implements Disposable {
+  static #running = 0
+  readonly #heldMax: number
   readonly #reader: Reader
   readonly #lanes: Lane[]
   /** First of the lanes that are being merged, and those lanes. */
   #first = 0
   #merged: readonly Lane[]
 
-  constructor(log: Log, topic: string, { from, bounds }: Range, until: Places | null) {
+  constructor(log: Log, topic: string, { from, bounds }: Range, until: Places | null, heldMax = limits.mergedBytes) {
+    Merge.#running++
+    this.#heldMax = heldMax
     this.#reader = log.reader({
       maxBytes: Math.max(16 * 1024, Math.floor(readBytes / Math.min(from.size, lanesAtOnce))),
     })
     this.#lanes = [...from].map(([index, next]) => {
       const stable = bounds.get(index)!.stable
       const wanted = until?.get(index) ?? stable
-      const at = { read: next, unread: new Unread([]), records: [], given: 0, next }
+      const at = { records: [], given: 0, next, largeMs: null }
       return { partition: { topic, index }, until: Math.min(stable, wanted), ...at }
     })
     this.#merged = this.#lanes.slice(0, lanesAtOnce)
   }
+  [Symbol.dispose](): void {
+    Merge.#running--
+  }
   /** null: every lane is at its end. */
   async next(): Promise<Found | null> {
     for (;;) {
-      for (const lane of this.#merged) if (lane.given === lane.records.length) await this.#fill(lane)
-      const found = this.#earliest()
-      if (found !== null) return found
+      for (const lane of this.#merged) if (isSpent(lane)) await this.#fill(lane)
+      const lane = this.#earliest()
+      if (lane !== null) {
+        if (lane.largeMs === null) return give(lane)
+        const record = await this.#large(lane)
+        if (record !== null) return { partition: lane.partition, record }
+        continue
+      }
       this.#first += lanesAtOnce
       if (this.#first >= this.#lanes.length) return null
       this.#merged = this.#lanes.slice(this.#first, this.#first + lanesAtOnce)
@@ -140,46 +154,86 @@ export class Merge {
   }
   /** The same without waiting, where nothing must be read for it; null: ask `next`. */
   ready(): Found | null {
-    for (const lane of this.#merged) if (lane.given === lane.records.length && lane.next < lane.until) return null
-    return this.#earliest()
+    for (const lane of this.#merged) if (isSpent(lane) && lane.next < lane.until) return null
+    const lane = this.#earliest()
+    return lane === null || lane.largeMs !== null ? null : give(lane)
   }
-  #earliest(): Found | null {
+  #earliest(): Lane | null {
     let best: Lane | null = null
+    let bestMs = Infinity
     for (const lane of this.#merged) {
-      if (lane.given === lane.records.length) continue
-      if (best === null || lane.records[lane.given]!.timeMs < best.records[best.given]!.timeMs) best = lane
+      const timeMs = lane.records[lane.given]?.timeMs ?? lane.largeMs
+      if (timeMs === null || (best !== null && timeMs >= bestMs)) continue
+      best = lane
+      bestMs = timeMs
     }
-    return best === null ? null : { partition: best.partition, record: best.records[best.given++]! }
+    return best
   }
   /** Where to go on after what was given. */
   places(): Places {
     return new Map(this.#lanes.map((lane) => [lane.partition.index, lane.records[lane.given]?.offset ?? lane.next]))
   }
   get atEnd(): boolean {
-    return this.#lanes.every((lane) => lane.given === lane.records.length && lane.next >= lane.until)
+    return this.#lanes.every((lane) => isSpent(lane) && lane.next >= lane.until)
   }
   async #fill(lane: Lane): Promise<void> {
     lane.records = []
     lane.given = 0
-    while (lane.next < lane.until) {
-      if (lane.unread.isEmpty && !(await this.#read(lane))) return
-      lane.records = lane.unread.next().filter(({ offset }) => offset >= lane.next && offset < lane.until)
-      const last = lane.records.at(-1)
-      if (lane.unread.isEmpty) lane.next = Math.min(lane.read, lane.until)
-      else if (last !== undefined) lane.next = last.offset + 1
-      if (last !== undefined) return
+    while (isSpent(lane) && lane.next < lane.until) {
+      const chunk = await this.#read(lane)
+      if (chunk === null) return
+      this.#hold(lane, chunk)
     }
   }
-  async #read(lane: Lane): Promise<boolean> {
-    const [chunk] = await this.#reader.read([{ partition: lane.partition, offset: asOffset(lane.read) }])
-    if (chunk === undefined) return false
+  get #share(): number {
+    const share = this.#heldMax / (Merge.#running * this.#merged.length)
+    return Math.max(limits.mergedShareMin, share)
+  }
+  /** As much as the lane may. Small batches are held whole, of large ones records without their batch. */
+  #hold(lane: Lane, { batches, next }: ReadChunk): void {
+    let left = this.#share
+    for (const unread = new Unread(batches); !unread.isEmpty;) {
+      const records = unread.next().filter((record) => isOf(lane, record))
+      const isWhole = unread.bytes <= left
+      if (isWhole) left -= unread.bytes
+      for (const record of records) {
+        if (!isWhole) left -= bytesOfRecord(record)
+        if (left < 0) {
+          lane.next = record.offset
+          if (lane.records.length === 0) lane.largeMs = record.timeMs
+          return
+        }
+        lane.records.push(isWhole ? record : ownRecord(record))
+      }
+    }
+    lane.next = Math.min(next, lane.until)
+  }
+  async #large(lane: Lane): Promise<LogRecord | null> {
+    const chunk = await this.#read(lane)
+    lane.largeMs = null
+    if (chunk === null) return null
+    for (const unread = new Unread(chunk.batches); !unread.isEmpty;) {
+      const record = unread.next().find((one) => isOf(lane, one))
+      if (record === undefined) continue
+      lane.next = record.offset + 1
+      return record
+    }
+    // It was compacted away meanwhile.
+    lane.next = Math.min(chunk.next, lane.until)
+    return null
+  }
+  /** null: nothing more can be read now. */
+  async #read({ partition, next }: Lane): Promise<ReadChunk | null> {
+    const [chunk] = await this.#reader.read([{ partition, offset: asOffset(next) }])
+    if (chunk === undefined) return null
     if ('fault' in chunk) throw chunk.fault
-    if (chunk.next <= lane.read) return false
-    lane.unread = new Unread(chunk.batches)
-    lane.read = chunk.next
-    return true
+    return chunk.next <= next ? null : chunk
   }
 }
+type ReadChunk = Exclude<Chunk, { fault: Fault }>
+const isSpent = (lane: Lane): boolean => lane.given === lane.records.length && lane.largeMs === null
+const isOf = (lane: Lane, { offset }: LogRecord): boolean => offset >= lane.next && offset < lane.until
+const give = (lane: Lane): Found => ({ partition: lane.partition, record: lane.records[lane.given++]! })
 
 /** Records of batches from `from` to before `until`. */
 export function chunkRecords(batches: readonly Uint8Array[], from: number, until = Infinity): LogRecord[] {

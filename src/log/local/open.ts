@@ -9,6 +9,7 @@ import { QueueService } from '../queues/service.ts'
 import { Compactor } from './compaction/compactor.ts'
 import { LocalGroups } from './groups/coordinator.ts'
 import { LocalGroupConfigs } from './groups/group-configs.ts'
+import { type GroupBounds, groupBounds } from './groups/memory.ts'
 import { Memberships } from './groups/memberships.ts'
 import { LocalLog } from './local-log.ts'
 import type { PartitionState } from './partition.ts'
@@ -35,6 +36,8 @@ export interface LocalLogOptions {
   readonly initialRebalanceDelayMs?: number
   /** Positions of a group without members are kept this long; Kafka's `offsets.retention.minutes`. */
   readonly offsetsRetentionMs?: number
+  /** Memory for groups: for tests. */
+  readonly groupBounds?: Partial<GroupBounds>
   /** Bytes appended to a partition between two snapshots of what is derived from them. */
   readonly snapshotBytes?: number
   /** Bytes of changes of queues after which their states are written anew. */
@@ -95,6 +98,7 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   const groups = new LocalGroups(world, system(offsetsTopic), {
     initialDelayMs: options.initialRebalanceDelayMs ?? initialRebalanceDelayMs,
     offsetsRetentionMs: options.offsetsRetentionMs ?? offsetsRetentionMs,
+    bounds: { ...groupBounds, ...options.groupBounds },
     topics: {
       byName: (name) => registry.byName(name),
       byId: (id) => registry.byId(id),

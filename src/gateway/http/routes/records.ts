@@ -110,8 +110,9 @@ async function page(
   parts: Parts,
   { query, signal }: Exchange,
   { filter, asBytes }: Asked,
-  merge: Merge,
+  merged: Merge,
 ): Promise<Answer> {
+  using merge = merged
   const limit = readLimit(query.get('limit') ?? String(pageDefault), limits.httpPageRecords)
   const { clock } = parts.world
   const end = clock.monotonic() + searchMs
@@ -140,6 +141,7 @@ function lines({ query, signal }: Exchange, { filter, asBytes }: Asked, merge: M
   return { status: 200, headers: { 'content-type': mediaTypes.ndjson }, body: lineText() }
 
   async function* lineText(): AsyncIterable<string> {
+    using _ = merge
     let text = ''
     for (let count = 0; count < limit && !signal.aborted;) {
       const found = merge.ready() ?? (await merge.next())

@@ -11,7 +11,8 @@
  */
 import { Fault } from '../../../lib/fault.ts'
 import type { StoredGroup } from './formats.ts'
-import { type GroupMember, type Protocol, chooseProtocol, memberFrom, storedMember } from './member.ts'
+import { type GroupMember, type Protocol, bytesOfWishes, chooseProtocol, memberFrom, storedMember } from './member.ts'
+import { bytesPerGroup, bytesPerName } from './memory.ts'
 import type { JoinAnswer, JoinRequest, SyncAnswer, SyncRequest } from './messages.ts'
 
 export type GroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable'
@@ -70,6 +71,27 @@ export class ClassicGroup {
     this.sinceMs = effects.wallMs()
     this.#effects = effects
     this.#options = options
+  }
+
+  // --- memory
+
+  get bytes(): number {
+    let sum = bytesPerGroup + this.#promised.size * bytesPerName
+    for (const member of this.members.values()) sum += member.bytes
+    return sum
+  }
+  /** What it would hold more of, with this member as it wishes to be. */
+  bytesMore(request: JoinRequest): number {
+    const { memberId, instanceId } = request
+    const former = this.members.get(instanceId === null ? memberId : (this.#instances.get(instanceId) ?? memberId))
+    return bytesOfWishes(request) - (former === undefined ? 0 : former.bytes - former.assignment.length)
+  }
+  /** With these assignments. */
+  assignedBytesMore({ assignments }: SyncRequest): number {
+    let more = 0
+    for (const { assignment } of assignments) more += assignment.length
+    for (const member of this.members.values()) more -= member.assignment.length
+    return more
   }
 
   // --- joining
@@ -168,7 +190,7 @@ export class ClassicGroup {
     const wasLeader = this.leader === former.id
     this.members.delete(former.id)
     const member = memberFrom(memberId, request, nowMs)
-    member.assignment = former.assignment
+    member.assign(former.assignment)
     this.members.set(memberId, member)
     this.#instances.set(request.instanceId ?? '', memberId)
     if (wasLeader) this.leader = memberId
@@ -351,7 +373,7 @@ export class ClassicGroup {
     member.answerSync = answer
     if (member.id !== this.leader) return
     const given = new Map(request.assignments.map((one) => [one.memberId, one.assignment]))
-    for (const each of this.members.values()) each.assignment = given.get(each.id) ?? new Uint8Array()
+    for (const each of this.members.values()) each.assign(given.get(each.id) ?? new Uint8Array())
     this.#effects.store(this)
   }
   /** What `store` asked for is durable, or failed. */
@@ -361,7 +383,7 @@ export class ClassicGroup {
     if (this.state !== 'CompletingRebalance') return
     if (fault !== null) {
       for (const member of this.members.values()) {
-        member.assignment = new Uint8Array()
+        member.assign(new Uint8Array())
         member.answerSync?.({ fault })
         member.answerSync = null
       }
@@ -518,7 +540,7 @@ export class ClassicGroup {
     for (const one of stored.members) {
       const protocols = known?.get(one.id) ?? [{ name: stored.protocol ?? '', metadata: one.subscription }]
       const member = memberFrom(one.id, { ...one, protocols }, nowMs)
-      member.assignment = one.assignment
+      member.assign(one.assignment)
       member.synced = true
       this.members.set(one.id, member)
       if (one.instanceId !== null) this.#instances.set(one.instanceId, one.id)

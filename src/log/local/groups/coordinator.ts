@@ -27,6 +27,8 @@ import type { ClassicSeed } from './consumer/migration.ts'
 import { readSubscription } from './embedded.ts'
 import { type Committed, decodeGroup, decodeKey, encodeGroup, encodeKey } from './formats.ts'
 import { isIdle, isLapsed } from './expiry.ts'
+import { type GroupBounds, GroupMemory, bytesPerGroup } from './memory.ts'
+import { bytesOfWishes } from './member.ts'
 import type { CommitRequest, JoinAnswer, JoinRequest, SyncAnswer, SyncRequest } from './messages.ts'
 import { GroupOffsets, offsetRecord, offsetTombstone } from './offsets.ts'
 
@@ -35,6 +37,7 @@ export interface GroupsOptions {
   readonly initialDelayMs: number
   /** Kafka's `offsets.retention.minutes`: positions of a group without members are kept this long. */
   readonly offsetsRetentionMs: number
+  readonly bounds: GroupBounds
   readonly topics: ConsumerGroupsHost['topics']
   settings(group: string): ConsumerGroupSettings
   /** Member count of a group that tasks of this process have joined; 0 for none. */
@@ -55,6 +58,7 @@ export class LocalGroups implements GroupCoordinator {
   readonly #groups = new Map<string, { group: ClassicGroup; timer: DeadlineTimer }>()
   readonly #journal: Journal
   readonly #consumers: ConsumerGroups
+  readonly #memory: GroupMemory
   /** How often each group has asked to be stored: a newer record makes an older one that failed needless. */
   readonly #stores = new WeakMap<ClassicGroup, number>()
   #stopExpiry: () => void = () => undefined
@@ -65,8 +69,10 @@ export class LocalGroups implements GroupCoordinator {
     this.offsetsLog = offsetsLog
     this.#options = options
     this.#journal = new Journal((records) => placeDurably(offsetsLog, records))
+    this.#memory = new GroupMemory(options.bounds)
     this.#consumers = new ConsumerGroups(world, this.#journal, {
       topics: options.topics,
+      memory: this.#memory,
       settings: (group) => options.settings(group),
       classic: {
         get: (name) => this.#groups.get(name)?.group ?? null,
@@ -102,12 +108,19 @@ export class LocalGroups implements GroupCoordinator {
     }
     if (memberId !== '' && !this.#groups.has(name))
       return refuse(new Fault('log.unknown-member', { group: name, member: memberId }))
+    const group = this.#groups.get(name)?.group ?? null
+    const more = group?.bytesMore(request) ?? bytesPerGroup + bytesOfWishes(request)
+    const full = this.#memory.refuses(name, group, more)
+    if (full !== null) return refuse(full)
     return this.#ask<JoinAnswer>(name, (group, nowMs, answer) => group.join(request, nowMs, answer))
   }
   sync(request: SyncRequest): Promise<SyncAnswer> {
     if (!this.#closed && this.#consumers.get(request.group) !== null) return this.#consumers.sync(request)
     const refused = this.#refused(request.group) ?? this.#unknownGroup(request.group, request.memberId)
     if (refused !== null) return Promise.resolve({ fault: refused })
+    const group = this.#groups.get(request.group)?.group ?? null
+    const full = this.#memory.refuses(request.group, group, group?.assignedBytesMore(request) ?? 0)
+    if (full !== null) return Promise.resolve({ fault: full })
     return this.#ask<SyncAnswer>(request.group, (group, nowMs, answer) => group.sync(request, nowMs, answer))
   }
   async heartbeat(request: Parameters<GroupCoordinator['heartbeat']>[0]): Promise<Fault | null> {
@@ -141,7 +154,7 @@ export class LocalGroups implements GroupCoordinator {
     const refused = this.#refused(group) ?? this.#refusesCommit(request)
     if (refused !== null) return offsets.map(() => refused)
     const nowMs = this.#world.clock.now()
-    const faults = offsets.map((one) => this.#wrongWith(one))
+    const faults = this.#wrongWith(group, offsets)
     const retentionMs = request.retentionMs ?? -1
     const expires = retentionMs < 0 ? {} : { expiresMs: nowMs + retentionMs }
     const taken = offsets
@@ -176,7 +189,20 @@ export class LocalGroups implements GroupCoordinator {
       ? new Fault('log.unknown-group', { group })
       : new Fault('log.illegal-generation', { group, found: generation, current: -1 })
   }
-  #wrongWith({ partition, metadata }: { partition: Partition; metadata: string | null }): Fault | null {
+  #wrongWith(group: string, offsets: readonly { partition: Partition; metadata: string | null }[]): (Fault | null)[] {
+    let left = this.#options.bounds.positionsBytes - this.positions.bytes
+    return offsets.map((one) => {
+      const fault = this.#wrongWithOne(one)
+      if (fault !== null) return fault
+      const more = this.positions.bytesMore(group, one.partition, one.metadata)
+      if (more > 0) left -= more
+      return more <= 0 || left >= 0 ? null : this.#positionsFull(group)
+    })
+  }
+  #positionsFull(group: string): Fault {
+    return new Fault('log.positions-full', { group, bytesMax: this.#options.bounds.positionsBytes })
+  }
+  #wrongWithOne({ partition, metadata }: { partition: Partition; metadata: string | null }): Fault | null {
     if (!this.#hasPartition(partition))
       return new Fault('log.unknown-partition', { topic: partition.topic, partition: partition.index })
     const bytes = metadata === null ? 0 : Buffer.byteLength(metadata)
@@ -212,6 +238,8 @@ export class LocalGroups implements GroupCoordinator {
       committed: { offset: offset as Offset, leaderEpoch: -1, metadata: taskMetadata, committedMs },
     }))
     if (taken.length === 0) return
+    const more = taken.reduce((sum, one) => sum + this.positions.bytesMore(name, one.partition, taskMetadata), 0)
+    if (more > 0 && this.positions.bytes + more > this.#options.bounds.positionsBytes) throw this.#positionsFull(name)
     await appendDurably(
       this.offsetsLog,
       taken.map((one) => offsetRecord(name, one.partition, one.committed)),
@@ -290,7 +318,13 @@ export class LocalGroups implements GroupCoordinator {
   }
   #forget(name: string): void {
     this.positions.deleteGroup(name)
-    this.#groups.get(name)?.timer.stop()
+    this.#close(name)
+  }
+  #close(name: string): void {
+    const opened = this.#groups.get(name)
+    if (opened === undefined) return
+    opened.timer.stop()
+    this.#memory.forget(opened.group)
     this.#groups.delete(name)
   }
   async removeOffsets(name: string, of: readonly Partition[]): Promise<(Fault | null)[]> {
@@ -343,10 +377,11 @@ export class LocalGroups implements GroupCoordinator {
     const key = record.key === null ? null : decodeKey(record.key)
     if (key?.kind === 'offset') return this.positions.restore(record)
     if (key?.kind !== 'group') return this.#consumers.restore(record)
-    this.#groups.get(key.group)?.timer.stop()
-    this.#groups.delete(key.group)
+    this.#close(key.group)
     if (record.value === null) return
-    this.#open(key.group).group.restore(decodeGroup(record.value), this.#world.clock.monotonic())
+    const { group } = this.#open(key.group)
+    group.restore(decodeGroup(record.value), this.#world.clock.monotonic())
+    this.#count(group)
   }
   start(): void {
     for (const { timer } of this.#groups.values()) timer.set()
@@ -414,19 +449,26 @@ export class LocalGroups implements GroupCoordinator {
     const { initialDelayMs } = this.#options
     const options = { initialDelayMs, membersMax: limits.groupMembers }
     const group = new ClassicGroup(name, effects, options)
-    const opened = { group, timer: new DeadlineTimer(clock, group) }
+    const pass = (nowMs: number): void => {
+      group.pass(nowMs)
+      this.#count(group)
+    }
+    const opened = { group, timer: new DeadlineTimer(clock, { nextMs: () => group.nextMs(), pass }) }
     this.#groups.set(name, opened)
     return opened
+  }
+  #count(group: ClassicGroup): void {
+    if (this.#groups.get(group.name)?.group === group) this.#memory.count(group, group.bytes)
   }
   /** For a group that changes its protocol: see `ClassicSide`. */
   #take(name: string): () => void {
     const taken = this.#groups.get(name)
     if (taken === undefined) return () => undefined
-    taken.timer.stop()
-    this.#groups.delete(name)
+    this.#close(name)
     taken.group.close(new Fault('log.rebalance-in-progress', { group: name }))
     return () => {
       this.#groups.set(name, taken)
+      this.#count(taken.group)
       taken.timer.set()
     }
   }
@@ -435,6 +477,7 @@ export class LocalGroups implements GroupCoordinator {
     const nowMs = this.#world.clock.monotonic()
     group.restore(stored, nowMs, protocols)
     if (rebalance) group.rebalance(nowMs)
+    this.#count(group)
     timer.set()
     return this.#take.bind(this, name)
   }
@@ -447,6 +490,7 @@ export class LocalGroups implements GroupCoordinator {
       const timeMs = this.#world.clock.now()
       const fault = await this.#journal.write([{ key, value: encodeGroup(group.toStored()), timeMs }])
       group.stored(generation, fault, this.#world.clock.monotonic())
+      this.#count(group)
       this.#groups.get(group.name)?.timer.set()
       if (fault === null) return
       await this.#world.clock.sleep(waitMs)
@@ -466,6 +510,7 @@ export class LocalGroups implements GroupCoordinator {
   #change<T>(name: string, change: (group: ClassicGroup, nowMs: number) => T): T {
     const { group, timer } = this.#open(name)
     const result = change(group, this.#world.clock.monotonic())
+    this.#count(group)
     timer.set()
     return result
   }

@@ -1,12 +1,13 @@
 /** A member of a classic consumer group. */
 import type { StoredMember } from './formats.ts'
+import { bytesOfProtocols, bytesOfText, bytesPerMember, ownBytes, ownProtocols } from './memory.ts'
 import type { JoinAnswer, SyncAnswer } from './messages.ts'
 
 export interface Protocol {
   readonly name: string
   readonly metadata: Uint8Array
 }
-interface MemberWishes {
+export interface MemberWishes {
   readonly instanceId: string | null
   readonly clientId: string
   readonly host: string
@@ -24,7 +25,8 @@ export class GroupMember {
   protocols: readonly Protocol[]
   sessionTimeoutMs: number
   rebalanceTimeoutMs: number
-  assignment: Uint8Array = new Uint8Array()
+  #assignment: Uint8Array = new Uint8Array()
+  #wishedBytes: number
   /** When it last showed that it lives. */
   heardMs: number
   /** Has asked for its assignment in this generation. */
@@ -37,12 +39,23 @@ export class GroupMember {
     this.instanceId = wishes.instanceId
     this.clientId = wishes.clientId
     this.host = wishes.host
-    this.protocols = wishes.protocols
+    this.protocols = ownProtocols(wishes)
     this.sessionTimeoutMs = wishes.sessionTimeoutMs
     this.rebalanceTimeoutMs = wishes.rebalanceTimeoutMs
+    this.#wishedBytes = bytesOfWishes(wishes)
     this.heardMs = nowMs
   }
 
+  get assignment(): Uint8Array {
+    return this.#assignment
+  }
+  assign(assignment: Uint8Array): void {
+    this.#assignment = ownBytes(assignment)
+  }
+  /** What it holds in memory. */
+  get bytes(): number {
+    return this.#wishedBytes + this.#assignment.length
+  }
   /** We owe it an answer: its silence proves nothing. */
   get waits(): boolean {
     return this.answerJoin !== null || this.answerSync !== null
@@ -62,11 +75,20 @@ export class GroupMember {
   update(wishes: MemberWishes): void {
     this.clientId = wishes.clientId
     this.host = wishes.host
-    this.protocols = wishes.protocols
+    this.protocols = ownProtocols(wishes)
     this.sessionTimeoutMs = wishes.sessionTimeoutMs
     this.rebalanceTimeoutMs = wishes.rebalanceTimeoutMs
+    this.#wishedBytes = bytesOfWishes(wishes)
   }
 }
+
+/** What a member with these wishes holds, before it is assigned anything. */
+export const bytesOfWishes = (wishes: MemberWishes): number =>
+  bytesPerMember +
+  bytesOfText(wishes.instanceId) +
+  // Its id begins with it.
+  2 * bytesOfText(wishes.clientId) +
+  bytesOfProtocols(wishes)
 
 export const memberFrom = (id: string, wishes: MemberWishes, nowMs: number): GroupMember =>
   new GroupMember(id, wishes, nowMs)

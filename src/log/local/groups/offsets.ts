@@ -1,6 +1,7 @@
 /** Committed positions of all groups, in memory; pure. Records of `__consumer_offsets` in and out. */
 import type { LogRecord, RecordInput } from '../../batch.ts'
 import type { Partition } from '../../log.ts'
+import { bytesOfText, bytesPerGroup, bytesPerName } from './memory.ts'
 import { type Committed, decodeCommitted, decodeKey, encodeCommitted, encodeKey } from './formats.ts'
 
 export interface OffsetEntry {
@@ -9,7 +10,13 @@ export interface OffsetEntry {
 }
 type Positions = Map<string, Map<number, Committed>>
 
+const bytesPerPosition = 200
+const bytesOf = (committed: Committed | undefined): number =>
+  committed === undefined ? 0 : bytesPerPosition + bytesOfText(committed.metadata)
+
 export class GroupOffsets {
+  /** What they hold in memory. */
+  bytes = 0
   readonly #groups = new Map<string, Positions>()
   /** Positions that an undecided transaction would change: how many such transactions. */
   readonly #held = new Map<string, number>()
@@ -41,20 +48,43 @@ export class GroupOffsets {
 
   set(group: string, { topic, index }: Partition, committed: Committed): void {
     let positions = this.#groups.get(group)
-    if (positions === undefined) this.#groups.set(group, (positions = new Map()))
+    if (positions === undefined) {
+      this.#groups.set(group, (positions = new Map()))
+      this.bytes += bytesPerGroup
+    }
     let ofTopic = positions.get(topic)
-    if (ofTopic === undefined) positions.set(topic, (ofTopic = new Map()))
+    if (ofTopic === undefined) {
+      positions.set(topic, (ofTopic = new Map()))
+      this.bytes += bytesPerName
+    }
+    this.bytes += bytesOf(committed) - bytesOf(ofTopic.get(index))
     ofTopic.set(index, committed)
   }
   delete(group: string, { topic, index }: Partition): void {
     const positions = this.#groups.get(group)
     const ofTopic = positions?.get(topic)
-    ofTopic?.delete(index)
-    if (ofTopic?.size === 0) positions?.delete(topic)
-    if (positions?.size === 0) this.#groups.delete(group)
+    if (positions === undefined || ofTopic === undefined) return
+    this.bytes -= bytesOf(ofTopic.get(index))
+    ofTopic.delete(index)
+    if (ofTopic.size > 0) return
+    positions.delete(topic)
+    this.bytes -= bytesPerName
+    if (positions.size > 0) return
+    this.#groups.delete(group)
+    this.bytes -= bytesPerGroup
   }
   deleteGroup(group: string): void {
-    this.#groups.delete(group)
+    for (const { partition } of [...this.all(group)]) this.delete(group, partition)
+  }
+  /** How much more they would hold with this one, about. */
+  bytesMore(group: string, partition: Partition, metadata: string | null): number {
+    const before = this.get(group, partition)
+    const isNewGroup = before === null && !this.has(group)
+    return (
+      (isNewGroup ? bytesPerGroup : 0) +
+      (before === null ? bytesPerPosition : -bytesOfText(before.metadata)) +
+      bytesOfText(metadata)
+    )
   }
 
   /** Takes in one record while they are read back. */

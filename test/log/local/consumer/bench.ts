@@ -41,6 +41,7 @@ export class Bench {
       topicsVersion: () => this.#version,
       wallMs: () => 1_000_000 + this.nowMs,
       settings: () => this.settings,
+      refuses: () => null,
       resolve: (patterns) => (this.#asked = patterns),
     }
     return new ConsumerGroup('g', host)

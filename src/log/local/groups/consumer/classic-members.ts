@@ -5,6 +5,7 @@
 import { Fault } from '../../../../lib/fault.ts'
 import type { Partition } from '../../../log.ts'
 import { type Subscription, readSubscription, writeAssignment } from '../embedded.ts'
+import { ownProtocols } from '../memory.ts'
 import type { JoinAnswer, JoinRequest, SyncAnswer, SyncRequest } from '../messages.ts'
 import { type ConsumerGroup, newMember } from './consumer-group.ts'
 import type { Edit } from './edit.ts'
@@ -41,7 +42,7 @@ export function join(
     topics: sortedTexts(subscription.topics),
     pattern: '',
     rebalanceTimeoutMs: request.rebalanceTimeoutMs,
-    classic: { sessionTimeoutMs: request.sessionTimeoutMs, protocols },
+    classic: { sessionTimeoutMs: request.sessionTimeoutMs, protocols: ownProtocols(request) },
   })
   const isNews = changed.topics || changed.pattern !== 'same'
   group.raiseEpoch(edit, isNews)

@@ -31,6 +31,7 @@ import {
 } from './model.ts'
 import { checkPattern } from './patterns.ts'
 import { reconcile } from './reconcile.ts'
+import { bytesOfInfo } from './size.ts'
 import { GroupState, type TopicsView, isAway } from './state.ts'
 import { Watches } from './watches.ts'
 
@@ -48,6 +49,8 @@ export interface ConsumerGroupHost {
   /** Wall clock, for what is stored; deadlines go by the `nowMs` of each call. */
   wallMs(): number
   settings(): ConsumerGroupSettings
+  /** Why the group may not hold so much more; null: it may. */
+  refuses(moreBytes: number): Fault | null
   /** Finds the topics of these patterns; `resolved` is to be called with them, or `unresolved`. */
   resolve(patterns: readonly string[]): void
 }
@@ -206,7 +209,11 @@ export class ConsumerGroup {
     before: MemberInfo,
     info: MemberInfo,
   ): { topics: boolean; pattern: 'same' | 'changed' | 'resolved' } {
-    if (!this.state.infos.has(member) || !sameInfo(before, info)) edit.put({ kind: 'info', member, value: info })
+    if (!this.state.infos.has(member) || !sameInfo(before, info)) {
+      const refused = this.host.refuses(bytesOfInfo(info) - bytesOfInfo(this.state.infos.get(member) ?? null))
+      if (refused !== null) throw refused
+      edit.put({ kind: 'info', member, value: info })
+    }
     return {
       topics: !sameTexts(before.topics, info.topics),
       pattern: before.pattern === info.pattern ? 'same' : this.#changePattern(edit, before.pattern, info.pattern),

@@ -9,6 +9,7 @@ import type { ConsumerHeartbeat, ConsumerHeartbeatAnswer, GroupCoordinator } fro
 import { DeadlineTimer } from '../../../deadline-timer.ts'
 import type { Journal } from '../../../journal.ts'
 import type { ClassicGroup } from '../classic-group.ts'
+import { type GroupMemory, bytesPerGroup } from '../memory.ts'
 import type { JoinAnswer, JoinRequest, SyncAnswer, SyncRequest } from '../messages.ts'
 import * as classicMembers from './classic-members.ts'
 import { ConsumerGroup, type ConsumerGroupSettings } from './consumer-group.ts'
@@ -33,6 +34,7 @@ export interface ConsumerGroupsHost {
     names(): Iterable<string>
   }
   readonly classic: ClassicSide
+  readonly memory: GroupMemory
   settings(group: string): ConsumerGroupSettings
 }
 interface Opened {
@@ -180,7 +182,10 @@ export class ConsumerGroups {
     const { group } = opened
     group.dissolve(edit)
     this.#drop(group.name, opened)
-    edit.onUndo(() => void this.#groups.set(group.name, opened))
+    edit.onUndo(() => {
+      this.#groups.set(group.name, opened)
+      this.#count(group)
+    })
   }
   async #write<T>(opened: Opened, edit: Edit, work: () => T): Outcome<T> {
     let answer: T
@@ -206,7 +211,12 @@ export class ConsumerGroups {
     })
   }
   #look({ group, timer }: Opened): void {
-    if (this.#groups.get(group.name)?.group === group) timer.set()
+    if (this.#groups.get(group.name)?.group !== group) return
+    this.#count(group)
+    timer.set()
+  }
+  #count(group: ConsumerGroup): void {
+    this.#host.memory.count(group, bytesPerGroup + group.state.bytes)
   }
 
   // --- time
@@ -258,6 +268,7 @@ export class ConsumerGroups {
     if (known === undefined && change.value === null) return
     const opened = known ?? this.#make(name)
     opened.group.state.apply(change)
+    this.#count(opened.group)
     if (change.kind === 'epoch' && change.value === null && !opened.group.state.isStored) this.#drop(name, opened)
   }
   start(): void {
@@ -279,6 +290,7 @@ export class ConsumerGroups {
       topicsVersion: () => this.#topicsVersion,
       wallMs: () => this.#world.clock.now(),
       settings: () => this.#host.settings(name),
+      refuses: (moreBytes: number) => this.#host.memory.refuses(name, group, moreBytes),
       resolve: (patterns: readonly string[]) => void this.#resolve(opened, patterns),
     }
     const group = new ConsumerGroup(name, host)
@@ -288,10 +300,12 @@ export class ConsumerGroups {
     }
     const opened: Opened = { group, timer: new DeadlineTimer(this.#world.clock, timed) }
     this.#groups.set(name, opened)
+    this.#count(group)
     return opened
   }
   #drop(name: string, opened: Opened): void {
     opened.timer.stop()
+    this.#host.memory.forget(opened.group)
     if (this.#groups.get(name) === opened) this.#groups.delete(name)
   }
 }

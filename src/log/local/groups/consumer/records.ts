@@ -22,6 +22,7 @@ import {
 import { WireReader, WireWriter } from '../../../../wire/kafka/codec/wire.ts'
 import type { LogRecord, RecordInput } from '../../../batch.ts'
 import { encodeGroup, encodeKey } from '../formats.ts'
+import { ownProtocols } from '../memory.ts'
 import type { Change, GroupChange, Holding, MemberInfo, Progress, TopicPartitions } from './model.ts'
 
 const group = struct({ groupId: string })
@@ -244,20 +245,12 @@ function infoFrom(value: Uint8Array): MemberInfo {
     classic:
       classic === null
         ? null
-        : { sessionTimeoutMs: classic.sessionTimeoutMs, protocols: classic.supportedProtocols.map(ownBytes) },
+        : {
+            sessionTimeoutMs: classic.sessionTimeoutMs,
+            protocols: ownProtocols({ protocols: classic.supportedProtocols }),
+          },
   }
 }
-/** The record is a view of a larger buffer, which would be kept with it. */
-const ownBytes = ({
-  name,
-  metadata,
-}: {
-  name: string
-  metadata: Uint8Array
-}): { name: string; metadata: Uint8Array } => ({
-  name,
-  metadata: metadata.slice(),
-})
 const targetFrom = (value: Uint8Array): TopicPartitions =>
   new Map(
     decode(consumerRecords.target.value, value).topicPartitions.map(({ topicId, partitions }) => [

@@ -9,6 +9,7 @@ import {
   awayEpoch,
   noPartitions,
 } from './model.ts'
+import { bytesOfInfo, bytesOfPattern, bytesOfProgress, bytesOfTarget } from './size.ts'
 
 /** The topics of the log, as groups see them. */
 export interface TopicsView {
@@ -18,6 +19,8 @@ export interface TopicsView {
 export type ConsumerGroupState = 'Empty' | 'Assigning' | 'Reconciling' | 'Stable'
 
 export class GroupState {
+  /** What it holds in memory. */
+  bytes = 0
   readonly infos = new Map<string, MemberInfo>()
   readonly progress = new Map<string, Progress>()
   readonly targets = new Map<string, TopicPartitions>()
@@ -60,6 +63,7 @@ export class GroupState {
         return { ...change, value: this.#applyInfo(change.member, change.value) }
       case 'target': {
         const before = this.targets.get(change.member) ?? null
+        this.bytes += bytesOfTarget(change.value) - bytesOfTarget(before)
         if (change.value === null) this.targets.delete(change.member)
         else this.targets.set(change.member, change.value)
         return { ...change, value: before }
@@ -68,6 +72,7 @@ export class GroupState {
         return { ...change, value: this.#applyProgress(change.member, change.value) }
       case 'pattern': {
         const before = this.patterns.get(change.pattern) ?? null
+        this.bytes += bytesOfPattern(change.value) - bytesOfPattern(before)
         this.#count(this.#topicUsers, before?.topics ?? [], -1)
         this.#count(this.#topicUsers, change.value?.topics ?? [], 1)
         if (change.value === null) this.patterns.delete(change.pattern)
@@ -78,6 +83,7 @@ export class GroupState {
   }
   #applyInfo(member: string, info: MemberInfo | null): MemberInfo | null {
     const before = this.infos.get(member) ?? null
+    this.bytes += bytesOfInfo(info) - bytesOfInfo(before)
     if (before !== null) {
       this.#count(this.#topicUsers, before.topics, -1)
       if (before.pattern !== '') this.#count(this.#patternUsers, [before.pattern], -1)
@@ -102,6 +108,7 @@ export class GroupState {
   }
   #applyProgress(member: string, progress: Progress | null): Progress | null {
     const before = this.progress.get(member) ?? null
+    this.bytes += bytesOfProgress(progress) - bytesOfProgress(before)
     if (progress === null) this.progress.delete(member)
     else this.progress.set(member, progress)
     if (this.#owners !== null) {
