@@ -51,6 +51,10 @@ export const limits = {
   /** Incremental fetch sessions: Kafka's `max.incremental.fetch.session.cache.slots`, and their partitions together. */
   kafkaFetchSessions: 1_000,
   kafkaFetchSessionPartitions: 200_000,
+  /** Share sessions: Kafka's `group.share.max.share.sessions`. Their partitions are bounded as those of fetch sessions are. */
+  kafkaShareSessions: 2_000,
+  /** Kafka's own longest id of a member of a share group: a UUID's. */
+  shareMemberIdLength: 36,
   /** Items of all arrays of one Kafka request: small items become large objects. */
   kafkaItems: 200_000,
   /** A Kafka request frame; Kafka's `socket.request.max.bytes`. */

@@ -120,6 +120,10 @@ export interface GroupCoordinator {
   consumerHeartbeat(request: ConsumerHeartbeat): Promise<ConsumerHeartbeatAnswer | { fault: Fault }>
   /** null: there is no such group, or it is a classic one. */
   describeConsumer(group: string): Promise<DescribedConsumerGroup | null>
+  shareHeartbeat(request: ShareHeartbeat): Promise<ConsumerHeartbeatAnswer | { fault: Fault }>
+  /** null: there is no such share group. */
+  describeShare(group: string): Promise<DescribedConsumerGroup | null>
+  readonly shareOffsets: ShareOffsets
   join(request: {
     group: string
     memberId: string
@@ -210,7 +214,7 @@ export interface ListedGroup {
   readonly group: string
   readonly protocolType: string
   readonly state: string
-  readonly type: 'classic' | 'consumer'
+  readonly type: 'classic' | 'consumer' | 'share'
 }
 
 /** KIP-848. What is null or −1 is as it was in the member's last request. */
@@ -231,6 +235,32 @@ export interface ConsumerHeartbeat {
   readonly owned: readonly IndexesOfTopic[] | null
   readonly clientId: string
   readonly host: string
+}
+/** KIP-932. What is null is as it was in the member's last request. */
+export interface ShareHeartbeat {
+  readonly group: string
+  readonly memberId: string
+  /** 0 to join, −1 to leave. */
+  readonly epoch: number
+  readonly rackId: string | null
+  readonly topics: readonly string[] | null
+  readonly clientId: string
+  readonly host: string
+}
+/** Where share groups are. Throws Fault log.unknown-group for one that is no share group. */
+export interface ShareOffsets {
+  /** Of the partitions of all topics that its members subscribe to or that it has begun to read. */
+  positions(group: string): Promise<readonly ShareOffset[]>
+  /** Only for an empty group, as is `forget`. */
+  reset(group: string, to: readonly { readonly partition: Partition; readonly offset: Offset }[]): Promise<void>
+  forget(group: string, topics: readonly string[]): Promise<void>
+}
+export interface ShareOffset {
+  readonly partition: Partition
+  /** Everything before it is done with; null: the group has not begun here. */
+  readonly start: Offset | null
+  /** Records that are not done with. */
+  readonly lag: number | null
 }
 export interface IndexesOfTopic {
   readonly topicId: string

@@ -14,6 +14,7 @@ import { realWorld } from '../../src/lib/real/world.ts'
 import { encodeBatch } from '../../src/log/batch.ts'
 import type { LocalLog } from '../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../src/log/local/open.ts'
+import { ShareSessions } from '../../src/gateway/kafka/share-sessions.ts'
 import { GrantAuthorizer } from '../../src/security/authorizer.ts'
 import { type Grant, type Operation, type ResourceType, clusterName } from '../../src/security/grants.ts'
 import { user } from '../../src/security/principal.ts'
@@ -23,10 +24,12 @@ import { ask, everyAccess, exchangeFor } from '../gateway/kafka/ask.ts'
 const topic = 'secret-topic'
 const group = 'secret-group'
 const consumerGroup = 'secret-consumer-group'
+const shareGroup = 'secret-share-group'
+const emptyShareGroup = 'secret-empty-share-group'
 const transactionalId = 'secret-id'
 const names: Readonly<Record<ResourceType, readonly string[]>> = {
   topic: [topic, 'new-topic', 'auto-topic'],
-  group: [group, consumerGroup],
+  group: [group, consumerGroup, shareGroup, emptyShareGroup],
   cluster: [clusterName],
   'transactional-id': [transactionalId],
   'delegation-token': [],
@@ -63,6 +66,17 @@ async function setUp(): Promise<void> {
     clientId: 'c',
     host: '/127.0.0.1',
   })
+  const sharing = { rackId: null, topics: [topic], clientId: 'c', host: '/127.0.0.1' }
+  await log.coordinator.shareHeartbeat({ group: shareGroup, memberId: randomUUID(), epoch: 0, ...sharing })
+  const place = { partition: { topic, index: 0 }, offset: 0 as never }
+  await log.coordinator.shareOffsets.reset(emptyShareGroup, [place])
+}
+/** A member of the share group has a session. */
+function shareSessions(): ShareSessions {
+  const sessions = new ShareSessions({ sessionsMax: 10, partitionsMax: 10 })
+  const { signal } = new AbortController()
+  sessions.open({ group: shareGroup, member: 'm', signal }, new Map(), () => undefined)
+  return sessions
 }
 
 const batch = (): Uint8Array => encodeBatch([{ key: null, value: Buffer.from('x'), timeMs: 1 }])
@@ -208,6 +222,53 @@ const requests: Readonly<Record<string, () => object>> = {
   }),
   ConsumerGroupDescribe: () => ({ groupIds: [consumerGroup], includeAuthorizedOperations: true }),
   ListConfigResources: () => ({ resourceTypes: [] }),
+  ShareGroupHeartbeat: () => ({
+    groupId: shareGroup,
+    memberId: randomUUID(),
+    memberEpoch: 0,
+    rackId: null,
+    subscribedTopicNames: [topic],
+  }),
+  ShareGroupDescribe: () => ({ groupIds: [shareGroup], includeAuthorizedOperations: true }),
+  ShareFetch: () => ({
+    groupId: shareGroup,
+    memberId: 'f',
+    shareSessionEpoch: 0,
+    maxWaitMs: 0,
+    minBytes: 0,
+    maxBytes: 1_000,
+    maxRecords: 1,
+    batchSize: 1,
+    shareAcquireMode: 0,
+    isRenewAck: false,
+    topics: [{ topicId, partitions: [{ partitionIndex: 0, acknowledgementBatches: [] }] }],
+    forgottenTopicsData: [],
+  }),
+  ShareAcknowledge: () => ({
+    groupId: shareGroup,
+    memberId: 'm',
+    shareSessionEpoch: 1,
+    isRenewAck: false,
+    topics: [
+      {
+        topicId,
+        partitions: [
+          {
+            partitionIndex: 0,
+            acknowledgementBatches: [{ firstOffset: 0, lastOffset: 0, acknowledgeTypes: [1] }],
+          },
+        ],
+      },
+    ],
+  }),
+  DescribeShareGroupOffsets: () => ({
+    groups: [{ groupId: shareGroup, topics: [{ topicName: topic, partitions: [0] }] }],
+  }),
+  AlterShareGroupOffsets: () => ({
+    groupId: emptyShareGroup,
+    topics: [{ topicName: topic, partitions: [{ partitionIndex: 0, startOffset: 0 }] }],
+  }),
+  DeleteShareGroupOffsets: () => ({ groupId: emptyShareGroup, topics: [{ topicName: topic }] }),
   DescribeAcls: () => ({
     resourceTypeFilter: 1,
     resourceNameFilter: null,
@@ -274,7 +335,11 @@ async function answerTo(handler: Handler, needs: readonly Need[]): Promise<unkno
   const authorizer = new GrantAuthorizer({ enforced: () => true, isSuper: () => false })
   authorizer.replace(grantsOf(needs))
   const security = { ...openToAll, authorizer }
-  const exchange = exchangeFor(log, { security, access: everyAccess(security, user('alice')) })
+  const exchange = exchangeFor(log, {
+    security,
+    access: everyAccess(security, user('alice')),
+    shareSessions: shareSessions(),
+  })
   return ask(handler, handler.versions[1], requests[handler.api.name]!(), exchange)
 }
 /** All ways to have what is needed: one of each list. */

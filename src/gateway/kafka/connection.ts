@@ -215,12 +215,13 @@ export class ClientConnection {
   private exchange(pending: Pending): Exchange {
     const { version, clientId, access } = pending
     const { lease } = pending.frame
-    const { broker, sessions, supported, autoCreate, uses, answerBytesMax, log } = this.server
+    const { broker, sessions, shareSessions, supported, autoCreate, uses, answerBytesMax, log } = this.server
     const { security, listenerProtocol } = this.server
     const { node, session } = this
     return {
       broker,
       sessions,
+      shareSessions,
       supported,
       autoCreate,
       uses,

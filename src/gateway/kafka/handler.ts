@@ -13,6 +13,7 @@ import type { ClientQuota } from '../../security/quotas.ts'
 import type { Security } from '../../security/security.ts'
 import type { Access, RequestAccess } from './access.ts'
 import type { FetchSessions } from './fetch-sessions.ts'
+import type { ShareSessions } from './share-sessions.ts'
 import type { Session } from './session.ts'
 
 /** What is computed on a topic: clients do not change or delete it then. */
@@ -34,6 +35,7 @@ export interface Exchange {
   /** Where this connection's client reaches us. */
   readonly node: Address
   readonly sessions: FetchSessions
+  readonly shareSessions: ShareSessions
   readonly supported: readonly SupportedApi[]
   readonly autoCreate: boolean
   readonly uses: TopicUses
@@ -132,6 +134,9 @@ export const code = {
   brokerIdNotRegistered: 102,
   fetchSessionTopicIdError: 106,
   mismatchedEndpointType: 114,
+  shareSessionNotFound: 122,
+  invalidShareSessionEpoch: 123,
+  shareSessionLimitReached: 133,
 } as const
 
 export const errorCode = (fault: Fault | null): number => (fault === null ? code.none : faults[fault.code].kafka)

@@ -15,6 +15,7 @@ import { FetchSessions } from './fetch-sessions.ts'
 import { type Handler, type SupportedApi, type TopicUses, unused } from './handler.ts'
 import { handlers } from './handlers/index.ts'
 import { type SaslSettings, noSasl } from './session.ts'
+import { ShareSessions } from './share-sessions.ts'
 
 export interface KafkaOptions {
   readonly world: Pick<World, 'net' | 'clock' | 'random'>
@@ -74,6 +75,7 @@ export class Server implements KafkaListener {
   readonly sasl: SaslSettings
   readonly listenerProtocol: string
   readonly sessions: FetchSessions
+  readonly shareSessions: ShareSessions
   readonly handlers: ReadonlyMap<number, Handler> = new Map(handlers.map((handler) => [handler.api.key, handler]))
   readonly supported: readonly SupportedApi[] = supportedApis(handlers)
   readonly pool: BufferPool
@@ -117,6 +119,10 @@ export class Server implements KafkaListener {
     this.pool = pool ?? new BufferPool(limits.poolIdleBytes)
     this.sessions = new FetchSessions(world.random, {
       sessionsMax: limits.kafkaFetchSessions,
+      partitionsMax: limits.kafkaFetchSessionPartitions,
+    })
+    this.shareSessions = new ShareSessions({
+      sessionsMax: limits.kafkaShareSessions,
       partitionsMax: limits.kafkaFetchSessionPartitions,
     })
   }

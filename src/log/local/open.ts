@@ -94,6 +94,7 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   decides.by = transactions
   await recoverTransactions(transactions, { log: transactionsLog, registry })
 
+  const queues = await openQueues(options, { registry, topics, state: system(queuesTopic), groupConfigs })
   const shared: { memberships: Memberships | null } = { memberships: null }
   const groups = new LocalGroups(world, system(offsetsTopic), {
     initialDelayMs: options.initialRebalanceDelayMs ?? initialRebalanceDelayMs,
@@ -104,7 +105,9 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
       byId: (id) => registry.byId(id),
       names: () => registry.all().flatMap(({ name }) => (isOwn(name) ? [] : [name])),
     },
+    queues,
     settings: (group) => groupConfigs.of(group),
+    shareSettings: (group) => groupConfigs.ofShare(group),
     taskMembers: (group) => shared.memberships?.count(group) ?? 0,
   })
   await replay(groups.offsetsLog, (record) => groups.restore(record))
@@ -119,7 +122,6 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
     memberships.topicChanged(name)
     groups.topicChanged(name)
   })
-  const queues = await openQueues(options, { registry, topics, state: system(queuesTopic), groupConfigs })
   topics.onRemoved = (topic) => {
     void groups.forgetTopic(topic).catch(() => undefined)
     void queues.forgetRemoved()

@@ -200,11 +200,15 @@ export class QueuePartition {
   }
   #acquire(taken: readonly Run[], { member, nowMs, rules }: TakeOptions): AcquiredRange[] {
     const untilMs = nowMs + rules.lockMs
-    return taken.map((run) => {
+    const ranges: { first: Offset; last: Offset; deliveries: number }[] = []
+    for (const run of taken) {
       const deliveries = run.count + 1
       this.#runs.replace([{ ...run, state: 'acquired', count: deliveries, member, untilMs }])
-      return { first: run.first as Offset, last: run.last as Offset, deliveries }
-    })
+      const known = ranges.at(-1)
+      if (known?.deliveries === deliveries && known.last + 1 === run.first) known.last = run.last as Offset
+      else ranges.push({ first: run.first as Offset, last: run.last as Offset, deliveries })
+    }
+    return ranges
   }
 
   // --- what became of it
@@ -421,7 +425,7 @@ function checkOnce(runs: readonly Run[]): void {
   const sorted = runs.toSorted((a, b) => a.first - b.first)
   for (let i = 1; i < sorted.length; i++)
     if (sorted[i]!.first <= sorted[i - 1]!.last)
-      throw new Fault('log.invalid-acknowledgement', { what: `offset ${sorted[i]!.first} comes twice` })
+      throw new Fault('log.record-not-held', { offset: sorted[i]!.first, member: sorted[i]!.member })
 }
 
 function storedBatch(run: Run, clock: { nowMs: number; wallMs: number }): StoredBatch {

@@ -3,23 +3,9 @@
  * (key 1). A test holds the declarations against Kafka's descriptors. One field is ours: until when a released record is
  * not to be given out, as a tagged field that Kafka's own readers pass over.
  */
-import { codecOf } from '../../wire/kafka/codec/compile.ts'
-import {
-  type AnyShape,
-  type Encoded,
-  array,
-  int16,
-  int32,
-  int64,
-  int8,
-  or,
-  string,
-  struct,
-  tagged,
-  uuid,
-} from '../../wire/kafka/codec/shape.ts'
-import { WireReader, WireWriter } from '../../wire/kafka/codec/wire.ts'
+import { array, int16, int32, int64, int8, or, string, struct, tagged, uuid } from '../../wire/kafka/codec/shape.ts'
 import type { LogRecord, RecordInput } from '../batch.ts'
+import { decodeForm, encodeForm, formNumber } from '../record-form.ts'
 import type { QueueRef } from './queues.ts'
 import type { Offset } from '../../lib/brand.ts'
 
@@ -46,6 +32,7 @@ export interface StoredKey {
 }
 
 const ownTag = 10_000
+const valueVersion = 0
 const key = struct({ groupId: string, topicId: uuid, partition: int32 })
 const stateBatches = array(
   struct({
@@ -97,7 +84,7 @@ export function queueRecord(
   const { group, of, isSnapshot } = at
   const { timeMs, snapshotEpoch } = more
   const name = { groupId: group, topicId: of.topicId, partition: of.index }
-  const keyBytes = encode(isSnapshot ? queueRecords.snapshot.key : queueRecords.update.key, key, name, false)
+  const keyBytes = encodeForm(isSnapshot ? queueRecords.snapshot.key : queueRecords.update.key, key, name, 'key')
   if (stored === null) return { key: keyBytes, value: null, timeMs }
   const fields = {
     snapshotEpoch,
@@ -113,40 +100,34 @@ export function queueRecord(
     })),
   }
   const value = isSnapshot
-    ? encode(0, queueRecords.snapshot.value, {
-        ...fields,
-        stateEpoch: stored.stateEpoch,
-        createTimestamp: timeMs,
-        writeTimestamp: timeMs,
-      })
-    : encode(0, queueRecords.update.value, fields)
+    ? encodeForm(
+        valueVersion,
+        queueRecords.snapshot.value,
+        {
+          ...fields,
+          stateEpoch: stored.stateEpoch,
+          createTimestamp: timeMs,
+          writeTimestamp: timeMs,
+        },
+        'value',
+      )
+    : encodeForm(valueVersion, queueRecords.update.value, fields, 'value')
   return { key: keyBytes, value, timeMs }
 }
-function encode<S extends AnyShape>(version: number, shape: S, value: Encoded<S>, flexible = true): Uint8Array {
-  const out = new WireWriter()
-  out.int16(version)
-  codecOf(shape, 0, flexible).encode(value, out)
-  const pieces = out.take()
-  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
-}
-
 /** What a record says; null for one of another kind. A queue that is gone has no `stored`. */
 export function readQueueRecord(
   record: LogRecord,
 ): { readonly at: StoredKey; readonly stored: StoredQueue | null; readonly snapshotEpoch: number } | null {
   if (record.key === null) return null
-  const input = new WireReader(record.key)
-  const number = input.int16()
+  const number = formNumber(record.key)
   if (number !== queueRecords.snapshot.key && number !== queueRecords.update.key) return null
   const isSnapshot = number === queueRecords.snapshot.key
-  const { groupId, topicId, partition } = codecOf(key, 0, false).decode(input)
+  const { groupId, topicId, partition } = decodeForm(key, record.key, 'key')
   const at = { group: groupId, of: { topicId, index: partition }, isSnapshot }
   if (record.value === null) return { at, stored: null, snapshotEpoch: 0 }
-  const value = new WireReader(record.value)
-  value.int16()
   const fields = isSnapshot
-    ? codecOf(queueRecords.snapshot.value, 0, true).decode(value)
-    : { ...codecOf(queueRecords.update.value, 0, true).decode(value), stateEpoch: 0 }
+    ? decodeForm(queueRecords.snapshot.value, record.value, 'value')
+    : { ...decodeForm(queueRecords.update.value, record.value, 'value'), stateEpoch: 0 }
   const stored: StoredQueue = {
     start: fields.startOffset < 0 ? null : (fields.startOffset as Offset),
     stateEpoch: fields.stateEpoch,

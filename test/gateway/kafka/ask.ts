@@ -3,6 +3,7 @@ import { codecOf } from '../../../src/wire/kafka/codec/compile.ts'
 import type { AnyShape, Decoded, Encoded } from '../../../src/wire/kafka/codec/shape.ts'
 import { WireReader, WireWriter } from '../../../src/wire/kafka/codec/wire.ts'
 import { FetchSessions } from '../../../src/gateway/kafka/fetch-sessions.ts'
+import { ShareSessions } from '../../../src/gateway/kafka/share-sessions.ts'
 import { type Exchange, type Handler, unused } from '../../../src/gateway/kafka/handler.ts'
 import { RequestAccess } from '../../../src/gateway/kafka/access.ts'
 import { Session, noSasl } from '../../../src/gateway/kafka/session.ts'
@@ -36,6 +37,7 @@ export function exchangeFor(broker: Broker, given: Partial<Exchange> = {}): Exch
     clientHost: '/127.0.0.1',
     node: { host: 'here', port: 9092 },
     sessions: new FetchSessions(realWorld().random, { sessionsMax: 10, partitionsMax: 1000 }),
+    shareSessions: new ShareSessions({ sessionsMax: 10, partitionsMax: 1000 }),
     supported: [],
     autoCreate: true,
     uses: unused,

@@ -74,6 +74,14 @@ export class FakeBroker implements Partial<Broker> {
     },
   }
 
+  /** They have nothing to give out. */
+  readonly queues = {
+    settings: () => ({ lockMs: 30_000 }),
+    acquire: async () => [],
+    settle: async (_group: string, _member: string, of: readonly unknown[]) => of.map(() => null),
+    release: async () => undefined,
+  } as unknown as Broker['queues']
+
   readonly catalog = {
     all: () => [...this.infos.values()],
     byName: (name: string) => this.infos.get(name) ?? null,
@@ -250,6 +258,17 @@ export class FakeCoordinator implements GroupCoordinator {
   }
   async describeConsumer(): Promise<null> {
     return null
+  }
+  async shareHeartbeat({ memberId, epoch }: Parameters<GroupCoordinator['shareHeartbeat']>[0]) {
+    return { memberId, epoch: epoch < 0 ? epoch : 1, heartbeatMs: 500, assignment: [] }
+  }
+  async describeShare(): Promise<null> {
+    return null
+  }
+  readonly shareOffsets: GroupCoordinator['shareOffsets'] = {
+    positions: async () => [],
+    reset: async () => undefined,
+    forget: async () => undefined,
   }
   async join(request: Parameters<GroupCoordinator['join']>[0]) {
     if (request.memberId === '' && request.memberIdRequired)

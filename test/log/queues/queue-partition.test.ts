@@ -99,7 +99,7 @@ test('only who holds a record settles it, all of a request or nothing', () => {
   refused(() => box.settle('a', 0, 1), 'log.invalid-acknowledgement')
   refused(() => box.settle('a', 0, 1, 'accept', 'accept', 'accept'), 'log.invalid-acknowledgement')
   const twice = [0, 0].map((first) => ({ first, last: first, outcomes: ['accept' as const] }))
-  refused(() => box.machine.settle('a', twice, { rules, nowMs: 0 }), 'log.invalid-acknowledgement')
+  refused(() => box.machine.settle('a', twice, { rules, nowMs: 0 }), 'log.record-not-held')
   box.settled('a', 0, 1, 'accept', 'reject')
   assert.equal(box.machine.start, 2)
   assert.ok(box.settle('a', 0, 1, 'accept').isEmpty, 'what lies before the start is over')

@@ -3,7 +3,7 @@ import { attempt, code, groupErrorCode, handler } from '../handler.ts'
 import { listGroupsApi } from '../../../wire/kafka/messages/16-list-groups.ts'
 
 /** As Kafka writes it, which its tools compare with. */
-const groupType = { classic: 'classic', consumer: 'consumer' } as const
+const groupType = { classic: 'classic', consumer: 'consumer', share: 'share' } as const
 
 export const listGroups = handler({
   api: listGroupsApi,

@@ -14,10 +14,13 @@ import type {
   DescribedGroup,
   GroupCoordinator,
   ListedGroup,
+  ShareHeartbeat,
+  ShareOffsets,
 } from '../../broker.ts'
 import { DeadlineTimer } from '../../deadline-timer.ts'
 import { Journal } from '../../journal.ts'
 import type { At, Partition } from '../../log.ts'
+import type { Queues } from '../../queues/queues.ts'
 import type { PartitionState } from '../partition.ts'
 import { appendDurably, placeDurably } from '../system-log.ts'
 import { ClassicGroup } from './classic-group.ts'
@@ -25,6 +28,7 @@ import type { ConsumerGroupSettings } from './consumer/consumer-group.ts'
 import { ConsumerGroups, type ConsumerGroupsHost } from './consumer/consumer-groups.ts'
 import type { ClassicSeed } from './consumer/migration.ts'
 import { readSubscription } from './embedded.ts'
+import { ShareGroups } from './share/share-groups.ts'
 import { type Committed, decodeGroup, decodeKey, encodeGroup, encodeKey } from './formats.ts'
 import { isIdle, isLapsed } from './expiry.ts'
 import { type GroupBounds, GroupMemory, bytesPerGroup } from './memory.ts'
@@ -39,7 +43,10 @@ export interface GroupsOptions {
   readonly offsetsRetentionMs: number
   readonly bounds: GroupBounds
   readonly topics: ConsumerGroupsHost['topics']
+  /** What share groups stand on. */
+  readonly queues: Queues
   settings(group: string): ConsumerGroupSettings
+  shareSettings(group: string): ConsumerGroupSettings
   /** Member count of a group that tasks of this process have joined; 0 for none. */
   taskMembers(group: string): number
 }
@@ -59,6 +66,7 @@ export class LocalGroups implements GroupCoordinator {
   readonly #journal: Journal
   readonly #consumers: ConsumerGroups
   readonly #memory: GroupMemory
+  readonly #shares: ShareGroups
   /** How often each group has asked to be stored: a newer record makes an older one that failed needless. */
   readonly #stores = new WeakMap<ClassicGroup, number>()
   #stopExpiry: () => void = () => undefined
@@ -80,15 +88,46 @@ export class LocalGroups implements GroupCoordinator {
         put: (name, seed, rebalance) => this.#put(name, seed, rebalance),
       },
     })
+    this.#shares = new ShareGroups(world, this.#journal, {
+      topics: options.topics,
+      memory: this.#memory,
+      queues: options.queues,
+      settings: (group) => options.shareSettings(group),
+    })
+  }
+
+  get shareOffsets(): ShareOffsets {
+    const shares = this.#shares
+    return {
+      positions: (name) => shares.positions(name),
+      reset: async (name, to) => {
+        const refused = this.#refused(name) ?? this.#otherThanShare(name)
+        if (refused !== null) throw refused
+        await shares.reset(name, to)
+      },
+      forget: (name, topics) => shares.forget(name, topics),
+    }
+  }
+  /** A name is a group of one protocol at a time. */
+  #otherThanShare(name: string): Fault | null {
+    const isOther = this.#shares.get(name) === null && this.#isKnown(name)
+    return isOther ? new Fault('log.unknown-group', { group: name }) : null
   }
 
   // --- members
+
+  async shareHeartbeat(request: ShareHeartbeat): ReturnType<GroupCoordinator['shareHeartbeat']> {
+    const { group } = request
+    const refused = this.#refused(group) ?? this.#otherThanShare(group)
+    return refused === null ? this.#shares.heartbeat(request) : { fault: refused }
+  }
 
   async consumerHeartbeat(request: ConsumerHeartbeat): ReturnType<GroupCoordinator['consumerHeartbeat']> {
     const { group } = request
     const refused = this.#refused(group)
     if (refused !== null) return { fault: refused }
     if (this.#options.taskMembers(group) > 0) return { fault: usedByTasks(group) }
+    if (this.#shares.get(group) !== null) return { fault: new Fault('log.unknown-group', { group }) }
     return this.#consumers.heartbeat(request)
   }
   async join(request: JoinRequest): Promise<JoinAnswer> {
@@ -100,6 +139,8 @@ export class LocalGroups implements GroupCoordinator {
     if (timeoutMs < min || timeoutMs > max)
       return refuse(new Fault('log.invalid-session-timeout', { timeoutMs, min, max }))
     if (this.#options.taskMembers(name) > 0) return refuse(usedByTasks(name))
+    if (this.#shares.get(name) !== null)
+      return refuse(new Fault('log.inconsistent-protocol', { group: name, why: 'it is a share group' }))
     const consumers = this.#consumers.get(name)
     if (consumers !== null && !consumers.isEmpty) return this.#consumers.join(request)
     if (consumers !== null) {
@@ -144,7 +185,8 @@ export class LocalGroups implements GroupCoordinator {
     return this.#memberCount(name) > 0
   }
   #memberCount(name: string): number {
-    return this.#consumers.get(name)?.state.infos.size ?? this.#groups.get(name)?.group.members.size ?? 0
+    const assigned = this.#consumers.get(name) ?? this.#shares.get(name)
+    return assigned?.state.infos.size ?? this.#groups.get(name)?.group.members.size ?? 0
   }
 
   // --- positions
@@ -172,6 +214,7 @@ export class LocalGroups implements GroupCoordinator {
   #refusesCommit(request: CommitRequest): Fault | null {
     const { group, generation, memberId: member, knowsEpochs = false } = request
     if (this.#options.taskMembers(group) > 0) return new Fault('log.unknown-member', { group, member })
+    if (this.#shares.get(group) !== null) return new Fault('log.unknown-group', { group })
     const consumers = this.#consumers.get(group)
     if (consumers !== null)
       return faultOf(() =>
@@ -280,12 +323,23 @@ export class LocalGroups implements GroupCoordinator {
   async describeConsumer(name: string): Promise<DescribedConsumerGroup | null> {
     return this.#consumers.get(name)?.describe() ?? null
   }
+  async describeShare(name: string): Promise<DescribedConsumerGroup | null> {
+    return this.#shares.describe(name)
+  }
   async list(): Promise<readonly ListedGroup[]> {
-    const names = new Set([...this.#groups.keys(), ...this.#consumers.names(), ...this.positions.groups()])
+    const names = new Set([
+      ...this.#groups.keys(),
+      ...this.#consumers.names(),
+      ...this.#shares.names(),
+      ...this.positions.groups(),
+    ])
     return Array.from(names, (name): ListedGroup => {
       const consumers = this.#consumers.get(name)
       if (consumers !== null)
         return { group: name, protocolType: 'consumer', state: consumers.state.state(), type: 'consumer' }
+      const share = this.#shares.get(name)
+      if (share !== null)
+        return { group: name, protocolType: 'share', state: share.kind.stateName(share.state), type: 'share' }
       const group = this.#groups.get(name)?.group
       return { group: name, protocolType: group?.protocolType ?? '', state: group?.state ?? 'Empty', type: 'classic' }
     })
@@ -299,6 +353,7 @@ export class LocalGroups implements GroupCoordinator {
     if (!this.#isKnown(name)) return new Fault('log.unknown-group', { group: name })
     const occupied = faultOf(() => this.#requireEmpty(name))
     if (occupied !== null) return occupied
+    if (this.#shares.get(name) !== null) return this.#removeShare(name)
     const tombstones = this.#tombstones(name)
     const isConsumers = this.#consumers.get(name) !== null
     const fault = isConsumers ? await this.#consumers.dissolve(name, tombstones) : await this.#journal.write(tombstones)
@@ -306,8 +361,16 @@ export class LocalGroups implements GroupCoordinator {
     this.#forget(name)
     return null
   }
+  async #removeShare(name: string): Promise<Fault | null> {
+    try {
+      return await this.#shares.dissolve(name)
+    } catch (error) {
+      return asFault(error)
+    }
+  }
   #isKnown(name: string): boolean {
-    const isThere = this.#groups.has(name) || this.#consumers.get(name) !== null || this.positions.has(name)
+    const isAssigned = this.#consumers.get(name) !== null || this.#shares.get(name) !== null
+    const isThere = this.#groups.has(name) || isAssigned || this.positions.has(name)
     return isThere || this.#options.taskMembers(name) > 0
   }
   #tombstones(name: string): RecordInput[] {
@@ -343,7 +406,7 @@ export class LocalGroups implements GroupCoordinator {
   }
   /** Why no position of the group may be taken away now. */
   #keepsOffsets(name: string): Fault | null {
-    if (!this.#isKnown(name)) return new Fault('log.unknown-group', { group: name })
+    if (!this.#isKnown(name) || this.#shares.get(name) !== null) return new Fault('log.unknown-group', { group: name })
     const group = this.#groups.get(name)?.group
     const isForeign = group !== undefined && group.members.size > 0 && group.protocolType !== 'consumer'
     const isInUse = isForeign || this.#options.taskMembers(name) > 0
@@ -376,7 +439,10 @@ export class LocalGroups implements GroupCoordinator {
   restore(record: LogRecord): void {
     const key = record.key === null ? null : decodeKey(record.key)
     if (key?.kind === 'offset') return this.positions.restore(record)
-    if (key?.kind !== 'group') return this.#consumers.restore(record)
+    if (key?.kind !== 'group') {
+      this.#consumers.restore(record)
+      return this.#shares.restore(record)
+    }
     this.#close(key.group)
     if (record.value === null) return
     const { group } = this.#open(key.group)
@@ -386,6 +452,7 @@ export class LocalGroups implements GroupCoordinator {
   start(): void {
     for (const { timer } of this.#groups.values()) timer.set()
     this.#consumers.start()
+    this.#shares.start()
     // A crash came between the end of a topic and that of the positions in it.
     for (const topic of this.positions.topics())
       if (!this.#hasPartition({ topic, index: 0 })) void this.forgetTopic(topic)
@@ -399,6 +466,7 @@ export class LocalGroups implements GroupCoordinator {
     this.#closed = true
     this.#stopExpiry()
     this.#consumers.close()
+    this.#shares.close()
     this.#journal.close()
     const fault = new Fault('log.closed', { what: 'the log' })
     for (const { group, timer } of this.#groups.values()) {
@@ -410,7 +478,8 @@ export class LocalGroups implements GroupCoordinator {
   async #expire(): Promise<void> {
     const { offsetsRetentionMs: retentionMs } = this.#options
     for (const { group: name } of await this.list()) {
-      if (this.#options.taskMembers(name) > 0) continue
+      // Share groups stay until they are deleted, as in Kafka.
+      if (this.#options.taskMembers(name) > 0 || this.#shares.get(name) !== null) continue
       const classic = this.#groups.get(name)?.group ?? null
       const consumers = this.#consumers.get(name)
       const rules = { nowMs: this.#world.clock.now(), retentionMs, classic, consumers }
@@ -517,6 +586,7 @@ export class LocalGroups implements GroupCoordinator {
   /** A topic was created, changed or removed. */
   topicChanged(topic: string): void {
     this.#consumers.topicChanged(topic)
+    this.#shares.topicChanged(topic)
   }
   #ask<T>(name: string, ask: (group: ClassicGroup, nowMs: number, answer: (answer: T) => void) => void): Promise<T> {
     return new Promise((resolve) => this.#change(name, (group, nowMs) => ask(group, nowMs, resolve)))

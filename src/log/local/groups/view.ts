@@ -32,14 +32,22 @@ export function groupsView({ coordinator, memberships }: LocalGroupsView): Group
     },
     async evict(group, member) {
       if (memberships.evict(group, member)) return
+      if ((await coordinator.describeShare(group)) !== null) return leaveShare(coordinator, group, member)
       const [fault] = await coordinator.leave(group, [{ memberId: member, instanceId: null, reason: 'evicted' }])
       if (fault instanceof Fault) throw fault
     },
   }
 }
 
+async function leaveShare(coordinator: LocalGroups, group: string, memberId: string): Promise<void> {
+  const said = { group, memberId, epoch: leaves, rackId: null, topics: null, clientId: '', host: '' }
+  const answer = await coordinator.shareHeartbeat(said)
+  if ('fault' in answer) throw answer.fault
+}
+const leaves = -1
+
 async function consumersOf(coordinator: LocalGroups, name: string): Promise<GroupInfo> {
-  const consumers = await coordinator.describeConsumer(name)
+  const consumers = (await coordinator.describeConsumer(name)) ?? (await coordinator.describeShare(name))
   if (consumers !== null)
     return {
       group: name,

@@ -10,6 +10,7 @@ import {
   type ConsumerGroupHost,
   type ConsumerGroupSettings,
 } from '../../../../src/log/local/groups/consumer/consumer-group.ts'
+import { consumerKind } from '../../../../src/log/local/groups/consumer/kind.ts'
 import type { Edit } from '../../../../src/log/local/groups/consumer/edit.ts'
 import { matches } from '../../../../src/log/local/groups/consumer/patterns.ts'
 import { changeOf, recordOf } from '../../../../src/log/local/groups/consumer/records.ts'
@@ -44,7 +45,7 @@ export class Bench {
       refuses: () => null,
       resolve: (patterns) => (this.#asked = patterns),
     }
-    return new ConsumerGroup('g', host)
+    return new ConsumerGroup('g', host, consumerKind)
   }
   topic(name: string, partitions: number): void {
     const known = this.topics.get(name)

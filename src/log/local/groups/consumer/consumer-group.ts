@@ -12,8 +12,9 @@
 import { Fault } from '../../../../lib/fault.ts'
 import { limits } from '../../../../lib/limits.ts'
 import type { ConsumerHeartbeat, ConsumerHeartbeatAnswer, DescribedConsumerGroup } from '../../../broker.ts'
-import { type AssignedMember, assignorNames, assignors, defaultAssignor, isAssignor } from './assignors.ts'
+import { type AssignedMember, assignorNames, isAssignor } from './assignors.ts'
 import { Edit } from './edit.ts'
+import type { GroupKind } from './kind.ts'
 import {
   type Holding,
   type MemberInfo,
@@ -30,7 +31,6 @@ import {
   sortedTexts,
 } from './model.ts'
 import { checkPattern } from './patterns.ts'
-import { reconcile } from './reconcile.ts'
 import { bytesOfInfo } from './size.ts'
 import { GroupState, type TopicsView, isAway } from './state.ts'
 import { Watches } from './watches.ts'
@@ -72,6 +72,7 @@ export class ConsumerGroup {
   readonly name: string
   readonly state = new GroupState()
   readonly host: ConsumerGroupHost
+  readonly kind: GroupKind
   readonly watches: Watches
   /** Topics may have changed since the epoch was looked at. */
   #stale = true
@@ -81,9 +82,10 @@ export class ConsumerGroup {
   #resolvedMs = -Infinity
   #resolvedVersion = -1
 
-  constructor(name: string, host: ConsumerGroupHost) {
+  constructor(name: string, host: ConsumerGroupHost, kind: GroupKind) {
     this.name = name
     this.host = host
+    this.kind = kind
     this.watches = new Watches(this.state, () => host.settings().sessionMs)
   }
   begin(): Edit {
@@ -198,7 +200,8 @@ export class ConsumerGroup {
     const progress = this.state.progressOf(member)
     if (found === 0 || found === progress.epoch) return
     // The answer with the newer epoch may have been lost.
-    if (found < progress.epoch && found === progress.previousEpoch && holdsAll(progress.assigned, owned)) return
+    const isKnown = found < progress.epoch && found === progress.previousEpoch
+    if (isKnown && (!this.kind.isExclusive || holdsAll(progress.assigned, owned))) return
     throw new Fault('log.fenced-member-epoch', { group: this.name, member, found, current: progress.epoch })
   }
 
@@ -293,9 +296,7 @@ export class ConsumerGroup {
     this.#raisedMs = nowMs
     if (nowMs < this.#assignedMs + this.host.settings().assignmentMs) return
     const members = this.#assignedMembers()
-    const name = state.assignor()
-    const assignor = assignors[name !== null && isAssignor(name) ? name : defaultAssignor]
-    const targets = assignor(members, (id) => this.host.topics.byId(id)?.partitions ?? 0)
+    const targets = this.kind.assignor(state)(members, (id) => this.host.topics.byId(id)?.partitions ?? 0)
     members.forEach(({ id, target }, i) => {
       if (!state.targets.has(id) || !samePartitions(target, targets[i]!))
         edit.put({ kind: 'target', member: id, value: targets[i]! })
@@ -330,7 +331,7 @@ export class ConsumerGroup {
     const before = state.progressOf(member)
     if (!by.changed && state.isReconciled(member)) return before
     const info = state.infos.get(member)!
-    const after = reconcile(before, {
+    const after = this.kind.reconcile(before, {
       epoch: state.assignmentEpoch,
       target: state.targetOf(member),
       subscribed: this.#topicIds(info),
@@ -453,10 +454,10 @@ export class ConsumerGroup {
     const { state } = this
     return {
       group: this.name,
-      state: state.state(),
+      state: this.kind.stateName(state),
       epoch: state.epoch,
       assignmentEpoch: state.assignmentEpoch,
-      assignor: state.assignor() ?? defaultAssignor,
+      assignor: state.assignor() ?? this.kind.defaultAssignor,
       members: Array.from(state.infos, ([id, info]) => {
         const { epoch, assigned, revoking } = state.progressOf(id)
         return {

@@ -15,9 +15,9 @@ import * as classicMembers from './classic-members.ts'
 import { ConsumerGroup, type ConsumerGroupSettings } from './consumer-group.ts'
 import type { Edit } from './edit.ts'
 import { type ClassicSeed, classicFrom, consumerFrom, mayDowngrade } from './migration.ts'
+import { type GroupKind, consumerKind } from './kind.ts'
 import { awayEpoch } from './model.ts'
 import { matches } from './patterns.ts'
-import { changeOf, recordOf } from './records.ts'
 import type { TopicsView } from './state.ts'
 
 /** The classic groups, as far as they change their protocol. */
@@ -36,6 +36,8 @@ export interface ConsumerGroupsHost {
   readonly classic: ClassicSide
   readonly memory: GroupMemory
   settings(group: string): ConsumerGroupSettings
+  /** A member is out of its group for good. */
+  left?(group: string, member: string): void
 }
 interface Opened {
   readonly group: ConsumerGroup
@@ -52,14 +54,16 @@ export class ConsumerGroups {
   readonly #world: World
   readonly #journal: Journal
   readonly #host: ConsumerGroupsHost
+  readonly #kind: GroupKind
   readonly #groups = new Map<string, Opened>()
   #topicsVersion = 0
   #closed = false
 
-  constructor(world: World, journal: Journal, host: ConsumerGroupsHost) {
+  constructor(world: World, journal: Journal, host: ConsumerGroupsHost, kind: GroupKind = consumerKind) {
     this.#world = world
     this.#journal = journal
     this.#host = host
+    this.#kind = kind
   }
   get(name: string): ConsumerGroup | null {
     return this.#groups.get(name)?.group ?? null
@@ -171,6 +175,17 @@ export class ConsumerGroups {
     edit.add({ kind: 'classic', value: seed.stored })
     edit.onUndo(this.#host.classic.put(group.name, seed, how.rebalance))
   }
+  /** There is a group of this name, if only an empty one. */
+  ensure(name: string): Promise<Fault | null> {
+    if (this.#groups.has(name)) return Promise.resolve(null)
+    const refused = this.#host.memory.refuses(name, null, bytesPerGroup)
+    if (refused !== null) return Promise.resolve(refused)
+    const opened = this.#make(name)
+    const edit = opened.group.begin()
+    edit.onUndo(() => this.#drop(name, opened))
+    edit.put({ kind: 'epoch', value: { epoch: opened.group.state.epoch, hash: 0 } })
+    return this.#store(opened, edit)
+  }
   /** The end of a group, stored with these records; it comes back when they cannot be. */
   dissolve(name: string, also: readonly RecordInput[] = []): Promise<Fault | null> {
     const opened = this.#groups.get(name)!
@@ -200,15 +215,19 @@ export class ConsumerGroups {
     const fault = await this.#store(opened, edit)
     return fault === null ? answer : { fault }
   }
-  #store(opened: Opened, edit: Edit, also: readonly RecordInput[] = []): Promise<Fault | null> {
+  async #store(opened: Opened, edit: Edit, also: readonly RecordInput[] = []): Promise<Fault | null> {
     const { name } = opened.group
     const timeMs = this.#world.clock.now()
-    const records = edit.changes.map((change) => recordOf(name, change, timeMs))
-    return this.#journal.write([...records, ...also], () => {
+    const records = edit.changes.map((change) => this.#kind.recordOf(name, change, timeMs))
+    const fault = await this.#journal.write([...records, ...also], () => {
       edit.undo()
       opened.group.watches.look(this.#now() + retryMs)
       this.#look(opened)
     })
+    if (fault !== null) return fault
+    for (const change of edit.changes)
+      if (change.kind === 'info' && change.value === null) this.#host.left?.(name, change.member)
+    return null
   }
   #look({ group, timer }: Opened): void {
     if (this.#groups.get(group.name)?.group !== group) return
@@ -261,7 +280,7 @@ export class ConsumerGroups {
   // --- life
 
   restore(record: LogRecord): void {
-    const said = changeOf(record)
+    const said = this.#kind.changeOf(record)
     if (said === null) return
     const { group: name, change } = said
     const known = this.#groups.get(name)
@@ -293,7 +312,7 @@ export class ConsumerGroups {
       refuses: (moreBytes: number) => this.#host.memory.refuses(name, group, moreBytes),
       resolve: (patterns: readonly string[]) => void this.#resolve(opened, patterns),
     }
-    const group = new ConsumerGroup(name, host)
+    const group = new ConsumerGroup(name, host, this.#kind)
     const timed = {
       nextMs: () => group.watches.nextMs(),
       pass: (nowMs: number) => this.#pass(opened, nowMs),

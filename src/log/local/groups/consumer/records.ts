@@ -2,9 +2,7 @@
  * Records of the consumer protocol in Kafka's own formats: keys 3 and 5 to 8, and 16. A test holds the declarations
  * against Kafka's descriptors.
  */
-import { codecOf } from '../../../../wire/kafka/codec/compile.ts'
 import {
-  type AnyShape,
   type Decoded,
   type Encoded,
   array,
@@ -19,8 +17,8 @@ import {
   tagged,
   uuid,
 } from '../../../../wire/kafka/codec/shape.ts'
-import { WireReader, WireWriter } from '../../../../wire/kafka/codec/wire.ts'
 import type { LogRecord, RecordInput } from '../../../batch.ts'
+import { decodeForm, encodeForm, formNumber } from '../../../record-form.ts'
 import { encodeGroup, encodeKey } from '../formats.ts'
 import { ownProtocols } from '../memory.ts'
 import type { Change, GroupChange, Holding, MemberInfo, Progress, TopicPartitions } from './model.ts'
@@ -104,35 +102,50 @@ export function recordOf(name: string, change: GroupChange, timeMs: number): Rec
 }
 function keyOf(groupId: string, change: Change): Uint8Array {
   const { key, keyShape } = consumerRecords[change.kind]
-  if ('member' in change) return encode(key, keyShape as typeof member, { groupId, memberId: change.member }, false)
+  if ('member' in change) return encodeForm(key, keyShape as typeof member, { groupId, memberId: change.member }, 'key')
   if (change.kind === 'pattern')
-    return encode(key, consumerRecords.pattern.keyShape, { groupId, regularExpression: change.pattern }, false)
-  return encode(key, keyShape as typeof group, { groupId }, false)
+    return encodeForm(key, consumerRecords.pattern.keyShape, { groupId, regularExpression: change.pattern }, 'key')
+  return encodeForm(key, keyShape as typeof group, { groupId }, 'key')
 }
 function valueOf(change: Change): Uint8Array | null {
   if (change.value === null) return null
   switch (change.kind) {
     case 'epoch':
-      return encode(valueVersion, consumerRecords.epoch.value, {
-        epoch: change.value.epoch,
-        metadataHash: change.value.hash,
-      })
+      return encodeForm(
+        valueVersion,
+        consumerRecords.epoch.value,
+        {
+          epoch: change.value.epoch,
+          metadataHash: change.value.hash,
+        },
+        'value',
+      )
     case 'assignment':
-      return encode(valueVersion, consumerRecords.assignment.value, {
-        assignmentEpoch: change.value.epoch,
-        assignmentTimestamp: change.value.timeMs,
-      })
+      return encodeForm(
+        valueVersion,
+        consumerRecords.assignment.value,
+        {
+          assignmentEpoch: change.value.epoch,
+          assignmentTimestamp: change.value.timeMs,
+        },
+        'value',
+      )
     case 'info':
-      return encode(valueVersion, consumerRecords.info.value, infoFields(change.value))
+      return encodeForm(valueVersion, consumerRecords.info.value, infoFields(change.value), 'value')
     case 'target':
-      return encode(valueVersion, consumerRecords.target.value, {
-        topicPartitions: Array.from(change.value, ([topicId, indexes]) => ({ topicId, partitions: [...indexes] })),
-      })
+      return encodeForm(
+        valueVersion,
+        consumerRecords.target.value,
+        {
+          topicPartitions: Array.from(change.value, ([topicId, indexes]) => ({ topicId, partitions: [...indexes] })),
+        },
+        'value',
+      )
     case 'progress':
-      return encode(valueVersion, consumerRecords.progress.value, progressFields(change.value))
+      return encodeForm(valueVersion, consumerRecords.progress.value, progressFields(change.value), 'value')
     case 'pattern': {
       const { topics, version, timeMs } = change.value
-      return encode(valueVersion, consumerRecords.pattern.value, { topics, version, timestamp: timeMs })
+      return encodeForm(valueVersion, consumerRecords.pattern.value, { topics, version, timestamp: timeMs }, 'value')
     }
   }
 }
@@ -167,33 +180,23 @@ const heldFields = (holding: Holding): Encoded<typeof heldPartitions> =>
     partitions: [...epochs.keys()],
     assignmentEpochs: [...epochs.values()],
   }))
-function encode<S extends AnyShape>(version: number, shape: S, value: Encoded<S>, flexible = true): Uint8Array {
-  const out = new WireWriter()
-  out.int16(version)
-  codecOf(shape, 0, flexible).encode(value, out)
-  const pieces = out.take()
-  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
-}
-
 /** The change that a record of `__consumer_offsets` says, and of which group; null for records of another kind. */
 export function changeOf(record: LogRecord): { group: string; change: Change } | null {
   if (record.key === null) return null
-  const input = new WireReader(record.key)
-  const number = input.int16()
-  const kind = kinds.get(number)
+  const kind = kinds.get(formNumber(record.key))
   if (kind === undefined) return null
   const { value } = record
   if (kind === 'pattern') {
-    const { groupId, regularExpression } = codecOf(consumerRecords.pattern.keyShape, 0, false).decode(input)
+    const { groupId, regularExpression } = decodeForm(consumerRecords.pattern.keyShape, record.key, 'key')
     return { group: groupId, change: { kind, pattern: regularExpression, value: value && patternFrom(value) } }
   }
   if (kind === 'epoch' || kind === 'assignment') {
-    const { groupId } = codecOf(group, 0, false).decode(input)
+    const { groupId } = decodeForm(group, record.key, 'key')
     const change: Change =
       kind === 'epoch' ? { kind, value: value && epochFrom(value) } : { kind, value: value && assignmentFrom(value) }
     return { group: groupId, change }
   }
-  const { groupId, memberId } = codecOf(member, 0, false).decode(input)
+  const { groupId, memberId } = decodeForm(member, record.key, 'key')
   return { group: groupId, change: memberChange(kind, memberId, value) }
 }
 const kinds: ReadonlyMap<number, Change['kind']> = new Map(
@@ -213,25 +216,20 @@ function memberChange(
       return { kind, member: memberId, value: value && progressFrom(value) }
   }
 }
-function decode<S extends AnyShape>(shape: S, value: Uint8Array): Decoded<S> {
-  const input = new WireReader(value)
-  input.int16()
-  return codecOf(shape, 0, true).decode(input)
-}
 function epochFrom(value: Uint8Array): { epoch: number; hash: number } {
-  const { epoch, metadataHash } = decode(consumerRecords.epoch.value, value)
+  const { epoch, metadataHash } = decodeForm(consumerRecords.epoch.value, value, 'value')
   return { epoch, hash: metadataHash }
 }
 function assignmentFrom(value: Uint8Array): { epoch: number; timeMs: number } {
-  const { assignmentEpoch, assignmentTimestamp } = decode(consumerRecords.assignment.value, value)
+  const { assignmentEpoch, assignmentTimestamp } = decodeForm(consumerRecords.assignment.value, value, 'value')
   return { epoch: assignmentEpoch, timeMs: assignmentTimestamp }
 }
 function patternFrom(value: Uint8Array): { topics: string[]; version: number; timeMs: number } {
-  const { topics, version, timestamp } = decode(consumerRecords.pattern.value, value)
+  const { topics, version, timestamp } = decodeForm(consumerRecords.pattern.value, value, 'value')
   return { topics, version, timeMs: timestamp }
 }
 function infoFrom(value: Uint8Array): MemberInfo {
-  const fields = decode(consumerRecords.info.value, value)
+  const fields = decodeForm(consumerRecords.info.value, value, 'value')
   const classic = fields.classicMemberMetadata
   return {
     instanceId: fields.instanceId,
@@ -253,13 +251,13 @@ function infoFrom(value: Uint8Array): MemberInfo {
 }
 const targetFrom = (value: Uint8Array): TopicPartitions =>
   new Map(
-    decode(consumerRecords.target.value, value).topicPartitions.map(({ topicId, partitions }) => [
+    decodeForm(consumerRecords.target.value, value, 'value').topicPartitions.map(({ topicId, partitions }) => [
       topicId,
       new Set(partitions),
     ]),
   )
 function progressFrom(value: Uint8Array): Progress {
-  const fields = decode(consumerRecords.progress.value, value)
+  const fields = decodeForm(consumerRecords.progress.value, value, 'value')
   return {
     epoch: fields.memberEpoch,
     previousEpoch: fields.previousMemberEpoch,
