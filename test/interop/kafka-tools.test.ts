@@ -219,6 +219,12 @@ test('kafka-features: what this program can do, and no other level', async () =>
   assert.equal(refused.code, 1, refused.stdout)
   assert.match(refused.stdout + refused.stderr, /only supports versions 30-30/)
 })
+test('kafka-metadata-quorum: one voter, which leads', async () => {
+  const command = 'org.apache.kafka.tools.MetadataQuorumCommand'
+  const status = await ok(command, ['describe', '--status'])
+  assert.match(status, /LeaderId:\s+1\n[\s\S]*MaxFollowerLag:\s+0\n/)
+  assert.match(await ok(command, ['describe', '--replication']), /^1\s.*Leader/m)
+})
 test('kafka-leader-election: nothing to elect', async () => {
   const name = await topic(2)
   const words = ['--election-type', 'preferred', '--topic', name, '--partition', '1']

@@ -206,6 +206,7 @@ const requests: Readonly<Record<string, () => object>> = {
   }),
   ListPartitionReassignments: () => ({ timeoutMs: 1_000, topics: null }),
   OffsetDelete: () => ({ groupId: group, topics: [{ name: topic, partitions: [{ partitionIndex: 0 }] }] }),
+  DescribeQuorum: () => ({ topics: [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }] }),
   UpdateFeatures: () => ({ timeoutMs: 1_000, featureUpdates: [], validateOnly: true }),
   UnregisterBroker: () => ({ brokerId: 7 }),
   ConsumerGroupHeartbeat: () => ({

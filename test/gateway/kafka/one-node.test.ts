@@ -6,6 +6,7 @@ import { electLeaders } from '../../../src/gateway/kafka/handlers/43-elect-leade
 import { alterPartitionReassignments } from '../../../src/gateway/kafka/handlers/45-alter-partition-reassignments.ts'
 import { listPartitionReassignments } from '../../../src/gateway/kafka/handlers/46-list-partition-reassignments.ts'
 import { apiVersions } from '../../../src/gateway/kafka/handlers/18-api-versions.ts'
+import { describeQuorum } from '../../../src/gateway/kafka/handlers/55-describe-quorum.ts'
 import { updateFeatures } from '../../../src/gateway/kafka/handlers/57-update-features.ts'
 import { unregisterBroker } from '../../../src/gateway/kafka/handlers/64-unregister-broker.ts'
 import { ask, exchangeFor } from './ask.ts'
@@ -104,4 +105,24 @@ test('UpdateFeatures: the level that stands, or none', async () => {
 test('UnregisterBroker: neither ourselves nor what is not there', async () => {
   assert.equal((await ask(unregisterBroker, 0, { brokerId: 7 }, exchange)).errorCode, 102)
   assert.equal((await ask(unregisterBroker, 0, { brokerId: 1 }, exchange)).errorCode, 42)
+})
+
+test('DescribeQuorum: one voter, up to the end of the catalogue', async () => {
+  const known = fakeBroker()
+  known.create({ name: '_millrace_catalog', partitions: 1 })
+  const topics = [
+    { topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }, { partitionIndex: 1 }] },
+    { topicName: 't', partitions: [{ partitionIndex: 0 }] },
+  ]
+  const answer = await ask(describeQuorum, 2, { topics }, exchangeFor(known))
+  assert.deepEqual(
+    answer.topics.flatMap((topic) => topic.partitions.map((one) => [topic.topicName, one.errorCode, one.leaderId])),
+    [
+      ['__cluster_metadata', 0, 1],
+      ['__cluster_metadata', 3, -1],
+      ['t', 3, -1],
+    ],
+  )
+  const [voter] = answer.topics[0]!.partitions[0]!.currentVoters
+  assert.deepEqual([voter!.replicaId, voter!.logEndOffset], [1, 0])
 })

@@ -50,6 +50,7 @@ function shape<D, E = D>(node: Node): Shape<D, E> {
 export const bool = shape<boolean>({ kind: 'bool' })
 export const int8 = shape<number>({ kind: 'int8' })
 export const int16 = shape<number>({ kind: 'int16' })
+export const uint16 = shape<number>({ kind: 'uint16' })
 export const int32 = shape<number>({ kind: 'int32' })
 /** A number; beyond ±(2^53 − 1), where no offset or time of ours lies, it is read as that bound. */
 export const int64 = shape<number>({ kind: 'int64' })

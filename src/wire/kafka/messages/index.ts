@@ -44,6 +44,7 @@ import { describeClientQuotasApi } from './48-describe-client-quotas.ts'
 import { alterClientQuotasApi } from './49-alter-client-quotas.ts'
 import { describeUserScramCredentialsApi } from './50-describe-user-scram-credentials.ts'
 import { alterUserScramCredentialsApi } from './51-alter-user-scram-credentials.ts'
+import { describeQuorumApi } from './55-describe-quorum.ts'
 import { updateFeaturesApi } from './57-update-features.ts'
 import { describeClusterApi } from './60-describe-cluster.ts'
 import { describeProducersApi } from './61-describe-producers.ts'
@@ -109,6 +110,7 @@ export const messages: readonly Api[] = [
   alterClientQuotasApi,
   describeUserScramCredentialsApi,
   alterUserScramCredentialsApi,
+  describeQuorumApi,
   updateFeaturesApi,
   describeClusterApi,
   describeProducersApi,
