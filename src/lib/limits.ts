@@ -102,6 +102,19 @@ export const limits = {
   /** Kafka's `offset.metadata.max.bytes`. */
   offsetMetadataBytes: 4096,
   groupMembers: 10_000,
+  /** Resources that say what clients are asked to measure; their texts. */
+  clientSubscriptions: 1_000,
+  clientSubscriptionMetrics: 1_000,
+  clientSubscriptionLength: 20_000,
+  /** One push of a client's metrics, as sent (Kafka's `telemetry.max.bytes`) and unpacked. */
+  telemetryBytes: 1024 * 1024,
+  telemetryUnpackedBytes: 8 * 1024 * 1024,
+  /** Clients that push, as in Kafka; what is kept of what they pushed last. */
+  telemetryClients: 16_384,
+  telemetrySeries: 50_000,
+  telemetrySeriesPerClient: 2_000,
+  telemetryTextLength: 256,
+  telemetryLabels: 20,
   /** What the members of one group, and of all groups together, say of themselves and are assigned. */
   groupBytes: 32 * 1024 * 1024,
   groupsBytes: 128 * 1024 * 1024,

@@ -42,21 +42,26 @@ export interface Broker extends Log {
   /** A producer id for an idempotent producer. (Transactional ids: a later part of the same interface.) */
   initProducer(): Promise<{ producerId: number; epoch: number }>
   readonly coordinator: GroupCoordinator
-  readonly groupConfigs: GroupConfigs
+  /** Settings of groups. They stay when a group goes, and may be made before it comes. */
+  readonly groupConfigs: ResourceConfigs
+  /** What clients are asked to tell of themselves (KIP-714). */
+  readonly clientMetrics: ResourceConfigs
   /** What share groups stand on. */
   readonly queues: Queues
 }
-/** Settings of groups. They stay when a group goes, and may be made before it comes. */
-export interface GroupConfigs {
-  /** Groups that have any. */
+/** Settings of one kind of resources, each by its name. */
+export interface ResourceConfigs {
+  /** Those that have any. */
   names(): readonly string[]
   /** What was set. */
-  current(group: string): Readonly<Record<string, string>>
-  describe(group: string): readonly ConfigEntry[]
+  current(resource: string): Readonly<Record<string, string>>
+  describe(resource: string): readonly ConfigEntry[]
   /** null takes a setting away. What `alter` would throw. */
-  check(group: string, change: Readonly<Record<string, string | null>>): Fault | null
-  /** Throws Fault log.invalid-config, log.invalid-group. */
-  alter(group: string, change: Readonly<Record<string, string | null>>): Promise<void>
+  check(resource: string, change: Readonly<Record<string, string | null>>): Fault | null
+  /** Throws Fault log.invalid-config, or that of a name which cannot be. */
+  alter(resource: string, change: Readonly<Record<string, string | null>>): Promise<void>
+  /** After every change. */
+  onChange(call: () => void): void
 }
 export interface ConfigEntry {
   readonly name: string

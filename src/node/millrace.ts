@@ -153,6 +153,7 @@ async function startGateways(
         broker,
         at: kafkaAt,
         meter: telemetry.kafka,
+        clients: telemetry.clients,
         log: logger,
         uses: engine,
         security,

@@ -34,6 +34,8 @@ export interface Metrics {
   histogram<L extends string = never>(spec: Spec<L> & { readonly buckets?: readonly number[] }): HistogramMetric<L>
   /** Called before each scrape, to bring gauges up to date. What it throws leaves its metrics as they were. */
   onScrape(call: () => void | Promise<void>): void
+  /** Lines in the text format that are made elsewhere; whole metrics, whose names nothing here has. */
+  onText(call: () => string): void
   scrape(): Promise<{ readonly contentType: string; readonly text: string }>
 }
 
@@ -43,6 +45,7 @@ const otherSeries = '(other)'
 
 export function openMetrics(): Metrics {
   const registry = new Registry()
+  const texts: (() => string)[] = []
   const collectors: (() => void | Promise<void>)[] = []
   const settings = <L extends string>({ name, help, labels = [] }: Spec<L>) => ({
     name,
@@ -80,9 +83,13 @@ export function openMetrics(): Metrics {
       return { observe: (labels: Labels<L>, value: number) => histogram.observe(bound.place(labels), value) }
     },
     onScrape: (call) => void collectors.push(call),
+    onText: (call) => void texts.push(call),
     async scrape() {
       await Promise.allSettled(collectors.map(async (call) => call()))
-      return { contentType: registry.contentType, text: await registry.metrics() }
+      return {
+        contentType: registry.contentType,
+        text: [await registry.metrics(), ...texts.map((call) => call())].join(''),
+      }
     },
   }
 }

@@ -1,6 +1,7 @@
 /** Everything that is measured, in one value for the composition root to hand out. */
 import type { Clock } from '../lib/world.ts'
 import type { StoreMeter } from '../store/store.ts'
+import { ClientMetrics } from './client-metrics.ts'
 import { Health } from './health.ts'
 import { type Metrics, openMetrics } from './metrics.ts'
 import { type HttpMeter, type KafkaMeter, Traffic, httpMeter, kafkaMeter, storeMeter } from './traffic.ts'
@@ -12,6 +13,7 @@ export interface Telemetry {
   readonly traffic: Traffic
   readonly store: StoreMeter
   readonly kafka: KafkaMeter
+  readonly clients: ClientMetrics
   readonly http: HttpMeter
   readonly startedMs: number
 }
@@ -27,6 +29,7 @@ export function openTelemetry({ clock, version }: { clock: Clock; version: strin
     traffic: new Traffic(clock, metrics),
     store: storeMeter(metrics),
     kafka: kafkaMeter(metrics),
+    clients: new ClientMetrics(clock, metrics),
     http: httpMeter(metrics),
     startedMs,
   }

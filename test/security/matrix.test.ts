@@ -222,6 +222,14 @@ const requests: Readonly<Record<string, () => object>> = {
     topicPartitions: [],
   }),
   ConsumerGroupDescribe: () => ({ groupIds: [consumerGroup], includeAuthorizedOperations: true }),
+  GetTelemetrySubscriptions: () => ({ clientInstanceId: nullId }),
+  PushTelemetry: () => ({
+    clientInstanceId: randomUUID(),
+    subscriptionId: 0,
+    terminating: false,
+    compressionType: 0,
+    metrics: Buffer.alloc(0),
+  }),
   ListConfigResources: () => ({ resourceTypes: [] }),
   ShareGroupHeartbeat: () => ({
     groupId: shareGroup,

@@ -1,6 +1,16 @@
 /** Changing the settings of a topic or a group: what the two APIs for it share. */
 import { Fault } from '../../lib/fault.ts'
-import { type Exchange, attempt, code, configRefusal, errorCode, errorMessage, keptTopic, resource } from './handler.ts'
+import {
+  type Exchange,
+  attempt,
+  code,
+  configRefusal,
+  errorCode,
+  errorMessage,
+  keptTopic,
+  resource,
+  resourceConfigs,
+} from './handler.ts'
 
 type Config = Readonly<Record<string, string>>
 export type ConfigChange = Readonly<Record<string, string | null>>
@@ -30,16 +40,16 @@ export async function alterConfig(
     return answer(code.invalidConfig, "the broker's settings come from its configuration when it starts")
   }
   const { broker } = exchange
-  if (resourceType === resource.group) {
-    const { groupConfigs } = broker
+  const configs = resourceConfigs(exchange, resourceType)
+  if (configs !== null) {
     const fault = await attempt(exchange, async () => {
       const config = make(
-        groupConfigs.current(resourceName),
-        (name) => groupConfigs.describe(resourceName).find((entry) => entry.name === name)?.value ?? null,
+        configs.current(resourceName),
+        (name) => configs.describe(resourceName).find((entry) => entry.name === name)?.value ?? null,
       )
       if (config instanceof Fault) throw config
-      if (onlyCheck) return groupConfigs.check(resourceName, config)
-      await groupConfigs.alter(resourceName, config)
+      if (onlyCheck) return configs.check(resourceName, config)
+      await configs.alter(resourceName, config)
       return null
     })
     return answer(errorCode(fault), errorMessage(fault))

@@ -216,7 +216,7 @@ export class ClientConnection {
     const { version, clientId, access } = pending
     const { lease } = pending.frame
     const { broker, sessions, shareSessions, supported, autoCreate, uses, answerBytesMax, log } = this.server
-    const { security, listenerProtocol } = this.server
+    const { security, listenerProtocol, clientTelemetry } = this.server
     const { node, session } = this
     return {
       broker,
@@ -230,6 +230,8 @@ export class ClientConnection {
       version,
       clientId,
       clientHost: `/${this.host}`,
+      clientPort: this.connection.remote.port,
+      clientTelemetry,
       node,
       session,
       access,

@@ -6,12 +6,13 @@ import type { Lease } from '../../lib/buffer-pool.ts'
 import { Fault, asFault, faults } from '../../lib/fault.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { Address } from '../../lib/world.ts'
-import type { Broker, ConfigEntry } from '../../log/broker.ts'
+import type { Broker, ConfigEntry, ResourceConfigs } from '../../log/broker.ts'
 import type { Partition, TopicInfo } from '../../log/log.ts'
 import type { Api, AnyShape, Decoded, Encoded } from '../../wire/kafka/codec/shape.ts'
 import type { ClientQuota } from '../../security/quotas.ts'
 import type { Security } from '../../security/security.ts'
 import type { Access, RequestAccess } from './access.ts'
+import type { ClientTelemetry, TelemetryCaller } from './client-telemetry.ts'
 import type { FetchSessions } from './fetch-sessions.ts'
 import type { ShareSessions } from './share-sessions.ts'
 import type { Session } from './session.ts'
@@ -34,8 +35,11 @@ export interface Exchange {
   readonly clientHost: string
   /** Where this connection's client reaches us. */
   readonly node: Address
+  /** The port that the client came from. */
+  readonly clientPort: number
   readonly sessions: FetchSessions
   readonly shareSessions: ShareSessions
+  readonly clientTelemetry: ClientTelemetry
   readonly supported: readonly SupportedApi[]
   readonly autoCreate: boolean
   readonly uses: TopicUses
@@ -228,11 +232,27 @@ export function configRefusal(
   return null
 }
 
+/** As a client-metrics resource may match it. */
+export const telemetryCaller = ({ session, clientId, clientHost, clientPort, signal }: Exchange): TelemetryCaller => ({
+  client_id: clientId,
+  client_software_name: session.software.name,
+  client_software_version: session.software.version,
+  client_source_address: clientHost.slice(1),
+  client_source_port: String(clientPort),
+  signal,
+})
+
 /** Numbers of resource types and of where a setting's value comes from. */
-export const resource = { topic: 2, broker: 4, group: 32 } as const
-const source = { topic: 1, default: 5, group: 8 } as const
+export const resource = { topic: 2, broker: 4, brokerLogger: 8, clientMetrics: 16, group: 32 } as const
+const source = { topic: 1, default: 5, clientMetrics: 7, group: 8 } as const
+/** Where resources of the type have their settings; null: elsewhere. */
+export function resourceConfigs({ broker }: Exchange, resourceType: number): ResourceConfigs | null {
+  if (resourceType === resource.group) return broker.groupConfigs
+  return resourceType === resource.clientMetrics ? broker.clientMetrics : null
+}
 export function configSource(entry: ConfigEntry, resourceType: number): number {
   if (entry.isDefault) return source.default
+  if (resourceType === resource.clientMetrics) return source.clientMetrics
   return resourceType === resource.group ? source.group : source.topic
 }
 export const configTypeNumber: Readonly<Record<ConfigEntry['type'], number>> = {

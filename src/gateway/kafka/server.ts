@@ -8,8 +8,10 @@ import { type Logger, silent } from '../../lib/logger.ts'
 import type { Address, Clock, Connection, Listener, TlsServer, World } from '../../lib/world.ts'
 import type { Broker } from '../../log/broker.ts'
 import { type Security, openToAll } from '../../security/security.ts'
+import type { ClientMetrics } from '../../telemetry/client-metrics.ts'
 import type { KafkaMeter } from '../../telemetry/traffic.ts'
 import { WireWriter } from '../../wire/kafka/codec/wire.ts'
+import { ClientTelemetry } from './client-telemetry.ts'
 import { ClientConnection, plainHost } from './connection.ts'
 import { FetchSessions } from './fetch-sessions.ts'
 import { type Handler, type SupportedApi, type TopicUses, unused } from './handler.ts'
@@ -28,6 +30,8 @@ export interface KafkaOptions {
   /** What clients may not change or delete; default: nothing computes on topics. */
   readonly uses?: TopicUses
   readonly meter?: KafkaMeter
+  /** Takes what clients measure of themselves. */
+  readonly clients?: ClientMetrics
   readonly log?: Logger
   /** Who may do what; everybody everything by default. */
   readonly security?: Security
@@ -76,6 +80,7 @@ export class Server implements KafkaListener {
   readonly listenerProtocol: string
   readonly sessions: FetchSessions
   readonly shareSessions: ShareSessions
+  readonly clientTelemetry: ClientTelemetry
   readonly handlers: ReadonlyMap<number, Handler> = new Map(handlers.map((handler) => [handler.api.key, handler]))
   readonly supported: readonly SupportedApi[] = supportedApis(handlers)
   readonly pool: BufferPool
@@ -109,6 +114,9 @@ export class Server implements KafkaListener {
     this.tls = tls
     this.listenerProtocol = `${sasl.required ? 'SASL_' : ''}${tls === undefined ? 'PLAINTEXT' : 'SSL'}`
     this.world = world
+    const { clients: sink = null } = options
+    const { clock, random } = world
+    this.clientTelemetry = new ClientTelemetry({ clock, random, configs: broker.clientMetrics, sink, log })
     this.clock = world.clock
     this.broker = broker
     this.advertise = advertise

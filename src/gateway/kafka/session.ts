@@ -31,6 +31,8 @@ const failed = (why: string): Authenticated => ({ error: saslCode.failed, messag
 
 export class Session {
   principal: Principal
+  /** What the client says it is (ApiVersions 3 and later). */
+  software = { name: '', version: '' }
   readonly #security: Security
   readonly #settings: SaslSettings
   readonly #clock: Clock

@@ -9,12 +9,12 @@ import type {
   ConfigEntry,
   FetchAnswer,
   FetchRequest,
-  GroupConfigs,
   GroupCoordinator,
   Intake,
   LogMeter,
   ProduceAnswer,
   ProduceRequest,
+  ResourceConfigs,
 } from '../broker.ts'
 import type {
   Bounds,
@@ -57,7 +57,8 @@ export interface LocalLogParts {
   readonly transactions: TransactionCoordinator
   readonly producerIds: ProducerIds
   readonly groups: LocalGroups
-  readonly groupConfigs: GroupConfigs
+  readonly groupConfigs: ResourceConfigs
+  readonly clientMetrics: ResourceConfigs
   readonly queues: QueueService
   readonly memberships: Memberships
   readonly compactor: Compactor
@@ -72,7 +73,8 @@ export class LocalLog implements Broker {
   readonly topics: Topics
   readonly groups: Groups
   readonly coordinator: GroupCoordinator
-  readonly groupConfigs: GroupConfigs
+  readonly groupConfigs: ResourceConfigs
+  readonly clientMetrics: ResourceConfigs
   readonly queues: Queues
   readonly clusterId: string
   readonly limits = {
@@ -92,6 +94,7 @@ export class LocalLog implements Broker {
     this.topics = parts.topics
     this.coordinator = parts.groups
     this.groupConfigs = parts.groupConfigs
+    this.clientMetrics = parts.clientMetrics
     this.queues = parts.queues
     const view: LocalGroupsView = { coordinator: parts.groups, memberships: parts.memberships }
     this.groups = groupsView(view)

@@ -6,6 +6,7 @@ import type { Store, StoreMeter } from '../../store/store.ts'
 import type { Intake, LogMeter } from '../broker.ts'
 import type { QueueSettings } from '../queues/queues.ts'
 import { QueueService } from '../queues/service.ts'
+import { clientMetricsKind } from './client-metrics-kind.ts'
 import { Compactor } from './compaction/compactor.ts'
 import { LocalGroups } from './groups/coordinator.ts'
 import { LocalGroupConfigs } from './groups/group-configs.ts'
@@ -14,6 +15,7 @@ import { Memberships } from './groups/memberships.ts'
 import { LocalLog } from './local-log.ts'
 import type { PartitionState } from './partition.ts'
 import { queueStateLog, queuesHost } from './queue-host.ts'
+import { LocalResourceConfigs } from './resource-configs.ts'
 import { Registry } from './registry.ts'
 import { replay } from './system-log.ts'
 import { catalogTopic, isOwn, offsetsTopic, queuesTopic, systemTopics, transactionsTopic } from './system-topics.ts'
@@ -83,10 +85,12 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   const topics = new LocalTopics(world, { store, registry, catalog })
   const producerIds = new ProducerIds(world.clock, catalog)
   const groupConfigs = new LocalGroupConfigs(world.clock, catalog)
+  const clientMetrics = new LocalResourceConfigs(clientMetricsKind, world.clock, catalog)
   await replay(catalog, (record) => {
     topics.restore(record)
     producerIds.restore(record)
     groupConfigs.restore(record)
+    clientMetrics.restore(record)
   })
 
   const transactionsLog = system(transactionsTopic)
@@ -146,6 +150,7 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
     producerIds,
     groups,
     groupConfigs,
+    clientMetrics,
     queues,
     memberships,
     compactor,

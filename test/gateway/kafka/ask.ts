@@ -2,6 +2,7 @@
 import { codecOf } from '../../../src/wire/kafka/codec/compile.ts'
 import type { AnyShape, Decoded, Encoded } from '../../../src/wire/kafka/codec/shape.ts'
 import { WireReader, WireWriter } from '../../../src/wire/kafka/codec/wire.ts'
+import { ClientTelemetry } from '../../../src/gateway/kafka/client-telemetry.ts'
 import { FetchSessions } from '../../../src/gateway/kafka/fetch-sessions.ts'
 import { ShareSessions } from '../../../src/gateway/kafka/share-sessions.ts'
 import { type Exchange, type Handler, unused } from '../../../src/gateway/kafka/handler.ts'
@@ -35,6 +36,14 @@ export function exchangeFor(broker: Broker, given: Partial<Exchange> = {}): Exch
     version: 0,
     clientId: 'client',
     clientHost: '/127.0.0.1',
+    clientPort: 40_000,
+    clientTelemetry: new ClientTelemetry({
+      clock: realWorld().clock,
+      random: realWorld().random,
+      configs: broker.clientMetrics,
+      sink: null,
+      log: silent,
+    }),
     node: { host: 'here', port: 9092 },
     sessions: new FetchSessions(realWorld().random, { sessionsMax: 10, partitionsMax: 1000 }),
     shareSessions: new ShareSessions({ sessionsMax: 10, partitionsMax: 1000 }),

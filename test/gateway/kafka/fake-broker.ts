@@ -13,6 +13,7 @@ import type {
   GroupCoordinator,
   ProduceAnswer,
   ProduceRequest,
+  ResourceConfigs,
 } from '../../../src/log/broker.ts'
 import type { Partition, TopicInfo, TopicSpec } from '../../../src/log/log.ts'
 import { placeBatch, readBatchHeader } from '../../../src/store/batch-header.ts'
@@ -35,6 +36,31 @@ const defaults: Record<string, string> = {
   'segment.bytes': '134217728',
 }
 
+/** Of resources with one setting. */
+function fakeConfigs(setting: string, byDefault: string): ResourceConfigs {
+  const values = new Map<string, Record<string, string>>()
+  const check: ResourceConfigs['check'] = (_, change) => {
+    const odd = Object.keys(change).find((name) => name !== setting)
+    return odd === undefined ? null : new Fault('log.invalid-config', { name: odd, value: '', why: 'unknown' })
+  }
+  return {
+    names: () => [...values.keys()],
+    current: (resource) => values.get(resource) ?? {},
+    describe(resource) {
+      const value = values.get(resource)?.[setting]
+      const isDefault = value === undefined
+      return [{ name: setting, value: value ?? byDefault, isDefault, type: 'int', documentation: 'about it' }]
+    },
+    check,
+    async alter(resource, change) {
+      const fault = check(resource, change)
+      if (fault !== null) throw fault
+      const entries = Object.entries({ ...values.get(resource), ...change })
+      values.set(resource, Object.fromEntries(entries.filter(([, value]) => value !== null)) as never)
+    },
+    onChange: () => undefined,
+  }
+}
 export class FakeBroker implements Partial<Broker> {
   readonly clusterId = 'fakefakefakefakefakefa'
   readonly log = new Map<string, Stored>()
@@ -46,33 +72,8 @@ export class FakeBroker implements Partial<Broker> {
   private producers = 1000
   coordinator: GroupCoordinator = new FakeCoordinator()
 
-  readonly groupSettings = new Map<string, Record<string, string>>()
-  readonly groupConfigs: Broker['groupConfigs'] = {
-    names: () => [...this.groupSettings.keys()],
-    current: (group) => this.groupSettings.get(group) ?? {},
-    describe: (group) => {
-      const value = this.groupSettings.get(group)?.['consumer.session.timeout.ms']
-      return [
-        {
-          name: 'consumer.session.timeout.ms',
-          value: value ?? '45000',
-          isDefault: value === undefined,
-          type: 'int',
-          documentation: 'about sessions',
-        },
-      ]
-    },
-    check: (_group, change) => {
-      const odd = Object.keys(change).find((name) => name !== 'consumer.session.timeout.ms')
-      return odd === undefined ? null : new Fault('log.invalid-config', { name: odd, value: '', why: 'unknown' })
-    },
-    alter: async (group, change) => {
-      const fault = this.groupConfigs.check(group, change)
-      if (fault !== null) throw fault
-      const entries = Object.entries({ ...this.groupSettings.get(group), ...change })
-      this.groupSettings.set(group, Object.fromEntries(entries.filter(([, value]) => value !== null)) as never)
-    },
-  }
+  readonly groupConfigs = fakeConfigs('consumer.session.timeout.ms', '45000')
+  readonly clientMetrics = fakeConfigs('interval.ms', '300000')
 
   /** They have nothing to give out. */
   readonly queues = {

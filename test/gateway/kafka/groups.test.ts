@@ -294,8 +294,11 @@ test('ListConfigResources: groups that have settings, topics, the broker', async
     ask(listConfigResources, version, { resourceTypes }, wire.exchange)
   assert.deepEqual((await list(1, 32)).configResources, [{ resourceName: group, resourceType: 32 }])
   assert.deepEqual((await list(0)).configResources, [], 'of client metrics there are none')
+  await wire.log.clientMetrics.alter('all', { metrics: '*' })
+  const [asked] = (await list(0)).configResources
+  assert.equal(asked?.resourceName, 'all')
   const all = (await list(1)).configResources.map(({ resourceName, resourceType }) => `${resourceType} ${resourceName}`)
-  assert.deepEqual(all.toSorted(), ['2 _millrace_catalog', '2 other', '2 t', '32 g', '4 1'])
+  assert.deepEqual(all.toSorted(), ['16 all', '2 _millrace_catalog', '2 other', '2 t', '32 g', '4 1'])
   assert.equal((await list(1, 99)).errorCode, 35)
   await wire.log.close()
 })

@@ -556,6 +556,7 @@ test('DescribeConfigs: of a topic, of the broker, and of what has none', async (
     { resourceType: 4, resourceName: '1', configurationKeys: ['message.max.bytes', 'advertised.listeners'] },
     { resourceType: 4, resourceName: '7', configurationKeys: null },
     { resourceType: 16, resourceName: 'm', configurationKeys: null },
+    { resourceType: 64, resourceName: 'm', configurationKeys: null },
   ]
   for (let version = 1; version <= 4; version++) {
     const { results } = await ask(
@@ -572,6 +573,7 @@ test('DescribeConfigs: of a topic, of the broker, and of what has none', async (
         [3, 0],
         [0, 2],
         [42, 0],
+        [0, 1],
         [42, 0],
       ],
     )

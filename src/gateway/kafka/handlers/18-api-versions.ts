@@ -10,9 +10,10 @@ export const apiVersions = handler({
   api: apiVersionsApi,
   versions: [0, 4],
   access: { needs: [], open: 'clients ask before they say who they are' },
-  handle(request, { supported, version }) {
+  handle(request, { session, supported, version }) {
     const isNamed = softwareName.test(request.clientSoftwareName) && softwareName.test(request.clientSoftwareVersion)
     if (version >= firstVersionOfSoftware && !isNamed) return { errorCode: code.invalidRequest, apiKeys: [] }
+    if (isNamed) session.software = { name: request.clientSoftwareName, version: request.clientSoftwareVersion }
     const features = featuresOf(supported)
     return {
       errorCode: code.none,

@@ -12,6 +12,7 @@ import {
   errorCode,
   handler,
   resource,
+  resourceConfigs,
 } from '../handler.ts'
 import { describeConfigsApi } from '../../../wire/kafka/messages/32-describe-configs.ts'
 
@@ -52,7 +53,8 @@ function entriesOf({ resourceType, resourceName }: Asked, exchange: Exchange): E
       throw new Fault('log.unknown-topic', { topic: resourceName })
     return exchange.broker.describeConfig(resourceName)
   }
-  if (resourceType === resource.group) return exchange.broker.groupConfigs.describe(resourceName)
+  const configs = resourceConfigs(exchange, resourceType)
+  if (configs !== null) return configs.describe(resourceName)
   if (resourceType === resource.broker) {
     const entries = brokerConfig(resourceName, exchange)
     if (entries !== null) return entries
