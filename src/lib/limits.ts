@@ -131,6 +131,13 @@ export const limits = {
   queues: 100_000,
   /** Appended by one tick before it must be committed; bounds what recovery looks at and what readers must hold back. */
   transactionBytes: 256 * 1024 * 1024,
+  /** Kafka's `transaction.max.timeout.ms`: how long a client's transaction may stay open. */
+  transactionTimeoutMaxMs: 15 * 60 * 1000,
+  /** A transactional id that was silent for longer is forgotten; Kafka's `transactional.id.expiration.ms`. */
+  transactionalIdIdleMs: 7 * 24 * 60 * 60 * 1000,
+  /** Transactional ids that are remembered, half a KiB each; Kafka forgets them by time alone. */
+  transactionalIds: 250_000,
+  transactionalIdLength: 1_024,
   recordHeaders: 1_000,
   /** Open segment files. Well below the 1,024 that many systems allow a process by default. */
   storeHandles: 512,

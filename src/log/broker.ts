@@ -39,8 +39,9 @@ export interface Broker extends Log {
     of: readonly { partition: Partition; timeMs: number }[],
     committedOnly: boolean,
   ): Promise<({ offset: Offset | -1; timeMs: number; leaderEpoch: number } | { fault: Fault })[]>
-  /** A producer id for an idempotent producer. (Transactional ids: a later part of the same interface.) */
-  initProducer(): Promise<{ producerId: number; epoch: number }>
+  /** A producer id for an idempotent producer. */
+  initProducer(): Promise<ProducerIdentity>
+  readonly transactions: Transactions
   readonly coordinator: GroupCoordinator
   /** Settings of groups. They stay when a group goes, and may be made before it comes. */
   readonly groupConfigs: ResourceConfigs
@@ -74,6 +75,8 @@ export interface ConfigEntry {
 export interface ProduceRequest {
   readonly acks: 'all' | 'leader' | 'none'
   readonly transactionalId: string | null
+  /** Produce 12 and later (KIP-890): partitions join the transaction by being written to. */
+  readonly joins?: boolean
   /** `records`: one or more record batches as sent, header and all. The log owns the bytes from here on. */
   readonly entries: readonly { readonly partition: Partition; readonly records: Uint8Array }[]
   /** Of those bytes. The log holds it as long as it needs them; the caller may release its own hold after the answer. */
@@ -112,6 +115,98 @@ export type FetchAnswer = {
   readonly fault: Fault | null
   /** Called at most once, when nobody looks at `records` any more; if it is not, their memory is left to the collector. */
   readonly release: () => void
+}
+
+export interface ProducerIdentity {
+  readonly producerId: number
+  readonly epoch: number
+}
+/** Who says that it is the producer of a transactional id. */
+export interface TransactionalProducer extends ProducerIdentity {
+  readonly transactionalId: string
+}
+/**
+ * Transactions of clients (KIP-98, with KIP-360, 447, 664 and 890). All throw Faults: `log.producer-fenced` and
+ * `log.invalid-producer-mapping` about who asks, `log.concurrent-transactions` while something else about the id is under
+ * way. What is answered is durable.
+ */
+export interface Transactions {
+  /**
+   * The id's producer from here on; others are fenced, and what they have open is aborted (then the caller hears
+   * `log.concurrent-transactions` and asks again). `expected`: who the caller was before (KIP-360).
+   */
+  init(request: {
+    readonly transactionalId: string
+    readonly timeoutMs: number
+    readonly expected: ProducerIdentity | null
+  }): Promise<ProducerIdentity>
+  addPartitions(producer: TransactionalProducer, partitions: readonly Partition[], bumps: boolean): Promise<void>
+  /** Whether each is part of the open transaction, or why not. */
+  verifyPartitions(producer: TransactionalProducer, partitions: readonly Partition[]): (Fault | null)[]
+  /** The transaction will commit positions of groups. */
+  addOffsets(producer: TransactionalProducer): Promise<void>
+  /** `bumps`: the producer goes on with the epoch of the answer (EndTxn 5 and later). */
+  end(
+    producer: TransactionalProducer,
+    how: { readonly commit: boolean; readonly bumps: boolean },
+  ): Promise<ProducerIdentity>
+  /** Positions that the transaction commits, for a member of the group (KIP-447). */
+  commitOffsets(
+    request: TransactionalProducer & {
+      /** TxnOffsetCommit 5 and later: as `ProduceRequest.joins`. */
+      readonly joins: boolean
+      readonly group: string
+      readonly generation: number
+      readonly memberId: string
+      readonly instanceId: string | null
+      readonly offsets: readonly OffsetToCommit[]
+    },
+  ): Promise<(Fault | null)[]>
+  /** Ends what a producer has open in one partition, whoever it is. For what hangs (KIP-664). */
+  writeMarker(
+    marker: ProducerIdentity & {
+      readonly commit: boolean
+      readonly coordinatorEpoch: number
+      /** The epoch is that after the transaction's (WriteTxnMarkers 2 with transaction version 2). */
+      readonly bumped: boolean
+    },
+    partition: Partition,
+  ): Promise<void>
+  describe(transactionalId: string): DescribedTransaction
+  /** Throws Fault log.invalid-pattern. */
+  list(filter: {
+    /** −1: of any age. */
+    readonly olderThanMs: number
+    /** RE2, of the whole id; null or '' for all. */
+    readonly pattern: string | null
+  }): Promise<readonly ListedTransaction[]>
+  /** Who wrote to the partition lately. */
+  producers(partition: Partition): Promise<readonly DescribedProducer[]>
+}
+export interface OffsetToCommit {
+  readonly partition: Partition
+  readonly offset: Offset
+  readonly leaderEpoch: number
+  readonly metadata: string | null
+}
+export interface ListedTransaction extends TransactionalProducer {
+  /** Kafka's name of the state. */
+  readonly state: string
+  /** −1: none has begun. */
+  readonly startedMs: number
+}
+export interface DescribedTransaction extends ListedTransaction {
+  readonly timeoutMs: number
+  readonly partitions: readonly Partition[]
+}
+export interface DescribedProducer extends ProducerIdentity {
+  /** −1: of this epoch, none. */
+  readonly lastSequence: number
+  readonly lastSeenMs: number
+  /** Of its last marker; −1 without one. */
+  readonly coordinatorEpoch: number
+  /** Of the transaction that is open here; −1 = none. */
+  readonly openFrom: Offset | -1
 }
 
 /** Given to the local log by the composition root: counts what passes. Called once a batch; it only adds numbers. */
@@ -186,12 +281,7 @@ export interface GroupCoordinator {
     knowsEpochs?: boolean
     /** OffsetCommit 2 to 4: how long to keep them, in place of the retention that all have; −1 = not said. */
     retentionMs?: number
-    offsets: readonly {
-      partition: Partition
-      offset: Offset
-      leaderEpoch: number
-      metadata: string | null
-    }[]
+    offsets: readonly OffsetToCommit[]
   }): Promise<(Fault | null)[]>
   /** null = all that the group has. Partitions without a commit come with offset −1. Throws Fault of the group. */
   offsets(

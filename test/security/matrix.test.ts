@@ -12,6 +12,7 @@ import { handlers } from '../../src/gateway/kafka/handlers/index.ts'
 import { memoryDisk } from '../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../src/lib/real/world.ts'
 import { encodeBatch } from '../../src/log/batch.ts'
+import { ownBatch } from '../../src/store/batch-header.ts'
 import type { LocalLog } from '../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../src/log/local/open.ts'
 import { ShareSessions } from '../../src/gateway/kafka/share-sessions.ts'
@@ -85,6 +86,7 @@ const resources = (configs: readonly unknown[]) => [
   { resourceType: 32, resourceName: group, configs, configurationKeys: null },
   { resourceType: 4, resourceName: '1', configs, configurationKeys: null },
 ]
+const producer = { transactionalId, producerId: 1, producerEpoch: 0 }
 const member = { groupId: group, memberId: 'm', groupInstanceId: null }
 /** A request of each API that touches all it may touch; for its last version. */
 const requests: Readonly<Record<string, () => object>> = {
@@ -183,6 +185,41 @@ const requests: Readonly<Record<string, () => object>> = {
     timeoutMs: 1_000,
   }),
   InitProducerId: () => ({ transactionalId: null, transactionTimeoutMs: 1_000, producerId: -1, producerEpoch: -1 }),
+  AddPartitionsToTxn: () => ({
+    transactions: [{ ...producer, verifyOnly: false, topics: [{ name: topic, partitions: [0] }] }],
+    v3AndBelowTransactionalId: '',
+    v3AndBelowProducerId: -1,
+    v3AndBelowProducerEpoch: -1,
+    v3AndBelowTopics: [],
+  }),
+  AddOffsetsToTxn: () => ({ ...producer, groupId: group }),
+  EndTxn: () => ({ ...producer, committed: true }),
+  WriteTxnMarkers: () => ({
+    markers: [
+      {
+        ...producer,
+        transactionResult: false,
+        topics: [{ name: topic, partitionIndexes: [0] }],
+        coordinatorEpoch: 0,
+        transactionVersion: 2,
+      },
+    ],
+  }),
+  TxnOffsetCommit: () => ({
+    ...producer,
+    groupId: group,
+    generationId: -1,
+    memberId: '',
+    groupInstanceId: null,
+    topics: [
+      {
+        name: topic,
+        partitions: [{ partitionIndex: 0, committedOffset: 0, committedLeaderEpoch: -1, committedMetadata: '' }],
+      },
+    ],
+  }),
+  DescribeProducers: () => ({ topics: [{ name: topic, partitionIndexes: [0] }] }),
+  DescribeTransactions: () => ({ transactionalIds: [transactionalId] }),
   OffsetForLeaderEpoch: () => ({
     replicaId: -1,
     topics: [{ topic, partitions: [{ partition: 0, currentLeaderEpoch: -1, leaderEpoch: 0 }] }],
@@ -414,6 +451,68 @@ test('lists show what may be seen, and no more', async () => {
     assert.equal(isShown(await said(name === 'OffsetFetch' ? ['describe group'] : [])), false, name)
     assert.equal(isShown(await said(['describe topic', 'describe group'])), true, name)
   }
+})
+
+test('transactional ids: who may write them, and who sees them', async () => {
+  const of = (name: string): Handler => handlers.find(({ api }) => api.name === name)!
+  const answered = async (name: string, version: number, request: object, needs: readonly Need[]): Promise<unknown> => {
+    const authorizer = new GrantAuthorizer({ enforced: () => true, isSuper: () => false })
+    authorizer.replace(grantsOf(needs))
+    const security = { ...openToAll, authorizer }
+    return ask(of(name), version, request, exchangeFor(log, { security, access: everyAccess(security, user('alice')) }))
+  }
+  await setUp()
+  const init = { transactionalId, transactionTimeoutMs: 60_000, producerId: -1, producerEpoch: -1 }
+  assert.deepEqual(
+    refusalsIn(await answered('InitProducerId', 5, init, ['write topic', 'idempotent-write cluster'])),
+    [53],
+  )
+  const begun = (await answered('InitProducerId', 5, init, ['write transactional-id'])) as {
+    errorCode: number
+    producerId: number
+    producerEpoch: number
+  }
+  assert.equal(begun.errorCode, 0)
+  const added = async (needs: readonly Need[]): Promise<unknown> => {
+    const request = {
+      transactions: [],
+      v3AndBelowTransactionalId: transactionalId,
+      v3AndBelowProducerId: begun.producerId,
+      v3AndBelowProducerEpoch: begun.producerEpoch,
+      v3AndBelowTopics: [{ name: topic, partitions: [0] }],
+    }
+    const { resultsByTopicV3AndBelow } = (await answered('AddPartitionsToTxn', 3, request, needs)) as {
+      resultsByTopicV3AndBelow: { resultsByPartition: { partitionErrorCode: number }[] }[]
+    }
+    return resultsByTopicV3AndBelow[0]!.resultsByPartition[0]!.partitionErrorCode
+  }
+  assert.equal(await added(['write topic']), 53)
+  assert.equal(await added(['write transactional-id']), 29)
+  assert.equal(await added(['write transactional-id', 'write topic']), 0)
+  const records = batch()
+  const owner = {
+    producerId: begun.producerId,
+    producerEpoch: begun.producerEpoch,
+    baseSequence: 0,
+    transactional: true,
+  }
+  ownBatch(records, owner)
+  const produced = async (id: string | null, needs: readonly Need[]): Promise<unknown> => {
+    const topicData = [{ topicId, name: '', partitionData: [{ index: 0, records: [Buffer.from(records)] }] }]
+    const request = { transactionalId: id, acks: -1, timeoutMs: 1_000, topicData }
+    return refusalsIn(await answered('Produce', 13, request, needs))
+  }
+  assert.deepEqual(await produced(transactionalId, ['write topic']), [53])
+  assert.deepEqual(await produced(null, ['write topic', 'write transactional-id']), [53])
+  assert.deepEqual(await produced(transactionalId, ['write topic', 'write transactional-id']), [])
+  const all = { stateFilters: [], producerIdFilters: [], durationFilter: -1, transactionalIdPattern: null }
+  const isShown = async (name: string, request: object, needs: readonly Need[], what: string): Promise<boolean> =>
+    JSON.stringify(await answered(name, of(name).versions[1], request, needs)).includes(what)
+  assert.equal(await isShown('ListTransactions', all, [], transactionalId), false)
+  assert.equal(await isShown('ListTransactions', all, ['describe transactional-id'], transactionalId), true)
+  const one = { transactionalIds: [transactionalId] }
+  assert.equal(await isShown('DescribeTransactions', one, ['describe transactional-id'], topic), false)
+  assert.equal(await isShown('DescribeTransactions', one, ['describe transactional-id', 'describe topic'], topic), true)
 })
 
 test('a topic is made for who may make it, and for no one else', async () => {

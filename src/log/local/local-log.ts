@@ -14,7 +14,9 @@ import type {
   LogMeter,
   ProduceAnswer,
   ProduceRequest,
+  ProducerIdentity,
   ResourceConfigs,
+  Transactions,
 } from '../broker.ts'
 import type {
   Bounds,
@@ -38,14 +40,16 @@ import { findByTime, findLargestTime } from './find-offset.ts'
 import type { LocalGroups } from './groups/coordinator.ts'
 import type { Memberships } from './groups/memberships.ts'
 import { type LocalGroupsView, groupsView } from './groups/view.ts'
-import { type ProduceHost, LocalWriter, produce } from './produce.ts'
+import { type ClientProduceHost, LocalWriter, produce } from './produce.ts'
 import { LocalReader, type ReaderHost } from './reader.ts'
 import { type PortServer, servePort } from './reader-port.ts'
 import type { Registry } from './registry.ts'
 import { LocalOwner, type TickHost } from './ticks.ts'
 import { describeConfig } from './topic-config.ts'
 import type { LocalTopics } from './topics.ts'
+import type { ClientTransactions } from './transactions/clients.ts'
 import type { TransactionCoordinator } from './transactions/coordinator.ts'
+import { LocalTransactions } from './transactions/local-transactions.ts'
 import type { ProducerIds } from './transactions/producer-ids.ts'
 import { bytesOfUuid } from './transactions/uuid.ts'
 
@@ -55,6 +59,7 @@ export interface LocalLogParts {
   readonly registry: Registry
   readonly topics: LocalTopics
   readonly transactions: TransactionCoordinator
+  readonly clients: ClientTransactions
   readonly producerIds: ProducerIds
   readonly groups: LocalGroups
   readonly groupConfigs: ResourceConfigs
@@ -76,6 +81,7 @@ export class LocalLog implements Broker {
   readonly groupConfigs: ResourceConfigs
   readonly clientMetrics: ResourceConfigs
   readonly queues: Queues
+  readonly transactions: Transactions
   readonly clusterId: string
   readonly limits = {
     batchBytes: limits.batchBytes,
@@ -96,6 +102,8 @@ export class LocalLog implements Broker {
     this.groupConfigs = parts.groupConfigs
     this.clientMetrics = parts.clientMetrics
     this.queues = parts.queues
+    const { clients, transactions: coordinator, groups } = parts
+    this.transactions = new LocalTransactions({ clock: parts.world.clock, clients, coordinator, registry, groups })
     const view: LocalGroupsView = { coordinator: parts.groups, memberships: parts.memberships }
     this.groups = groupsView(view)
     this.clusterId = bytesOfUuid(parts.store.instanceId).toString('base64url')
@@ -119,11 +127,11 @@ export class LocalLog implements Broker {
     if (this.#closing !== null) return Promise.resolve(request.entries.map(() => ({ fault: closedFault() })))
     return produce(this.#produceHost(), request)
   }
-  #produceHost(): ProduceHost {
-    const { world, registry, intake, meter } = this.#parts
-    return { clock: world.clock, registry, intake, meter }
+  #produceHost(): ClientProduceHost {
+    const { world, registry, intake, meter, clients } = this.#parts
+    return { clock: world.clock, registry, intake, meter, transactions: clients }
   }
-  async initProducer(): Promise<{ producerId: number; epoch: number }> {
+  async initProducer(): Promise<ProducerIdentity> {
     this.#requireOpen()
     return { producerId: await this.#parts.producerIds.take(), epoch: 0 }
   }
@@ -277,8 +285,9 @@ export class LocalLog implements Broker {
     return (this.#closing ??= this.#close())
   }
   async #close(): Promise<void> {
-    const { store, registry, topics, transactions, groups, queues, memberships, compactor } = this.#parts
+    const { store, registry, topics, transactions, clients, groups, queues, memberships, compactor } = this.#parts
     for (const port of this.#ports) port.close()
+    clients.close()
     memberships.close()
     queues.close()
     groups.close()

@@ -1,5 +1,6 @@
 /** Opens the local log: the store, then the catalogue, transactions and groups, in the order they need each other. */
 import type { Fault } from '../../lib/fault.ts'
+import { limits } from '../../lib/limits.ts'
 import type { World } from '../../lib/world.ts'
 import { openStore } from '../../store/open.ts'
 import type { Store, StoreMeter } from '../../store/store.ts'
@@ -20,6 +21,7 @@ import { Registry } from './registry.ts'
 import { replay } from './system-log.ts'
 import { catalogTopic, isOwn, offsetsTopic, queuesTopic, systemTopics, transactionsTopic } from './system-topics.ts'
 import { LocalTopics } from './topics.ts'
+import { ClientTransactions } from './transactions/clients.ts'
 import { TransactionCoordinator } from './transactions/coordinator.ts'
 import { ProducerIds } from './transactions/producer-ids.ts'
 import { recoverTransactions } from './transactions/recovery.ts'
@@ -40,6 +42,8 @@ export interface LocalLogOptions {
   readonly offsetsRetentionMs?: number
   /** Memory for groups: for tests. */
   readonly groupBounds?: Partial<GroupBounds>
+  /** Transactional ids that were silent for longer are forgotten; Kafka's `transactional.id.expiration.ms`. */
+  readonly transactionalIdIdleMs?: number
   /** Bytes appended to a partition between two snapshots of what is derived from them. */
   readonly snapshotBytes?: number
   /** Bytes of changes of queues after which their states are written anew. */
@@ -76,7 +80,8 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   const registry = new Registry(store, {
     clock: world.clock,
     snapshotBytes: options.snapshotBytes ?? snapshotBytes,
-    resolve: (producerId, epoch) => (decides.by === null ? 'open' : decides.by.resolve(producerId, epoch)),
+    resolve: (partition, producerId, epoch) =>
+      decides.by === null ? 'open' : decides.by.resolve(partition, producerId, epoch),
   })
   for (const info of systemTopics) registry.set(info)
   const system = (topic: string): PartitionState => registry.partition({ topic, index: 0 })
@@ -96,7 +101,7 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   const transactionsLog = system(transactionsTopic)
   const transactions = new TransactionCoordinator(world.clock, transactionsLog)
   decides.by = transactions
-  await recoverTransactions(transactions, { log: transactionsLog, registry })
+  const found = await recoverTransactions(transactions, { log: transactionsLog, registry })
 
   const queues = await openQueues(options, { registry, topics, state: system(queuesTopic), groupConfigs })
   const shared: { memberships: Memberships | null } = { memberships: null }
@@ -114,7 +119,21 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
     shareSettings: (group) => groupConfigs.ofShare(group),
     taskMembers: (group) => shared.memberships?.count(group) ?? 0,
   })
-  await replay(groups.offsetsLog, (record) => groups.restore(record))
+  await replay(
+    groups.offsetsLog,
+    (record) => groups.restore(record),
+    (record, { producerId, producerEpoch: epoch }) => groups.positions.restoreAwaiting(record, { producerId, epoch }),
+  )
+  const clients = new ClientTransactions(
+    {
+      clock: world.clock,
+      coordinator: transactions,
+      producerIds,
+      decided: (transaction, committed) => groups.positions.settle(transaction, committed),
+      idleMs: options.transactionalIdIdleMs ?? limits.transactionalIdIdleMs,
+    },
+    found,
+  )
   const memberships = new Memberships({
     random: world.random,
     positions: groups.positions,
@@ -141,12 +160,14 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   compactor.start()
   groups.start()
   queues.start()
+  clients.start()
   return new LocalLog({
     world,
     store,
     registry,
     topics,
     transactions,
+    clients,
     producerIds,
     groups,
     groupConfigs,

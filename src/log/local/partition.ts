@@ -9,7 +9,8 @@
  * - Calls made while the partition opens are run in the order they came.
  * - high watermark = durable end (written end where the topic asks for it); stable = the high watermark, or the first
  *   offset of the oldest open transaction if that is smaller.
- * - An open transaction found on opening is settled by `resolve` at once: one whose owner is gone never blocks readers.
+ * - An open transaction found on opening is settled by `resolve` at once: one whose owner is gone never blocks readers. A
+ *   client's has its coordinator as owner, which ends it in time.
  */
 import { assert } from '../../lib/assert.ts'
 import type { Offset } from '../../lib/brand.ts'
@@ -32,7 +33,12 @@ export interface PartitionHost {
   /** Bytes appended between two snapshots: what a restart reads headers of, at most. */
   readonly snapshotBytes: number
   /** What becomes of a transaction that a partition finds open: 'open' while its owner lives, null = nobody knows of it. */
-  resolve(producerId: number, epoch: number): Outcome | 'open' | null
+  resolve(partition: PartitionState, producerId: number, epoch: number): Ending | 'open' | null
+}
+/** How a transaction ends, and the epoch that its markers carry. */
+export interface Ending {
+  readonly outcome: Outcome
+  readonly markerEpoch: number
 }
 /** A place that the log gave out, everything before it included: it stands until the log is cut below it. */
 export interface Mark {
@@ -49,9 +55,11 @@ const snapshotName = 'producers'
 const settleAgainMs = 200
 /** Fewer bytes than this are read again faster than a snapshot of them is synced. */
 const snapshotWorthBytes = 1024 * 1024
-const coordinatorEpoch = 0
+/** There is one coordinator, for ever. */
+export const coordinatorEpoch = 0
 /** Producer epochs are int16. */
 export const epochMax = 0x7fff
+export const afterEpoch = (epoch: number): number => Math.min(epoch + 1, epochMax)
 
 export class PartitionState {
   readonly partition: Partition
@@ -239,20 +247,31 @@ export class PartitionState {
     if ((header.attributes & attribute.transactional) === 0) return true
     const { producerId, baseOffset } = header
     const open = this.table.openTransactions.get(producerId)
-    if (open !== undefined && baseOffset >= open.firstOffset) return this.#outcome(producerId, open.epoch) === 'commit'
+    if (open !== undefined && baseOffset >= open.firstOffset) {
+      const ending = this.#ending(producerId, open.epoch)
+      return ending !== 'open' && ending.outcome === 'commit'
+    }
     const around = this.aborted.overlapping(baseOffset as Offset, (baseOffset + 1) as Offset)
     return !around.some((one) => one.producerId === producerId)
   }
+  /** Is this batch of a transaction that its client has yet to end? */
+  isOpen({ attributes, producerId, baseOffset }: BatchHeader): boolean {
+    if ((attributes & attribute.transactional) === 0) return false
+    const open = this.table.openTransactions.get(producerId)
+    return open !== undefined && baseOffset >= open.firstOffset && this.#ending(producerId, open.epoch) === 'open'
+  }
   /** What nobody knows of was never committed; or its marker lies behind damage, then nobody can tell. */
-  #outcome(producerId: number, epoch: number): Outcome | 'open' {
-    return this.#host.resolve(producerId, epoch) ?? (this.log.damage === null ? 'abort' : 'open')
+  #ending(producerId: number, epoch: number): Ending | 'open' {
+    const found = this.#host.resolve(this, producerId, epoch)
+    if (found !== null) return found
+    return this.log.damage === null ? { outcome: 'abort', markerEpoch: afterEpoch(epoch) } : 'open'
   }
   /** Ends open transactions whose owner is gone or has decided. Only inside `perform`. */
   settle(): void {
     try {
       for (const [producerId, { epoch }] of Array.from(this.table.openTransactions)) {
-        const outcome = this.#outcome(producerId, epoch)
-        if (outcome !== 'open') this.endTransaction(producerId, epoch, outcome)
+        const ending = this.#ending(producerId, epoch)
+        if (ending !== 'open') this.endTransaction(producerId, epoch, ending)
       }
     } catch {
       // The disk fails or is full: the markers can wait, readers stop before what has none.
@@ -275,23 +294,24 @@ export class PartitionState {
   #endFormer({ producerId, producerEpoch }: BatchHeader): void {
     const former = this.table.openTransactions.get(producerId)
     if (former === undefined || former.epoch === producerEpoch || this.log.damage !== null) return
-    const outcome = this.#outcome(producerId, former.epoch)
-    assert(outcome !== 'open', 'a producer has one transaction at a time')
-    this.endTransaction(producerId, former.epoch, outcome)
+    const ending = this.#ending(producerId, former.epoch)
+    assert(ending !== 'open', 'a producer has one transaction at a time')
+    this.endTransaction(producerId, former.epoch, ending)
   }
   /**
-   * Ends the transaction of this producer and epoch with a marker, if it is open. The marker carries the next epoch, so
-   * that what its producer sent late is fenced. Returns the mark to wait for. Only inside `perform`.
+   * Ends the transaction of this producer and epoch with a marker, if it is open. Returns the mark to wait for. Only
+   * inside `perform`.
    */
-  endTransaction(producerId: number, epoch: number, outcome: Outcome): Mark {
+  endTransaction(producerId: number, epoch: number, { outcome, markerEpoch }: Ending): Mark {
     if (this.table.openTransactions.get(producerId)?.epoch !== epoch) return this.mark
+    // Nothing can be appended behind damage: here the end is known in memory only.
+    if (this.log.damage === null) return this.appendMarker(producerId, { outcome, markerEpoch })
+    this.#ended({ producerId, producerEpoch: markerEpoch }, outcome, this.log.end)
+    return this.mark
+  }
+  /** The same whether anything is open or not. */
+  appendMarker(producerId: number, { outcome, markerEpoch }: Ending): Mark {
     const timeMs = this.#host.clock.now()
-    const markerEpoch = Math.min(epoch + 1, epochMax)
-    if (this.log.damage !== null) {
-      // Nothing can be appended behind damage: here the end is known in memory only.
-      this.#ended({ producerId, producerEpoch: markerEpoch }, outcome, this.log.end)
-      return this.mark
-    }
     const marker = encodeMarker({ producerId, epoch: markerEpoch, outcome, timeMs, coordinatorEpoch })
     const { baseOffset } = this.log.append(marker)
     this.#end = this.log.end

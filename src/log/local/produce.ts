@@ -6,7 +6,7 @@ import type { Offset } from '../../lib/brand.ts'
 import type { Lease } from '../../lib/buffer-pool.ts'
 import { Fault, asFault } from '../../lib/fault.ts'
 import type { Clock } from '../../lib/world.ts'
-import { attribute, ownBatch, readBatchHeader } from '../../store/batch-header.ts'
+import { type BatchHeader, attribute, ownBatch, readBatchHeader } from '../../store/batch-header.ts'
 import { decodeBatch } from '../batch.ts'
 import type { Intake, LogMeter, ProduceAnswer, ProduceRequest } from '../broker.ts'
 import type { Appended, Batch, Partition, Writer } from '../log.ts'
@@ -24,12 +24,17 @@ import { recompress } from './recompress.ts'
 import type { Registry } from './registry.ts'
 import { catalogTopic, isSealed, isSystemTopic } from './system-topics.ts'
 import { isReservedKey } from './topics.ts'
+import type { ClientTransactions } from './transactions/clients.ts'
+import type { Transaction } from './transactions/transaction.ts'
 
 export interface ProduceHost {
   readonly clock: Clock
   readonly registry: Registry
   readonly intake: Intake | null
   readonly meter: LogMeter | null
+}
+export interface ClientProduceHost extends ProduceHost {
+  readonly transactions: ClientTransactions
 }
 type Acks = ProduceRequest['acks']
 /** What was appended: where it begins, and how far the partition must be durable for it. */
@@ -39,10 +44,14 @@ interface Done {
   readonly until: Mark
 }
 
-export async function produce(host: ProduceHost, request: ProduceRequest): Promise<ProduceAnswer[]> {
+export async function produce(host: ClientProduceHost, request: ProduceRequest): Promise<ProduceAnswer[]> {
   // Everything is queued in this turn, in the order it came; only then is anything waited for.
-  const started = request.entries.map((entry) => attempt(() => appendClient(host, entry, request.lease ?? null)))
-  return Promise.all(started.map((done) => answerClient(done, request.acks)))
+  const started = request.entries.map((entry) => attempt(() => appendClient(host, entry, request)))
+  const { transactionalId } = request
+  // What its transaction has now is written once, and is durable before any of it is acknowledged.
+  const recorded = transactionalId === null ? null : host.transactions.recorded(transactionalId)
+  recorded?.catch(() => undefined)
+  return Promise.all(started.map((done) => answerClient(done, request.acks, recorded)))
 }
 function attempt<T>(call: () => T | Promise<T>): T | Promise<T> {
   try {
@@ -53,10 +62,15 @@ function attempt<T>(call: () => T | Promise<T>): T | Promise<T> {
     return failed
   }
 }
-async function answerClient(done: Done | Promise<Done>, acks: Acks): Promise<ProduceAnswer> {
+async function answerClient(
+  done: Done | Promise<Done>,
+  acks: Acks,
+  recorded: Promise<void> | null,
+): Promise<ProduceAnswer> {
   try {
     const { state, placed, until } = done instanceof Promise ? await done : done
     await acknowledged(state, until, acks)
+    if (acks !== 'none') await recorded
     return { baseOffset: placed.baseOffset, appendTimeMs: placed.appendTimeMs, start: state.log.start }
   } catch (error) {
     if (error instanceof RecordsRefused) return { fault: error.fault, records: error.records }
@@ -75,9 +89,9 @@ function acknowledged(state: PartitionState, until: Mark, acks: Acks): Promise<v
 }
 
 function appendClient(
-  host: ProduceHost,
+  host: ClientProduceHost,
   entry: ProduceRequest['entries'][number],
-  lease: Lease | null,
+  request: ProduceRequest,
 ): Done | Promise<Done> {
   const { topic } = entry.partition
   if (isSystemTopic(topic)) throw new Fault('log.invalid-topic', { topic, why: 'the log alone writes to it' })
@@ -88,17 +102,33 @@ function appendClient(
   batches.forEach((batch, i) => {
     checkForm(batch, policy.batchBytesMax)
     checkClientFields(batch, i === 0)
-    if ((batch.header.attributes & attribute.transactional) !== 0)
-      throw new Fault('log.invalid-transaction', { what: 'no transaction of this producer is open' })
     checkRecords(batch, policy, nowMs, 'client')
     const refused = host.intake?.(topic, batch.bytes) ?? null
     if (refused !== null && refused.length > 0)
       throw new RecordsRefused(new Fault('log.invalid-batch', { what: refused[0]!.message }), refused)
   })
+  const transaction = admitted(host, state, batches, request)
   const { compression } = policy
-  if (compression === 'producer') return state.perform(() => appendAll(state, batches, host.meter, lease))
+  if (compression === 'producer')
+    return state.perform(() => appendAll(state, batches, host.meter, { lease: request.lease ?? null, transaction }))
   batches = batches.map((batch) => repacked(batch, compression, policy.batchBytesMax))
-  return state.perform(() => appendAll(state, batches, host.meter, null))
+  return state.perform(() => appendAll(state, batches, host.meter, { lease: null, transaction }))
+}
+/** The transaction that these are written in; null for none. Throws Fault. */
+function admitted(
+  { transactions }: ClientProduceHost,
+  state: PartitionState,
+  batches: readonly CheckedBatch[],
+  { transactionalId, joins = false }: ProduceRequest,
+): Transaction | null {
+  const written = batches.filter(({ header }) => (header.attributes & attribute.transactional) !== 0)
+  if (written.length === 0) return null
+  if (transactionalId === null) throw new Fault('log.missing-transactional-id', {})
+  const { producerId, producerEpoch: epoch } = written[0]!.header
+  const isOfOne = batches.every(({ header }) => header.producerId === producerId && header.producerEpoch === epoch)
+  if (!isOfOne || written.length < batches.length)
+    throw new Fault('log.invalid-producer-mapping', { transactionalId, producerId })
+  return transactions.admit({ transactionalId, producerId, epoch }, state, joins)
 }
 function repacked(batch: CheckedBatch, to: Parameters<typeof recompress>[1], bytesMax: number): CheckedBatch {
   const packed = recompress(batch, to)
@@ -111,20 +141,35 @@ function appendAll(
   state: PartitionState,
   batches: readonly CheckedBatch[],
   meter: LogMeter | null,
-  lease: Lease | null,
+  { lease, transaction }: { lease: Lease | null; transaction: Transaction | null },
 ): Done {
   // What stands behind damage cannot be told from a gap.
   if (state.log.damage !== null) throw state.log.damage.fault
+  // It may have been ended while the partition was being opened.
+  if (transaction !== null && transaction.phase !== 'open')
+    throw new Fault('log.invalid-transaction', { what: 'the transaction has been ended' })
   let first: Placed | null = null
   let until = 0 as Offset
   for (const { bytes, header } of batches) {
-    const repeated = state.table.check(header)
+    const repeated = checked(state, header, transaction)
     const placed: Placed = repeated ?? state.append(bytes, header, lease)
+    if (repeated === null) transaction?.wrote(state, { ...placed, records: header.recordCount, bytes: header.bytes })
     first ??= { baseOffset: placed.baseOffset, appendTimeMs: placed.appendTimeMs }
     until = repeated === null ? state.log.end : larger(until, endOf(repeated))
     if (repeated === null) meter?.appended(state.partition.topic, header.recordCount, header.bytes)
   }
   return { state, placed: first!, until: state.markAt(until) }
+}
+/** The stored batch that this one repeats, or null. Throws Fault. */
+function checked(state: PartitionState, header: BatchHeader, transaction: Transaction | null): StoredBatch | null {
+  const { table } = state
+  if (transaction === null && table.openTransactions.has(header.producerId))
+    throw new Fault('log.invalid-transaction', { what: 'its producer has a transaction open here' })
+  // One that takes another epoch for each transaction begins each with sequence 0.
+  const isUnknown = transaction !== null && !table.producers.has(header.producerId)
+  if (isUnknown && transaction.bumps && header.baseSequence !== 0)
+    throw new Fault('log.out-of-order-sequence', { expected: 0, found: header.baseSequence })
+  return table.check(header)
 }
 const larger = (a: Offset, b: Offset): Offset => (a > b ? a : b)
 const endOf = (batch: StoredBatch): Offset => (batch.lastOffset + 1) as Offset
@@ -157,7 +202,8 @@ export class LocalWriter implements Writer {
     batches = batches.map(disowned)
     const { compression } = policy
     if (compression !== 'producer') batches = batches.map((one) => repacked(one, compression, policy.batchBytesMax))
-    return state.perform(() => appendAll(state, batches, this.#host.meter, null))
+    const own = { lease: null, transaction: null }
+    return state.perform(() => appendAll(state, batches, this.#host.meter, own))
   }
   async #answer(done: Done | Promise<Done>): Promise<Appended> {
     try {

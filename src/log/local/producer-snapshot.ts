@@ -5,7 +5,8 @@ import { Fault } from '../../lib/fault.ts'
 import { AbortedTransactions } from './aborted.ts'
 import { ProducerTable, type StoredBatch } from './producers.ts'
 
-const version = 1
+/** Version 1 does not say who has been marked. */
+const version = 2
 
 export function encodeProducers(table: ProducerTable, aborted: AbortedTransactions): Uint8Array {
   const out = new ByteWriter(64 + table.producers.size * 64)
@@ -15,6 +16,7 @@ export function encodeProducers(table: ProducerTable, aborted: AbortedTransactio
     out.int64(id)
     out.int16(producer.epoch)
     out.int64(producer.lastSeenMs)
+    out.int8(producer.isMarked ? 1 : 0)
     out.int8(producer.batches.length)
     for (const batch of producer.batches) encodeStored(out, batch)
   }
@@ -46,14 +48,16 @@ export function decodeProducers(bytes: Uint8Array): { table: ProducerTable; abor
   const aborted = new AbortedTransactions()
   const input = new ByteReader(bytes)
   try {
-    if (input.int16() !== version) return null
+    const found = input.int16()
+    if (found < 1 || found > version) return null
     for (let left = input.int32(); left > 0; left--) {
       const id = input.int64()
       const epoch = input.int16()
       const lastSeenMs = input.int64()
+      const isMarked = found > 1 && input.int8() !== 0
       const batches: StoredBatch[] = []
       for (let more = input.int8(); more > 0; more--) batches.push(decodeStored(input))
-      table.producers.set(id, { epoch, batches, lastSeenMs })
+      table.producers.set(id, { epoch, batches, lastSeenMs, isMarked })
     }
     for (let left = input.int32(); left > 0; left--) {
       const id = input.int64()

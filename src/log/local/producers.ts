@@ -26,6 +26,8 @@ export interface Producer {
   batches: StoredBatch[]
   /** When it last wrote, by our clock: record times may be of any age. */
   lastSeenMs: number
+  /** A transaction of it has ended here. */
+  isMarked: boolean
 }
 export interface OpenTransaction {
   readonly epoch: number
@@ -95,7 +97,7 @@ export class ProducerTable {
 
   /** A marker of this producer stands in the log. Returns where the transaction that it ends began, null for none. */
   ended(producerId: number, epoch: number, nowMs: number): Offset | null {
-    this.#producer(producerId, epoch, nowMs)
+    this.#producer(producerId, epoch, nowMs).isMarked = true
     const open = this.openTransactions.get(producerId)
     this.openTransactions.delete(producerId)
     return open?.firstOffset ?? null
@@ -105,7 +107,7 @@ export class ProducerTable {
     let producer = this.producers.get(producerId)
     if (producer === undefined) {
       if (this.producers.size >= limits.producersPerPartition) this.#forgetOldest()
-      producer = { epoch, batches: [], lastSeenMs: nowMs }
+      producer = { epoch, batches: [], lastSeenMs: nowMs, isMarked: false }
       this.producers.set(producerId, producer)
     }
     if (producer.epoch !== epoch) {

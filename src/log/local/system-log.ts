@@ -1,6 +1,12 @@
 /** A system topic's one partition: records appended and made durable, or read back from the start. */
 import type { Offset } from '../../lib/brand.ts'
-import { attribute, batchHeaderBytes, batchPrefixBytes, readBatchHeader } from '../../store/batch-header.ts'
+import {
+  type BatchHeader,
+  attribute,
+  batchHeaderBytes,
+  batchPrefixBytes,
+  readBatchHeader,
+} from '../../store/batch-header.ts'
 import { type LogRecord, type RecordInput, decodeBatch, encodeBatch } from '../batch.ts'
 import type { Mark, PartitionState } from './partition.ts'
 
@@ -24,10 +30,14 @@ export function appendNow(to: PartitionState, records: readonly RecordInput[]): 
 }
 
 /**
- * Every committed record, oldest first. Damage in a system topic is thrown, not skipped: going on without what is behind
- * it would forget topics or positions.
+ * Every committed record, oldest first, and those that an open transaction may yet commit. Damage in a system topic is
+ * thrown, not skipped: going on without what is behind it would forget topics or positions.
  */
-export async function replay(from: PartitionState, visit: (record: LogRecord) => void): Promise<void> {
+export async function replay(
+  from: PartitionState,
+  visit: (record: LogRecord) => void,
+  visitOpen?: (record: LogRecord, header: BatchHeader) => void,
+): Promise<void> {
   await from.perform(() => undefined)
   if (from.log.damage !== null) throw from.log.damage.fault
   // Markers written on opening may not be durable yet; all that was found is.
@@ -39,8 +49,10 @@ export async function replay(from: PartitionState, visit: (record: LogRecord) =>
       const next = (header.baseOffset + header.lastOffsetDelta + 1) as Offset
       if (next <= at) continue
       at = next
-      if ((header.attributes & attribute.control) !== 0 || !from.isCommitted(header)) continue
-      for (const record of decodeBatch(batch)) visit(record)
+      if ((header.attributes & attribute.control) !== 0) continue
+      if (from.isCommitted(header)) for (const record of decodeBatch(batch)) visit(record)
+      else if (visitOpen !== undefined && from.isOpen(header))
+        for (const record of decodeBatch(batch)) visitOpen(record, header)
     }
   }
 }

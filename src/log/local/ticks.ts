@@ -175,10 +175,11 @@ class LocalTick implements Tick {
       metadata: taskMetadata,
       committedMs,
     })
+    let place = 0 as Offset
     if (inputs.length > 0) {
       const batch = encodeBatch(inputs.map((input) => offsetRecord(input.group, input, committed(input.offset))))
       try {
-        await transactions.append(transaction, offsetsLog, batch)
+        place = (await transactions.append(transaction, offsetsLog, batch)).baseOffset
       } catch {
         transactions.abort(transaction)
         return 'retry'
@@ -190,7 +191,8 @@ class LocalTick implements Tick {
       return { lost }
     }
     const outcome = await transactions.commit(transaction, inputs)
-    if (outcome === 'committed') for (const input of inputs) positions.set(input.group, input, committed(input.offset))
+    if (outcome === 'committed')
+      for (const input of inputs) positions.set(input.group, input, { ...committed(input.offset), place })
     return outcome
   }
   /** Whoever asks for settled positions waits until this is decided. */

@@ -14,6 +14,8 @@ import type {
   ProduceAnswer,
   ProduceRequest,
   ResourceConfigs,
+  TransactionalProducer,
+  Transactions,
 } from '../../../src/log/broker.ts'
 import type { Partition, TopicInfo, TopicSpec } from '../../../src/log/log.ts'
 import { placeBatch, readBatchHeader } from '../../../src/store/batch-header.ts'
@@ -71,6 +73,7 @@ export class FakeBroker implements Partial<Broker> {
   private readonly waiters = new Set<() => void>()
   private producers = 1000
   coordinator: GroupCoordinator = new FakeCoordinator()
+  readonly transactions = noTransactions()
 
   readonly groupConfigs = fakeConfigs('consumer.session.timeout.ms', '45000')
   readonly clientMetrics = fakeConfigs('interval.ms', '300000')
@@ -244,6 +247,29 @@ function configFault(config: Readonly<Record<string, string | null>>): Fault | n
   return odd === undefined
     ? null
     : new Fault('log.invalid-config', { name: odd, value: config[odd] ?? '', why: 'unknown' })
+}
+
+/** Knows no transactional id, and lets nobody begin. */
+function noTransactions(): Transactions {
+  const refuse = ({ transactionalId, producerId }: TransactionalProducer): never => {
+    throw new Fault('log.invalid-producer-mapping', { transactionalId, producerId })
+  }
+  return {
+    init: async ({ transactionalId }) => {
+      throw new Fault('log.concurrent-transactions', { transactionalId })
+    },
+    addPartitions: async (producer) => refuse(producer),
+    verifyPartitions: (producer) => refuse(producer),
+    addOffsets: async (producer) => refuse(producer),
+    end: async (producer) => refuse(producer),
+    commitOffsets: async (producer) => refuse(producer),
+    writeMarker: async () => {},
+    describe: (transactionalId) => {
+      throw new Fault('log.unknown-transactional-id', { transactionalId })
+    },
+    list: async () => [],
+    producers: async () => [],
+  }
 }
 
 type Committed = Parameters<GroupCoordinator['commit']>[0]['offsets'][number]

@@ -520,18 +520,19 @@ test('DeleteRecords: up to an offset, up to the end, and beyond it', async () =>
   assert.deepEqual(await upTo(-1), [0, 3])
   assert.deepEqual(await upTo(0, 7), [3, -1])
 })
-test('InitProducerId: a new id each time; transactions are refused in words that clients know', async () => {
+test('InitProducerId: a new id each time; no transactional id of ours, and none by halves', async () => {
   const { exchange } = setUp()
-  const init = (transactionalId: string | null) =>
+  const init = (transactionalId: string | null, producerId = -1) =>
     ask(
       initProducerId,
       5,
-      { transactionalId, transactionTimeoutMs: 0, enable2Pc: false, keepPreparedTxn: false },
+      { transactionalId, transactionTimeoutMs: 0, producerId, enable2Pc: false, keepPreparedTxn: false },
       exchange,
     )
   const [one, two] = [await init(null), await init(null)]
   assert.deepEqual([one.errorCode, one.producerEpoch, one.producerId === two.producerId], [0, 0, false])
-  assert.equal((await init('tx')).errorCode, 35)
+  assert.equal((await init('_millrace_owner_0')).errorCode, 42)
+  assert.equal((await init('tx', 5)).errorCode, 42)
 })
 test('OffsetForLeaderEpoch: where an epoch ends', async () => {
   const { broker, exchange } = setUp(['t', 1])

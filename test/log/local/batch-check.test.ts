@@ -63,7 +63,7 @@ const wrong: Readonly<Record<string, readonly [Uint8Array, string]>> = {
   ],
   'a transaction nobody began': [
     withHeader(good, { producerId: 1, producerEpoch: 0, baseSequence: 0, attributes: 0x10 }),
-    'log.invalid-transaction',
+    'log.missing-transactional-id',
   ],
 }
 

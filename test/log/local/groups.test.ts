@@ -251,6 +251,21 @@ test('records keep what they are given', () => {
     ],
     inputs: [{ group: 'g', topic: 'b', index: 200, offset: off(2 ** 50) }],
     pending: [{ producerId: 6, epoch: 1, partitions: [{ topicId, topic: 'x', index: 0 }] }],
+    client: null,
   }
   assert.deepEqual(decodeTransactionState(encodeTransactionState(state)), state)
+  const client = {
+    previousProducerId: 6,
+    nextProducerId: 2 ** 40,
+    lastEpoch: 299,
+    bumps: true,
+    partitions: [{ topicId, topic: 'c', index: 9 }],
+  }
+  for (const part of [
+    client,
+    { ...client, previousProducerId: -1, nextProducerId: -1, bumps: false, partitions: [] },
+  ]) {
+    const ofClient = { ...state, status: 1 as const, ends: [], inputs: [], client: part }
+    assert.deepEqual(decodeTransactionState(encodeTransactionState(ofClient)), ofClient)
+  }
 })

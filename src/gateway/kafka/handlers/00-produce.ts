@@ -1,6 +1,7 @@
 import type { ProduceAnswer, ProduceRequest } from '../../../log/broker.ts'
 import { type Decoded, nullUuid } from '../../../wire/kafka/codec/shape.ts'
 import { type Exchange, code, errorCode, errorMessage, findTopic, handler, keptTopic } from '../handler.ts'
+import { writeErrorCode } from '../transaction-errors.ts'
 import { produceApi } from '../../../wire/kafka/messages/00-produce.ts'
 
 type Request = Decoded<typeof produceApi.request>
@@ -13,6 +14,10 @@ type PartitionAnswer = {
   readonly recordErrors: readonly { readonly batchIndex: number; readonly batchIndexErrorMessage: string | null }[]
   readonly errorMessage?: string | null
 }
+
+const firstVersionOfAbortable = 11
+/** Partitions join the transaction by being written to (KIP-890). */
+const firstVersionOfJoining = 12
 
 const acksByNumber = new Map<number, ProduceRequest['acks']>([
   [-1, 'all'],
@@ -80,7 +85,7 @@ async function append(request: Request, acks: ProduceRequest['acks'], exchange: 
       name: topic.name,
       partitionResponses: topic.partitionData.map(({ index }) => {
         const outcome = outcomes[at++]!
-        return outcome === 'log' ? answerOf(index, answers[nextAnswer++]!) : errorOf(index, outcome)
+        return outcome === 'log' ? answerOf(index, answers[nextAnswer++]!, exchange) : errorOf(index, outcome)
       }),
     })),
   }
@@ -92,12 +97,13 @@ type Entries = ProduceRequest['entries']
  * that small frames are cut from) they would hold far more than the log counts: then they get memory of their own.
  */
 function toLog(transactionalId: string | null, entries: Entries, acks: ProduceRequest['acks'], exchange: Exchange) {
-  const { broker, lease } = exchange
+  const { broker, lease, version } = exchange
+  const joins = version >= firstVersionOfJoining
   let used = 0
   for (const { records } of entries) used += records.length
   if (entries[0]!.records.buffer.byteLength <= 2 * used)
-    return broker.produce({ acks, transactionalId, entries, lease })
-  return broker.produce({ acks, transactionalId, entries: copied(entries) })
+    return broker.produce({ acks, transactionalId, joins, entries, lease })
+  return broker.produce({ acks, transactionalId, joins, entries: copied(entries) })
 }
 function copied(entries: Entries): Entries {
   return entries.map(({ partition, records }) => {
@@ -107,14 +113,19 @@ function copied(entries: Entries): Entries {
   })
 }
 
-function answerOf(index: number, answer: ProduceAnswer): PartitionAnswer {
+function answerOf(index: number, answer: ProduceAnswer, { version }: Exchange): PartitionAnswer {
   if ('fault' in answer) {
     const recordErrors = (answer.records ?? []).map((record) => ({
       batchIndex: record.index,
       batchIndexErrorMessage: record.message,
     }))
     const { fault } = answer
-    return { index, errorCode: errorCode(fault), baseOffset: -1, recordErrors, errorMessage: errorMessage(fault) }
+    const known = {
+      knowsAbortable: version >= firstVersionOfAbortable,
+      knowsConcurrent: version >= firstVersionOfJoining,
+    }
+    const error = writeErrorCode(fault, known) ?? errorCode(fault)
+    return { index, errorCode: error, baseOffset: -1, recordErrors, errorMessage: errorMessage(fault) }
   }
   return {
     index,

@@ -460,6 +460,13 @@ export class ClassicGroup {
     member.heardMs = nowMs
     return this.state === 'CompletingRebalance' ? new Fault('log.rebalance-in-progress', { group: this.name }) : null
   }
+  /** The same for a client's transaction: older producers do not say who they commit for, and none is kept up by rebalances. */
+  commitsInTransaction(request: Identity & { generation: number }): Fault | null {
+    if (request.generation < 0 && this.state === 'Empty') return null
+    if (request.generation < 0 && request.memberId === '' && request.instanceId === null) return null
+    const member = this.#current(request)
+    return member instanceof Fault ? member : null
+  }
 
   // --- time
 

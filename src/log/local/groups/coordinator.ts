@@ -16,13 +16,15 @@ import type {
   ListedGroup,
   ShareHeartbeat,
   ShareOffsets,
+  TransactionalProducer,
+  Transactions,
 } from '../../broker.ts'
 import { DeadlineTimer } from '../../deadline-timer.ts'
 import { Journal } from '../../journal.ts'
 import type { At, Partition } from '../../log.ts'
 import type { Queues } from '../../queues/queues.ts'
 import type { PartitionState } from '../partition.ts'
-import { appendDurably, placeDurably } from '../system-log.ts'
+import { placeDurably } from '../system-log.ts'
 import { ClassicGroup } from './classic-group.ts'
 import type { ConsumerGroupSettings } from './consumer/consumer-group.ts'
 import { ConsumerGroups, type ConsumerGroupsHost } from './consumer/consumer-groups.ts'
@@ -34,7 +36,7 @@ import { isIdle, isLapsed } from './expiry.ts'
 import { type GroupBounds, GroupMemory, bytesPerGroup } from './memory.ts'
 import { bytesOfWishes } from './member.ts'
 import type { CommitRequest, JoinAnswer, JoinRequest, SyncAnswer, SyncRequest } from './messages.ts'
-import { GroupOffsets, offsetRecord, offsetTombstone } from './offsets.ts'
+import { GroupOffsets, type OffsetEntry, offsetRecord, offsetTombstone } from './offsets.ts'
 
 export interface GroupsOptions {
   /** Wait of the first rebalance for more members. */
@@ -206,10 +208,45 @@ export class LocalGroups implements GroupCoordinator {
         committed: { offset, leaderEpoch, metadata: metadata ?? '', committedMs: nowMs, ...expires } as Committed,
       }))
     if (taken.length === 0) return faults
-    const fault = await this.#store(taken.map((one) => offsetRecord(group, one.partition, one.committed)))
-    if (fault !== null) return faults.map((own) => own ?? fault)
-    for (const one of taken) this.positions.set(group, one.partition, one.committed)
+    const stored = await this.#store(taken.map((one) => offsetRecord(group, one.partition, one.committed)))
+    if (stored instanceof Fault) return faults.map((own) => own ?? stored)
+    for (const one of taken) this.positions.set(group, one.partition, { ...one.committed, place: stored })
     return faults
+  }
+  /** Who commits in a client's transaction, and what; Faults of all of it, or of one. */
+  checkTransactional(
+    request: Omit<Parameters<Transactions['commitOffsets']>[0], keyof TransactionalProducer | 'joins'>,
+  ): Fault | { readonly faults: readonly (Fault | null)[]; readonly taken: readonly OffsetEntry[] } {
+    const { group, offsets } = request
+    const refused = this.#refused(group) ?? this.#refusesTransactional(request)
+    if (refused !== null) return refused
+    const committedMs = this.#world.clock.now()
+    const faults = this.#wrongWith(group, offsets)
+    const taken = offsets
+      .filter((_, i) => faults[i] === null)
+      .map(({ partition, offset, leaderEpoch, metadata }) => ({
+        partition,
+        committed: { offset, leaderEpoch, metadata: metadata ?? '', committedMs },
+      }))
+    return { faults, taken }
+  }
+  #refusesTransactional(request: Parameters<LocalGroups['checkTransactional']>[0]): Fault | null {
+    const { group, generation, memberId: member, offsets } = request
+    if (this.#options.taskMembers(group) > 0) return new Fault('log.unknown-member', { group, member })
+    const consumers = this.#consumers.get(group)
+    if (consumers !== null)
+      return faultOf(() =>
+        consumers.checkCommit({
+          ...request,
+          epoch: generation,
+          knowsEpochs: true,
+          transactional: true,
+          partitions: offsets.map(({ partition }) => partition),
+        }),
+      )
+    const classic = this.#groups.get(group)?.group
+    if (classic !== undefined) return classic.commitsInTransaction(request)
+    return generation < 0 ? null : new Fault('log.illegal-generation', { group, found: generation, current: -1 })
   }
   #refusesCommit(request: CommitRequest): Fault | null {
     const { group, generation, memberId: member, knowsEpochs = false } = request
@@ -283,11 +320,11 @@ export class LocalGroups implements GroupCoordinator {
     if (taken.length === 0) return
     const more = taken.reduce((sum, one) => sum + this.positions.bytesMore(name, one.partition, taskMetadata), 0)
     if (more > 0 && this.positions.bytes + more > this.#options.bounds.positionsBytes) throw this.#positionsFull(name)
-    await appendDurably(
+    const place = await placeDurably(
       this.offsetsLog,
       taken.map((one) => offsetRecord(name, one.partition, one.committed)),
     )
-    for (const one of taken) this.positions.set(name, one.partition, one.committed)
+    for (const one of taken) this.positions.set(name, one.partition, { ...one.committed, place })
   }
   #requireEmpty(name: string): void {
     if (this.#options.taskMembers(name) + this.#memberCount(name) > 0)
@@ -399,8 +436,8 @@ export class LocalGroups implements GroupCoordinator {
     const taken = of.filter((_, i) => faults[i] === null)
     const timeMs = this.#world.clock.now()
     if (taken.length === 0) return faults
-    const fault = await this.#store(taken.map((partition) => offsetTombstone(name, partition, timeMs)))
-    if (fault !== null) return faults.map((own) => own ?? fault)
+    const stored = await this.#store(taken.map((partition) => offsetTombstone(name, partition, timeMs)))
+    if (stored instanceof Fault) return faults.map((own) => own ?? stored)
     for (const partition of taken) this.positions.delete(name, partition)
     return faults
   }
@@ -426,8 +463,8 @@ export class LocalGroups implements GroupCoordinator {
     for (const { group, partition } of gone) this.positions.delete(group, partition)
     for (let waitMs = retryFirstMs; gone.length > 0 && !this.#closed; waitMs = Math.min(2 * waitMs, retryLastMs)) {
       const timeMs = this.#world.clock.now()
-      const fault = await this.#store(gone.map(({ group, partition }) => offsetTombstone(group, partition, timeMs)))
-      if (fault === null) return
+      const stored = await this.#store(gone.map(({ group, partition }) => offsetTombstone(group, partition, timeMs)))
+      if (!(stored instanceof Fault)) return
       await this.#world.clock.sleep(waitMs)
       // A new topic of this name may have got positions meanwhile.
       gone = gone.filter(({ group, partition }) => this.positions.get(group, partition) === null)
@@ -568,10 +605,10 @@ export class LocalGroups implements GroupCoordinator {
       if (this.#closed || !isCurrent || (group.state !== 'Stable' && group.state !== 'Empty')) return
     }
   }
-  async #store(records: readonly RecordInput[]): Promise<Fault | null> {
+  /** Resolves with where they begin. */
+  async #store(records: readonly RecordInput[]): Promise<Fault | Offset> {
     try {
-      await appendDurably(this.offsetsLog, records)
-      return null
+      return await placeDurably(this.offsetsLog, records)
     } catch (error) {
       return asFault(error)
     }

@@ -12,6 +12,8 @@ export interface Committed {
   readonly committedMs: number
   /** Where an old client said so: in place of the retention that all have. */
   readonly expiresMs?: number
+  /** Where its record lies, about: which of two was written later. Not in the record. */
+  readonly place?: Offset
 }
 export interface StoredMember {
   readonly id: string

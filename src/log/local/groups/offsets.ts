@@ -1,4 +1,8 @@
-/** Committed positions of all groups, in memory; pure. Records of `__consumer_offsets` in and out. */
+/**
+ * Committed positions of all groups, and those that open transactions of clients would commit, in memory; pure. Records of
+ * `__consumer_offsets` in and out.
+ */
+import type { Offset } from '../../../lib/brand.ts'
 import type { LogRecord, RecordInput } from '../../batch.ts'
 import type { Partition } from '../../log.ts'
 import { bytesOfText, bytesPerGroup, bytesPerName } from './memory.ts'
@@ -9,6 +13,14 @@ export interface OffsetEntry {
   readonly committed: Committed
 }
 type Positions = Map<string, Map<number, Committed>>
+interface Awaiting extends OffsetEntry {
+  readonly group: string
+}
+/** A client's transaction, by what its batches carry. */
+interface Writer {
+  readonly producerId: number
+  readonly epoch: number
+}
 
 const bytesPerPosition = 200
 const bytesOf = (committed: Committed | undefined): number =>
@@ -21,6 +33,8 @@ export class GroupOffsets {
   /** Positions that an undecided transaction would change: how many such transactions. */
   readonly #held = new Map<string, number>()
   #waiting: (() => void)[] = []
+  /** By transaction, then by position. */
+  readonly #awaiting = new Map<string, Map<string, Awaiting>>()
 
   groups(): Iterable<string> {
     return this.#groups.keys()
@@ -61,6 +75,7 @@ export class GroupOffsets {
     ofTopic.set(index, committed)
   }
   delete(group: string, { topic, index }: Partition): void {
+    for (const writer of Array.from(this.#awaiting.keys())) this.#drop(writer, nameOf(group, { topic, index }))
     const positions = this.#groups.get(group)
     const ofTopic = positions?.get(topic)
     if (positions === undefined || ofTopic === undefined) return
@@ -74,6 +89,8 @@ export class GroupOffsets {
     this.bytes -= bytesPerGroup
   }
   deleteGroup(group: string): void {
+    for (const [writer, positions] of Array.from(this.#awaiting))
+      for (const [name, one] of Array.from(positions)) if (one.group === group) this.#drop(writer, name)
     for (const { partition } of [...this.all(group)]) this.delete(group, partition)
   }
   /** How much more they would hold with this one, about. */
@@ -92,7 +109,47 @@ export class GroupOffsets {
     const key = record.key === null ? null : decodeKey(record.key)
     if (key?.kind !== 'offset') return
     if (record.value === null) this.delete(key.group, key)
-    else this.set(key.group, key, decodeCommitted(record.value))
+    else this.set(key.group, key, { ...decodeCommitted(record.value), place: record.offset as Offset })
+  }
+  /** The same for one of a transaction that is open. */
+  restoreAwaiting(record: LogRecord, writer: Writer): void {
+    const key = record.key === null ? null : decodeKey(record.key)
+    if (key?.kind !== 'offset' || record.value === null) return
+    const committed = { ...decodeCommitted(record.value), place: record.offset as Offset }
+    this.awaitEnd(writer, key.group, [{ partition: { topic: key.topic, index: key.index }, committed }])
+  }
+
+  /** The transaction will commit these, if it is committed. Until then they are held. */
+  awaitEnd(writer: Writer, group: string, entries: readonly OffsetEntry[]): void {
+    const key = keyOf(writer)
+    let positions = this.#awaiting.get(key)
+    if (positions === undefined) this.#awaiting.set(key, (positions = new Map()))
+    for (const { partition, committed } of entries) {
+      const name = nameOf(group, partition)
+      const former = positions.get(name)
+      if (former === undefined) this.hold(group, [partition])
+      this.bytes += bytesOf(committed) - bytesOf(former?.committed)
+      positions.set(name, { group, partition, committed })
+    }
+  }
+  /** The transaction has ended. What was committed outside of it since then stands. */
+  settle(writer: Writer, isCommitted: boolean): void {
+    const key = keyOf(writer)
+    for (const [name, { group, partition, committed }] of Array.from(this.#awaiting.get(key) ?? [])) {
+      const found = this.get(group, partition)
+      const isNewest = found === null || (found.place ?? 0) < (committed.place ?? 0)
+      if (isCommitted && isNewest) this.set(group, partition, committed)
+      this.#drop(key, name)
+    }
+  }
+  #drop(writer: string, name: string): void {
+    const positions = this.#awaiting.get(writer)
+    const one = positions?.get(name)
+    if (positions === undefined || one === undefined) return
+    positions.delete(name)
+    if (positions.size === 0) this.#awaiting.delete(writer)
+    this.bytes -= bytesOf(one.committed)
+    this.release(one.group, [one.partition])
   }
 
   hold(group: string, partitions: readonly Partition[]): void {
@@ -122,6 +179,7 @@ export class GroupOffsets {
   }
 }
 
+const keyOf = ({ producerId, epoch }: Writer): string => `${producerId}/${epoch}`
 const nameOf = (group: string, { topic, index }: Partition): string => `${topic}/${index}/${group}`
 
 export function offsetRecord(group: string, { topic, index }: Partition, value: Committed): RecordInput {

@@ -1,11 +1,11 @@
 /**
- * Atomic commit over partitions. The commit point is one record in `__transaction_state` that names, for each partition,
- * the transaction's last batch there. It shares the sync round with the data: the transaction is committed if and only if
- * the record and every batch it names are on disk.
+ * Atomic commit over partitions. The commit point is one record in `__transaction_state`.
  *
+ * A tick's record names, for each partition, the transaction's last batch there. It shares the sync round with the data:
+ * the tick is committed if and only if the record and every batch it names are on disk.
  * - All durable: committed for good. Readers see it at once; markers are appended in the same turn and become durable in
- *   the next round. Until then the transaction is `unmarked`, and every later commit record repeats that (`pending`), so
- *   that it does not matter which of the two reaches the disk first.
+ *   the next round. Until then the transaction is `unmarked`, and every later record of the same id repeats that
+ *   (`pending`), so that it does not matter which of the two reaches the disk first.
  * - Something not durable while the process lives (a failed sync cuts the log): the abort is made durable before anything
  *   else is decided, because others may append where the cut was.
  * - Something not on disk after a crash: the restart finds the named batch missing and aborts. This decision too is made
@@ -13,16 +13,20 @@
  * - No record: whoever opens a partition with an open transaction asks `resolve`, hears of nothing, and writes the marker of
  *   an abort.
  *
- * Markers carry the epoch after the transaction's (KIP-890): what a dead owner sent late is fenced.
+ * A client's (`clients.ts`) has records from its beginning on, and is committed by one that is written when its data is
+ * durable, so that the record alone decides.
+ *
+ * Markers carry the epoch after the transaction's (KIP-890), so what a dead owner sent late is fenced; but for producers
+ * that keep their epoch, whose next transaction has to wait for the markers to be durable.
  */
-import { assert } from '../../../lib/assert.ts'
 import { Fault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
 import type { Clock } from '../../../lib/world.ts'
 import { ownBatch, readBatchHeader } from '../../../store/batch-header.ts'
 import type { RecordInput } from '../../batch.ts'
+import type { ProducerIdentity } from '../../broker.ts'
 import type { Outcome } from '../control-batch.ts'
-import type { Mark, PartitionState, Placed } from '../partition.ts'
+import { type Ending, type Mark, type PartitionState, type Placed, afterEpoch } from '../partition.ts'
 import { appendDurably, appendNow } from '../system-log.ts'
 import {
   type InputPosition,
@@ -38,10 +42,10 @@ const timeoutMs = 60_000
 const retryFirstMs = 10
 const retryLastMs = 1_000
 
-interface Unmarked {
+interface Unmarked extends Ending {
+  readonly transactionalId: string
   readonly producerId: number
   readonly epoch: number
-  readonly outcome: Outcome
   readonly partitions: Set<PartitionState>
 }
 
@@ -52,6 +56,8 @@ export class TransactionCoordinator {
   readonly #open = new Map<number, Transaction>()
   /** Decided, markers not known to be durable; by producer id and epoch. */
   readonly #unmarked = new Map<string, Unmarked>()
+  /** Those of them that are committed, by transactional id. */
+  readonly #pending = new Map<string, Set<Unmarked>>()
   /** While the restart has not decided yet, nothing is settled. */
   #deciding = true
   #closed = false
@@ -62,11 +68,13 @@ export class TransactionCoordinator {
     this.#log = log
   }
 
-  /** What becomes of a transaction that a partition finds open in it. */
-  resolve(producerId: number, epoch: number): Outcome | 'open' | null {
+  /** What becomes of a transaction that a partition finds open in it; null: it is part of none that anybody knows of. */
+  resolve(partition: PartitionState, producerId: number, epoch: number): Ending | 'open' | null {
     if (this.#deciding) return 'open'
-    if (this.#open.get(producerId)?.epoch === epoch) return 'open'
-    return this.#unmarked.get(nameOf(producerId, epoch))?.outcome ?? null
+    const open = this.#open.get(producerId)
+    if (open?.epoch === epoch) return open.partitions.has(partition) ? 'open' : null
+    const decided = this.#unmarked.get(nameOf(producerId, epoch))
+    return decided?.partitions.has(partition) === true ? decided : null
   }
 
   /** A decided transaction has markers here that may not be on disk yet. */
@@ -74,10 +82,15 @@ export class TransactionCoordinator {
     for (const { partitions } of this.#unmarked.values()) if (partitions.has(partition)) return true
     return false
   }
-  begin(transactionalId: string, identity: { producerId: number; epoch: number }): Transaction {
-    const transaction = new Transaction({ transactionalId, ...identity, startedMs: this.#clock.now() })
-    this.#open.set(identity.producerId, transaction)
+  begin(transactionalId: string, { producerId, epoch }: ProducerIdentity, bumps = true): Transaction {
+    const startedMs = this.#clock.now()
+    const transaction = new Transaction({ transactionalId, producerId, epoch, startedMs, bumps })
+    this.#open.set(producerId, transaction)
     return transaction
+  }
+  /** The open one of a producer id. */
+  open(producerId: number): Transaction | null {
+    return this.#open.get(producerId) ?? null
   }
 
   /** Appends a batch of which the log owns the header. Throws Fault; the transaction can then only be aborted. */
@@ -105,6 +118,17 @@ export class TransactionCoordinator {
     })
   }
 
+  /** The same for a client's transaction, which has no sequences of its own here. Only inside `perform`. */
+  appendFor(transaction: Transaction, partition: PartitionState, batch: Uint8Array): Placed {
+    if (transaction.phase !== 'open') throw new Fault('log.invalid-transaction', { what: 'it has been ended' })
+    const { producerId, epoch } = transaction
+    ownBatch(batch, { producerId, producerEpoch: epoch, baseSequence: -1, transactional: true })
+    const header = readBatchHeader(batch)
+    const placed = partition.append(batch, header)
+    transaction.wrote(partition, { ...placed, records: header.recordCount, bytes: header.bytes })
+    return placed
+  }
+
   /** Resolves once the outcome is settled for good. 'retry': rolled back. */
   async commit(transaction: Transaction, inputs: readonly InputPosition[]): Promise<'committed' | 'retry'> {
     if (transaction.parts.size === 0) {
@@ -115,11 +139,11 @@ export class TransactionCoordinator {
     transaction.phase = 'committing'
     const record = await this.#writeCommit(transaction, inputs)
     if (record === 'durable' && transaction.isWhole()) {
-      this.#decide(transaction, 'commit')
+      void this.decide(transaction, ofTick(transaction, 'commit'))
       return 'committed'
     }
     if (record !== 'unwritten') await this.#writeAbort(transaction)
-    this.#decide(transaction, 'abort')
+    void this.decide(transaction, ofTick(transaction, 'abort'))
     return 'retry'
   }
 
@@ -152,7 +176,8 @@ export class TransactionCoordinator {
   async #writeAbort(transaction: Transaction): Promise<void> {
     for (let waitMs = retryFirstMs; ; waitMs = Math.min(waitMs * 2, retryLastMs)) {
       try {
-        return await appendDurably(this.#log, [this.#record(transaction, status.completeAbort, [])])
+        await appendDurably(this.#log, [this.#record(transaction, status.completeAbort, [])])
+        return
       } catch (error) {
         if (this.#closed) throw error
         await this.#clock.sleep(waitMs)
@@ -161,35 +186,62 @@ export class TransactionCoordinator {
   }
 
   abort(transaction: Transaction): void {
-    if (transaction.phase === 'open') this.#decide(transaction, 'abort')
+    if (transaction.phase === 'open') void this.decide(transaction, ofTick(transaction, 'abort'))
   }
 
-  #decide(transaction: Transaction, outcome: Outcome): void {
-    transaction.phase = outcome === 'commit' ? 'committed' : 'aborted'
-    this.#open.delete(transaction.producerId)
-    const { producerId, epoch } = transaction
-    this.#mark({ producerId, epoch, outcome, partitions: new Set(transaction.parts.keys()) })
+  /** Resolves when all that a client's transaction has written is durable and still there. Throws Fault. */
+  async whenWhole(transaction: Transaction): Promise<void> {
+    const parts = [...transaction.partitions].map(async (partition) => {
+      if (partition.gone || !(await opens(partition))) return
+      const part = transaction.parts.get(partition)
+      if (part !== undefined && partition.stands(part.mark)) await partition.whenDurable(part.mark)
+    })
+    await Promise.all(parts)
+    if (!transaction.isWhole())
+      throw new Fault('log.transaction-abortable', { what: 'a failing disk has lost a part of it' })
   }
-  #mark(decided: Unmarked): void {
-    if (decided.partitions.size === 0) return
-    const name = nameOf(decided.producerId, decided.epoch)
-    this.#unmarked.set(name, decided)
+  /** For good: the caller has made it durable. Resolves when the markers are durable. */
+  decide(transaction: Transaction, ending: Ending): Promise<void> {
+    transaction.phase = ending.outcome === 'commit' ? 'committed' : 'aborted'
+    this.#open.delete(transaction.producerId)
+    const { transactionalId, producerId, epoch, partitions } = transaction
+    const { outcome, markerEpoch } = ending
+    return this.#mark({ transactionalId, producerId, epoch, outcome, markerEpoch, partitions: new Set(partitions) })
+  }
+  #mark(decided: Unmarked): Promise<void> {
+    if (decided.partitions.size === 0) return Promise.resolve()
+    this.#noteUnmarked(decided)
     const marked = Promise.all(Array.from(decided.partitions, (partition) => this.#markPartition(decided, partition)))
-      .then(() => void this.#unmarked.delete(name))
-      .catch(() => undefined)
-      .finally(() => this.#background.delete(marked))
-    this.#background.add(marked)
+      .then(() => this.#forgetUnmarked(decided))
+      .finally(() => this.#background.delete(quiet))
+    const quiet = marked.catch(() => undefined)
+    this.#background.add(quiet)
+    return marked
+  }
+  #noteUnmarked(decided: Unmarked): void {
+    this.#unmarked.set(nameOf(decided.producerId, decided.epoch), decided)
+    if (decided.outcome === 'abort') return
+    const pending = this.#pending.get(decided.transactionalId)
+    if (pending === undefined) this.#pending.set(decided.transactionalId, new Set([decided]))
+    else pending.add(decided)
+  }
+  #forgetUnmarked(decided: Unmarked): void {
+    this.#unmarked.delete(nameOf(decided.producerId, decided.epoch))
+    const pending = this.#pending.get(decided.transactionalId)
+    pending?.delete(decided)
+    if (pending?.size === 0) this.#pending.delete(decided.transactionalId)
   }
   /** Appends the marker now, then sees to it that it becomes durable. */
-  async #markPartition({ producerId, epoch, outcome, partitions }: Unmarked, partition: PartitionState): Promise<void> {
+  async #markPartition(decided: Unmarked, partition: PartitionState): Promise<void> {
+    const { producerId, epoch, partitions } = decided
     for (let waitMs = retryFirstMs; ; waitMs = Math.min(waitMs * 2, retryLastMs)) {
       try {
-        const appended = partition.perform(() => partition.endTransaction(producerId, epoch, outcome))
+        const appended = partition.perform(() => partition.endTransaction(producerId, epoch, decided))
         await partition.whenDurable(appended instanceof Promise ? await appended : appended)
         partitions.delete(partition)
         return
       } catch (error) {
-        if (partition.gone) return void partitions.delete(partition)
+        if (partition.gone || isDamage(error)) return void partitions.delete(partition)
         if (this.#closed) throw error
         await this.#clock.sleep(waitMs)
       }
@@ -198,65 +250,58 @@ export class TransactionCoordinator {
 
   #record(transaction: Transaction, to: TransactionState['status'], inputs: readonly InputPosition[]): RecordInput {
     const commits = to === status.prepareCommit
-    return this.#stateRecord(transaction.transactionalId, {
-      producerId: transaction.producerId,
-      epoch: transaction.epoch,
-      status: to,
-      startedMs: transaction.startedMs,
-      ends: commits ? transaction.ends() : [],
-      inputs,
-    })
+    const { producerId, epoch, startedMs } = transaction
+    const ends = commits ? transaction.ends() : []
+    const updatedMs = this.#clock.now()
+    const state = { producerId, epoch, timeoutMs, status: to, startedMs, updatedMs, ends, inputs, client: null }
+    return this.#stateRecord(transaction.transactionalId, state)
   }
-  #stateRecord(
-    transactionalId: string,
-    state: Omit<TransactionState, 'timeoutMs' | 'updatedMs' | 'pending'>,
-  ): RecordInput {
+  #stateRecord(transactionalId: string, state: Omit<TransactionState, 'pending'>): RecordInput {
+    const value = encodeTransactionState({ ...state, pending: this.#pendingOf(transactionalId) })
+    return { key: encodeTransactionKey(transactionalId), value, timeMs: this.#clock.now() }
+  }
+  #pendingOf(transactionalId: string): PendingMarkers[] {
+    const pending = this.#pending.get(transactionalId) ?? []
+    return Array.from(pending, ({ producerId, epoch, partitions }) => ({
+      producerId,
+      epoch,
+      partitions: Array.from(partitions, placeOf),
+    }))
+  }
+  /** What a transactional id is from now on. Resolves when that is durable. Throws the store's Fault. */
+  async write(transactionalId: string, state: Omit<TransactionState, 'pending'>): Promise<void> {
+    await appendDurably(this.#log, [this.#stateRecord(transactionalId, state)])
+  }
+  /** These are to be forgotten. */
+  async forget(transactionalIds: readonly string[]): Promise<void> {
     const timeMs = this.#clock.now()
-    const value = encodeTransactionState({ ...state, timeoutMs, updatedMs: timeMs, pending: this.#pending() })
-    return { key: encodeTransactionKey(transactionalId), value, timeMs }
-  }
-  #pending(): PendingMarkers[] {
-    return [...this.#unmarked.values()]
-      .filter((one) => one.outcome === 'commit')
-      .map(({ producerId, epoch, partitions }) => ({
-        producerId,
-        epoch,
-        partitions: Array.from(partitions, placeOf),
-      }))
+    await appendDurably(
+      this.#log,
+      transactionalIds.map((id) => ({ key: encodeTransactionKey(id), value: null, timeMs })),
+    )
   }
 
   /**
    * After a restart: makes the decisions about what was found durable, then writes the markers that are missing. Only
-   * then may anything else be appended.
+   * then may anything else be appended. What clients have open stays open.
    */
-  async restored(found: readonly Found[]): Promise<void> {
-    for (const { outcome, producerId, epoch, partitions } of found)
-      if (outcome === 'commit')
-        this.#unmarked.set(nameOf(producerId, epoch), { producerId, epoch, outcome, partitions: new Set(partitions) })
-    const aborts = found.filter((one) => one.outcome === 'abort')
-    if (aborts.length > 0)
-      await appendDurably(
-        this.#log,
-        aborts.map((one) => this.#closing(one, status.completeAbort)),
-      )
+  async restored(found: readonly Found[], open: readonly Transaction[]): Promise<void> {
+    for (const transaction of open) this.#open.set(transaction.producerId, transaction)
+    for (const one of found) if (one.outcome === 'commit') this.#noteUnmarked(unmarkedOf(one))
+    await this.#close(found.filter(({ isNew }) => isNew))
     this.#deciding = false
-    for (const { outcome, producerId, epoch, partitions } of found)
-      this.#mark({ producerId, epoch, outcome, partitions: new Set(partitions) })
+    const marked = found.map((one) => this.#mark(unmarkedOf(one)).catch(() => undefined))
     // They were opened to decide; what else was open in them, without a record, had to wait for this.
     for (const partition of new Set(found.flatMap(({ partitions }) => partitions)))
       await partition.perform(() => partition.settle())
-    await Promise.all(this.#background)
-    const commits = found.filter((one) => one.outcome === 'commit' && one.transactionalId !== null)
-    if (commits.length > 0)
-      await appendDurably(
-        this.#log,
-        commits.map((one) => this.#closing(one, status.completeCommit)),
-      )
+    await Promise.all(marked)
+    await this.#close(found.filter(({ isNew }) => !isNew))
   }
-  #closing({ transactionalId, producerId, epoch }: Found, to: TransactionState['status']): RecordInput {
-    assert(transactionalId !== null, 'a decision is about a known transactional id')
-    const startedMs = this.#clock.now()
-    return this.#stateRecord(transactionalId, { producerId, epoch, status: to, startedMs, ends: [], inputs: [] })
+  async #close(found: readonly Found[]): Promise<void> {
+    const records = found.flatMap(({ transactionalId, closing }) =>
+      closing === null ? [] : [this.#stateRecord(transactionalId, closing)],
+    )
+    if (records.length > 0) await appendDurably(this.#log, records)
   }
 
   /** Waits for decisions and markers under way; what cannot be written any more is left to the next start. */
@@ -267,13 +312,39 @@ export class TransactionCoordinator {
 }
 
 /** A transaction that a restart found decided, or has decided about. */
-export interface Found {
-  /** null: known only from the `pending` list of a later one. */
-  readonly transactionalId: string | null
+export interface Found extends Ending {
+  readonly transactionalId: string
   readonly producerId: number
   readonly epoch: number
-  readonly outcome: Outcome
   readonly partitions: readonly PartitionState[]
+  /** Nobody had decided so before. */
+  readonly isNew: boolean
+  /** What its id is once that is done; null: known only from the `pending` list of a later one. */
+  readonly closing: Omit<TransactionState, 'pending'> | null
 }
+const unmarkedOf = ({ transactionalId, producerId, epoch, outcome, markerEpoch, partitions }: Found): Unmarked => ({
+  transactionalId,
+  producerId,
+  epoch,
+  outcome,
+  markerEpoch,
+  partitions: new Set(partitions),
+})
 
 const nameOf = (producerId: number, epoch: number): string => `${producerId}/${epoch}`
+const ofTick = ({ epoch }: Transaction, outcome: Outcome): Ending => ({ outcome, markerEpoch: afterEpoch(epoch) })
+
+const isDamage = (error: unknown): boolean => error instanceof Fault && error.code === 'store.damaged'
+/**
+ * False for a partition that is damaged: it takes no marker, and what the damage hides was durable, so it stands. It must
+ * not keep all the others from being served.
+ */
+export async function opens(partition: PartitionState): Promise<boolean> {
+  try {
+    await partition.perform(() => undefined)
+    return true
+  } catch (error) {
+    if (isDamage(error)) return false
+    throw error
+  }
+}

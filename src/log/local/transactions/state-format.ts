@@ -1,7 +1,7 @@
 /**
  * Records of `__transaction_state` in Kafka's own format (TransactionLogKey 0, TransactionLogValue 1). What only we need
- * stands in a tagged field, which Kafka's readers skip: the ends that a commit names, the input positions it commits, and
- * earlier commits whose markers may not be on disk yet.
+ * stands in a tagged field, which Kafka's readers skip: the ids of topics, the ends that the commit of a tick names, the
+ * input positions it commits, and earlier commits of the same id whose markers may not be on disk yet.
  */
 import type { Offset } from '../../../lib/brand.ts'
 import { ByteReader, ByteWriter } from '../../../lib/bytes.ts'
@@ -48,13 +48,27 @@ export interface TransactionState {
   readonly status: Status
   readonly updatedMs: number
   readonly startedMs: number
+  /** Of a tick. */
   readonly ends: readonly NamedEnd[]
   readonly inputs: readonly InputPosition[]
   readonly pending: readonly PendingMarkers[]
+  /** null: a tick, of this process alone. */
+  readonly client: ClientPart | null
+}
+/** What a client's transaction has besides: see `IdState`. */
+export interface ClientPart {
+  readonly previousProducerId: number
+  readonly nextProducerId: number
+  readonly lastEpoch: number
+  readonly bumps: boolean
+  /** Where it has written, or is about to. */
+  readonly partitions: readonly PlaceInTopic[]
 }
 
-const ourTag = 10_000
-const ourVersion = 1
+const tag = { previousProducerId: 0, nextProducerId: 1, clientVersion: 2, ours: 10_000 } as const
+const bumpingVersion = 2
+/** Version 1 has no client's part. */
+const ourVersion = 2
 
 export function encodeTransactionKey(transactionalId: string): Uint8Array {
   const out = new ByteWriter(transactionalId.length + 8)
@@ -77,14 +91,34 @@ export function encodeTransactionState(state: TransactionState): Uint8Array {
   out.int16(state.epoch)
   out.int32(state.timeoutMs)
   out.int8(state.status)
-  writeTopics(out, state.ends)
+  if (state.status === status.empty) out.uvarint(0)
+  else writeTopics(out, [...state.ends, ...(state.client?.partitions ?? [])])
   out.int64(state.updatedMs)
   out.int64(state.startedMs)
-  const ours = encodeOurs(state)
-  out.uvarint(1)
-  out.uvarint(ourTag)
-  out.uvarint(ours.length)
-  out.raw(ours)
+  const tags = tagsOf(state)
+  out.uvarint(tags.length)
+  for (const [number, bytes] of tags) {
+    out.uvarint(number)
+    out.uvarint(bytes.length)
+    out.raw(bytes)
+  }
+  return out.done()
+}
+/** Those that are not as they are by default, in the order of their numbers. */
+function tagsOf(state: TransactionState): (readonly [number: number, bytes: Uint8Array])[] {
+  const { client } = state
+  const tags: (readonly [number, Uint8Array])[] = []
+  if (client !== null && client.previousProducerId >= 0)
+    tags.push([tag.previousProducerId, written((out) => out.int64(client.previousProducerId))])
+  if (client !== null && client.nextProducerId >= 0)
+    tags.push([tag.nextProducerId, written((out) => out.int64(client.nextProducerId))])
+  if (client?.bumps === true) tags.push([tag.clientVersion, written((out) => out.int16(bumpingVersion))])
+  tags.push([tag.ours, written((out) => writeOurs(out, state))])
+  return tags
+}
+function written(write: (out: ByteWriter) => void): Uint8Array {
+  const out = new ByteWriter(64)
+  write(out)
   return out.done()
 }
 function writeTopics(out: ByteWriter, places: readonly PlaceInTopic[]): void {
@@ -97,8 +131,7 @@ function writeTopics(out: ByteWriter, places: readonly PlaceInTopic[]): void {
     out.uvarint(0)
   }
 }
-function encodeOurs(state: TransactionState): Uint8Array {
-  const out = new ByteWriter(256)
+function writeOurs(out: ByteWriter, state: TransactionState): void {
   out.int8(ourVersion)
   out.uvarint(state.ends.length)
   for (const end of state.ends) {
@@ -117,10 +150,16 @@ function encodeOurs(state: TransactionState): Uint8Array {
   for (const pending of state.pending) {
     out.int64(pending.producerId)
     out.int16(pending.epoch)
-    out.uvarint(pending.partitions.length)
-    for (const place of pending.partitions) writePlace(out, place)
+    writePlaces(out, pending.partitions)
   }
-  return out.done()
+  out.int8(state.client === null ? 0 : 1)
+  if (state.client === null) return
+  out.int16(state.client.lastEpoch)
+  writePlaces(out, state.client.partitions)
+}
+function writePlaces(out: ByteWriter, places: readonly PlaceInTopic[]): void {
+  out.uvarint(places.length)
+  for (const place of places) writePlace(out, place)
 }
 function writePlace(out: ByteWriter, place: PlaceInTopic): void {
   out.raw(bytesOfUuid(place.topicId))
@@ -145,33 +184,34 @@ export function decodeTransactionState(bytes: Uint8Array): TransactionState {
   skipTopics(input)
   const updatedMs = input.int64()
   const startedMs = input.int64()
-  const ours = findOurs(input)
-  return { producerId, epoch, timeoutMs, status: found, updatedMs, startedMs, ...ours }
+  const tags = readTags(input)
+  const ours = tags.get(tag.ours)
+  const known = ours === undefined ? nothing : decodeOurs(ours, tags)
+  return { producerId, epoch, timeoutMs, status: found, updatedMs, startedMs, ...known }
 }
 function skipTopics(input: ByteReader): void {
   for (let topics = input.uvarint() - 1; topics > 0; topics--) {
     readText(input)
     input.raw(4 * Math.max(0, input.uvarint() - 1))
-    for (let tags = input.uvarint(); tags > 0; tags--) {
-      input.uvarint()
-      input.raw(input.uvarint())
-    }
+    readTags(input)
   }
 }
-type Ours = Pick<TransactionState, 'ends' | 'inputs' | 'pending'>
-function findOurs(input: ByteReader): Ours {
-  let ours: Ours = { ends: [], inputs: [], pending: [] }
-  for (let tags = input.uvarint(); tags > 0; tags--) {
-    const tag = input.uvarint()
-    const bytes = input.raw(input.uvarint())
-    if (tag === ourTag) ours = decodeOurs(new ByteReader(bytes))
+function readTags(input: ByteReader): Map<number, ByteReader> {
+  const tags = new Map<number, ByteReader>()
+  for (let left = input.uvarint(); left > 0; left--) {
+    const number = input.uvarint()
+    tags.set(number, new ByteReader(input.raw(input.uvarint())))
   }
-  return ours
+  return tags
 }
-function decodeOurs(input: ByteReader): Ours {
+type Ours = Pick<TransactionState, 'ends' | 'inputs' | 'pending' | 'client'>
+const nothing: Ours = { ends: [], inputs: [], pending: [], client: null }
+
+function decodeOurs(input: ByteReader, tags: ReadonlyMap<number, ByteReader>): Ours {
   const version = input.int8()
-  if (version !== ourVersion) throw new Fault('wire.malformed', { what: `commit record of version ${version}` })
-  return {
+  if (version < 1 || version > ourVersion)
+    throw new Fault('wire.malformed', { what: `a record of a transaction of version ${version}` })
+  const ours = {
     ends: list(input, () => ({
       ...readPlace(input),
       last: input.int64() as Offset,
@@ -188,6 +228,17 @@ function decodeOurs(input: ByteReader): Ours {
       epoch: input.int16(),
       partitions: list(input, () => readPlace(input)),
     })),
+  }
+  if (version === 1 || input.int8() === 0) return { ...ours, client: null }
+  return {
+    ...ours,
+    client: {
+      lastEpoch: input.int16(),
+      partitions: list(input, () => readPlace(input)),
+      previousProducerId: tags.get(tag.previousProducerId)?.int64() ?? -1,
+      nextProducerId: tags.get(tag.nextProducerId)?.int64() ?? -1,
+      bumps: (tags.get(tag.clientVersion)?.int16() ?? 0) >= bumpingVersion,
+    },
   }
 }
 function list<T>(input: ByteReader, read: () => T): T[] {

@@ -1,4 +1,8 @@
-/** A transaction while its process lives: which partitions it has written to, and how far. */
+/**
+ * A transaction that is open or being ended: which partitions it has, and how far it has written there. A tick's has those
+ * that it wrote to. A client's has what was added to it, and after a restart nobody knows how much of it was written: all
+ * of that is durable.
+ */
 import type { Offset } from '../../../lib/brand.ts'
 import type { Mark, PartitionState } from '../partition.ts'
 import type { NamedEnd, PlaceInTopic } from './state-format.ts'
@@ -18,15 +22,20 @@ export class Transaction {
   readonly producerId: number
   readonly epoch: number
   readonly startedMs: number
+  /** Its producer has this epoch for this transaction alone. */
+  readonly bumps: boolean
   phase: TransactionPhase = 'open'
   bytes = 0
+  /** What has to be marked at its end. */
+  readonly partitions = new Set<PartitionState>()
   readonly parts = new Map<PartitionState, Part>()
 
-  constructor(of: { transactionalId: string; producerId: number; epoch: number; startedMs: number }) {
+  constructor(of: { transactionalId: string; producerId: number; epoch: number; startedMs: number; bumps: boolean }) {
     this.transactionalId = of.transactionalId
     this.producerId = of.producerId
     this.epoch = of.epoch
     this.startedMs = of.startedMs
+    this.bumps = of.bumps
   }
 
   /** Sequence of the next batch to this partition; null when what came before may have been cut away. */
@@ -38,6 +47,7 @@ export class Transaction {
   wrote(partition: PartitionState, batch: { baseOffset: Offset; records: number; bytes: number }): void {
     const { mark } = partition
     const sequence = (this.parts.get(partition)?.sequence ?? 0) + batch.records
+    this.partitions.add(partition)
     this.parts.set(partition, { sequence, last: batch.baseOffset, mark })
     this.bytes += batch.bytes
   }

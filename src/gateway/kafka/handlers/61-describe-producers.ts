@@ -1,0 +1,46 @@
+import { Fault } from '../../../lib/fault.ts'
+import type { Partition } from '../../../log/log.ts'
+import { type Exchange, attempt, code, errorCode, errorMessage, handler } from '../handler.ts'
+import { describeProducersApi } from '../../../wire/kafka/messages/61-describe-producers.ts'
+
+export const describeProducers = handler({
+  api: describeProducersApi,
+  versions: [0, 0],
+  access: { needs: ['read topic'] },
+  async handle(request, exchange) {
+    const topics = await Promise.all(
+      request.topics.map(async ({ name, partitionIndexes }) => {
+        const mayRead = exchange.access.may('read', 'topic', name)
+        const partitions = await Promise.all(
+          partitionIndexes.map(async (index) =>
+            mayRead
+              ? describe({ topic: name, index }, exchange)
+              : refused(index, code.topicAuthorizationFailed, 'Topic authorization failed.'),
+          ),
+        )
+        return { name, partitions }
+      }),
+    )
+    return { topics }
+  },
+})
+
+const refused = (partitionIndex: number, error: number, message: string | null) => ({
+  partitionIndex,
+  errorCode: error,
+  errorMessage: message,
+  activeProducers: [],
+})
+async function describe(partition: Partition, exchange: Exchange) {
+  const found = await attempt(exchange, () => exchange.broker.transactions.producers(partition))
+  if (found instanceof Fault) return refused(partition.index, errorCode(found), errorMessage(found))
+  const activeProducers = found.map(({ producerId, epoch, lastSequence, lastSeenMs, coordinatorEpoch, openFrom }) => ({
+    producerId,
+    producerEpoch: epoch,
+    lastSequence,
+    lastTimestamp: lastSeenMs,
+    coordinatorEpoch,
+    currentTxnStartOffset: openFrom,
+  }))
+  return { partitionIndex: partition.index, errorCode: code.none, errorMessage: null, activeProducers }
+}
