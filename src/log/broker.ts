@@ -47,6 +47,7 @@ export interface Broker extends Log {
   readonly groupConfigs: ResourceConfigs
   /** What clients are asked to tell of themselves (KIP-714). */
   readonly clientMetrics: ResourceConfigs
+  readonly brokerConfigs: BrokerConfigs
   /** What share groups stand on. */
   readonly queues: Queues
 }
@@ -64,12 +65,29 @@ export interface ResourceConfigs {
   /** After every change. */
   onChange(call: () => void): void
 }
+/** '' is what all brokers have. */
+export interface BrokerConfigs extends ResourceConfigs {
+  /** The value that counts. */
+  effective(name: string): string
+  /** Somebody set it. */
+  isSet(name: string): boolean
+}
+/** The one broker's number, as the name of its settings. */
+export const brokerName = '1'
 export interface ConfigEntry {
   readonly name: string
   readonly value: string | null
   readonly isDefault: boolean
+  /** Where the value comes from, and what would count without it; none = the resource itself, or the default. */
+  readonly synonyms?: readonly {
+    readonly name: string
+    readonly value: string
+    readonly source: 'topic' | 'broker' | 'all-brokers' | 'default'
+  }[]
   readonly type: 'boolean' | 'string' | 'int' | 'long' | 'double' | 'list' | 'password'
   readonly documentation: string
+  /** It comes from the configuration that the program starts with. */
+  readonly readOnly?: true
 }
 
 export interface ProduceRequest {

@@ -32,13 +32,6 @@ export async function alterConfig(
   })
   const refusal = configRefusal('alter-configs', resourceType, resourceName, exchange)
   if (refusal !== null) return answer(refusal.error, refusal.message)
-  if (resourceType === resource.broker) {
-    // Nothing is set this way, so there is nothing to take back: tools do, to be sure.
-    const change = make({}, () => null)
-    if (!(change instanceof Fault) && Object.values(change).every((value) => value === null))
-      return answer(code.none, null)
-    return answer(code.invalidConfig, "the broker's settings come from its configuration when it starts")
-  }
   const { broker } = exchange
   const configs = resourceConfigs(exchange, resourceType)
   if (configs !== null) {

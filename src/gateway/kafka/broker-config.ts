@@ -1,20 +1,25 @@
-/** What DescribeConfigs says of the broker itself: the few settings that clients and tools ask for. None can be changed. */
+/**
+ * What DescribeConfigs says of the broker itself: what can be changed while it runs, and the few settings besides that
+ * clients and tools ask for.
+ */
 import { limits } from '../../lib/limits.ts'
 import type { ConfigEntry } from '../../log/broker.ts'
 import { type Exchange, nodeId } from './handler.ts'
 import { defaultPartitions } from './topic-defaults.ts'
 
-/** null: no such broker. The empty name is the default of all brokers, which has nothing set. */
-export function brokerConfig(name: string, { node, autoCreate, listenerProtocol }: Exchange): ConfigEntry[] | null {
-  if (name === '') return []
+/** null: no such broker. The empty name is what all brokers have that do not say otherwise. */
+export function brokerConfig(name: string, exchange: Exchange): readonly ConfigEntry[] | null {
+  const { node, autoCreate, listenerProtocol, broker } = exchange
+  if (name === '') return broker.brokerConfigs.describe('')
   if (name !== String(nodeId)) return null
   const entry = (
     setting: string,
     type: ConfigEntry['type'],
     value: string | number | boolean,
     documentation: string,
-  ): ConfigEntry => ({ name: setting, value: String(value), isDefault: true, type, documentation })
+  ): ConfigEntry => ({ name: setting, value: String(value), isDefault: true, type, documentation, readOnly: true })
   return [
+    ...broker.brokerConfigs.describe(name),
     entry(
       'advertised.listeners',
       'string',
@@ -37,11 +42,11 @@ export function brokerConfig(name: string, { node, autoCreate, listenerProtocol 
       limits.sessionTimeoutMinMs,
       "The shortest session of a group's member.",
     ),
-    entry('message.max.bytes', 'int', limits.batchBytes, 'The largest record batch, unless its topic says otherwise.'),
     entry('node.id', 'int', nodeId, 'The number of this node.'),
     entry('num.partitions', 'int', defaultPartitions, 'Partitions of a topic that is created without a count.'),
     entry('offset.metadata.max.bytes', 'int', limits.offsetMetadataBytes, 'The longest note at a committed offset.'),
     entry('offsets.topic.replication.factor', 'int', 1, 'There is one broker, so there is one replica.'),
     entry('socket.request.max.bytes', 'int', limits.kafkaFrameBytes, 'The largest request.'),
+    entry('telemetry.max.bytes', 'int', limits.telemetryBytes, 'The largest push of what a client measured of itself.'),
   ]
 }

@@ -248,13 +248,18 @@ export const telemetryCaller = ({ session, clientId, clientHost, clientPort, sig
 
 /** Numbers of resource types and of where a setting's value comes from. */
 export const resource = { topic: 2, broker: 4, brokerLogger: 8, clientMetrics: 16, group: 32 } as const
-const source = { topic: 1, default: 5, clientMetrics: 7, group: 8 } as const
+const source = { topic: 1, broker: 2, 'all-brokers': 3, static: 4, default: 5, clientMetrics: 7, group: 8 } as const
 /** Where resources of the type have their settings; null: elsewhere. */
 export function resourceConfigs({ broker }: Exchange, resourceType: number): ResourceConfigs | null {
   if (resourceType === resource.group) return broker.groupConfigs
+  if (resourceType === resource.broker) return broker.brokerConfigs
   return resourceType === resource.clientMetrics ? broker.clientMetrics : null
 }
+export const synonymsOf = ({ synonyms = [] }: ConfigEntry): { name: string; value: string; source: number }[] =>
+  synonyms.map((one) => ({ ...one, source: source[one.source] }))
 export function configSource(entry: ConfigEntry, resourceType: number): number {
+  const [first] = synonymsOf(entry)
+  if (first !== undefined) return first.source
   if (entry.isDefault) return source.default
   if (resourceType === resource.clientMetrics) return source.clientMetrics
   return resourceType === resource.group ? source.group : source.topic

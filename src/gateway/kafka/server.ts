@@ -162,8 +162,8 @@ export class Server implements KafkaListener {
   }
   private hasRoomFor(host: string): boolean {
     return (
-      this.connections.size < limits.kafkaConnections &&
-      this.perAddress.of(host) < limits.kafkaConnectionsPerAddress &&
+      this.connections.size < Number(this.broker.brokerConfigs.effective('max.connections')) &&
+      this.perAddress.of(host) < Number(this.broker.brokerConfigs.effective('max.connections.per.ip')) &&
       this.strangers.total < limits.kafkaStrangers &&
       this.strangers.of(host) < limits.kafkaStrangersPerAddress
     )

@@ -6,6 +6,7 @@ import type { World } from '../../lib/world.ts'
 import type { Recovery, Store } from '../../store/store.ts'
 import type {
   Broker,
+  BrokerConfigs,
   ConfigEntry,
   FetchAnswer,
   FetchRequest,
@@ -34,6 +35,7 @@ import type {
 } from '../log.ts'
 import type { Queues } from '../queues/queues.ts'
 import type { QueueService } from '../queues/service.ts'
+import type { LocalBrokerConfigs } from './broker-configs.ts'
 import type { Compactor } from './compaction/compactor.ts'
 import { checkEpoch, fetch } from './fetch.ts'
 import { findByTime, findLargestTime } from './find-offset.ts'
@@ -64,6 +66,7 @@ export interface LocalLogParts {
   readonly groups: LocalGroups
   readonly groupConfigs: ResourceConfigs
   readonly clientMetrics: ResourceConfigs
+  readonly brokerConfigs: LocalBrokerConfigs
   readonly queues: QueueService
   readonly memberships: Memberships
   readonly compactor: Compactor
@@ -78,6 +81,7 @@ export class LocalLog implements Broker {
   readonly topics: Topics
   readonly groups: Groups
   readonly coordinator: GroupCoordinator
+  readonly brokerConfigs: BrokerConfigs
   readonly groupConfigs: ResourceConfigs
   readonly clientMetrics: ResourceConfigs
   readonly queues: Queues
@@ -101,6 +105,7 @@ export class LocalLog implements Broker {
     this.coordinator = parts.groups
     this.groupConfigs = parts.groupConfigs
     this.clientMetrics = parts.clientMetrics
+    this.brokerConfigs = parts.brokerConfigs
     this.queues = parts.queues
     const { clients, transactions: coordinator, groups } = parts
     this.transactions = new LocalTransactions({ clock: parts.world.clock, clients, coordinator, registry, groups })
@@ -226,7 +231,8 @@ export class LocalLog implements Broker {
   describeConfig(topic: string): readonly ConfigEntry[] {
     const info = this.catalog.byName(topic)
     if (info === null) throw new Fault('log.unknown-topic', { topic })
-    return describeConfig(info.config)
+    const { brokerConfigs } = this.#parts
+    return describeConfig(info.config, (name) => brokerConfigs.topicSynonyms(topic, name))
   }
   leaderEpoch(partition: Partition): number {
     return this.#parts.registry.partition(partition).log.leaderEpoch

@@ -7,6 +7,7 @@ import type { Store, StoreMeter } from '../../store/store.ts'
 import type { Intake, LogMeter } from '../broker.ts'
 import type { QueueSettings } from '../queues/queues.ts'
 import { QueueService } from '../queues/service.ts'
+import { LocalBrokerConfigs } from './broker-configs.ts'
 import { clientMetricsKind } from './client-metrics-kind.ts'
 import { Compactor } from './compaction/compactor.ts'
 import { LocalGroups } from './groups/coordinator.ts'
@@ -90,13 +91,19 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   const topics = new LocalTopics(world, { store, registry, catalog })
   const producerIds = new ProducerIds(world.clock, catalog)
   const groupConfigs = new LocalGroupConfigs(world.clock, catalog)
+  const brokerConfigs = new LocalBrokerConfigs(world.clock, catalog)
   const clientMetrics = new LocalResourceConfigs(clientMetricsKind, world.clock, catalog)
   await replay(catalog, (record) => {
     topics.restore(record)
     producerIds.restore(record)
     groupConfigs.restore(record)
     clientMetrics.restore(record)
+    brokerConfigs.restore(record)
   })
+
+  registry.topicDefaults = (topic) => brokerConfigs.topicDefaults(topic)
+  registry.configureAll()
+  brokerConfigs.onChange(() => registry.configureAll())
 
   const transactionsLog = system(transactionsTopic)
   const transactions = new TransactionCoordinator(world.clock, transactionsLog)
@@ -172,6 +179,7 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
     groups,
     groupConfigs,
     clientMetrics,
+    brokerConfigs,
     queues,
     memberships,
     compactor,

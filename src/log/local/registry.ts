@@ -19,6 +19,8 @@ export class Registry {
   readonly #host: PartitionHost
   readonly #byName = new Map<string, Entry>()
   readonly #byId = new Map<string, Entry>()
+  /** What a topic has that does not say otherwise. */
+  topicDefaults: (topic: string) => TopicInfo['config'] = () => ({})
 
   constructor(store: Store, host: PartitionHost) {
     this.#store = store
@@ -76,7 +78,7 @@ export class Registry {
 
   /** A new topic, or new settings or more partitions of one that is there. */
   set(info: TopicInfo): void {
-    const policy = policyOf(info.config, spreadOf(info.id))
+    const policy = policyOf({ ...this.topicDefaults(info.name), ...info.config }, spreadOf(info.id))
     const entry = this.#byName.get(info.name)
     if (entry === undefined) {
       const added: Entry = { info, policy, partitions: [] }
@@ -88,6 +90,10 @@ export class Registry {
     entry.info = info
     entry.policy = policy
     for (const partition of entry.partitions) partition?.configure(policy)
+  }
+  /** What topics have that do not say otherwise has changed. */
+  configureAll(): void {
+    for (const { info } of Array.from(this.#byName.values())) this.set(info)
   }
   /** Forgets a topic; its files are the caller's affair. */
   delete(name: string): void {

@@ -98,9 +98,12 @@ export class LocalResourceConfigs implements ResourceConfigs {
     this.#kind.checkName(resource)
     const config = new Map(Object.entries(this.current(resource)))
     for (const [name, value] of Object.entries(change)) {
-      this.#checkSetting(name, value)
+      // What was never set may be taken away: tools do, to be sure.
       if (value === null) config.delete(name)
-      else config.set(name, value.trim())
+      else {
+        this.#checkSetting(name, value)
+        config.set(name, value.trim())
+      }
     }
     this.#kind.checkAll?.((name) => config.get(name) ?? this.#kind.settings[name]!.default)
     const { resourcesMax = Infinity, noun } = this.#kind
@@ -112,16 +115,16 @@ export class LocalResourceConfigs implements ResourceConfigs {
       })
     return Object.fromEntries(config)
   }
-  #checkSetting(name: string, value: string | null): void {
+  #checkSetting(name: string, value: string): void {
     const { settings, noun } = this.#kind
     const refuse = (why: string): never => {
-      throw new Fault('log.invalid-config', { name, value: value ?? '', why })
+      throw new Fault('log.invalid-config', { name, value, why })
     }
     if (!Object.hasOwn(settings, name)) {
       const near = suggestion(name, Object.keys(settings))
       return refuse(`there is no such setting of ${noun}${near === null ? '' : `; did you mean ${near}?`}`)
     }
-    const why = value === null ? null : settings[name]!.wrong(value.trim())
+    const why = settings[name]!.wrong(value.trim())
     if (why !== null) refuse(why)
   }
   alter(resource: string, change: Change): Promise<void> {

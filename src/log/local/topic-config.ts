@@ -46,7 +46,8 @@ function unknown(name: string): string {
   return `there is no such setting${near === null ? '' : `; did you mean ${near}?`}`
 }
 
-function wrongWith(setting: Setting, value: string): string | null {
+/** Why a setting cannot have the value. */
+export function wrongWith(setting: Setting, value: string): string | null {
   const text = value.trim()
   switch (setting.type) {
     case 'boolean':
@@ -135,15 +136,16 @@ export function policyOf(config: Config, spread = 0): TopicPolicy {
 }
 const boundOf = (ms: number): number => (Number.isFinite(ms) ? ms : -1)
 
-/** For DescribeConfigs: all settings, the topic's own values where it has them. */
-export function describeConfig(config: Config): ConfigEntry[] {
+type Synonyms = NonNullable<ConfigEntry['synonyms']>
+/** For DescribeConfigs: all settings, the topic's own values where it has them, else those of the broker. */
+export function describeConfig(config: Config, broker: (name: string) => Synonyms = () => []): ConfigEntry[] {
   return settings
     .filter((setting) => setting.hidden !== true)
-    .map((setting) => ({
-      name: setting.name,
-      value: config[setting.name] ?? setting.default,
-      isDefault: config[setting.name] === undefined,
-      type: setting.type,
-      documentation: setting.documentation,
-    }))
+    .map(({ name, default: byDefault, type, documentation }) => {
+      const own = config[name]
+      const mine: Synonyms = own === undefined ? [] : [{ name, value: own, source: 'topic' }]
+      const synonyms = [...mine, ...broker(name)]
+      const value = synonyms[0]?.value ?? byDefault
+      return { name, value, isDefault: own === undefined, type, documentation, synonyms }
+    })
 }

@@ -24,7 +24,7 @@ import { checkTopicName, idOfFolder, newTopicId } from './topic-name.ts'
 const topicPrefix = 'topic/'
 const dropPrefix = 'drop/'
 /** Keys that only the log itself may write. */
-export const isReservedKey = (key: string): boolean => /^(topic|drop|log|group)\//.test(key)
+export const isReservedKey = (key: string): boolean => /^(topic|drop|log|group|client-metrics|broker)\//.test(key)
 
 type TopicChange = { partitions?: number; config?: Readonly<Record<string, string | null>> }
 type Stored = { id: string; partitions: number; config: Record<string, string> }

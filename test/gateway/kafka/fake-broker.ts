@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { offset } from '../../../src/lib/brand.ts'
 import { Fault } from '../../../src/lib/fault.ts'
+import { limits } from '../../../src/lib/limits.ts'
 import type {
   Broker,
   ConfigEntry,
@@ -42,7 +43,7 @@ const defaults: Record<string, string> = {
 function fakeConfigs(setting: string, byDefault: string): ResourceConfigs {
   const values = new Map<string, Record<string, string>>()
   const check: ResourceConfigs['check'] = (_, change) => {
-    const odd = Object.keys(change).find((name) => name !== setting)
+    const odd = Object.keys(change).find((name) => name !== setting && change[name] !== null)
     return odd === undefined ? null : new Fault('log.invalid-config', { name: odd, value: '', why: 'unknown' })
   }
   return {
@@ -76,6 +77,12 @@ export class FakeBroker implements Partial<Broker> {
   readonly transactions = noTransactions()
 
   readonly groupConfigs = fakeConfigs('consumer.session.timeout.ms', '45000')
+  readonly brokerConfigs = {
+    ...fakeConfigs('message.max.bytes', '1048588'),
+    effective: (name: string) =>
+      String(name === 'max.connections' ? limits.kafkaConnections : limits.kafkaConnectionsPerAddress),
+    isSet: () => false,
+  }
   readonly clientMetrics = fakeConfigs('interval.ms', '300000')
 
   /** They have nothing to give out. */

@@ -72,7 +72,7 @@ async function find(asked: Asked, exchange: Exchange, mayCreate: boolean, withOp
 async function create(name: string, exchange: Exchange): Promise<Fault | null> {
   const reserved = reservedName(name)
   if (reserved !== null) return reserved
-  const outcome = await attempt(exchange, () => exchange.broker.topics.create([topicSpec(name, {})]))
+  const outcome = await attempt(exchange, () => exchange.broker.topics.create([topicSpec(name, {}, exchange.broker)]))
   return outcome instanceof Fault ? outcome : outcome[0]!
 }
 

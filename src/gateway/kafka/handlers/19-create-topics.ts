@@ -32,7 +32,7 @@ export const createTopics = handler({
     const plans = request.topics.map((asked) => {
       if (!mayCreate(exchange, asked.name)) return unauthorized
       const twice = { error: code.invalidRequest, message: 'the topic is named twice in this request' }
-      return counts.get(asked.name)! > 1 ? twice : specOf(asked)
+      return counts.get(asked.name)! > 1 ? twice : specOf(asked, exchange.broker)
     })
     const specs = plans.filter((plan): plan is TopicSpec => !('error' in plan))
     if (specs.length > 0 && !request.validateOnly) {
@@ -68,7 +68,7 @@ const unauthorized: Refusal = { error: code.topicAuthorizationFailed, message: '
 const mayCreate = ({ access }: Exchange, topic: string): boolean =>
   access.seesCluster('create') ? access.onCluster('create') : access.may('create', 'topic', topic)
 
-function specOf(asked: Asked): TopicSpec | Refusal {
+function specOf(asked: Asked, broker: Exchange['broker']): TopicSpec | Refusal {
   const reserved = reservedName(asked.name)
   if (reserved !== null) return { error: errorCode(reserved), message: reserved.message }
   const config: Record<string, string> = Object.create(null) as Record<string, string>
@@ -82,7 +82,7 @@ function specOf(asked: Asked): TopicSpec | Refusal {
       return { error: code.invalidRequest, message: 'partitions are given as a count or by assignment, not both' }
     const wrong = wrongAssignment(asked.assignments)
     if (wrong !== null) return { error: code.invalidReplicaAssignment, message: wrong }
-    return topicSpec(asked.name, { partitions: asked.assignments.length, config })
+    return topicSpec(asked.name, { partitions: asked.assignments.length, config }, broker)
   }
   if (asked.replicationFactor !== -1 && asked.replicationFactor !== 1)
     return {
@@ -91,10 +91,8 @@ function specOf(asked: Asked): TopicSpec | Refusal {
     }
   if (asked.numPartitions !== -1 && asked.numPartitions < 1)
     return { error: code.invalidPartitions, message: 'Number of partitions was set to an invalid non-positive value.' }
-  return topicSpec(asked.name, {
-    partitions: asked.numPartitions === -1 ? defaultPartitions : asked.numPartitions,
-    config,
-  })
+  const partitions = asked.numPartitions === -1 ? defaultPartitions : asked.numPartitions
+  return topicSpec(asked.name, { partitions, config }, broker)
 }
 function wrongAssignment(assignments: Asked['assignments']): string | null {
   const indexes = new Set(assignments.map(({ partitionIndex }) => partitionIndex))

@@ -13,6 +13,7 @@ import {
   handler,
   resource,
   resourceConfigs,
+  synonymsOf,
 } from '../handler.ts'
 import { describeConfigsApi } from '../../../wire/kafka/messages/32-describe-configs.ts'
 
@@ -53,13 +54,13 @@ function entriesOf({ resourceType, resourceName }: Asked, exchange: Exchange): E
       throw new Fault('log.unknown-topic', { topic: resourceName })
     return exchange.broker.describeConfig(resourceName)
   }
-  const configs = resourceConfigs(exchange, resourceType)
-  if (configs !== null) return configs.describe(resourceName)
   if (resourceType === resource.broker) {
     const entries = brokerConfig(resourceName, exchange)
     if (entries !== null) return entries
     return { error: code.invalidRequest, message: `there is no broker ${resourceName}` }
   }
+  const configs = resourceConfigs(exchange, resourceType)
+  if (configs !== null) return configs.describe(resourceName)
   return { error: code.invalidRequest, message: `resources of type ${resourceType} have no settings here` }
 }
 
@@ -77,10 +78,14 @@ function describe(entry: ConfigEntry, resourceType: number, request: Request): R
   return {
     name,
     value,
-    readOnly: resourceType === resource.broker,
+    readOnly: entry.readOnly === true,
     configSource: source,
     isSensitive: type === 'password',
-    synonyms: request.includeSynonyms ? [{ name, value, source }] : [],
+    synonyms: request.includeSynonyms
+      ? entry.synonyms === undefined
+        ? [{ name, value, source }]
+        : synonymsOf(entry)
+      : [],
     configType: configTypeNumber[type],
     documentation: request.includeDocumentation ? documentation : null,
   }
