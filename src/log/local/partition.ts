@@ -375,6 +375,9 @@ export class PartitionState {
     await this.log.saveSnapshot(snapshotName, at, bytes)
   }
 
+  get wallMs(): number {
+    return this.#host.clock.now()
+  }
   configure(policy: TopicPolicy): void {
     this.policy = policy
     this.log.configure(policy.store)

@@ -18,6 +18,7 @@ import {
   checkRecords,
   splitBatches,
 } from './batch-check.ts'
+import { oddTtls } from './expired.ts'
 import type { Mark, PartitionState, Placed } from './partition.ts'
 import type { StoredBatch } from './producers.ts'
 import { recompress } from './recompress.ts'
@@ -103,6 +104,7 @@ function appendClient(
     checkForm(batch, policy.batchBytesMax)
     checkClientFields(batch, i === 0)
     checkRecords(batch, policy, nowMs, 'client')
+    if (policy.recordTtl) checkTtls(batch)
     const refused = host.intake?.(topic, batch.bytes) ?? null
     if (refused !== null && refused.length > 0)
       throw new RecordsRefused(new Fault('log.invalid-batch', { what: refused[0]!.message }), refused)
@@ -113,6 +115,10 @@ function appendClient(
     return state.perform(() => appendAll(state, batches, host.meter, { lease: request.lease ?? null, transaction }))
   batches = batches.map((batch) => repacked(batch, compression, policy.batchBytesMax))
   return state.perform(() => appendAll(state, batches, host.meter, { lease: null, transaction }))
+}
+function checkTtls(batch: CheckedBatch): void {
+  const odd = oddTtls(batch)
+  if (odd.length > 0) throw new RecordsRefused(new Fault('log.invalid-batch', { what: odd[0]!.message }), odd)
 }
 /** The transaction that these are written in; null for none. Throws Fault. */
 function admitted(
@@ -197,6 +203,7 @@ export class LocalWriter implements Writer {
     for (const one of batches) {
       checkForm(one, policy.batchBytesMax)
       checkRecords(one, policy, nowMs, 'us')
+      if (policy.recordTtl) checkTtls(one)
       if (topic === catalogTopic) checkCatalogKeys(one.bytes)
     }
     batches = batches.map(disowned)

@@ -25,6 +25,8 @@ export interface TopicPolicy {
   readonly compactionLagMinMs: number
   readonly compactionLagMaxMs: number
   readonly dirtyRatioMin: number
+  /** Records may say how long they live. */
+  readonly recordTtl: boolean
   readonly store: PartitionConfig
 }
 
@@ -123,6 +125,7 @@ export function policyOf(config: Config, spread = 0): TopicPolicy {
     compactionLagMinMs: numberOf(config, 'min.compaction.lag.ms'),
     compactionLagMaxMs: numberOf(config, 'max.compaction.lag.ms'),
     dirtyRatioMin: numberOf(config, 'min.cleanable.dirty.ratio'),
+    recordTtl: flagOf(config, 'record.ttl.enable'),
     store: {
       segmentBytes: Number(segmentBytes),
       segmentMs: jitterMs > 0 ? Math.max(1, segmentMs - Math.floor(jitterMs * spread)) : segmentMs,

@@ -208,6 +208,13 @@ export const settings: readonly Setting[] = [
     documentation: 'Whether segment files are made at full size. They grow as they are written.',
   },
   {
+    name: 'record.ttl.enable',
+    type: 'boolean',
+    default: 'false',
+    documentation:
+      'Whether records may say in the header mr-ttl for how long they are there (30s, 1500ms), by their time. What is over is given to no reader any more. Kafka has no such setting.',
+  },
+  {
     name: 'remote.log.copy.disable',
     type: 'boolean',
     default: 'false',

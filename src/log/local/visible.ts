@@ -5,6 +5,7 @@ import type { Clock } from '../../lib/world.ts'
 import { readBatchHeader } from '../../store/batch-header.ts'
 import type { Lent } from '../../store/store.ts'
 import type { AbortedTransaction } from './aborted.ts'
+import { withoutExpired } from './expired.ts'
 import type { PartitionState } from './partition.ts'
 
 export interface Slice {
@@ -53,7 +54,7 @@ export async function readSlice(
     highWatermark,
     stable,
     upTo,
-    buffers,
+    buffers: state.policy.recordTtl ? withoutExpired(buffers, state.wallMs) : buffers,
     bytes,
     next,
     aborted: options.committedOnly && buffers.length > 0 ? aborted.overlapping(from, next) : [],

@@ -17,6 +17,7 @@ import type { Clock } from '../../../lib/world.ts'
 import { attribute, readBatchHeader } from '../../../store/batch-header.ts'
 import type { SealedSegment } from '../../../store/store.ts'
 import { type LogRecord, decodeBatch } from '../../batch.ts'
+import { expiryMs, mayExpire } from '../expired.ts'
 import type { PartitionState } from '../partition.ts'
 import type { Registry } from '../registry.ts'
 import { batchesOf } from '../system-log.ts'
@@ -32,9 +33,13 @@ export interface CompactorHost {
   readonly everyMs: number
 }
 const readBytes = 1024 * 1024
+/** A segment is not written anew for single records more often than this. */
+const expiryEveryMs = 60_000
 
 export class Compactor {
   readonly #host: CompactorHost
+  /** Of each segment, when the first of its records will be over. */
+  readonly #expiries = new WeakMap<PartitionState, Map<string, number>>()
   #stopTimer: () => void = () => undefined
   #isClosed = false
   #running: Promise<void> = Promise.resolve()
@@ -58,9 +63,11 @@ export class Compactor {
   async sweep(): Promise<void> {
     for (const partition of [...this.#host.registry.allOpened()]) {
       if (this.#isClosed) return
-      if (!partition.policy.compact || partition.gone) continue
+      const { compact, recordTtl } = partition.policy
+      if ((!compact && !recordTtl) || partition.gone) continue
       try {
-        await this.#compact(partition)
+        if (compact) await this.#compact(partition)
+        if (recordTtl) await this.#expire(partition)
       } catch (error) {
         if (!this.#isClosed && !partition.gone) this.#host.report(asFault(error))
       }
@@ -95,6 +102,48 @@ export class Compactor {
       if (!(await log.replaceSealed(group, written)) || this.#isClosed) return
     }
     await saveCompaction(log, { ...cleaned, claimedTo })
+  }
+  /** Segments in which the time of records is over are written anew without them. */
+  async #expire(partition: PartitionState): Promise<void> {
+    const { log } = partition
+    const sealed = await partition.perform(() =>
+      log.damage !== null || this.#host.isUnmarked(partition) ? [] : log.sealed(partition.stable),
+    )
+    const known = this.#expiries.get(partition) ?? new Map<string, number>()
+    const left = new Map<string, number>()
+    this.#expiries.set(partition, left)
+    const nowMs = this.#host.clock.now()
+    for (const segment of sealed) {
+      const id = `${segment.base}-${segment.end}`
+      const dueMs = known.get(id)
+      if (dueMs !== undefined && dueMs > nowMs) {
+        left.set(id, dueMs)
+        continue
+      }
+      const { hasExpired, nextMs } = await this.#expiryOf(partition, segment, nowMs)
+      left.set(id, Math.max(nextMs, nowMs + expiryEveryMs))
+      if (!hasExpired) continue
+      const before = loadCompaction(log)
+      await saveCompaction(log, { ...before, claimedTo: Math.max(before.claimedTo, segment.end) as Offset })
+      const written = this.#rewritten(partition, [segment], (record) => expiryMs(record) > nowMs)
+      if (!(await log.replaceSealed([segment], written)) || this.#isClosed) return
+    }
+  }
+  async #expiryOf(
+    partition: PartitionState,
+    { base, end }: SealedSegment,
+    nowMs: number,
+  ): Promise<{ hasExpired: boolean; nextMs: number }> {
+    let [hasExpired, nextMs] = [false, Infinity]
+    for await (const batch of this.#batches(partition, base, end)) {
+      if (!mayExpire(batch) || !partition.isCommitted(readBatchHeader(batch))) continue
+      for (const record of decodeBatch(batch)) {
+        const atMs = expiryMs(record)
+        if (atMs <= nowMs) hasExpired = true
+        else nextMs = Math.min(nextMs, atMs)
+      }
+    }
+    return { hasExpired, nextMs }
   }
   /** Sealed, decided, and old enough. */
   #ready(partition: PartitionState): readonly SealedSegment[] {
