@@ -18,16 +18,17 @@ export function brokerConfig(name: string, exchange: Exchange): readonly ConfigE
     value: string | number | boolean,
     documentation: string,
   ): ConfigEntry => ({ name: setting, value: String(value), isDefault: true, type, documentation, readOnly: true })
+  const ofStart = (...words: Parameters<typeof entry>): ConfigEntry => ({ ...entry(...words), isDefault: false })
   return [
     ...broker.brokerConfigs.describe(name),
-    entry(
+    ofStart(
       'advertised.listeners',
       'string',
       `${listenerProtocol}://${node.host}:${node.port}`,
       'Where clients reach this broker.',
     ),
     entry('auto.create.topics.enable', 'boolean', autoCreate, 'Whether a topic asked for by name is created.'),
-    entry('broker.id', 'int', nodeId, 'The number of this broker.'),
+    ofStart('broker.id', 'int', nodeId, 'The number of this broker.'),
     entry('connections.max.idle.ms', 'long', limits.kafkaIdleMs, 'An idle connection is closed after this time.'),
     entry('default.replication.factor', 'int', 1, 'There is one broker, so there is one replica.'),
     entry(
@@ -42,7 +43,7 @@ export function brokerConfig(name: string, exchange: Exchange): readonly ConfigE
       limits.sessionTimeoutMinMs,
       "The shortest session of a group's member.",
     ),
-    entry('node.id', 'int', nodeId, 'The number of this node.'),
+    ofStart('node.id', 'int', nodeId, 'The number of this node.'),
     entry('num.partitions', 'int', defaultPartitions, 'Partitions of a topic that is created without a count.'),
     entry('offset.metadata.max.bytes', 'int', limits.offsetMetadataBytes, 'The longest note at a committed offset.'),
     entry('offsets.topic.replication.factor', 'int', 1, 'There is one broker, so there is one replica.'),

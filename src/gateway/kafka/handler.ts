@@ -261,6 +261,7 @@ export function configSource(entry: ConfigEntry, resourceType: number): number {
   const [first] = synonymsOf(entry)
   if (first !== undefined) return first.source
   if (entry.isDefault) return source.default
+  if (entry.readOnly === true) return source.static
   if (resourceType === resource.clientMetrics) return source.clientMetrics
   return resourceType === resource.group ? source.group : source.topic
 }

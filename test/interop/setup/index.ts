@@ -20,6 +20,8 @@ export {
   startSecureKafka,
 } from './kafka.ts'
 export { type Millrace, type StartOptions, startMillrace } from './millrace.ts'
+export { type GoTests, goTests } from './go.ts'
+export { kafkaPythonSuite } from './kafka-python.ts'
 export { freePorts } from './ports.ts'
 export { python } from './python.ts'
 export { run } from './run.ts'

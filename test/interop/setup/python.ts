@@ -18,7 +18,7 @@ export async function python(): Promise<string> {
 }
 
 /** Debian ships Python without `ensurepip`: its package python3-venv brings it. */
-async function makeEnvironment(python3: string, target: string): Promise<void> {
+export async function makeEnvironment(python3: string, target: string): Promise<void> {
   const make = (): Promise<string> => run(python3, ['-m', 'venv', target])
   try {
     await make()
