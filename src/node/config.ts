@@ -12,8 +12,10 @@ import {
   securityEnvironment,
   securityOf,
 } from './security-config.ts'
+import { addressText, parseAddress } from './addresses.ts'
+import { type LogConfig, type LogSettings, logText, resolveLog } from './log-config.ts'
 
-export const protocols = ['http', 'kafka'] as const
+export const protocols = ['http', 'kafka', 'peer'] as const
 export type Protocol = (typeof protocols)[number]
 
 export interface Config {
@@ -23,7 +25,7 @@ export interface Config {
   readonly listen: Readonly<Record<Protocol, Address | null>>
   /** What clients are told instead of the address they connected to. */
   readonly advertise: Readonly<Partial<Record<Protocol, Address>>>
-  readonly log: 'local'
+  readonly log: LogConfig
   /** CIDR ranges that webhooks may reach although they are private. */
   readonly webhooksAllow: readonly string[]
   /** Names that the Host of an HTTP request may have, beside those of loopback. */
@@ -40,18 +42,24 @@ export interface Settings extends SecuritySettings {
   /** PROTOCOL=HOST:PORT or PROTOCOL=off */
   readonly listen?: readonly string[] | undefined
   readonly advertise?: readonly string[] | undefined
-  readonly log?: string | undefined
+  /** `local`, `kafka://HOST:PORT,…`, or in a file an object. */
+  readonly log?: string | LogSettings | undefined
+  readonly logPassword?: string | undefined
   readonly webhooksAllow?: readonly string[] | undefined
   readonly httpHosts?: readonly string[] | undefined
   readonly httpOrigins?: readonly string[] | undefined
 }
 
+/** What listens besides, unless it is said: clients come to a log of our own; processes that share a cluster watch each other. */
+const listensByLog = { local: ['kafka=127.0.0.1:9092'], cluster: ['peer=127.0.0.1:0'] } as const
+
 const defaults: Required<Settings> = {
   ...securityDefaults,
   data: './.millrace',
-  listen: ['http=127.0.0.1:8080', 'kafka=127.0.0.1:9092'],
+  listen: ['http=127.0.0.1:8080'],
   advertise: [],
   log: 'local',
+  logPassword: undefined,
   webhooksAllow: [],
   httpHosts: [],
   httpOrigins: [],
@@ -95,10 +103,22 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     }
     return []
   }
+  function logOf(): LogConfig {
+    const password = sources.map(([, source]) => source.logPassword).find((value) => value !== undefined)
+    for (const [origin, { log }] of sources) {
+      if (log === undefined) continue
+      origins.push({ setting: 'log', value: logText(log), origin })
+      return resolveLog(log, password)
+    }
+    throw new Fault('internal', { what: 'no default for log' })
+  }
   /** Protocol by protocol: a flag for one leaves the others as the file has them. */
-  function addresses(setting: 'listen' | 'advertise'): Partial<Record<Protocol, Address | null>> {
+  function addresses(
+    setting: 'listen' | 'advertise',
+    from: readonly (readonly [Origin, Settings])[],
+  ): Partial<Record<Protocol, Address | null>> {
     const found: Partial<Record<Protocol, Address | null>> = {}
-    for (const [origin, source] of sources)
+    for (const [origin, source] of from)
       for (const text of source[setting] ?? []) {
         const { protocol, address } = parseListen(setting, text)
         if (protocol in found) continue
@@ -108,17 +128,17 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     return found
   }
 
-  const listen = addresses('listen')
-  const advertise = addresses('advertise')
   const data = single('data')
   if (data.trim() === '')
     throw new Fault('config.invalid', { setting: 'data', value: data, why: 'a folder is wanted, or :memory:' })
-  const log = single('log')
-  if (log !== 'local')
-    throw new Fault('config.invalid', { setting: 'log', value: log, why: 'this version keeps its own log: local' })
+  const log = logOf()
+  const others: Settings = { listen: listensByLog[log === 'local' ? 'local' : 'cluster'] }
+  const listen = addresses('listen', [...sources, ['default', others]])
+  const advertise = addresses('advertise', sources)
+  refuseIdle(log, listen)
   const config: Config = {
     data,
-    listen: { http: listen.http ?? null, kafka: listen.kafka ?? null },
+    listen: { http: listen.http ?? null, kafka: listen.kafka ?? null, peer: listen.peer ?? null },
     advertise: Object.fromEntries(Object.entries(advertise).filter(([, address]) => address !== null)),
     log,
     webhooksAllow: list('webhooksAllow'),
@@ -128,7 +148,9 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
   }
   for (const protocol of protocols) {
     const at = config.listen[protocol]
-    if (at !== null && !isLoopback(at.host) && !config.security.asksWho(protocol))
+    // A peer port takes nothing in and says a random name: there is nothing to protect.
+    if (at === null || protocol === 'peer') continue
+    if (!isLoopback(at.host) && !config.security.asksWho(protocol))
       throw new Fault('config.not-loopback', { protocol, host: at.host })
   }
   return { config, origins }
@@ -143,13 +165,14 @@ function parseListen(setting: string, text: string): { protocol: Protocol; addre
   return { protocol, address: parseAddress(setting, where) }
 }
 
-/** HOST:PORT; IPv6 in brackets. */
-export function parseAddress(setting: string, text: string): Address {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s/]+)):(\d{1,5})$/.exec(text)
-  const port = Number(match?.[3])
-  if (match === null || port > 65535)
-    throw new Fault('config.invalid', { setting, value: text, why: 'it has the form HOST:PORT' })
-  return { host: match[1] ?? match[2] ?? '', port }
+/** A listener that would have nothing to do. */
+function refuseIdle(log: LogConfig, listen: Partial<Record<Protocol, Address | null>>): void {
+  const refuse = (protocol: Protocol, why: string): void => {
+    const at = listen[protocol]
+    if (at != null) throw new Fault('config.invalid', { setting: `listen.${protocol}`, value: addressText(at), why })
+  }
+  if (log === 'local') refuse('peer', 'it is for processes that share a Kafka cluster')
+  else refuse('kafka', 'with a Kafka cluster, clients talk to its brokers')
 }
 
 function hostName(text: string): string {
@@ -177,6 +200,7 @@ export function environmentSettings(env: Readonly<Record<string, string | undefi
     listen: list(env['MILLRACE_LISTEN']),
     advertise: list(env['MILLRACE_ADVERTISE']),
     log: env['MILLRACE_LOG'],
+    logPassword: env['MILLRACE_LOG_PASSWORD'],
     webhooksAllow: list(env['MILLRACE_WEBHOOKS_ALLOW']),
     httpHosts: list(env['MILLRACE_HTTP_HOSTS']),
     httpOrigins: list(env['MILLRACE_HTTP_ORIGINS']),

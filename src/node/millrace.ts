@@ -17,7 +17,7 @@ import { openCatalog } from '../log/catalog.ts'
 import { type Commits, openCommits } from '../log/commits.ts'
 import type { Intake } from '../log/broker.ts'
 import type { LocalLog } from '../log/local/local-log.ts'
-import { openLocalLog } from '../log/local/open.ts'
+import type { Log } from '../log/log.ts'
 import { type OpenEngine, openEngine } from '../query/open.ts'
 import { type Contracts, openContracts } from '../schema/contracts.ts'
 import { sortedOut, startQuarantine } from '../schema/quarantine-service.ts'
@@ -27,7 +27,9 @@ import { type Security, openSecurity } from '../security/security.ts'
 import { TlsWatch } from '../security/tls.ts'
 import { type Telemetry, openTelemetry } from '../telemetry/telemetry.ts'
 import { type Definitions, applyDefinitions } from './apply.ts'
+import { addressText } from './addresses.ts'
 import { type Config, type Protocol, protocols } from './config.ts'
+import { openLog } from './open-log.ts'
 import { version } from './version.ts'
 
 export interface StartOptions {
@@ -46,7 +48,9 @@ export interface Running extends Layers {
 export interface Layers {
   readonly world: World
   readonly telemetry: Telemetry
-  readonly log: LocalLog
+  readonly log: Log
+  /** The same, where it is a log of our own. */
+  readonly local: LocalLog | null
   readonly commits: Commits
   readonly contracts: Contracts
   readonly engine: OpenEngine
@@ -78,16 +82,9 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
   const telemetry = openTelemetry({ clock: world.clock, version })
   // The log asks about contracts, which live in the log: until they are read, nothing is produced.
   const late: { intake: Intake } = { intake: () => null }
-  const log = await openLocalLog({
-    world,
-    dir: config.data,
-    intake: (topic, batch) => late.intake(topic, batch),
-    meter: telemetry.traffic,
-    storeMeter: telemetry.store,
-    onFault: (fault) => logger.error(fault.message, { code: fault.code }),
-  })
+  const intake: Intake = (topic, batch) => late.intake(topic, batch)
+  const { log, local } = await openLog({ config, world, telemetry, logger, intake })
   stack.defer(() => log.close())
-  reportRecovery(log.recovery, logger)
   const catalog = await openCatalog(log, () => world.clock.now())
   stack.defer(() => catalog.close())
   const commits = openCommits(await log.owner(), world.clock)
@@ -128,7 +125,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
 
   const alerts = openAlerts({ world, log, commits, rules: engine.alertRules, logger, allow: config.webhooksAllow })
   stack.defer(() => alerts.close())
-  return { world, telemetry, log, commits, contracts, engine, alerts, security }
+  return { world, telemetry, log, local, commits, contracts, engine, alerts, security }
 }
 
 async function startGateways(
@@ -143,8 +140,8 @@ async function startGateways(
   stack.defer(() => watch?.close())
   const tlsOf = (protocol: Protocol) => (watch !== null && settings.isEncrypted(protocol) ? { tls: watch.first } : {})
   const { kafka: kafkaAt, http: httpAt } = config.listen
-  if (kafkaAt !== null) {
-    const { world, log: broker, telemetry, engine, security } = layers
+  if (kafkaAt !== null && layers.local !== null) {
+    const { world, local: broker, telemetry, engine, security } = layers
     const { kafka: advertise } = config.advertise
     const shown = advertise === undefined ? {} : { advertise }
     const kafka = await listening('kafka', kafkaAt, () =>
@@ -172,8 +169,7 @@ async function startGateways(
         ...layers,
         logger,
         version,
-        local: layers.log,
-        dataPath: config.data === ':memory:' ? null : config.data,
+        dataPath: layers.local === null || config.data === ':memory:' ? null : config.data,
         at: httpAt,
         hosts: config.httpHosts,
         origins: config.httpOrigins,
@@ -238,13 +234,4 @@ const reasons: Readonly<Record<string, string>> = {
 function consoleDir(): string | null {
   const dir = fileURLToPath(new URL('../../dist/console', import.meta.url))
   return existsSync(dir) ? dir : null
-}
-
-const addressText = ({ host, port }: Address): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
-
-function reportRecovery(recovery: Awaited<ReturnType<typeof openLocalLog>>['recovery'], logger: Logger): void {
-  if (recovery.clean) return
-  logger.info('recovered after an unclean stop', { ms: Math.round(recovery.ms), scannedBytes: recovery.scannedBytes })
-  for (const torn of recovery.torn) logger.warn('an unsynced tail was set aside', { ...torn })
-  for (const fault of recovery.damaged) logger.error(fault.message, { code: fault.code })
 }

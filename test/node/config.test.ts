@@ -23,7 +23,7 @@ test('each protocol is decided by itself', () => {
     environmentSettings({ MILLRACE_LISTEN: 'http=off,kafka=127.0.0.1:1' }),
     {},
   )
-  assert.deepEqual(resolved.config.listen, { http: null, kafka: { host: 'localhost', port: 0 } })
+  assert.deepEqual(resolved.config.listen, { http: null, kafka: { host: 'localhost', port: 0 }, peer: null })
   assert.equal(origin(resolved, 'listen.kafka'), 'flag')
   assert.equal(origin(resolved, 'listen.http'), 'environment')
 })
@@ -46,7 +46,40 @@ test('what does not parse is named', () => {
       (error) => error instanceof Fault && error.code === 'config.invalid',
       text,
     )
-  assert.throws(() => resolveConfig({ log: 'kafka://localhost:9092' }, {}, {}), /log = kafka:/)
+  for (const log of ['cloud', 'kafka://', 'kafka://localhost', 'kafka://h:1?zone=3', 'kafka://h:1?sasl=SCRAM-SHA-512'])
+    assert.throws(() => resolveConfig({ log }, {}, {}), /config|log/, log)
+})
+
+test('a Kafka cluster takes the place of our own log, and its clients go there', () => {
+  const { config } = resolveConfig({ log: 'kafka://a:9092,[::1]:9093' }, {}, {})
+  assert.ok(config.log !== 'local')
+  assert.deepEqual(config.log.brokers, [
+    { host: 'a', port: 9092 },
+    { host: '::1', port: 9093 },
+  ])
+  assert.deepEqual([config.log.tls, config.log.sasl], [null, null])
+  assert.deepEqual([config.listen.kafka, config.listen.peer], [null, { host: '127.0.0.1', port: 0 }])
+  assert.equal(resolveConfig({}, {}, {}).config.listen.peer, null)
+  assert.throws(() => resolveConfig({ log: 'kafka://a:1', listen: ['kafka=localhost:0'] }, {}, {}), /brokers/)
+  assert.throws(() => resolveConfig({ listen: ['peer=localhost:0'] }, {}, {}), /share a Kafka cluster/)
+  assert.equal(resolveConfig({ log: 'kafka://a:1', listen: ['peer=10.0.0.7:0'] }, {}, {}).config.listen.peer?.port, 0)
+})
+
+test('TLS and credentials come with it; the password by the environment, and is never shown', () => {
+  const environment = environmentSettings({
+    MILLRACE_LOG: 'kafka://a:1?ca=/ca.pem&sasl=SCRAM-SHA-512&user=app',
+    MILLRACE_LOG_PASSWORD: 'geheim',
+  })
+  const resolved = resolveConfig({}, environment, {})
+  assert.ok(resolved.config.log !== 'local')
+  assert.deepEqual(resolved.config.log.tls, { ca: '/ca.pem' })
+  assert.deepEqual(resolved.config.log.sasl, { mechanism: 'SCRAM-SHA-512', username: 'app', password: 'geheim' })
+  assert.doesNotMatch(JSON.stringify(resolved.origins), /geheim/)
+  const file = { kafka: ['a:1'], tls: {}, sasl: { mechanism: 'PLAIN', username: 'u', password: 'p' } } as const
+  const { config } = resolveConfig({}, {}, { log: file })
+  assert.deepEqual(config.log !== 'local' && [config.log.tls, config.log.sasl?.password], [{ ca: null }, 'p'])
+  const bare = { kafka: ['a:1'], sasl: { mechanism: 'PLAIN', username: 'u', password: 'p' } } as const
+  assert.throws(() => resolveConfig({}, {}, { log: bare }), /use TLS/)
 })
 
 test('a data folder without a name is refused: a variable that is not set is no folder', () => {

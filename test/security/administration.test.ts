@@ -255,7 +255,7 @@ test('quotas: described as they were set, and kept to by throttling', async (t) 
   assert.equal((await create('many', 12)).topics[0]!.errorCode, 0)
   const told = await create('one-more', 1)
   assert.deepEqual([told.topics[0]!.errorCode, told.throttleTimeMs > 0], [89, true])
-  assert.equal(p.log.catalog.byName('one-more'), null)
+  assert.equal(p.local?.catalog.byName('one-more'), null)
 })
 
 test('connections from an address are made no faster than its quota', async (t) => {

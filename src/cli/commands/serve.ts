@@ -39,7 +39,7 @@ const startOptions: readonly Option[] = [
     name: 'listen',
     value: 'PROTOCOL=HOST:PORT',
     repeatable: true,
-    summary: 'http or kafka; `off` closes one; port 0 picks one',
+    summary: 'http, kafka or peer; `off` closes one; port 0 picks one',
   },
   {
     name: 'advertise',
@@ -47,7 +47,7 @@ const startOptions: readonly Option[] = [
     repeatable: true,
     summary: 'what clients are told, behind port mapping',
   },
-  { name: 'log', value: 'WHERE', summary: 'local' },
+  { name: 'log', value: 'WHERE', summary: 'local (default), or a Kafka cluster: kafka://HOST:PORT,…' },
   { name: 'webhooks-allow', value: 'CIDR', repeatable: true, summary: 'private addresses that alerts may call' },
   { name: 'http-hosts', value: 'NAME', repeatable: true, summary: 'host names that HTTP answers for beside localhost' },
   { name: 'http-origins', value: 'ORIGIN', repeatable: true, summary: 'origins whose pages may call, https://HOST' },

@@ -119,7 +119,7 @@ class Views implements Flow {
       commits: options.commits,
       clock: options.clock,
       quarantine: new Quarantine(options.log),
-      commitMs: options.commitMs ?? commitMsDefault,
+      commitMs: Math.max(options.commitMs ?? commitMsDefault, options.log.limits.tickFloorMs),
       sortedOut: options.sortedOut ?? ((): boolean => false),
       onFault: (view, fault) => options.onFault?.(view, fault),
     }

@@ -108,7 +108,7 @@ export class ViewTask {
     this.started.promise.catch(() => {})
   }
 
-  /** Resolves when the state is restored and ticks begin. Throws the Fault that prevents it. */
+  /** Resolves when the state is restored and ticks begin, or another process runs the view. Throws the Fault that prevents it. */
   async start(): Promise<void> {
     assert(this.running === null, 'a task that does not run')
     this.stopping = new AbortController()
@@ -231,13 +231,14 @@ export class ViewTask {
     if (!this.holdsAll(active)) {
       // Another process has the rest: it, or nobody yet, runs this view.
       this.status = 'idle'
+      this.started.resolve()
       return
     }
     this.status = 'restoring'
-    await this.restore(claim, active)
-    this.status = this.paused === null ? 'running' : 'paused'
-    this.started.resolve()
     try {
+      await this.restore(claim, active)
+      this.status = this.paused === null ? 'running' : 'paused'
+      this.started.resolve()
       while (!signal.aborted) await this.turn(signal)
     } catch (error) {
       const fault = error instanceof Fault ? error : null

@@ -122,7 +122,11 @@ export class ClusterTopics implements Topics {
     if (this.#looked.size > 10_000) this.#looked.clear()
     const info = this.#look(name)
     this.#looked.set(name, { atMs: clock.monotonic(), info })
-    info.catch(() => this.#looked.delete(name))
+    // A topic that is not there may be made by anybody at any time.
+    info.then(
+      (found) => found === null && this.#looked.delete(name),
+      () => this.#looked.delete(name),
+    )
     return info
   }
   async #look(name: string): Promise<TopicInfo | null> {
