@@ -90,6 +90,8 @@ export interface JoinOptions {
   readonly standbys?: number
   /** Who I am across a restart; the same name comes back to the same partitions. */
   readonly name?: string
+  /** Where all members ask for it, all partitions go to one of them, and to another when it leaves. */
+  readonly whole?: boolean
 }
 /** Right to commit for the partitions held when it was given. A tick keeps the claim it started with. Opaque. */
 export type Claim = { readonly __claim: true }

@@ -55,6 +55,26 @@ export const groupCases: Cases = {
     await until(subject, 'all four again', () => b.held?.active.length === 4)
     await b.leave()
   },
+  'what is asked for whole is in one hand, and in another when that one leaves': async (subject) => {
+    const topics = [await newTopic(subject, { partitions: 3 }), await newTopic(subject)]
+    const group = fresh('group')
+    const whole = (): Follower => new Follower(subject.log.join(group, { topics, warm: () => [], whole: true }))
+    const members = [whole(), whole(), whole()]
+    const counts = (): string => members.map(({ held }) => held?.active.length ?? 0).join()
+    const inOneHand = (of: number) => (): boolean =>
+      counts()
+        .split(',')
+        .filter((count) => count !== '0')
+        .join() === String(of)
+    await until(subject, 'all four in one hand', inOneHand(4))
+    const [holder] = members.splice(
+      members.findIndex(({ held }) => held?.active.length === 4),
+      1,
+    )
+    await holder!.leave()
+    await until(subject, 'all four in another', inOneHand(4))
+    for (const member of members) await member.leave()
+  },
   'a partition moves only when its holder has accepted': async (subject) => {
     const name = await newTopic(subject, { partitions: 2 })
     const group = fresh('group')

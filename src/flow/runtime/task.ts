@@ -160,6 +160,8 @@ export class ViewTask {
         topics: sourceTopics(this.view.plan),
         warm: () => [],
         name: this.view.name,
+        // Its state is one: who has a part of its input could not go on.
+        whole: true,
       })
       await this.follow(this.membership, signal)
     } catch (error) {

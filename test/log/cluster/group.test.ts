@@ -17,7 +17,7 @@ import type { Partition } from '../../../src/log/log.ts'
 const at = (index: number, topic = 't'): Partition => ({ topic, index })
 const places = (of: readonly Partition[]): string => of.map(({ topic, index }) => `${topic}${index}`).join(' ')
 function subscription(held: Partition[], more: Partial<Subscription['said']> = {}): Subscription {
-  const said = { process: 'p', peer: null, name: null, standbys: 0, warm: [], ...more }
+  const said = { process: 'p', peer: null, name: null, standbys: 0, whole: false, warm: [], ...more }
   return { topics: ['t'], held, said }
 }
 
@@ -44,6 +44,7 @@ test('bytes of others are nothing of ours, and break nothing', () => {
 test('a partition goes to nobody else before its holder has given it up', () => {
   const topics = [{ name: 't', partitions: 2 }]
   const first = lead(
+    'g',
     [
       { member: 'a', subscription: subscription([at(0), at(1)]) },
       { member: 'b', subscription: subscription([]) },
@@ -54,6 +55,7 @@ test('a partition goes to nobody else before its holder has given it up', () => 
   assert.deepEqual([places(a.active), places(a.said.kept)], ['t0', 't1'])
   assert.deepEqual([places(b.active), places(b.said.kept)], ['', ''])
   const second = lead(
+    'g',
     [
       { member: 'a', subscription: subscription([at(0)]) },
       { member: 'b', subscription: subscription([]) },
@@ -69,6 +71,7 @@ test('a partition goes to nobody else before its holder has given it up', () => 
 
 test('who holds or has a partition warm keeps it; standbys lie elsewhere', () => {
   const assigned = lead(
+    'g',
     [
       { member: 'a', subscription: subscription([], { warm: [at(1)], standbys: 1 }) },
       { member: 'b', subscription: subscription([at(0)], { standbys: 1 }) },
@@ -197,4 +200,33 @@ test('a generation that was missed costs the claim, even if the partitions came 
 test('a transactional id names its process, and only ours do', () => {
   assert.equal(processOf(transactionalIdOf('0d9e-77', 3)), '0d9e-77')
   assert.equal(processOf('somebody-elses'), null)
+})
+
+test('what cannot be divided goes to one member whole, and to another only when it was given up', () => {
+  const topics = [
+    { name: 't', partitions: 2 },
+    { name: 'u', partitions: 1 },
+  ]
+  const member = (process: string, held: Partition[], of = ['t', 'u']) => ({
+    member: process,
+    subscription: { ...subscription(held, { process, whole: true }), topics: of },
+  })
+  const everything = [at(0), at(1), at(0, 'u')]
+  const owners = new Set<string>()
+  for (let i = 0; i < 20; i++) {
+    const given = lead(`g${i}`, [member('a', []), member('b', [])], topics)
+    const owner = [...given].find(([, { active }]) => active.length > 0)![0]
+    owners.add(owner)
+    assert.equal(places(given.get(owner)!.active), places(everything))
+    assert.equal(given.get(owner === 'a' ? 'b' : 'a')!.active.length, 0)
+    // It is moved to the same one, whoever holds it now, in two steps.
+    const other = owner === 'a' ? 'b' : 'a'
+    const moving = lead(`g${i}`, [member(owner, []), member(other, everything)], topics)
+    assert.deepEqual([moving.get(owner)!.active, moving.get(other)!.active], [[], []])
+    assert.equal(places(moving.get(other)!.said.kept), places(everything))
+  }
+  assert.deepEqual([...owners].sort(), ['a', 'b'], 'groups spread over the members')
+  // Who reads a topic less would leave it to nobody.
+  for (let i = 0; i < 20; i++)
+    assert.equal(lead(`g${i}`, [member('a', [], ['t']), member('b', [])], topics).get('b')!.active.length, 3)
 })

@@ -20,6 +20,7 @@ export interface ProcessInfo {
 export interface MemberSaid extends ProcessInfo {
   readonly name: string | null
   readonly standbys: number
+  readonly whole: boolean
   readonly warm: readonly Partition[]
 }
 export interface Subscription {

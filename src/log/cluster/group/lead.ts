@@ -2,6 +2,7 @@
  * The leader's part of a rebalance, without I/O: who gets what. A partition that somebody holds goes to nobody else before
  * its holder has given it up, which takes another rebalance; until then the holder keeps its right to commit for it.
  */
+import { assignWhole } from '../../local/groups/assign-whole.ts'
 import { assign, standbysOf } from '../../local/groups/assignment.ts'
 import type { Partition } from '../../log.ts'
 import { type Assignment, type Subscription } from './consumer-protocol.ts'
@@ -13,19 +14,29 @@ export interface JoinedMember {
 const keyOf = ({ topic, index }: Partition): string => `${topic}/${index}`
 
 export function lead(
+  group: string,
   members: readonly JoinedMember[],
   topics: readonly { name: string; partitions: number }[],
 ): ReadonlyMap<string, Assignment> {
   const sorted = members.toSorted((a, b) => compare(nameOf(a), nameOf(b)) || compare(a.member, b.member))
-  const wished = assign(
-    sorted.map((one) => ({
-      name: nameOf(one),
-      topics: new Set(one.subscription.topics),
-      held: one.subscription.held,
-      warm: one.subscription.said.warm,
-    })),
-    topics,
-  )
+  const wished = sorted.every(({ subscription }) => subscription.said.whole)
+    ? assignWhole(
+        group,
+        sorted.map(({ subscription }) => ({
+          identity: subscription.said.process,
+          topics: new Set(subscription.topics),
+        })),
+        topics,
+      )
+    : assign(
+        sorted.map((one) => ({
+          name: nameOf(one),
+          topics: new Set(one.subscription.topics),
+          held: one.subscription.held,
+          warm: one.subscription.said.warm,
+        })),
+        topics,
+      )
   const standby = standbysOf(
     wished,
     sorted.map(({ subscription }) => subscription.said.standbys),

@@ -154,11 +154,11 @@ export class ClusterMembership implements Membership {
     await this.#beat()
   }
   #subscription(): Uint8Array {
-    const { name = null, standbys = 0, topics, warm } = this.#options
+    const { name = null, standbys = 0, whole = false, topics, warm } = this.#options
     return encodeSubscription({
       topics,
       held: this.#offers.held,
-      said: { ...this.#host.me, name, standbys, warm: warm().map(({ partition }) => partition) },
+      said: { ...this.#host.me, name, standbys, whole, warm: warm().map(({ partition }) => partition) },
     })
   }
   async #assignments(joined: Joined): Promise<ReadonlyMap<string, Uint8Array>> {
@@ -173,7 +173,7 @@ export class ClusterMembership implements Membership {
     const names = [...new Set(members.flatMap(({ subscription }) => subscription.topics))].sort()
     const topics = await this.#topics(names)
     this.#watched = { names, counts: JSON.stringify(topics) }
-    return new Map(Array.from(lead(members, topics), ([member, one]) => [member, encodeAssignment(one)]))
+    return new Map(Array.from(lead(this.group, members, topics), ([member, one]) => [member, encodeAssignment(one)]))
   }
   async #topics(names: readonly string[]): Promise<{ name: string; partitions: number }[]> {
     const found = names.length === 0 ? [] : await this.#host.metadata.fetch(names)

@@ -6,6 +6,7 @@ import type { Offset } from '../../../lib/brand.ts'
 import { Fault } from '../../../lib/fault.ts'
 import type { Random } from '../../../lib/world.ts'
 import type { Claim, GroupInfo, JoinOptions, Membership, Partition, TopicInfo } from '../../log.ts'
+import { assignWhole } from './assign-whole.ts'
 import { assign, standbysOf } from './assignment.ts'
 import type { GroupOffsets } from './offsets.ts'
 
@@ -146,15 +147,21 @@ class TaskGroup {
     const topics = [...new Set(this.#members.flatMap((member) => [...member.topics]))]
       .map((topic) => this.#host.topic(topic))
       .filter((info) => info !== null)
-    const wished = assign(
-      this.#members.map((member) => ({
-        name: member.name,
-        topics: member.topics,
-        held: member.held,
-        warm: member.options.warm().map((at) => at.partition),
-      })),
-      topics,
-    )
+    const wished = this.#members.every(({ options }) => options.whole === true)
+      ? assignWhole(
+          this.name,
+          this.#members.map(({ id, topics: of }) => ({ identity: id, topics: of })),
+          topics,
+        )
+      : assign(
+          this.#members.map((member) => ({
+            name: member.name,
+            topics: member.topics,
+            held: member.held,
+            warm: member.options.warm().map((at) => at.partition),
+          })),
+          topics,
+        )
     const standby = standbysOf(
       wished,
       this.#members.map((member) => member.options.standbys ?? 0),
