@@ -1,5 +1,6 @@
 /**
- * Deliveries: each destination has its own line, earliest first, a few under way at once. What an attempt came to is
+ * Deliveries: each destination has its own line, earliest first, a few under way at once. Of the processes on a log one
+ * makes them (`begin`), until another takes over. What an attempt came to is
  * written before the next step, so a crash repeats at most the attempts that were under way (at least once, with the same
  * webhook-id). What is given up goes to `<alert>.dlq` in the same tick that says so.
  */
@@ -11,7 +12,7 @@ import type { Logger } from '../lib/logger.ts'
 import type { World } from '../lib/world.ts'
 import { type RecordInput, decodeBatch, encodeBatch, isControl } from '../log/batch.ts'
 import type { Commits } from '../log/commits.ts'
-import type { Log, Reader, Tick } from '../log/log.ts'
+import type { Claim, Log, Reader, Tick } from '../log/log.ts'
 import { originHeader } from '../log/origin.ts'
 import type { AlertDestination } from '../sql/alert.ts'
 import type { WebhookRules } from './addresses.ts'
@@ -48,6 +49,8 @@ export class Deliveries {
   readonly #texts = new Map<string, Fired>()
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
+  /** null: another process makes the deliveries. */
+  #claim: Claim | null = null
   #roomWanted: (() => void)[] = []
 
   constructor(options: DeliveriesOptions) {
@@ -55,7 +58,20 @@ export class Deliveries {
     this.#reader = options.log.reader()
   }
 
+  /** From now on they are made here, under this claim: these, and what is added. */
+  begin(claim: Claim, waiting: readonly Waiting[]): void {
+    this.end()
+    this.#claim = claim
+    this.add(waiting)
+  }
+  /** Somebody else makes them from now on; attempts under way come to their end, and nothing is written of them. */
+  end(): void {
+    this.#claim = null
+    for (const line of this.#lines.values()) line.cancelTimer?.()
+    this.#lines.clear()
+  }
   add(waiting: readonly Waiting[], fired?: Fired): void {
+    if (this.#claim === null) return
     if (fired !== undefined && waiting.length > 0) this.#keepText(fired)
     const touched = new Set<Line>()
     for (const one of waiting) {
@@ -72,6 +88,11 @@ export class Deliveries {
         this.#roomWanted.push(resolve)
         signal.addEventListener('abort', () => resolve(), { once: true })
       })
+  }
+  /** The ledger has heard of a delivery. */
+  settled(): void {
+    if (this.#options.ledger.waitingCount < limits.deliveriesWaiting)
+      for (const call of this.#roomWanted.splice(0)) call()
   }
   /** Attempts under way are broken off; they are made again at the next start. */
   async close(): Promise<void> {
@@ -103,10 +124,12 @@ export class Deliveries {
     }
   }
   #start(line: Line, waiting: Waiting): void {
+    const claim = this.#claim
+    if (claim === null) return
     line.running++
-    const run = this.#deliver(waiting)
+    const run = this.#deliver(waiting, claim)
       .then((again) => {
-        if (again !== null) line.heap.push(again)
+        if (again !== null && this.#claim === claim) line.heap.push(again)
       })
       .catch((error: unknown) => {
         if (!this.#stop.signal.aborted) this.#options.logger.error('a delivery was lost sight of', { error })
@@ -114,7 +137,7 @@ export class Deliveries {
       .finally(() => {
         line.running--
         this.#running.delete(run)
-        this.#advance(line)
+        if (this.#claim === claim) this.#advance(line)
         // A line that found no free place is not told otherwise.
         if (this.#running.size === limits.deliveriesAtOnce - 1)
           for (const other of this.#lines.values()) this.#advance(other)
@@ -123,18 +146,18 @@ export class Deliveries {
   }
 
   /** One attempt and what it came to; what is to be tried again. */
-  async #deliver(waiting: Waiting): Promise<Waiting | null> {
+  async #deliver(waiting: Waiting, claim: Claim): Promise<Waiting | null> {
     const { world, backoff } = this.#options
     try {
       const fired = await this.#text(waiting)
       if (fired === null) return null
       const result = await this.#attempt(waiting, fired)
       const attempts = waiting.attempts + 1
-      if (result.ok) return await this.#settle(waiting, { status: 'delivered', attempts, error: null, nextMs: 0 })
+      if (result.ok) return await this.#settle(waiting, claim, { status: 'delivered', attempts, error: null, nextMs: 0 })
       if (result.permanent || attempts >= backoff.attempts)
-        return await this.#giveUp(waiting, fired, attempts, result.why)
+        return await this.#giveUp(waiting, claim, fired, attempts, result.why)
       const nextMs = world.clock.now() + waitMs(backoff, attempts, result.afterMs, world.random)
-      return await this.#settle(waiting, { status: 'pending', attempts, error: result.why, nextMs })
+      return await this.#settle(waiting, claim, { status: 'pending', attempts, error: result.why, nextMs })
     } catch (error) {
       this.#stop.signal.throwIfAborted()
       this.#options.logger.warn('what a delivery came to could not be written', {
@@ -157,15 +180,20 @@ export class Deliveries {
     return attempt({ url, secret, id: fired.id, payload: payloadOf(fired) }, world, rules, this.#stop.signal)
   }
 
-  async #settle(waiting: Waiting, change: Omit<DeliveryChange, 'id' | 'destination'>): Promise<Waiting | null> {
+  async #settle(
+    waiting: Waiting,
+    claim: Claim,
+    change: Omit<DeliveryChange, 'id' | 'destination'>,
+  ): Promise<Waiting | null> {
     const { id, destination } = waiting
     await this.#options.commits.run(async (append) => {
       await this.#record({ id, destination, ...change }, append)
-      return { parts: [], result: null }
+      return { parts: [{ claim, positions: [] }], result: null }
     })
-    return this.#committed(waiting, { id, destination, ...change })
+    const { status, attempts, nextMs } = change
+    return status === 'pending' ? { ...waiting, attempts, nextMs } : null
   }
-  async #giveUp(waiting: Waiting, fired: Fired, attempts: number, why: string): Promise<null> {
+  async #giveUp(waiting: Waiting, claim: Claim, fired: Fired, attempts: number, why: string): Promise<null> {
     const { id, destination, alert, to } = waiting
     const fault = new Fault('act.delivery-failed', { alert, destination: to, attempts, why })
     const topic = await this.#deadLetterTopic(alert)
@@ -174,22 +202,14 @@ export class Deliveries {
       const batch = encodeBatch([deadLetter(fired, fault, attempts, to, this.#options.world.clock.now())])
       await append([{ partition: { topic, index: 0 }, batch }])
       await this.#record(change, append)
-      return { parts: [], result: null }
+      return { parts: [{ claim, positions: [] }], result: null }
     })
     this.#options.logger.error(fault.message, { code: fault.code, id })
-    this.#committed(waiting, change)
     return null
   }
   async #record(change: DeliveryChange, append: Tick['append']): Promise<void> {
     const batch = encodeBatch([deliveryRecord(change, this.#options.world.clock.now())])
     await append([{ partition: ledgerPartition, batch }])
-  }
-  #committed(waiting: Waiting, change: DeliveryChange): Waiting | null {
-    this.#options.ledger.delivery(change)
-    if (change.status === 'pending') return { ...waiting, attempts: change.attempts, nextMs: change.nextMs }
-    if (this.#options.ledger.waitingCount < limits.deliveriesWaiting)
-      for (const call of this.#roomWanted.splice(0)) call()
-    return null
   }
   async #deadLetterTopic(alert: string): Promise<string> {
     const name = `${alert}.dlq`

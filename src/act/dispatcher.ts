@@ -3,6 +3,7 @@
  * position read are committed together, so each row fires at most once and none is missed. EVERY: a key fires again only
  * when its last alert is that much older, by the time of the tick that wrote the row (so a repetition decides alike).
  */
+import { type Offset, offset as asOffset } from '../lib/brand.ts'
 import type { Logger } from '../lib/logger.ts'
 import { encodeBatch } from '../log/batch.ts'
 import type { Read, Written } from '../log/group-task.ts'
@@ -21,8 +22,8 @@ export interface DispatcherOptions {
   readonly planned: PlannedAlert
   /** Of the view's topic: part of every id. */
   readonly topicId: string
-  /** Called for each alert when it is durable. */
-  fired(fired: Fired, offset: number): void
+  /** Resolves when everything before the offset is in the ledger. */
+  reached(offset: Offset): Promise<void>
   suppressed(count: number): void
 }
 
@@ -33,6 +34,8 @@ const namesKept = 10_000
 export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #topicNames = new Map<string, string>()
+  /** Behind what was committed last. */
+  #written = asOffset(0)
 
   constructor(options: DispatcherOptions) {
     this.#options = options
@@ -41,6 +44,7 @@ export class Dispatcher {
   async step(read: readonly Read[]): Promise<Written | null> {
     const { planned, ledger } = this.#options
     const { everyMs, name } = planned.rule
+    await this.#options.reached(this.#written)
     const fresh = new Map<string, number>()
     const firing: Fired[] = []
     let suppressed = 0
@@ -61,23 +65,22 @@ export class Dispatcher {
       this.#options.suppressed(suppressed)
       return null
     }
-    return this.#written(firing, suppressed)
+    return this.#firing(firing, suppressed)
   }
-  #written(firing: readonly Fired[], suppressed: number): Written {
+  #firing(firing: readonly Fired[], suppressed: number): Written {
     const { log } = this.#options
     const batches = [...inBatches(firing, log.limits.batchBytes)]
-    let offsets: number[] = []
+    let end = this.#written
     return {
       async write(append) {
-        offsets = []
         const placed = await append(
           batches.map((batch) => ({ partition: ledgerPartition, batch: encodeBatch(batch.map(firedRecord)) })),
         )
-        batches.forEach((batch, i) => batch.forEach((_, j) => offsets.push(placed[i]!.offset + j)))
+        end = asOffset(placed.at(-1)!.offset + batches.at(-1)!.length)
       },
       committed: () => {
         this.#options.suppressed(suppressed)
-        firing.forEach((fired, i) => this.#options.fired(fired, offsets[i]!))
+        this.#written = end
       },
     }
   }

@@ -1,14 +1,11 @@
 /**
  * The picture of `_millrace_alerts` in memory: the newest alerts for those who look, when each key last fired, and which
- * deliveries are still to be made. Read from the topic at the start; afterwards changed only by what has been committed.
+ * deliveries are still to be made. Changed by what is read from the topic alone (`ledger-feed.ts`).
  */
-import { offset as asOffset } from '../lib/brand.ts'
-import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
-import { decodeBatch, isControl } from '../log/batch.ts'
-import type { Log, Partition } from '../log/log.ts'
+import type { Partition } from '../log/log.ts'
 import type { FiredAlert } from './alerts.ts'
-import { type DeliveryChange, type DeliveryStatus, type Fired, alertsTopic, readRecord } from './ledger-records.ts'
+import { type DeliveryChange, type DeliveryStatus, type Fired, alertsTopic } from './ledger-records.ts'
 
 export const ledgerPartition: Partition = { topic: alertsTopic, index: 0 }
 
@@ -44,29 +41,7 @@ export class Ledger {
   readonly #lastFired = new Map<string, Map<string, number>>()
   readonly #waiting = new Map<string, Waiting>()
 
-  /** Reads the topic. Keys that fired longer ago than `everyMs` of their rule are not remembered. */
-  async load(log: Log, everyMs: (alert: string) => number | null, signal: AbortSignal): Promise<void> {
-    const [bounds] = await log.bounds([ledgerPartition])
-    // In pieces small enough that others get their turn.
-    const reader = log.reader({ maxBytes: 512 * 1024 })
-    for (let at = bounds!.start; at < bounds!.stable && !signal.aborted;) {
-      const [chunk] = await reader.read([{ partition: ledgerPartition, offset: at }], { ms: 1_000 }, signal)
-      if (chunk === undefined) throw new Fault('internal', { what: `${alertsTopic} ends before its end` })
-      if ('fault' in chunk) throw chunk.fault
-      for (const batch of chunk.batches)
-        for (const record of isControl(batch) ? [] : decodeBatch(batch))
-          if (record.offset >= at) this.#read(record, everyMs)
-      at = asOffset(Math.max(chunk.next, at))
-    }
-  }
-  #read(record: Parameters<typeof readRecord>[0], everyMs: (alert: string) => number | null): void {
-    const read = readRecord(record)
-    if (read === null) return
-    if ('destination' in read) this.delivery(read)
-    else this.fired(read, record.offset, everyMs(read.alert))
-  }
-
-  /** An alert that has been committed at `offset`. */
+  /** An alert that stands at `offset`. A key that fired longer ago than `everyMs` of its rule is not remembered. */
   fired(fired: Fired, offset: number, everyMs: number | null): void {
     const { id, alert, key, firedAtMs, destinations } = fired
     this.#count(alert).fired++
@@ -80,7 +55,6 @@ export class Ledger {
     })
     this.#show({ fired, deliveries })
   }
-  /** A change of a delivery that has been committed. */
   delivery({ id, destination, status, attempts, error, nextMs }: DeliveryChange): void {
     const place = `${id}/${destination}`
     const waiting = this.#waiting.get(place)

@@ -8,7 +8,7 @@ import type { Logger } from '../lib/logger.ts'
 import type { World } from '../lib/world.ts'
 import type { Commits } from '../log/commits.ts'
 import { GroupTask } from '../log/group-task.ts'
-import type { Log } from '../log/log.ts'
+import type { Log, Membership } from '../log/log.ts'
 import type { AlertRules } from '../query/engine.ts'
 import { type AlertDestination, type PlannedAlert, alertViewName } from '../sql/alert.ts'
 import { webhookRules } from './addresses.ts'
@@ -17,6 +17,7 @@ import { type Backoff, standardBackoff } from './backoff.ts'
 import { Deliveries } from './deliveries.ts'
 import { Dispatcher, destinationText } from './dispatcher.ts'
 import { type Fired, alertsTopic } from './ledger-records.ts'
+import { LedgerFeed } from './ledger-feed.ts'
 import { Ledger } from './ledger.ts'
 import { Watchers } from './watchers.ts'
 
@@ -38,6 +39,8 @@ export interface RunningAlerts extends Alerts {
   close(): Promise<void>
 }
 
+/** Whoever holds it makes the deliveries. */
+const deliveriesGroup = '_millrace_deliveries'
 const alertGroup = (alert: string): string => `_millrace_alerts.${alert}`
 /** Alerts are kept for 90 days; the newest state of each delivery with them. */
 const ledgerConfig = {
@@ -55,7 +58,9 @@ class OpenAlerts implements RunningAlerts {
   readonly ready: Promise<void>
   readonly #options: AlertsOptions
   readonly #ledger = new Ledger()
+  readonly #feed: LedgerFeed
   readonly #deliveries: Deliveries
+  #delivering: { readonly membership: Membership; readonly done: Promise<void> } | null = null
   readonly #watchers = new Watchers<FiredAlert>()
   readonly #tasks = new Map<string, { readonly task: GroupTask; readonly planned: PlannedAlert }>()
   readonly #suppressed = new Map<string, number>()
@@ -77,6 +82,16 @@ class OpenAlerts implements RunningAlerts {
       rules: webhookRules(allow, allowLoopback),
       destination: (alert, place, to) => this.#destination(alert, place, to),
     })
+    this.#feed = new LedgerFeed({
+      log,
+      clock: world.clock,
+      logger,
+      fired: (fired, offset) => this.#fired(fired, offset),
+      delivery: (change) => {
+        this.#ledger.delivery(change)
+        this.#deliveries.settled()
+      },
+    })
     this.ready = this.#start()
     this.#changing = this.ready.catch((error: unknown) =>
       logger.error('alerts did not start', { error: asFault(error) }),
@@ -88,8 +103,11 @@ class OpenAlerts implements RunningAlerts {
     this.#stop.abort(new Fault('log.closed', { what: 'the alerts' }))
     this.#stopWatching()
     await this.#changing
+    await this.#feed.close()
     await Promise.all([...this.#tasks.values()].map(({ task }) => task.close()))
     await this.#deliveries.close()
+    await this.#delivering?.membership.leave()
+    await this.#delivering?.done
     this.#watchers.close()
   }
 
@@ -108,7 +126,10 @@ class OpenAlerts implements RunningAlerts {
     })
   }
   fired({ alert, limit = 100 }: { alert?: string; limit?: number } = {}): Promise<readonly FiredAlert[]> {
-    return this.ready.then(() => this.#ledger.recent(alert ?? null, limit))
+    return this.ready.then(async () => {
+      await this.#feed.current()
+      return this.#ledger.recent(alert ?? null, limit)
+    })
   }
   watch(signal: AbortSignal): AsyncIterable<FiredAlert> {
     return this.#watchers.watch(signal)
@@ -118,9 +139,24 @@ class OpenAlerts implements RunningAlerts {
     const { log } = this.#options
     const [fault] = await log.topics.create([{ name: alertsTopic, partitions: 1, config: ledgerConfig }])
     if (fault instanceof Fault && fault.code !== 'log.topic-exists') throw fault
-    const every = new Map(this.#options.rules.all().map(({ name, planned }) => [name, planned?.rule.everyMs ?? null]))
-    await this.#ledger.load(log, (alert) => every.get(alert) ?? null, this.#stop.signal)
-    this.#deliveries.add(this.#ledger.waiting())
+    await this.#feed.start()
+    const membership = log.join(deliveriesGroup, { topics: [alertsTopic], warm: () => [], whole: true })
+    this.#delivering = { membership, done: this.#deliver(membership) }
+  }
+  /** Makes the deliveries while it falls to this process. */
+  async #deliver(membership: Membership): Promise<void> {
+    const { logger } = this.#options
+    try {
+      for await (const { claim, active, accept } of membership.changes()) {
+        this.#deliveries.end()
+        accept()
+        if (active.length === 0) continue
+        await this.#feed.settled(claim)
+        this.#deliveries.begin(claim, this.#ledger.waiting())
+      }
+    } catch (error) {
+      if (!this.#stop.signal.aborted) logger.error('deliveries have ended', { error: asFault(error) })
+    }
   }
   #follow(): void {
     this.#changing = this.#changing
@@ -151,6 +187,7 @@ class OpenAlerts implements RunningAlerts {
       logger,
       group: alertGroup(name),
       topics: [topic],
+      begin: (claim) => this.#feed.settled(claim),
       step: async (read, signal) => {
         await this.#deliveries.room(signal)
         dispatcher ??= await this.#dispatcher(topic, planned)
@@ -170,12 +207,13 @@ class OpenAlerts implements RunningAlerts {
       ledger: this.#ledger,
       planned,
       topicId: info.id,
-      fired: (fired, offset) => this.#fired(fired, offset, planned),
+      reached: (offset) => this.#feed.reached(offset),
       suppressed: (count) => this.#suppressed.set(name, (this.#suppressed.get(name) ?? 0) + count),
     })
   }
-  #fired(fired: Fired, offset: number, { rule }: PlannedAlert): void {
-    this.#ledger.fired(fired, offset, rule.everyMs)
+  #fired(fired: Fired, offset: number): void {
+    const rule = this.#options.rules.all().find(({ name }) => name === fired.alert)?.planned?.rule
+    this.#ledger.fired(fired, offset, rule?.everyMs ?? null)
     this.#deliveries.add(this.#ledger.waitingOf(fired), fired)
     const shown = this.#ledger.find(fired.id)
     if (shown !== null) this.#watchers.tell(shown)

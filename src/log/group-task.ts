@@ -35,6 +35,8 @@ export interface GroupTaskOptions {
   readonly group: string
   readonly topics: readonly string[]
   readonly step: Step
+  /** Before the first step under a claim: what earlier holders committed can be caught up with. */
+  readonly begin?: (claim: Claim) => Promise<void>
   /** Bytes read at once. */
   readonly maxBytes?: number
 }
@@ -131,6 +133,7 @@ class TaskLoop {
   async #start(): Promise<void> {
     const known = await this.#membership.positions(this.#claim, this.#partitions)
     const bounds = await this.#options.log.bounds(this.#partitions)
+    await this.#options.begin?.(this.#claim)
     this.#moveTo(known.map((position, i) => asOffset(Math.max(position ?? 0, bounds[i]!.start))))
     // Records may be gone that it never read.
     if (known.every((position, i) => (position ?? 0) === this.#at[i])) this.#movedMs = null
