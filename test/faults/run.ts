@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Context, type FaultCase, type Outcome, randomFrom } from './case.ts'
 import { bodies } from './cases/bodies.ts'
+import { cluster } from './cases/cluster.ts'
 import { diskError } from './cases/disk-error.ts'
 import { diskFull } from './cases/disk-full.ts'
 import { flow } from './cases/flow.ts'
@@ -26,6 +27,7 @@ const cases: readonly FaultCase[] = [
   flow,
   frames,
   bodies,
+  cluster,
 ]
 
 const quickCaseMsMax = 300_000

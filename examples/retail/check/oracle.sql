@@ -1,5 +1,6 @@
 -- What the example's views must hold when the marker has passed, as one batch query each, in DuckDB, from the purchases
--- file alone. Nothing here is shared with the example's own code. $FILE is replaced by the path.
+-- file alone. Nothing here is shared with the example's own code. $FILE is replaced by the path, $LINES by how many of its
+-- lines the replay was given.
 
 CREATE MACRO fnv1a(text) AS list_reduce(
   list_prepend(2166136261::UBIGINT, list_transform(string_split(text, ''), lambda c: ascii(c)::UBIGINT)),
@@ -7,7 +8,8 @@ CREATE MACRO fnv1a(text) AS list_reduce(
 
 CREATE TABLE lines AS
   SELECT row_number() OVER () AS line, regexp_split_to_array(trim(text), '\s+') AS field
-  FROM read_csv('$FILE', columns = {'text': 'VARCHAR'}, delim = '\t', header = true, quote = '', escape = '');
+  FROM read_csv('$FILE', columns = {'text': 'VARCHAR'}, delim = '\t', header = true, quote = '', escape = '')
+  LIMIT $LINES;
 
 CREATE TABLE purchases AS
   SELECT line, field[1]::INT AS customer, strptime(field[2], '%Y%m%d') AS day, field[3]::INT AS cds,

@@ -23,12 +23,14 @@ export interface Marker {
 
 const dayMs = 86_400_000
 
-/** Every purchase in the order (date, line), then the marker. */
-export function history(file = new URL('../data/purchases.txt', import.meta.url)): (Purchase | Marker)[] {
+/** Every purchase, or those of the file's first lines, in the order (date, line), then the marker. */
+export function history(lines = Infinity): (Purchase | Marker)[] {
+  const file = new URL('../data/purchases.txt', import.meta.url)
   const rows = readFileSync(file, 'utf8')
     .split(/\r?\n/)
     .slice(1)
     .filter((text) => text.trim() !== '')
+    .slice(0, lines)
     .map((text, index) => {
       const [customer = '', date = '', cds = '', amount = ''] = text.trim().split(/\s+/)
       return {

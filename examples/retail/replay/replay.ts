@@ -11,6 +11,8 @@ export interface ReplayOptions {
   readonly url: string
   /** How long the whole history takes; 0 = as fast as it goes. */
   readonly seconds: number
+  /** Of the file, the first so many; all unless given. */
+  readonly lines?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (sent: number, total: number) => void
 }
@@ -21,7 +23,7 @@ const eventsPerRequestMax = 2_000
 
 /** Resolves when the marker is in the log. Safe to run again: what was sent is not sent twice. */
 export async function replay(options: ReplayOptions): Promise<void> {
-  const events = history()
+  const events = history(options.lines)
   const start = Date.now()
   const already = await lastSeq(options)
   const perMs = options.seconds === 0 ? Infinity : events.length / (options.seconds * 1000)
