@@ -83,6 +83,10 @@ export async function endOf(host: Host, partition: Partition): Promise<Offset> {
   const [found] = await listOffsets(host, [partition], latest, isolation.uncommitted)
   return asOffset(found!.offset)
 }
+export async function startOf(host: Host, partition: Partition): Promise<Offset> {
+  const [found] = await listOffsets(host, [partition], earliest, isolation.uncommitted)
+  return asOffset(found!.offset)
+}
 export async function findByTime(
   host: Host,
   of: readonly Partition[],

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Batch, Shop, batchResults } from '../../../examples/retail/check/shop.ts'
 import { replay } from '../../../examples/retail/replay/replay.ts'
 import { startKafka, startKafkaCluster } from '../../interop/setup/index.ts'
-import type { Context, FaultCase, Outcome } from '../case.ts'
+import { type Context, type FaultCase, type Outcome, quantile } from '../case.ts'
 
 export const cluster: FaultCase = {
   name: 'cluster',
@@ -35,20 +35,31 @@ interface Run {
 interface Scene {
   readonly pair: readonly [Shop, Shop]
   readonly brokers: Brokers
-  readonly figures: Record<string, string | number>
+  /** How long the survivor took, for each process that was killed. */
+  readonly handOversMs: number[]
   readonly problems: string[]
 }
 type Disturbance = (scene: Scene) => Promise<void>
 
 const runs: readonly Run[] = [
   { name: 'undisturbed', lines: Infinity, seconds: 0, disturb: [] },
-  { name: 'process killed', lines: Infinity, seconds: 90, disturb: [killProcess, killProcess] },
+  {
+    name: 'process killed',
+    lines: Infinity,
+    seconds: 90,
+    disturb: [killProcess, killProcess, killProcess, killProcess, killProcess],
+  },
   { name: 'process paused', lines: Infinity, seconds: 90, disturb: [pauseProcess, pauseProcess] },
   { name: 'broker killed', lines: Infinity, seconds: 90, disturb: [killBroker] },
   { name: 'all of it', lines: Infinity, seconds: 150, disturb: [pauseProcess, killBroker, killProcess] },
 ]
 const quickRuns: readonly Run[] = [
-  { name: 'killed, then paused', lines: 3_000, seconds: 40, disturb: [killProcess, pauseProcess] },
+  {
+    name: 'killed, then paused',
+    lines: 3_000,
+    seconds: 60,
+    disturb: [killProcess, killProcess, killProcess, pauseProcess],
+  },
 ]
 
 async function disturbCluster(context: Context): Promise<Outcome> {
@@ -72,9 +83,10 @@ async function oneBroker(folder: string): Promise<Brokers> {
   return { addresses: [address], pids: [pid], stop }
 }
 
-async function runOnce(run: Run, brokers: Brokers, figures: Scene['figures']): Promise<string[]> {
+async function runOnce(run: Run, brokers: Brokers, figures: Record<string, string | number>): Promise<string[]> {
   const { lines } = run
   const problems: string[] = []
+  const handOversMs: number[] = []
   const args = ['--log', `kafka://${brokers.addresses.join(',')}`]
   const pair = [new Shop({ args }), new Shop({ args })] as const
   const stop = new AbortController()
@@ -100,12 +112,18 @@ async function runOnce(run: Run, brokers: Brokers, figures: Scene['figures']): P
     sending.catch(() => {})
     for (const [i, disturb] of run.disturb.entries()) {
       while (share < (i + 1) / (run.disturb.length + 1)) await sleep(20)
-      await disturb({ pair, brokers, figures, problems })
+      await disturb({ pair, brokers, handOversMs, problems })
     }
     await sending
     await batch.equals(pair[0], pair[1])
     await batch.equals(pair[1], pair[0])
     figures[`${run.name}: longest stall ms`] = Math.round(stallMs)
+    if (handOversMs.length > 0) {
+      figures[`${run.name}: hand-over ms`] = handOversMs.join('/')
+      // One of several may meet a pause of the machine.
+      const median = quantile(handOversMs, 0.5)
+      if (median > handOverMsMax) problems.push(`the hand-over took ${median} ms (median), not ${handOverMsMax}`)
+    }
   } catch (error) {
     problems.push(error instanceof Error ? (error.stack ?? error.message) : String(error))
   } finally {
@@ -116,7 +134,7 @@ async function runOnce(run: Run, brokers: Brokers, figures: Scene['figures']): P
 }
 
 /** The other must have all views running again in time; then the killed one comes back and takes its share. */
-async function killProcess({ pair, figures, problems }: Scene): Promise<void> {
+async function killProcess({ pair, handOversMs, problems }: Scene): Promise<void> {
   const [victim, survivor] = pair
   const had = (await runningViews(victim)).size
   if (had === 0) problems.push('the process that was killed had no view to hand over')
@@ -126,10 +144,7 @@ async function killProcess({ pair, figures, problems }: Scene): Promise<void> {
     await sleep(10)
     if (performance.now() - killedMs > 30_000) throw new Error('the survivor has not taken over within 30 s')
   }
-  const ms = Math.round(performance.now() - killedMs)
-  figures['hand-over ms'] = [figures['hand-over ms'], ms].filter((one) => one !== undefined).join(', ')
-  figures['views handed over'] = had
-  if (ms > handOverMsMax) problems.push(`the hand-over of ${had} views took ${ms} ms, not ${handOverMsMax}`)
+  handOversMs.push(Math.round(performance.now() - killedMs))
   await sleep(1_000)
   await victim.start()
 }

@@ -9,7 +9,7 @@ import type { Chunk, Claim, Partition, Reader } from '../../log.ts'
 import { type ClusterClaim, clusterClaim, placeOf } from '../group/claim.ts'
 import { describeGroup } from '../group/describe.ts'
 import { byPlace, committedOf } from '../group/offsets.ts'
-import { boundsOf, endOf } from '../list-offsets.ts'
+import { endOf, startOf } from '../list-offsets.ts'
 import type { Coordinators } from '../net/coordinators.ts'
 import type { Metadata } from '../net/metadata.ts'
 import { type Network, closedFault } from '../net/network.ts'
@@ -78,10 +78,9 @@ export class Settling {
     // A claim that came through a port knows no loss: then the positions say nothing, and reading on does no harm.
     await this.positions({ ...of, lost: false }, of.partitions)
     // Not the last stable offset: a committed transaction whose marker is still under way lies behind it.
-    const end = await endOf(this.#host, partition)
-    const [bounds] = await boundsOf(this.#host, [partition])
+    const [end, start] = await Promise.all([endOf(this.#host, partition), from ?? startOf(this.#host, partition)])
     const hanging = new Hanging(this.#host, of.group)
-    for (let at = from ?? bounds!.start; at < end;) {
+    for (let at = start; at < end;) {
       const [chunk] = await reader.read([{ partition, offset: at }], { ms: readMs })
       if (chunk === undefined) return
       if ('fault' in chunk) return yield chunk

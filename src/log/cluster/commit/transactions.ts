@@ -87,6 +87,17 @@ export async function openOver(host: Host, partition: Partition): Promise<string
   }
   return [...found]
 }
+/** Rolls back what a process left open that is known to be dead. */
+export async function endTransactionsOf(host: Host, process: string): Promise<void> {
+  const answers = await Promise.allSettled(
+    host.network
+      .all()
+      .map((broker) => broker.ask('quick', listTransactionsApi, { stateFilters: ['Ongoing'], producerIdFilters: [] })),
+  )
+  const open = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value.transactionStates : []))
+  const left = open.filter(({ transactionalId }) => processOf(transactionalId) === process)
+  await Promise.all(left.map(({ transactionalId }) => initTransactionalId(host, transactionalId)))
+}
 async function openProducers(host: Host, partition: Partition): Promise<number[]> {
   const [answer] = await askLeaders<{ partition: Partition }, number[]>(
     host,

@@ -3,6 +3,7 @@ import type { Offset } from '../../../lib/brand.ts'
 import { Fault, asFault } from '../../../lib/fault.ts'
 import type { Logger } from '../../../lib/logger.ts'
 import type { Groups, JoinOptions, Partition } from '../../log.ts'
+import { endTransactionsOf } from '../commit/transactions.ts'
 import type { Coordinators } from '../net/coordinators.ts'
 import type { Metadata } from '../net/metadata.ts'
 import type { Network } from '../net/network.ts'
@@ -75,10 +76,21 @@ export class Members {
       for (const { process, peer } of members) if (peer !== null) peers.set(process, peer)
     this.#host.peers.watch(peers)
   }
-  /** Its members are taken out of every group that we share, and those groups shared out again. */
+  /** Its members are taken out of every group that we share, those groups shared out again, and its ticks rolled back. */
   died(process: string): void {
+    void this.#endTicks(process)
     for (const [membership, members] of this.#all)
       for (const { member, process: of } of members) if (of === process) void this.#evict(membership, member)
+  }
+  /** Whoever takes over would find them open, and wait. */
+  async #endTicks(process: string): Promise<void> {
+    try {
+      await endTransactionsOf(this.#host, process)
+    } catch (error) {
+      // Who meets one later ends it then.
+      const fault = asFault(error)
+      if (!isClosed(fault)) this.#host.logger.warn('ticks of a dead process stay open', { process, error: fault })
+    }
   }
   async #evict(membership: ClusterMembership, member: string): Promise<void> {
     try {
