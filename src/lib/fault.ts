@@ -593,6 +593,14 @@ export const faults = {
     says: (f) => `the claim on ${f.what} was lost to another member`,
     hint: 'Join again.',
   }),
+  'log.rolled-back': meaning<{ why: string }>({
+    kafka: 51,
+    http: 503,
+    sqlstate: '40001',
+    retry: true,
+    says: (f) => `a commit under way was rolled back: ${f.why}`,
+    hint: 'Try again: nothing of it stands.',
+  }),
   'config.invalid': meaning<{ setting: string; value: string; why: string }>({
     kafka: 40,
     http: 400,

@@ -1,7 +1,7 @@
 /**
  * One owner's ticks, shared by everyone in the process who needs a few appends and positions to stand or fall together.
  * Whatever asks while a tick is being committed goes into the next one (group commit). Work is a function because it may
- * run again: on 'retry', when a neighbour in the tick fails, and when a neighbour's claim is lost.
+ * run again: when the tick was rolled back, when a neighbour in the tick fails, and when a neighbour's claim is lost.
  */
 import { Fault, asFault } from '../lib/fault.ts'
 import type { Clock } from '../lib/world.ts'
@@ -89,8 +89,10 @@ class SharedOwner implements Commits {
       try {
         done.push({ asked: one, ...(await one.work((entries) => tick.append(entries))) })
       } catch (error) {
-        one.reject(error)
         await tick.abort().catch(() => {})
+        // Nobody's fault: all of it again, as when the commit says so.
+        if (error instanceof Fault && error.code === 'log.rolled-back') return this.#again(asked)
+        one.reject(error)
         return asked.filter((other) => other !== one)
       }
     }

@@ -116,7 +116,10 @@ export interface Owner {
   close(): Promise<void>
 }
 export interface Tick {
-  /** Where each batch will lie if this tick commits; after 'retry' it lies elsewhere. */
+  /**
+   * Where each batch will lie if this tick commits; after 'retry' it lies elsewhere. Throws Fault log.rolled-back where
+   * nothing is left but to begin a new tick with the same input.
+   */
   append(
     entries: readonly { partition: Partition; batch: Batch }[],
   ): Promise<readonly { offset: Offset; timeMs: number }[]>

@@ -13,7 +13,7 @@ import {
   securityOf,
 } from './security-config.ts'
 import { addressText, parseAddress } from './addresses.ts'
-import { type LogConfig, type LogSettings, logText, resolveLog } from './log-config.ts'
+import { type LogConfig, type LogSettings, type Password, logText, resolveLog } from './log-config.ts'
 
 export const protocols = ['http', 'kafka', 'peer'] as const
 export type Protocol = (typeof protocols)[number]
@@ -45,6 +45,8 @@ export interface Settings extends SecuritySettings {
   /** `local`, `kafka://HOST:PORT,…`, or in a file an object. */
   readonly log?: string | LogSettings | undefined
   readonly logPassword?: string | undefined
+  /** Holds it, in place of the password itself. */
+  readonly logPasswordFile?: string | undefined
   readonly webhooksAllow?: readonly string[] | undefined
   readonly httpHosts?: readonly string[] | undefined
   readonly httpOrigins?: readonly string[] | undefined
@@ -59,7 +61,8 @@ const defaults: Required<Settings> = {
   listen: ['http=127.0.0.1:8080'],
   advertise: [],
   log: 'local',
-  logPassword: undefined,
+  logPassword: '',
+  logPasswordFile: '',
   webhooksAllow: [],
   httpHosts: [],
   httpOrigins: [],
@@ -104,7 +107,12 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     return []
   }
   function logOf(): LogConfig {
-    const password = sources.map(([, source]) => source.logPassword).find((value) => value !== undefined)
+    // Whichever of the two is said nearer by, so that what is given for one run wins.
+    const [, nearest] = sources.find(([, source]) => source.logPassword ?? source.logPasswordFile) ?? [
+      'default',
+      defaults,
+    ]
+    const password: Password = { text: nearest.logPassword ?? '', file: nearest.logPasswordFile ?? '' }
     for (const [origin, { log }] of sources) {
       if (log === undefined) continue
       origins.push({ setting: 'log', value: logText(log), origin })
@@ -201,6 +209,7 @@ export function environmentSettings(env: Readonly<Record<string, string | undefi
     advertise: list(env['MILLRACE_ADVERTISE']),
     log: env['MILLRACE_LOG'],
     logPassword: env['MILLRACE_LOG_PASSWORD'],
+    logPasswordFile: env['MILLRACE_LOG_PASSWORD_FILE'],
     webhooksAllow: list(env['MILLRACE_WEBHOOKS_ALLOW']),
     httpHosts: list(env['MILLRACE_HTTP_HOSTS']),
     httpOrigins: list(env['MILLRACE_HTTP_ORIGINS']),

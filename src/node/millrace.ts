@@ -83,7 +83,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
   // The log asks about contracts, which live in the log: until they are read, nothing is produced.
   const late: { intake: Intake } = { intake: () => null }
   const intake: Intake = (topic, batch) => late.intake(topic, batch)
-  const { log, local } = await openLog({ config, world, telemetry, logger, intake })
+  const { log, local } = await openLog({ config, world, machine: outer, telemetry, logger, intake })
   stack.defer(() => log.close())
   const catalog = await openCatalog(log, () => world.clock.now())
   stack.defer(() => catalog.close())

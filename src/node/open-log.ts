@@ -1,16 +1,17 @@
 /** The log that the configuration names: in the data folder, or in a Kafka cluster. */
-import { readFileSync } from 'node:fs'
 import { Fault } from '../lib/fault.ts'
 import type { Logger } from '../lib/logger.ts'
-import type { World } from '../lib/world.ts'
+import type { TlsClient, World } from '../lib/world.ts'
 import type { Intake } from '../log/broker.ts'
 import { openClusterLog } from '../log/cluster/open.ts'
+import type { SaslSettings } from '../log/cluster/settings.ts'
 import { openLocalLog } from '../log/local/open.ts'
 import type { LocalLog } from '../log/local/local-log.ts'
 import type { Log } from '../log/log.ts'
+import { readText } from '../security/files.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
 import type { Config } from './config.ts'
-import type { KafkaLog } from './log-config.ts'
+import type { KafkaLog, KafkaSasl, KafkaTls } from './log-config.ts'
 
 export interface OpenedLog {
   readonly log: Log
@@ -20,6 +21,8 @@ export interface OpenedLog {
 export interface OpenLogOptions {
   readonly config: Config
   readonly world: World
+  /** Certificates are files of the machine also where the data lies in memory. */
+  readonly machine: World
   readonly telemetry: Telemetry
   readonly logger: Logger
   /** Only a log of our own asks before it stores. */
@@ -41,7 +44,8 @@ export async function openLog(options: OpenLogOptions): Promise<OpenedLog> {
   return { log: local, local }
 }
 
-function openKafka({ config, world, telemetry, logger }: OpenLogOptions, kafka: KafkaLog): Promise<Log> {
+async function openKafka({ config, world, machine, telemetry, logger }: OpenLogOptions, kafka: KafkaLog): Promise<Log> {
+  const file = (setting: string, path: string): string => textOf(machine.disk, setting, path)
   const { peer } = config.listen
   const { peer: advertise } = config.advertise
   return openClusterLog({
@@ -50,16 +54,27 @@ function openKafka({ config, world, telemetry, logger }: OpenLogOptions, kafka: 
     meter: telemetry.traffic,
     logger,
     peer: peer === null ? null : { listen: peer, ...(advertise === undefined ? {} : { advertise }) },
-    ...(kafka.tls === null ? {} : { tls: kafka.tls.ca === null ? {} : { ca: certificates(kafka.tls.ca) } }),
-    ...(kafka.sasl === null ? {} : { sasl: kafka.sasl }),
+    ...(kafka.tls === null ? {} : { tls: tlsOf(kafka.tls, file) }),
+    ...(kafka.sasl === null ? {} : { sasl: saslOf(kafka.sasl, file) }),
   })
 }
-function certificates(path: string): string {
+type ReadFile = (setting: string, path: string) => string
+function tlsOf({ ca, own }: KafkaTls, file: ReadFile): TlsClient {
+  return {
+    ...(ca === null ? {} : { ca: file('log.tls.ca', ca) }),
+    ...(own === null ? {} : { cert: file('log.tls.cert', own.cert), key: file('log.tls.key', own.key) }),
+  }
+}
+function saslOf({ mechanism, username, password }: KafkaSasl, file: ReadFile): SaslSettings {
+  if ('text' in password) return { mechanism, username, password: password.text }
+  return { mechanism, username, password: file('logPasswordFile', password.file).replace(/\r?\n$/, '') }
+}
+function textOf(disk: World['disk'], setting: string, path: string): string {
   try {
-    return readFileSync(path, 'utf8')
+    return readText(disk, path)
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    throw new Fault('config.invalid', { setting: 'log.tls.ca', value: path, why }, error)
+    const why = `it cannot be read (${error instanceof Error ? error.message : String(error)})`
+    throw new Fault('config.invalid', { setting, value: path, why }, error)
   }
 }
 

@@ -28,6 +28,7 @@ function fakeOwner(
       return {
         async append(entries) {
           for (const { partition } of entries) {
+            if (partition.topic === 'rolled-back' && ticks.length < 2) throw new Fault('log.rolled-back', { why: 'the test' })
             if (partition.topic === 'bad') throw new Fault('log.unknown-topic', { topic: 'bad' })
             topics.push(partition.topic)
           }
@@ -85,6 +86,14 @@ test('one that fails takes nobody with it', async () => {
     ['fulfilled', 'rejected', 'fulfilled'],
   )
   assert.deepEqual(owner.ticks, [null, ['a', 'c']])
+})
+
+test('a tick that is rolled back at an append is tried again, with everybody in it', async () => {
+  const owner = fakeOwner()
+  const commits = openCommits(owner)
+  const asked = ['a', 'rolled-back', 'c'].map((topic) => commits.run(append(topic)))
+  assert.deepEqual(await Promise.all(asked), ['a', 'rolled-back', 'c'])
+  assert.deepEqual(owner.ticks, [null, null, ['a', 'rolled-back', 'c']])
 })
 
 test('a lost claim ends those that stand on it, the others are committed anew', async () => {

@@ -72,14 +72,27 @@ test('TLS and credentials come with it; the password by the environment, and is 
   })
   const resolved = resolveConfig({}, environment, {})
   assert.ok(resolved.config.log !== 'local')
-  assert.deepEqual(resolved.config.log.tls, { ca: '/ca.pem' })
-  assert.deepEqual(resolved.config.log.sasl, { mechanism: 'SCRAM-SHA-512', username: 'app', password: 'geheim' })
+  assert.deepEqual(resolved.config.log.tls, { ca: '/ca.pem', own: null })
+  const password = { text: 'geheim' }
+  assert.deepEqual(resolved.config.log.sasl, { mechanism: 'SCRAM-SHA-512', username: 'app', password })
   assert.doesNotMatch(JSON.stringify(resolved.origins), /geheim/)
   const file = { kafka: ['a:1'], tls: {}, sasl: { mechanism: 'PLAIN', username: 'u', password: 'p' } } as const
   const { config } = resolveConfig({}, {}, { log: file })
-  assert.deepEqual(config.log !== 'local' && [config.log.tls, config.log.sasl?.password], [{ ca: null }, 'p'])
+  assert.deepEqual(config.log !== 'local' && [config.log.tls, config.log.sasl?.password], [
+    { ca: null, own: null },
+    { text: 'p' },
+  ])
   const bare = { kafka: ['a:1'], sasl: { mechanism: 'PLAIN', username: 'u', password: 'p' } } as const
   assert.throws(() => resolveConfig({}, {}, { log: bare }), /use TLS/)
+  const byFile = resolveConfig({ logPasswordFile: '/run/password' }, environment, { log: file }).config.log
+  assert.deepEqual(byFile !== 'local' && byFile.sasl?.password, { file: '/run/password' })
+})
+
+test('a certificate of our own comes with its key', () => {
+  const { config } = resolveConfig({ log: 'kafka://a:1?cert=/c.pem&key=/k.pem' }, {}, {})
+  assert.deepEqual(config.log !== 'local' && config.log.tls, { ca: null, own: { cert: '/c.pem', key: '/k.pem' } })
+  for (const query of ['cert=/c.pem', 'tls=false&ca=/ca.pem', 'tls=yes'])
+    assert.throws(() => resolveConfig({ log: `kafka://a:1?${query}` }, {}, {}), /config|log/, query)
 })
 
 test('a data folder without a name is refused: a variable that is not set is no folder', () => {

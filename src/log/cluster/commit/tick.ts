@@ -44,7 +44,11 @@ export class ClusterTick implements Tick {
 
   append(entries: Entries): Promise<Place[]> {
     if (this.#phase !== 'open') return Promise.reject(overFault())
-    const mine = this.#appending.then(() => this.#append(entries))
+    const mine = this.#appending
+      .then(() => this.#append(entries))
+      .catch((error: unknown) => {
+        throw error instanceof RolledBack ? new Fault('log.rolled-back', { why: error.message }, error) : error
+      })
     this.#appending = mine.then(
       () => undefined,
       () => {
