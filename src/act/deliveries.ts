@@ -153,7 +153,8 @@ export class Deliveries {
       if (fired === null) return null
       const result = await this.#attempt(waiting, fired)
       const attempts = waiting.attempts + 1
-      if (result.ok) return await this.#settle(waiting, claim, { status: 'delivered', attempts, error: null, nextMs: 0 })
+      if (result.ok)
+        return await this.#settle(waiting, claim, { status: 'delivered', attempts, error: null, nextMs: 0 })
       if (result.permanent || attempts >= backoff.attempts)
         return await this.#giveUp(waiting, claim, fired, attempts, result.why)
       const nextMs = world.clock.now() + waitMs(backoff, attempts, result.afterMs, world.random)

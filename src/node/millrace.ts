@@ -211,7 +211,8 @@ const asksWhoAnywhere = ({ listen, security }: Config): boolean =>
   security.tls?.clientAuth === 'required' ||
   protocols.some((protocol) => {
     const at = listen[protocol]
-    return at !== null && !isLoopback(at.host)
+    // A peer port lets nobody do anything.
+    return protocol !== 'peer' && at !== null && !isLoopback(at.host)
   })
 
 /** What commonly stands in the way of a port has its own words. */

@@ -28,7 +28,8 @@ function fakeOwner(
       return {
         async append(entries) {
           for (const { partition } of entries) {
-            if (partition.topic === 'rolled-back' && ticks.length < 2) throw new Fault('log.rolled-back', { why: 'the test' })
+            if (partition.topic === 'rolled-back' && ticks.length < 2)
+              throw new Fault('log.rolled-back', { why: 'the test' })
             if (partition.topic === 'bad') throw new Fault('log.unknown-topic', { topic: 'bad' })
             topics.push(partition.topic)
           }

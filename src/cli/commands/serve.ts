@@ -1,9 +1,16 @@
 import { pathToFileURL } from 'node:url'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { environmentSettings, resolveConfig, type ResolvedConfig, type Settings } from '../../node/config.ts'
+import {
+  type Config,
+  environmentSettings,
+  resolveConfig,
+  type ResolvedConfig,
+  type Settings,
+} from '../../node/config.ts'
 import { type SecuritySettings, securityDefaults } from '../../node/security-config.ts'
 import { standardErrorLogger } from '../../node/logger.ts'
+import { keepAlive } from '../../lib/real/keep-alive.ts'
 import type { Call, Command, Option } from '../command.ts'
 import { printRows } from '../output.ts'
 
@@ -81,6 +88,41 @@ async function configuration(on: Call): Promise<ResolvedConfig> {
   return resolveConfig(flags, environmentSettings(process.env), await fileSettings(on.args['dir']))
 }
 
+async function serve(on: Call, config: Config): Promise<void> {
+  // Loaded here, so that the other commands start without the whole platform.
+  const [{ startMillrace }, { loadProject }, { realWorld }] = await Promise.all([
+    import('../../node/millrace.ts'),
+    import('../../node/project.ts'),
+    import('../../lib/real/world.ts'),
+  ])
+  const world = realWorld()
+  const logger = standardErrorLogger(world.clock)
+  const project = on.args['dir'] === undefined ? null : await loadProject(on.args['dir'])
+  const millrace = await startMillrace({
+    config,
+    world,
+    logger,
+    ...(project === null ? {} : { definitions: project }),
+  })
+  const listen = millrace.listening()
+  // From the start of the process, the loading of the program included.
+  const startedInMs = Math.round(process.uptime() * 1000)
+  if (on.output === 'json' || on.output === 'jsonl')
+    process.stdout.write(JSON.stringify({ event: 'ready', pid: process.pid, listen, startedInMs }) + '\n')
+  else if (on.output !== 'none') {
+    const where = Object.entries(listen).map(
+      ([protocol, at]) => `  ${protocol.padEnd(6)} ${protocol === 'http' ? `http://${at}/  (console)` : at}`,
+    )
+    process.stdout.write(`Millrace is ready (${startedInMs} ms)\n${where.join('\n')}\n`)
+  }
+  await new Promise<void>((stop) => {
+    if (on.signal.aborted) stop()
+    else on.signal.addEventListener('abort', () => stop(), { once: true })
+  })
+  logger.info('stopping')
+  await millrace.close()
+}
+
 export const serveCommands: readonly Command[] = [
   {
     path: ['serve'],
@@ -90,38 +132,12 @@ export const serveCommands: readonly Command[] = [
     examples: ['millrace serve', 'millrace serve ./shop --data /var/lib/millrace --listen kafka=127.0.0.1:19092'],
     async run(on) {
       const { config } = await configuration(on)
-      // Loaded here, so that the other commands start without the whole platform.
-      const [{ startMillrace }, { loadProject }, { realWorld }] = await Promise.all([
-        import('../../node/millrace.ts'),
-        import('../../node/project.ts'),
-        import('../../lib/real/world.ts'),
-      ])
-      const world = realWorld()
-      const logger = standardErrorLogger(world.clock)
-      const project = on.args['dir'] === undefined ? null : await loadProject(on.args['dir'])
-      const millrace = await startMillrace({
-        config,
-        world,
-        logger,
-        ...(project === null ? {} : { definitions: project }),
-      })
-      const listen = millrace.listening()
-      // From the start of the process, the loading of the program included.
-      const startedInMs = Math.round(process.uptime() * 1000)
-      if (on.output === 'json' || on.output === 'jsonl')
-        process.stdout.write(JSON.stringify({ event: 'ready', pid: process.pid, listen, startedInMs }) + '\n')
-      else if (on.output !== 'none') {
-        const where = Object.entries(listen).map(
-          ([protocol, at]) => `  ${protocol.padEnd(6)} ${protocol === 'http' ? `http://${at}/  (console)` : at}`,
-        )
-        process.stdout.write(`Millrace is ready (${startedInMs} ms)\n${where.join('\n')}\n`)
+      const end = keepAlive()
+      try {
+        await serve(on, config)
+      } finally {
+        end()
       }
-      await new Promise<void>((stop) => {
-        if (on.signal.aborted) stop()
-        else on.signal.addEventListener('abort', () => stop(), { once: true })
-      })
-      logger.info('stopping')
-      await millrace.close()
     },
   },
   {

@@ -1,6 +1,5 @@
 /** `Log` over a Kafka cluster, put together. */
 import type { Offset } from '../../lib/brand.ts'
-import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import type { LogMeter } from '../broker.ts'
 import type {
@@ -100,7 +99,6 @@ export class ClusterLog implements Log {
   }
   async owner(): Promise<Owner> {
     this.#requireOpen()
-    await this.#requireTransactions()
     const { members, groups, process } = this.#parts
     const transactionalId = transactionalIdOf(process, this.#nextOwner++)
     const host: OwnerHost = {
@@ -114,12 +112,6 @@ export class ClusterLog implements Log {
     this.#owners.add(owner)
     return owner
   }
-  async #requireTransactions(): Promise<void> {
-    const [broker] = this.#parts.network.all()
-    const level = (await broker?.feature('transaction.version')) ?? 0
-    if (level < 2) throw new Fault('cluster.too-old', { what: `transaction.version is ${level}, needed is 2` })
-  }
-
   #requireOpen(): void {
     if (this.#closing !== null) throw closedFault()
   }

@@ -8,6 +8,7 @@ import { Peers } from './group/peers.ts'
 import { Coordinators } from './net/coordinators.ts'
 import { Metadata } from './net/metadata.ts'
 import { Network } from './net/network.ts'
+import { requireCluster } from './net/requirements.ts'
 import type { ClusterSettings } from './settings.ts'
 import { ClusterTopics } from './topics.ts'
 import { TopicWatch } from './topic-watch.ts'
@@ -37,6 +38,7 @@ export async function openClusterLog(settings: ClusterSettings): Promise<Cluster
   let members: Members
   try {
     await metadata.fetch([], openMs)
+    await requireCluster(network)
     const at = peer === null ? null : await peers.listen(peer.listen, peer.advertise)
     members = new Members({
       ...host,

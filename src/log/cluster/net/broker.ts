@@ -62,8 +62,9 @@ export class Broker {
   ): Promise<Decoded<A>> {
     return askOn(await this.#sharedFor(purpose), api, request, withinMs)
   }
-  async feature(name: string): Promise<number> {
-    return (await this.#sharedFor('quick')).versions.feature(name)
+  /** What it speaks. */
+  async versions(): Promise<Versions> {
+    return (await this.#sharedFor('quick')).versions
   }
   async lane(): Promise<Lane> {
     const ready = this.#idleLane() ?? (await this.#connect())
