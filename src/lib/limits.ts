@@ -139,6 +139,8 @@ export const limits = {
   transactionalIds: 250_000,
   transactionalIdLength: 1_024,
   recordHeaders: 1_000,
+  /** Records that wait for their time in memory, about 200 bytes each; what lies behind them waits in its topic. */
+  delayedRecords: 500_000,
   /** Open segment files. Well below the 1,024 that many systems allow a process by default. */
   storeHandles: 512,
   /** Newest batches kept in memory for readers: a tenth of a second of a fast writer. */

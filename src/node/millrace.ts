@@ -14,6 +14,7 @@ import type { Logger } from '../lib/logger.ts'
 import { memoryDisk } from '../lib/real/memory-disk.ts'
 import type { Address, World } from '../lib/world.ts'
 import { openCatalog } from '../log/catalog.ts'
+import { startDelays } from '../log/delays/delays.ts'
 import { type Commits, openCommits } from '../log/commits.ts'
 import type { Intake } from '../log/broker.ts'
 import type { LocalLog } from '../log/local/local-log.ts'
@@ -100,6 +101,8 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
   late.intake = contracts.intake
   const quarantine = startQuarantine({ log, commits, contracts, clock: world.clock, logger })
   stack.defer(() => quarantine.close())
+  const delays = startDelays({ log, commits, world, logger })
+  stack.defer(() => delays.close())
 
   const onFault = (name: string, fault: { message: string; code: string }): void =>
     logger.error(`${name}: ${fault.message}`, { code: fault.code })

@@ -69,11 +69,11 @@ async function set(resourceType: number, resourceName: string, name: string, val
 const shape = ({ configType, isSensitive, readOnly }: Config) => ({ configType, isSensitive, readOnly })
 const noSynonymInKafka = new Set(['flush.ms', 'retention.ms', 'segment.jitter.ms', 'segment.ms'])
 
-test("topics: every setting of Kafka is there, of its type and with its synonyms; two more are Millrace's own", async () => {
+test("topics: every setting of Kafka is there, of its type and with its synonyms; three more are Millrace's own", async () => {
   const [theirs, ours] = await both(2, 't')
   assert.ok(theirs.size > 30)
   const own = [...ours.keys()].filter((name) => !theirs.has(name))
-  assert.deepEqual(own, ['ack.before.sync', 'record.ttl.enable'])
+  assert.deepEqual(own, ['ack.before.sync', 'deliver.to', 'record.ttl.enable'])
   for (const [name, config] of theirs) {
     const mine = ours.get(name) ?? assert.fail(`${name} is not there`)
     assert.deepEqual(shape(mine), shape(config), name)

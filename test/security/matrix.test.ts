@@ -515,6 +515,24 @@ test('transactional ids: who may write them, and who sees them', async () => {
   assert.equal(await isShown('DescribeTransactions', one, ['describe transactional-id', 'describe topic'], topic), true)
 })
 
+test('records are delivered only to a topic that who asks for it may write to', async () => {
+  const { incrementalAlterConfigs } = await import('../../src/gateway/kafka/handlers/44-incremental-alter-configs.ts')
+  const asked = async (needs: readonly Need[]): Promise<number> => {
+    await setUp()
+    await log.topics.create([{ name: 'new-topic', partitions: 1 }])
+    const authorizer = new GrantAuthorizer({ enforced: () => true, isSuper: () => false })
+    authorizer.replace(grantsOf(needs))
+    const security = { ...openToAll, authorizer }
+    const exchange = exchangeFor(log, { security, access: everyAccess(security, user('alice')) })
+    const configs = [{ name: 'deliver.to', configOperation: 0, value: 'new-topic' }]
+    const resource = { resourceType: 2, resourceName: topic, configs }
+    const answer = await ask(incrementalAlterConfigs, 1, { resources: [resource], validateOnly: false }, exchange)
+    return answer.responses[0]!.errorCode
+  }
+  assert.equal(await asked(['alter-configs topic']), 29)
+  assert.equal(await asked(['alter-configs topic', 'write topic']), 0)
+})
+
 test('a topic is made for who may make it, and for no one else', async () => {
   const metadata = handlers.find(({ api }) => api.name === 'Metadata')!
   const asked = async (needs: readonly Need[]): Promise<number> => {

@@ -5,6 +5,7 @@ import {
   attempt,
   code,
   configRefusal,
+  deliveryRefusal,
   errorCode,
   errorMessage,
   keptTopic,
@@ -59,9 +60,12 @@ export async function alterConfig(
       (name) => broker.describeConfig(resourceName).find((entry) => entry.name === name)?.value ?? null,
     )
     if (config instanceof Fault) throw config
+    const refused = deliveryRefusal(exchange, config)
+    if (refused !== null) return refused
     if (onlyCheck) return broker.checkAlter(resourceName, { config })
     await broker.topics.alter(resourceName, { config })
     return null
   })
+  if (fault !== null && 'error' in fault) return answer(fault.error, fault.message)
   return answer(errorCode(fault), errorMessage(fault))
 }

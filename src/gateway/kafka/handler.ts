@@ -214,6 +214,18 @@ export function readTopic({ uses }: Pick<Exchange, 'uses'>, topic: string): Faul
   const reader = uses.readerOf(topic)
   return reader === null ? null : new Fault('log.topic-in-use', { topic, by: `the ${reader.kind} ${reader.name}` })
 }
+/** Who has a topic's records delivered to another one (`deliver.to`) writes there. null: they may. */
+export function deliveryRefusal(
+  exchange: Exchange,
+  config: Readonly<Record<string, string | null>>,
+): { readonly error: number; readonly message: string } | null {
+  const to = config['deliver.to'] ?? ''
+  if (to === '') return null
+  if (!exchange.access.sees('write', 'topic', to))
+    return { error: code.topicAuthorizationFailed, message: `deliver.to needs the right to write to ${to}.` }
+  const kept = keptTopic(exchange, to)
+  return kept === null ? null : { error: errorCode(kept), message: kept.message }
+}
 /** The same for groups: their positions are how far a view has read. */
 export function keptGroup(group: string): Fault | null {
   if (!group.startsWith(ownPrefix)) return null

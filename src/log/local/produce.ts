@@ -18,7 +18,7 @@ import {
   checkRecords,
   splitBatches,
 } from './batch-check.ts'
-import { oddTtls } from './expired.ts'
+import { checkHeaders } from './header-check.ts'
 import type { Mark, PartitionState, Placed } from './partition.ts'
 import type { StoredBatch } from './producers.ts'
 import { recompress } from './recompress.ts'
@@ -104,7 +104,7 @@ function appendClient(
     checkForm(batch, policy.batchBytesMax)
     checkClientFields(batch, i === 0)
     checkRecords(batch, policy, nowMs, 'client')
-    if (policy.recordTtl) checkTtls(batch)
+    checkHeaders(batch, policy)
     const refused = host.intake?.(topic, batch.bytes) ?? null
     if (refused !== null && refused.length > 0)
       throw new RecordsRefused(new Fault('log.invalid-batch', { what: refused[0]!.message }), refused)
@@ -115,10 +115,6 @@ function appendClient(
     return state.perform(() => appendAll(state, batches, host.meter, { lease: request.lease ?? null, transaction }))
   batches = batches.map((batch) => repacked(batch, compression, policy.batchBytesMax))
   return state.perform(() => appendAll(state, batches, host.meter, { lease: null, transaction }))
-}
-function checkTtls(batch: CheckedBatch): void {
-  const odd = oddTtls(batch)
-  if (odd.length > 0) throw new RecordsRefused(new Fault('log.invalid-batch', { what: odd[0]!.message }), odd)
 }
 /** The transaction that these are written in; null for none. Throws Fault. */
 function admitted(
@@ -203,7 +199,7 @@ export class LocalWriter implements Writer {
     for (const one of batches) {
       checkForm(one, policy.batchBytesMax)
       checkRecords(one, policy, nowMs, 'us')
-      if (policy.recordTtl) checkTtls(one)
+      checkHeaders(one, policy)
       if (topic === catalogTopic) checkCatalogKeys(one.bytes)
     }
     batches = batches.map(disowned)

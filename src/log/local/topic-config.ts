@@ -27,6 +27,8 @@ export interface TopicPolicy {
   readonly dirtyRatioMin: number
   /** Records may say how long they live. */
   readonly recordTtl: boolean
+  /** Records are copied there when their time has come. */
+  readonly deliverTo: string | null
   readonly store: PartitionConfig
 }
 
@@ -125,6 +127,7 @@ export function policyOf(config: Config, spread = 0): TopicPolicy {
     compactionLagMinMs: numberOf(config, 'min.compaction.lag.ms'),
     compactionLagMaxMs: numberOf(config, 'max.compaction.lag.ms'),
     dirtyRatioMin: numberOf(config, 'min.cleanable.dirty.ratio'),
+    deliverTo: valueOf(config, 'deliver.to') === '' ? null : valueOf(config, 'deliver.to'),
     recordTtl: flagOf(config, 'record.ttl.enable'),
     store: {
       segmentBytes: Number(segmentBytes),

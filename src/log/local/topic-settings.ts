@@ -78,6 +78,13 @@ export const settings: readonly Setting[] = [
     documentation: 'How long a compacted topic keeps a record that says its key is gone.',
   },
   {
+    name: 'deliver.to',
+    type: 'string',
+    default: '',
+    documentation:
+      'Records of this topic are copied to that one when their time has come: the header mr-deliver-at says when, or mr-deliver-after how long after the time of the record; without either at once. Kafka has no such setting.',
+  },
+  {
     name: 'file.delete.delay.ms',
     type: 'long',
     default: '60000',

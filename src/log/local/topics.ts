@@ -17,7 +17,7 @@ import { ChangeFeed } from './change-feed.ts'
 import type { PartitionState } from './partition.ts'
 import type { Registry } from './registry.ts'
 import { appendDurably } from './system-log.ts'
-import { isSystemTopic } from './system-topics.ts'
+import { isOwn, isSystemTopic } from './system-topics.ts'
 import { checkConfig } from './topic-config.ts'
 import { checkTopicName, idOfFolder, newTopicId } from './topic-name.ts'
 
@@ -80,6 +80,21 @@ export class LocalTopics implements Topics {
     if (this.#registry.byName(spec.name) !== null) throw new Fault('log.topic-exists', { topic: spec.name })
     checkPartitions(spec.partitions)
     checkConfig(spec.config ?? {})
+    this.#checkDelivery(spec.name, spec.config ?? {})
+  }
+  /** Copies go one step: a ring would never end. */
+  #checkDelivery(topic: string, config: TopicInfo['config']): void {
+    const value = config['deliver.to'] ?? ''
+    if (value === '') return
+    const refuse = (why: string): Fault => new Fault('log.invalid-config', { name: 'deliver.to', value, why })
+    const target = this.#registry.byName(value)
+    if (target === null) throw refuse('there is no such topic')
+    if (value === topic || (target.config['deliver.to'] ?? '') !== '')
+      throw refuse('records are delivered one step on, not further')
+    if (this.#registry.all().some((other) => other.config['deliver.to'] === topic))
+      throw refuse('records are delivered to this topic')
+    if (isSystemTopic(value) || isOwn(value) || isSystemTopic(topic) || isOwn(topic))
+      throw refuse('Millrace keeps it for itself')
   }
   /** What `create` would answer. */
   checkCreate(specs: readonly TopicSpec[]): (Fault | null)[] {
@@ -103,6 +118,7 @@ export class LocalTopics implements Topics {
       throw new Fault('log.invalid-partitions', { partitions, why: `${name} has one` })
     const config = changed(info.config, change.config ?? {})
     checkConfig(config)
+    if (change.config?.['deliver.to'] !== undefined) this.#checkDelivery(name, config)
     return { ...info, partitions, config }
   }
 

@@ -4,9 +4,9 @@ import { test } from 'node:test'
 import { simulate } from '../../../sim/world.ts'
 import { type RecordInput, decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
 import type { Compression } from '../../../src/log/compression.ts'
-import { expiryMs, ttlOf } from '../../../src/log/local/expired.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
+import { durationOf, expiryMs } from '../../../src/log/record-headers.ts'
 import { batchesOf } from '../../../src/log/local/system-log.ts'
 import { readBatchHeader } from '../../../src/store/batch-header.ts'
 import { at, off, produceOne, said, withTopic } from './support.ts'
@@ -105,8 +105,8 @@ test('a time to live that cannot be understood is refused with the record that h
       [' 1h ', 3_600_000],
       ['1d', 86_400_000],
     ] as const)
-      assert.equal(ttlOf(text), ms)
-    for (const text of ['', '-1s', '1.5s', '1w', '99999999999999', 's']) assert.equal(ttlOf(text), null, text)
+      assert.equal(durationOf(text), ms)
+    for (const text of ['', '-1s', '1.5s', '1w', '99999999999999', 's']) assert.equal(durationOf(text), null, text)
     const twice = {
       ...record('a', 100),
       headers: [
@@ -114,7 +114,7 @@ test('a time to live that cannot be understood is refused with the record that h
         ['mr-ttl', Buffer.from('5')],
       ] as [string, Uint8Array][],
     }
-    assert.equal(expiryMs({ ...twice, offset: 0, headers: twice.headers }), 105, 'the last one counts')
+    assert.equal(expiryMs(twice), 105, 'the last one counts')
   }))
 for (const policy of ['delete', 'compact,delete'])
   test(`what is over is no longer on the disk either, once its segment is sealed (cleanup.policy=${policy})`, () =>

@@ -29,7 +29,10 @@ const refuses = (name: string, value: string): boolean => {
 
 test('every setting of Kafka 4.3 is described, and one of our own', () => {
   const described = describeConfig({ 'retention.ms': '5' })
-  assert.deepEqual(described.map(({ name }) => name).sort(), [...kafkas, 'ack.before.sync', 'record.ttl.enable'].sort())
+  assert.deepEqual(
+    described.map(({ name }) => name).sort(),
+    [...kafkas, 'ack.before.sync', 'deliver.to', 'record.ttl.enable'].sort(),
+  )
   for (const entry of described) assert.ok(entry.documentation.length > 20, entry.name)
   const retention = described.find(({ name }) => name === 'retention.ms')
   assert.deepEqual([retention?.value, retention?.isDefault], ['5', false])

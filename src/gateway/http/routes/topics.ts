@@ -53,6 +53,7 @@ export function topicRoutes(parts: Parts): readonly Route[] {
       gives: { 200: one, 201: { ...one, says: 'Created.' } },
       handle: async (exchange) => {
         const change = await readChange(exchange)
+        refuseDelivery(parts, exchange, change)
         const name = exchange.params['topic']!
         if ((await parts.log.topics.get(name)) !== null) return changed(parts, name, change)
         if (!(await created(parts, name, change))) return changed(parts, name, change)
@@ -68,7 +69,11 @@ export function topicRoutes(parts: Parts): readonly Route[] {
       says: 'Changes what is named; a setting of null goes back to its default.',
       takes,
       gives: { 200: one },
-      handle: async (exchange) => changed(parts, exchange.params['topic']!, await readChange(exchange)),
+      handle: async (exchange) => {
+        const change = await readChange(exchange)
+        refuseDelivery(parts, exchange, change)
+        return changed(parts, exchange.params['topic']!, change)
+      },
     },
     {
       method: 'DELETE',
@@ -97,6 +102,15 @@ function refuseOwned(parts: Parts, name: string): void {
   if (isInternal(name)) throw new Fault('log.invalid-topic', { topic: name, why: 'Millrace keeps it for itself' })
   if (parts.engine.writerOf(name) !== null)
     throw new Fault('log.invalid-topic', { topic: name, why: 'it belongs to a view; drop the view' })
+}
+
+/** Who has records delivered to a topic writes there. */
+function refuseDelivery(parts: Parts, { sees }: Pick<Exchange, 'sees'>, { config }: TopicChange): void {
+  const to = config?.['deliver.to'] ?? ''
+  if (to === '') return
+  if (!sees('write', 'topic', to))
+    throw new Fault('security.not-authorized', { principal: 'who asks', operation: 'write', resource: `topic:${to}` })
+  refuseOwned(parts, to)
 }
 
 async function listTopics(

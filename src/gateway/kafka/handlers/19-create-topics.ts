@@ -11,6 +11,7 @@ import {
   errorMessage,
   handler,
   nodeId,
+  deliveryRefusal,
   reservedName,
   resource,
 } from '../handler.ts'
@@ -24,7 +25,7 @@ type Refusal = { readonly error: number; readonly message: string }
 export const createTopics = handler({
   api: createTopicsApi,
   versions: [2, 7],
-  access: { needs: [['create cluster', 'create topic']], shows: ['describe-configs topic'] },
+  access: { needs: [['create cluster', 'create topic']], shows: ['describe-configs topic', 'write topic'] },
   async handle(request, exchange) {
     const { broker } = exchange
     const counts = new Map<string, number>()
@@ -32,7 +33,7 @@ export const createTopics = handler({
     const plans = request.topics.map((asked) => {
       if (!mayCreate(exchange, asked.name)) return unauthorized
       const twice = { error: code.invalidRequest, message: 'the topic is named twice in this request' }
-      return counts.get(asked.name)! > 1 ? twice : specOf(asked, exchange.broker)
+      return counts.get(asked.name)! > 1 ? twice : specOf(asked, exchange)
     })
     const specs = plans.filter((plan): plan is TopicSpec => !('error' in plan))
     if (specs.length > 0 && !request.validateOnly) {
@@ -68,7 +69,8 @@ const unauthorized: Refusal = { error: code.topicAuthorizationFailed, message: '
 const mayCreate = ({ access }: Exchange, topic: string): boolean =>
   access.seesCluster('create') ? access.onCluster('create') : access.may('create', 'topic', topic)
 
-function specOf(asked: Asked, broker: Exchange['broker']): TopicSpec | Refusal {
+function specOf(asked: Asked, exchange: Exchange): TopicSpec | Refusal {
+  const { broker } = exchange
   const reserved = reservedName(asked.name)
   if (reserved !== null) return { error: errorCode(reserved), message: reserved.message }
   const config: Record<string, string> = Object.create(null) as Record<string, string>
@@ -77,6 +79,8 @@ function specOf(asked: Asked, broker: Exchange['broker']): TopicSpec | Refusal {
       return { error: code.invalidConfig, message: `Null value not supported for topic configs: ${name}` }
     config[name] = value
   }
+  const refusal = deliveryRefusal(exchange, config)
+  if (refusal !== null) return refusal
   if (asked.assignments.length > 0) {
     if (asked.numPartitions !== -1 || asked.replicationFactor !== -1)
       return { error: code.invalidRequest, message: 'partitions are given as a count or by assignment, not both' }

@@ -6,7 +6,7 @@ import { alterConfigsApi } from '../../../wire/kafka/messages/33-alter-configs.t
 export const alterConfigs = handler({
   api: alterConfigsApi,
   versions: [0, 2],
-  access: { needs: ['alter-configs topic', 'alter-configs group', 'alter-configs cluster'] },
+  access: { needs: ['alter-configs topic', 'alter-configs group', 'alter-configs cluster'], shows: ['write topic'] },
   async handle(request, exchange) {
     const responses = request.resources.map((asked) =>
       alterConfig(exchange, asked, request.validateOnly, (current) => {

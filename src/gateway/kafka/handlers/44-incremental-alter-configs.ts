@@ -10,7 +10,7 @@ const operation = { set: 0, remove: 1, append: 2, subtract: 3 } as const
 export const incrementalAlterConfigs = handler({
   api: incrementalAlterConfigsApi,
   versions: [0, 1],
-  access: { needs: ['alter-configs topic', 'alter-configs group', 'alter-configs cluster'] },
+  access: { needs: ['alter-configs topic', 'alter-configs group', 'alter-configs cluster'], shows: ['write topic'] },
   async handle(request, exchange) {
     const responses = request.resources.map((asked) =>
       alterConfig(exchange, asked, request.validateOnly, (_current, effective) => changeOf(asked.configs, effective)),

@@ -1,4 +1,7 @@
-/** Records with a time to live, read by librdkafka and the Java client: what is over leaves holes that they go past. */
+/**
+ * Records with a time to live, read by librdkafka and the Java client: what is over leaves holes that they go past. And
+ * records that are delivered at their time.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -45,4 +48,31 @@ test('kcat and kafka-console-consumer read on behind records that are over', asy
   assert.deepEqual(java.trim().split('\n'), ['c', 'f'])
   const odd = await execute(kcat, ['-b', millrace.kafka, '-P', '-t', 't', '-H', 'mr-ttl=soon'], { input: 'g\n' })
   assert.match(odd.stderr, /failed to validate record/)
+})
+test('a record sent to a topic with deliver.to comes to the other one when its time has come', async () => {
+  await using millrace = await startMillrace()
+  const { kcat } = await need('kcat')
+  const topics = `http://${millrace.http}/v1/topics`
+  const put = async (topic: string, config: object): Promise<number> => {
+    const headers = { 'content-type': 'application/json' }
+    return (await fetch(`${topics}/${topic}`, { method: 'PUT', headers, body: JSON.stringify({ config }) })).status
+  }
+  assert.equal(await put('later', { 'deliver.to': 'orders' }), 400, 'there is no such topic yet')
+  assert.equal(await put('orders', {}), 201)
+  assert.equal(await put('later', { 'deliver.to': 'orders' }), 201)
+  const words = ['-b', millrace.kafka, '-P', '-t', 'later', '-K:']
+  const send = async (input: string, ...more: string[]): Promise<void> => {
+    const ended = await execute(kcat, [...words, ...more], { input })
+    assert.equal(ended.code, 0, ended.stderr)
+  }
+  const sentAt = Date.now()
+  await send('k:slow\n', '-H', 'mr-deliver-after=2s', '-H', 'mine=x')
+  await send('k:fast\n')
+  const reading = ['-b', millrace.kafka, '-C', '-q', '-t', 'orders', '-c', '2', '-f', '%k %s %T %h\n']
+  const ended = await execute(kcat, reading, { withinMs: 30_000 })
+  const [fast, slow] = ended.stdout.split('\n').map((line) => line.split(' '))
+  assert.deepEqual([fast![0], fast![1], slow![0], slow![1]], ['k', 'fast', 'k', 'slow'])
+  const waitedMs = Number(slow![2]) - sentAt
+  assert.ok(waitedMs >= 2_000 && waitedMs < 5_000, `${waitedMs} ms`)
+  assert.match(slow![3]!, /^mine=x,mr-origin=/)
 })
