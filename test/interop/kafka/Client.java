@@ -180,7 +180,6 @@ public class Client {
     behave("a subscription by pattern finds new topics", Client::pattern);
     behave("read_committed reads all that is committed", Client::readCommitted);
     behave("a reader that waits gets a record soon after it is written", Client::latency);
-    behave("a transactional producer is told that there are no transactions", Client::noTransactions);
     admin.close();
   }
 
@@ -517,18 +516,5 @@ public class Client {
       Collections.sort(times);
       check(times.get(15) < 200, times);
     }
-  }
-
-  static void noTransactions() {
-    KafkaProducer<String, String> producer = producer("transactional.id", fresh("tx"), "max.block.ms", 15_000);
-    try {
-      producer.initTransactions();
-    } catch (KafkaException expected) {
-      check(!(expected instanceof org.apache.kafka.common.errors.TimeoutException), expected);
-      return;
-    } finally {
-      producer.close(Duration.ZERO);
-    }
-    throw new AssertionError("transactions were begun");
   }
 }

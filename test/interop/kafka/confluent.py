@@ -458,14 +458,88 @@ def _():
     same(values(consume(name, 1)), [b"c"])
 
 
-@behaviour("a transactional producer is told that there are no transactions")
+def transactional(**more):
+    producer = Producer({**base, "transactional.id": fresh("tx"), **more})
+    producer.init_transactions(20)
+    return producer
+
+
+def committed(topic, count):
+    consumer = Consumer({**base, "group.id": fresh("group"), "isolation.level": "read_committed"})
+    consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+    found = values(read(consumer, count))
+    time.sleep(0.2)
+    assert consumer.poll(0.5) is None, "more than was committed"
+    consumer.close()
+    return found
+
+
+@behaviour("transactions: what is committed is seen, what is aborted is not")
 def _():
-    producer = Producer({**base, "transactional.id": fresh("tx")})
+    name = make()
+    producer = transactional()
+    kept = []
+    for i in range(30):
+        producer.begin_transaction()
+        for j in range(3):
+            producer.produce(name, f"{i}/{j}".encode(), partition=0)
+        if i % 3 == 0:
+            producer.abort_transaction(20)
+        else:
+            producer.commit_transaction(20)
+            kept += [f"{i}/{j}".encode() for j in range(3)]
+    same(committed(name, len(kept)), kept)
+
+
+@behaviour("transactions: positions of a group are committed with the records")
+def _():
+    name, out, group = make(), make(), fresh("group")
+    produce(name, [str(i).encode() for i in range(40)])
+    config = {"group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    consumer = Consumer({**base, **config})
+    consumer.subscribe([name])
+    producer = transactional()
+    moved, attempts = 0, 0
+    while moved < 40:
+        messages = [one for one in consumer.consume(7, 5) if one.error() is None]
+        if not messages:
+            continue
+        attempts += 1
+        producer.begin_transaction()
+        for one in messages:
+            producer.produce(out, one.value(), partition=0)
+        producer.send_offsets_to_transaction(
+            consumer.position(consumer.assignment()), consumer.consumer_group_metadata(), 20
+        )
+        if attempts % 3 == 0:
+            producer.abort_transaction(20)
+            consumer.seek(TopicPartition(name, 0, messages[0].offset()))
+        else:
+            producer.commit_transaction(20)
+            moved += len(messages)
+    consumer.close()
+    same(sorted(committed(out, 40), key=int), [str(i).encode() for i in range(40)])
+    at = admin().list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(20)
+    same([(one.topic, one.offset) for one in at.topic_partitions], [(name, 40)])
+
+
+@behaviour("transactions: a second producer of the id fences the first")
+def _():
+    name, id = make(), fresh("tx")
+    first = transactional(**{"transactional.id": id})
+    first.begin_transaction()
+    first.produce(name, b"lost", partition=0)
+    first.flush(10)
+    second = transactional(**{"transactional.id": id})
+    second.begin_transaction()
+    second.produce(name, b"kept", partition=0)
+    second.commit_transaction(20)
     try:
-        producer.init_transactions(10)
-        raise AssertionError("transactions were begun")
-    except KafkaException:
-        pass
+        first.commit_transaction(20)
+        raise AssertionError("the first was not fenced")
+    except KafkaException as error:
+        assert error.args[0].fatal() or error.args[0].txn_requires_abort(), error
+    same(committed(name, 1), [b"kept"])
 
 
 @behaviour("a consumer that waits gets a message soon after it is written")
