@@ -150,9 +150,9 @@ export class PartitionState {
     const { damage } = this.log
     try {
       // Damage that only now was found is no reason not to read what lies before it.
-      await this.#derive().catch((error: unknown) => {
+      await this.#deriveAll().catch((error: unknown) => {
         if (this.log.damage === damage) throw error
-        return this.#derive()
+        return this.#deriveAll()
       })
     } catch (error) {
       if (this.gone) return this.#runQueue()
@@ -178,6 +178,24 @@ export class PartitionState {
     for (const { fail } of queue) fail(fault)
   }
 
+  /** Compaction that puts other segments in the place of those being read spoils what is derived from them. */
+  async #deriveAll(): Promise<void> {
+    const shape = (): string =>
+      this.policy.compact
+        ? this.log
+            .sealed(this.log.end)
+            .map(({ base, bytes }) => `${base}:${bytes}`)
+            .join()
+        : ''
+    for (let before = shape(); ; before = shape()) {
+      try {
+        await this.#derive()
+        if (this.gone || shape() === before) return
+      } catch (error) {
+        if (this.gone || shape() === before) throw error
+      }
+    }
+  }
   /** Snapshot, then the headers after it. What was derived before stands until it is replaced as a whole. */
   async #derive(): Promise<void> {
     const { log } = this

@@ -287,10 +287,11 @@ export class TransactionCoordinator {
    */
   async restored(found: readonly Found[], open: readonly Transaction[]): Promise<void> {
     for (const transaction of open) this.#open.set(transaction.producerId, transaction)
-    for (const one of found) if (one.outcome === 'commit') this.#noteUnmarked(unmarkedOf(one))
+    const decided = found.map(unmarkedOf)
+    for (const one of decided) if (one.outcome === 'commit') this.#noteUnmarked(one)
     await this.#close(found.filter(({ isNew }) => isNew))
     this.#deciding = false
-    const marked = found.map((one) => this.#mark(unmarkedOf(one)).catch(() => undefined))
+    const marked = decided.map((one) => this.#mark(one).catch(() => undefined))
     // They were opened to decide; what else was open in them, without a record, had to wait for this.
     for (const partition of new Set(found.flatMap(({ partitions }) => partitions)))
       await partition.perform(() => partition.settle())
