@@ -3,12 +3,8 @@
  * away or falsifies one thing that the log does for a moment that hardly ever comes.
  */
 import type { CompactionState } from '../src/log/local/compaction/state.ts'
-import { decodeTransactionState, encodeTransactionState, status } from '../src/log/local/transactions/state-format.ts'
-import type { TransactionState } from '../src/log/local/transactions/state-format.ts'
-import { type RecordInput, decodeBatch, encodeBatch } from '../src/log/batch.ts'
-import type { PartitionLog, Store } from '../src/store/store.ts'
-
-export type Planted = (store: Store) => Store
+import { encodeTransactionState, status } from '../src/log/local/transactions/state-format.ts'
+import { type Planted, changed, overCompaction, overRecords, overTransactions } from './planting.ts'
 
 /** The log does not hear that its end was cut away. */
 export const unheardCuts: Planted = (store) => changed(store, () => ({ onCut: () => () => undefined }))
@@ -55,48 +51,3 @@ export const unreservedIds: Planted = (store) =>
       ? { ...record, value: Buffer.from('{"next":0}') }
       : record,
   )
-
-function overTransactions(store: Store, change: (record: RecordInput, state: TransactionState) => RecordInput): Store {
-  return overRecords(store, '__transaction_state', (record) =>
-    record.value === null ? record : change(record, decodeTransactionState(record.value)),
-  )
-}
-function overRecords(store: Store, topic: string, change: (record: RecordInput) => RecordInput): Store {
-  return changed(store, (log) =>
-    log.dir.startsWith(`${topic}~`)
-      ? {
-          append: (batch) =>
-            log.append(encodeBatch(decodeBatch(batch).map(({ key, value, timeMs }) => change({ key, value, timeMs })))),
-        }
-      : {},
-  )
-}
-function overCompaction(store: Store, change: (state: CompactionState) => CompactionState): Store {
-  return changed(store, (log) => ({
-    saveSnapshot: (name, at, bytes) => {
-      if (name !== 'compaction') return log.saveSnapshot(name, at, bytes)
-      const state = change(JSON.parse(Buffer.from(bytes).toString()) as CompactionState)
-      return log.saveSnapshot(name, at, Buffer.from(JSON.stringify(state)))
-    },
-  }))
-}
-/** The store with some methods of its partitions replaced. */
-function changed(store: Store, change: (log: PartitionLog) => Partial<PartitionLog>): Store {
-  const known = new Map<PartitionLog, PartitionLog>()
-  return overlaid(store, {
-    partition: (dir, config) => {
-      const log = store.partition(dir, config)
-      const found = known.get(log) ?? overlaid(log, change(log))
-      known.set(log, found)
-      return found
-    },
-  })
-}
-function overlaid<T extends object>(target: T, own: Partial<T>): T {
-  return new Proxy(target, {
-    get(_, name) {
-      const value: unknown = Reflect.get(name in own ? own : target, name, target)
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
-  })
-}

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { runTransactions } from '../../../sim/transaction-workload.ts'
 
 const first = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 32))
-const runs = Number(process.env['RUNS'] ?? (process.env['SEED'] === undefined ? 40 : 1))
+const runs = Number(process.env['RUNS'] ?? (process.env['SEED'] === undefined ? 25 : 1))
 
 for (const failures of [false, true])
   test(`clients' transactions are whole or not there${failures ? ', with a disk that fails' : ''}`, async (t) => {
