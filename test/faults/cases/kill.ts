@@ -1,12 +1,14 @@
 /**
  * R1: kill -9 at random instants under load. Nothing acknowledged lost (acks=1 and acks=all: the page cache outlives the
- * process), nothing a consumer saw lost or changed, nothing doubled by an idempotent producer, no gaps. One cycle in five
- * is also killed while it recovers.
+ * process), nothing a consumer saw lost or changed, nothing doubled by an idempotent producer, no gaps; every transaction
+ * whose commit was answered there whole and once, and nothing of any other. One cycle in five is also killed while it
+ * recovers.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Millrace } from '../../interop/setup/index.ts'
 import { between, type Context, type FaultCase, type Outcome, quantile, startAgain, startFirst } from '../case.ts'
 import { describeViolations, Verifier } from '../verify.ts'
+import { TransactionLoad } from '../transactions.ts'
 import { Workload } from '../workload.ts'
 
 export const kill: FaultCase = {
@@ -33,6 +35,7 @@ async function killUnderLoad(context: Context): Promise<Outcome> {
     random,
     config,
   })
+  const transactions = new TransactionLoad(product.kafka, 'kill-exactly', 4, random)
   const verifier = new Verifier(load.history, load.places)
   const ready: number[] = []
   const firstAcknowledged: number[] = []
@@ -40,6 +43,7 @@ async function killUnderLoad(context: Context): Promise<Outcome> {
   const problems: string[] = []
   try {
     await load.start()
+    await transactions.start()
     for (let cycle = 1; cycle <= cycles && problems.length === 0; cycle++) {
       await load.progress(1, 30_000)
       await sleep(between(random, 20, 1_200))
@@ -49,18 +53,21 @@ async function killUnderLoad(context: Context): Promise<Outcome> {
       product = await startAgain(product)
       ready.push(product.spawnToReadyMs)
       firstAcknowledged.push(product.spawnToReadyMs + (await load.progress(1, 30_000)))
-      problems.push(...load.complaints)
+      problems.push(...load.complaints, ...transactions.complaints)
       const { kafka } = product
       if (cycle % checkEvery === 0)
         problems.push(...describeViolations(await load.whilePaused(() => verifier.look(kafka))))
       note(`cycle ${cycle} of ${cycles}: ready in ${Math.round(product.spawnToReadyMs)} ms`)
     }
     await load.stop()
+    await transactions.stop()
     problems.push(...load.complaints, ...describeViolations(await verifier.look(product.kafka)))
+    problems.push(...(await transactions.check()))
     await product.stop()
     // And once more after a clean stop, from the files alone.
     product = await startAgain(product)
     problems.push(...describeViolations(await verifier.fromStart().look(product.kafka)))
+    problems.push(...(await transactions.check()))
   } finally {
     await load.stop()
     await product[Symbol.asyncDispose]()
@@ -72,6 +79,8 @@ async function killUnderLoad(context: Context): Promise<Outcome> {
       kills,
       acknowledged,
       seen,
+      'transactions committed': transactions.counts.committed,
+      'and aborted': transactions.counts.aborted,
       records: verifier.records,
       'ready p50 ms': Math.round(quantile(ready, 0.5)),
       'ready p99 ms': Math.round(quantile(ready, 0.99)),
