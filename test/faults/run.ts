@@ -15,10 +15,12 @@ import { diskFull } from './cases/disk-full.ts'
 import { flow } from './cases/flow.ts'
 import { frames } from './cases/frames.ts'
 import { kill } from './cases/kill.ts'
+import { shares } from './cases/shares.ts'
 import { lyingDisk, powerCutExt4, powerCutXfs } from './cases/power-cut.ts'
 
 const cases: readonly FaultCase[] = [
   kill,
+  shares,
   powerCutXfs,
   powerCutExt4,
   lyingDisk,
