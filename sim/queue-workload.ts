@@ -50,8 +50,9 @@ interface Known {
   readonly key: string | null
   /** Finished for good, and answered so. */
   isOver: boolean
-  /** Somebody tried to finish it: whether that stands, no answer said. */
-  mayBeOver: boolean
+  /** Somebody tried to accept or reject it: whether that stands, no answer said. */
+  mayBeAccepted: boolean
+  mayBeRejected: boolean
   /** Deliveries that were answered as ended. */
   ended: number
   holder: string | null
@@ -207,7 +208,15 @@ class Run {
     const known = this.#known.get(place(index, offset))
     if (known !== undefined) return known
     this.#written++
-    const made = { key, isOver: false, mayBeOver: false, ended: 0, holder: null, heldUntilMs: -1 }
+    const made = {
+      key,
+      isOver: false,
+      mayBeAccepted: false,
+      mayBeRejected: false,
+      ended: 0,
+      holder: null,
+      heldUntilMs: -1,
+    }
     this.#known.set(place(index, offset), made)
     if (key !== null) this.#keyed(index, key).set(offset, made)
     return made
@@ -265,7 +274,7 @@ class Run {
     const keyed = this.#keyed(index, key)
     for (const [before, known] of keyed) {
       if (known.isOver) keyed.delete(before)
-      if (before === offset || known.isOver || known.mayBeOver) continue
+      if (before === offset || known.isOver || known.mayBeAccepted || known.mayBeRejected) continue
       const at = place(index, before)
       const isOut = known.holder !== null && known.heldUntilMs > nowMs
       assert.ok(!isOut, `${at} and ${place(index, offset)} of key ${key} are out at once`)
@@ -289,13 +298,44 @@ class Run {
   ): Promise<void> {
     for (const [index, some] of Map.groupBy(records, ({ of }) => of.index)) {
       const settlements = some.map(({ offset }) => ({ first: offset, last: offset, outcomes: [this.#outcome()] }))
-      for (const { first, outcomes } of settlements) this.#settling(this.#known.get(place(index, first))!, outcomes[0]!)
-      const [fault] = await log.queues.settle(group, member, [{ of: some[0]!.of, settlements }])
+      const settled = settlements.map(({ first, outcomes }) => {
+        const known = this.#known.get(place(index, first))!
+        return { known, isMine: known.holder === member, outcome: outcomes[0]! }
+      })
+      for (const { known, outcome } of settled) this.#settling(known, outcome)
+      const one = { of: some[0]!.of, settlements }
+      let fault = await this.#settleOnce(log, member, one)
+      for (let tries = 0; fault?.code.startsWith('store.') === true && tries < 3 && alive(); tries++) {
+        this.#stillHeld(settled, member)
+        await this.machine.clock.sleep(5)
+        if (!alive()) return
+        const nowMs = this.machine.clock.monotonic()
+        const isHeld = settled.every(({ known, isMine }) => isMine && known.heldUntilMs > nowMs)
+        for (const { known, outcome } of settled) this.#settling(known, outcome)
+        fault = await this.#settleOnce(log, member, one)
+        if (!alive()) return
+        assert.ok(!isHeld || fault?.code !== 'log.record-not-held', 'what could not be stored is with its member still')
+      }
       if (!alive()) return
-      if (fault !== null) this.#faults.add(fault!.code)
-      else
-        for (const [i, { first, outcomes }] of settlements.entries())
-          this.#settled(this.#known.get(place(index, first))!, outcomes[0]!, some[i]!.deliveries)
+      if (fault === null) settled.forEach(({ known, outcome }, i) => this.#settled(known, outcome, some[i]!.deliveries))
+    }
+  }
+  async #settleOnce(
+    log: LocalLog,
+    member: string,
+    one: Parameters<LocalLog['queues']['settle']>[2][number],
+  ): Promise<Fault | null> {
+    const [fault = null] = await log.queues.settle(group, member, [one])
+    if (fault !== null) this.#faults.add(fault.code)
+    return fault
+  }
+  /** It was answered that nothing changed: nobody else was given any of it meanwhile. */
+  #stillHeld(settled: readonly { known: Known; isMine: boolean; outcome: Outcome }[], member: string): void {
+    for (const { known, isMine, outcome } of settled) {
+      if (!isMine || outcome !== 'release') continue
+      const isOver = known.heldUntilMs <= this.machine.clock.monotonic()
+      assert.ok(isOver || known.holder === null, `released in vain, and with ${known.holder} already`)
+      if (!isOver) known.holder = member
     }
   }
   #outcome(): Outcome {
@@ -306,14 +346,18 @@ class Run {
   }
   /** It may be so before the answer says so. */
   #settling(known: Known, outcome: Outcome): void {
-    if (outcome === 'accept' || outcome === 'reject') known.mayBeOver = true
+    if (outcome === 'accept') known.mayBeAccepted = true
+    if (outcome === 'reject') known.mayBeRejected = true
     if (outcome === 'release') known.holder = null
   }
   #settled(known: Known, outcome: Outcome, deliveries: number): void {
     switch (outcome) {
       case 'accept':
       case 'reject':
-        if (outcome === 'accept') this.#accepted++
+        if (outcome === 'accept') {
+          this.#accepted++
+          known.mayBeAccepted = true
+        }
         known.isOver = true
         known.holder = null
         return
@@ -358,10 +402,9 @@ class Run {
     this.#dead = buried.size
     const isGivenUp = (at: string): boolean => (this.#buries ? buried.has(at) : true)
     for (const [at, known] of this.#known) {
-      const mayBeAccepted = known.isOver || known.mayBeOver
       // Without a topic for them, records that were given up leave no trace but deliveries that ended.
-      const mayBeGivenUp = isGivenUp(at) && (this.#buries || known.heldUntilMs >= 0)
-      assert.ok(mayBeAccepted || mayBeGivenUp, `${at} was lost`)
+      const mayBeGivenUp = isGivenUp(at) && (this.#buries || known.mayBeRejected || known.heldUntilMs >= 0)
+      assert.ok(known.mayBeAccepted || mayBeGivenUp, `${at} was lost`)
     }
     for (const at of buried) assert.ok(this.#known.has(at), `${at} is a dead letter and was never written`)
     const positions = await log.queues.positions(group)
