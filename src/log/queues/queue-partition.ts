@@ -240,7 +240,8 @@ export class QueuePartition {
     return this.#change({ before, after, dead })
   }
   #held(member: string, first: number, last: number): Run[] {
-    if (this.#start === null || first >= this.end)
+    if (this.#runs.count === 0) throw new Fault('log.record-not-held', { offset: first, member })
+    if (first >= this.end)
       throw new Fault('log.invalid-acknowledgement', { what: `offset ${first} was never given out` })
     if (last >= this.end) throw new Fault('log.invalid-acknowledgement', { what: `offset ${last} was never given out` })
     const runs = this.#runs.between(first, last)

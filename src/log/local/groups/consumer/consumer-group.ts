@@ -125,9 +125,7 @@ export class ConsumerGroup {
       nowMs,
     })
     this.watches.heard(memberId, nowMs)
-    const isFull =
-      request.rebalanceTimeoutMs >= 0 && (request.topics !== null || request.pattern !== null) && owned !== null
-    const news = request.epoch === 0 || isFull || !sameHolding(assigned, progress.assigned)
+    const news = request.epoch === 0 || this.kind.saysAll(request) || !sameHolding(assigned, progress.assigned)
     return {
       memberId,
       epoch: progress.epoch,

@@ -14,6 +14,7 @@ export const shareKind: GroupKind = {
   assignor: () => simple,
   reconcile: step,
   isExclusive: false,
+  saysAll: ({ topics }) => topics !== null,
   stateName: (state) => (state.infos.size === 0 ? 'Empty' : 'Stable'),
   recordOf,
   changeOf,
