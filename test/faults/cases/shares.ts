@@ -164,7 +164,7 @@ class Load {
   }
 
   async #produce(client: WireClient): Promise<void> {
-    if (!this.#producing) return void (await sleep(20))
+    if (!this.#producing) return sleep(20)
     const index = Math.floor(this.#random() * partitions)
     const count = 1 + Math.floor(this.#random() * 30)
     const records = Array.from({ length: count }, (_, i) => ({
@@ -191,7 +191,7 @@ class Load {
       memberEpoch: 0,
       subscribedTopicNames: [topic],
     })
-    if (joined.errorCode !== 0) return void (await sleep(50))
+    if (joined.errorCode !== 0) return sleep(50)
     let acks: Ack[] = []
     for (let epoch = 0; !this.#stopped; epoch++) {
       const asked = epoch === 0 ? [] : acks
@@ -209,7 +209,7 @@ class Load {
         topics: this.#topics(asked, epoch === 0),
         forgottenTopicsData: [],
       })
-      if (answer.errorCode !== 0) return void (await sleep(20))
+      if (answer.errorCode !== 0) return sleep(20)
       const parts = answer.responses.flatMap((one) => one.partitions)
       this.#settled(asked, new Map(parts.map((one) => [one.partitionIndex, one.acknowledgeErrorCode])))
       const held = parts.flatMap(({ partitionIndex: partition, acquiredRecords }) =>
