@@ -240,7 +240,8 @@ export class FakeBroker implements Partial<Broker> {
   }
   async bounds(of: readonly Partition[]) {
     return of.map((partition) => {
-      const { start, end } = this.stored(partition)!
+      // What a broker keeps for itself is empty here.
+      const { start, end } = this.stored(partition) ?? { start: 0, end: 0 }
       return { partition, start: offset(start), stable: offset(end), end: offset(end) }
     })
   }
