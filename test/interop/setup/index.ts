@@ -19,6 +19,7 @@ export {
   startKafkaCluster,
   startSecureKafka,
 } from './kafka.ts'
+export { kafkaSuites } from './kafka-suites.ts'
 export { type Millrace, type StartOptions, startMillrace } from './millrace.ts'
 export { type GoTests, goTests } from './go.ts'
 export { kafkaPythonSuite } from './kafka-python.ts'

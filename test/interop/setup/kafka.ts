@@ -6,7 +6,7 @@ import { need } from './debian.ts'
 import { freePortRow, freePorts } from './ports.ts'
 import { run } from './run.ts'
 
-const kafkaVersion = '4.3.1'
+export const kafkaVersion = '4.3.1'
 const scripts = join(repository, 'bench', 'peers', 'kafka', 'tools')
 
 /** Folder with `lib/*.jar`; its class path is `DIR/lib/*`. */
