@@ -17,5 +17,5 @@ test('the Java client, share groups', async (t) => {
   await run('javac', ['-cp', `${dir}/lib/*`, '-d', classes, ...sources])
   const words = ['-Xmx512M', `-Dlog4j2.configurationFile=${dir}/log4j2-tools.xml`, '-cp', `${classes}:${dir}/lib/*`]
   const { address, millrace } = target()
-  await reportBehaviours(t, 'java', [...words, 'Share', address, millrace === null ? 'kafka' : 'millrace'], 14)
+  await reportBehaviours(t, 'java', [...words, 'Share', address, millrace === null ? 'kafka' : 'millrace'], 15)
 })

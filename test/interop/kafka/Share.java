@@ -56,6 +56,7 @@ public class Share extends Client {
     behave("records of every compression and of many batches", Share::compressed);
     behave("a subscription that changes, and topics that grow", Share::resubscribe);
     behave("a group begins at the end, at the start, or at the records of a time", Share::reset);
+    behave("read_committed: what was aborted is not given out", Share::committedOnly);
     behave("the group is listed and described", Share::described);
     behave("where it is: listed, changed, deleted", Share::offsets);
     if (isMillrace) {
@@ -357,6 +358,29 @@ public class Share extends Client {
           consumer.poll(Duration.ofMillis(100)).forEach(record -> found.add(record.value()));
         same(found, expected.getValue());
       }
+    }
+  }
+
+  static void committedOnly() throws Exception {
+    String topic = topic(1);
+    String all = group();
+    String committed = group("share.isolation.level", "read_committed");
+    try (KafkaProducer<String, String> producer = producer("transactional.id", fresh("tx"))) {
+      producer.initTransactions();
+      for (String value : List.of("aborted", "committed")) {
+        producer.beginTransaction();
+        producer.send(new ProducerRecord<>(topic, value)).get();
+        if (value.equals("aborted")) producer.abortTransaction();
+        else producer.commitTransaction();
+      }
+    }
+    send(topic, List.of("plain"));
+    try (var consumer = shared(committed); var other = shared(all)) {
+      consumer.subscribe(List.of(topic));
+      same(values(take(consumer, 2, null)), List.of("committed", "plain"));
+      consumer.commitSync();
+      other.subscribe(List.of(topic));
+      same(values(take(other, 3, null)), List.of("aborted", "committed", "plain"));
     }
   }
 

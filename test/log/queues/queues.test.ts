@@ -212,6 +212,25 @@ test('records that compaction has taken are no records', async () => {
   const [position] = await work.log.queues.positions(group)
   assert.deepEqual([position!.start, position!.lag], [30, 0])
 })
+test('records whose time is over are no records', async () => {
+  const work = await Work.open({}, { 'record.ttl.enable': 'true' })
+  const lives = (value: string, headers: [string, Buffer][]) => ({
+    key: null,
+    value: Buffer.from(value),
+    headers,
+    timeMs: Date.now() - 10_000,
+  })
+  const records = [
+    lives('over', [['mr-ttl', Buffer.from('1s')]]),
+    lives('stays', []),
+    lives('over', [['mr-ttl', Buffer.from('1s')]]),
+  ]
+  await work.log.writer().append([{ partition: at('t'), batch: encodeBatch(records) }])
+  assert.deepEqual(await work.texts('one'), ['stays'])
+  await work.settle('one', 1, 1, 'accept')
+  const [position] = await work.log.queues.positions(group)
+  assert.deepEqual([position!.start, position!.lag], [3, 0])
+})
 test('committed records only, where the group asks for it', async () => {
   const work = await Work.open({ 'share.isolation.level': 'read_committed' })
   const owner = await work.log.owner()

@@ -72,7 +72,10 @@ export class ShareGroups implements ShareOffsets {
   async dissolve(name: string): Promise<Fault | null> {
     // The queues first: a group without them begins anew, queues without a group would never be forgotten.
     await this.#host.queues.forget(name, null)
-    return this.#groups.dissolve(name)
+    const group = this.get(name)
+    if (group === null) return null
+    // Somebody may have joined meanwhile.
+    return group.isEmpty ? this.#groups.dissolve(name) : new Fault('log.group-not-empty', { group: name })
   }
 
   // --- where they are
