@@ -50,10 +50,10 @@ for (const killed of ['nothing', 'the application', 'Millrace'])
           settings,
           `bootstrap.servers=${millrace.kafka}\nprocessing.guarantee=exactly_once_v2\nstate.dir=${join(folder, 'state')}\n`,
         )
-        const java = await kafkaSuites()
-        const begin = (): ChildProcess => spawn('java', [...java, program, settings, 'process'], { stdio: 'ignore' })
+        const [java, words] = await kafkaSuites()
+        const begin = (): ChildProcess => spawn(java, [...words, program, settings, 'process'], { stdio: 'ignore' })
         application = begin()
-        const driver = execute('java', [...java, program, settings, 'run'], { withinMs })
+        const driver = execute(java, [...words, program, settings, 'run'], { withinMs })
         await sleep(killed === 'nothing' ? 0 : 25_000)
         if (killed === 'the application') {
           application.kill('SIGKILL')

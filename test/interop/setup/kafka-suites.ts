@@ -23,9 +23,9 @@ const log4j = `<Configuration status="WARN">
 </Configuration>
 `
 
-/** Words of `java` that come before the name of a class and its arguments. */
-export async function kafkaSuites(): Promise<readonly string[]> {
-  const { mvn } = await need('java', 'mvn')
+/** A command and its first words; the name of a class and its arguments come behind them. */
+export async function kafkaSuites(): Promise<readonly [command: string, words: readonly string[]]> {
+  const { java, mvn } = await need('java', 'mvn')
   const dir = await installOnce('kafka-suites', JSON.stringify(artifacts), async (target) => {
     console.error(`installing Streams, Connect and MirrorMaker ${kafkaVersion} from Maven`)
     const dependencies = artifacts.map(
@@ -46,5 +46,5 @@ export async function kafkaSuites(): Promise<readonly string[]> {
     writeFileSync(join(target, 'log4j2.xml'), log4j)
   })
   const heap = ['-Xmx400M', '-XX:TieredStopAtLevel=1']
-  return [...heap, '-cp', `${dir}/lib/*`, `-Dlog4j2.configurationFile=${dir}/log4j2.xml`]
+  return [java, [...heap, '-cp', `${dir}/lib/*`, `-Dlog4j2.configurationFile=${dir}/log4j2.xml`]]
 }
