@@ -55,7 +55,8 @@ Exit codes: ${codes.join(', ')}. With \`-o json\` a failure is a JSON object on 
 
 Settings of \`serve\` also come from \`millrace.config.ts\` in the project's folder and from the environment
 (\`MILLRACE_DATA\`, \`MILLRACE_LISTEN\`, \`MILLRACE_ADVERTISE\`, \`MILLRACE_LOG\`, \`MILLRACE_WEBHOOKS_ALLOW\`; lists separated by
-commas): a flag goes over the environment, that over the file. \`millrace config\` prints the outcome.
+commas): a flag goes over the environment, that over the file. \`millrace config\` prints the outcome. A Kafka cluster as the
+log: [cluster.md](cluster.md).
 
 ${sections.join('\n\n')}
 `

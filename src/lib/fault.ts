@@ -647,7 +647,7 @@ export const faults = {
     sqlstate: '42501',
     retry: false,
     says: (f) => `the Kafka cluster does not allow it: ${f.what}`,
-    hint: 'docs/log.md lists the rights that Millrace needs on a cluster.',
+    hint: 'docs/cluster.md lists the rights that Millrace needs on a cluster.',
   }),
   'cluster.too-old': meaning<{ what: string }>({
     kafka: 35,

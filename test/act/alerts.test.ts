@@ -2,7 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Webhook } from 'standardwebhooks'
 import type { FiredAlert } from '../../src/act/alerts.ts'
+import { openAlerts } from '../../src/act/open.ts'
+import { silent } from '../../src/lib/logger.ts'
 import type { HttpRequest } from '../../src/lib/world.ts'
+import { openCommits } from '../../src/log/commits.ts'
 import { type Simulation, simulate } from '../../sim/world.ts'
 import { type Started, Rules, makeViewTopic, planned, readAll, row, secret, start, text, writeRows } from './fixture.ts'
 
@@ -108,6 +111,49 @@ test('a key fires once in its time, whatever batches it comes in, also over a re
     )
     assert.equal(again.alerts.list()[0]!.fired, 4)
     await again.close()
+  })
+})
+
+test('of two on one log one fires and one delivers, both show it, and either goes on alone', async () => {
+  const machine = simulate(17)
+  await machine.run(async () => {
+    const got = receiver(machine)
+    const rules = new Rules(planned('low', [hook], { everyMs: 60_000 }))
+    const { log, alerts: first, close } = await running(machine, rules)
+    const commits = openCommits(await log.owner(), machine.clock)
+    const second = openAlerts({ world: machine, log, commits, rules, logger: silent })
+    await second.ready
+    const fired = async () =>
+      (await Promise.all([first.fired(), second.fired()])).map((all) => all.map(({ key }) => key))
+    await machine.clock.sleep(500)
+    await writeRows(log, 'low', startMs, [row('a', 9), row('b', 9)])
+    await machine.clock.sleep(500)
+    assert.deepEqual(await fired(), [
+      ['b', 'a'],
+      ['b', 'a'],
+    ])
+    assert.deepEqual(
+      [first, second].map((one) => one.list()[0]!.fired),
+      [2, 2],
+    )
+    assert.deepEqual(got.map((request) => bodyOf(request).data.key).sort(), ['a', 'b'])
+    await first.close()
+    await machine.clock.sleep(500)
+    // What the other one fired holds for this one too.
+    await writeRows(log, 'low', startMs + 30_000, [row('a', 8), row('c', 8)])
+    await machine.clock.sleep(500)
+    assert.deepEqual(
+      (await second.fired()).map(({ key, deliveries }) => [key, deliveries[0]!.status]),
+      [
+        ['c', 'delivered'],
+        ['b', 'delivered'],
+        ['a', 'delivered'],
+      ],
+    )
+    assert.equal(got.length, 3)
+    await second.close()
+    await commits.close()
+    await close()
   })
 })
 
