@@ -10,6 +10,7 @@ import type { World } from '../lib/world.ts'
 import { type RecordInput, encodeBatch } from './batch.ts'
 import type { Commits } from './commits.ts'
 import type { Batch, Log, Partition, Tick, TopicInfo } from './log.ts'
+import { meaningfulHeaders, oddHeader } from './record-headers.ts'
 import { type Acks, type Placed, Producer, batchOverheadBytes, placedFrom, recordBytes } from './producer.ts'
 
 /** So long do records without a key go to one partition, so that many small requests share batches. */
@@ -85,7 +86,7 @@ export class Placing {
     return stage(this.#plan(targets), append)
   }
 
-  /** Throws Fault log.unknown-partition, log.batch-too-large. */
+  /** Throws Fault log.unknown-partition, log.batch-too-large, log.invalid-batch. */
   #plan(targets: readonly Target[], turn = this.#turn()): Run[] {
     const runs: Run[] = []
     const open = new Map<string, Run>()
@@ -107,6 +108,9 @@ export class Placing {
     return runs
   }
   #check({ topic, partition, record }: Target, turn: number): { index: number; bytes: number; bytesMax: number } {
+    // Here, not by the log: others' records may share a batch with it.
+    const odd = oddHeader({ timeMs: 0, headers: record.headers ?? [] }, meaningfulHeaders(topic.config))
+    if (odd !== null) throw new Fault('log.invalid-batch', { what: odd })
     const index = choose(topic, partition, record.key, turn)
     const bytesMax = batchBytesMax(topic, this.#log)
     const bytes = recordBytes(record)

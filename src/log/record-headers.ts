@@ -42,6 +42,15 @@ export function deliveryMs(record: Headed): number {
   return (at === null ? null : timeOf(at)) ?? (waitMs === null ? -Infinity : record.timeMs + waitMs)
 }
 
+/** Those that a topic gives a meaning, by what is set on it. */
+export function meaningfulHeaders(config: Readonly<Record<string, string>>): readonly string[] {
+  const hasTtl = config['record.ttl.enable']?.trim().toLowerCase() === 'true'
+  const delivers = (config['deliver.to'] ?? '').trim() !== ''
+  if (!hasTtl && !delivers) return none
+  return [...(hasTtl ? [ttlHeader] : []), ...(delivers ? [deliverAtHeader, deliverAfterHeader] : [])]
+}
+const none: readonly string[] = []
+
 /** What is wrong with one of these headers; null = nothing. */
 export function oddHeader(record: Headed, names: readonly string[]): string | null {
   for (const name of names) {

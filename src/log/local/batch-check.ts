@@ -87,7 +87,7 @@ export function checkRecords(batch: CheckedBatch, policy: TopicPolicy, nowMs: nu
   const newestMs = bounded ? nowMs + policy.timestampAfterMaxMs : Infinity
   checkTime(header.maxTimeMs, -Infinity, newestMs)
   const oldestMs = bounded ? nowMs - policy.timestampBeforeMaxMs : -Infinity
-  if (by === 'us' && !policy.compact && !policy.recordTtl && policy.deliverTo === null && oldestMs === -Infinity) return
+  if (by === 'us' && !policy.compact && policy.headers.length === 0 && oldestMs === -Infinity) return
   // As too large, not as invalid: clients then split the batch and send its parts.
   if (header.recordCount > limits.batchRecords)
     throw new Fault('wire.too-large', {

@@ -2,7 +2,7 @@
 import { Fault } from '../../lib/fault.ts'
 import { attribute, readBatchHeader } from '../../store/batch-header.ts'
 import { decodeBatch } from '../batch.ts'
-import { deliverAfterHeader, deliverAtHeader, oddHeader, ttlHeader } from '../record-headers.ts'
+import { oddHeader } from '../record-headers.ts'
 import { type CheckedBatch, RecordsRefused, recordBytes } from './batch-check.ts'
 import type { TopicPolicy } from './topic-config.ts'
 
@@ -15,13 +15,9 @@ export function mentions(batch: Uint8Array, names: readonly Buffer[]): boolean {
   return names.some((name) => bytes.includes(name))
 }
 /** Throws RecordsRefused. */
-export function checkHeaders({ bytes }: CheckedBatch, { recordTtl, deliverTo }: TopicPolicy): void {
-  const names = [
-    ...(recordTtl ? [ttlHeader] : []),
-    ...(deliverTo === null ? [] : [deliverAtHeader, deliverAfterHeader]),
-  ]
+export function checkHeaders({ bytes }: CheckedBatch, { headers: names }: TopicPolicy): void {
+  if (names.length === 0) return
   if (
-    names.length === 0 ||
     !mentions(
       bytes,
       names.map((name) => Buffer.from(name)),

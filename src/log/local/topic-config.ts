@@ -6,6 +6,7 @@ import { Fault } from '../../lib/fault.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import type { PartitionConfig } from '../../store/store.ts'
 import type { ConfigEntry } from '../broker.ts'
+import { meaningfulHeaders } from '../record-headers.ts'
 import type { Compression } from '../compression.ts'
 import { type Setting, settings } from './topic-settings.ts'
 
@@ -27,8 +28,8 @@ export interface TopicPolicy {
   readonly dirtyRatioMin: number
   /** Records may say how long they live. */
   readonly recordTtl: boolean
-  /** Records are copied there when their time has come. */
-  readonly deliverTo: string | null
+  /** Of records, that mean something here. */
+  readonly headers: readonly string[]
   readonly store: PartitionConfig
 }
 
@@ -127,7 +128,7 @@ export function policyOf(config: Config, spread = 0): TopicPolicy {
     compactionLagMinMs: numberOf(config, 'min.compaction.lag.ms'),
     compactionLagMaxMs: numberOf(config, 'max.compaction.lag.ms'),
     dirtyRatioMin: numberOf(config, 'min.cleanable.dirty.ratio'),
-    deliverTo: valueOf(config, 'deliver.to') === '' ? null : valueOf(config, 'deliver.to'),
+    headers: meaningfulHeaders(config),
     recordTtl: flagOf(config, 'record.ttl.enable'),
     store: {
       segmentBytes: Number(segmentBytes),

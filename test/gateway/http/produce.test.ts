@@ -385,3 +385,18 @@ test('what is too much for one request is not worth waiting for', async (t) => {
     assert.equal(answer.headers.get('retry-after'), null)
   }
 })
+
+test('a header that the topic gives a meaning is checked, for each request by itself', async (t) => {
+  const f = await fixture(t)
+  await f.call('PUT', '/v1/topics/t', { json: { config: { 'record.ttl.enable': 'true' } } })
+  const send = (n: number, ttl: string) =>
+    f.call('POST', '/v1/topics/t/records', { json: { n }, headers: { 'Millrace-Header-mr-ttl': ttl } })
+  const answers = await Promise.all([send(1, '1h'), send(2, 'soon'), send(3, '1h'), send(4, '0')])
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 400, 200, 200],
+  )
+  assert.match(answers[1]!.text, /mr-ttl/)
+  const shown = values(await records(f, 't')).map(({ n }) => n)
+  assert.deepEqual(shown.toSorted(), [1, 3], 'what was over when it came is shown to nobody')
+})
