@@ -185,7 +185,7 @@ test('kafka-broker-api-versions: what is offered, and nothing else', async () =>
   const said = await ok('api-versions', [])
   assert.ok(said.includes(`${target().address} (id: 1`), said)
   assert.match(said, /Produce\(0\): 0 to 13 \[usable: 13\]/)
-  assert.match(said, /ShareFetch\(78\): UNSUPPORTED/)
+  assert.match(said, /StreamsGroupHeartbeat\(88\): UNSUPPORTED/)
 })
 test('kafka-log-dirs: bytes of each partition', async () => {
   const name = await topic()
