@@ -16,11 +16,13 @@ import { flow } from './cases/flow.ts'
 import { frames } from './cases/frames.ts'
 import { kill } from './cases/kill.ts'
 import { shares } from './cases/shares.ts'
+import { oneId } from './cases/one-id.ts'
 import { lyingDisk, powerCutExt4, powerCutXfs } from './cases/power-cut.ts'
 
 const cases: readonly FaultCase[] = [
   kill,
   shares,
+  oneId,
   powerCutXfs,
   powerCutExt4,
   lyingDisk,
