@@ -65,6 +65,12 @@ test('kafka-dump-log decodes positions, groups, commit records and markers', asy
     protocol: 'range',
     assignments: [{ memberId, assignment: Buffer.from([0, 1, 0, 0, 0, 0, 255, 255, 255, 255]) }],
   })
+  const identity = await log.transactions.init({ transactionalId: 'of a client', timeoutMs: 70_000, expected: null })
+  const producer = { transactionalId: 'of a client', ...identity }
+  const member = { group: 'in it', generation: -1, memberId: '', instanceId: null, joins: true }
+  await log.transactions.commitOffsets({ ...producer, ...member, offsets })
+  await log.transactions.addPartitions(producer, [partition], true)
+  await log.transactions.end(producer, { commit: true, bumps: true })
   await log.close()
 
   const positions = await dump(dir, '__consumer_offsets', '--offsets-decoder')
@@ -73,6 +79,20 @@ test('kafka-dump-log decodes positions, groups, commit records and markers', asy
   assert.match(positions, /"group":"consumers".*"protocol":"range".*"groupInstanceId":"one"/)
   const commits = await dump(dir, '__transaction_state', '--transaction-log-decoder')
   assert.match(commits, /"transactionalId":"_millrace_owner_0".*"transactionStatus":2/)
+  const ofClient = commits.split('\n').filter((line) => line.includes('"of a client"'))
+  assert.match(ofClient[0]!, /"producerEpoch":0,"transactionTimeoutMs":70000,"transactionStatus":0,/)
+  const ongoing =
+    /"producerEpoch":0,.*"transactionStatus":1,.*"topic":"__consumer_offsets".*"clientTransactionVersion":2/
+  assert.ok(
+    ofClient.some((line) => ongoing.test(line)),
+    commits,
+  )
+  const prepared = /"producerEpoch":1,.*"transactionStatus":2,.*"topic":"t","partitionIds":\[0\]/
+  assert.ok(
+    ofClient.some((line) => prepared.test(line)),
+    commits,
+  )
+  assert.match(positions, /"group":"in it","topic":"t","partition":0.*"offset":7/)
   const records = await dump(dir, 't', '--print-data-log')
   assert.match(records, /endTxnMarker: COMMIT/)
   assert.match(records, /endTxnMarker: ABORT/)

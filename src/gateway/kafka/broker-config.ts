@@ -49,5 +49,12 @@ export function brokerConfig(name: string, exchange: Exchange): readonly ConfigE
     entry('offsets.topic.replication.factor', 'int', 1, 'There is one broker, so there is one replica.'),
     entry('socket.request.max.bytes', 'int', limits.kafkaFrameBytes, 'The largest request.'),
     entry('telemetry.max.bytes', 'int', limits.telemetryBytes, 'The largest push of what a client measured of itself.'),
+    entry('transaction.max.timeout.ms', 'int', limits.transactionTimeoutMaxMs, 'The longest transaction of a client.'),
+    entry(
+      'transactional.id.expiration.ms',
+      'int',
+      limits.transactionalIdIdleMs,
+      'A transactional id that was silent for longer is forgotten.',
+    ),
   ]
 }

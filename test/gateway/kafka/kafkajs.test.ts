@@ -164,6 +164,26 @@ test('an idempotent producer writes in order', async (t) => {
   await until('all messages', () => seen.length === 20)
   assert.deepEqual(values(seen), [...Array(20).keys()].map(String))
 })
+test('transactions: what is committed is there, with the positions; what is aborted is not', async (t) => {
+  const [name, group] = [freshName(t), freshName(t)]
+  const it = await producer(t, { transactionalId: freshName(t), maxInFlightRequests: 1, idempotent: true })
+  for (let i = 0; i < 9; i++) {
+    const transaction = await it.transaction()
+    await transaction.send({ topic: name, messages: [{ value: String(i) }, { value: `${i} more` }] })
+    const partitions = [{ partition: 0, offset: String(i) }]
+    await transaction.sendOffsets({ consumerGroupId: group, topics: [{ topic: name, partitions }] })
+    if (i % 3 === 2) await transaction.abort()
+    else await transaction.commit()
+  }
+  const { seen } = await consume(t, name, freshName(t))
+  await until('all messages', () => seen.length === 12)
+  assert.deepEqual(
+    values(seen),
+    [0, 1, 3, 4, 6, 7].flatMap((i) => [String(i), `${i} more`]),
+  )
+  const [position] = (await (await admin(t)).fetchOffsets({ groupId: group, topics: [name] }))[0]!.partitions
+  assert.equal(position!.offset, '7')
+})
 test('a message beyond the limit is refused, and the next one passes', async (t) => {
   const name = freshName(t)
   const it = await producer(t)
