@@ -214,6 +214,22 @@ export async function setPaused(parts: EngineParts, definition: Definition, paus
   await (paused ? parts.runner.pause(view.name) : parts.runner.resume(view.name))
 }
 
+/** What others have done to the catalogue is done here too; topics, state and positions are the affair of who did it. */
+export async function follow(parts: EngineParts, onFault: (name: string, fault: Fault) => void): Promise<void> {
+  const { gone, made, turned } = parts.definitions.follow()
+  const each = async (definitions: readonly Definition[], act: (one: Definition) => Promise<void>): Promise<void> => {
+    for (const one of definitions) await act(one).catch((error: unknown) => onFault(one.name, asFault(error)))
+  }
+  await each(gone, async ({ name, view }) => {
+    await parts.live.drop(name)
+    if (view !== null) await parts.runner.leave(view.name)
+  })
+  await each(turned, async ({ view, stored }) => {
+    if (view !== null) await (stored?.paused === true ? parts.runner.pause(view.name) : parts.runner.resume(view.name))
+  })
+  if (made.length > 0) await beginAll(parts, [...made, ...parts.definitions.retry()], onFault)
+}
+
 /**
  * Topics of everything that is defined, then whatever runs, all at once: restoring a large state holds up nobody. What
  * cannot start is told and left.

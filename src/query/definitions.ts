@@ -66,6 +66,40 @@ export class Definitions implements Schema {
       this.known.set(keyOf(kind, name), this.restored(kind, name, stored))
     }
   }
+  /**
+   * Takes over what has been changed in the catalogue, by others: what is gone, with what was made anew under its name;
+   * what is made; what was paused or resumed. What a program gave stays as it gave it.
+   */
+  follow(): { gone: Definition[]; made: Definition[]; turned: Definition[] } {
+    const found = { gone: [] as Definition[], made: [] as Definition[], turned: [] as Definition[] }
+    const entries = new Map(
+      kinds.flatMap((kind) =>
+        this.catalog
+          .all(kind)
+          .map(({ name, value }) => [keyOf(kind, name), { kind, name, stored: readStored(value) }] as const),
+      ),
+    )
+    for (const [key, one] of this.known) {
+      const entry = entries.get(key)
+      if (one.stored === null || (entry?.kind === one.kind && entry.stored?.sql === one.stored.sql)) continue
+      this.known.delete(key)
+      found.gone.push(one)
+    }
+    const bySeq = [...entries].toSorted(([, a], [, b]) => (a.stored?.seq ?? Infinity) - (b.stored?.seq ?? Infinity))
+    for (const [key, { kind, name, stored }] of bySeq) {
+      const one = this.known.get(key)
+      if (one === undefined) {
+        const made = this.restored(kind, name, stored)
+        this.known.set(key, made)
+        found.made.push(made)
+      } else if (one.stored !== null && stored !== null && one.stored.paused !== stored.paused) {
+        const turned = { ...one, stored }
+        this.known.set(key, turned)
+        found.turned.push(turned)
+      }
+    }
+    return found
+  }
   /** Plans again what could not be planned: something it names may be there now. Gives what can be now. */
   retry(): Definition[] {
     const healed: Definition[] = []

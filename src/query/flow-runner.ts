@@ -47,6 +47,11 @@ class FlowRunner implements Runner {
       await this.flow.drop(name)
     }
   }
+  async leave(name: string): Promise<void> {
+    this.waiting.delete(name)
+    this.broken.delete(name)
+    if (this.info(name) !== null) await this.flow.stop(name)
+  }
   async pause(name: string): Promise<void> {
     if (!this.waiting.has(name)) await this.flow.pause(name)
   }

@@ -12,7 +12,7 @@ import { type Relation, pickNamed, pseudoColumns } from '../sql/plan/relation.ts
 import { planOnce, viewRelation } from '../sql/plan/view.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import { parseStatements, parseSubscription } from '../sql/syntax/parse.ts'
-import { alter, beginAll, begin, create, dependents, drop, remove, setPaused } from './ddl.ts'
+import { alter, beginAll, begin, create, dependents, drop, follow, remove, setPaused } from './ddl.ts'
 import { type Definition, type DefinitionKind, Definitions, ofRelation, ofView, sourceNames } from './definitions.ts'
 import { type EngineParts, planContext, readsKeptRows, timeText } from './engine-parts.ts'
 import type { AlertRules, Change, Engine, Graph, RecordView, RelationInfo, Result, RunOptions } from './engine.ts'
@@ -77,6 +77,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
   }
   const engine = new SqlEngine(parts, options.onFault ?? ((): void => {}))
   await engine.start()
+  engine.follow(options.catalog)
   return engine
 }
 
@@ -96,6 +97,7 @@ class SqlEngine implements OpenEngine {
   private readonly stop = new AbortController()
   /** Definitions change one at a time. */
   private changing: Promise<unknown> = Promise.resolve()
+  private stopFollowing = (): void => {}
   private readonly alertListeners = new Set<() => void>()
 
   constructor(parts: EngineParts, onFault: (name: string, fault: Fault) => void) {
@@ -153,6 +155,13 @@ class SqlEngine implements OpenEngine {
       case 'unsupported':
         throw new SqlFault('sql.unsupported', `${statement.what} is not supported yet`, text, statement.at)
     }
+  }
+  /** Definitions that others change, from now on. */
+  follow(catalog: Catalog): void {
+    const isOurs = ({ kind }: { readonly kind: string }): boolean => /^(stream|table|view|alert)$/.test(kind)
+    this.stopFollowing = catalog.onChange((changed) => {
+      if (changed.some(isOurs)) void this.changeDefinitions(() => follow(this.parts, this.onFault)).catch(() => {})
+    })
   }
   private changeDefinitions<T>(change: () => Promise<T>): Promise<T> {
     const turn = this.changing.then(change).finally(() => {
@@ -350,6 +359,7 @@ class SqlEngine implements OpenEngine {
   }
   async close(): Promise<void> {
     this.stop.abort(new Fault('log.closed', { what: 'the engine' }))
+    this.stopFollowing()
     await this.changing
     await this.parts.live.close()
   }

@@ -15,6 +15,8 @@ export interface Runner {
   start(view: ViewPlan, paused: boolean): Promise<void>
   /** Ends it and forgets its state, its positions, and what it wrote. */
   remove(name: string): Promise<void>
+  /** Ends it here; others may run it, or remove it. */
+  leave(name: string): Promise<void>
   pause(name: string): Promise<void>
   resume(name: string): Promise<void>
   /** null: it does not run here. */

@@ -22,11 +22,12 @@ export interface House extends AsyncDisposable {
   settled(text: string, rows: unknown): Promise<unknown[][]>
 }
 
-export async function openHouse(options: { disk?: Disk } = {}): Promise<House> {
+/** `beside`: on the log of that one, as another process would be. */
+export async function openHouse(options: { disk?: Disk; beside?: House } = {}): Promise<House> {
   // The world's timers keep no process alive; a test that waits must.
   const alive = setInterval(() => {}, 1_000)
   const world: World = { ...realWorld(), disk: options.disk ?? memoryDisk() }
-  const log = await openLocalLog({ world, dir: 'data' })
+  const log = options.beside?.log ?? (await openLocalLog({ world, dir: 'data' }))
   const catalog = await openCatalog(log, () => world.clock.now())
   const commits = openCommits(await log.owner())
   const faults: [string, Fault][] = []
@@ -68,7 +69,7 @@ export async function openHouse(options: { disk?: Disk } = {}): Promise<House> {
       await flow.close()
       await commits.close()
       await catalog.close()
-      await log.close()
+      if (options.beside === undefined) await log.close()
     },
   }
 }

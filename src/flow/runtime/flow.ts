@@ -99,6 +99,9 @@ export interface Flow extends AsyncDisposable {
 }
 
 const commitMsDefault = 50
+/** A member that does not leave by itself is thrown out by then. */
+const leaveMsMax = 10_000
+const leavePauseMs = 50
 
 export function openFlow(options: FlowOptions): Flow {
   return new Views(options)
@@ -170,11 +173,24 @@ class Views implements Flow {
   async drop(name: string): Promise<void> {
     const { log } = this.host
     await this.stop(name)
-    await log.groups.remove(viewGroup(name)).catch((error: unknown) => {
-      if (!(error instanceof Fault) || error.code !== 'log.unknown-group') throw error
-    })
+    await this.removeGroup(viewGroup(name))
     for (const fault of await log.topics.remove([stateTopic(name), name]))
       if (fault !== null && fault.code !== 'log.unknown-topic') throw fault
+  }
+
+  /** Other processes that ran the view are on their way out. */
+  private async removeGroup(group: string): Promise<void> {
+    const { log, clock } = this.host
+    for (let leftMs = leaveMsMax; ; leftMs -= leavePauseMs) {
+      try {
+        return await log.groups.remove(group)
+      } catch (error) {
+        const { code } = asFault(error)
+        if (code === 'log.unknown-group') return
+        if (code !== 'log.group-not-empty' || leftMs <= 0) throw error
+      }
+      await clock.sleep(leavePauseMs)
+    }
   }
 
   views(): readonly ViewInfo[] {

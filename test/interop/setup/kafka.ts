@@ -32,7 +32,8 @@ export interface KafkaBroker {
   stop(): Promise<void>
 }
 
-const smallHeap = { HEAP: '-Xms384M -Xmx384M' }
+/** Several at once, on a machine that does other things too. */
+const smallHeap = { HEAP: '-Xms256M -Xmx384M', READY_SECONDS: '180' }
 
 /** Three brokers, each also a controller; topics have three replicas. */
 export interface KafkaCluster {
