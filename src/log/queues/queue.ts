@@ -66,6 +66,7 @@ export class Queue {
   readonly #deadLetters: DeadLetters
   readonly #keys: KeyOrder
   #turn: Promise<unknown> = Promise.resolve()
+  #beginning: Promise<void> | null = null
   #closed = false
 
   constructor(host: QueuesHost, journal: Journal, at: { group: string; of: QueueRef }) {
@@ -109,7 +110,7 @@ export class Queue {
   }
   async #acquire(request: AcquireRequest, left: Left): Promise<Acquired | null> {
     const { partition, settings } = this
-    await this.#begin(partition, settings)
+    await this.begin()
     if (settings.orderByKey) return this.#acquireByKey(partition, request, left)
     for (let reads = 0; reads < readsMax; reads++) {
       const from = this.#nextOffset(settings)
@@ -236,9 +237,15 @@ export class Queue {
 
   // --- where it begins
 
-  async #begin(partition: Partition, { reset }: QueueSettings): Promise<void> {
+  /** Once it resolves, where the group begins is durable. Throws Fault. */
+  begin(): Promise<void> {
+    if (this.#beginning === null && this.machine.start !== null) return Promise.resolve()
+    this.#beginning ??= this.#begin().finally(() => (this.#beginning = null))
+    return this.#beginning
+  }
+  async #begin(): Promise<void> {
     if (this.machine.start !== null) return
-    const start = await this.#startBy(partition, reset)
+    const start = await this.#startBy(this.partition, this.settings.reset)
     if (this.machine.start !== null) return
     const { machine } = this
     machine.begin(start)

@@ -101,6 +101,8 @@ export class QueueService implements Queues {
     request: AcquireRequest,
     failed: readonly Acquired[],
   ): Promise<Acquired[]> {
+    // All at once: a group that begins to read many partitions shares a sync for them.
+    await Promise.all(queues.map((queue) => queue.begin().catch(() => undefined)))
     const left: Left = { records: request.recordsMax, bytes: request.bytesMax, isFirst: true }
     const found: Acquired[] = []
     for (const queue of queues) {
