@@ -99,13 +99,21 @@ class DelayLoop implements Delays {
   async #watch(): Promise<void> {
     const { signal } = this.#stop
     try {
-      for await (const _ of this.#host.log.topics.watch(signal)) {
+      for await (const { changed } of this.#host.log.topics.watch(signal)) {
+        if (!(await this.#concerns(changed))) continue
         this.#isStale = true
         this.#wake.abort()
       }
     } catch (error) {
       if (!signal.aborted) this.#complain(error)
     }
+  }
+  /** Most topics deliver nothing: that there is one more of them is no news. */
+  async #concerns(changed: readonly string[]): Promise<boolean> {
+    const known = new Set(Array.from(this.#lanes.values(), ({ partition }) => partition.topic))
+    for (const name of changed)
+      if (known.has(name) || ((await this.#host.log.topics.get(name))?.config['deliver.to'] ?? '') !== '') return true
+    return false
   }
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
