@@ -2,7 +2,7 @@
  * What a topic gets that a Kafka client creates without saying more: Kafka's own defaults, where ours differ. (Ours keep
  * everything, because replayed history would die at the first roll.)
  */
-import type { Broker } from '../../log/broker.ts'
+import type { Broker, ConfigEntry } from '../../log/broker.ts'
 import type { TopicSpec } from '../../log/log.ts'
 
 export const defaultPartitions = 1
@@ -20,4 +20,15 @@ export function topicSpec(
       ? {}
       : { 'retention.ms': String(weekMs) }
   return { name, partitions, config: { ...retention, ...config } }
+}
+
+/** The settings of a topic as Kafka shows them: a week of retention is its default, whoever wrote it down. */
+export function topicConfig(name: string, { broker }: { readonly broker: Broker }): readonly ConfigEntry[] {
+  const entries = broker.describeConfig(name)
+  if (broker.brokerConfigs.isSet('log.retention.ms')) return entries
+  return entries.map((entry) => {
+    if (entry.name !== 'retention.ms' || entry.value !== String(weekMs) || entry.isDefault) return entry
+    const synonyms = [{ name: 'log.retention.ms', value: String(weekMs), source: 'default' as const }]
+    return { ...entry, isDefault: true, synonyms }
+  })
 }

@@ -78,6 +78,8 @@ export class PartitionState {
   #end = -1
   /** Where the log ended after each cut that took something away. */
   readonly #cutEnds: Offset[] = []
+  /** Aborted, with a marker that is not shown yet: readers that drop what was aborted want both in one answer. */
+  #aborting: { readonly first: Offset; readonly marker: Offset }[] = []
   #written: Offset
   #unsyncedRecords = 0
   readonly #marks = new ByteMarks()
@@ -101,10 +103,17 @@ export class PartitionState {
   }
   get stable(): Offset {
     const visible = this.highWatermark
-    const open = this.table.firstOpen()
-    if (open === null || open >= visible) return visible
+    const first = this.#firstUndecided(visible)
+    if (first === null || first >= visible) return visible
     // Retention and DeleteRecords do not wait for transactions.
-    return open < this.log.start ? this.log.start : open
+    return first < this.log.start ? this.log.start : first
+  }
+  #firstUndecided(visible: Offset): Offset | null {
+    let first = this.table.firstOpen()
+    if (this.#aborting.length === 0) return first
+    this.#aborting = this.#aborting.filter(({ marker }) => marker >= visible)
+    for (const one of this.#aborting) if (first === null || one.first < first) first = one.first
+    return first
   }
   /** Of the log's end as it is now. */
   get mark(): Mark {
@@ -226,6 +235,7 @@ export class PartitionState {
     table.forgetSilent(nowMs - limits.producerIdleMs)
     this.table = table
     this.aborted = aborted
+    this.#aborting = []
     this.#bytesSinceSnapshot = bytes
     this.#end = end
     this.#written = log.durable
@@ -339,7 +349,10 @@ export class PartitionState {
     return this.mark
   }
   #ended(header: Ender, outcome: Outcome, marker: Offset): void {
+    const open = this.table.openTransactions.get(header.producerId)
     noteEnd(this.table, this.aborted, { header, outcome, marker, nowMs: this.#host.clock.now() })
+    if (open !== undefined && outcome === 'abort' && this.log.damage === null)
+      this.#aborting.push({ first: open.firstOffset, marker })
   }
   #noteAppend(bytes: number, records: number): void {
     this.#marks.append(this.log.end, bytes)

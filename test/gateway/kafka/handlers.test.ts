@@ -30,7 +30,10 @@ import { offsetDelete } from '../../../src/gateway/kafka/handlers/47-offset-dele
 import { describeCluster } from '../../../src/gateway/kafka/handlers/60-describe-cluster.ts'
 import { describeTopicPartitions } from '../../../src/gateway/kafka/handlers/75-describe-topic-partitions.ts'
 import type { Exchange } from '../../../src/gateway/kafka/handler.ts'
+import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
+import { realWorld } from '../../../src/lib/real/world.ts'
 import { decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
+import { openLocalLog } from '../../../src/log/local/open.ts'
 import { ask, exchangeFor } from './ask.ts'
 import { type FakeBroker, fakeBroker } from './fake-broker.ts'
 
@@ -581,6 +584,30 @@ test('DescribeConfigs: of a topic, of the broker, and of what has none', async (
     assert.deepEqual(results[3]!.configs.map((one) => one.value).sort(), ['1048588', 'PLAINTEXT://here:9092'])
     assert.equal(results[1]!.configs[0]!.synonyms.length, 1)
   }
+})
+test('DescribeConfigs: no names are all of them; a week of retention is the default that it is in Kafka', async () => {
+  const log = await openLocalLog({ world: { ...realWorld(), disk: memoryDisk() }, dir: '/data' })
+  const exchange = exchangeFor(log)
+  const topics = ['week', 'day'].map((name) => ({
+    name,
+    numPartitions: 1,
+    replicationFactor: 1,
+    assignments: [],
+    configs: name === 'day' ? [{ name: 'retention.ms', value: '86400000' }] : [],
+  }))
+  await ask(createTopics, 7, { topics, timeoutMs: 1_000, validateOnly: false }, exchange)
+  const resources = ['week', 'day'].map((resourceName) => ({ resourceType: 2, resourceName, configurationKeys: [] }))
+  const wanted = { resources, includeSynonyms: false, includeDocumentation: false }
+  const { results } = await ask(describeConfigs, 4, wanted, exchange)
+  const retention = results.map(({ configs }) => configs.find(({ name }) => name === 'retention.ms')!)
+  assert.deepEqual(
+    retention.map(({ value, configSource }) => [value, configSource]),
+    [
+      ['604800000', 5],
+      ['86400000', 1],
+    ],
+  )
+  await log.close()
 })
 test('AlterConfigs replaces all; IncrementalAlterConfigs sets, removes, appends and subtracts', async () => {
   const { broker, exchange } = setUp(['t', 1])

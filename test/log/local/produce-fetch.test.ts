@@ -20,6 +20,13 @@ async function fetchOne(
   const [answer] = await log.fetch({ entries, committedOnly, maxBytes, minBytes, maxWaitMs }, never)
   return answer!
 }
+/** First offsets of the batches. */
+function offsetsOf(bytes: Uint8Array): number[] {
+  const found: number[] = []
+  for (let rest = bytes; rest.length > 0; rest = rest.subarray(readBatchHeader(rest).bytes))
+    found.push(readBatchHeader(rest).baseOffset)
+  return found
+}
 const bytesOf = (answer: FetchAnswer): number => answer.records.reduce((sum, { length }) => sum + length, 0)
 
 test('a producer that repeats is answered again, after a restart too', async () => {
@@ -148,6 +155,23 @@ test('a committed fetch stops at the stable offset and lists what was aborted', 
   assert.deepEqual([bytesOf(all) > bytesOf(committed), all.aborted], [true, []])
   assert.equal(await open.commit([]), 'committed')
   assert.equal((await fetchOne(log, partition, 4, { committedOnly: true })).aborted.length, 0)
+  await log.close()
+})
+test('what was aborted is shown together with the marker that says so', async () => {
+  const log = await memoryLog()
+  const partition = await withTopic(log)
+  const owner = await log.owner()
+  for (let position = 0; position < 40; position += 2) {
+    const tick = owner.begin()
+    await tick.append([{ partition, batch: batch(['a']) }])
+    // Durable before it ends, so that its marker alone is still to come.
+    await fetchOne(log, partition, position, { minBytes: 1, maxWaitMs: 5_000 })
+    const waiting = fetchOne(log, partition, position, { committedOnly: true, minBytes: 1, maxWaitMs: 5_000 })
+    await Promise.all([tick.abort(), waiting])
+    const { records, aborted, stable } = await waiting
+    const offsets = records.flatMap(offsetsOf)
+    assert.deepEqual([offsets, aborted.length, stable], [[position, position + 1], 1, position + 2])
+  }
   await log.close()
 })
 test('offsets are listed by place and by time', async () => {

@@ -25,7 +25,7 @@ export const describeGroups = handler({
         if (group !== null) return describe(group, operations(groupId))
         return exchange.version >= firstVersionOfNotFound
           ? absent(groupId, code.groupIdNotFound, `Group ${groupId} not found.`)
-          : absent(groupId, code.none, null)
+          : { ...absent(groupId, code.none, null), authorizedOperations: operations(groupId) }
       }),
     )
     return { groups }

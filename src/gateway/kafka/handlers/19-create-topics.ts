@@ -16,7 +16,7 @@ import {
   resource,
 } from '../handler.ts'
 import { createTopicsApi } from '../../../wire/kafka/messages/19-create-topics.ts'
-import { defaultPartitions, topicSpec } from '../topic-defaults.ts'
+import { defaultPartitions, topicConfig, topicSpec } from '../topic-defaults.ts'
 
 type Asked = Decoded<typeof createTopicsApi.request>['topics'][number]
 type Topic = Encoded<typeof createTopicsApi.response>['topics'][number]
@@ -120,7 +120,7 @@ function created(spec: TopicSpec, { access, broker }: Exchange, onlyChecked: boo
   const outcome = { name, topicId, errorCode: code.none, errorMessage: null }
   if (!access.sees('describe-configs', 'topic', name))
     return { ...outcome, configs: null, topicConfigErrorCode: code.topicAuthorizationFailed }
-  const entries = onlyChecked ? [] : broker.describeConfig(name)
+  const entries = onlyChecked ? [] : topicConfig(name, { broker })
   return { ...outcome, numPartitions: spec.partitions, replicationFactor: 1, configs: entries.map(configOf) }
 }
 const configOf = (entry: ConfigEntry) => ({

@@ -15,6 +15,7 @@ import {
   resourceConfigs,
   synonymsOf,
 } from '../handler.ts'
+import { topicConfig } from '../topic-defaults.ts'
 import { describeConfigsApi } from '../../../wire/kafka/messages/32-describe-configs.ts'
 
 type Request = Decoded<typeof describeConfigsApi.request>
@@ -30,14 +31,14 @@ export const describeConfigs = handler({
       const entries = await attempt(exchange, () => entriesOf(asked, exchange))
       if (entries instanceof Fault) return failed(asked, errorCode(entries), entries.message)
       if ('error' in entries) return failed(asked, entries.error, entries.message)
-      const names = asked.configurationKeys === null ? null : new Set(asked.configurationKeys)
+      const names = new Set(asked.configurationKeys)
       return {
         errorCode: code.none,
         errorMessage: '',
         resourceType: asked.resourceType,
         resourceName: asked.resourceName,
         configs: entries
-          .filter((entry) => names === null || names.has(entry.name))
+          .filter((entry) => names.size === 0 || names.has(entry.name))
           .map((entry) => describe(entry, asked.resourceType, request)),
       }
     })
@@ -52,7 +53,7 @@ function entriesOf({ resourceType, resourceName }: Asked, exchange: Exchange): E
   if (resourceType === resource.topic) {
     if (exchange.broker.catalog.byName(resourceName) === null)
       throw new Fault('log.unknown-topic', { topic: resourceName })
-    return exchange.broker.describeConfig(resourceName)
+    return topicConfig(resourceName, exchange)
   }
   if (resourceType === resource.broker) {
     const entries = brokerConfig(resourceName, exchange)

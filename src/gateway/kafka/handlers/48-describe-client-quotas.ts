@@ -21,12 +21,17 @@ export const describeClientQuotas = handler({
       return !(strict && isMore) && components.every((component) => holds(component, entity))
     })
     const entries = found.map(({ entity, values }) => ({
-      entity: Object.entries(entity).map(([entityType, entityName]) => ({ entityType, entityName })),
-      values: Object.entries(values).map(([key, value]) => ({ key, value })),
+      entity: inOrder(Object.entries(entity)).map(([entityType, entityName]) => ({ entityType, entityName })),
+      values: inOrder(Object.entries(values)).map(([key, value]) => ({ key, value })),
     }))
     return { errorCode: code.none, errorMessage: null, entries }
   },
 })
+
+/** As Kafka's hash tables have them: some clients compare lists. */
+const order = ['client-id', 'user', 'ip', 'consumer_byte_rate', 'request_percentage', 'producer_byte_rate']
+const inOrder = <T>(entries: [string, T][]): [string, T][] =>
+  entries.toSorted(([a], [b]) => order.indexOf(a) - order.indexOf(b))
 
 function wrongWith(components: readonly Component[]): string | null {
   const types = components.map(({ entityType }) => entityType)

@@ -18,11 +18,15 @@ export const alterClientQuotas = handler({
     // One after another: two of one entity change the same definition.
     for (const entry of entries) {
       const fault = await attempt(exchange, () => change(exchange, entry, validateOnly))
-      answers.push({ errorCode: errorCode(fault), errorMessage: errorMessage(fault), entity: entry.entity })
+      answers.push({ errorCode: errorCode(fault), errorMessage: errorMessage(fault), entity: inOrder(entry.entity) })
     }
     return { entries: answers }
   },
 })
+
+/** As Kafka's hash tables have them: some clients compare lists. */
+const inOrder = (entity: Entry['entity']): Entry['entity'] =>
+  entity.toSorted((a, b) => (a.entityType < b.entityType ? -1 : 1))
 
 async function change({ security }: Exchange, entry: Entry, onlyCheck: boolean): Promise<Fault | null> {
   const wanted = changeOf(entry)
