@@ -22,6 +22,7 @@ import { type BatchHeader, attribute, readBatchHeader } from '../../store/batch-
 import type { PartitionLog } from '../../store/store.ts'
 import type { Partition } from '../log.ts'
 import { AbortedTransactions } from './aborted.ts'
+import { loadCompaction } from './compaction/state.ts'
 import { type Outcome, encodeMarker, outcomeOf } from './control-batch.ts'
 import { ByteMarks } from './byte-marks.ts'
 import { ProducerTable } from './producers.ts'
@@ -214,6 +215,7 @@ export class PartitionState {
     const state = saved === null ? null : decodeProducers(saved.bytes)
     const table = state?.table ?? new ProducerTable()
     const aborted = state?.aborted ?? new AbortedTransactions()
+    const continued = new Set<number>()
     const from = state === null || saved === null ? log.start : saved.at
     const nowMs = this.#host.clock.now()
     const end = log.end
@@ -229,8 +231,13 @@ export class PartitionState {
       } else {
         const appendTimeMs = (header.attributes & attribute.logAppendTime) !== 0 ? header.maxTimeMs : -1
         table.appended(header, { baseOffset, appendTimeMs, nowMs })
+        continued.add(header.producerId)
       }
     }
+    // Where compaction has been, everything was decided: what a snapshot calls open there has lost its marker since.
+    const { claimedTo } = loadCompaction(log)
+    for (const [producerId, { firstOffset }] of Array.from(table.openTransactions))
+      if (firstOffset < claimedTo && !continued.has(producerId)) table.openTransactions.delete(producerId)
     aborted.trim(log.start)
     table.forgetSilent(nowMs - limits.producerIdleMs)
     this.table = table

@@ -91,8 +91,12 @@ export class ProducerTable {
         appendTimeMs,
       })
     }
-    if ((header.attributes & attribute.transactional) !== 0 && !this.openTransactions.has(header.producerId))
-      this.openTransactions.set(header.producerId, { epoch: header.producerEpoch, firstOffset: baseOffset })
+    if ((header.attributes & attribute.transactional) === 0) return
+    const open = this.openTransactions.get(header.producerId)
+    if (open?.epoch === header.producerEpoch) return
+    // One of another epoch is over: its marker was there, and compaction has taken it away.
+    this.openTransactions.delete(header.producerId)
+    this.openTransactions.set(header.producerId, { epoch: header.producerEpoch, firstOffset: baseOffset })
   }
 
   /** A marker of this producer stands in the log. Returns where the transaction that it ends began, null for none. */
