@@ -72,11 +72,13 @@ test('500 groups with 900 KB each: those that fit are served, the others refused
   while (codes.length < 500) await new Promise((resolve) => setTimeout(resolve, 20))
   assert.equal(codes.filter((code) => code === 'ok').length, 35)
   assert.equal(codes.filter((code) => code === 'log.groups-full').length, 465)
-  collect()
-  await new Promise((resolve) => setTimeout(resolve, 10))
-  collect()
-  // The disk of this test is memory too, and the journal writes each group once.
-  const grown = process.memoryUsage().arrayBuffers - before
+  // The disk of this test is memory too, and the journal writes each group once. What is collected is given back later.
+  let grown = Infinity
+  for (let look = 0; look < 20 && grown >= 120_000_000; look++) {
+    collect()
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    grown = process.memoryUsage().arrayBuffers - before
+  }
   assert.ok(grown < 120_000_000, `${grown} bytes`)
   await log.close()
 })
