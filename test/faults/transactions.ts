@@ -180,6 +180,7 @@ class Producer {
 /** Values as a committed reader takes them: up to the stable end, without what was aborted. */
 async function committed(client: WireClient, topic: string): Promise<string[]> {
   const found: string[] = []
+  const giveUp = performance.now() + 10_000
   for (let offset = 0; ;) {
     const partition = {
       partition: 0,
@@ -203,6 +204,11 @@ async function committed(client: WireClient, topic: string): Promise<string[]> {
     } as never)
     const { errorCode, records, abortedTransactions, lastStableOffset, highWatermark } = responses[0]!.partitions[0]!
     if (errorCode !== 0) throw new Error(`reading ${topic} at ${offset}: error ${errorCode}`)
+    // The last marker may still be on its way to the disk.
+    if (lastStableOffset !== highWatermark && performance.now() < giveUp) {
+      await sleep(retryMs)
+      continue
+    }
     if (lastStableOffset !== highWatermark)
       throw new Error(`${topic} ends at ${highWatermark}, for committed readers at ${lastStableOffset}`)
     if (offset >= lastStableOffset) return found

@@ -358,8 +358,10 @@ export class PartitionState {
   #ended(header: Ender, outcome: Outcome, marker: Offset): void {
     const open = this.table.openTransactions.get(header.producerId)
     noteEnd(this.table, this.aborted, { header, outcome, marker, nowMs: this.#host.clock.now() })
-    if (open !== undefined && outcome === 'abort' && this.log.damage === null)
-      this.#aborting.push({ first: open.firstOffset, marker })
+    if (open === undefined || outcome !== 'abort' || this.log.damage !== null) return
+    this.#aborting.push({ first: open.firstOffset, marker })
+    // Readers are held up by it, also those that do not wait.
+    this.log.wantDurable()
   }
   #noteAppend(bytes: number, records: number): void {
     this.#marks.append(this.log.end, bytes)
