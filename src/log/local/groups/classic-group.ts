@@ -8,6 +8,8 @@
  * A rebalance ends when every member has joined again, or when its time is over: then dynamic members that did not come
  * are out. The first rebalance of an empty group waits a little for others, again for each that comes, up to the rebalance
  * timeout. An answer is kept as the member's `answerJoin` or `answerSync` until it can be given.
+ *
+ * Long because the states cannot be told apart from the requests that move them.
  */
 import { Fault } from '../../../lib/fault.ts'
 import type { StoredGroup } from './formats.ts'

@@ -1,7 +1,8 @@
 /**
  * The groups of one log: state machines in memory, `__consumer_offsets` behind them. Gives the state machines what they
  * have not: a clock, member ids, and records that are durable before they are answered. Those of the consumer protocol
- * are in `consumer/`; a name is a group of one protocol at a time.
+ * are in `consumer/`; a name is a group of one protocol at a time. Long because every request of a group comes through
+ * here, and each must be durable before it is answered.
  */
 import type { Offset } from '../../../lib/brand.ts'
 import { Fault, asFault } from '../../../lib/fault.ts'

@@ -7,7 +7,8 @@
  * (`reconcile.ts`), one a heartbeat, and takes over the assignment's epoch on the way.
  *
  * Members that speak the classic protocol take part (KIP-848's migration; `classic-members.ts`): for them the coordinator
- * does what a leader would, and a rebalance is their way to be told of a step.
+ * does what a leader would, and a rebalance is their way to be told of a step. Long because what a request may do is one
+ * state machine; what can stand alone (`edit.ts`, `reconcile.ts`, `assignors.ts`) does.
  */
 import { Fault } from '../../../../lib/fault.ts'
 import { limits } from '../../../../lib/limits.ts'
