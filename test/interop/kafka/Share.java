@@ -10,6 +10,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
@@ -137,11 +138,20 @@ public class Share extends Client {
     }
   }
 
+  static long withPartitions(String group) throws Exception {
+    try {
+      var members = admin.describeShareGroups(List.of(group)).all().get().get(group).members();
+      return members.stream().filter(member -> !member.assignment().topicPartitions().isEmpty()).count();
+    } catch (ExecutionException error) {
+      same(error.getCause().getClass(), GroupIdNotFoundException.class);
+      return 0;
+    }
+  }
+
   static void many() throws Exception {
     String topic = topic(2);
     String group = group();
     int count = 5_000;
-    send(topic, numbers(0, count));
     Map<String, Integer> seen = new ConcurrentHashMap<>();
     AtomicInteger busy = new AtomicInteger();
     List<Thread> threads = new ArrayList<>();
@@ -163,6 +173,12 @@ public class Share extends Client {
       thread.start();
       threads.add(thread);
     }
+    // The first of them could take everything before the others are there, and any of them a batch that has everything.
+    while (withPartitions(group) < 10) {
+      check(System.currentTimeMillis() < giveUp, withPartitions(group) + " of 10 consumers have partitions");
+      Thread.sleep(50);
+    }
+    for (int i = 0; i < count; i += 50) send(topic, numbers(i, i + 50));
     for (Thread thread : threads) thread.join();
     same(seen.size(), count);
     check(seen.values().stream().allMatch(times -> times == 1), "given out twice while nobody failed");
