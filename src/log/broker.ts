@@ -343,6 +343,8 @@ export interface ConsumerHeartbeat {
   readonly topics: readonly string[] | null
   /** RE2; '' for none. */
   readonly pattern: string | null
+  /** Which topics patterns may find, when it is this request that has them looked for; every topic unless given. */
+  readonly mayFind?: (topic: string) => boolean
   readonly assignor: string | null
   /** What the member has. */
   readonly owned: readonly IndexesOfTopic[] | null

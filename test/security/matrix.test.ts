@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { before, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import type { Access } from '../../src/gateway/kafka/access.ts'
 import type { Handler } from '../../src/gateway/kafka/handler.ts'
 import { handlers } from '../../src/gateway/kafka/handlers/index.ts'
@@ -30,7 +31,7 @@ const emptyShareGroup = 'secret-empty-share-group'
 const transactionalId = 'secret-id'
 const names: Readonly<Record<ResourceType, readonly string[]>> = {
   topic: [topic, 'new-topic', 'auto-topic'],
-  group: [group, consumerGroup, shareGroup, emptyShareGroup],
+  group: [group, consumerGroup, shareGroup, emptyShareGroup, 'by-pattern'],
   cluster: [clusterName],
   'transactional-id': [transactionalId],
   'delegation-token': [],
@@ -551,4 +552,48 @@ test('a topic is made for who may make it, and for no one else', async () => {
   assert.equal(await asked(['describe topic']), 29)
   assert.equal(await asked(['describe topic', 'create topic']), 0)
   assert.equal(await asked(['describe topic', 'create cluster']), 0)
+})
+
+test('a pattern of a consumer group finds the topics that its member may describe', async () => {
+  const heartbeat = handlers.find(({ api }) => api.name === 'ConsumerGroupHeartbeat')!
+  const found = async (needs: readonly Need[]): Promise<number> => {
+    await setUp()
+    const authorizer = new GrantAuthorizer({ enforced: () => true, isSuper: () => false })
+    authorizer.replace(grantsOf(needs))
+    const security = { ...openToAll, authorizer }
+    const exchange = exchangeFor(log, { security, access: everyAccess(security, user('alice')) })
+    let memberEpoch = 0
+    const beat = async (): Promise<number | null> => {
+      const joins = memberEpoch === 0
+      const answer = (await ask(
+        heartbeat,
+        1,
+        {
+          groupId: 'by-pattern',
+          memberId: 'm-1',
+          memberEpoch,
+          instanceId: null,
+          rackId: null,
+          rebalanceTimeoutMs: joins ? 60_000 : -1,
+          subscribedTopicNames: null,
+          subscribedTopicRegex: joins ? '.*' : null,
+          serverAssignor: null,
+          topicPartitions: joins ? [] : null,
+        },
+        exchange,
+      )) as { errorCode: number; memberEpoch: number; assignment: { topicPartitions: object[] } | null }
+      assert.equal(answer.errorCode, 0)
+      memberEpoch = answer.memberEpoch
+      return answer.assignment?.topicPartitions.length ?? null
+    }
+    let topics = 0
+    // Patterns are looked up beside the requests.
+    for (let i = 0; i < 20; i++) {
+      topics = (await beat()) ?? topics
+      await setTimeout(20)
+    }
+    return topics
+  }
+  assert.equal(await found(['read group']), 0)
+  assert.ok((await found(['read group', 'describe topic'])) > 0)
 })

@@ -35,6 +35,7 @@ export const consumerGroupHeartbeat = handler({
         rebalanceTimeoutMs: request.rebalanceTimeoutMs,
         topics: request.subscribedTopicNames,
         pattern: request.subscribedTopicRegex,
+        mayFind: (topic) => access.may('describe', 'topic', topic),
         assignor: request.serverAssignor,
         owned: request.topicPartitions,
         clientId: exchange.clientId,

@@ -53,7 +53,7 @@ export interface ConsumerGroupHost {
   /** Why the group may not hold so much more; null: it may. */
   refuses(moreBytes: number): Fault | null
   /** Finds the topics of these patterns; `resolved` is to be called with them, or `unresolved`. */
-  resolve(patterns: readonly string[]): void
+  resolve(patterns: readonly string[], mayFind: (topic: string) => boolean): void
 }
 
 /** New topics are looked for this soon, and all patterns anew this often (Kafka: 10 s; the same). */
@@ -116,7 +116,7 @@ export class ConsumerGroup {
       assignor: request.assignor ?? before.assignor,
       classic: null,
     })
-    this.refreshPatterns(nowMs)
+    this.#refreshPatterns(nowMs, request.mayFind ?? (() => true))
     this.raiseEpoch(edit, changed.topics || changed.pattern === 'resolved')
     this.assign(edit, nowMs)
     const { assigned } = this.state.progressOf(memberId)
@@ -242,7 +242,8 @@ export class ConsumerGroup {
 
   // --- patterns
 
-  refreshPatterns(nowMs: number): void {
+  /** By what the member that asks may see, as in Kafka. */
+  #refreshPatterns(nowMs: number, mayFind: (topic: string) => boolean): void {
     const used = this.state.patternsUsed()
     if (used.length === 0 || this.#resolving) return
     const unresolved = used.some((pattern) => !this.state.patterns.has(pattern))
@@ -252,7 +253,7 @@ export class ConsumerGroup {
     this.#resolving = true
     this.#resolvedVersion = this.host.topicsVersion()
     this.#resolvedMs = nowMs
-    this.host.resolve(used)
+    this.host.resolve(used, mayFind)
   }
   resolved(edit: Edit, found: ReadonlyMap<string, readonly string[]>): void {
     this.#resolving = false

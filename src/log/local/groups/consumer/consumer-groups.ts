@@ -254,13 +254,13 @@ export class ConsumerGroups {
     this.#topicsVersion++
     for (const { group } of this.#groups.values()) if (group.state.subscribesTo(topic)) group.topicsChanged()
   }
-  async #resolve(opened: Opened, patterns: readonly string[]): Promise<void> {
+  async #resolve(opened: Opened, patterns: readonly string[], mayFind: (topic: string) => boolean): Promise<void> {
     const { group } = opened
     const { clock } = this.#world
     const turn = (): Promise<void> => new Promise((resolve) => clock.soon(resolve))
     await turn()
     try {
-      const walk = matches(patterns, [...this.#host.topics.names()])
+      const walk = matches(patterns, [...this.#host.topics.names()], mayFind)
       let step = walk.next()
       while (step.done !== true) {
         const untilMs = clock.monotonic() + sliceMs
@@ -310,7 +310,8 @@ export class ConsumerGroups {
       wallMs: () => this.#world.clock.now(),
       settings: () => this.#host.settings(name),
       refuses: (moreBytes: number) => this.#host.memory.refuses(name, group, moreBytes),
-      resolve: (patterns: readonly string[]) => void this.#resolve(opened, patterns),
+      resolve: (patterns: readonly string[], mayFind: (topic: string) => boolean) =>
+        void this.#resolve(opened, patterns, mayFind),
     }
     const group = new ConsumerGroup(name, host, this.#kind)
     const timed = {

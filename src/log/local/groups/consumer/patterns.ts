@@ -12,11 +12,12 @@ export function checkPattern(pattern: string): void {
 export function* matches(
   patterns: readonly string[],
   names: Iterable<string>,
+  mayFind: (name: string) => boolean = () => true,
 ): Generator<void, ReadonlyMap<string, string[]>> {
   const found = new Map<string, string[]>(patterns.map((pattern) => [pattern, []]))
   const programs = patterns.map((pattern) => ({ program: compilePattern(pattern), topics: found.get(pattern)! }))
   for (const name of names) {
-    for (const { program, topics } of programs) if (program.matches(name)) topics.push(name)
+    for (const { program, topics } of programs) if (program.matches(name) && mayFind(name)) topics.push(name)
     yield
   }
   for (const topics of found.values()) topics.sort()
