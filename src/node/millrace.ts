@@ -93,7 +93,11 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
 
   const { superUsers, principalMapping, oauth } = config.security
   const authenticates = asksWhoAnywhere(config)
-  const security = openSecurity({ world, log, catalog, logger }, { superUsers, principalMapping, oauth, authenticates })
+  const security = openSecurity(
+    // Files that settings name are on the machine's disk, also when the data are in memory.
+    { world: outer, log, catalog, logger },
+    { superUsers, principalMapping, oauth, authenticates },
+  )
   stack.defer(() => security.close())
   await makeAdmin(security, outer, config.security.adminPasswordFile)
 

@@ -7,6 +7,7 @@ import { type JWK, type JWTVerifyGetKey, createLocalJWKSet, errors, jwtVerify } 
 import { checkTarget, webhookRules } from '../act/addresses.ts'
 import { Fault, asFault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
+import type { Logger } from '../lib/logger.ts'
 import type { Clock, Disk, Net } from '../lib/world.ts'
 import { readText } from './files.ts'
 
@@ -47,10 +48,17 @@ export class JwksOAuth implements OAuth {
   #keys: Keys | null = null
   #reading: Promise<Keys> | null = null
   #askedMs = -Infinity
+  #warnedMs = -Infinity
+  readonly #logger: Logger
 
-  constructor(options: OAuthOptions, world: { clock: Clock; disk: Disk; net: Net }) {
+  /** Throws Fault config.invalid. */
+  constructor(options: OAuthOptions, world: { clock: Clock; disk: Disk; net: Net }, logger: Logger) {
     this.#options = options
     this.#world = world
+    this.#logger = logger
+    const { jwks } = options
+    if (!isUrl(jwks) && world.disk.stat(jwks) === null)
+      throw new Fault('config.invalid', { setting: 'oauthJwks', value: jwks, why: 'there is no such file' })
   }
 
   async check(token: string): Promise<{ name: string; expiresMs: number }> {
@@ -101,12 +109,19 @@ export class JwksOAuth implements OAuth {
   #read(): Promise<Keys> {
     this.#reading ??= this.#readNow()
       .catch((error: unknown) => {
+        this.#warn(error)
         if (this.#keys === null) throw error
         return { ...this.#keys, staleMs: this.#now() + askAgainMs }
       })
       .then((keys) => (this.#keys = keys))
       .finally(() => (this.#reading = null))
     return this.#reading
+  }
+  /** Who asks is not told why; whoever runs this is, but not as often as strangers ask. */
+  #warn(error: unknown): void {
+    if (this.#now() - this.#warnedMs < askAgainMs) return
+    this.#warnedMs = this.#now()
+    this.#logger.warn('the keys of the issuer cannot be had', { jwks: this.#options.jwks, error })
   }
   async #readNow(): Promise<Keys> {
     this.#askedMs = this.#now()

@@ -77,7 +77,7 @@ class CatalogSecurity implements OpenSecurity {
     this.grants = grants
     this.quotas = new CatalogQuotas({ catalog, clock: world.clock })
     this.audit = new TopicAudit({ log, clock: world.clock, logger })
-    this.oauth = options.oauth === null ? null : new JwksOAuth(options.oauth, world)
+    this.oauth = options.oauth === null ? null : new JwksOAuth(options.oauth, world, logger)
     this.authorizer = new GrantAuthorizer({
       enforced: () => options.authenticates || !users.isEmpty,
       isSuper: ({ name }) => superUsers.has(name) || users.get(name)?.super === true,

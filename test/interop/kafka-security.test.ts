@@ -1,9 +1,12 @@
 /** Real clients and Kafka's own tools against a listener that takes SASL over TLS alone. */
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, after, before, test } from 'node:test'
 import { Admin, Producer, SASLMechanisms, stringSerializers } from '@platformatic/kafka'
+import { SignJWT, exportJWK, generateKeyPair } from 'jose'
 import { authority, temporaryFolder } from '../security/certificates.ts'
 import { type Platform, makeUser, platform } from '../security/platform.ts'
 import { type Ended, execute } from './kafka/target.ts'
@@ -50,12 +53,17 @@ function properties(user: string, mechanism: Mechanism, password = `${user}-secr
   writeFileSync(path, lines.join('\n'))
   return path
 }
-async function tool(name: string, who: string, args: readonly string[], input = ''): Promise<Ended> {
-  const [command, words] = await kafkaTool(name, '--bootstrap-server', address(), '--command-config', who, ...args)
-  return execute(command, words, { input, withinMs: 90_000, env: { JVM_OPTS: '-XX:TieredStopAtLevel=1' } })
+async function tool(
+  name: string,
+  who: string,
+  args: readonly string[],
+  { input = '', at = address(), jvm = '' } = {},
+): Promise<Ended> {
+  const [command, words] = await kafkaTool(name, '--bootstrap-server', at, '--command-config', who, ...args)
+  return execute(command, words, { input, withinMs: 90_000, env: { JVM_OPTS: `-XX:TieredStopAtLevel=1 ${jvm}` } })
 }
 async function ok(name: string, who: string, args: readonly string[], input = ''): Promise<string> {
-  const ended = await tool(name, who, args, input)
+  const ended = await tool(name, who, args, { input })
   assert.equal(ended.code, 0, `${name} ${args.join(' ')}\n${ended.stdout}${ended.stderr}`)
   return ended.stdout
 }
@@ -108,7 +116,7 @@ test('kafka-acls: what is not granted is refused, what is granted works, what is
   const taken = await tool(acls, root, ['--remove', '--force', ...rights])
   assert.equal(taken.code, 0, taken.stderr)
   // The producer is idempotent by default: it asks for its id first, which needs to write to anything.
-  const again = await tool('console-producer', alice, ['--topic', 'orders'], 'three\n')
+  const again = await tool('console-producer', alice, ['--topic', 'orders'], { input: 'three\n' })
   assert.match(again.stdout + again.stderr, /ClusterAuthorizationException/)
 })
 
@@ -149,8 +157,7 @@ test('librdkafka: PLAIN and SCRAM over TLS; unsecured tokens are refused', async
 })
 
 test('@platformatic/kafka: PLAIN and SCRAM over TLS', async () => {
-  const { readFileSync } = await import('node:fs')
-  for (const mechanism of [SASLMechanisms.PLAIN, SASLMechanisms.SCRAM_SHA_256, SASLMechanisms.SCRAM_SHA_512]) {
+    for (const mechanism of [SASLMechanisms.PLAIN, SASLMechanisms.SCRAM_SHA_256, SASLMechanisms.SCRAM_SHA_512]) {
     const options = (password: string) => ({
       clientId: 'interop',
       bootstrapBrokers: [address()],
@@ -166,4 +173,97 @@ test('@platformatic/kafka: PLAIN and SCRAM over TLS', async () => {
     await assert.rejects(wrong.listTopics())
     await wrong.close()
   }
+})
+
+/** Whoever gives tokens: by the client's credentials (RFC 6749, 4.4), for as long as it lives. */
+async function issuer(t: TestContext) {
+  const { publicKey, privateKey } = await generateKeyPair('RS256')
+  const jwks = join(folder, 'jwks.json')
+  writeFileSync(jwks, JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: 'one', alg: 'RS256' }] }))
+  const token = (audience = 'millrace'): Promise<string> =>
+    new SignJWT({ sub: 'alice', scope: 'kafka' })
+      .setProtectedHeader({ alg: 'RS256', kid: 'one' })
+      .setIssuer('https://issuer.example')
+      .setAudience(audience)
+      .setIssuedAt()
+      .setExpirationTime('5m')
+      .sign(privateKey)
+  const known = `Basic ${Buffer.from('alice:alice-secret').toString('base64')}`
+  const server = createServer((request, response) => {
+    const isKnown = request.method === 'POST' && request.headers.authorization === known
+    const audience = request.url === '/others' ? 'others' : 'millrace'
+    void token(audience).then((text) => {
+      const answer = { access_token: text, token_type: 'Bearer', expires_in: 300 }
+      response.writeHead(isKnown ? 200 : 401, { 'content-type': 'application/json' })
+      response.end(JSON.stringify(isKnown ? answer : { error: 'invalid_client' }))
+    })
+  })
+  await new Promise<void>((listens) => server.listen(0, '127.0.0.1', listens))
+  t.after(() => server.close())
+  return { jwks, token, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+}
+
+test('OAUTHBEARER: the Java client and librdkafka bring tokens of an endpoint, @platformatic/kafka one of its own', async (t) => {
+  const { jwks, token, url } = await issuer(t)
+  const own = authority(folder, 'oauth-ca')
+  const { certFile, keyFile } = own.issue('oauth-server', '/CN=localhost')
+  const q = await platform(t, {
+    tlsCert: certFile,
+    tlsKey: keyFile,
+    tls: ['kafka'],
+    kafkaSasl: ['OAUTHBEARER'],
+    oauthJwks: jwks,
+    oauthIssuer: 'https://issuer.example',
+    oauthAudience: ['millrace'],
+    superUsers: ['User:alice'],
+  })
+  const at = `localhost:${q.kafka.port}`
+  const java = async (endpoint: string, secret: string): Promise<Ended> => {
+    const path = join(folder, `oauth${endpoint.replaceAll(/\W/g, '-')}${secret}.properties`)
+    const login = 'org.apache.kafka.common.security.oauthbearer'
+    const lines = [
+      'security.protocol=SASL_SSL',
+      'sasl.mechanism=OAUTHBEARER',
+      'ssl.truststore.type=PEM',
+      `ssl.truststore.location=${own.certFile}`,
+      `sasl.login.callback.handler.class=${login}.OAuthBearerLoginCallbackHandler`,
+      `sasl.oauthbearer.token.endpoint.url=${endpoint}`,
+      `sasl.jaas.config=${login}.OAuthBearerLoginModule required clientId="alice" clientSecret="${secret}";`,
+      'default.api.timeout.ms=20000',
+      'request.timeout.ms=15000',
+    ]
+    writeFileSync(path, lines.join('\n'))
+    return tool('topics', path, ['--create', '--topic', 'by-java', '--if-not-exists'], {
+      at,
+      jvm: `-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=${endpoint}`,
+    })
+  }
+  const fine = await java(`${url}/ours`, 'alice-secret')
+  assert.equal(fine.code, 0, fine.stdout + fine.stderr)
+  const others = await java(`${url}/others`, 'alice-secret')
+  assert.notEqual(others.code, 0)
+  assert.match(others.stdout + others.stderr, /SaslAuthenticationException/)
+
+  const script = join(import.meta.dirname, 'kafka', 'security.py')
+  const program = await python()
+  const librdkafka = (endpoint: string): Promise<Ended> =>
+    execute(program, [script, at, own.certFile, 'OAUTHBEARER', endpoint, 'alice-secret'])
+  const listed = await librdkafka(`${url}/ours`)
+  assert.match(listed.stdout, /'by-java'/, listed.stderr)
+  assert.equal((await librdkafka(`${url}/others`)).code, 1)
+
+    const admin = (text: string): Admin =>
+    new Admin({
+      clientId: 'interop',
+      bootstrapBrokers: [at],
+      tls: { ca: readFileSync(own.certFile, 'utf8') },
+      sasl: { mechanism: SASLMechanisms.OAUTHBEARER, token: text },
+      retries: 0,
+    })
+  const lets = admin(await token())
+  assert.deepEqual(await lets.listTopics(), ['by-java'])
+  await lets.close()
+  const refused = admin(await token('others'))
+  await assert.rejects(refused.listTopics())
+  await refused.close()
 })

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type CryptoKey, type JWK, SignJWT, UnsecuredJWT, exportJWK, generateKeyPair } from 'jose'
 import { Fault } from '../../src/lib/fault.ts'
+import { type Logger, silent } from '../../src/lib/logger.ts'
 import { memoryDisk } from '../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../src/lib/real/world.ts'
 import type { Disk, HttpRequest, Net } from '../../src/lib/world.ts'
@@ -38,7 +39,7 @@ async function setUp(options: Partial<OAuthOptions> = {}) {
   const disk = memoryDisk()
   write(disk, 'keys.json', JSON.stringify({ keys: [key.shown] }))
   const { clock, net } = realWorld()
-  return { key, disk, oauth: new JwksOAuth({ ...own, ...options }, { clock, disk, net }) }
+  return { key, disk, oauth: new JwksOAuth({ ...own, ...options }, { clock, disk, net }, silent) }
 }
 const token = (
   key: Key,
@@ -60,7 +61,7 @@ test('a token of the issuer, for us, is who its subject says, until it is over',
     const disk = memoryDisk()
     write(disk, 'keys.json', JSON.stringify({ keys: [other.shown] }))
     const { clock, net } = realWorld()
-    const named = new JwksOAuth({ ...own, principalClaim: 'azp' }, { clock, disk, net })
+    const named = new JwksOAuth({ ...own, principalClaim: 'azp' }, { clock, disk, net }, silent)
     assert.equal((await named.check(await token(other, { azp: 'robot' }))).name, 'robot')
   }
 })
@@ -142,6 +143,7 @@ test('CVE-2025-27817: keys come from a file or by https from a public address', 
     new JwksOAuth(
       { ...own, jwks: 'https://issuer.example/keys', allow },
       { clock, disk: memoryDisk(), net: net(addresses) },
+      silent,
     )
   for (const inside of ['127.0.0.1', '169.254.169.254', '10.0.0.1', '::1', 'fd00::1', '::ffff:192.168.0.1'])
     await assert.rejects(make([inside]).check(await token(key)), refuses, inside)
@@ -153,6 +155,19 @@ test('CVE-2025-27817: keys come from a file or by https from a public address', 
   for (let i = 0; i < 5; i++) await assert.rejects(fine.check(await token(await makeKey(`made up ${i}`))), refuses)
   assert.deepEqual(asked, ['https://issuer.example/keys 203.0.114.1'])
   await make(['10.0.0.1'], ['10.0.0.0/8']).check(await token(key))
+})
+
+test('a key set that is not there stops the start; one that cannot be read is told to the operator, once', async () => {
+  const { clock, net } = realWorld()
+  const disk = memoryDisk()
+  const said: string[] = []
+  const logger: Logger = { ...silent, warn: (message, facts) => void said.push(`${message} ${facts?.['jwks']}`) }
+  assert.throws(() => new JwksOAuth(own, { clock, disk, net }, logger), /oauthJwks.*no such file/)
+  write(disk, 'keys.json', 'not JSON')
+  const oauth = new JwksOAuth(own, { clock, disk, net }, logger)
+  const key = await makeKey('one')
+  for (let i = 0; i < 3; i++) await assert.rejects(oauth.check(await token(key)), refuses)
+  assert.deepEqual(said, ['the keys of the issuer cannot be had keys.json'])
 })
 
 test('OAUTHBEARER: a refused token is said so, then the exchange ends', async () => {

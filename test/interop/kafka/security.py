@@ -1,4 +1,5 @@
-"""librdkafka as confluent-kafka brings it: BOOTSTRAP CA MECHANISM USER PASSWORD; prints the topics, or the error."""
+"""librdkafka as confluent-kafka brings it: BOOTSTRAP CA MECHANISM USER PASSWORD (for a token: of an endpoint at USER,
+or unsecured); prints the topics, or the error."""
 import sys
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -10,7 +11,12 @@ settings = {
     "ssl.ca.location": ca,
     "sasl.mechanisms": mechanism,
 }
-if mechanism == "OAUTHBEARER":
+if mechanism == "OAUTHBEARER" and user.startswith("http"):
+    settings["sasl.oauthbearer.method"] = "oidc"
+    settings["sasl.oauthbearer.token.endpoint.url"] = user
+    settings["sasl.oauthbearer.client.id"] = "alice"
+    settings["sasl.oauthbearer.client.secret"] = password
+elif mechanism == "OAUTHBEARER":
     settings["enable.sasl.oauthbearer.unsecure.jwt"] = True
     settings["sasl.oauthbearer.config"] = f"principal={user}"
 else:

@@ -1,11 +1,6 @@
-import { Fault } from '../../../lib/fault.ts'
-import type { DescribedConsumerGroup, NamedIndexes } from '../../../log/broker.ts'
-import type { Encoded } from '../../../wire/kafka/codec/shape.ts'
-import { attempt, code, errorMessage, groupErrorCode, handler, operationsUnknown } from '../handler.ts'
 import { consumerGroupDescribeApi } from '../../../wire/kafka/messages/69-consumer-group-describe.ts'
-
-type Group = Encoded<typeof consumerGroupDescribeApi.response>['groups'][number]
-type Assignment = Group['members'][number]['assignment']
+import { assignmentOf, describeGroups, memberOf } from '../group-description.ts'
+import { handler } from '../handler.ts'
 
 const memberType = { classic: 0, consumer: 1 } as const
 
@@ -14,64 +9,16 @@ export const consumerGroupDescribe = handler({
   api: consumerGroupDescribeApi,
   versions: [0, 1],
   access: { needs: ['describe group', 'describe topic'] },
-  async handle(request, exchange) {
-    const operations = (group: string): number =>
-      request.includeAuthorizedOperations ? exchange.access.operations('group', group) : operationsUnknown
-    const groups = request.groupIds.map(async (groupId): Promise<Group> => {
-      if (!exchange.access.may('describe', 'group', groupId))
-        return absent(groupId, code.groupAuthorizationFailed, 'Group authorization failed.')
-      if (groupId === '') return absent(groupId, code.invalidGroupId, null)
-      const group = await attempt(exchange, () => exchange.broker.coordinator.describeConsumer(groupId))
-      if (group instanceof Fault) return absent(groupId, groupErrorCode(group), errorMessage(group))
-      if (group === null) return absent(groupId, code.groupIdNotFound, `Group ${groupId} is not a consumer group.`)
-      const topics = group.members.flatMap((member) => [
-        ...member.topics,
-        ...[...member.assigned, ...member.target].map(({ topic }) => topic),
-      ])
-      if (!topics.every((topic) => exchange.access.may('describe', 'topic', topic)))
-        return absent(
-          groupId,
-          code.topicAuthorizationFailed,
-          'The group uses topics that the client is not authorized to describe.',
-        )
-      return described(group, operations(groupId))
-    })
-    return { groups: await Promise.all(groups) }
-  },
-})
-
-const absent = (groupId: string, errorCode: number, message: string | null): Group => ({
-  errorCode,
-  errorMessage: message,
-  groupId,
-  groupState: '',
-  groupEpoch: 0,
-  assignmentEpoch: 0,
-  assignorName: '',
-  members: [],
-})
-const described = (group: DescribedConsumerGroup, authorizedOperations: number): Group => ({
-  errorCode: code.none,
-  groupId: group.group,
-  groupState: group.state,
-  groupEpoch: group.epoch,
-  assignmentEpoch: group.assignmentEpoch,
-  assignorName: group.assignor,
-  members: group.members.map((member) => ({
-    memberId: member.id,
-    instanceId: member.instanceId,
-    rackId: member.rackId,
-    memberEpoch: member.epoch,
-    clientId: member.clientId,
-    clientHost: member.host,
-    subscribedTopicNames: member.topics,
-    subscribedTopicRegex: member.pattern,
-    assignment: assignment(member.assigned),
-    targetAssignment: assignment(member.target),
-    memberType: member.isClassic ? memberType.classic : memberType.consumer,
-  })),
-  authorizedOperations,
-})
-const assignment = (of: readonly NamedIndexes[]): Assignment => ({
-  topicPartitions: of.map(({ topicId, topic, partitions }) => ({ topicId, topicName: topic, partitions })),
+  handle: (request, exchange) =>
+    describeGroups(request, exchange, {
+      name: 'consumer',
+      describe: (group) => exchange.broker.coordinator.describeConsumer(group),
+      member: (member) => ({
+        ...memberOf(member),
+        instanceId: member.instanceId,
+        subscribedTopicRegex: member.pattern,
+        targetAssignment: assignmentOf(member.target),
+        memberType: member.isClassic ? memberType.classic : memberType.consumer,
+      }),
+    }),
 })
