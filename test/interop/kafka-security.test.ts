@@ -157,7 +157,7 @@ test('librdkafka: PLAIN and SCRAM over TLS; unsecured tokens are refused', async
 })
 
 test('@platformatic/kafka: PLAIN and SCRAM over TLS', async () => {
-    for (const mechanism of [SASLMechanisms.PLAIN, SASLMechanisms.SCRAM_SHA_256, SASLMechanisms.SCRAM_SHA_512]) {
+  for (const mechanism of [SASLMechanisms.PLAIN, SASLMechanisms.SCRAM_SHA_256, SASLMechanisms.SCRAM_SHA_512]) {
     const options = (password: string) => ({
       clientId: 'interop',
       bootstrapBrokers: [address()],
@@ -252,7 +252,7 @@ test('OAUTHBEARER: the Java client and librdkafka bring tokens of an endpoint, @
   assert.match(listed.stdout, /'by-java'/, listed.stderr)
   assert.equal((await librdkafka(`${url}/others`)).code, 1)
 
-    const admin = (text: string): Admin =>
+  const admin = (text: string): Admin =>
     new Admin({
       clientId: 'interop',
       bootstrapBrokers: [at],

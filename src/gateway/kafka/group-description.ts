@@ -15,7 +15,11 @@ interface Kind<M> {
   member(member: Member): M
 }
 
-export async function describeGroups<M>({ groupIds, includeAuthorizedOperations }: Request, exchange: Exchange, kind: Kind<M>) {
+export async function describeGroups<M>(
+  { groupIds, includeAuthorizedOperations }: Request,
+  exchange: Exchange,
+  kind: Kind<M>,
+) {
   const { access } = exchange
   const described = groupIds.map(async (groupId) => {
     if (!access.may('describe', 'group', groupId))
