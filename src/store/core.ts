@@ -22,7 +22,7 @@ export interface Core {
   /** Of the buffers that files are read into. */
   readonly pool: BufferPool
   readonly guard: DiskGuard
-  /** Wall clock that never runs ahead of the monotonic one: a jump forward must not make retention delete early. */
+  /** By the clock of ages: a jump forward must not make retention delete early. */
   retentionNow(): number
   /** The partition has something to write. */
   toWrite(partition: Partition): void

@@ -1,4 +1,5 @@
 /** The store on a disk: partitions by folder, one loop that writes and syncs, checkpoints, retention, a clean stop. */
+import { AgeClock } from '../lib/age-clock.ts'
 import { BufferPool } from '../lib/buffer-pool.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
@@ -152,8 +153,7 @@ export class DiskStore implements Store {
   #makeCore(opened: Opened, handlesMax: number): Core {
     const { options, dir, directories, journal, epoch } = opened
     const world = this.#world
-    const wallMs = world.clock.now()
-    const sinceMs = world.clock.monotonic()
+    const ages = new AgeClock(world.clock)
     return {
       world,
       dir,
@@ -164,7 +164,7 @@ export class DiskStore implements Store {
       hot: new HotTail(options.hotBytes ?? limits.storeHotBytes),
       pool: options.pool ?? new BufferPool(limits.poolIdleBytes),
       guard: new DiskGuard(world, dir, options.reserveBytes ?? limits.diskReserveBytes),
-      retentionNow: () => Math.min(world.clock.now(), wallMs + world.clock.monotonic() - sinceMs),
+      retentionNow: () => ages.now(),
       toWrite: (partition) => this.#loop.toWrite(partition),
       rolled: (partition) => void this.#rolled.add(partition),
       toSync: (partition) => this.#loop.toSync(partition),

@@ -9,11 +9,13 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Context, type FaultCase, type Outcome, randomFrom } from './case.ts'
 import { bodies } from './cases/bodies.ts'
+import { clocks } from './cases/clocks.ts'
 import { cluster } from './cases/cluster.ts'
 import { diskError } from './cases/disk-error.ts'
 import { diskFull } from './cases/disk-full.ts'
 import { flow } from './cases/flow.ts'
 import { frames } from './cases/frames.ts'
+import { histories } from './cases/histories.ts'
 import { kill } from './cases/kill.ts'
 import { shares } from './cases/shares.ts'
 import { oneId } from './cases/one-id.ts'
@@ -23,6 +25,8 @@ const cases: readonly FaultCase[] = [
   kill,
   shares,
   oneId,
+  histories,
+  clocks,
   powerCutXfs,
   powerCutExt4,
   lyingDisk,

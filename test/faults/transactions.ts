@@ -30,14 +30,23 @@ interface Attempt {
 
 export class TransactionLoad {
   readonly #address: string
+  readonly #config: Readonly<Record<string, string>>
   readonly topics: readonly string[]
   readonly #producers: Producer[]
   #loops: Promise<void>[] = []
   running = false
+  #isAbandoned = false
   readonly complaints: string[] = []
 
-  constructor(address: string, name: string, producers: number, random: () => number) {
+  constructor(
+    address: string,
+    name: string,
+    producers: number,
+    random: () => number,
+    config: Readonly<Record<string, string>> = {},
+  ) {
     this.#address = address
+    this.#config = { 'segment.bytes': '1048576', ...config }
     this.topics = [`${name}-left`, `${name}-right`]
     this.#producers = Array.from({ length: producers }, (_, i) => new Producer(this, i, `${name}-${i}`, random))
   }
@@ -48,7 +57,7 @@ export class TransactionLoad {
         numPartitions: 1,
         replicationFactor: 1,
         assignments: [],
-        configs: [{ name: 'segment.bytes', value: '1048576' }],
+        configs: Object.entries(this.#config).map(([key, value]) => ({ name: key, value })),
       }))
       await client.ask(createTopicsApi, 7, { topics, timeoutMs: 10_000, validateOnly: false })
     })
@@ -60,6 +69,11 @@ export class TransactionLoad {
     this.running = false
     await Promise.all(this.#loops)
   }
+  /** When there is nobody left who could answer. */
+  abandon(): void {
+    this.running = false
+    this.#isAbandoned = true
+  }
   async with<T>(work: (client: WireClient) => Promise<T>): Promise<T> {
     const [host, port] = this.#address.split(':') as [string, string]
     const client = await WireClient.open({ host, port: Number(port) })
@@ -70,7 +84,7 @@ export class TransactionLoad {
     }
   }
   async #loop(producer: Producer): Promise<void> {
-    while (this.running || producer.isInTransaction) {
+    while (this.running || (producer.isInTransaction && !this.#isAbandoned)) {
       try {
         await this.with((client) => producer.session(client))
       } catch {
@@ -88,10 +102,10 @@ export class TransactionLoad {
   async check(): Promise<string[]> {
     const problems = [...this.complaints]
     for (const topic of this.topics) {
-      const found = await this.with((client) => committed(client, topic))
+      const { records } = await this.with((client) => readPartition(client, { topic, partition: 0, committed: true }))
       for (const { name, attempts } of this.#producers) {
         const expected = attempts.filter(({ fate }) => fate === 'committed').map(({ number }) => `${name}:${number}`)
-        const mine = found.filter((value) => value.startsWith(`${name}:`))
+        const mine = records.map(({ value }) => value).filter((value) => value.startsWith(`${name}:`))
         const at = mine.findIndex((value, i) => value !== expected[i])
         if (mine.length !== expected.length || at >= 0)
           problems.push(
@@ -177,32 +191,26 @@ class Producer {
   }
 }
 
-/** Values as a committed reader takes them: up to the stable end, without what was aborted. */
-async function committed(client: WireClient, topic: string): Promise<string[]> {
-  const found: string[] = []
+export interface Found {
+  readonly offset: number
+  readonly value: string
+}
+export interface FoundLog {
+  readonly end: number
+  readonly records: readonly Found[]
+}
+
+/** A partition to its end as a reader of either kind takes it; committed: without what was aborted. Nothing may be open. */
+export async function readPartition(
+  client: WireClient,
+  from: { topic: string; partition: number; committed: boolean },
+): Promise<FoundLog> {
+  const { topic, committed } = from
+  const found: Found[] = []
   const giveUp = performance.now() + 10_000
   for (let offset = 0; ;) {
-    const partition = {
-      partition: 0,
-      fetchOffset: offset,
-      currentLeaderEpoch: -1,
-      lastFetchedEpoch: -1,
-      logStartOffset: -1,
-      partitionMaxBytes: 4 * 1024 * 1024,
-    }
-    const { responses } = await client.ask(fetchApi, 11, {
-      replicaId: -1,
-      maxWaitMs: 0,
-      minBytes: 0,
-      maxBytes: 4 * 1024 * 1024,
-      isolationLevel: 1,
-      sessionId: 0,
-      sessionEpoch: -1,
-      topics: [{ topic, partitions: [partition] }],
-      forgottenTopicsData: [],
-      rackId: '',
-    } as never)
-    const { errorCode, records, abortedTransactions, lastStableOffset, highWatermark } = responses[0]!.partitions[0]!
+    const answer = await fetchFrom(client, { ...from, offset })
+    const { errorCode, records, abortedTransactions, lastStableOffset, highWatermark } = answer
     if (errorCode !== 0) throw new Error(`reading ${topic} at ${offset}: error ${errorCode}`)
     // The last marker may still be on its way to the disk.
     if (lastStableOffset !== highWatermark && performance.now() < giveUp) {
@@ -211,11 +219,11 @@ async function committed(client: WireClient, topic: string): Promise<string[]> {
     }
     if (lastStableOffset !== highWatermark)
       throw new Error(`${topic} ends at ${highWatermark}, for committed readers at ${lastStableOffset}`)
-    if (offset >= lastStableOffset) return found
+    if (offset >= lastStableOffset) return { end: offset, records: found }
     const before = offset
     // As clients do: a producer's records are aborted from the first offset told until its next marker.
     const aborted = new Set<number>()
-    const waiting = [...(abortedTransactions ?? [])].sort((a, b) => a.firstOffset - b.firstOffset)
+    const waiting = committed ? [...(abortedTransactions ?? [])].sort((a, b) => a.firstOffset - b.firstOffset) : []
     for (const batch of batchesOf(records === null ? [] : [records])) {
       const header = readBatchHeader(batch)
       const end = header.baseOffset + header.lastOffsetDelta + 1
@@ -223,9 +231,51 @@ async function committed(client: WireClient, topic: string): Promise<string[]> {
       if ((header.attributes & attribute.control) !== 0) aborted.delete(header.producerId)
       else if (!aborted.has(header.producerId))
         for (const record of decodeBatch(batch))
-          if (record.offset >= offset) found.push(Buffer.from(record.value!).toString())
+          if (record.offset >= offset)
+            found.push({ offset: record.offset, value: Buffer.from(record.value!).toString() })
       offset = Math.max(offset, end)
     }
     if (offset === before) throw new Error(`reading ${topic} at ${offset} gives nothing`)
+  }
+}
+
+async function fetchFrom(
+  client: WireClient,
+  from: { topic: string; partition: number; committed: boolean; offset: number },
+) {
+  const partition = {
+    partition: from.partition,
+    fetchOffset: from.offset,
+    currentLeaderEpoch: -1,
+    lastFetchedEpoch: -1,
+    logStartOffset: -1,
+    partitionMaxBytes: 4 * 1024 * 1024,
+  }
+  const { responses } = await client.ask(fetchApi, 11, {
+    replicaId: -1,
+    maxWaitMs: 0,
+    minBytes: 0,
+    maxBytes: 4 * 1024 * 1024,
+    isolationLevel: from.committed ? 1 : 0,
+    sessionId: 0,
+    sessionEpoch: -1,
+    topics: [{ topic: from.topic, partitions: [partition] }],
+    forgottenTopicsData: [],
+    rackId: '',
+  } as never)
+  return responses[0]!.partitions[0]!
+}
+
+/** Fences whoever had the id, and so aborts what it left open. */
+export async function takeTransactionalId(client: WireClient, transactionalId: string): Promise<void> {
+  const none = { producerId: -1, producerEpoch: -1, enable2Pc: false, keepPreparedTxn: false }
+  const giveUp = performance.now() + 10_000
+  for (;;) {
+    const asked = { transactionalId, transactionTimeoutMs: 60_000, ...none }
+    const { errorCode } = await client.ask(initProducerIdApi, 5, asked)
+    if (errorCode === 0) return
+    if (!passing.has(errorCode) || performance.now() > giveUp)
+      throw new Error(`taking ${transactionalId}: ${errorCode}`)
+    await sleep(retryMs)
   }
 }

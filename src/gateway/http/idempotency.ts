@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import { gunzipSync, gzipSync } from 'node:zlib'
+import { AgeClock } from '../../lib/age-clock.ts'
 import { offset as asOffset } from '../../lib/brand.ts'
 import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
@@ -32,7 +33,7 @@ interface Entry {
 }
 
 export class Idempotency {
-  readonly #clock: Clock
+  readonly #ages: AgeClock
   readonly #log: Log
   readonly #commits: Commits
   readonly #reader: Reader
@@ -42,7 +43,7 @@ export class Idempotency {
   #loaded: Promise<void> | null = null
 
   constructor(options: { clock: Clock; log: Log; commits: Commits }) {
-    this.#clock = options.clock
+    this.#ages = new AgeClock(options.clock)
     this.#log = options.log
     this.#commits = options.commits
     this.#reader = options.log.reader({ maxBytes: limits.batchBytes })
@@ -89,7 +90,7 @@ export class Idempotency {
       throw new Fault('http.too-many', { what: 'idempotency keys within 24 hours', max: limits.idempotencyKeys })
     const { answer, entry } = await this.#commits.run(async (append) => {
       const done = await work(append)
-      const timeMs = this.#clock.now()
+      const timeMs = this.#ages.stamp()
       const value = gzipSync(JSON.stringify(done))
       const headers = [[fingerprintHeader, Buffer.from(fingerprint)] as const]
       const batch = encodeBatch([{ key: Buffer.from(id), value, headers, timeMs }])
@@ -106,7 +107,7 @@ export class Idempotency {
     return { answer, replayed: false }
   }
   #forgetOld(): void {
-    const before = this.#clock.now() - keepMs
+    const before = this.#ages.now() - keepMs
     for (const [id, { timeMs }] of this.#entries) {
       if (timeMs > before) return
       this.#entries.delete(id)
@@ -115,7 +116,7 @@ export class Idempotency {
 
   async #load(): Promise<void> {
     await this.#ensureTopic()
-    const [found] = await this.#log.findTime([partition], this.#clock.now() - keepMs)
+    const [found] = await this.#log.findTime([partition], this.#ages.now() - keepMs)
     if (found === null || found === undefined) return
     const [bounds] = await this.#log.bounds([partition])
     let at = found.offset

@@ -12,6 +12,7 @@
  * - An open transaction found on opening is settled by `resolve` at once: one whose owner is gone never blocks readers. A
  *   client's has its coordinator as owner, which ends it in time.
  */
+import { AgeClock } from '../../lib/age-clock.ts'
 import { assert } from '../../lib/assert.ts'
 import type { Offset } from '../../lib/brand.ts'
 import type { Lease } from '../../lib/buffer-pool.ts'
@@ -70,6 +71,7 @@ export class PartitionState {
   table = new ProducerTable()
   aborted = new AbortedTransactions()
   readonly #host: PartitionHost
+  readonly #ages: AgeClock
   readonly #waiters = new Set<() => void>()
   readonly #stopListening: (() => void)[]
   #state: 'closed' | 'opening' | 'open' | 'gone' = 'closed'
@@ -91,6 +93,7 @@ export class PartitionState {
     of: { partition: Partition; topicId: string; policy: TopicPolicy; log: PartitionLog },
   ) {
     this.#host = host
+    this.#ages = new AgeClock(host.clock)
     this.partition = of.partition
     this.topicId = of.topicId
     this.policy = of.policy
@@ -217,7 +220,7 @@ export class PartitionState {
     const aborted = state?.aborted ?? new AbortedTransactions()
     const continued = new Set<number>()
     const from = state === null || saved === null ? log.start : saved.at
-    const nowMs = this.#host.clock.now()
+    const nowMs = this.#ages.stamp()
     const end = log.end
     let bytes = 0
     for (const stored of from < end ? log.headers(from) : []) {
@@ -239,7 +242,7 @@ export class PartitionState {
     for (const [producerId, { firstOffset }] of Array.from(table.openTransactions))
       if (firstOffset < claimedTo && !continued.has(producerId)) table.openTransactions.delete(producerId)
     aborted.trim(log.start)
-    table.forgetSilent(nowMs - limits.producerIdleMs)
+    table.forgetSilent(this.#ages.now() - limits.producerIdleMs)
     this.table = table
     this.aborted = aborted
     this.#aborting = []
@@ -321,7 +324,7 @@ export class PartitionState {
     if ((header.attributes & attribute.transactional) !== 0) this.#endFormer(header)
     const placed = this.log.append(batch, lease)
     this.#end = this.log.end
-    this.table.appended(header, { ...placed, nowMs: this.#host.clock.now() })
+    this.table.appended(header, { ...placed, nowMs: this.#ages.stamp() })
     this.#noteAppend(header.bytes, header.recordCount)
     return placed
   }
@@ -357,7 +360,7 @@ export class PartitionState {
   }
   #ended(header: Ender, outcome: Outcome, marker: Offset): void {
     const open = this.table.openTransactions.get(header.producerId)
-    noteEnd(this.table, this.aborted, { header, outcome, marker, nowMs: this.#host.clock.now() })
+    noteEnd(this.table, this.aborted, { header, outcome, marker, nowMs: this.#ages.stamp() })
     if (open === undefined || outcome !== 'abort' || this.log.damage !== null) return
     this.#aborting.push({ first: open.firstOffset, marker })
     // Readers are held up by it, also those that do not wait.
@@ -407,7 +410,7 @@ export class PartitionState {
     if (this.#state !== 'open' || this.#bytesSinceSnapshot < Math.min(snapshotWorthBytes, this.#host.snapshotBytes))
       return
     const at = this.log.end
-    this.table.forgetSilent(this.#host.clock.now() - limits.producerIdleMs)
+    this.table.forgetSilent(this.#ages.now() - limits.producerIdleMs)
     this.aborted.trim(this.log.start)
     const bytes = encodeProducers(this.table, this.aborted)
     this.#bytesSinceSnapshot = 0

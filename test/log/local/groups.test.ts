@@ -231,6 +231,27 @@ test('positions of a group without members lapse, those of tasks do not', async 
     await log.close()
   })
 })
+test('a clock that jumps makes no position lapse', async () => {
+  const year = 365 * 24 * 3_600_000
+  for (const jumps of [
+    [10 * year, -10 * year],
+    [-10 * year, 10 * year],
+  ]) {
+    const world = simulate(1)
+    await world.run(async () => {
+      const log = await openLocalLog({ world, dir: '/data', offsetsRetentionMs: 3_600_000 })
+      await withTopic(log)
+      await commit(log, 'before', 5)
+      world.clock.jump(jumps[0]!)
+      await commit(log, 'during', 5)
+      await world.clock.sleep(1_300_000)
+      world.clock.jump(jumps[1]!)
+      await world.clock.sleep(1_300_000)
+      for (const group of ['before', 'during']) assert.deepEqual(await position(log, group), [5, 3, 'note'], group)
+      await log.close()
+    })
+  }
+})
 test('records keep what they are given', () => {
   const key = { kind: 'offset', group: 'grüppe', topic: 't', index: 3 } as const
   assert.deepEqual(decodeKey(encodeKey(key)), key)

@@ -9,6 +9,7 @@
  *
  * The newest segment is never touched. One partition at a time, a piece at a time, so that others get their turn.
  */
+import { AgeClock } from '../../../lib/age-clock.ts'
 import type { Offset } from '../../../lib/brand.ts'
 import { assert } from '../../../lib/assert.ts'
 import { Fault, asFault } from '../../../lib/fault.ts'
@@ -39,6 +40,7 @@ const expiryEveryMs = 60_000
 
 export class Compactor {
   readonly #host: CompactorHost
+  readonly #ages: AgeClock
   /** Of each segment, when the first of its records will be over. */
   readonly #expiries = new WeakMap<PartitionState, Map<string, number>>()
   #stopTimer: () => void = () => undefined
@@ -47,6 +49,7 @@ export class Compactor {
 
   constructor(host: CompactorHost) {
     this.#host = host
+    this.#ages = new AgeClock(host.clock)
   }
   start(): void {
     this.#stopTimer = this.#host.clock.after(this.#host.everyMs, () => {
@@ -89,11 +92,14 @@ export class Compactor {
       dirty.at(-1)!.end,
     )
     if (newest === null) return
-    const nowMs = this.#host.clock.now()
+    const nowMs = this.#ages.now()
     const cleaned: CompactionState = {
       claimedTo: newest.to,
       cleanedTo: newest.to,
-      passes: lately([...before.passes, { to: newest.to, atMs: nowMs }], nowMs - partition.policy.tombstoneMs),
+      passes: lately(
+        [...before.passes, { to: newest.to, atMs: this.#ages.stamp() }],
+        nowMs - partition.policy.tombstoneMs,
+      ),
     }
     const claimedTo = Math.max(before.claimedTo, newest.to) as Offset
     await saveCompaction(log, { ...before, claimedTo })
@@ -113,7 +119,7 @@ export class Compactor {
     const known = this.#expiries.get(partition) ?? new Map<string, number>()
     const left = new Map<string, number>()
     this.#expiries.set(partition, left)
-    const nowMs = this.#host.clock.now()
+    const nowMs = this.#ages.now()
     for (const segment of sealed) {
       const id = `${segment.base}-${segment.end}`
       const dueMs = known.get(id)
@@ -149,13 +155,13 @@ export class Compactor {
   /** Sealed, decided, and old enough. */
   #ready(partition: PartitionState): readonly SealedSegment[] {
     const { log, policy } = partition
-    const newestMs = this.#host.clock.now() - policy.compactionLagMinMs
+    const newestMs = this.#ages.now() - policy.compactionLagMinMs
     const sealed = log.sealed(partition.stable)
     const tooYoung = policy.compactionLagMinMs > 0 ? sealed.findIndex((segment) => segment.newestMs > newestMs) : -1
     return tooYoung < 0 ? sealed : sealed.slice(0, tooYoung)
   }
   #isDue({ policy }: PartitionState, sealed: readonly SealedSegment[], dirty: readonly SealedSegment[]): boolean {
-    const oldestMs = this.#host.clock.now() - policy.compactionLagMaxMs
+    const oldestMs = this.#ages.now() - policy.compactionLagMaxMs
     if (dirty.some((segment) => segment.newestMs < oldestMs)) return true
     return bytesOf(dirty) >= policy.dirtyRatioMin * bytesOf(sealed)
   }

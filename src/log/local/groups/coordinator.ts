@@ -4,6 +4,7 @@
  * are in `consumer/`; a name is a group of one protocol at a time. Long because every request of a group comes through
  * here, and each must be durable before it is answered.
  */
+import { AgeClock } from '../../../lib/age-clock.ts'
 import type { Offset } from '../../../lib/brand.ts'
 import { Fault, asFault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
@@ -64,6 +65,7 @@ export class LocalGroups implements GroupCoordinator {
   readonly offsetsLog: PartitionState
   readonly positions = new GroupOffsets()
   readonly #world: World
+  readonly #ages: AgeClock
   readonly #options: GroupsOptions
   readonly #groups = new Map<string, { group: ClassicGroup; timer: DeadlineTimer }>()
   readonly #journal: Journal
@@ -77,6 +79,7 @@ export class LocalGroups implements GroupCoordinator {
 
   constructor(world: World, offsetsLog: PartitionState, options: GroupsOptions) {
     this.#world = world
+    this.#ages = new AgeClock(world.clock)
     this.offsetsLog = offsetsLog
     this.#options = options
     this.#journal = new Journal((records) => placeDurably(offsetsLog, records))
@@ -198,7 +201,7 @@ export class LocalGroups implements GroupCoordinator {
     const { group, offsets } = request
     const refused = this.#refused(group) ?? this.#refusesCommit(request)
     if (refused !== null) return offsets.map(() => refused)
-    const nowMs = this.#world.clock.now()
+    const nowMs = this.#ages.stamp()
     const faults = this.#wrongWith(group, offsets)
     const retentionMs = request.retentionMs ?? -1
     const expires = retentionMs < 0 ? {} : { expiresMs: nowMs + retentionMs }
@@ -221,7 +224,7 @@ export class LocalGroups implements GroupCoordinator {
     const { group, offsets } = request
     const refused = this.#refused(group) ?? this.#refusesTransactional(request)
     if (refused !== null) return refused
-    const committedMs = this.#world.clock.now()
+    const committedMs = this.#ages.stamp()
     const faults = this.#wrongWith(group, offsets)
     const taken = offsets
       .filter((_, i) => faults[i] === null)
@@ -313,7 +316,7 @@ export class LocalGroups implements GroupCoordinator {
   /** Only for a group without members. Throws Fault. */
   async reset(name: string, to: readonly At[]): Promise<void> {
     this.#requireEmpty(name)
-    const committedMs = this.#world.clock.now()
+    const committedMs = this.#ages.stamp()
     const taken = to.map(({ partition, offset }) => ({
       partition,
       committed: { offset: offset as Offset, leaderEpoch: -1, metadata: taskMetadata, committedMs },
@@ -520,7 +523,7 @@ export class LocalGroups implements GroupCoordinator {
       if (this.#options.taskMembers(name) > 0 || this.#shares.get(name) !== null) continue
       const classic = this.#groups.get(name)?.group ?? null
       const consumers = this.#consumers.get(name)
-      const rules = { nowMs: this.#world.clock.now(), retentionMs, classic, consumers }
+      const rules = { nowMs: this.#ages.now(), retentionMs, classic, consumers }
       const lapsed = Array.from(this.positions.all(name)).flatMap(({ partition, committed }) =>
         !committed.metadata.startsWith(taskMetadata) &&
         !this.positions.isHeld(name, partition) &&
@@ -549,7 +552,7 @@ export class LocalGroups implements GroupCoordinator {
     if (found !== undefined) return found
     const { clock, random } = this.#world
     const effects = {
-      wallMs: (): number => clock.now(),
+      wallMs: (): number => this.#ages.stamp(),
       newMemberId: (prefix: string): string => `${prefix}-${random.uuid()}`,
       store: (group: ClassicGroup): void => void this.#storeGroup(group),
     }
