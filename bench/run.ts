@@ -1,11 +1,12 @@
 /**
- * `npm run bench [-- [name] [--quick] [--rows TEXT]]`: side-by-side measurements. A JSON line a row on standard output, a table on
- * standard error, every sample in a file. Exit code 1 when a row is missing or below its goal.
+ * `npm run bench [-- [name] [--quick] [--rows TEXT] [--runs N] [--seconds N]]`: side-by-side measurements. A JSON line a row on
+ * standard output, a table on standard error, every sample in a file. Exit code 1 when a row is missing or below its goal.
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cacheDir, kafkaDir, need, python } from '../test/interop/setup/index.ts'
-import { benchKafka, kafkaRows } from './kafka.ts'
+import { benchKafka, kafkaRows } from './kafka/index.ts'
+import type { PlanOptions } from './kafka/plan.ts'
 import { Report, type RowSpec } from './lib/rows.ts'
 import { benchStart, startRows } from './start.ts'
 
@@ -13,26 +14,37 @@ interface Bench {
   readonly says: string
   readonly rows: readonly RowSpec[]
   readonly setUp?: () => Promise<unknown>
-  readonly run: (report: Report, quick: boolean) => Promise<void>
+  readonly run: (report: Report, plan: PlanOptions) => Promise<void>
 }
 const benches: Readonly<Record<string, Bench>> = {
   kafka: {
-    says: 'start, memory, produce, consume and CPU beside a real Kafka, by librdkafka',
+    says: 'start, memory, produce, consume, latency, many topics and groups beside a real Kafka',
     rows: kafkaRows,
     setUp: () => need('java', 'mvn', 'python3').then(() => Promise.all([kafkaDir(), python()])),
     run: benchKafka,
   },
-  start: { says: 'start to ready, idle memory, size of the console', rows: startRows, run: benchStart },
+  start: {
+    says: 'start to ready, idle memory, size of the console',
+    rows: startRows,
+    run: (report, { quick }) => benchStart(report, quick),
+  },
 }
 
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false }, rows: { type: 'string', default: '' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    rows: { type: 'string', default: '' },
+    runs: { type: 'string' },
+    seconds: { type: 'string' },
+  },
 })
 const { quick } = options
+const usage = 'usage: npm run bench [-- [name] [--quick] [--rows TEXT] [--runs N] [--seconds N]]'
+const plan: PlanOptions = { quick, runs: positive('runs'), seconds: positive('seconds') }
 const unknown = names.find((name) => !Object.hasOwn(benches, name))
 if (unknown !== undefined) {
-  console.error(`there is no benchmark ${unknown}\nusage: npm run bench [-- [name] [--quick] [--rows TEXT]]`)
+  console.error(`there is no benchmark ${unknown}\n${usage}`)
   for (const [name, { says }] of Object.entries(benches)) console.error(`  ${name.padEnd(8)} ${says}`)
   process.exit(2)
 }
@@ -52,7 +64,7 @@ async function runBench(name: string): Promise<boolean> {
   const start = performance.now()
   try {
     await setUp?.()
-    await run(report, quick)
+    await run(report, plan)
   } catch (error) {
     report.failed(name, error)
   }
@@ -60,4 +72,13 @@ async function runBench(name: string): Promise<boolean> {
   const ok = report.print(join(cacheDir, 'bench', `${name}-${stamp}.json`))
   console.error(`${name}${quick ? ', quick form' : ''}: ${((performance.now() - start) / 1000).toFixed(0)} s`)
   return ok
+}
+
+function positive(name: 'runs' | 'seconds'): number | null {
+  const text = options[name]
+  if (text === undefined) return null
+  const value = Number(text)
+  if (value > 0 && (name === 'seconds' || Number.isInteger(value))) return value
+  console.error(`--${name} wants a number above 0, not "${text}"\n${usage}`)
+  process.exit(2)
 }

@@ -54,9 +54,9 @@ export class Report {
   get isEmpty(): boolean {
     return this.#specs.length === 0
   }
-  /** Is the row asked for, or one that is named after it? */
-  wants(row: string): boolean {
-    return this.#specs.some((spec) => spec.row.startsWith(row))
+  /** Is one of these rows asked for? */
+  wantsAny(rows: readonly RowSpec[]): boolean {
+    return rows.some((row) => this.#specs.includes(row))
   }
   sample(row: string, side: 'ours' | 'theirs', value: number): void {
     const samples = this.#samples.get(row)
@@ -92,7 +92,7 @@ export class Report {
       ours: rounded(ours),
       theirs: rounded(theirs),
       ratio: rounded(ratio),
-      goal,
+      goal: rounded(goal),
       ok: measured && reached,
       runs: samples.ours.length,
     }

@@ -5,6 +5,7 @@
  */
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
 import { ByteReader, ByteWriter } from '../../src/lib/bytes.ts'
 import { batchCrc, batchHeaderBytes, readBatchHeader } from '../../src/store/batch-header.ts'
 
@@ -33,13 +34,15 @@ export class Wire {
     socket.on('close', () => this.#end(new ConnectionLost('closed by the broker')))
   }
 
-  static open(address: string, withinMs = 5_000): Promise<Wire> {
+  /** `ca`: over TLS, with this authority. */
+  static open(address: string, withinMs = 5_000, ca?: string): Promise<Wire> {
     const at = address.lastIndexOf(':')
     return new Promise((done, fail) => {
-      const socket = connect({ host: address.slice(0, at), port: Number(address.slice(at + 1)) })
+      const place = { host: address.slice(0, at), port: Number(address.slice(at + 1)) }
+      const socket = ca === undefined ? connect(place) : connectTls({ ...place, ca })
       socket.setTimeout(withinMs, () => socket.destroy(new Error(`${address} does not answer`)))
       socket.once('error', (error) => fail(new ConnectionLost(error.message)))
-      socket.once('connect', () => {
+      socket.once(ca === undefined ? 'connect' : 'secureConnect', () => {
         socket.setTimeout(0)
         done(new Wire(socket))
       })
@@ -141,6 +144,7 @@ export const kafkaError = {
   none: 0,
   offsetOutOfRange: 1,
   unknownTopicOrPartition: 3,
+  notLeader: 6,
   topicAlreadyExists: 36,
   outOfOrderSequence: 45,
   duplicateSequence: 46,
@@ -185,26 +189,42 @@ export async function createTopic(
   partitions: number,
   config: Readonly<Record<string, string>> = {},
 ): Promise<void> {
+  await createTopics(wire, [name], partitions, config)
+  while ((await partitionsOf(wire, name)) !== partitions) await sleep(10)
+}
+/** Several with one request; returns when it is answered. */
+export async function createTopics(
+  wire: Wire,
+  names: readonly string[],
+  partitions: number,
+  config: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const answer = await wire.ask(19, 4, (out) => {
-    out.int32(1)
-    text(out, name)
-    out.int32(partitions)
-    out.int16(1)
-    out.int32(0)
-    out.int32(Object.keys(config).length)
-    for (const [key, value] of Object.entries(config)) {
-      text(out, key)
-      text(out, value)
+    out.int32(names.length)
+    for (const name of names) {
+      text(out, name)
+      out.int32(partitions)
+      out.int16(1)
+      out.int32(0)
+      out.int32(Object.keys(config).length)
+      for (const [key, value] of Object.entries(config)) {
+        text(out, key)
+        text(out, value)
+      }
     }
     out.int32(30_000)
     out.int8(0)
   })
   answer.int32()
-  for (const [error, message] of list(answer, () => (readText(answer), [answer.int16(), readTextOrNull(answer)]))) {
+  for (const created of list(answer, () => ({
+    name: readText(answer),
+    error: answer.int16(),
+    message: readTextOrNull(answer),
+  }))) {
+    const { name, error, message } = created
     if (error !== kafkaError.none && error !== kafkaError.topicAlreadyExists)
       throw new Error(`creating ${name}: error ${error} ${message ?? ''}`)
   }
-  while ((await partitionsOf(wire, name)) !== partitions) await sleep(10)
 }
 
 export async function deleteTopic(wire: Wire, name: string): Promise<void> {

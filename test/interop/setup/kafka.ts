@@ -33,7 +33,8 @@ export interface KafkaBroker {
 }
 
 /** Several at once, on a machine that does other things too. */
-const smallHeap = { HEAP: '-Xms256M -Xmx384M', READY_SECONDS: '180' }
+const patience = { READY_SECONDS: '180' }
+const smallHeap = { HEAP: '-Xms256M -Xmx384M', ...patience }
 
 /** Three brokers, each also a controller; topics have three replicas. */
 export interface KafkaCluster {
@@ -82,11 +83,14 @@ export async function startKafka(
 ): Promise<KafkaBroker> {
   const dir = await kafkaDir()
   const [port, controllerPort] = ports ?? (await freePorts())
-  const env = { CONTROLLER_PORT: String(controllerPort) }
-  const said = await run(join(scripts, 'start.sh'), [dir, String(port), data, ...settings], { env })
-  return {
-    address: `127.0.0.1:${port}`,
-    pid: Number(said.trim()),
-    stop: async () => void (await run(join(scripts, 'stop.sh'), [data])),
+  const env = { CONTROLLER_PORT: String(controllerPort), ...patience }
+  const stop = async (): Promise<void> => void (await run(join(scripts, 'stop.sh'), [data]))
+  try {
+    const said = await run(join(scripts, 'start.sh'), [dir, String(port), data, ...settings], { env })
+    return { address: `127.0.0.1:${port}`, pid: Number(said.trim()), stop }
+  } catch (error) {
+    // It may be on its way still.
+    await stop()
+    throw error
   }
 }

@@ -64,6 +64,7 @@ export class Meter {
   readonly #latenciesMs: number[] = []
   #counting = false
   #messages = 0
+  #total = 0
   #fromMs = 0
   #toMs = 0
 
@@ -86,6 +87,7 @@ export class Meter {
     )
   }
   acknowledged(messages: number, sentAtMs: number): void {
+    this.#total += messages
     if (!this.#counting) return
     this.#messages += messages
     this.#latenciesMs.push(performance.now() - sentAtMs)
@@ -112,6 +114,7 @@ export class Meter {
       errors: this.errors,
       msgs_s: Math.round(perSecond),
       mb_s: Number(((perSecond * size) / 2 ** 20).toFixed(2)),
+      total_mb: Number(((this.#total * size) / 2 ** 20).toFixed(2)),
       ack_p50_ms: Number(quantile(sorted, 0.5).toFixed(2)),
       ack_p99_ms: Number(quantile(sorted, 0.99).toFixed(2)),
       client_rss_mb: Math.round(process.memoryUsage.rss() / 2 ** 20),

@@ -24,6 +24,7 @@ def options():
     parser = argparse.ArgumentParser()
     add = parser.add_argument
     add("--bootstrap", default="127.0.0.1:9092")
+    add("--ca", default=None, help="PEM file: TLS, with this authority")
     add("--topic", default="load")
     add("--partitions", type=int, default=1)
     add("--create", action="store_true")
@@ -45,6 +46,7 @@ class Load:
         self.producer = Producer(
             {
                 "bootstrap.servers": o.bootstrap,
+                **({"security.protocol": "ssl", "ssl.ca.location": o.ca} if o.ca else {}),
                 "acks": o.acks,
                 "linger.ms": o.linger,
                 "batch.size": o.batchbytes,

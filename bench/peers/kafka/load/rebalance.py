@@ -22,6 +22,8 @@ def options():
     parser.add_argument("--bootstrap", default="127.0.0.1:9092")
     parser.add_argument("--protocol", default="classic", choices=["classic", "consumer"])
     parser.add_argument("--strategy", default="range")
+    parser.add_argument("--before", type=float, default=3, help="seconds that the two are left alone")
+    parser.add_argument("--after", type=float, default=4, help="seconds in which gaps are looked for")
     return parser.parse_args()
 
 
@@ -102,11 +104,11 @@ class Group:
         start = time.perf_counter()
         self.wait(lambda: self.sizes() == [3, 3])
         formed = time.perf_counter() - start
-        time.sleep(3)
+        time.sleep(self.o.before)
         self.third_joined_at = time.perf_counter()
         threads.append(self.start(self.consume, 2))
         self.wait(lambda: self.even_at)
-        time.sleep(4)
+        time.sleep(self.o.after)
         self.stop = True
         for thread in threads:
             thread.join(5)
