@@ -8,8 +8,8 @@ import { need } from '../interop/setup/index.ts'
 export interface Rule {
   /** Names of system calls, comma separated. */
   readonly calls: string
-  /** The call is not made: it fails, or claims to have succeeded. */
-  readonly effect: 'error=EIO' | 'error=ENOSPC' | 'retval=0'
+  /** The call is not made: it fails, or claims to have succeeded. Or it is made 20 ms late. */
+  readonly effect: 'error=EIO' | 'error=ENOSPC' | 'retval=0' | 'delay_enter=20000'
   /** Which call of a thread it is, counted from the attachment; without it, every one. */
   readonly when?: number
 }
@@ -54,7 +54,7 @@ export async function inject(pid: number, rule: Rule, logFile: string): Promise<
   }
   return {
     get count() {
-      return readFileSync(logFile, 'latin1').split('(INJECTED)').length - 1
+      return readFileSync(logFile, 'latin1').split(/\((?:INJECTED|DELAYED)\)/).length - 1
     },
     stop: async () => {
       child.kill('SIGINT')

@@ -11,13 +11,17 @@ import { type Context, type FaultCase, type Outcome, randomFrom } from './case.t
 import { bodies } from './cases/bodies.ts'
 import { clocks } from './cases/clocks.ts'
 import { cluster } from './cases/cluster.ts'
+import { connections } from './cases/connections.ts'
 import { diskError } from './cases/disk-error.ts'
 import { diskFull } from './cases/disk-full.ts'
 import { flow } from './cases/flow.ts'
 import { frames } from './cases/frames.ts'
 import { histories } from './cases/histories.ts'
+import { holdUps } from './cases/hold-ups.ts'
+import { idle } from './cases/idle.ts'
 import { kill } from './cases/kill.ts'
 import { shares } from './cases/shares.ts'
+import { soak } from './cases/soak.ts'
 import { oneId } from './cases/one-id.ts'
 import { lyingDisk, powerCutExt4, powerCutXfs } from './cases/power-cut.ts'
 
@@ -27,6 +31,7 @@ const cases: readonly FaultCase[] = [
   oneId,
   histories,
   clocks,
+  holdUps,
   powerCutXfs,
   powerCutExt4,
   lyingDisk,
@@ -35,6 +40,9 @@ const cases: readonly FaultCase[] = [
   flow,
   frames,
   bodies,
+  connections,
+  idle,
+  soak,
   cluster,
 ]
 

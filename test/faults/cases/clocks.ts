@@ -12,12 +12,12 @@ import { ownBatch } from '../../../src/store/batch-header.ts'
 import { produceApi } from '../../../src/wire/kafka/messages/00-produce.ts'
 import { initProducerIdApi } from '../../../src/wire/kafka/messages/22-init-producer-id.ts'
 import { endTxnApi } from '../../../src/wire/kafka/messages/26-end-txn.ts'
-import { consumerGroupHeartbeatApi } from '../../../src/wire/kafka/messages/68-consumer-group-heartbeat.ts'
 import { WireClient } from '../../gateway/kafka/wire-client.ts'
 import { between, type Context, type FaultCase, type Outcome, startAgain, startFirst } from '../case.ts'
 import { FakeClock } from '../fake-clock.ts'
 import { clicks, expectedOutputs, feed } from '../flow-input.ts'
 import { compare, defineViews, settledOutputs } from '../flow-output.ts'
+import { Member } from '../member.ts'
 import { batchOf, recordId } from '../records.ts'
 import { TransactionLoad } from '../transactions.ts'
 import { describeViolations, Verifier } from '../verify.ts'
@@ -64,7 +64,7 @@ async function setClocks(context: Context): Promise<Outcome> {
   const problems: string[] = []
   let jumps = 0
   const client = await WireClient.open({ host, port: Number(port) })
-  const member = new Member(await WireClient.open({ host, port: Number(port) }))
+  const member = new Member(kafka, 'clocks')
   try {
     const wire = await Wire.open(kafka)
     await fill(wire, 'kept', '3600000')
@@ -92,9 +92,9 @@ async function setClocks(context: Context): Promise<Outcome> {
         clock.set(to)
         short.push(await OpenTransaction.begin(client, `open-for-short-${jumps++}`, expiresMs))
         await load.progress(5, 30_000)
-        await member.beat()
+        await member.mustBeat()
         await sleep(forMs)
-        await member.beat()
+        await member.mustBeat()
         if (!product.running) throw new Error(`the process ended with ${await product.ended}\n${product.log()}`)
       }
       await sleep(2 * expiresMs)
@@ -138,40 +138,6 @@ async function fill(wire: Wire, topic: string, retentionMs: string): Promise<voi
   for (let i = 0; i < 20; i++) {
     const { error } = await produce(wire, { topic, partition: 0 }, batchOf(recordId(900, i * 400), 400, null), -1)
     if (error !== 0) throw new Error(`filling ${topic}: error ${error}`)
-  }
-}
-
-/** A member of a group of the consumer protocol; whoever lets it go is wrong. */
-class Member {
-  beats = 0
-  readonly problems: string[] = []
-  readonly #client: WireClient
-  #epoch = 0
-
-  constructor(client: WireClient) {
-    this.#client = client
-  }
-  async join(): Promise<void> {
-    while (this.#epoch === 0) await this.beat()
-  }
-  async beat(): Promise<void> {
-    const { errorCode, memberEpoch } = await this.#client.ask(consumerGroupHeartbeatApi, 0, {
-      groupId: 'clocks-group',
-      memberId: 'the-member',
-      memberEpoch: this.#epoch,
-      ...(this.#epoch === 0
-        ? { rebalanceTimeoutMs: 60_000, subscribedTopicNames: ['clocks'], topicPartitions: [] }
-        : { rebalanceTimeoutMs: -1, subscribedTopicNames: null, topicPartitions: null }),
-      instanceId: null,
-      rackId: null,
-      serverAssignor: null,
-    } as never)
-    this.beats++
-    if (errorCode !== 0) this.problems.push(`a heartbeat of a member was answered ${errorCode}`)
-    else this.#epoch = memberEpoch
-  }
-  close(): void {
-    this.#client.close()
   }
 }
 
