@@ -203,7 +203,8 @@ export interface Transactions {
 }
 export interface OffsetToCommit {
   readonly partition: Partition
-  readonly offset: Offset
+  /** Below 0 it is no position: kept and given back as it is, as Kafka does. Clients mean the beginning (−2), the end (−1). */
+  readonly offset: number
   readonly leaderEpoch: number
   readonly metadata: string | null
 }
@@ -310,7 +311,7 @@ export interface GroupCoordinator {
   ): Promise<
     readonly {
       partition: Partition
-      offset: Offset | -1
+      offset: number
       leaderEpoch: number
       metadata: string | null
       fault: Fault | null

@@ -255,6 +255,22 @@ test('OffsetCommit, OffsetFetch: with the epoch of the member', async () => {
   assert.equal(old.topics[0]!.partitions[0]!.errorCode, code.notFound)
   await wire.log.close()
 })
+test('OffsetCommit: what is below 0 is kept as it is, also over a restart, and is no position to go on from', async () => {
+  const wire = await Wire.open()
+  const found = async (): Promise<number> => {
+    const topics = [{ name: 't', partitionIndexes: [0] }]
+    const answer = await ask(offsetFetch, 7, { groupId: group, topics, groups: [], requireStable: true }, wire.exchange)
+    return answer.topics[0]!.partitions[0]!.committedOffset
+  }
+  for (const offset of [5, -1, -2]) {
+    assert.equal(await wire.commit('', -1, offset), 0)
+    assert.equal(await found(), offset)
+  }
+  await wire.restart()
+  assert.equal(await found(), -2)
+  assert.deepEqual(await wire.log.groups.positions(group), [])
+  await wire.log.close()
+})
 test('settings of a group are honoured, shown and refused', async () => {
   const wire = await Wire.open()
   const resource = { resourceType: 32, resourceName: group }

@@ -259,6 +259,21 @@ test('positions are found by time, and set', async (t) => {
   await until('the last', () => seen.length === 1)
   assert.deepEqual(values(seen), ['2'])
 })
+test('positions are reset to the beginning and to the end, which a consumer then goes on from', async (t) => {
+  const [name, group] = [freshName(t), freshName(t)]
+  const [writer, it] = [await producer(t), await admin(t)]
+  await writer.send({ topic: name, messages: ['a', 'b'].map((value) => ({ value })) })
+  await it.setOffsets({ groupId: group, topic: name, partitions: [{ partition: 0, offset: '1' }] })
+  const reset = async (earliest: boolean): Promise<string> => {
+    await it.resetOffsets({ groupId: group, topic: name, earliest })
+    return (await it.fetchOffsets({ groupId: group, topics: [name] }))[0]!.partitions[0]!.offset
+  }
+  // So kafkajs says it, and Kafka keeps it.
+  assert.equal(await reset(false), '-1')
+  assert.equal(await reset(true), '-2')
+  const { seen } = await consume(t, name, group)
+  await until('all of it', () => seen.length === 2)
+})
 test('a consumer seeks', async (t) => {
   const [name, group] = [freshName(t), freshName(t)]
   const writer = await producer(t)

@@ -1,4 +1,3 @@
-import { offset } from '../../../lib/brand.ts'
 import type { GroupCoordinator } from '../../../log/broker.ts'
 import { Fault } from '../../../lib/fault.ts'
 import { attempt, code, groupErrorCode, findTopic, handler, keptGroup } from '../handler.ts'
@@ -30,10 +29,9 @@ export const offsetCommit = handler({
         if (!readable.has(info.name)) return { code: code.topicAuthorizationFailed }
         if (one.partitionIndex < 0 || one.partitionIndex >= info.partitions)
           return { code: code.unknownTopicOrPartition }
-        if (one.committedOffset < 0) return { code: code.offsetOutOfRange }
         offsets.push({
           partition: { topic: info.name, index: one.partitionIndex },
-          offset: offset(one.committedOffset),
+          offset: one.committedOffset,
           leaderEpoch: one.committedLeaderEpoch,
           metadata: one.committedMetadata,
         })

@@ -1,4 +1,3 @@
-import { offset } from '../../../lib/brand.ts'
 import { Fault } from '../../../lib/fault.ts'
 import type { OffsetToCommit } from '../../../log/broker.ts'
 import type { Decoded } from '../../../wire/kafka/codec/shape.ts'
@@ -27,10 +26,9 @@ export const txnOffsetCommit = handler({
         if (!mayRead) return { code: code.topicAuthorizationFailed }
         const index = one.partitionIndex
         if (index < 0 || index >= count) return { code: code.unknownTopicOrPartition }
-        if (one.committedOffset < 0) return { code: code.offsetOutOfRange }
         offsets.push({
           partition: { topic: topic.name, index },
-          offset: offset(one.committedOffset),
+          offset: one.committedOffset,
           leaderEpoch: one.committedLeaderEpoch,
           metadata: one.committedMetadata,
         })

@@ -6,7 +6,8 @@ import type { Offset } from '../../../lib/brand.ts'
 import { ByteReader, ByteWriter } from '../../../lib/bytes.ts'
 
 export interface Committed {
-  readonly offset: Offset
+  /** Below 0 it is no position (`OffsetToCommit`). */
+  readonly offset: number
   readonly leaderEpoch: number
   readonly metadata: string
   readonly committedMs: number
@@ -75,7 +76,7 @@ export function encodeCommitted(value: Committed): Uint8Array {
 export function decodeCommitted(bytes: Uint8Array): Committed {
   const input = new ByteReader(bytes)
   const version = input.int16()
-  const offset = input.int64() as Offset
+  const offset = input.int64()
   const leaderEpoch = version >= valueVersion ? input.int32() : -1
   const committed = { offset, leaderEpoch, metadata: readText(input) ?? '', committedMs: input.int64() }
   return version === expiringVersion ? { ...committed, expiresMs: input.int64() } : committed

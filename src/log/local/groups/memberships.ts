@@ -250,7 +250,7 @@ class TaskMember implements Membership {
     const { group, positions } = this.#host
     if (localClaim(claim).lost) throw new Fault('log.claim-lost', { what: `partitions of group ${group}` })
     await positions.whenReleased(group, of)
-    return of.map((partition) => positions.get(group, partition)?.offset ?? null)
+    return of.map((partition) => positions.position(group, partition))
   }
   async leave(): Promise<void> {
     if (this.#ended) return

@@ -50,6 +50,11 @@ export class GroupOffsets {
   get(group: string, { topic, index }: Partition): Committed | null {
     return this.#groups.get(group)?.get(topic)?.get(index) ?? null
   }
+  /** Where to go on from; null: nothing is committed, or what is no position. */
+  position(group: string, partition: Partition): Offset | null {
+    const offset = this.get(group, partition)?.offset ?? -1
+    return offset < 0 ? null : (offset as Offset)
+  }
   *all(group: string): Iterable<OffsetEntry> {
     for (const [topic, positions] of this.#groups.get(group) ?? [])
       for (const [index, committed] of positions) yield { partition: { topic, index }, committed }

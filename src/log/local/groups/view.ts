@@ -21,8 +21,10 @@ export function groupsView({ coordinator, memberships }: LocalGroupsView): Group
     },
     async positions(group) {
       const found: At[] = []
-      for (const { partition, committed } of coordinator.positions.all(group))
-        found.push({ partition, offset: committed.offset })
+      for (const { partition } of coordinator.positions.all(group)) {
+        const offset = coordinator.positions.position(group, partition)
+        if (offset !== null) found.push({ partition, offset })
+      }
       return found
     },
     reset: (group, to) => coordinator.reset(group, to),
