@@ -4,7 +4,9 @@
  */
 import type { Address } from '../lib/world.ts'
 import { Fault } from '../lib/fault.ts'
+import { limits } from '../lib/limits.ts'
 import { isLoopback } from '../lib/loopback.ts'
+import type { TopicDefaults } from '../gateway/kafka/index.ts'
 import {
   type SecurityConfig,
   type SecuritySettings,
@@ -25,6 +27,8 @@ export interface Config {
   readonly listen: Readonly<Record<Protocol, Address | null>>
   /** What clients are told instead of the address they connected to. */
   readonly advertise: Readonly<Partial<Record<Protocol, Address>>>
+  /** Of topics that Kafka clients make without describing them. */
+  readonly kafkaTopics: TopicDefaults
   readonly log: LogConfig
   /** CIDR ranges that webhooks may reach although they are private. */
   readonly webhooksAllow: readonly string[]
@@ -42,6 +46,9 @@ export interface Settings extends SecuritySettings {
   /** PROTOCOL=HOST:PORT or PROTOCOL=off */
   readonly listen?: readonly string[] | undefined
   readonly advertise?: readonly string[] | undefined
+  /** `on` or `off` */
+  readonly kafkaAutoCreate?: string | undefined
+  readonly kafkaPartitions?: string | undefined
   /** `local`, `kafka://HOST:PORT,…`, or in a file an object. */
   readonly log?: string | LogSettings | undefined
   readonly logPassword?: string | undefined
@@ -60,6 +67,8 @@ const defaults: Required<Settings> = {
   data: './.millrace',
   listen: ['http=127.0.0.1:8080'],
   advertise: [],
+  kafkaAutoCreate: 'on',
+  kafkaPartitions: '1',
   log: 'local',
   logPassword: '',
   logPasswordFile: '',
@@ -106,6 +115,17 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     }
     return []
   }
+  function onOff(setting: 'kafkaAutoCreate'): boolean {
+    const value = single(setting)
+    if (value !== 'on' && value !== 'off') throw new Fault('config.invalid', { setting, value, why: 'it is on or off' })
+    return value === 'on'
+  }
+  function partitionCount(setting: 'kafkaPartitions'): number {
+    const value = single(setting)
+    if (/^[1-9]\d{0,9}$/.test(value) && Number(value) <= limits.partitionsPerTopic) return Number(value)
+    const why = `it is a whole number from 1 to ${limits.partitionsPerTopic}`
+    throw new Fault('config.invalid', { setting, value, why })
+  }
   function logOf(): LogConfig {
     // Whichever of the two is said nearer by, so that what is given for one run wins.
     const [, nearest] = sources.find(([, source]) => source.logPassword ?? source.logPasswordFile) ?? [
@@ -148,6 +168,7 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     data,
     listen: { http: listen.http ?? null, kafka: listen.kafka ?? null, peer: listen.peer ?? null },
     advertise: Object.fromEntries(Object.entries(advertise).filter(([, address]) => address !== null)),
+    kafkaTopics: { autoCreate: onOff('kafkaAutoCreate'), partitions: partitionCount('kafkaPartitions') },
     log,
     webhooksAllow: list('webhooksAllow'),
     httpHosts: list('httpHosts').map(hostName),
@@ -207,6 +228,8 @@ export function environmentSettings(env: Readonly<Record<string, string | undefi
     data: env['MILLRACE_DATA'],
     listen: list(env['MILLRACE_LISTEN']),
     advertise: list(env['MILLRACE_ADVERTISE']),
+    kafkaAutoCreate: env['MILLRACE_KAFKA_AUTO_CREATE'],
+    kafkaPartitions: env['MILLRACE_KAFKA_PARTITIONS'],
     log: env['MILLRACE_LOG'],
     logPassword: env['MILLRACE_LOG_PASSWORD'],
     logPasswordFile: env['MILLRACE_LOG_PASSWORD_FILE'],

@@ -160,6 +160,7 @@ async function startGateways(
         clients: telemetry.clients,
         log: logger,
         uses: engine,
+        topicDefaults: config.kafkaTopics,
         security,
         sasl: saslOf(settings),
         ...tlsOf('kafka'),

@@ -102,6 +102,23 @@ test('a data folder without a name is refused: a variable that is not set is no 
       (error) => error instanceof Fault && error.code === 'config.invalid',
     )
 })
+test('what Kafka clients get who make a topic without describing it is checked', () => {
+  assert.deepEqual(resolveConfig({}, {}, {}).config.kafkaTopics, { autoCreate: true, partitions: 1 })
+  const environment = environmentSettings({ MILLRACE_KAFKA_PARTITIONS: '12', MILLRACE_KAFKA_AUTO_CREATE: 'off' })
+  assert.deepEqual(resolveConfig({}, environment, {}).config.kafkaTopics, { autoCreate: false, partitions: 12 })
+  for (const settings of [
+    { kafkaPartitions: '0' },
+    { kafkaPartitions: '1.5' },
+    { kafkaPartitions: '10001' },
+    { kafkaPartitions: '' },
+    { kafkaAutoCreate: 'true' },
+  ])
+    assert.throws(
+      () => resolveConfig(settings, {}, {}),
+      (error) => error instanceof Fault && error.code === 'config.invalid',
+      JSON.stringify(settings),
+    )
+})
 test('hosts and origins that HTTP lets in are named exactly', () => {
   const { config } = resolveConfig(
     {},

@@ -5,11 +5,11 @@
 import { limits } from '../../lib/limits.ts'
 import type { ConfigEntry } from '../../log/broker.ts'
 import { type Exchange, nodeId } from './handler.ts'
-import { defaultPartitions } from './topic-defaults.ts'
+import { kafkaDefaults } from './topic-defaults.ts'
 
 /** null: no such broker. The empty name is what all brokers have that do not say otherwise. */
 export function brokerConfig(name: string, exchange: Exchange): readonly ConfigEntry[] | null {
-  const { node, autoCreate, listenerProtocol, broker } = exchange
+  const { node, topicDefaults, listenerProtocol, broker } = exchange
   if (name === '') return broker.brokerConfigs.describe('')
   if (name !== String(nodeId)) return null
   const entry = (
@@ -19,6 +19,13 @@ export function brokerConfig(name: string, exchange: Exchange): readonly ConfigE
     documentation: string,
   ): ConfigEntry => ({ name: setting, value: String(value), isDefault: true, type, documentation, readOnly: true })
   const ofStart = (...words: Parameters<typeof entry>): ConfigEntry => ({ ...entry(...words), isDefault: false })
+  const given = (
+    name: string,
+    type: ConfigEntry['type'],
+    value: number | boolean,
+    byDefault: number | boolean,
+    documentation: string,
+  ): ConfigEntry => ({ ...entry(name, type, value, documentation), isDefault: value === byDefault })
   return [
     ...broker.brokerConfigs.describe(name),
     ofStart(
@@ -27,7 +34,13 @@ export function brokerConfig(name: string, exchange: Exchange): readonly ConfigE
       `${listenerProtocol}://${node.host}:${node.port}`,
       'Where clients reach this broker.',
     ),
-    entry('auto.create.topics.enable', 'boolean', autoCreate, 'Whether a topic asked for by name is created.'),
+    given(
+      'auto.create.topics.enable',
+      'boolean',
+      topicDefaults.autoCreate,
+      kafkaDefaults.autoCreate,
+      'Whether a topic asked for by name is created.',
+    ),
     ofStart('broker.id', 'int', nodeId, 'The number of this broker.'),
     entry('connections.max.idle.ms', 'long', limits.kafkaIdleMs, 'An idle connection is closed after this time.'),
     entry('default.replication.factor', 'int', 1, 'There is one broker, so there is one replica.'),
@@ -44,7 +57,13 @@ export function brokerConfig(name: string, exchange: Exchange): readonly ConfigE
       "The shortest session of a group's member.",
     ),
     ofStart('node.id', 'int', nodeId, 'The number of this node.'),
-    entry('num.partitions', 'int', defaultPartitions, 'Partitions of a topic that is created without a count.'),
+    given(
+      'num.partitions',
+      'int',
+      topicDefaults.partitions,
+      kafkaDefaults.partitions,
+      'Partitions of a topic that is created without a count.',
+    ),
     entry('offset.metadata.max.bytes', 'int', limits.offsetMetadataBytes, 'The longest note at a committed offset.'),
     entry('offsets.topic.replication.factor', 'int', 1, 'There is one broker, so there is one replica.'),
     entry('socket.request.max.bytes', 'int', limits.kafkaFrameBytes, 'The largest request.'),

@@ -215,7 +215,7 @@ export class ClientConnection {
   private exchange(pending: Pending): Exchange {
     const { version, clientId, access } = pending
     const { lease } = pending.frame
-    const { broker, sessions, shareSessions, supported, autoCreate, uses, answerBytesMax, log } = this.server
+    const { broker, sessions, shareSessions, supported, topicDefaults, uses, answerBytesMax, log } = this.server
     const { security, listenerProtocol, clientTelemetry } = this.server
     const { node, session } = this
     return {
@@ -223,7 +223,7 @@ export class ClientConnection {
       sessions,
       shareSessions,
       supported,
-      autoCreate,
+      topicDefaults,
       uses,
       answerBytesMax,
       log,

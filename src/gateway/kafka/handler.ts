@@ -16,6 +16,7 @@ import type { ClientTelemetry, TelemetryCaller } from './client-telemetry.ts'
 import type { FetchSessions } from './fetch-sessions.ts'
 import type { ShareSessions } from './share-sessions.ts'
 import type { Session } from './session.ts'
+import type { TopicDefaults } from './topic-defaults.ts'
 
 /** What is computed on a topic: clients do not change or delete it then. */
 export interface TopicUses {
@@ -41,7 +42,7 @@ export interface Exchange {
   readonly shareSessions: ShareSessions
   readonly clientTelemetry: ClientTelemetry
   readonly supported: readonly SupportedApi[]
-  readonly autoCreate: boolean
+  readonly topicDefaults: TopicDefaults
   readonly uses: TopicUses
   /** Bytes of records that the answer may have, as busy as it is. */
   readonly answerBytesMax: number

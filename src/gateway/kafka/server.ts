@@ -18,6 +18,7 @@ import { type Handler, type SupportedApi, type TopicUses, unused } from './handl
 import { handlers } from './handlers/index.ts'
 import { type SaslSettings, noSasl } from './session.ts'
 import { ShareSessions } from './share-sessions.ts'
+import { type TopicDefaults, kafkaDefaults } from './topic-defaults.ts'
 
 export interface KafkaOptions {
   readonly world: Pick<World, 'net' | 'clock' | 'random'>
@@ -25,8 +26,7 @@ export interface KafkaOptions {
   readonly at: Address
   /** Where clients are told to come; default: the address and port of the socket they came by. */
   readonly advertise?: Address
-  /** Create topics that clients ask for by name; default true. */
-  readonly autoCreate?: boolean
+  readonly topicDefaults?: TopicDefaults
   /** What clients may not change or delete; default: nothing computes on topics. */
   readonly uses?: TopicUses
   readonly meter?: KafkaMeter
@@ -73,7 +73,7 @@ export class Server implements KafkaListener {
   readonly log: Logger
   readonly meter: KafkaMeter | undefined
   readonly advertise: Address | undefined
-  readonly autoCreate: boolean
+  readonly topicDefaults: TopicDefaults
   readonly uses: TopicUses
   readonly security: Security
   readonly sasl: SaslSettings
@@ -107,7 +107,16 @@ export class Server implements KafkaListener {
   private onLastGone: (() => void) | null = null
 
   constructor(options: KafkaOptions) {
-    const { world, broker, advertise, autoCreate = true, uses = unused, meter, log = silent, pool } = options
+    const {
+      world,
+      broker,
+      advertise,
+      topicDefaults = kafkaDefaults,
+      uses = unused,
+      meter,
+      log = silent,
+      pool,
+    } = options
     const { security = openToAll, sasl = noSasl, tls } = options
     this.security = security
     this.sasl = sasl
@@ -120,7 +129,7 @@ export class Server implements KafkaListener {
     this.clock = world.clock
     this.broker = broker
     this.advertise = advertise
-    this.autoCreate = autoCreate
+    this.topicDefaults = topicDefaults
     this.uses = uses
     this.meter = meter
     this.log = log

@@ -5,12 +5,19 @@
 import type { Broker, ConfigEntry } from '../../log/broker.ts'
 import type { TopicSpec } from '../../log/log.ts'
 
-export const defaultPartitions = 1
+/** What Kafka's brokers are told at their start, of topics that nobody describes. */
+export interface TopicDefaults {
+  /** Whether a topic that a client asks for by name is made: Kafka's `auto.create.topics.enable`. */
+  readonly autoCreate: boolean
+  /** Of a topic that is made without a count: Kafka's `num.partitions`. */
+  readonly partitions: number
+}
+export const kafkaDefaults: TopicDefaults = { autoCreate: true, partitions: 1 }
 const weekMs = 7 * 24 * 60 * 60 * 1000
 
 export function topicSpec(
   name: string,
-  { partitions = defaultPartitions, config = {} }: { partitions?: number; config?: Readonly<Record<string, string>> },
+  { partitions, config = {} }: { partitions: number; config?: Readonly<Record<string, string>> },
   { brokerConfigs }: Pick<Broker, 'brokerConfigs'>,
 ): TopicSpec {
   const keepsAll = config['cleanup.policy'] === 'compact'

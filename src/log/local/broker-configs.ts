@@ -60,6 +60,14 @@ function ofTopics(): Record<string, ResourceSetting> {
   }
   return found
 }
+const ofKerberos = (type: 'long' | 'double', byDefault: string, form: RegExp, what: string): ResourceSetting => ({
+  default: byDefault,
+  type,
+  documentation: `${what} Kept, and without effect where Kerberos is not offered, as here.`,
+  wrong: (value) => (form.test(value) ? null : 'it must be a number'),
+})
+const integer = /^-?\d{1,15}$/
+const decimal = /^-?\d{1,15}(\.\d{1,15})?$/
 const settings: Readonly<Record<string, ResourceSetting>> = {
   ...ofTopics(),
   'max.connections': whole({
@@ -74,6 +82,14 @@ const settings: Readonly<Record<string, ResourceSetting>> = {
     max: limits.kafkaConnectionsPerAddress,
     documentation: 'The same from one address.',
   }),
+  'sasl.kerberos.min.time.before.relogin': ofKerberos('long', '60000', integer, 'Between two logins to Kerberos.'),
+  'sasl.kerberos.ticket.renew.jitter': ofKerberos('double', '0.05', decimal, 'Added to the time of renewal by chance.'),
+  'sasl.kerberos.ticket.renew.window.factor': ofKerberos(
+    'double',
+    '0.8',
+    decimal,
+    "When in a ticket's life it is renewed.",
+  ),
 }
 const forAll = ''
 

@@ -8,6 +8,7 @@ import { ShareSessions } from '../../../src/gateway/kafka/share-sessions.ts'
 import { type Exchange, type Handler, unused } from '../../../src/gateway/kafka/handler.ts'
 import { RequestAccess } from '../../../src/gateway/kafka/access.ts'
 import { Session, noSasl } from '../../../src/gateway/kafka/session.ts'
+import { kafkaDefaults } from '../../../src/gateway/kafka/topic-defaults.ts'
 import { type Principal, anonymous } from '../../../src/security/principal.ts'
 import { operationsOf, resourceTypes } from '../../../src/security/grants.ts'
 import { type Security, openToAll } from '../../../src/security/security.ts'
@@ -48,7 +49,7 @@ export function exchangeFor(broker: Broker, given: Partial<Exchange> = {}): Exch
     sessions: new FetchSessions(realWorld().random, { sessionsMax: 10, partitionsMax: 1000 }),
     shareSessions: new ShareSessions({ sessionsMax: 10, partitionsMax: 1000 }),
     supported: [],
-    autoCreate: true,
+    topicDefaults: kafkaDefaults,
     uses: unused,
     answerBytesMax: 1_000_000,
     log: silent,

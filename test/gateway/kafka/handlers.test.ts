@@ -30,6 +30,7 @@ import { offsetDelete } from '../../../src/gateway/kafka/handlers/47-offset-dele
 import { describeCluster } from '../../../src/gateway/kafka/handlers/60-describe-cluster.ts'
 import { describeTopicPartitions } from '../../../src/gateway/kafka/handlers/75-describe-topic-partitions.ts'
 import type { Exchange } from '../../../src/gateway/kafka/handler.ts'
+import { kafkaDefaults } from '../../../src/gateway/kafka/topic-defaults.ts'
 import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
 import { decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
@@ -232,8 +233,9 @@ test('Metadata: a topic asked for is created, unless client or server forbid it'
   const codeOf = async (name: string, version: number, allow: boolean, given: Partial<Exchange> = {}) =>
     (await ask(metadata, version, metadataRequest([{ name }], allow), { ...exchange, ...given })).topics[0]!.errorCode
   assert.equal(await codeOf('no', 9, false), 3)
-  assert.equal(await codeOf('no', 9, true, { autoCreate: false }), 3)
-  assert.equal(await codeOf('yes', 9, true), 0)
+  assert.equal(await codeOf('no', 9, true, { topicDefaults: { ...kafkaDefaults, autoCreate: false } }), 3)
+  assert.equal(await codeOf('yes', 9, true, { topicDefaults: { autoCreate: true, partitions: 3 } }), 0)
+  assert.equal(broker.infos.get('yes')!.partitions, 3)
   assert.equal(await codeOf('old', 3, true), 0)
   assert.equal(await codeOf('bad name', 9, true), 17)
   assert.deepEqual([...broker.infos.keys()], ['yes', 'old'])
@@ -584,6 +586,20 @@ test('DescribeConfigs: of a topic, of the broker, and of what has none', async (
     assert.deepEqual(results[3]!.configs.map((one) => one.value).sort(), ['1048588', 'PLAINTEXT://here:9092'])
     assert.equal(results[1]!.configs[0]!.synonyms.length, 1)
   }
+})
+test('DescribeConfigs: what the start said of topics that nobody describes is no default, unless it is the same', async () => {
+  const { exchange } = setUp()
+  const resources = [
+    { resourceType: 4, resourceName: '1', configurationKeys: ['num.partitions', 'auto.create.topics.enable'] },
+  ]
+  const wanted = { resources, includeSynonyms: false, includeDocumentation: false }
+  const shown = async (topicDefaults: Exchange['topicDefaults']) =>
+    (await ask(describeConfigs, 4, wanted, { ...exchange, topicDefaults })).results[0]!.configs.map(
+      ({ name, value, configSource, readOnly }) => `${name}=${value} ${configSource} ${readOnly}`,
+    ).toSorted()
+  assert.deepEqual(await shown(kafkaDefaults), ['auto.create.topics.enable=true 5 true', 'num.partitions=1 5 true'])
+  const other = { autoCreate: false, partitions: 6 }
+  assert.deepEqual(await shown(other), ['auto.create.topics.enable=false 4 true', 'num.partitions=6 4 true'])
 })
 test('DescribeConfigs: no names are all of them; a week of retention is the default that it is in Kafka', async () => {
   const log = await openLocalLog({ world: { ...realWorld(), disk: memoryDisk() }, dir: '/data' })

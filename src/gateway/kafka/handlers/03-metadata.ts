@@ -61,7 +61,7 @@ async function find(asked: Asked, exchange: Exchange, mayCreate: boolean, withOp
   if (!exchange.access.may('describe', 'topic', asked.name)) return missing(asked, code.topicAuthorizationFailed)
   const topic = catalog.byName(asked.name)
   if (topic !== null) return describe(topic, exchange, withOperations)
-  if (!mayCreate || !exchange.autoCreate) return missing(asked, code.unknownTopicOrPartition)
+  if (!mayCreate || !exchange.topicDefaults.autoCreate) return missing(asked, code.unknownTopicOrPartition)
   if (!exchange.access.seesCluster('create') && !exchange.access.may('create', 'topic', asked.name))
     return missing(asked, code.topicAuthorizationFailed)
   const fault = await create(asked.name, exchange)
@@ -72,7 +72,8 @@ async function find(asked: Asked, exchange: Exchange, mayCreate: boolean, withOp
 async function create(name: string, exchange: Exchange): Promise<Fault | null> {
   const reserved = reservedName(name)
   if (reserved !== null) return reserved
-  const outcome = await attempt(exchange, () => exchange.broker.topics.create([topicSpec(name, {}, exchange.broker)]))
+  const { broker, topicDefaults } = exchange
+  const outcome = await attempt(exchange, () => broker.topics.create([topicSpec(name, topicDefaults, broker)]))
   return outcome instanceof Fault ? outcome : outcome[0]!
 }
 

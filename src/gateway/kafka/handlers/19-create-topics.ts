@@ -16,7 +16,7 @@ import {
   resource,
 } from '../handler.ts'
 import { createTopicsApi } from '../../../wire/kafka/messages/19-create-topics.ts'
-import { defaultPartitions, topicConfig, topicSpec } from '../topic-defaults.ts'
+import { topicConfig, topicSpec } from '../topic-defaults.ts'
 
 type Asked = Decoded<typeof createTopicsApi.request>['topics'][number]
 type Topic = Encoded<typeof createTopicsApi.response>['topics'][number]
@@ -70,7 +70,7 @@ const mayCreate = ({ access }: Exchange, topic: string): boolean =>
   access.seesCluster('create') ? access.onCluster('create') : access.may('create', 'topic', topic)
 
 function specOf(asked: Asked, exchange: Exchange): TopicSpec | Refusal {
-  const { broker } = exchange
+  const { broker, topicDefaults } = exchange
   const reserved = reservedName(asked.name)
   if (reserved !== null) return { error: errorCode(reserved), message: reserved.message }
   const config: Record<string, string> = Object.create(null) as Record<string, string>
@@ -95,7 +95,7 @@ function specOf(asked: Asked, exchange: Exchange): TopicSpec | Refusal {
     }
   if (asked.numPartitions !== -1 && asked.numPartitions < 1)
     return { error: code.invalidPartitions, message: 'Number of partitions was set to an invalid non-positive value.' }
-  const partitions = asked.numPartitions === -1 ? defaultPartitions : asked.numPartitions
+  const partitions = asked.numPartitions === -1 ? topicDefaults.partitions : asked.numPartitions
   return topicSpec(asked.name, { partitions, config }, broker)
 }
 function wrongAssignment(assignments: Asked['assignments']): string | null {
