@@ -3,7 +3,7 @@
  * (HOST:PORT) names another broker instead: so the tests themselves can be tried against Apache Kafka.
  */
 import { spawn } from 'node:child_process'
-import { type Millrace, startMillrace } from '../setup/index.ts'
+import { type Millrace, type StartOptions, startMillrace } from '../setup/index.ts'
 
 export interface Target {
   /** HOST:PORT */
@@ -12,17 +12,20 @@ export interface Target {
   readonly millrace: Millrace | null
 }
 
+export async function startTarget(options: StartOptions = {}): Promise<Target & AsyncDisposable> {
+  const other = process.env['MILLRACE_TEST_KAFKA']
+  const millrace = other === undefined ? await startMillrace(options) : null
+  const stop = async (): Promise<void> => millrace?.stop()
+  return { address: other ?? millrace!.kafka, millrace, [Symbol.asyncDispose]: stop }
+}
+
 export function sharedTarget(hooks: {
   before(call: () => Promise<void>): void
   after(call: () => Promise<void>): void
 }): () => Target {
-  let target: Target | null = null
-  hooks.before(async () => {
-    const other = process.env['MILLRACE_TEST_KAFKA']
-    const millrace = other === undefined ? await startMillrace() : null
-    target = { address: other ?? millrace!.kafka, millrace }
-  })
-  hooks.after(async () => target?.millrace?.stop())
+  let target: (Target & AsyncDisposable) | null = null
+  hooks.before(async () => void (target = await startTarget()))
+  hooks.after(async () => target?.[Symbol.asyncDispose]())
   return () => target!
 }
 

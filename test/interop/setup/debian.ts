@@ -29,6 +29,17 @@ const programs = {
   mkfsExt4: { found: ['mkfs.ext4'], packages: ['e2fsprogs'], why: 'power cuts and full disks' },
   losetup: { found: ['losetup'], packages: ['mount'], why: 'power cuts and full disks' },
   strace: { found: ['strace'], packages: ['strace'], why: 'injected disk errors' },
+  gcc: { found: ['gcc'], packages: ['gcc', 'libc6-dev'], why: "librdkafka's tests" },
+  'g++': { found: ['g++'], packages: ['g++'], why: "librdkafka's tests" },
+  make: { found: ['make'], packages: ['make'], why: "librdkafka's tests" },
+  'openssl.h': { found: ['/usr/include/openssl/ssl.h'], packages: ['libssl-dev'], why: "librdkafka's tests" },
+  'zlib.h': { found: ['/usr/include/zlib.h'], packages: ['zlib1g-dev'], why: "librdkafka's tests" },
+  'zstd.h': { found: ['/usr/include/zstd.h'], packages: ['libzstd-dev'], why: "librdkafka's tests" },
+  rapidjson: {
+    found: ['/usr/include/rapidjson/rapidjson.h'],
+    packages: ['rapidjson-dev'],
+    why: "librdkafka's tests",
+  },
   faketime: { found: ['faketime'], packages: ['faketime'], why: 'clocks that jump' },
 } satisfies Record<string, Program>
 

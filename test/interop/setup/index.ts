@@ -15,10 +15,12 @@ export {
   type SecureKafka,
   kafkaDir,
   kafkaTool,
+  kafkaVersion,
   startKafka,
   startKafkaCluster,
   startSecureKafka,
 } from './kafka.ts'
+export { kafkaScripts, type LibrdkafkaTests, librdkafkaTests, librdkafkaVersion } from './librdkafka.ts'
 export { kafkaSuites } from './kafka-suites.ts'
 export { type Millrace, type StartOptions, startMillrace } from './millrace.ts'
 export { type GoTests, goTests } from './go.ts'
