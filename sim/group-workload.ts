@@ -13,8 +13,7 @@ import type { Offset } from '../src/lib/brand.ts'
 import type { Fault } from '../src/lib/fault.ts'
 import { readAssignment } from '../src/log/local/groups/embedded.ts'
 import type { LocalLog } from '../src/log/local/local-log.ts'
-import { openLocalLog } from '../src/log/local/open.ts'
-import type { DiskCall, DiskFailure } from './disk.ts'
+import { Lives, failing } from './lives.ts'
 import { SeededRandom } from './random.ts'
 import { type Simulation, simulate } from './world.ts'
 
@@ -215,15 +214,19 @@ class Run {
   readonly #members: Member[] = []
   readonly #committed = new Map<string, number>()
   #number = 0
-  #life = 0
   #names = 0
-  #log: LocalLog | null = null
-  #violation: unknown = null
+  readonly #lives: Lives
 
   constructor(machine: Simulation, failures: boolean) {
     this.machine = machine
     this.random = new SeededRandom(machine.seed, 'group workload')
     this.#failures = failures
+    this.#lives = new Lives(machine, this.random, {
+      log: { compactEveryMs: 1_000 },
+      prepare: (log) => this.#prepare(log),
+      start: (log) => this.#start(log, true),
+      faultless: true,
+    })
   }
   take(member: Member, place: string): void {
     for (const other of this.#members)
@@ -232,58 +235,32 @@ class Run {
   }
 
   async live(): Promise<void> {
-    const { machine, random } = this
-    if (this.#failures) machine.disk.plan = (call) => this.#failure(call)
-    const opening = this.#open()
-    opening.catch(() => undefined)
-    const opened = await machine.run(() =>
-      opening.then(
-        () => true,
-        () => false,
-      ),
-    )
-    if (opened) {
-      this.#start(true)
-      await machine.advance(random.between(100, 20_000))
-    }
-    await this.#die()
-    if (this.#violation !== null) throw this.#violation
+    const { random } = this
+    await this.#lives.live({
+      plan: this.#failures ? failing(random, { syncs: 0.03, writes: 0.01 }) : null,
+      ms: [100, 20_000],
+      death: () => {
+        const how = random.between(0, 9)
+        if (how === 0) return 'stop'
+        return how < 6 ? 'power cut' : 'kill'
+      },
+    })
+    for (const member of this.#members) member.forsaken()
   }
-  async #open(): Promise<void> {
-    const log = await openLocalLog({ world: this.machine, dir: '/data', compactEveryMs: 1_000 })
+  async #prepare(log: LocalLog): Promise<void> {
     // Small segments: what is compacted is never in the newest one.
     await log.topics.alter('__consumer_offsets', { config: { 'internal.segment.bytes': '2000' } })
     while (topics.some((name) => log.catalog.byName(name) === null)) {
       await log.topics.create(topics.map((name) => ({ name, partitions: 3 })))
       await this.machine.clock.sleep(5)
     }
-    this.#log = log
-  }
-  async #die(): Promise<void> {
-    const { machine, random } = this
-    machine.disk.plan = null
-    const log = this.#log
-    this.#log = null
-    this.#life++
-    const how = random.between(0, 9)
-    if (how === 0 && log !== null) await machine.run(() => log.close())
-    if (how < 6) machine.powerCut()
-    else machine.kill()
-    for (const member of this.#members) member.forsaken()
-  }
-  #failure({ operation }: DiskCall): DiskFailure | null {
-    if (operation === 'datasync' && this.random.chance(0.03)) return { code: 'EIO' }
-    if (operation === 'write' && this.random.chance(0.01))
-      return { code: this.random.pick(['EIO', 'ENOSPC'] as const), written: this.random.between(0, 60) }
-    return null
   }
   /** `grows`: members and partitions are added. */
-  #start(grows: boolean): void {
-    const log = this.#log!
+  #start(log: LocalLog, grows: boolean): void {
     for (const member of this.#members) this.#go(member, log)
-    this.#actor((alive) => this.#commit(log, alive))
+    this.#lives.actor((alive) => this.#commit(log, alive))
     if (!grows) return
-    this.#actor(async (alive) => {
+    this.#lives.actor(async (alive) => {
       while (alive()) {
         await this.machine.clock.sleep(this.random.between(100, 4_000))
         if (!alive()) return
@@ -299,7 +276,7 @@ class Run {
     return member
   }
   #go(member: Member, log: LocalLog): void {
-    this.#actor(async (alive) => {
+    this.#lives.actor(async (alive) => {
       while (alive()) {
         await member.step(log)
         await this.machine.clock.sleep(this.random.between(50, 700))
@@ -337,28 +314,18 @@ class Run {
     void log.coordinator.offsets(group, null, false).then((found) => {
       const stored = new Map(found.map(({ partition, offset }) => [`${partition.topic}/${partition.index}`, offset]))
       for (const [place, offset] of this.#committed)
-        if ((stored.get(place) ?? -1) < offset) this.#violation ??= new Error(`${place} went back from ${offset}`)
+        if ((stored.get(place) ?? -1) < offset) this.#lives.broken(new Error(`${place} went back from ${offset}`))
     })
   }
-  /** Runs until its log dies. */
-  #actor(act: (alive: () => boolean) => Promise<void>): void {
-    const life = this.#life
-    const alive = (): boolean => this.#life === life
-    act(alive).catch((error: unknown) => {
-      if (alive()) this.#violation ??= error
-    })
-  }
-
   /** A last life without failures and without change: everybody settles. */
   async finish(): Promise<void> {
     const { machine } = this
-    await machine.run(() => this.#open())
+    const log = await machine.run(() => this.#lives.open())
     if (this.#members.length === 0) this.#add()
-    this.#start(false)
+    this.#start(log, false)
     // A session, for members whose first join was not answered, and some heartbeats.
     await machine.advance(150_000)
-    if (this.#violation !== null) throw this.#violation
-    const log = this.#log!
+    this.#lives.check()
     this.#checkPositions(log)
     const sizes = this.#members.map((member) => member.held.size)
     const total = topics.reduce((sum, name) => sum + log.catalog.byName(name)!.partitions, 0)
@@ -372,8 +339,8 @@ class Run {
       assert.ok(Math.max(...sizes) - Math.min(...sizes) <= 1, `shares are ${sizes.join()}`)
       assert.equal((await log.coordinator.describeConsumer(group))?.state, 'Stable')
     }
-    this.#life++
+    this.#lives.number++
     await machine.run(() => log.close())
-    if (this.#violation !== null) throw this.#violation
+    this.#lives.check()
   }
 }

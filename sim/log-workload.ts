@@ -19,13 +19,12 @@ import assert from 'node:assert/strict'
 import type { Offset } from '../src/lib/brand.ts'
 import { Fault } from '../src/lib/fault.ts'
 import { ownBatch } from '../src/store/batch-header.ts'
-import { openStore } from '../src/store/open.ts'
 import type { Store } from '../src/store/store.ts'
 import { decodeBatch, encodeBatch } from '../src/log/batch.ts'
 import type { LocalLog } from '../src/log/local/local-log.ts'
-import { openLocalLog } from '../src/log/local/open.ts'
 import type { At, Claim, Owner, Partition } from '../src/log/log.ts'
 import type { DiskCall, DiskFailure } from './disk.ts'
+import { Lives, failing } from './lives.ts'
 import { SeededRandom } from './random.ts'
 import { type Simulation, simulate } from './world.ts'
 
@@ -101,16 +100,13 @@ class Run {
   /** What observers were shown: partition → offset → value. */
   readonly #shown = new Map<string, Map<number, string>>(every.map((partition) => [keyOf(partition), new Map()]))
   #positionAnswered = 0
-  readonly #snapshotBytes: number
-  #life = 0
-  #log: LocalLog | null = null
   #repeated = 0
   #ticks = 0
   #retries = 0
   #compacted = 0
   #tickNumber = 0
-  readonly #faults = new Set<string>()
-  #violation: unknown = null
+  readonly #lives: Lives
+  readonly #fails: (call: DiskCall) => DiskFailure | null
   /** A topic whose files cannot be synced, for a while or once. */
   #stranded: string | null = null
   #failsOnce: string | null = null
@@ -120,7 +116,13 @@ class Run {
     this.machine = machine
     this.random = new SeededRandom(machine.seed, 'log workload')
     this.#options = options
-    this.#snapshotBytes = this.random.pick([300, 2_000, 20_000, 2 ** 26])
+    this.#fails = failing(this.random)
+    const { tamper } = options
+    this.#lives = new Lives(machine, this.random, {
+      log: { snapshotBytes: this.random.pick([300, 2_000, 20_000, 2 ** 26]), compactEveryMs: 15 },
+      ...(tamper === undefined ? {} : { tamper }),
+      start: () => this.#start(),
+    })
     this.#producers = Array.from({ length: producerCount }, (_, name) => ({
       name,
       identity: null,
@@ -140,96 +142,47 @@ class Run {
       ticks: this.#ticks,
       retries: this.#retries,
       compacted: this.#compacted,
-      faults: [...this.#faults],
+      faults: [...this.#lives.faults],
     }
   }
 
-  /** One life: opens, works, dies. */
   async live(): Promise<void> {
-    const { machine, random } = this
+    const { random } = this
     this.#isDying = false
-    if (this.#options.failures === true) machine.disk.plan = (call) => this.#failure(call)
-    const opening = this.#open()
-    opening.catch(() => undefined)
-    if (random.chance(0.2)) await machine.advance(random.between(0, 20))
-    else {
-      const opened = await machine.run(() =>
-        opening.then(
-          () => true,
-          () => false,
-        ),
-      )
-      if (opened) {
-        this.#start()
-        for (let left = random.between(20, 500); left > 0 && !this.#isDying; left -= stepMs)
-          await machine.advance(Math.min(left, stepMs))
-      }
-    }
-    await this.#die()
-    if (this.#violation !== null) throw this.#violation
-  }
-  async #open(): Promise<LocalLog> {
-    const life = this.#life
-    const store = await openStore({ world: this.machine, dir: '/data' })
-    const log = await openLocalLog({
-      world: this.machine,
-      dir: '/data',
-      store: this.#options.tamper?.(store) ?? store,
-      snapshotBytes: this.#snapshotBytes,
-      compactEveryMs: 15,
-      onFault: (fault) => this.#faults.add(fault.code),
+    await this.#lives.live({
+      plan: this.#options.failures === true ? (call) => this.#failure(call) : null,
+      stillborn: 0.2,
+      ms: [20, 500],
+      stepMs,
+      isDying: () => this.#isDying,
+      death: () => {
+        this.#stranded = this.#failsOnce = null
+        const how = random.between(this.#isDying ? 1 : 0, 9)
+        if (how === 0) return 'stop'
+        return how < 6 ? 'power cut' : 'kill'
+      },
     })
-    if (life === this.#life) this.#log = log
-    return log
   }
-  async #die(): Promise<void> {
-    const { machine, random } = this
-    machine.disk.plan = null
-    this.#stranded = this.#failsOnce = null
-    const log = this.#log
-    this.#log = null
-    const how = random.between(this.#isDying ? 1 : 0, 9)
-    if (how === 0 && log !== null) {
-      this.#life++
-      await machine.run(() => log.close())
-      machine.kill()
-      return
-    }
-    this.#life++
-    if (how < 6) machine.powerCut()
-    else machine.kill()
-  }
-  #failure({ operation, path }: DiskCall): DiskFailure | null {
+  #failure(call: DiskCall): DiskFailure | null {
+    const { operation, path } = call
     const isSync = operation === 'datasync' || operation === 'syncDirectory'
     if (isSync && this.#stranded !== null && path.includes(`/topics/${this.#stranded}~`)) return { code: 'EIO' }
     if (isSync && this.#failsOnce !== null && path.includes(`/topics/${this.#failsOnce}~`)) {
       this.#failsOnce = null
       return { code: 'EIO' }
     }
-    if (operation === 'datasync' && this.random.chance(0.02)) return { code: 'EIO' }
-    if (operation === 'write' && this.random.chance(0.004))
-      return { code: this.random.pick(['EIO', 'ENOSPC'] as const), written: this.random.between(0, 60) }
     if (operation === 'rename' && this.random.chance(0.02)) return { code: 'EIO' }
-    return null
+    return this.#fails(call)
   }
 
   #start(): void {
-    for (const producer of this.#producers) this.#actor((alive) => this.#produce(producer, alive))
-    this.#actor((alive) => this.#task(alive))
-    this.#actor((alive) => this.#observe(alive))
-    this.#actor((alive) => this.#commitPositions(alive))
-  }
-  /** Runs until its log dies. What the log throws while it dies says nothing; a broken promise does. */
-  #actor(act: (alive: () => boolean) => Promise<void>): void {
-    const life = this.#life
-    const alive = (): boolean => this.#life === life
-    act(alive).catch((error: unknown) => {
-      if (alive() && !(error instanceof Fault)) this.#violation ??= error
-      else if (alive() && error instanceof Fault) this.#faults.add(`actor: ${error.code}`)
-    })
+    for (const producer of this.#producers) this.#lives.actor((alive) => this.#produce(producer, alive))
+    this.#lives.actor((alive) => this.#task(alive))
+    this.#lives.actor((alive) => this.#observe(alive))
+    this.#lives.actor((alive) => this.#commitPositions(alive))
   }
   async #ready(alive: () => boolean): Promise<LocalLog> {
-    const log = this.#log!
+    const log = this.#lives.log!
     const topics = [
       { name: input, partitions: inputPartitions, config: { 'internal.segment.bytes': '2000' } },
       ...outputs.map((name) => ({ name, partitions: 1, config: { 'internal.segment.bytes': '2000' } })),
@@ -299,7 +252,7 @@ class Run {
     sent.values.forEach((value, i) => producer.places.set(value, at + i))
   }
   #refused({ code, retry, message }: Fault, isBehindRefused: boolean): void {
-    this.#faults.add(code)
+    this.#lives.faults.add(code)
     const isGap = code === 'log.out-of-order-sequence' && isBehindRefused
     assert.ok(isGap || retry, `a producer met ${code}: ${message}`)
   }
@@ -368,7 +321,7 @@ class Run {
       await tick.append([{ partition: outputOf(state), batch: encodeBatch(records) }])
     } catch (error) {
       if (!(error instanceof Fault)) throw error
-      this.#faults.add(error.code)
+      this.#lives.faults.add(error.code)
       await tick.abort()
       await this.machine.clock.sleep(10)
       return false
@@ -414,7 +367,7 @@ class Run {
     const timeMs = this.machine.clock.now()
     for (let i = 0; i < 12; i++) {
       const batch = encodeBatch([{ key: Buffer.from(`filler${i % 3}`), value: Buffer.from('x'.repeat(100)), timeMs }])
-      await this.#log?.writer().append([{ partition: outputOf(state), batch }])
+      await this.#lives.log?.writer().append([{ partition: outputOf(state), batch }])
     }
     await this.machine.clock.sleep(40)
   }
@@ -466,7 +419,7 @@ class Run {
       })
       if (!alive()) return
       if (fault === null) this.#positionAnswered = offset
-      else if (fault !== undefined) this.#faults.add(fault.code)
+      else if (fault !== undefined) this.#lives.faults.add(fault.code)
       await this.machine.clock.sleep(this.random.between(1, 30))
     }
   }
@@ -476,18 +429,18 @@ class Run {
   /** A last life without accidents: everyone comes to an end, then everything is compared. */
   async finish(): Promise<void> {
     const { machine } = this
-    const log = await machine.run(() => this.#open())
-    const isAlive = this.#life
+    const log = await machine.run(() => this.#lives.open())
+    const isAlive = this.#lives.number
     this.#start()
     await machine.advance(700)
-    if (this.#violation !== null) throw this.#violation
+    this.#lives.check()
     // Producers stop; the task goes on until it has caught up.
     const contents = await machine.run(async () => {
-      this.#life++
+      this.#lives.number++
       await machine.clock.sleep(200)
       return this.#contents(log)
     })
-    assert.equal(isAlive, this.#life - 1)
+    assert.equal(isAlive, this.#lives.number - 1)
     const committed = await machine.run(() => log.groups.positions('task'))
     const ticks = contents.get(keyOf(outputOf('left')))!.map(({ key }) => Number(key))
     await machine.run(() => this.#checkState(log, ticks))

@@ -13,10 +13,9 @@ import type { Offset } from '../src/lib/brand.ts'
 import { Fault } from '../src/lib/fault.ts'
 import { decodeBatch, encodeBatch } from '../src/log/batch.ts'
 import type { LocalLog } from '../src/log/local/local-log.ts'
-import { openLocalLog } from '../src/log/local/open.ts'
 import type { Partition } from '../src/log/log.ts'
 import type { Outcome, ReceivedRecord } from '../src/log/queues/queues.ts'
-import type { DiskCall, DiskFailure } from './disk.ts'
+import { Lives, failing } from './lives.ts'
 import { SeededRandom } from './random.ts'
 import { type Simulation, simulate } from './world.ts'
 
@@ -78,20 +77,21 @@ class Run {
   readonly #known = new Map<string, Known>()
   /** By partition and key. */
   readonly #byKey = new Map<string, Map<number, Known>>()
-  #life = 0
-  #log: LocalLog | null = null
+  readonly #lives: Lives
   #written = 0
   #accepted = 0
   #deliveries = 0
   #again = 0
-  #violation: unknown = null
-  readonly #faults = new Set<string>()
   #dead = 0
 
   constructor(machine: Simulation, options: QueueRunOptions) {
     this.machine = machine
     this.random = new SeededRandom(machine.seed, 'queue workload')
     this.#options = options
+    this.#lives = new Lives(machine, this.random, {
+      log: { queueRewriteBytes: rewriteBytes },
+      start: () => this.#start(),
+    })
     this.#orderByKey = this.random.chance(0.4)
     this.#buries = this.random.chance(0.6)
     this.#delayMs = this.random.chance(0.3) ? 50 : 0
@@ -103,65 +103,27 @@ class Run {
       deliveries: this.#deliveries,
       again: this.#again,
       dead: this.#dead,
-      faults: [...this.#faults],
+      faults: [...this.#lives.faults],
     }
   }
   async live(): Promise<void> {
-    const { machine, random } = this
-    if (this.#options.failures === true) machine.disk.plan = (call) => this.#failure(call)
-    const opened = await machine.run(() =>
-      this.#open().then(
-        () => true,
-        () => false,
-      ),
-    )
-    if (opened) {
-      this.#actor((alive) => this.#produce(alive))
-      for (let i = 0; i < consumers; i++) this.#actor((alive) => this.#consume(`${this.#life}-${i}`, alive))
-      await machine.advance(random.between(20, 4_000))
-    }
-    await this.#die()
-    if (this.#violation !== null) throw this.#violation
-  }
-  async #open(): Promise<LocalLog> {
-    const log = await openLocalLog({
-      world: this.machine,
-      dir: '/data',
-      queueRewriteBytes: rewriteBytes,
-      onFault: (fault) => this.#faults.add(fault.code),
+    const { random } = this
+    await this.#lives.live({
+      plan: this.#options.failures === true ? failing(random) : null,
+      ms: [20, 4_000],
+      death: () => {
+        if (random.chance(0.2)) return 'stop'
+        return random.chance(0.6) ? 'power cut' : 'kill'
+      },
     })
-    this.#log = log
-    return log
-  }
-  async #die(): Promise<void> {
-    const { machine, random } = this
-    machine.disk.plan = null
-    const log = this.#log
-    this.#log = null
-    this.#life++
     for (const known of this.#known.values()) known.holder = null
-    if (log !== null && random.chance(0.2)) {
-      await machine.run(() => log.close())
-      machine.kill()
-    } else if (random.chance(0.6)) machine.powerCut()
-    else machine.kill()
   }
-  #failure({ operation }: DiskCall): DiskFailure | null {
-    if (operation === 'datasync' && this.random.chance(0.02)) return { code: 'EIO' }
-    if (operation === 'write' && this.random.chance(0.004))
-      return { code: this.random.pick(['EIO', 'ENOSPC'] as const), written: this.random.between(0, 60) }
-    return null
-  }
-  #actor(act: (alive: () => boolean) => Promise<void>): void {
-    const life = this.#life
-    const alive = (): boolean => this.#life === life
-    act(alive).catch((error: unknown) => {
-      if (alive() && !(error instanceof Fault)) this.#violation ??= error
-      else if (alive() && error instanceof Fault) this.#faults.add(`actor: ${error.code}`)
-    })
+  #start(): void {
+    this.#lives.actor((alive) => this.#produce(alive))
+    for (let i = 0; i < consumers; i++) this.#lives.actor((alive) => this.#consume(`${this.#lives.number}-${i}`, alive))
   }
   async #ready(alive: () => boolean): Promise<LocalLog> {
-    const log = this.#log!
+    const log = this.#lives.log!
     while (alive() && log.catalog.byName(topic) === null) {
       await log.topics.create([{ name: topic, partitions, config: { 'internal.segment.bytes': '2000' } }])
       await this.machine.clock.sleep(5)
@@ -249,7 +211,7 @@ class Run {
   }
   #failed(error: unknown): readonly ReceivedRecord[] {
     if (!(error instanceof Fault)) throw error
-    this.#faults.add(error.code)
+    this.#lives.faults.add(error.code)
     return []
   }
   #delivered(record: ReceivedRecord, member: string, askedMs: number): void {
@@ -326,7 +288,7 @@ class Run {
     one: Parameters<LocalLog['queues']['settle']>[2][number],
   ): Promise<Fault | null> {
     const [fault = null] = await log.queues.settle(group, member, [one])
-    if (fault !== null) this.#faults.add(fault.code)
+    if (fault !== null) this.#lives.faults.add(fault.code)
     return fault
   }
   /** It was answered that nothing changed: nobody else was given any of it meanwhile. */
@@ -375,7 +337,7 @@ class Run {
   async finish(): Promise<void> {
     const { machine } = this
     await machine.run(async () => {
-      const log = await this.#open()
+      const log = await this.#lives.open()
       await this.#ready(() => true)
       const topicId = log.catalog.byName(topic)!.id
       const of = Array.from({ length: partitions }, (_, index) => ({ topicId, index }))

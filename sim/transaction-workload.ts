@@ -15,14 +15,12 @@ import assert from 'node:assert/strict'
 import type { Offset } from '../src/lib/brand.ts'
 import { Fault } from '../src/lib/fault.ts'
 import { ownBatch } from '../src/store/batch-header.ts'
-import { openStore } from '../src/store/open.ts'
 import type { Store } from '../src/store/store.ts'
 import { decodeBatch, encodeBatch } from '../src/log/batch.ts'
 import type { ProducerIdentity } from '../src/log/broker.ts'
 import type { LocalLog } from '../src/log/local/local-log.ts'
-import { openLocalLog } from '../src/log/local/open.ts'
 import type { Partition } from '../src/log/log.ts'
-import type { DiskCall, DiskFailure } from './disk.ts'
+import { Lives, failing } from './lives.ts'
 import { SeededRandom } from './random.ts'
 import { type Simulation, simulate } from './world.ts'
 
@@ -89,21 +87,22 @@ class Run {
   readonly #options: TransactionRunOptions
   readonly #clients: readonly Client[]
   readonly #shown = new Map<string, Map<number, string>>(topics.map((topic) => [topic, new Map()]))
-  readonly #faults = new Set<string>()
-  readonly #snapshotBytes: number
-  #life = 0
-  #log: LocalLog | null = null
+  readonly #lives: Lives
   #isEnding = false
   /** A commit was just answered, and its markers are not on disk yet: a moment that chance hardly ever meets. */
   #isDying = false
-  #violation: unknown = null
   #survived = 0
 
   constructor(machine: Simulation, options: TransactionRunOptions) {
     this.machine = machine
     this.random = new SeededRandom(machine.seed, 'transactions')
     this.#options = options
-    this.#snapshotBytes = this.random.pick([300, 3_000, 2 ** 26])
+    const { tamper } = options
+    this.#lives = new Lives(machine, this.random, {
+      log: { snapshotBytes: this.random.pick([300, 3_000, 2 ** 26]), compactEveryMs: 15 },
+      ...(tamper === undefined ? {} : { tamper }),
+      start: () => this.#start(),
+    })
     this.#clients = Array.from({ length: clientCount }, (_, name) => ({
       name,
       id: `client-${name}`,
@@ -118,77 +117,31 @@ class Run {
     const count = (fate: Fate): number =>
       this.#clients.reduce((sum, { all }) => sum + all.filter((one) => one.fate === fate).length, 0)
     const [committed, aborted, unknown] = [count('committed'), count('aborted'), count('unknown')]
-    return { committed, aborted, unknown, survived: this.#survived, faults: [...this.#faults] }
+    return { committed, aborted, unknown, survived: this.#survived, faults: [...this.#lives.faults] }
   }
 
   async live(): Promise<void> {
-    const { machine, random } = this
-    if (this.#options.failures === true) machine.disk.plan = (call) => this.#failure(call)
-    const opening = this.#open()
-    opening.catch(() => undefined)
-    if (random.chance(0.2)) await machine.advance(random.between(0, 20))
-    else {
-      const opened = await machine.run(() =>
-        opening.then(
-          () => true,
-          () => false,
-        ),
-      )
-      if (opened) {
-        this.#start()
-        for (let left = random.between(20, 600); left > 0 && !this.#isDying; left -= stepMs)
-          await machine.advance(Math.min(left, stepMs))
-      }
-    }
-    await this.#die()
-    if (this.#violation !== null) throw this.#violation
-  }
-  async #open(): Promise<LocalLog> {
-    const life = this.#life
-    const store = await openStore({ world: this.machine, dir: '/data' })
-    const log = await openLocalLog({
-      world: this.machine,
-      dir: '/data',
-      store: this.#options.tamper?.(store) ?? store,
-      snapshotBytes: this.#snapshotBytes,
-      compactEveryMs: 15,
-      onFault: (fault) => this.#faults.add(fault.code),
+    const { random } = this
+    await this.#lives.live({
+      plan: this.#options.failures === true ? failing(random) : null,
+      stillborn: 0.2,
+      ms: [20, 600],
+      stepMs,
+      isDying: () => this.#isDying,
+      death: () => {
+        const how = random.between(this.#isDying ? 5 : 0, 9)
+        this.#isDying = false
+        if (how < 2) return 'stop'
+        return how < 6 ? 'kill' : 'power cut'
+      },
     })
-    if (life === this.#life) this.#log = log
-    return log
-  }
-  async #die(): Promise<void> {
-    const { machine, random } = this
-    machine.disk.plan = null
-    const log = this.#log
-    this.#log = null
-    this.#life++
-    const how = random.between(this.#isDying ? 5 : 0, 9)
-    this.#isDying = false
-    if (how < 2 && log !== null) await machine.run(() => log.close())
-    if (how < 6) machine.kill()
-    else machine.powerCut()
-  }
-  #failure({ operation }: DiskCall): DiskFailure | null {
-    if (operation === 'datasync' && this.random.chance(0.02)) return { code: 'EIO' }
-    if (operation === 'write' && this.random.chance(0.004))
-      return { code: this.random.pick(['EIO', 'ENOSPC'] as const), written: this.random.between(0, 60) }
-    return null
   }
   #start(): void {
-    for (const client of this.#clients) this.#actor((alive) => this.#work(client, alive))
-    this.#actor((alive) => this.#observe(alive))
-  }
-  #actor(act: (alive: () => boolean) => Promise<void>): void {
-    const life = this.#life
-    const alive = (): boolean => this.#life === life
-    act(alive).catch((error: unknown) => {
-      if (alive() && !(error instanceof Fault)) this.#violation ??= error
-      else if (alive() && error instanceof Fault) this.#faults.add(`actor: ${error.code}`)
-    })
+    for (const client of this.#clients) this.#lives.actor((alive) => this.#work(client, alive))
+    this.#lives.actor((alive) => this.#observe(alive))
   }
   async #ready(alive: () => boolean): Promise<LocalLog> {
-    const log = this.#log!
+    const log = this.#lives.log!
     const config = { 'internal.segment.bytes': '2000' }
     while (alive() && topics.some((name) => log.catalog.byName(name) === null)) {
       await log.topics.create(topics.map((name) => ({ name, partitions: 1, config })))
@@ -205,7 +158,7 @@ class Run {
   async #work(client: Client, alive: () => boolean): Promise<void> {
     const log = await this.#ready(alive)
     const { clock } = this.machine
-    if (client.current !== null && client.current.life < this.#life) this.#survived++
+    if (client.current !== null && client.current.life < this.#lives.number) this.#survived++
     while (alive()) {
       if (client.current === null) {
         if (this.#isEnding) return
@@ -255,7 +208,7 @@ class Run {
       moved: false,
       asked: false,
       fate: 'open',
-      life: this.#life,
+      life: this.#lives.number,
     }
     client.current = transaction
     client.all.push(transaction)
@@ -279,10 +232,10 @@ class Run {
       }
       const commit = current.commits
       current.asked ||= commit
-      const life = this.#life
+      const life = this.#lives.number
       const next = await log.transactions.end(producer, { commit, bumps: client.bumps })
       // Whoever died meanwhile has not answered.
-      if (life !== this.#life) return null
+      if (life !== this.#lives.number) return null
       current.fate = commit ? 'committed' : 'aborted'
       if (commit && !this.#isEnding && this.random.chance(0.02)) this.#isDying = true
       client.current = null
@@ -304,18 +257,18 @@ class Run {
     const baseSequence = client.sequences.get(topic) ?? 0
     const { producerId, epoch: producerEpoch } = producer
     ownBatch(records, { producerId, producerEpoch, baseSequence, transactional: true })
-    const life = this.#life
+    const life = this.#lives.number
     const entries = [{ partition: of(topic), records }]
     const [answer] = await log.produce({ acks: 'all', transactionalId: client.id, joins: client.bumps, entries })
     if ('fault' in answer!) return answer.fault
-    if (life !== this.#life) return null
+    if (life !== this.#lives.number) return null
     client.sequences.set(topic, baseSequence + values.length)
     current.written++
     return null
   }
   /** A client that is told no: what passes is asked again, else it begins anew under its id. */
   #refused(client: Client, fault: Fault): void {
-    this.#faults.add(fault.code)
+    this.#lives.faults.add(fault.code)
     if (passing(fault)) return
     const isOver = ['log.invalid-transaction', 'log.transaction-abortable'].includes(fault.code)
     // The first answer to its commit says no: it is certain.
@@ -363,15 +316,15 @@ class Run {
 
   async finish(): Promise<void> {
     const { machine } = this
-    const log = await machine.run(() => this.#open())
+    const log = await machine.run(() => this.#lives.open())
     this.#isEnding = true
     this.#start()
     await machine.advance(2_000)
-    if (this.#violation !== null) throw this.#violation
+    this.#lives.check()
     await machine.run(async () => {
       // Nobody comes back for what is still open: the next producer of the id ends it.
       for (const client of this.#clients) while ((await this.#init(client, log)) !== null) await machine.clock.sleep(10)
-      this.#life++
+      this.#lives.number++
       await machine.clock.sleep(200)
       const contents = new Map<string, string[]>()
       for (const topic of topics) contents.set(topic, await this.#contents(log, topic))
