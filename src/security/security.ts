@@ -76,7 +76,7 @@ class CatalogSecurity implements OpenSecurity {
     this.users = users
     this.grants = grants
     this.quotas = new CatalogQuotas({ catalog, clock: world.clock })
-    this.audit = new TopicAudit({ log, clock: world.clock, logger })
+    this.audit = new TopicAudit({ log, clock: world.clock, logger, newChain: () => world.random.uuid() })
     this.oauth = options.oauth === null ? null : new JwksOAuth(options.oauth, world, logger)
     this.authorizer = new GrantAuthorizer({
       enforced: () => options.authenticates || !users.isEmpty,

@@ -6,8 +6,12 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, before, test } from 'node:test'
 import { realWorld } from '../../src/lib/real/world.ts'
+import { silent } from '../../src/lib/logger.ts'
 import { encodeBatch } from '../../src/log/batch.ts'
 import { openLocalLog } from '../../src/log/local/open.ts'
+import { TopicAudit } from '../../src/security/audit.ts'
+import { anonymous } from '../../src/security/principal.ts'
+import { ownBatch } from '../../src/store/batch-header.ts'
 
 const main = resolve(import.meta.dirname, '../../src/cli/main.ts')
 interface Ran {
@@ -41,6 +45,12 @@ before(async () => {
   await tick.append([{ partition, batch: encodeBatch([binary]) }])
   await tick.abort()
   await write(12)
+  const { clock, random } = realWorld()
+  const audit = new TopicAudit({ log, clock, logger: silent, newChain: () => random.uuid() })
+  const subject = { principal: anonymous, host: '127.0.0.1' }
+  for (const action of ['CreateTopics', 'DeleteTopics'])
+    audit.note({ subject, via: 'kafka', action, resources: ['topic:Orders'], outcome: 'done' })
+  await audit.close()
   await log.close()
 })
 after(() => rmSync(root, { recursive: true, force: true }))
@@ -111,6 +121,19 @@ test('verify: damage is named with file, byte and the offsets that are lost, and
   assert.deepEqual(snapshotOf(dir), before)
   const other = await millrace('verify', dir, '--partition', '_millrace_catalog/0')
   assert.equal(other.code, 0)
+})
+
+test('verify: an audit that was changed, checksums and all, is said to be', async () => {
+  const { dir } = copy('audited')
+  assert.match((await millrace('verify', dir)).stderr, /audit: 2 records, none changed; the newest is [0-9a-f]{64}/)
+  const topic = readdirSync(join(dir, 'topics')).find((each) => each.startsWith('_millrace_audit~'))!
+  const path = join(dir, 'topics', topic, '0', '00000000000000000000.log')
+  const batch = Buffer.from(readFileSync(path).toString('latin1').replace('CreateTopics', 'CreateCheese'), 'latin1')
+  ownBatch(batch, { producerId: -1, producerEpoch: -1, baseSequence: -1, transactional: false })
+  writeFileSync(path, batch)
+  const ran = await millrace('verify', dir)
+  assert.equal(ran.code, 1)
+  assert.match(ran.stderr, /the audit is not what was written\n +offset 1: what is before number 1 was changed/)
 })
 
 test('repair: says what would be lost, asks for --yes, keeps the damaged bytes, and the log goes on', async () => {

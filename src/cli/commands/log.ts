@@ -1,8 +1,10 @@
 /** The files of a log that no process holds: looked at, printed, mended. */
 import type { DamagedRange, Examination, PartitionReport } from '../../store/examine.ts'
+import type { AuditCheck } from '../../security/audit-chain.ts'
 import { type Call, type Command, CommandError, exit, type Option, usageError } from '../command.ts'
 import { printable, printNext, printRows } from '../output.ts'
 
+const auditName = '_millrace_audit/0'
 const dataArgument = [{ name: 'dir', optional: true }] as const
 const partitionOption: Option = { name: 'partition', value: 'TOPIC/N', summary: 'only this one' }
 
@@ -76,10 +78,33 @@ async function verify(on: Call): Promise<void> {
       ...report.badFiles.map((file) => `${report.name}: ${file} is not what was written`),
     ])
     const journal = damaged.filter((fault) => fault.message.includes('synced.log')).map((fault) => fault.message)
+    const audits = await Promise.all(
+      reports.map(({ name, dir }) => (name === auditName ? auditOf(folder, dir) : Promise.resolve(null))),
+    )
+    for (const audit of audits)
+      if (audit !== null && audit.problems.length === 0 && isTable)
+        process.stderr.write(`audit: ${audit.records} records, none changed; the newest is ${audit.newest}\n`)
     complain([...journal, ...found])
+    const changed = audits.flatMap((audit) => audit?.problems ?? [])
+    if (changed.length > 0)
+      throw new CommandError(`the audit is not what was written\n${changed.map((line) => `  ${line}`).join('\n')}`, {
+        code: 'cli.audit-changed',
+        hint: 'Somebody with access to the files has changed it. Compare them with a copy.',
+      })
   } finally {
     await folder.close()
   }
+}
+/** Whether the records of the audit are those that were written (`security/audit-chain.ts`). */
+async function auditOf(folder: Examination, dir: string): Promise<AuditCheck> {
+  const [{ AuditCheck }, { decodeBatch }] = await Promise.all([
+    import('../../security/audit-chain.ts'),
+    import('../../log/batch.ts'),
+  ])
+  const check = new AuditCheck()
+  for (const found of folder.walk(dir, 0))
+    if ('good' in found) for (const { offset, value } of decodeBatch(found.good.batch)) check.add(offset, value)
+  return check
 }
 function complain(found: readonly string[]): void {
   if (found.length === 0) return
@@ -158,7 +183,8 @@ const pairs = (of: object): string =>
 export const logCommands: readonly Command[] = [
   {
     path: ['log', 'verify'],
-    summary: 'read every batch of a stopped instance and say what is damaged; changes nothing, fails on damage',
+    summary:
+      'read every batch of a stopped instance and say what is damaged, or changed in the audit; changes nothing, fails on damage',
     args: dataArgument,
     options: [partitionOption],
     examples: ['millrace log verify', 'millrace log verify /var/lib/millrace --partition purchases/0 -o json'],
