@@ -6,7 +6,7 @@
 import { spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { kafkaDir, need, python } from '../test/interop/setup/index.ts'
+import { kafkaDir, librdkafkaTests, need, python } from '../test/interop/setup/index.ts'
 
 const words = process.argv.slice(2)
 const names = words.filter((word) => !word.startsWith('--'))
@@ -34,6 +34,8 @@ async function setUp(): Promise<void> {
   try {
     await need('kcat', 'java', 'javac', 'mvn', 'python3', 'chromium')
     await Promise.all([python(), kafkaDir()])
+    // Minutes of compiling, which no test has.
+    if (!words.includes('--quick') && files.some((file) => file.includes('suite-librdkafka'))) await librdkafkaTests()
   } catch (error) {
     fail(1, error instanceof Error ? error.message : String(error))
   }
