@@ -14,6 +14,8 @@ export interface FetchHost {
   readonly meter: LogMeter | null
 }
 type Entry = FetchRequest['entries'][number]
+/** Partitions of one request: each may bring a batch larger than what was asked for, which counts when it is there. */
+const readsAtOnce = 8
 interface Pass {
   readonly answers: FetchAnswer[]
   readonly seen: { state: PartitionState; seen: Offset }[]
@@ -38,42 +40,54 @@ export async function fetch(host: FetchHost, request: FetchRequest, signal: Abor
 }
 
 async function readOnce(host: FetchHost, request: FetchRequest): Promise<Pass> {
+  const { entries, committedOnly } = request
   const answers: FetchAnswer[] = []
   const seen: { state: PartitionState; seen: Offset }[] = []
   let bytes = 0
   let hasFault = false
-  for (const entry of request.entries) {
-    try {
-      const state = host.registry.partition(entry.partition)
-      checkEpoch(entry, state.log.leaderEpoch)
-      const maxBytes = Math.min(entry.maxBytes, request.maxBytes - bytes)
-      const slice = await readEntry(state, entry, {
-        maxBytes,
-        committedOnly: request.committedOnly,
-        isFirst: bytes === 0,
-      })
-      bytes += slice.bytes
-      seen.push({ state, seen: slice.upTo })
-      answers.push(answer(entry, slice))
-    } catch (error) {
-      hasFault = true
-      answers.push(failed(entry, asFault(error)))
+  for (let i = 0; i < entries.length;) {
+    const crowd = crowdOf(entries, i, request.maxBytes - bytes)
+    i += crowd.length
+    const read = crowd.map((entry) => readEntry(host, entry, { maxBytes: request.maxBytes - bytes, committedOnly }))
+    for (const [at, result] of (await Promise.allSettled(read)).entries()) {
+      const entry = crowd[at]!
+      if (result.status === 'rejected') {
+        hasFault = true
+        answers.push(failed(entry, asFault(result.reason)))
+        continue
+      }
+      const { state, slice } = result.value
+      const kept = bytes === 0 || slice.bytes <= Math.min(entry.maxBytes, request.maxBytes - bytes)
+      const told = kept ? slice : emptied(slice, entry.offset)
+      bytes += told.bytes
+      seen.push({ state, seen: told.upTo })
+      answers.push(answer(entry, told))
     }
   }
   return { answers, seen, bytes, hasFault }
 }
-/** The first partition with anything answers with a batch of any size; the others keep to the limit. */
+/** Entries that are read at once, from `at` on: together they fit what may still be answered. At least one. */
+function crowdOf(entries: readonly Entry[], at: number, bytesLeft: number): readonly Entry[] {
+  let bytes = entries[at]!.maxBytes
+  let end = at + 1
+  while (end < entries.length && end - at < readsAtOnce && bytes + entries[end]!.maxBytes <= bytesLeft)
+    bytes += entries[end++]!.maxBytes
+  return entries.slice(at, end)
+}
 async function readEntry(
-  state: PartitionState,
+  { registry }: FetchHost,
   entry: Entry,
-  options: { maxBytes: number; committedOnly: boolean; isFirst: boolean },
-): Promise<Slice> {
-  const { committedOnly, isFirst } = options
-  const maxBytes = Math.max(options.maxBytes, isFirst ? 1 : 0)
-  const slice = await readSlice(state, entry.offset, { maxBytes, committedOnly })
-  if (isFirst || slice.bytes <= maxBytes) return slice
+  options: { maxBytes: number; committedOnly: boolean },
+): Promise<{ state: PartitionState; slice: Slice }> {
+  const state = registry.partition(entry.partition)
+  checkEpoch(entry, state.log.leaderEpoch)
+  const maxBytes = Math.max(0, Math.min(entry.maxBytes, options.maxBytes))
+  return { state, slice: await readSlice(state, entry.offset, { maxBytes, committedOnly: options.committedOnly }) }
+}
+/** The first partition with anything answers with a batch of any size; the others keep to the limit. */
+function emptied(slice: Slice, from: Offset): Slice {
   slice.release()
-  return { ...slice, buffers: [], bytes: 0, next: entry.offset, aborted: [], release: () => {} }
+  return { ...slice, buffers: [], bytes: 0, next: from, aborted: [], release: () => {} }
 }
 function answer(entry: Entry, slice: Slice): FetchAnswer {
   const { start, highWatermark, stable, buffers, aborted, release } = slice
