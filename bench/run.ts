@@ -9,6 +9,7 @@ import { benchKafka, kafkaRows } from './kafka/index.ts'
 import type { PlanOptions } from './kafka/plan.ts'
 import { Report, type RowSpec } from './lib/rows.ts'
 import { benchStart, startRows } from './start.ts'
+import { benchSync, syncRows } from './sync.ts'
 
 interface Bench {
   readonly says: string
@@ -22,6 +23,11 @@ const benches: Readonly<Record<string, Bench>> = {
     rows: kafkaRows,
     setUp: () => need('java', 'mvn', 'python3').then(() => Promise.all([kafkaDir(), python()])),
     run: benchKafka,
+  },
+  sync: {
+    says: 'a sync of each file beside one of a journal, on this disk alone',
+    rows: syncRows,
+    run: (report, { quick }) => benchSync(report, quick),
   },
   start: {
     says: 'start to ready, idle memory, size of the console',

@@ -1,0 +1,85 @@
+/**
+ * What makes a round of appends to many partitions durable: a sync of each partition's file, all at once, or one sync of a
+ * journal that holds a copy of what all of them got. Both on the disk that the data folder would be on; the store does the
+ * first. Ours: a sync each. Theirs: the journal.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { realDisk } from '../src/lib/real/disk.ts'
+import type { File } from '../src/lib/world.ts'
+import { cacheDir } from '../test/interop/setup/index.ts'
+import type { Report, RowSpec } from './lib/rows.ts'
+
+const counts = [1, 6, 100, 1_000] as const
+const batches = [
+  { name: '16 KB', bytes: 16 * 1024 },
+  { name: '1 MB', bytes: 1024 * 1024 },
+] as const
+/** More at once fits no round: producers have so much under way together, not each. */
+const roundBytesMax = 64 * 1024 * 1024
+
+const rowOf = (partitions: number, name: string): string => `a round of ${name} to each of ${partitions}`
+const shapes = batches.flatMap(({ name, bytes }) =>
+  counts.filter((count) => count * bytes <= roundBytesMax).map((count) => ({ row: rowOf(count, name), bytes, count })),
+)
+export const syncRows: readonly RowSpec[] = shapes.map(({ row }) => ({ row, unit: 'ms', better: 'lower', goal: null }))
+
+export async function benchSync(report: Report, isQuick: boolean): Promise<void> {
+  mkdirSync(cacheDir, { recursive: true })
+  const folder = mkdtempSync(join(cacheDir, 'bench-sync-'))
+  try {
+    for (const { row, bytes, count } of shapes) {
+      const files = new Files(folder, count, Buffer.alloc(bytes, 1))
+      for (let round = 0; round < (isQuick ? 3 : 25); round++) {
+        report.sample(row, 'ours', await files.syncEach())
+        report.sample(row, 'theirs', await files.syncJournal())
+      }
+      files.remove()
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+class Files {
+  readonly #folder: string
+  readonly #batch: Buffer
+  readonly #files: File[]
+  readonly #journal: File
+  #rounds = 0
+
+  constructor(folder: string, count: number, batch: Buffer) {
+    this.#folder = join(folder, 'files')
+    this.#batch = batch
+    realDisk.makeDirectory(this.#folder)
+    this.#files = Array.from({ length: count }, (_, i) => realDisk.open(join(this.#folder, `${i}.log`), 'write'))
+    this.#journal = realDisk.open(join(this.#folder, 'journal'), 'write')
+  }
+  /** Milliseconds from the first write to all of it being durable. */
+  async syncEach(): Promise<number> {
+    const startedMs = performance.now()
+    this.#writeEach()
+    await Promise.all(this.#files.map((file) => file.datasync()))
+    return performance.now() - startedMs
+  }
+  /** The files are written as well, since they are what is read; the kernel takes its time with them. */
+  async syncJournal(): Promise<number> {
+    const startedMs = performance.now()
+    const copies = this.#files.map(() => this.#batch)
+    this.#journal.write(copies, this.#rounds * this.#batch.length * copies.length)
+    this.#writeEach()
+    await this.#journal.datasync()
+    const ms = performance.now() - startedMs
+    // What it left behind is not to be paid by the next round of the other.
+    await Promise.all(this.#files.map((file) => file.datasync()))
+    return ms
+  }
+  remove(): void {
+    for (const file of [...this.#files, this.#journal]) file.close()
+    realDisk.remove(this.#folder)
+  }
+  #writeEach(): void {
+    const at = this.#rounds++ * this.#batch.length
+    for (const file of this.#files) file.write([this.#batch], at)
+  }
+}
