@@ -19,6 +19,8 @@ export interface ClockOptions {
   readonly delayMs: number
   readonly idleMs: number
   readonly maxFutureMs: number
+  /** Processing time that no jump of the wall clock moves; without it what is passed to each call counts. */
+  readonly steadyMs?: () => number
 }
 /** What views have that say nothing about it, and questions that go on. */
 export const timeDefaults = { idleMs: 30_000, maxFutureMs: 3_600_000 }
@@ -27,7 +29,7 @@ export interface PartitionClock {
   maxTimeMs: number
   held: boolean
   idle: boolean
-  /** Processing time of the last tick that brought a record; not saved: idleness is counted anew after a restart. */
+  /** Processing time, steady where there is one, of the last tick that brought a record; not saved: idleness is counted anew after a restart. */
   lastMs: number
   /** Rows whose event time lay too far ahead. */
   future: number
@@ -80,7 +82,7 @@ export class SourceClock {
         maxTimeMs: saved ? this.table.numbers[row * 3]! : -Infinity,
         held: saved || unread,
         idle: saved ? this.table.numbers[row * 3 + 1] === 1 : !unread,
-        lastMs: nowMs,
+        lastMs: this.at(nowMs),
         future: saved ? this.table.numbers[row * 3 + 2]! : 0,
         dirty: false,
       })
@@ -93,13 +95,16 @@ export class SourceClock {
   }
   /** Nothing waits for what this source has never held: the time until that is given up begins anew. */
   notMissed(nowMs: number): void {
-    if (this.expected) for (const clock of this.partitions.values()) if (!clock.held) clock.lastMs = nowMs
+    if (this.expected) for (const clock of this.partitions.values()) if (!clock.held) clock.lastMs = this.at(nowMs)
   }
   private expected = false
+  private at(nowMs: number): number {
+    return this.options.steadyMs?.() ?? nowMs
+  }
   partition(index: number, nowMs: number): PartitionClock {
     let clock = this.partitions.get(index)
     if (clock === undefined) {
-      clock = { maxTimeMs: -Infinity, held: false, idle: true, lastMs: nowMs, future: 0, dirty: false }
+      clock = { maxTimeMs: -Infinity, held: false, idle: true, lastMs: this.at(nowMs), future: 0, dirty: false }
       this.partitions.set(index, clock)
     }
     return clock
@@ -109,7 +114,7 @@ export class SourceClock {
   }
   /** A record of the partition has been consumed, or will be before the watermark is asked for again. */
   woke(clock: PartitionClock, nowMs: number): void {
-    clock.lastMs = nowMs
+    clock.lastMs = this.at(nowMs)
     if (clock.held && !clock.idle) return
     clock.held = true
     clock.idle = false
@@ -127,8 +132,9 @@ export class SourceClock {
   }
   /** Leaves out what has been silent too long. */
   markIdle(nowMs: number): void {
+    const atMs = this.at(nowMs)
     for (const clock of this.partitions.values())
-      if (!clock.idle && nowMs - clock.lastMs >= this.options.idleMs) {
+      if (!clock.idle && atMs - clock.lastMs >= this.options.idleMs) {
         clock.idle = true
         clock.dirty = true
       }

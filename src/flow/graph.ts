@@ -30,6 +30,8 @@ import { Rate } from '../telemetry/rate.ts'
 export interface GraphOptions {
   readonly idleMs: number
   readonly maxFutureMs: number
+  /** As in `ClockOptions`. */
+  readonly steadyMs?: () => number
   /** Watermarks stand still until `finish`: nothing is late. */
   readonly standing?: boolean
   /** Measures what passes through the nodes, and how long they are at work. */
@@ -112,7 +114,8 @@ export class Graph {
   private buildSource(plan: SourcePlan): Node {
     const index = this.sources.length
     const delayMs = this.options.standing === true ? Infinity : plan.time === null ? 1 : plan.time.delayMs
-    const options: ClockOptions = { idleMs: this.options.idleMs, maxFutureMs: this.options.maxFutureMs, delayMs }
+    const { idleMs, maxFutureMs, steadyMs } = this.options
+    const options: ClockOptions = { idleMs, maxFutureMs, delayMs, ...(steadyMs === undefined ? {} : { steadyMs }) }
     const operator = plan.mode === 'upsert' ? upsert(plan.columns, plan.key, plan.columns.length) : null
     const node = this.add(plan, [], operator)
     const clock = new SourceClock(index, options, this.clocks)

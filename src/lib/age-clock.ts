@@ -16,13 +16,14 @@ export class AgeClock {
   }
   /** What is older than something by this is. */
   now(): TimeMs {
-    return timeMs(Math.floor(Math.min(this.#clock.now(), this.#steadyMs())))
+    return timeMs(Math.floor(Math.min(this.#clock.now(), this.steady())))
   }
   /** For what begins to age now. */
   stamp(): TimeMs {
-    return timeMs(Math.floor(Math.max(this.#clock.now(), this.#steadyMs())))
+    return timeMs(Math.floor(Math.max(this.#clock.now(), this.steady())))
   }
-  #steadyMs(): number {
+  /** Where the wall clock would be without any jump: for waits that are told in its times and kept by nobody. */
+  steady(): number {
     return this.#aheadMs + this.#clock.monotonic()
   }
 }

@@ -26,6 +26,8 @@ export interface Core {
   readonly guard: DiskGuard
   /** By the clock of ages: a jump forward must not make retention delete early. */
   retentionNow(): number
+  /** For what begins to age now. */
+  retentionStamp(): number
   /** The partition has something to write. */
   toWrite(partition: Partition): void
   /** Someone waits for the partition to be durable. */

@@ -167,6 +167,7 @@ export class DiskStore implements Store {
       pool: options.pool ?? new BufferPool(limits.poolIdleBytes),
       guard: new DiskGuard(world, dir, options.reserveBytes ?? limits.diskReserveBytes),
       retentionNow: () => ages.now(),
+      retentionStamp: () => ages.stamp(),
       toWrite: (partition) => this.#loop.toWrite(partition),
       rolled: (partition) => void this.#rolled.add(partition),
       toSync: (partition) => this.#loop.toSync(partition),

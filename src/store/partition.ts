@@ -485,7 +485,7 @@ export class Partition implements PartitionLog {
   }
   #isDone({ base, tail, createdMs }: Segment, bytes: number, end: number): boolean {
     if (tail.bytes + bytes > Math.min(this.#config.segmentBytes, indexedMax) || end - base > indexedMax) return true
-    return this.#core.world.clock.now() - createdMs >= this.#config.segmentMs
+    return this.#core.retentionNow() - createdMs >= this.#config.segmentMs
   }
   #loadIndex(segment: Segment): void {
     try {

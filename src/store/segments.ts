@@ -117,8 +117,8 @@ export class Segments {
     return segment
   }
   create(base: number): Segment {
-    const { clock, random } = this.#core.world
-    const segment = new Segment({ base, createdMs: clock.now(), salts: [newSalt(random, 0)] }, null)
+    const { random } = this.#core.world
+    const segment = new Segment({ base, createdMs: this.#core.retentionStamp(), salts: [newSalt(random, 0)] }, null)
     segment.index = new SparseIndex(base, segment.salts)
     return segment
   }

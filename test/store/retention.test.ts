@@ -85,6 +85,23 @@ test('a wall clock that jumps ahead deletes nothing early', () =>
     await store.close()
   }))
 
+test('a wall clock that jumps begins no segment early, whose old records would then go', () =>
+  inSimulation(async ({ open }, machine) => {
+    const store = await open()
+    const week = 7 * 24 * hour
+    const log = store.partition(name, { ...config, retentionMs: hour, segmentMs: week, segmentBytes: 10_000_000 })
+    const old = machine.clock.now() - 100 * week
+    for (const jump of [520 * week, -520 * week, -520 * week, 520 * week]) {
+      await fill(log, 3, old)
+      machine.clock.jump(jump)
+      await machine.clock.sleep(2 * sweepMs)
+      await fill(log, 3, old)
+      await machine.clock.sleep(2 * sweepMs)
+      assert.equal(log.start, 0)
+    }
+    await store.close()
+  }))
+
 test('a damaged log is left alone', () =>
   inSimulation(async ({ open, faults }, machine) => {
     await fill((await open()).partition(name, config), 100, machine.clock.now())

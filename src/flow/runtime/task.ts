@@ -12,6 +12,7 @@
  * - the claim was lost to another member: the state is dropped and restored once the claim is there again;
  * - anything else ends the view with its fault. Neighbours never notice.
  */
+import { AgeClock } from '../../lib/age-clock.ts'
 import { type Offset, offset as asOffset } from '../../lib/brand.ts'
 import { assert } from '../../lib/assert.ts'
 import { Fault, asFault } from '../../lib/fault.ts'
@@ -92,6 +93,7 @@ export class ViewTask {
   private claim: Claim | null = null
   private stopping = new AbortController()
   private paused: { readonly until: Promise<void>; readonly end: () => void } | null = null
+  private readonly ages: AgeClock
   private running: Promise<void> | null = null
   /** Work that wants the view between two ticks. */
   private between: (() => Promise<void>)[] = []
@@ -101,7 +103,10 @@ export class ViewTask {
   constructor(view: ViewPlan, host: TaskHost) {
     this.view = view
     this.host = host
-    this.graph = new Graph(view.plan, { idleMs: view.idleMs, maxFutureMs: view.maxFutureMs, clock: host.clock })
+    this.ages = new AgeClock(host.clock)
+    const steadyMs = (): number => this.ages.steady()
+    const { idleMs, maxFutureMs } = view
+    this.graph = new Graph(view.plan, { idleMs, maxFutureMs, steadyMs, clock: host.clock })
     this.sink = viewSink(view)
     this.input = new Input(host.log.reader())
     this.stepper = new Stepper(this.graph)
@@ -306,9 +311,8 @@ export class ViewTask {
     }
     const hadMoved = this.input.hasMoved
     if (!this.input.hasRecords) {
-      const { clock } = this.host
       const limitMs = this.input.hasMoved ? moveMs : waitMaxMs
-      const waitMs = this.graph.owesFirst ? 0 : Math.min(limitMs, this.graph.nextTimerMs() - clock.now())
+      const waitMs = this.graph.owesFirst ? 0 : Math.min(limitMs, this.graph.nextTimerMs() - this.ages.steady())
       try {
         await this.input.fill(Math.max(0, waitMs), AbortSignal.any([signal, this.wake.signal]))
       } catch (error) {
@@ -316,7 +320,7 @@ export class ViewTask {
         throw error
       }
     }
-    const timer = this.graph.nextTimerMs() <= this.host.clock.now()
+    const timer = this.graph.nextTimerMs() <= this.ages.steady()
     if (this.input.hasRecords || timer || this.graph.owesFirst) await this.tick(signal)
     else if (hadMoved) await this.commitMoves()
   }

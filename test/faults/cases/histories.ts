@@ -64,7 +64,8 @@ async function runHistories(context: Context): Promise<Outcome> {
   }
 }
 
-type Disturbance = 'kill' | 'pause' | 'cut' | 'hold'
+const disturbances = ['kill', 'pause', 'cut', 'hold'] as const
+type Disturbance = (typeof disturbances)[number]
 /** What is being disturbed. */
 interface Scene {
   product: Millrace
@@ -100,9 +101,9 @@ async function runOnce(context: Context, totals: Totals): Promise<string[]> {
     await clients.begun()
     const until = performance.now() + secondsOf(quick) * 1_000
     let kinds: Disturbance[] = []
-    while (performance.now() < until) {
+    for (let count = 0; performance.now() < until || count < disturbances.length; count++) {
       // All of them before any comes again.
-      if (kinds.length === 0) kinds = ['kill', 'pause', 'cut', 'hold']
+      if (kinds.length === 0) kinds = [...disturbances]
       const [kind] = kinds.splice(Math.floor(random() * kinds.length), 1)
       await disturb(scene, kind!, context, totals)
       await sleep(between(random, 200, 2_000))

@@ -25,8 +25,12 @@ const growthMax = 64 * 1024 * 1024
 const filesMoreMax = 30
 /** A tenth more, or what a machine that does other things too adds. */
 const drift = { times: 1.1, ms: 5 }
-/** A segment every second or so, each kept for five. */
-const config = { 'segment.bytes': '1048576', 'segment.ms': '1000', 'retention.ms': '5000' }
+/** A segment every second or so, kept for longer than it takes to look at it. */
+const configOf = (quick: boolean) => ({
+  'segment.bytes': '1048576',
+  'segment.ms': '1000',
+  'retention.ms': quick ? '8000' : '60000',
+})
 /** So that resident memory is what is held, not what the collector has not looked at yet. */
 const heap = { NODE_OPTIONS: '--max-old-space-size=256 --max-semi-space-size=2' }
 
@@ -41,6 +45,7 @@ async function longDay(context: Context): Promise<Outcome> {
   const { warmMs, ms } = timesOf(quick)
   await using product = await startFirst({ data: folder, env: heap })
   const { kafka, pid } = product
+  const config = configOf(quick)
   const load = new Workload({ address: kafka, topic: 'soak', partitions: 3, leaderCounts: true, random, config })
   const transactions = new TransactionLoad(kafka, 'soak-exactly', 2, random)
   const verifier = new Verifier(load.history, load.places)
@@ -54,11 +59,11 @@ async function longDay(context: Context): Promise<Outcome> {
     while (!stop.signal.aborted) await work()
   }
   try {
-    await load.start()
-    await transactions.start()
-    await canary.start()
     const input = clicks(Math.ceil(ms / 20), random)
     await defineViews(product, input)
+    await transactions.start()
+    await canary.start()
+    await load.start()
     const pause = (): Promise<void> => sleep(between(random, 0, 1_500))
     const background = [
       ...input.map((part, i) => feed(() => kafka, i, part, pause)),
