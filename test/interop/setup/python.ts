@@ -4,7 +4,7 @@ import { installOnce } from './cache.ts'
 import { need } from './debian.ts'
 import { asRoot, run } from './run.ts'
 
-const packages = ['confluent-kafka==2.16.1', 'kafka-python==3.0.12', 'aiokafka==0.14.0'] as const
+const packages = ['confluent-kafka==2.16.1', 'kafka-python==3.0.12', 'aiokafka[snappy,lz4,zstd]==0.14.0'] as const
 
 /** Path of a Python that can import confluent_kafka, kafka and aiokafka. */
 export async function python(): Promise<string> {
