@@ -78,7 +78,7 @@ export const faults = {
     sqlstate: '58030',
     retry: true,
     says: (f) => `the disk failed at ${f.path}: ${f.what}`,
-    hint: 'Check the disk. The log goes on in a new segment as soon as a write to it succeeds.',
+    hint: 'Check the disk. A log that runs goes on in a new segment as soon as a write succeeds; a start can be tried again.',
   }),
   'store.full': meaning<{ path: string; freeBytes: number }>({
     kafka: 56,
