@@ -145,8 +145,6 @@ export const limits = {
   storeHandles: 512,
   /** Newest batches kept in memory for readers: a tenth of a second of a fast writer. */
   storeHotBytes: 32 * 1024 * 1024,
-  /** What is read for readers before they ask: a piece of 1 MiB for each of sixteen. */
-  storeAheadBytes: 17 * 1024 * 1024,
   /** Intake stops when less is free: room for indexes, the journal and what other parts must write to shut down. */
   diskReserveBytes: 32 * 1024 * 1024,
   /** JSON documents nested deeper are refused. */

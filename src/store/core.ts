@@ -8,7 +8,6 @@ import type { Handles } from './handles.ts'
 import type { HotTail } from './hot-tail.ts'
 import type { Journal } from './journal.ts'
 import type { Partition } from './partition.ts'
-import type { ReadAhead } from './read-ahead.ts'
 
 export interface Core {
   readonly world: World
@@ -20,7 +19,6 @@ export interface Core {
   readonly handles: Handles
   readonly journal: Journal
   readonly hot: HotTail
-  readonly ahead: ReadAhead
   /** Of the buffers that files are read into. */
   readonly pool: BufferPool
   readonly guard: DiskGuard

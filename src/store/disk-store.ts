@@ -13,7 +13,6 @@ import { HotTail } from './hot-tail.ts'
 import type { PartitionState } from './journal.ts'
 import { nothingOf, type Opened } from './opening.ts'
 import { type OpenedPartition, Partition } from './partition.ts'
-import { ReadAhead } from './read-ahead.ts'
 import { sweep } from './retention.ts'
 import type { PartitionConfig, PartitionLog, Recovery, Store } from './store.ts'
 import { SyncLoop } from './sync-loop.ts'
@@ -163,7 +162,6 @@ export class DiskStore implements Store {
       handles: new Handles(world.disk, handlesMax),
       journal,
       hot: new HotTail(options.hotBytes ?? limits.storeHotBytes),
-      ahead: new ReadAhead(limits.storeAheadBytes),
       pool: options.pool ?? new BufferPool(limits.poolIdleBytes),
       guard: new DiskGuard(world, dir, options.reserveBytes ?? limits.diskReserveBytes),
       retentionNow: () => ages.now(),
@@ -210,7 +208,6 @@ export class DiskStore implements Store {
     return this.#world.clock.after(sweepMs, () => void this.#sweepAll())
   }
   async #sweepAll(): Promise<void> {
-    this.#core.ahead.sweep()
     await this.#sweep(this.#partitions.values())
     if (this.#closing === null) this.#cancelSweep = this.#planSweep()
   }

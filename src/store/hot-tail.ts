@@ -89,10 +89,6 @@ export class HotBatches {
     }
     return { buffers, release: () => leases.forEach((lease) => lease.release()) }
   }
-  /** Of the first batch that is here; infinite when none is. */
-  get start(): number {
-    return this.#list[this.#head]?.base ?? Number.POSITIVE_INFINITY
-  }
   push(batch: HotBatch): void {
     this.#list.push(batch)
   }

@@ -20,7 +20,7 @@ import { Epochs } from './epochs.ts'
 import { HotBatches } from './hot-tail.ts'
 import type { DamagedPlace, PartitionState } from './journal.ts'
 import { Listeners } from './listeners.ts'
-import { findTime, largestTime, readHeaders } from './read.ts'
+import { findTime, largestTime, readBatches, readHeaders } from './read.ts'
 import { type Mark, Segment } from './segment.ts'
 import { Segments } from './segments.ts'
 import { SmallFiles } from './small-files.ts'
@@ -221,7 +221,7 @@ export class Partition implements PartitionLog {
     const limit = Math.min(end, this.#durable)
     if (from >= limit) return nothing
     try {
-      return await this.#core.ahead.read(this.segments, { from, limit, bytesMax: maxBytes }, this.#hot.start)
+      return await readBatches(this.segments, { from, limit, bytesMax: maxBytes })
     } catch (error) {
       // Retention may have taken the files meanwhile.
       this.#checkInside(from)
@@ -321,7 +321,6 @@ export class Partition implements PartitionLog {
     this.#core.resized(fresh.tail.bytes)
     // What is in memory is of the old ones.
     this.#core.hot.cut(this.#hot, 0)
-    this.#core.ahead.forget(this.segments)
     // Until the journal knows of the new one, the old ones are the log.
     await this.#core.checkpoint()
     for (let stem = this.#replacedStems.pop(); stem !== undefined; stem = this.#replacedStems.pop())
@@ -408,7 +407,6 @@ export class Partition implements PartitionLog {
     this.#whenDurable.fail(fault)
     this.#dropRuns()
     this.#core.hot.cut(this.#hot, 0)
-    this.#core.ahead.forget(this.segments)
     for (const segment of this.segments.list) this.#core.handles.close(segment)
   }
   saveIndexes(): void {

@@ -31,7 +31,10 @@ def options():
 
 def consume(o, group):
     tls = {"security.protocol": "ssl", "ssl.ca.location": o.ca} if o.ca else {}
-    consumer = Consumer({"bootstrap.servers": o.bootstrap, **tls, "group.id": group, "enable.auto.commit": False})
+    # With its default, librdkafka stops fetching for a second whenever its own queue is full: the faster the broker, the
+    # longer it would stand still.
+    settings = {"group.id": group, "enable.auto.commit": False, "fetch.queue.backoff.ms": 5}
+    consumer = Consumer({"bootstrap.servers": o.bootstrap, **tls, **settings})
     partitions = consumer.list_topics(o.topic, timeout=10).topics[o.topic].partitions
     consumer.assign([TopicPartition(o.topic, partition, 0) for partition in partitions])
     deadline = time.perf_counter() + o.timeout
