@@ -81,6 +81,8 @@ export class PartitionState {
   #end = -1
   /** Where the log ended after each cut that took something away. */
   readonly #cutEnds: Offset[] = []
+  /** Transactions that ended behind damage, without a marker. */
+  readonly #unwrittenEnds = new Set<string>()
   /** Aborted, with a marker that is not shown yet: readers that drop what was aborted want both in one answer. */
   #aborting: { readonly first: Offset; readonly marker: Offset }[] = []
   #written: Offset
@@ -246,6 +248,7 @@ export class PartitionState {
     this.table = table
     this.aborted = aborted
     this.#aborting = []
+    this.#unwrittenEnds.clear()
     this.#bytesSinceSnapshot = bytes
     this.#end = end
     this.#written = log.durable
@@ -337,15 +340,18 @@ export class PartitionState {
     this.endTransaction(producerId, former.epoch, ending)
   }
   /**
-   * Ends the transaction of this producer and epoch with a marker, if it is open. Returns the mark to wait for. Only
-   * inside `perform`.
+   * Ends the transaction of this producer and epoch with a marker, if it is open. Returns the mark to wait for; null when
+   * the end is known in memory only, since nothing can be appended behind damage: whoever has decided it must not forget
+   * it, for the damage may be a disk that failed at this start and does not at the next. Only inside `perform`.
    */
-  endTransaction(producerId: number, epoch: number, { outcome, markerEpoch }: Ending): Mark {
-    if (this.table.openTransactions.get(producerId)?.epoch !== epoch) return this.mark
-    // Nothing can be appended behind damage: here the end is known in memory only.
+  endTransaction(producerId: number, epoch: number, { outcome, markerEpoch }: Ending): Mark | null {
+    const name = `${producerId}/${epoch}`
+    if (this.table.openTransactions.get(producerId)?.epoch !== epoch)
+      return this.#unwrittenEnds.has(name) ? null : this.mark
     if (this.log.damage === null) return this.appendMarker(producerId, { outcome, markerEpoch })
     this.#ended({ producerId, producerEpoch: markerEpoch }, outcome, this.log.end)
-    return this.mark
+    this.#unwrittenEnds.add(name)
+    return null
   }
   /** The same whether anything is open or not. */
   appendMarker(producerId: number, { outcome, markerEpoch }: Ending): Mark {
@@ -409,6 +415,8 @@ export class PartitionState {
   async saveSnapshot(): Promise<void> {
     if (this.#state !== 'open' || this.#bytesSinceSnapshot < Math.min(snapshotWorthBytes, this.#host.snapshotBytes))
       return
+    // What has ended behind damage has no marker yet, and a snapshot would say that it is over.
+    if (this.log.damage !== null) return
     const at = this.log.end
     this.table.forgetSilent(this.#ages.now() - limits.producerIdleMs)
     this.aborted.trim(this.log.start)

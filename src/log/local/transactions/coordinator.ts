@@ -212,7 +212,9 @@ export class TransactionCoordinator {
     if (decided.partitions.size === 0) return Promise.resolve()
     this.#noteUnmarked(decided)
     const marked = Promise.all(Array.from(decided.partitions, (partition) => this.#markPartition(decided, partition)))
-      .then(() => this.#forgetUnmarked(decided))
+      .then(() => {
+        if (decided.partitions.size === 0) this.#forgetUnmarked(decided)
+      })
       .finally(() => this.#background.delete(quiet))
     const quiet = marked.catch(() => undefined)
     this.#background.add(quiet)
@@ -237,7 +239,10 @@ export class TransactionCoordinator {
     for (let waitMs = retryFirstMs; ; waitMs = Math.min(waitMs * 2, retryLastMs)) {
       try {
         const appended = partition.perform(() => partition.endTransaction(producerId, epoch, decided))
-        await partition.whenDurable(appended instanceof Promise ? await appended : appended)
+        const mark = appended instanceof Promise ? await appended : appended
+        // Left to a later start, which is told of it by the id's next records.
+        if (mark === null && decided.outcome === 'commit') return
+        if (mark !== null) await partition.whenDurable(mark)
         partitions.delete(partition)
         return
       } catch (error) {
