@@ -63,6 +63,8 @@ class Appends:
     def __init__(self, producer, who, ordered):
         self.producer, self.who, self.ordered = producer, who, ordered
         self.unknown = 0
+        # A report that comes while an error is raised is lost in the binding.
+        self.unreported = {}
 
     def send(self, topic, partition, record, transaction=None):
         start = now()
@@ -73,8 +75,10 @@ class Appends:
             transaction=transaction,
             ordered=self.ordered,
         )
+        self.unreported[record] = (start, what)
 
         def delivered(error, message):
+            self.unreported.pop(record, None)
             if error is None:
                 offset = message.offset()
                 note("append", start, outcome="ok", offset=None if offset is None or offset < 0 else offset, **what)
@@ -88,6 +92,12 @@ class Appends:
                 return
             except BufferError:
                 self.producer.poll(0.05)
+
+    def over(self):
+        """Nothing more will be reported."""
+        for start, what in self.unreported.values():
+            note("append", start, outcome="unknown", offset=None, **what)
+        self.unreported.clear()
 
 
 def flush(producer):
@@ -127,6 +137,7 @@ def append(who, idempotent):
             producer.poll(0)
             pause()
         producer.flush(60)
+        load.over()
 
 
 def transact(transactional_id, who, most, rest):
@@ -148,6 +159,7 @@ def transact(transactional_id, who, most, rest):
                 print(f"{who}: {problem}", file=sys.stderr)
         # What is left of an open transaction belongs to whoever has the id next.
         give_up(producer)
+        load.over()
 
 
 def one_transaction(producer, load, transaction):
@@ -273,6 +285,7 @@ def feed():
         append_to.poll(0)
         pause()
     append_to.flush(60)
+    load.over()
 
 
 def copy(who):
