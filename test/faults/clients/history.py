@@ -78,13 +78,14 @@ class Appends:
         self.unreported[record] = (start, what)
 
         def delivered(error, message):
-            self.unreported.pop(record, None)
             if error is None:
                 offset = message.offset()
                 note("append", start, outcome="ok", offset=None if offset is None or offset < 0 else offset, **what)
             else:
                 self.unknown += 1
                 note("append", start, outcome="unknown", offset=None, **what)
+            # Last: a report that is lost ends at its first call into the interpreter, and must be missed then.
+            self.unreported.pop(record, None)
 
         while True:
             try:
