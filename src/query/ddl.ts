@@ -1,11 +1,14 @@
 /** CREATE, DROP, ALTER: first the catalogue, then topics, then what runs. A restart does again what a crash left out. */
+import { sourcesOf } from '../flow/plan-facts.ts'
 import { ensureOutput } from '../flow/runtime/names.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import { SqlFault } from '../sql/fault.ts'
-import { catalogName, pickNamed } from '../sql/plan/relation.ts'
+import { matchesName } from '../sql/bind/scope.ts'
+import { catalogName, matcher, pickNamed } from '../sql/plan/relation.ts'
 import type { ObjectKind, QualifiedName, Statement } from '../sql/syntax/ast.ts'
 import type { Definition, DefinitionKind } from './definitions.ts'
 import type { EngineParts } from './engine-parts.ts'
+import { demandDependents, pickShown, shownSchema, topicOf } from './rights.ts'
 
 type Create = Extract<Statement, { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-alert' }>
 
@@ -18,7 +21,8 @@ const tags: Readonly<Record<DefinitionKind, string>> = {
 
 /** The command tag. Throws SqlFault, or a fault of the log. */
 export async function create(parts: EngineParts, statement: Create, text: string): Promise<string> {
-  const planned = parts.definitions.plan(statement, text)
+  const planned = parts.definitions.plan(statement, text, shownSchema(parts.rights, parts.definitions))
+  await demandCreate(parts, planned)
   const tag = `CREATE ${tags[planned.kind]}`
   const known =
     planned.kind === 'alert' ? parts.definitions.get('alert', planned.name) : parts.definitions.relation(planned.name)
@@ -30,6 +34,20 @@ export async function create(parts: EngineParts, statement: Create, text: string
   const kept = await parts.definitions.keep(planned, text.slice(statement.at, statement.end))
   await begin(parts, kept)
   return tag
+}
+
+/** A view is what it reads copied into a topic of its own; a stream or table says how a topic is read and written. */
+async function demandCreate({ rights, log }: EngineParts, planned: Definition): Promise<void> {
+  const { kind, view } = planned
+  if (view !== null) for (const { topic } of sourcesOf(view.plan)) rights.demand('read', topic)
+  if (view !== null && view.lateTopic !== null) rights.demand('write', view.lateTopic)
+  if (kind === 'alert') {
+    rights.demandCluster('alter')
+    return
+  }
+  const topic = topicOf(planned)
+  rights.demand(kind === 'view' ? 'write' : 'alter', topic)
+  if (kind === 'view' || (await log.topics.get(topic)) === null) rights.demand('create', topic)
 }
 
 async function checkTopic(
@@ -116,28 +134,21 @@ async function dropNamed(
       hint: `Use DROP ${tags[found.kind]}.`,
     })
   }
+  await dropAll(parts, found, { text, at: name.at, cascade: statement.cascade })
+}
+/** It and, if they may go too, all that read it. Throws SqlFault sql.dependent. */
+export async function dropAll(
+  parts: EngineParts,
+  found: Definition,
+  at: { readonly text: string; readonly at: number; readonly cascade: boolean },
+): Promise<void> {
   const all = dependents(parts, found)
-  if (all.length > 1 && !statement.cascade) {
-    const others = all.filter((other) => other !== found).map((other) => `${other.kind} ${other.name}`)
-    throw new SqlFault(
-      'sql.dependent',
-      `cannot drop ${found.kind} "${found.name}" because other objects depend on it: ${others.join(', ')}`,
-      text,
-      name.at,
-      {
-        hint: 'Drop them first, or add CASCADE.',
-      },
-    )
-  }
+  demandDependents(parts.rights, found, all, at)
   await remove(parts, all)
 }
 function findDefinition(parts: EngineParts, kind: ObjectKind, name: QualifiedName, text: string): Definition | null {
-  const all = parts.definitions.all()
-  return pickNamed(
-    all.filter((definition) => (definition.kind === 'alert') === (kind === 'alert')),
-    name,
-    text,
-  )
+  const all = parts.definitions.all().filter((definition) => (definition.kind === 'alert') === (kind === 'alert'))
+  return pickShown(parts.rights, all, name, text)
 }
 /** It and everything that reads it, what reads others last first. */
 export function dependents(parts: EngineParts, definition: Definition): Definition[] {
@@ -151,7 +162,7 @@ export function dependents(parts: EngineParts, definition: Definition): Definiti
   return order
 }
 /** Stops what runs, then forgets it; the changes of views go, the events of streams and tables stay in their topics. */
-export async function remove(parts: EngineParts, definitions: readonly Definition[]): Promise<void> {
+async function remove(parts: EngineParts, definitions: readonly Definition[]): Promise<void> {
   await parts.definitions.remove(definitions)
   for (const { name, view, kind } of definitions) {
     await parts.live.drop(name)
@@ -168,16 +179,23 @@ async function dropTopic(parts: EngineParts, name: QualifiedName, ifExists: bool
   const topics = (await parts.log.topics.list()).filter(
     (topic) => !topic.name.startsWith('_') || topic.name === catalogName(name),
   )
-  const found = pickNamed(topics, name, text)
+  const found = pickNamed(
+    topics.filter((topic) => parts.rights.sees(topic.name)),
+    name,
+    text,
+  )
   if (found === null) {
+    parts.rights.missed(topics.find((topic) => matchesName(matcher(name), topic.name))?.name ?? null)
     if (ifExists) return
     throw new SqlFault('sql.unknown-relation', `topic "${catalogName(name)}" does not exist`, text, name.at)
   }
   if (found.name.startsWith('_millrace_') || found.name.startsWith('__')) {
     throw new SqlFault('sql.dependent', `topic ${found.name} belongs to Millrace itself`, text, name.at)
   }
+  parts.rights.demand('delete', found.name)
   const users = parts.definitions.all().filter((definition) => definition.topic?.name === found.name)
   if (users.length > 0) {
+    // Who sees the topic sees what is defined on it.
     const names = users.map((user) => `${user.kind} ${user.name}`).join(', ')
     throw new SqlFault(
       'sql.dependent',
@@ -204,6 +222,8 @@ export async function alter(
     throw new SqlFault('sql.unknown-relation', `${object} "${catalogName(name)}" does not exist`, text, name.at)
   if (found.view === null)
     throw new SqlFault('sql.wrong-kind', `"${found.name}" is a ${found.kind}: only views and alerts run`, text, name.at)
+  if (found.kind === 'alert') parts.rights.demandCluster('alter')
+  else parts.rights.demand('alter', topicOf(found))
   await setPaused(parts, found, action === 'pause')
   return `ALTER ${tags[object]}`
 }

@@ -16,6 +16,7 @@ import type { Relation, Schema } from '../sql/plan/relation.ts'
 import { planView, type PlannedView } from '../sql/plan/view.ts'
 import type { Name, Statement } from '../sql/syntax/ast.ts'
 import { parseStatements } from '../sql/syntax/parse.ts'
+import { everyRight, shownSchema } from './rights.ts'
 
 export type DefinitionKind = Exclude<CatalogKind, 'contract' | 'user' | 'grant' | 'quota'>
 
@@ -47,7 +48,7 @@ export interface Definition {
 
 type Create = Extract<Statement, { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-alert' }>
 
-export class Definitions implements Schema {
+export class Definitions {
   private readonly known = new Map<string, Definition>()
   private readonly catalog: Catalog
 
@@ -141,11 +142,11 @@ export class Definitions implements Schema {
     }
   }
 
-  /** The definition of a text, not yet kept. Throws SqlFault. */
-  plan(statement: Create, text: string): Definition {
+  /** The definition of a text, not yet kept; `schema`: what it may name. Throws SqlFault. */
+  plan(statement: Create, text: string, schema: Schema = shownSchema(everyRight, this)): Definition {
     const context: PlanContext = {
       text,
-      schema: this,
+      schema,
       parameters: null,
       mode: 'view',
       ctes: [],
@@ -206,11 +207,10 @@ export class Definitions implements Schema {
   *relations(): Iterable<Relation> {
     for (const { relation } of this.known.values()) if (relation !== null) yield relation
   }
-  broken(name: Name): string | null {
-    const found = this.all().find(
-      (one) => one.kind !== 'alert' && one.relation === null && one.fault !== null && matchesName(name, one.name),
-    )
-    return found === undefined ? null : found.fault!.message
+  /** Of that name, and it cannot be planned any more. */
+  broken(name: Name): Definition | null {
+    const isBroken = (one: Definition): boolean => one.kind !== 'alert' && one.relation === null && one.fault !== null
+    return this.all().find((one) => isBroken(one) && matchesName(name, one.name)) ?? null
   }
   /** Views and alerts that read it, directly. */
   readers(name: string): Definition[] {

@@ -6,7 +6,9 @@ import type { Commits } from '../log/commits.ts'
 import type { Log } from '../log/log.ts'
 import type { PlanContext } from '../sql/plan/context.ts'
 import type { Definitions } from './definitions.ts'
+import type { Rights } from './engine.ts'
 import type { LiveStore } from './live-store.ts'
+import { shownSchema } from './rights.ts'
 import type { Runner } from './runner.ts'
 
 export interface EngineParts {
@@ -16,11 +18,14 @@ export interface EngineParts {
   readonly runner: Runner
   readonly definitions: Definitions
   readonly live: LiveStore
+  /** Of who asks; every right where nobody does. */
+  readonly rights: Rights
   readonly check: (topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }) => Fault | null
 }
 
 export function planContext(parts: EngineParts, text: string, parameters: readonly unknown[] | null): PlanContext {
-  return { text, schema: parts.definitions, parameters, mode: 'once', ctes: [], close: null, allowUnbounded: false }
+  const schema = shownSchema(parts.rights, parts.definitions)
+  return { text, schema, parameters, mode: 'once', ctes: [], close: null, allowUnbounded: false }
 }
 /** ISO 8601; null for no time at all. */
 export function timeText(ms: number): string | null {

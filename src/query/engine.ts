@@ -27,7 +27,9 @@ export interface Engine {
   graph(view: string): Graph
   /** A typed boolean over the pseudo-columns and JSON fields of a topic's records, for browsing: `amount > 100`. Throws SqlFault. */
   recordFilter(topic: string, where: string): (record: RecordView) => boolean
-  drop(kind: RelationInfo['kind'] | 'alert', name: string): Promise<void>
+  /** Topics that a view reads; [] of a stream or table; null where the definition cannot be planned. */
+  sources(name: string): readonly string[] | null
+  drop(kind: RelationInfo['kind'] | 'alert', name: string, rights?: Rights): Promise<void>
   pause(view: string): Promise<void>
   resume(view: string): Promise<void>
   readonly alertRules: AlertRules
@@ -49,6 +51,21 @@ export interface AlertRules {
 export interface RunOptions {
   readonly params?: readonly unknown[]
   readonly signal?: AbortSignal
+  /** Of who asks; every right unless given. */
+  readonly rights?: Rights
+}
+/** What who asks may do with the topics behind names. */
+export interface Rights {
+  /** Whether they may know that the topic is there. */
+  sees(topic: string): boolean
+  seesCluster(): boolean
+  /** Throws the fault that refuses it. */
+  demand(operation: 'read' | 'write' | 'create' | 'alter' | 'delete', topic: string): void
+  demandCluster(operation: 'describe' | 'alter'): void
+  /**
+   * A name was asked for that is hidden from them (its topic), or not there (null). May throw: the same in both cases.
+   */
+  missed(topic: string | null): void
 }
 export interface Result {
   /** As PostgreSQL's command tag: `SELECT`, `CREATE MATERIALIZED VIEW`, `INSERT 0 3` … */

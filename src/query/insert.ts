@@ -19,6 +19,7 @@ import { SqlFault } from '../sql/fault.ts'
 import type { PlanContext } from '../sql/plan/context.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import type { Definition } from './definitions.ts'
+import type { Rights } from './engine.ts'
 import type { Row } from './execute.ts'
 import { planSelection, type SelectHost } from './select.ts'
 
@@ -27,6 +28,7 @@ type Insert = Extract<Statement, { kind: 'insert' }>
 export interface InsertHost extends SelectHost {
   readonly world: World
   readonly commits: Commits
+  readonly rights: Rights
   /** Why a topic's contract refuses an event; null = it does not. */
   readonly check: (topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }) => Fault | null
 }
@@ -49,8 +51,10 @@ export async function insertRows(
       { hint: 'Insert into the stream or table that it reads.' },
     )
   }
+  host.rights.demand('write', relation.source.topic)
   const fields = targetFields(ctx, statement, target)
   const selection = planSelection(expecting(ctx, fields), statement.source, host)
+  for (const topic of selection.topics) host.rights.demand('read', topic)
   const converters = selection.columns.map((from, i) => converter(ctx, statement, from, fields[i]))
   if (selection.columns.length > fields.length) {
     throw new SqlFault('sql.syntax', 'INSERT has more expressions than target columns', ctx.text, statement.source.at)

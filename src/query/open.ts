@@ -1,5 +1,6 @@
 /** The engine: statements in, rows and changes out; definitions kept, views run. See `engine.ts` for what it promises. */
 import type { SourcePlan, ViewPlan } from '../flow/plan.ts'
+import { sourcesOf } from '../flow/plan-facts.ts'
 import type { Flow } from '../flow/runtime/flow.ts'
 import { Fault } from '../lib/fault.ts'
 import type { World } from '../lib/world.ts'
@@ -8,20 +9,31 @@ import type { Commits } from '../log/commits.ts'
 import type { Log } from '../log/log.ts'
 import type { Columns } from '../schema/types.ts'
 import { SqlFault } from '../sql/fault.ts'
-import { type Relation, pickNamed, pseudoColumns } from '../sql/plan/relation.ts'
+import { type Relation, pseudoColumns } from '../sql/plan/relation.ts'
 import { planOnce, viewRelation } from '../sql/plan/view.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import { parseStatements, parseSubscription } from '../sql/syntax/parse.ts'
-import { alter, beginAll, begin, create, dependents, drop, follow, remove, setPaused } from './ddl.ts'
+import { alter, beginAll, begin, create, dependents, drop, dropAll, follow, setPaused } from './ddl.ts'
 import { type Definition, type DefinitionKind, Definitions, ofRelation, ofView, sourceNames } from './definitions.ts'
 import { type EngineParts, planContext, readsKeptRows, timeText } from './engine-parts.ts'
-import type { AlertRules, Change, Engine, Graph, RecordView, RelationInfo, Result, RunOptions } from './engine.ts'
+import type {
+  AlertRules,
+  Change,
+  Engine,
+  Graph,
+  RecordView,
+  RelationInfo,
+  Result,
+  Rights,
+  RunOptions,
+} from './engine.ts'
 import { flowRunner } from './flow-runner.ts'
 import { insertRows } from './insert.ts'
 import { LiveStore } from './live-store.ts'
 import type { LiveRows } from './live.ts'
 import { lookupRows } from './lookup.ts'
 import { recordFilter } from './record-filter.ts'
+import { everyRight, pickShown, topicOf } from './rights.ts'
 import { jsonRows, planSelection } from './select.ts'
 import { describe, explain, show, statusOf, type Table } from './show.ts'
 import { subscription } from './subscription.ts'
@@ -73,6 +85,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
     definitions,
     runner: flowRunner(options.flow),
     live: new LiveStore(log, world.clock),
+    rights: everyRight,
     check: options.check ?? ((): null => null),
   }
   const engine = new SqlEngine(parts, options.onFault ?? ((): void => {}))
@@ -116,16 +129,18 @@ class SqlEngine implements OpenEngine {
     }
     return result
   }
-  private async execute(statement: Statement, text: string, { params = [], signal }: RunOptions): Promise<Result> {
-    const { parts } = this
+  private async execute(statement: Statement, text: string, options: RunOptions): Promise<Result> {
+    const { params = [], signal } = options
+    const parts = this.partsFor(options.rights)
     const context = planContext(parts, text, params)
     switch (statement.kind) {
       case 'query': {
-        const { columns, rows } = planSelection(context, statement.query, this.selectHost)
+        const { columns, topics, rows } = planSelection(context, statement.query, this.selectHost)
+        for (const topic of topics) parts.rights.demand('read', topic)
         return { command: 'SELECT', columns, rows: jsonRows(rows(this.signalWith(signal)), columns) }
       }
       case 'insert': {
-        const target = this.find(statement.into, text)
+        const target = this.find(parts, statement.into, text)
         const count = await insertRows(context, statement, target, { ...parts, ...this.selectHost }, signal)
         return done(`INSERT 0 ${count}`)
       }
@@ -170,9 +185,12 @@ class SqlEngine implements OpenEngine {
     this.changing = turn.catch(() => {})
     return turn
   }
-  private find(name: Parameters<typeof pickNamed>[1], text: string): Definition {
-    const all = this.parts.definitions.all().filter((definition) => definition.kind !== 'alert')
-    const found = pickNamed(all, name, text)
+  private partsFor(rights: Rights = everyRight): EngineParts {
+    return { ...this.parts, rights }
+  }
+  private find({ definitions, rights }: EngineParts, name: Parameters<typeof pickShown>[2], text: string): Definition {
+    const all = definitions.all().filter((definition) => definition.kind !== 'alert')
+    const found = pickShown(rights, all, name, text)
     if (found === null)
       throw new SqlFault(
         'sql.unknown-relation',
@@ -204,7 +222,8 @@ class SqlEngine implements OpenEngine {
       throw new SqlFault('sql.invalid-value', `there is no option ${unknown.name}`, sql, unknown.at, {
         hint: 'WITH (snapshot = false) leaves the snapshot out.',
       })
-    const context = planContext(this.parts, sql, options.params ?? [])
+    const { rights = everyRight } = options
+    const context = planContext(this.partsFor(rights), sql, options.params ?? [])
     const { rel, visible, order, limit, offset } = planOnce({ ...context, mode: 'view' }, query)
     if (order.length > 0 || limit !== null || offset > 0) {
       throw new SqlFault(
@@ -216,6 +235,7 @@ class SqlEngine implements OpenEngine {
       )
     }
     const { plan } = rel
+    for (const { topic } of sourcesOf(plan)) rights.demand('read', topic)
     const changes = subscription(plan, {
       ...this.selectHost,
       signal: this.signalWith(options.signal),
@@ -262,7 +282,7 @@ class SqlEngine implements OpenEngine {
       kind: definition.kind as RelationInfo['kind'],
       columns,
       key: relation?.key?.map((i) => columns[i]!.name) ?? null,
-      topic: definition.topic?.name ?? definition.name,
+      topic: topicOf(definition),
       sql: stored?.sql ?? null,
       status: statusOf(this.parts, definition),
       error: problem === null ? null : { code: problem.code, message: problem.message },
@@ -291,21 +311,16 @@ class SqlEngine implements OpenEngine {
     return recordFilter(where, relations, this.parts.world.clock)
   }
 
-  async drop(kind: RelationInfo['kind'] | 'alert', name: string): Promise<void> {
+  sources(name: string): readonly string[] | null {
+    const found = this.parts.definitions.relation(name)
+    if (found === null || found.relation === null) return null
+    return found.view === null ? [] : sourcesOf(found.view.plan).map(({ topic }) => topic)
+  }
+  async drop(kind: RelationInfo['kind'] | 'alert', name: string, rights: Rights = everyRight): Promise<void> {
     await this.changeDefinitions(async () => {
       const found = this.parts.definitions.get(kind, name)
       if (found === null) throw new Fault('flow.unknown-view', { view: name })
-      const all = dependents(this.parts, found)
-      if (all.length > 1) {
-        const others = all.filter((other) => other !== found).map((other) => `${other.kind} ${other.name}`)
-        throw new SqlFault(
-          'sql.dependent',
-          `cannot drop ${kind} "${name}" because other objects depend on it: ${others.join(', ')}`,
-          '',
-          0,
-        )
-      }
-      await remove(this.parts, all)
+      await dropAll(this.partsFor(rights), found, { text: '', at: 0, cascade: false })
     })
   }
   dependents(kind: DefinitionKind, name: string): readonly Definition[] {

@@ -4,6 +4,7 @@ import type { Expression, Value } from '../flow/expression.ts'
 import { toJson } from '../flow/json-value.ts'
 import { KeyWriter, writeKey } from '../flow/key.ts'
 import type { Plan, SourcePlan } from '../flow/plan.ts'
+import { sourcesOf } from '../flow/plan-facts.ts'
 import type { Batch } from '../flow/batch.ts'
 import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
@@ -26,6 +27,8 @@ export interface SelectHost {
 }
 export interface Selection {
   readonly columns: Columns
+  /** What it reads. */
+  readonly topics: readonly string[]
   /** Rows in memory form, each time anew. */
   readonly rows: (signal?: AbortSignal) => AsyncGenerator<Row>
 }
@@ -36,13 +39,14 @@ export function planSelection(ctx: PlanContext, query: Query, host: SelectHost):
   if (constant !== null) {
     const { columns, rows, where, order, limit, offset } = constant
     const all = (): AsyncGenerator<Row> => constantRows(rows, where, host.clock.now() * 1000)
-    return { columns, rows: () => arranged(all(), columns, { order, limit, offset }, columns.length) }
+    return { columns, topics: [], rows: () => arranged(all(), columns, { order, limit, offset }, columns.length) }
   }
   const { rel, visible, order, limit, offset } = planOnce(ctx, query)
   const { plan } = rel
   const columns = plan.columns.slice(0, visible)
   return {
     columns,
+    topics: sourcesOf(plan).map(({ topic }) => topic),
     rows: (signal) => {
       const options = {
         log: host.log,

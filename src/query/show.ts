@@ -1,19 +1,20 @@
 /** SHOW, DESCRIBE, EXPLAIN: what is there, as rows. */
 import { fingerprint } from '../flow/plan-facts.ts'
 import { functions } from '../flow/functions/index.ts'
-import type { Log } from '../log/log.ts'
 import { type Columns, type DataType, typeName } from '../schema/types.ts'
 import { withoutSecrets } from '../sql/alert.ts'
 import { aggregateNames } from '../sql/bind/aggregates.ts'
 import { SqlFault } from '../sql/fault.ts'
 import { planConstant } from '../sql/plan/constant.ts'
 import { explainPlan, explainView } from '../sql/plan/explain.ts'
-import { catalogName, pickNamed } from '../sql/plan/relation.ts'
+import { matchesName } from '../sql/bind/scope.ts'
+import { catalogName, matcher } from '../sql/plan/relation.ts'
 import { planOnce } from '../sql/plan/view.ts'
 import type { QualifiedName, Statement } from '../sql/syntax/ast.ts'
 import type { Definition } from './definitions.ts'
 import { type EngineParts, planContext, timeText } from './engine-parts.ts'
-import type { RelationInfo } from './engine.ts'
+import type { RelationInfo, Rights } from './engine.ts'
+import { isShown, pickShown, shownFault, shownSchema } from './rights.ts'
 
 export interface Table {
   readonly columns: Columns
@@ -23,11 +24,11 @@ const field = (name: string, type: DataType = { kind: 'text' }): Columns[number]
 const count: DataType = { kind: 'bigint' }
 
 export async function show(parts: EngineParts, what: string, text: string, at: number): Promise<Table> {
-  const { definitions } = parts
+  const { definitions, rights } = parts
   const of = (kind: Definition['kind']): Definition[] =>
     definitions
       .all()
-      .filter((definition) => definition.kind === kind)
+      .filter((definition) => definition.kind === kind && isShown(rights, definition))
       .toSorted(byName)
   switch (what) {
     case 'streams':
@@ -54,6 +55,7 @@ export async function show(parts: EngineParts, what: string, text: string, at: n
         rows: of('view').map((d) => [d.name, ...viewCells(parts, d)]),
       }
     case 'alerts':
+      rights.demandCluster('describe')
       return {
         columns: [field('name'), field('status'), field('notifies')],
         rows: of('alert').map((d) => [
@@ -63,7 +65,7 @@ export async function show(parts: EngineParts, what: string, text: string, at: n
         ]),
       }
     case 'topics':
-      return showTopics(parts.log)
+      return showTopics(parts)
     case 'functions':
       return showFunctions()
     default:
@@ -93,8 +95,9 @@ function viewCells(parts: EngineParts, definition: Definition): unknown[] {
     state === null ? null : timeText(state.watermarkMs),
   ]
 }
-async function showTopics(log: Log): Promise<Table> {
-  const topics = (await log.topics.list()).filter((topic) => !topic.name.startsWith('_')).toSorted(byName)
+async function showTopics({ log, rights }: EngineParts): Promise<Table> {
+  const all = (await log.topics.list()).filter(({ name }) => !name.startsWith('_') && rights.sees(name))
+  const topics = all.toSorted(byName)
   return {
     columns: [
       field('name'),
@@ -150,21 +153,14 @@ function setting(name: string, text: string, at: number): Table {
 
 /** Columns of a relation; what an alert is. */
 export function describe(parts: EngineParts, name: QualifiedName, text: string): Table {
-  const all = parts.definitions.all()
-  const relation = pickNamed(
-    all.filter((d) => d.kind !== 'alert'),
-    name,
-    text,
-  )
-  const found =
-    relation ??
-    pickNamed(
-      all.filter((d) => d.kind === 'alert'),
-      name,
-      text,
-    )
+  const { definitions, rights } = parts
+  // Of one name there may be a relation and an alert: the relation is meant.
+  const wanted = matcher(name)
+  const named = definitions.all().filter((one) => matchesName(wanted, one.name) && isShown(rights, one))
+  const relations = named.filter(({ kind }) => kind !== 'alert')
+  const found = pickShown(rights, relations.length > 0 ? relations : definitions.all(), name, text)
   if (found === null) throw new SqlFault('sql.unknown-relation', `"${catalogName(name)}" does not exist`, text, name.at)
-  if (found.relation === null) return describeDefinition(found)
+  if (found.relation === null) return describeDefinition(rights, found)
   const { source, declared, key } = found.relation
   const rows = source.columns.slice(0, declared).map((column, i) => {
     const notes = [
@@ -183,14 +179,17 @@ export function describe(parts: EngineParts, name: QualifiedName, text: string):
   })
   return { columns: [field('column'), field('type'), field('nullable', { kind: 'boolean' }), field('note')], rows }
 }
-function describeDefinition({ kind, name, alert, stored, fault }: Definition): Table {
+function describeDefinition(rights: Rights, definition: Definition): Table {
+  const { kind, name, alert, stored } = definition
+  // The text of what cannot be planned may name what may not be seen.
+  const sql = stored === null || !rights.seesCluster() ? null : withoutSecrets(stored.sql)
   const rows: [string, string | null][] = [
     ['kind', kind],
     ['name', name],
-    ['sql', stored === null ? null : withoutSecrets(stored.sql)],
+    ['sql', sql],
     ['every_ms', alert?.rule.everyMs === undefined || alert.rule.everyMs === null ? null : String(alert.rule.everyMs)],
     ['key', alert?.rule.key.join(', ') ?? null],
-    ['error', fault?.message ?? null],
+    ['error', shownFault(rights, definition)],
   ]
   return {
     columns: [field('property'), field('value')],
@@ -237,7 +236,7 @@ function explainLines(
     }
     case 'create-view':
     case 'create-alert': {
-      const { view } = parts.definitions.plan(statement, text)
+      const { view } = parts.definitions.plan(statement, text, shownSchema(parts.rights, parts.definitions))
       return [...explainView(view!), `Plan ${fingerprint(view!.plan)}`]
     }
     default:

@@ -3,11 +3,13 @@
  * otherwise. The grants are those of the Kafka gateway: what a route needs is declared with it.
  */
 import { Fault } from '../../lib/fault.ts'
+import type { Rights } from '../../query/engine.ts'
 import type { Subject } from '../../security/authorizer.ts'
 import { type Operation, type ResourceType, clusterName } from '../../security/grants.ts'
 import { type Principal, anonymous, principalText, user } from '../../security/principal.ts'
 import type { ClientQuota } from '../../security/quotas.ts'
 import type { Security } from '../../security/security.ts'
+import type { Route } from './route.ts'
 
 export interface Needed {
   readonly operation: Operation
@@ -17,6 +19,8 @@ export interface Needed {
 }
 /** Nobody needs anything. */
 export const open: readonly Needed[] = []
+/** Somebody who is known, or may see some topic as nobody: what is needed is found out while it is served. */
+export const byContent = 'by-content'
 export const onCluster = (operation: Operation): readonly Needed[] => [{ operation, type: 'cluster', parameter: null }]
 export const onTopic = (...all: readonly Operation[]): readonly Needed[] =>
   all.map((operation) => ({ operation, type: 'topic', parameter: 'topic' }))
@@ -76,20 +80,9 @@ export class HttpAccess {
     return user(name)
   }
 
-  sees(subject: Subject, operation: Operation, type: ResourceType, name: string): boolean {
-    return this.#security.authorizer.allows(subject, operation, { type, name })
-  }
-  /** Throws Fault security.not-authenticated, security.not-authorized. */
-  demand(subject: Subject, needed: readonly Needed[], nameOf: (parameter: string) => string, action: string): void {
-    for (const { operation, type, parameter } of needed) {
-      const name = parameter === null ? clusterName : nameOf(parameter)
-      if (this.sees(subject, operation, type, name)) continue
-      const resources = [`${operation} ${type}:${name}`]
-      this.#security.audit.note({ subject, via: 'http', action, resources, outcome: 'refused' })
-      if (subject.principal === anonymous) throw new Fault('security.not-authenticated', {})
-      const principal = principalText(subject.principal)
-      throw new Fault('security.not-authorized', { principal, operation, resource: `${type} ${name}` })
-    }
+  /** Of one request: `action` is the id of its route. */
+  of(subject: Subject, action: string): RequestAccess {
+    return new RequestAccess(subject, action, this.#security)
   }
   /** Throws Fault security.throttled while a quota is used up: HTTP has no way to make a client wait but to say so. */
   demandQuota(subject: Subject, quota: ByteQuota): void {
@@ -99,9 +92,90 @@ export class HttpAccess {
   charge({ principal }: Subject, quota: ByteQuota, bytes: number): number {
     return this.#security.quotas.charge(quota, { user: principal.name, clientId: '' }, bytes)
   }
-  /** A request that was let in and changes something. */
-  changed(subject: Subject, action: string, target: string, failed: boolean): void {
+}
+
+/** Such an act is noted in the audit topic. */
+const changing: ReadonlySet<Operation> = new Set(['create', 'delete', 'alter', 'alter-configs'])
+/** Of one request; the audit takes no more. */
+const notedMax = 1_000
+
+/** What one request may do, and what of it the audit is to know. */
+export class RequestAccess {
+  readonly #subject: Subject
+  readonly #action: string
+  readonly #security: Security
+  readonly #changes = new Set<string>()
+
+  constructor(subject: Subject, action: string, security: Security) {
+    this.#subject = subject
+    this.#action = action
+    this.#security = security
+  }
+  sees(operation: Operation, type: ResourceType, name: string): boolean {
+    return this.#security.authorizer.allows(this.#subject, operation, { type, name })
+  }
+  /** Throws Fault security.not-authenticated, security.not-authorized. */
+  demand(operation: Operation, type: ResourceType, name: string): void {
+    if (!this.sees(operation, type, name)) throw this.#refusal(operation, type, name)
+    if (changing.has(operation) && this.#changes.size < notedMax) this.#changes.add(`${type}:${name}`)
+  }
+  /**
+   * What a route declares. `nameOf`: the resource that a part of the path names; `path`: what is changed, for the audit.
+   * Throws as `demand` does.
+   */
+  demandAll(
+    needed: Route['access'],
+    params: Readonly<Record<string, string>>,
+    nameOf: (parameter: string) => string,
+    path: string,
+  ): void {
+    const { principal } = this.#subject
+    if (needed === byContent) {
+      if (principal === anonymous && !this.#security.authorizer.allowsAny(this.#subject, 'describe', 'topic'))
+        throw this.#refusal('describe', 'topic', '*')
+      return
+    }
+    for (const { operation, type, parameter } of needed) {
+      const name = parameter === null ? clusterName : nameOf(parameter)
+      if (this.sees(operation, type, name)) continue
+      // A stream does not give away its topic.
+      const said = this.sees('describe', type, name) ? name : (params[parameter ?? ''] ?? name)
+      throw this.#refusal(operation, type, name, said)
+    }
+    if (needed.some(({ operation }) => changing.has(operation))) this.#changes.add(path)
+  }
+  /** For the engine, which asks about what statements name. */
+  readonly rights: Rights = {
+    sees: (topic) => this.sees('describe', 'topic', topic),
+    seesCluster: () => this.sees('describe', 'cluster', clusterName),
+    demand: (operation, topic) => {
+      // As for Kafka's CreateTopics: on the cluster it is allowed for every name.
+      const onAll = operation === 'create' && this.sees('create', 'cluster', clusterName)
+      if (onAll) this.#changes.add(`topic:${topic}`)
+      else this.demand(operation, 'topic', topic)
+    },
+    demandCluster: (operation) => this.demand(operation, 'cluster', clusterName),
+    missed: (topic) => {
+      if (!this.#security.authorizer.enforced) return
+      if (this.#subject.principal === anonymous) throw this.#refusal('describe', 'topic', topic ?? '')
+      if (topic !== null) this.#refusal('describe', 'topic', topic)
+    },
+  }
+
+  /** Noted. `said`: the name for who asks. */
+  #refusal(operation: Operation, type: ResourceType, name: string, said = name): Fault {
+    const subject = this.#subject
+    const resources = [`${operation} ${type}:${name}`]
+    this.#security.audit.note({ subject, via: 'http', action: this.#action, resources, outcome: 'refused' })
+    if (subject.principal === anonymous) return new Fault('security.not-authenticated', {})
+    const principal = principalText(subject.principal)
+    return new Fault('security.not-authorized', { principal, operation, resource: `${type} ${said}` })
+  }
+  /** What the audit is to know of the changes, when the request is over. */
+  note(failed: boolean): void {
+    if (this.#changes.size === 0) return
     const outcome = failed ? 'failed' : 'done'
-    this.#security.audit.note({ subject, via: 'http', action, resources: [target], outcome })
+    const resources = [...this.#changes]
+    this.#security.audit.note({ subject: this.#subject, via: 'http', action: this.#action, resources, outcome })
   }
 }

@@ -1,6 +1,7 @@
 /** A request and its answer as values: routes know no socket, `listen.ts` knows no route. */
 import { Fault } from '../../lib/fault.ts'
 import type { Operation, ResourceType } from '../../security/grants.ts'
+import type { Rights } from '../../query/engine.ts'
 import type { Body } from './body.ts'
 
 export interface Exchange {
@@ -15,6 +16,10 @@ export interface Exchange {
   readonly body: Body
   /** Whether who asks may do that: for lists, which show only what they may. */
   sees(operation: Operation, type: ResourceType, name: string): boolean
+  /** Throws what refuses it to who asks; for needs that only the request's content tells. */
+  demand(operation: Operation, type: ResourceType, name: string): void
+  /** The same, for statements and what they name. */
+  readonly rights: Rights
   /** Aborted when the client is gone or the server stops. */
   readonly signal: AbortSignal
 }

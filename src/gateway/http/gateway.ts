@@ -50,8 +50,6 @@ const quotaOf: ReadonlyMap<string, 'producer_byte_rate' | 'consumer_byte_rate'> 
 const lengthOf = (body: Answer['body']): number =>
   typeof body === 'string' || body instanceof Uint8Array ? body.length : 0
 const nobody = { principal: anonymous, host: '' }
-/** Such an act is noted in the audit topic. */
-const changing: ReadonlySet<string> = new Set(['create', 'delete', 'alter', 'alter-configs'])
 type FoundRoute = Extract<Found, { readonly route: Route }>
 /** Health, and what documents: also for those who have not said who they are. */
 const forAll = new Set(['isLive', 'isReady', 'getOpenApi', 'explainFault'])
@@ -122,26 +120,39 @@ export class Gateway {
 
   /** Of a route that was found, for who may have it. */
   async #answer(
-    { method, body, signal, peer, headers: own }: Request,
+    { method, body, signal, peer, headers: sent }: Request,
     { route, params }: FoundRoute,
     { path, search, headers }: { path: string; search: URLSearchParams; headers: Request['headers'] },
   ): Promise<Answer> {
     const access = this.#access
     // Where nothing is needed and nothing left out, nobody is asked who they are.
-    const subject = isForAll(route) ? nobody : await access.subject(own, peer)
-    access.demand(subject, route.access, (parameter) => this.#nameOf(parameter, params), route.id)
-    const sees: Exchange['sees'] = (operation, type, name) => access.sees(subject, operation, type, name)
+    const subject = isForAll(route) ? nobody : await access.subject(sent, peer)
+    const own = access.of(subject, route.id)
+    own.demandAll(route.access, params, (parameter) => this.#nameOf(parameter, params), path)
+    const sees: Exchange['sees'] = (operation, type, name) => own.sees(operation, type, name)
+    const demand: Exchange['demand'] = (operation, type, name) => own.demand(operation, type, name)
+    const { rights } = own
     const quota = quotaOf.get(route.id)
     if (quota !== undefined) access.demandQuota(subject, quota)
     if (quota === 'producer_byte_rate') body.countWith((bytes) => access.charge(subject, quota, bytes))
-    const isChange = route.access.some(({ operation }) => changing.has(operation))
     try {
-      const answer = await route.handle({ method, path, params, query: search, headers, body, sees, signal })
-      if (isChange) access.changed(subject, route.id, path, answer.status >= 400)
+      const answer = await route.handle({
+        method,
+        path,
+        params,
+        query: search,
+        headers,
+        body,
+        sees,
+        demand,
+        rights,
+        signal,
+      })
+      own.note(answer.status >= 400)
       if (quota === 'consumer_byte_rate') access.charge(subject, quota, lengthOf(answer.body))
       return answer
     } catch (error) {
-      if (isChange) access.changed(subject, route.id, path, true)
+      own.note(true)
       throw error
     }
   }

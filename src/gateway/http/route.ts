@@ -3,7 +3,7 @@
  * that what is said to be served is what is served.
  */
 import { Fault } from '../../lib/fault.ts'
-import type { Needed } from './access.ts'
+import type { Needed, byContent } from './access.ts'
 import { type Answer, type Exchange, mediaTypes } from './exchange.ts'
 
 export type JsonSchema = boolean | { readonly [keyword: string]: unknown }
@@ -24,7 +24,7 @@ export interface Route {
   readonly id: string
   readonly says: string
   /** What who asks must be allowed. */
-  readonly access: readonly Needed[]
+  readonly access: readonly Needed[] | typeof byContent
   readonly query?: Readonly<Record<string, Parameter>>
   readonly headers?: Readonly<Record<string, Parameter>>
   readonly takes?: Readonly<Record<string, JsonSchema>>

@@ -150,6 +150,9 @@ export class FakeEngine implements Engine {
   relation(name: string): RelationInfo | null {
     return this.relations.find((one) => one.name === name) ?? null
   }
+  sources(): readonly string[] {
+    return []
+  }
   writerOf(topic: string): string | null {
     return this.relations.find((one) => one.kind === 'view' && one.topic === topic)?.name ?? null
   }

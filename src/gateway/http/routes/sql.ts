@@ -3,7 +3,7 @@ import { Fault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
 import { parseJson } from '../../../schema/json-text.ts'
 import { typeName } from '../../../schema/types.ts'
-import { onCluster } from '../access.ts'
+import { byContent } from '../access.ts'
 import { type Answer, type Exchange, type LiveEvent, mediaType, mediaTypes, negotiate } from '../exchange.ts'
 import { liveAnswer } from '../live.ts'
 import type { Parts } from '../parts.ts'
@@ -16,7 +16,7 @@ export function sqlRoute(parts: Parts): Route {
     method: 'POST',
     path: '/v1/sql',
     id: 'runSql',
-    access: onCluster('alter'),
+    access: byContent,
     says: 'Runs one or more statements and answers for the last one.',
     takes: {
       [mediaTypes.json]: schemas.Query,
@@ -34,11 +34,11 @@ export function sqlRoute(parts: Parts): Route {
 }
 
 async function run({ engine }: Parts, exchange: Exchange): Promise<Answer> {
-  const { signal } = exchange
+  const { signal, rights } = exchange
   const type = negotiate(exchange.headers['accept'], [mediaTypes.json, mediaTypes.ndjson, mediaTypes.sse])
   const { sql, params } = await readQuery(exchange)
-  if (type !== mediaTypes.sse) return resultAnswer(await engine.run(sql, { params, signal }), type)
-  const { columns, changes } = await engine.subscribe(sql, { params, signal })
+  if (type !== mediaTypes.sse) return resultAnswer(await engine.run(sql, { params, signal, rights }), type)
+  const { columns, changes } = await engine.subscribe(sql, { params, signal, rights })
   const named = columns.map(({ name, type: of }) => ({ name, type: typeName(of) }))
   return liveAnswer(opened(JSON.stringify(named), changeEvents(changes)))
 }

@@ -105,11 +105,10 @@ function refuseOwned(parts: Parts, name: string): void {
 }
 
 /** Who has records delivered to a topic writes there. */
-function refuseDelivery(parts: Parts, { sees }: Pick<Exchange, 'sees'>, { config }: TopicChange): void {
+function refuseDelivery(parts: Parts, { demand }: Pick<Exchange, 'demand'>, { config }: TopicChange): void {
   const to = config?.['deliver.to'] ?? ''
   if (to === '') return
-  if (!sees('write', 'topic', to))
-    throw new Fault('security.not-authorized', { principal: 'who asks', operation: 'write', resource: `topic:${to}` })
+  demand('write', 'topic', to)
   refuseOwned(parts, to)
 }
 

@@ -1,10 +1,11 @@
 /** Views, streams and tables: what they are, their rows, their changes, their dataflow. */
 import { Fault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
-import type { Change, RelationInfo, Result } from '../../../query/engine.ts'
+import type { Change, Graph, RelationInfo, Result } from '../../../query/engine.ts'
 import { parseJson, stringifyJson } from '../../../schema/json-text.ts'
+import { clusterName } from '../../../security/grants.ts'
 import { typeName } from '../../../schema/types.ts'
-import { onCluster, onView, open } from '../access.ts'
+import { byContent, onView, open } from '../access.ts'
 import type { QueryAnswer } from '../api.ts'
 import { jsonAnswer, linesAnswer } from '../answers.ts'
 import { type Answer, type Exchange, type LiveEvent, mediaTypes, negotiate } from '../exchange.ts'
@@ -28,7 +29,13 @@ export function viewRoutes(parts: Parts): readonly Route[] {
       access: open,
       says: 'Streams, tables and views.',
       gives: json('All of them.', listOf(schemas.Relation)),
-      handle: ({ sees }) => jsonAnswer(engine.views().filter(({ topic }) => sees('describe', 'topic', topic))),
+      handle: ({ sees }) =>
+        jsonAnswer(
+          engine
+            .views()
+            .filter(({ topic }) => sees('describe', 'topic', topic))
+            .map((info) => shown(parts, info, sees)),
+        ),
     },
     {
       method: 'GET',
@@ -37,18 +44,23 @@ export function viewRoutes(parts: Parts): readonly Route[] {
       access: onView('describe'),
       says: 'One stream, table or view.',
       gives: json('What it is and how it does.', schemas.Relation),
-      handle: ({ params }) => jsonAnswer(relation(parts, params['view']!)),
+      handle: ({ params, sees }) => jsonAnswer(shown(parts, relation(parts, params['view']!), sees)),
     },
     {
       method: 'DELETE',
       path: '/v1/views/{view}',
       id: 'dropView',
-      access: onCluster('alter'),
+      access: byContent,
       says: 'Drops it; the topic of a stream or table stays.',
       gives: { 204: { says: 'Dropped.' } },
-      handle: async ({ params }) => {
-        const { kind, name } = relation(parts, params['view']!)
-        await engine.drop(kind, name)
+      handle: async ({ params, rights }) => {
+        const wanted = params['view']!
+        const found = engine.relation(wanted)
+        if (found === null || !rights.sees(found.topic)) {
+          rights.missed(found?.topic ?? null)
+          throw unknown(wanted)
+        }
+        await engine.drop(found.kind, found.name, rights)
         return { status: 204, body: null }
       },
     },
@@ -74,10 +86,10 @@ export function viewRoutes(parts: Parts): readonly Route[] {
       access: onView('read'),
       says: 'The rows there are, a progress mark, then changes as they are committed.',
       gives: { 200: { says: 'Events `change`.', as: { [mediaTypes.sse]: schemas.Change } } },
-      handle: async ({ params, headers, signal }) => {
+      handle: async ({ params, headers, signal, rights }) => {
         negotiate(headers['accept'], [mediaTypes.sse])
         const { name } = relation(parts, params['view']!)
-        const { changes } = await engine.subscribe(quoted(name), { signal })
+        const { changes } = await engine.subscribe(quoted(name), { signal, rights })
         return liveAnswer(changeEvents(changes))
       },
     },
@@ -88,15 +100,35 @@ export function viewRoutes(parts: Parts): readonly Route[] {
       access: onView('describe'),
       says: 'The dataflow with what runs through its edges.',
       gives: json('Nodes and edges.', schemas.Graph),
-      handle: ({ params }) => jsonAnswer(engine.graph(relation(parts, params['view']!).name)),
+      handle: ({ params, sees }) => {
+        const { name } = relation(parts, params['view']!)
+        const graph = engine.graph(name)
+        return jsonAnswer(seesSources(parts, name, sees) ? graph : withoutSources(graph))
+      },
     },
   ]
 }
 
 function relation({ engine }: Parts, name: string): RelationInfo {
   const found = engine.relation(name)
-  if (found === null) throw new Fault('http.no-such', { what: 'stream, table or view', name: name.slice(0, 300) })
+  if (found === null) throw unknown(name)
   return found
+}
+const unknown = (name: string): Fault =>
+  new Fault('http.no-such', { what: 'stream, table or view', name: name.slice(0, 300) })
+
+const seesSources = ({ engine }: Parts, name: string, sees: Exchange['sees']): boolean =>
+  engine.sources(name)?.every((topic) => sees('describe', 'topic', topic)) ?? sees('describe', 'cluster', clusterName)
+const withoutSources = (graph: Graph): Graph => ({
+  ...graph,
+  nodes: graph.nodes.map((node) => (node.kind === 'source' ? { ...node, label: 'a source' } : node)),
+  heldBackBy: null,
+})
+/** The text of a view, and why it fails, name what it reads: not to those who may not know that it is there. */
+function shown(parts: Parts, info: RelationInfo, sees: Exchange['sees']): RelationInfo {
+  if (seesSources(parts, info.name, sees)) return info
+  const message = 'why is for those who may see all that it reads'
+  return { ...info, sql: null, error: info.error === null ? null : { ...info.error, message } }
 }
 /** As an identifier that matches exactly. */
 const quoted = (name: string): string =>
