@@ -58,6 +58,9 @@ Settings of \`serve\` also come from \`millrace.config.ts\` in the project's fol
 commas): a flag goes over the environment, that over the file. \`millrace config\` prints the outcome. A Kafka cluster as the
 log: [cluster.md](cluster.md).
 
+What V8 makes of the program's modules is kept in \`.cache/compile\` beside \`src\` or \`dist\`, where that may be written,
+and halves every later start; \`NODE_DISABLE_COMPILE_CACHE=1\` does without, \`NODE_COMPILE_CACHE=DIR\` keeps it elsewhere.
+
 ${sections.join('\n\n')}
 `
 }

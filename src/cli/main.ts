@@ -5,6 +5,10 @@ if (major < 24) {
   process.stderr.write(`Millrace needs Node 24 or later; this is Node ${process.versions.node}.\n`)
   process.exit(1)
 }
+// The program is a few hundred modules: what V8 makes of them is kept beside them, for whoever may write there. Who may
+// write there may write the program, so nobody is trusted more than before. A change of a file is noticed.
+const [{ enableCompileCache }, { fileURLToPath }] = await Promise.all([import('node:module'), import('node:url')])
+enableCompileCache(fileURLToPath(new URL('../../.cache/compile', import.meta.url)))
 const { main } = await import('./run.ts')
 process.exitCode = await main(process.argv.slice(2))
 

@@ -3,7 +3,6 @@ import { Fault } from '../lib/fault.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { TlsClient, World } from '../lib/world.ts'
 import type { Intake } from '../log/broker.ts'
-import { openClusterLog } from '../log/cluster/open.ts'
 import type { SaslSettings } from '../log/cluster/settings.ts'
 import { openLocalLog } from '../log/local/open.ts'
 import type { LocalLog } from '../log/local/local-log.ts'
@@ -48,6 +47,8 @@ async function openKafka({ config, world, machine, telemetry, logger }: OpenLogO
   const file = (setting: string, path: string): string => textOf(machine.disk, setting, path)
   const { peer } = config.listen
   const { peer: advertise } = config.advertise
+  // Half a hundred modules that a log of our own needs none of.
+  const { openClusterLog } = await import('../log/cluster/open.ts')
   return openClusterLog({
     world,
     brokers: kafka.brokers,

@@ -3,7 +3,7 @@
  * only: a token that is not signed, or with a secret, is refused whatever it says. The JWKS is a file, which is read again
  * when it changes, or a URL of the configuration, never one that a token names; its address is checked like a webhook's.
  */
-import { type JWK, type JWTVerifyGetKey, createLocalJWKSet, errors, jwtVerify } from 'jose'
+import type { JWK, JWTVerifyGetKey, errors } from 'jose'
 import { checkTarget, webhookRules } from '../act/addresses.ts'
 import { Fault, asFault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
@@ -63,6 +63,7 @@ export class JwksOAuth implements OAuth {
 
   async check(token: string): Promise<{ name: string; expiresMs: number }> {
     if (token.length > limits.tokenLength) throw refused('the token is too long')
+    const { errors } = await loadJose()
     try {
       const keys = await this.#current()
       try {
@@ -73,11 +74,12 @@ export class JwksOAuth implements OAuth {
         return await this.#verify(token, await this.#read())
       }
     } catch (error) {
-      throw refused(whyRefused(error))
+      throw refused(whyRefused(error, errors.JOSEError))
     }
   }
   async #verify(token: string, { get }: Keys): Promise<{ name: string; expiresMs: number }> {
     const { issuer, audiences, clockSkewMs, principalClaim } = this.#options
+    const { jwtVerify } = await loadJose()
     const { payload } = await jwtVerify(token, get, {
       algorithms,
       issuer,
@@ -130,6 +132,7 @@ export class JwksOAuth implements OAuth {
     const text = isUrl(jwks) ? await this.#download(jwks) : readText(this.#world.disk, jwks)
     const { keys } = JSON.parse(text) as { keys?: JWK[] }
     if (!Array.isArray(keys)) throw new Error('the key set has no keys')
+    const { createLocalJWKSet } = await loadJose()
     return { get: createLocalJWKSet({ keys }), staleMs: this.#now() + keepMs, version }
   }
   async #download(url: string): Promise<string> {
@@ -149,6 +152,8 @@ export class JwksOAuth implements OAuth {
     return Buffer.from(answer.body).toString('utf8')
   }
 }
+/** Loaded with the first token: half a hundred modules that most starts need none of. */
+const loadJose = (): Promise<typeof import('jose')> => import('jose')
 const isUrl = (text: string): boolean => /^https:\/\//i.test(text)
 
 /** Throws Fault config.invalid. */
@@ -164,8 +169,8 @@ export function checkOAuth({ jwks, issuer, audiences, allow }: OAuthOptions): vo
 
 const refused = (why: string): Fault => new Fault('security.authentication-failed', { why })
 /** Nothing of the token itself, nor of what only the operator should see. */
-function whyRefused(error: unknown): string {
-  if (error instanceof errors.JOSEError) return `the token is refused (${error.code})`
+function whyRefused(error: unknown, JOSEError: typeof errors.JOSEError): string {
+  if (error instanceof JOSEError) return `the token is refused (${error.code})`
   const fault = asFault(error)
   if (fault.code === 'security.authentication-failed') return (fault.facts as { why: string }).why
   return 'the keys of the issuer cannot be had'

@@ -6,7 +6,7 @@ import { commands } from '../../src/cli/commands.ts'
 import { reference } from '../../src/cli/help.ts'
 import { outputFormats } from '../../src/cli/output.ts'
 import { version } from '../../src/node/version.ts'
-import { millraceAt } from './run.ts'
+import { millraceAt, run } from './run.ts'
 
 const millrace = millraceAt('http://127.0.0.1:9')
 
@@ -55,6 +55,13 @@ test('a file of SQL that is not there is said so, not called a fault of Millrace
   const ran = await millrace('sql', 'nowhere.sql')
   assert.equal(ran.code, 3)
   assert.match(ran.stderr, /^millrace: nowhere\.sql cannot be read: ENOENT/)
+})
+
+test('the program is compiled once: the next start takes what the one before left', async () => {
+  const { NODE_DISABLE_COMPILE_CACHE: _, ...env } = process.env
+  await run('src/cli/main.ts', ['version'], env)
+  const again = await run('src/cli/main.ts', ['version'], { ...env, NODE_DEBUG_NATIVE: 'COMPILE_CACHE' })
+  assert.match(`${again.stdout}${again.stderr}`, /V8 code cache for ESM file:\S*\/src\/cli\/run\.ts was accepted/)
 })
 
 test('the version is the package', async () => {

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -96,6 +97,9 @@ async function configuration(on: Call): Promise<ResolvedConfig> {
   return resolveConfig(flags, environmentSettings(process.env), await fileSettings(on.args['dir']))
 }
 
+/** Writing what was compiled takes 0.15 s, once: not while the first clients come. */
+const compileCacheAfterMs = 5_000
+
 async function serve(on: Call, config: Config): Promise<void> {
   // Loaded here, so that the other commands start without the whole platform.
   const [{ startMillrace }, { loadProject }, { realWorld }] = await Promise.all([
@@ -123,6 +127,8 @@ async function serve(on: Call, config: Config): Promise<void> {
     )
     process.stdout.write(`Millrace is ready (${startedInMs} ms)\n${where.join('\n')}\n`)
   }
+  // It is written at an orderly end as well, which not every process comes to.
+  world.clock.after(compileCacheAfterMs, flushCompileCache)
   await new Promise<void>((stop) => {
     if (on.signal.aborted) stop()
     else on.signal.addEventListener('abort', () => stop(), { once: true })

@@ -2,8 +2,8 @@
  * The socket shell: node:http on one side, `Gateway` on the other. What is here is about connections: times, counts,
  * sizes, back-pressure, the end of a client.
  */
-import { type IncomingMessage, type Server, type ServerOptions, type ServerResponse, createServer } from 'node:http'
-import { Server as HttpsServer } from 'node:https'
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
@@ -11,6 +11,7 @@ import { Fault } from '../../lib/fault.ts'
 import type { Logger } from '../../lib/logger.ts'
 import { limits } from '../../lib/limits.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
+import { http, https } from '../../lib/real/http.ts'
 import { contextOf, isWelcome, serverOptions, subjectOf } from '../../lib/real/tls.ts'
 import type { Address, Clock, Disk, TlsServer } from '../../lib/world.ts'
 import { Body, type BodySource, Intake } from './body.ts'
@@ -113,7 +114,8 @@ class Shell {
       // Java's own client asks every server for HTTP/2 this way: it is served as if it had not.
       shouldUpgradeCallback: asksForWebSocket,
     }
-    this.#server = tls === undefined ? createServer(settings) : new HttpsServer({ ...settings, ...serverOptions(tls) })
+    this.#server =
+      tls === undefined ? http.createServer(settings) : new https.Server({ ...settings, ...serverOptions(tls) })
     this.#server.maxHeadersCount = 200
     this.#server.maxConnections = limits.httpConnections
     this.#server.on('request', (request, response) => void this.#serve(request, response, false))
@@ -138,7 +140,7 @@ class Shell {
   }
 
   renew(tls: TlsServer): void {
-    if (this.#server instanceof HttpsServer) this.#server.setSecureContext(contextOf(tls))
+    if (this.#server instanceof https.Server) this.#server.setSecureContext(contextOf(tls))
   }
   listen(at: Address): Promise<Address> {
     return new Promise((resolve, reject) => {

@@ -1,11 +1,12 @@
 /** The network over node:net and node:http. */
 import { lookup } from 'node:dns/promises'
-import * as http from 'node:http'
-import * as https from 'node:https'
+import type { IncomingMessage } from 'node:http'
+import type { RequestOptions } from 'node:https'
 import { type AddressInfo, Server, Socket, type SocketConstructorOpts, isIP } from 'node:net'
 import { Server as TlsListener, type TLSSocket, checkServerIdentity, connect as connectTls } from 'node:tls'
 import { limits } from '../limits.ts'
 import type { Address, Connection, HttpAnswer, HttpRequest, Listener, Net, TlsClient, TlsServer } from '../world.ts'
+import { http, https } from './http.ts'
 import { contextOf, isWelcome, serverOptions, subjectOf } from './tls.ts'
 
 export const realNet: Net = {
@@ -213,7 +214,7 @@ function request(asked: HttpRequest, address: string, signal: AbortSignal): Prom
   const url = new URL(asked.url)
   const secure = url.protocol === 'https:'
   const host = url.hostname.replace(/^\[|\]$/g, '')
-  const options: https.RequestOptions = {
+  const options: RequestOptions = {
     method: asked.method,
     host: address,
     port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
@@ -233,7 +234,7 @@ function request(asked: HttpRequest, address: string, signal: AbortSignal): Prom
   })
 }
 
-function collect(answer: http.IncomingMessage, bytesMax: number): Promise<HttpAnswer> {
+function collect(answer: IncomingMessage, bytesMax: number): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     const parts: Uint8Array[] = []
     let bytes = 0

@@ -1,7 +1,7 @@
 /** Answers where there is no response to write to: what could not be parsed, and upgrades that are refused. */
-import { STATUS_CODES } from 'node:http'
 import { Fault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
+import { http } from '../../../lib/real/http.ts'
 import { type Answer, mediaTypes } from '../exchange.ts'
 import { problemAnswer, problemOf } from '../problem.ts'
 
@@ -10,7 +10,7 @@ export function rawAnswer({ status, headers = {}, body }: Answer): string {
   const text = typeof body === 'string' ? body : ''
   const all = { ...headers, 'content-length': String(Buffer.byteLength(text)), connection: 'close' }
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${text}`
+  return `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${text}`
 }
 
 /** What node:http could not parse, by its error code. */
@@ -19,7 +19,7 @@ export function unreadable(code: string | undefined): string {
   const fault =
     status === 408
       ? new Fault('http.timeout', { what: 'the head of a request', ms: limits.httpHeaderMs })
-      : new Fault('http.bad-request', { what: STATUS_CODES[status]! })
+      : new Fault('http.bad-request', { what: http.STATUS_CODES[status]! })
   return rawAnswer({
     status,
     headers: { 'content-type': mediaTypes.problem },
