@@ -5,6 +5,12 @@ if (major < 24) {
   process.stderr.write(`Millrace needs Node 24 or later; this is Node ${process.versions.node}.\n`)
   process.exit(1)
 }
+// By itself V8 begins to mark the old heap as soon as less of its limit is left than the young one may grow to; with 30 MB
+// of live objects that is at once after each collection, again and again, and each takes tens of milliseconds from whoever
+// waits for an answer. Told in percent of what is left, it waits. Before anything is compiled: kept code is of one setting.
+const { setFlagsFromString } = await import('node:v8')
+setFlagsFromString('--incremental-marking-soft-trigger=80')
+setFlagsFromString('--incremental-marking-hard-trigger=95')
 // The program is a few hundred modules: what V8 makes of them is kept beside them, for whoever may write there. Who may
 // write there may write the program, so nobody is trusted more than before. A change of a file is noticed.
 const [{ enableCompileCache }, { fileURLToPath }] = await Promise.all([import('node:module'), import('node:url')])
