@@ -7,6 +7,7 @@
  */
 import { compressSync, uncompressSync } from 'snappy'
 import { Fault } from '../lib/fault.ts'
+import { free } from '../lib/free.ts'
 
 const magic = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00])
 const streamHeaderBytes = 16
@@ -50,6 +51,7 @@ function readStream(bytes: Buffer, bytesMax: number): Uint8Array {
     const plain = uncompressSync(block, { asBuffer: true }) as Buffer
     out.set(plain, at)
     at += plain.length
+    free(plain)
   })
   return out
 }

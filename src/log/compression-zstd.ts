@@ -4,6 +4,7 @@
  */
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { Fault } from '../lib/fault.ts'
+import { freeableBytesMin } from '../lib/free.ts'
 
 const magic = 0xfd2fb528
 const skippableMagic = 0x184d2a50
@@ -33,9 +34,15 @@ export function readZstd(bytes: Buffer, bytesMax: number): Uint8Array {
       if (frame.declaredBytes > frame.bytesMost) throw corrupt(`a declared size of ${frame.declaredBytes} bytes`)
       if (frame.declaredBytes > bytesMax - total)
         throw new Fault('wire.too-large', { what: 'a zstd batch', bytes: total + frame.declaredBytes, bytesMax })
+      const left = Math.max(1, bytesMax - total)
+      // Writers of batches make one frame, and librdkafka declares nothing. Of several none may claim much.
+      const isAlone = at === 0 && frame.end === bytes.length
+      const expected =
+        frame.declaredBytes === 0 ? Math.min(frame.bytesMost, isAlone ? left : chunkBytes) : frame.declaredBytes
       const part = zstdDecompressSync(bytes.subarray(at, frame.end), {
-        maxOutputLength: Math.max(1, bytesMax - total),
-        chunkSize: Math.max(frame.declaredBytes, Math.min(frame.bytesMost, chunkBytes), chunkBytesMin),
+        maxOutputLength: left,
+        // One more: a buffer that was filled makes zlib take another.
+        chunkSize: Math.max(expected + 1, isAlone ? freeableBytesMin : chunkBytesMin),
       })
       parts.push(part)
       total += part.length

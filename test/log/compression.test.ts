@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { constants, gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { compressFrameSync } from 'lz4-napi'
 import { compressSync as snappyBlock } from 'snappy'
 import { Fault } from '../../src/lib/fault.ts'
-import { type Compression, compress, decompress } from '../../src/log/compression.ts'
+import { type Compression, compress, decompress, withDecompressed } from '../../src/log/compression.ts'
 import { decodeBatch } from '../../src/log/batch.ts'
 import { readBatchHeader } from '../../src/store/batch-header.ts'
 
@@ -173,4 +174,99 @@ test('crowds of empty blocks and frames are refused or cost nothing', () => {
   faultOf(() => decompress('lz4', lz4Blocks, mebibyte))
   assert.ok(performance.now() - from < 3000)
   assert.ok(process.memoryUsage().rss - before < 100 * mebibyte)
+})
+
+/** A batch of text that packs to about half, like what clients send. */
+const letters = (bytes: number): Buffer =>
+  Buffer.from(Array.from({ length: bytes }, (_, i) => 65 + ((Math.imul(i, 2_654_435_761) >>> 13) % 26)))
+/** As librdkafka writes: the frame does not say what it becomes. */
+const zstdUndeclared = (bytes: Buffer): Buffer =>
+  zstdCompressSync(bytes, { params: { [constants.ZSTD_c_contentSizeFlag]: 0 } })
+
+for (const codec of codecs.slice(1)) {
+  for (const bytes of [16 * 1024, mebibyte])
+    test(`${codec}: ${bytes} bytes unpacked for a look are freed behind it, also when the look throws`, async () => {
+      const text = letters(bytes)
+      const packed = codec === 'zstd' ? zstdUndeclared(text) : compress(codec, text)
+      let seen: Uint8Array | null = null
+      const equal = withDecompressed(codec, packed, 2 * bytes, (plain) => {
+        seen = plain
+        return text.equals(plain)
+      })
+      assert.ok(equal)
+      assert.equal(seen!.length, 0)
+      assert.throws(
+        () =>
+          withDecompressed(codec, packed, 2 * bytes, (plain) => {
+            seen = plain
+            throw new RangeError('seen')
+          }),
+        RangeError,
+      )
+      assert.equal(seen!.length, 0)
+      const before = process.memoryUsage().arrayBuffers
+      for (let i = 0; i < 50; i++) {
+        withDecompressed(codec, packed, 2 * bytes, (plain) => assert.equal(plain.length, bytes))
+        await nextTurn()
+        const grown = process.memoryUsage().arrayBuffers - before
+        assert.ok(grown < 4 * bytes, `${grown} bytes after ${i + 1} batches`)
+      }
+    })
+  test(`${codec}: what is kept holds no more memory than a quarter beyond it`, () => {
+    for (const bytes of [100_000, mebibyte, mebibyte + 1]) {
+      const text = letters(bytes)
+      const packed = codec === 'zstd' ? zstdUndeclared(text) : compress(codec, text)
+      const plain = decompress(codec, packed, 4 * mebibyte)
+      assert.ok(text.equals(plain))
+      assert.ok(plain.buffer.byteLength <= 1.25 * bytes, `${plain.buffer.byteLength} bytes for ${bytes}`)
+    }
+  })
+}
+test('what a small batch, one without bytes, or none at all lies in is never freed', () => {
+  for (const codec of codecs) {
+    const around = Buffer.alloc(mebibyte, 'x')
+    const nothing = around.subarray(500, 500)
+    withDecompressed(codec, nothing, mebibyte, (plain) => assert.equal(plain.length, 0))
+    assert.equal(decompress(codec, nothing, mebibyte).length, 0)
+    const packed = compress(codec, Buffer.from('few'))
+    packed.forEach((byte, i) => (around[i] = byte))
+    const view = around.subarray(0, packed.length)
+    // From the pool that Node cuts small buffers from, as what zlib makes of these may be.
+    const neighbour = Buffer.from('neighbour')
+    withDecompressed(codec, view, mebibyte, (plain) => assert.equal(Buffer.from(plain).toString(), 'few'))
+    assert.equal(around.length, mebibyte)
+    assert.equal(neighbour.toString(), 'neighbour')
+  }
+})
+test('gzip: a trailer that lies about the length is corrupt, whatever it says; of several members it is the last', () => {
+  const text = letters(300_000)
+  for (const said of [0, 1, 299_999, 300_001, 2 ** 31, 2 ** 32 - 1]) {
+    const packed = gzipSync(text)
+    packed.writeUInt32LE(said, packed.length - 4)
+    const before = process.memoryUsage().rss
+    assert.equal(
+      faultOf(() => decompress('gzip', packed, 64 * mebibyte)),
+      'log.corrupt-batch',
+    )
+    assert.ok(process.memoryUsage().rss - before < 16 * mebibyte)
+  }
+  for (const members of [
+    [text, Buffer.from('end')],
+    [Buffer.from('begin'), text],
+  ])
+    assert.deepEqual(
+      Buffer.from(decompress('gzip', Buffer.concat(members.map((member) => gzipSync(member))), mebibyte)),
+      Buffer.concat(members),
+    )
+})
+test('zstd: undeclared frames joined end to end are all read, and claim little', () => {
+  const text = letters(200_000)
+  const joined = Buffer.concat([text, Buffer.from('x'), text].map(zstdUndeclared))
+  assert.deepEqual(Buffer.from(decompress('zstd', joined, mebibyte)), Buffer.concat([text, Buffer.from('x'), text]))
+  // Each of these may become 128 KiB, by its block headers.
+  const frame = zstdUndeclared(Buffer.from('small'))
+  const before = process.memoryUsage().arrayBuffers
+  const many = Buffer.concat(Array.from({ length: 500 }, () => frame))
+  assert.equal(Buffer.from(decompress('zstd', many, 64 * mebibyte)).toString(), 'small'.repeat(500))
+  assert.ok(process.memoryUsage().arrayBuffers - before < 64 * mebibyte)
 })

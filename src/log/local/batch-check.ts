@@ -7,7 +7,7 @@ import { ByteReader } from '../../lib/bytes.ts'
 import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import { type BatchHeader, attribute, batchCrc, batchHeaderBytes, readBatchHeader } from '../../store/batch-header.ts'
-import { codecName, decompress } from '../compression.ts'
+import { codecName, withDecompressed } from '../compression.ts'
 import type { TopicPolicy } from './topic-config.ts'
 
 export interface CheckedBatch {
@@ -96,7 +96,8 @@ export function checkRecords(batch: CheckedBatch, policy: TopicPolicy, nowMs: nu
       bytesMax: limits.batchRecords,
     })
   const bytesMax = by === 'us' ? limits.decompressedBytes : unpackedBytesMax(policy.batchBytesMax)
-  walkRecords(batch, { keysRequired: policy.compact, oldestMs, newestMs, bytesMax })
+  const rules = { keysRequired: policy.compact, oldestMs, newestMs }
+  withRecords(batch, bytesMax, (records) => walkRecords(header, records, rules))
 }
 /** In proportion to what the topic takes packed: what a reader must be ready for. */
 const unpackedBytesMax = (batchBytesMax: number): number =>
@@ -112,11 +113,9 @@ interface RecordRules {
   readonly keysRequired: boolean
   readonly oldestMs: number
   readonly newestMs: number
-  /** Of the records unpacked. */
-  readonly bytesMax: number
 }
-function walkRecords({ bytes, header }: CheckedBatch, rules: RecordRules): void {
-  const input = new ByteReader(recordBytes(bytes, header, rules.bytesMax))
+function walkRecords(header: BatchHeader, records: Uint8Array, rules: RecordRules): void {
+  const input = new ByteReader(records)
   const keyless: RecordError[] = []
   try {
     for (let index = 0; index < header.recordCount; index++) {
@@ -173,12 +172,12 @@ function isAscii(bytes: Uint8Array, from: number, until: number): boolean {
   return true
 }
 
-export function recordBytes(
-  bytes: Uint8Array,
-  header: BatchHeader,
-  bytesMax: number = limits.decompressedBytes,
-): Uint8Array {
+/** Gives the records unpacked to `look`, for as long as it runs. Throws Fault. */
+export function withRecords<Result>(
+  { bytes, header }: CheckedBatch,
+  bytesMax: number,
+  look: (records: Uint8Array) => Result,
+): Result {
   const stored = bytes.subarray(batchHeaderBytes, header.bytes)
-  const codec = codecName(header.attributes & attribute.compressionMask)
-  return codec === 'none' ? stored : decompress(codec, stored, bytesMax)
+  return withDecompressed(codecName(header.attributes & attribute.compressionMask), stored, bytesMax, look)
 }
