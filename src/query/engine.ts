@@ -53,6 +53,15 @@ export interface RunOptions {
   readonly signal?: AbortSignal
   /** Of who asks; every right unless given. */
   readonly rights?: Rights
+  readonly usage?: QueryUsage
+}
+/** What a statement uses of who asks. */
+export interface QueryUsage {
+  /** This thread was busy with it for so long. */
+  worked(ms: number): void
+  /** Throws what is to be said while no more may be written. */
+  mayWrite(): void
+  wrote(bytes: number): void
 }
 /** What who asks may do with the topics behind names. */
 export interface Rights {

@@ -21,6 +21,8 @@ export interface ExecuteOptions {
   readonly log: Log
   readonly clock: Clock
   readonly signal?: AbortSignal
+  /** Told how long this thread was busy with each piece. */
+  readonly worked?: (ms: number) => void
   /** Rows of a source that are known already, instead of reading its topic; null = read. */
   readonly known: (source: SourcePlan) => Promise<Batch | null>
 }
@@ -52,16 +54,21 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
   )
   const nowMs = options.clock.now()
   graph.open((topic) => unread(inputs, topic), nowMs)
-  const step = function* (source: Source, batch: Batch): Generator<Batch> {
-    const out = stepped(graph.step(new Map([[source.index, batch]]), nowMs))
+  const { worked = (): void => {}, clock } = options
+  const step = (source: Source, batchOf: () => Batch): Batch => {
+    const startedMs = clock.monotonic()
+    const out = stepped(graph.step(new Map([[source.index, batchOf()]]), nowMs))
     graph.commit()
-    if (out.count > 0) yield out
+    worked(clock.monotonic() - startedMs)
+    return out
   }
   // Tables first: rows that wait for a table's version then wait less.
   for (const { source, known, ranges } of inputs.toSorted((a, b) => rank(a.source) - rank(b.source))) {
-    if (known !== null) yield* step(source, known)
+    if (known !== null) yield step(source, () => known)
     for await (const { partition, records } of readRanges(options.log.reader(), ranges, options.signal)) {
-      yield* step(source, source.decoder.decode([{ partition: partition.index, records }], source.clock, nowMs).batch)
+      const decoded = (): Batch =>
+        source.decoder.decode([{ partition: partition.index, records }], source.clock, nowMs).batch
+      yield step(source, decoded)
     }
   }
   const out = stepped(graph.finish(nowMs))

@@ -19,7 +19,7 @@ import { SqlFault } from '../sql/fault.ts'
 import type { PlanContext } from '../sql/plan/context.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import type { Definition } from './definitions.ts'
-import type { Rights } from './engine.ts'
+import type { QueryUsage, Rights } from './engine.ts'
 import type { Row } from './execute.ts'
 import { planSelection, type SelectHost } from './select.ts'
 
@@ -29,6 +29,7 @@ export interface InsertHost extends SelectHost {
   readonly world: World
   readonly commits: Commits
   readonly rights: Rights
+  readonly usage?: QueryUsage
   /** Why a topic's contract refuses an event; null = it does not. */
   readonly check: (topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }) => Fault | null
 }
@@ -52,6 +53,7 @@ export async function insertRows(
     )
   }
   host.rights.demand('write', relation.source.topic)
+  host.usage?.mayWrite()
   const fields = targetFields(ctx, statement, target)
   const selection = planSelection(expecting(ctx, fields), statement.source, host)
   for (const topic of selection.topics) host.rights.demand('read', topic)
@@ -85,6 +87,7 @@ export async function insertRows(
     records.push(record)
   }
   await append(relation.source.topic, records, host)
+  host.usage?.wrote(bytes)
   return records.length
 }
 

@@ -21,6 +21,7 @@ import type {
   Change,
   Engine,
   Graph,
+  QueryUsage,
   RecordView,
   RelationInfo,
   Result,
@@ -34,7 +35,7 @@ import type { LiveRows } from './live.ts'
 import { lookupRows } from './lookup.ts'
 import { recordFilter } from './record-filter.ts'
 import { everyRight, pickShown, topicOf } from './rights.ts'
-import { jsonRows, planSelection } from './select.ts'
+import { type SelectHost, jsonRows, planSelection } from './select.ts'
 import { describe, explain, show, statusOf, type Table } from './show.ts'
 import { subscription } from './subscription.ts'
 
@@ -130,18 +131,25 @@ class SqlEngine implements OpenEngine {
     return result
   }
   private async execute(statement: Statement, text: string, options: RunOptions): Promise<Result> {
-    const { params = [], signal } = options
+    const { params = [], signal, usage } = options
+    const host = this.hostFor(usage)
     const parts = this.partsFor(options.rights)
     const context = planContext(parts, text, params)
     switch (statement.kind) {
       case 'query': {
-        const { columns, topics, rows } = planSelection(context, statement.query, this.selectHost)
+        const { columns, topics, rows } = planSelection(context, statement.query, host)
         for (const topic of topics) parts.rights.demand('read', topic)
         return { command: 'SELECT', columns, rows: jsonRows(rows(this.signalWith(signal)), columns) }
       }
       case 'insert': {
         const target = this.find(parts, statement.into, text)
-        const count = await insertRows(context, statement, target, { ...parts, ...this.selectHost }, signal)
+        const count = await insertRows(
+          context,
+          statement,
+          target,
+          { ...parts, ...host, ...(usage === undefined ? {} : { usage }) },
+          signal,
+        )
         return done(`INSERT 0 ${count}`)
       }
       case 'create-stream':
@@ -200,8 +208,11 @@ class SqlEngine implements OpenEngine {
       )
     return found
   }
-  private get selectHost(): { log: Log; clock: World['clock']; live: (source: SourcePlan) => LiveRows | null } {
+  private get selectHost(): SelectHost {
     return { log: this.parts.log, clock: this.parts.world.clock, live: (source) => this.live(source) }
+  }
+  private hostFor(usage: QueryUsage | undefined): SelectHost {
+    return usage === undefined ? this.selectHost : { ...this.selectHost, worked: (ms) => usage.worked(ms) }
   }
   /** Rows in memory for a source of a plan; null where the topic must be read. */
   private live(source: SourcePlan): LiveRows | null {
@@ -237,7 +248,7 @@ class SqlEngine implements OpenEngine {
     const { plan } = rel
     for (const { topic } of sourcesOf(plan)) rights.demand('read', topic)
     const changes = subscription(plan, {
-      ...this.selectHost,
+      ...this.hostFor(options.usage),
       signal: this.signalWith(options.signal),
       snapshot: options.snapshot ?? written.at(-1)?.value !== false,
       watermark: () => this.watermark(plan),

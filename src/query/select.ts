@@ -22,6 +22,8 @@ import { batchOf, type LiveRows } from './live.ts'
 export interface SelectHost {
   readonly log: Log
   readonly clock: Clock
+  /** Told how long this thread was busy with each piece. */
+  readonly worked?: (ms: number) => void
   /** Rows in memory of a table or keyed view; null where there are none for this source. */
   readonly live: (source: SourcePlan) => LiveRows | null
 }
@@ -51,6 +53,7 @@ export function planSelection(ctx: PlanContext, query: Query, host: SelectHost):
       const options = {
         log: host.log,
         clock: host.clock,
+        ...(host.worked === undefined ? {} : { worked: host.worked }),
         ...(signal === undefined ? {} : { signal }),
         known: (source: SourcePlan) => knownRows(plan, source, host),
       }

@@ -25,6 +25,8 @@ export interface SubscriptionOptions {
   readonly log: Log
   readonly clock: Clock
   readonly signal: AbortSignal
+  /** Told how long this thread was busy with each piece. */
+  readonly worked?: (ms: number) => void
   /** Begin with the rows of now. */
   readonly snapshot: boolean
   /** Rows in memory, where the source has some. */
@@ -185,8 +187,10 @@ async function* followTopics(plan: Plan, options: SubscriptionOptions): AsyncGen
   let held: Consolidated | null = neverWithdraws(plan) ? null : new Consolidated(plan.columns)
   let first = true
   const step = (rows: ReadonlyMap<number, Batch>): Batch => {
+    const startedMs = clock.monotonic()
     const out = stepped(graph.step(rows, clock.now()))
     graph.commit()
+    options.worked?.(clock.monotonic() - startedMs)
     return out
   }
   for (;;) {

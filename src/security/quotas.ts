@@ -40,6 +40,8 @@ export interface Quotas {
   change(changes: readonly QuotaChange[]): Promise<void>
   /** Counts, and says for how many milliseconds the client has to be silent; 0 = it may go on. */
   charge(quota: ClientQuota, client: Client, amount: number): number
+  /** For how many milliseconds the client is over it, if it uses nothing more; for who is told and comes back. */
+  wait(quota: ClientQuota, client: Client): number
   connected(ip: string): number
 }
 export const noQuotas: Quotas = {
@@ -47,6 +49,7 @@ export const noQuotas: Quotas = {
   check: () => new Fault('security.unavailable', {}),
   change: () => Promise.reject(new Fault('security.unavailable', {})),
   charge: () => 0,
+  wait: () => 0,
   connected: () => 0,
 }
 
@@ -97,12 +100,20 @@ export class CatalogQuotas implements Quotas {
   }
 
   charge(quota: ClientQuota, client: Client, amount: number): number {
-    if (this.#byEntity.size === 0) return 0
+    const found = this.#find(quota, client)
+    return found === null ? 0 : found.rate.add(this.#clock.monotonic(), amount, found.limit)
+  }
+  wait(quota: ClientQuota, client: Client): number {
+    const found = this.#find(quota, client)
+    return found === null ? 0 : found.rate.over(this.#clock.monotonic(), found.limit)
+  }
+  #find(quota: ClientQuota, client: Client): { readonly rate: Rate; readonly limit: number } | null {
+    if (this.#byEntity.size === 0) return null
     for (const [entity, counted] of precedence(client)) {
       const limit = this.#byEntity.get(keyOf(entity))?.values[quota]
-      if (limit !== undefined) return this.#rate(quota, counted).add(this.#clock.monotonic(), amount, limit)
+      if (limit !== undefined) return { rate: this.#rate(quota, counted), limit }
     }
-    return 0
+    return null
   }
   connected(ip: string): number {
     if (this.#byEntity.size === 0) return 0
@@ -155,6 +166,22 @@ class Rate {
     const elapsedMs = Math.max(nowMs - this.#samples[0]!.startMs, (samplesMax - 1) * sampleMs)
     const allowed = (perSecond * elapsedMs) / 1000
     return total <= allowed ? 0 : Math.ceil(((total - allowed) / perSecond) * 1000)
+  }
+  /** From now until `add` of nothing would give 0: time passes, and the oldest samples go. */
+  over(nowMs: number, perSecond: number): number {
+    this.add(nowMs, 0, perSecond)
+    let total = 0
+    for (const { amount } of this.#samples) total += amount
+    let fromMs = nowMs
+    for (const [i, { startMs, amount }] of this.#samples.entries()) {
+      const neededMs = (total / perSecond) * 1000
+      const freeMs = neededMs <= (samplesMax - 1) * sampleMs ? fromMs : Math.max(fromMs, startMs + neededMs)
+      const goneMs = startMs + samplesMax * sampleMs
+      if (freeMs < goneMs || i === this.#samples.length - 1) return Math.ceil(freeMs - nowMs)
+      fromMs = Math.max(fromMs, goneMs)
+      total -= amount
+    }
+    return 0
   }
 }
 

@@ -4,13 +4,29 @@ import { type Running, startMillrace } from '../../src/node/millrace.ts'
 import { environmentSettings, resolveConfig, type Settings } from '../../src/node/config.ts'
 import type { Logger } from '../../src/lib/logger.ts'
 import { realWorld } from '../../src/lib/real/world.ts'
+import { timeMs } from '../../src/lib/brand.ts'
+import type { World } from '../../src/lib/world.ts'
 
 export interface Platform extends Running {
   readonly kafka: { readonly host: string; readonly port: number }
   readonly http: string
   readonly said: string[]
 }
-export async function platform(t: TestContext, settings: Settings = {}): Promise<Platform> {
+/** A world in which time goes faster. */
+export function hastened(times: number): World {
+  const world = realWorld()
+  const { clock } = world
+  const startMs = clock.now()
+  const faster: World['clock'] = {
+    ...clock,
+    now: () => timeMs(startMs + (clock.now() - startMs) * times),
+    monotonic: () => clock.monotonic() * times,
+    after: (ms, call) => clock.after(ms / times, call),
+    soon: (call) => clock.soon(call),
+  }
+  return { ...world, clock: faster }
+}
+export async function platform(t: TestContext, settings: Settings = {}, world = realWorld()): Promise<Platform> {
   const listen = ['kafka=127.0.0.1:0', 'http=127.0.0.1:0']
   const { config } = resolveConfig({ data: ':memory:', listen, ...settings }, environmentSettings({}), {})
   const said: string[] = []
@@ -19,7 +35,7 @@ export async function platform(t: TestContext, settings: Settings = {}): Promise
       `${message} ${JSON.stringify(facts, (_, value: unknown) => (value instanceof Error ? value.stack : value))}`,
     )
   const logger: Logger = { info: note, warn: note, error: note }
-  const running = await startMillrace({ config, world: realWorld(), logger })
+  const running = await startMillrace({ config, world, logger })
   t.after(() => running.close())
   const { kafka = '', http = '' } = running.listening()
   const at = kafka.lastIndexOf(':')

@@ -7,7 +7,6 @@ import type { Rights } from '../../query/engine.ts'
 import type { Subject } from '../../security/authorizer.ts'
 import { type Operation, type ResourceType, clusterName } from '../../security/grants.ts'
 import { type Principal, anonymous, principalText, user } from '../../security/principal.ts'
-import type { ClientQuota } from '../../security/quotas.ts'
 import type { Security } from '../../security/security.ts'
 import type { Route } from './route.ts'
 
@@ -35,8 +34,6 @@ export interface Peer {
   readonly subject: string | null
 }
 type Headers = Readonly<Record<string, string | undefined>>
-
-type ByteQuota = Extract<ClientQuota, 'producer_byte_rate' | 'consumer_byte_rate'>
 
 export class HttpAccess {
   readonly #security: Security
@@ -84,14 +81,6 @@ export class HttpAccess {
   of(subject: Subject, action: string): RequestAccess {
     return new RequestAccess(subject, action, this.#security)
   }
-  /** Throws Fault security.throttled while a quota is used up: HTTP has no way to make a client wait but to say so. */
-  demandQuota(subject: Subject, quota: ByteQuota): void {
-    const ms = this.charge(subject, quota, 0)
-    if (ms > 0) throw new Fault('security.throttled', { what: quota, ms })
-  }
-  charge({ principal }: Subject, quota: ByteQuota, bytes: number): number {
-    return this.#security.quotas.charge(quota, { user: principal.name, clientId: '' }, bytes)
-  }
 }
 
 /** Such an act is noted in the audit topic. */
@@ -105,6 +94,8 @@ export class RequestAccess {
   readonly #action: string
   readonly #security: Security
   readonly #changes = new Set<string>()
+  /** What was demanded and granted, for streams, which ask again. */
+  readonly #granted: (readonly [Operation, ResourceType, string])[] = []
 
   constructor(subject: Subject, action: string, security: Security) {
     this.#subject = subject
@@ -118,6 +109,12 @@ export class RequestAccess {
   demand(operation: Operation, type: ResourceType, name: string): void {
     if (!this.sees(operation, type, name)) throw this.#refusal(operation, type, name)
     if (changing.has(operation) && this.#changes.size < notedMax) this.#changes.add(`${type}:${name}`)
+    this.#granted.push([operation, type, name])
+  }
+  /** Throws as `demand` does where something that was granted is no more. */
+  demandAgain(): void {
+    for (const [operation, type, name] of this.#granted)
+      if (!this.sees(operation, type, name)) throw this.#refusal(operation, type, name)
   }
   /**
    * What a route declares. `nameOf`: the resource that a part of the path names; `path`: what is changed, for the audit.
@@ -137,7 +134,10 @@ export class RequestAccess {
     }
     for (const { operation, type, parameter } of needed) {
       const name = parameter === null ? clusterName : nameOf(parameter)
-      if (this.sees(operation, type, name)) continue
+      if (this.sees(operation, type, name)) {
+        this.#granted.push([operation, type, name])
+        continue
+      }
       // A stream does not give away its topic.
       const said = this.sees('describe', type, name) ? name : (params[parameter ?? ''] ?? name)
       throw this.#refusal(operation, type, name, said)

@@ -30,14 +30,16 @@ export class Body {
   readonly #intake: Intake
   #held = 0
   #count: (bytes: number) => void = () => {}
+  #pace: () => Promise<void> = () => Promise.resolve()
 
   constructor(source: BodySource, intake: Intake) {
     this.#source = source
     this.#intake = intake
   }
-  /** Called with the bytes of each piece that is taken, inflated. */
-  countWith(count: (bytes: number) => void): void {
+  /** `count` gets the bytes of each piece that is taken, inflated; `pace` is waited for before a further piece of lines. */
+  countWith(count: (bytes: number) => void, pace: () => Promise<void>): void {
     this.#count = count
+    this.#pace = pace
   }
   /** As declared, before inflation; null = unknown. */
   get length(): number | null {
@@ -77,6 +79,7 @@ export class Body {
       this.#count(part.length)
       const lines = cutter.push(part)
       if (lines.length > 0) yield lines
+      await this.#pace()
     }
     const last = cutter.end()
     if (last.length > 0) yield last

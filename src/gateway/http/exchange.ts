@@ -3,6 +3,7 @@ import { Fault } from '../../lib/fault.ts'
 import type { Operation, ResourceType } from '../../security/grants.ts'
 import type { Rights } from '../../query/engine.ts'
 import type { Body } from './body.ts'
+import type { Usage } from './usage.ts'
 
 export interface Exchange {
   readonly method: string
@@ -20,6 +21,7 @@ export interface Exchange {
   demand(operation: Operation, type: ResourceType, name: string): void
   /** The same, for statements and what they name. */
   readonly rights: Rights
+  readonly usage: Usage
   /** Aborted when the client is gone or the server stops. */
   readonly signal: AbortSignal
 }

@@ -21,6 +21,7 @@ import { userRoutes } from './routes/users.ts'
 import { viewRoutes } from './routes/views.ts'
 import { scrapeInto } from './scrape.ts'
 import type { StaticFiles } from './static-files.ts'
+import { Usage } from './usage.ts'
 
 export interface Request {
   readonly method: string
@@ -40,15 +41,10 @@ export interface Routed {
 }
 
 const targetLength = 8 * 1024
-/** Whose bytes count: those of the body, or of the answer. */
-const quotaOf: ReadonlyMap<string, 'producer_byte_rate' | 'consumer_byte_rate'> = new Map([
-  ['produce', 'producer_byte_rate'],
-  ['readRecords', 'consumer_byte_rate'],
-  ['readRows', 'consumer_byte_rate'],
-])
-/** Of what is sent in one piece. */
-const lengthOf = (body: Answer['body']): number =>
-  typeof body === 'string' || body instanceof Uint8Array ? body.length : 0
+/** Whose bodies are records. */
+const producing: ReadonlySet<string> = new Set(['produce'])
+/** Whose answers are records or rows. */
+const consuming: ReadonlySet<string> = new Set(['readRecords', 'readRows', 'watchView', 'runSql', 'listFired'])
 const nobody = { principal: anonymous, host: '' }
 type FoundRoute = Extract<Found, { readonly route: Route }>
 /** Health, and what documents: also for those who have not said who they are. */
@@ -132,25 +128,19 @@ export class Gateway {
     const sees: Exchange['sees'] = (operation, type, name) => own.sees(operation, type, name)
     const demand: Exchange['demand'] = (operation, type, name) => own.demand(operation, type, name)
     const { rights } = own
-    const quota = quotaOf.get(route.id)
-    if (quota !== undefined) access.demandQuota(subject, quota)
-    if (quota === 'producer_byte_rate') body.countWith((bytes) => access.charge(subject, quota, bytes))
+    const { world, security } = this.#parts
+    const usage = new Usage(subject, { quotas: security.quotas, clock: world.clock, signal })
+    if (!isForAll(route)) usage.demand('request_percentage')
+    if (consuming.has(route.id)) usage.demand('consumer_byte_rate')
+    if (producing.has(route.id)) {
+      usage.demand('producer_byte_rate')
+      usage.takeIn(body)
+    }
     try {
-      const answer = await route.handle({
-        method,
-        path,
-        params,
-        query: search,
-        headers,
-        body,
-        sees,
-        demand,
-        rights,
-        signal,
-      })
+      const request = { method, path, params, query: search, headers, body, sees, demand, rights, usage, signal }
+      const answer = await usage.timed(() => route.handle(request))
       own.note(answer.status >= 400)
-      if (quota === 'consumer_byte_rate') access.charge(subject, quota, lengthOf(answer.body))
-      return answer
+      return consuming.has(route.id) ? usage.sendOut(answer, () => own.demandAgain()) : answer
     } catch (error) {
       own.note(true)
       throw error

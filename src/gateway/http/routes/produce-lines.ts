@@ -40,7 +40,8 @@ async function* placeInOrder(exchange: Exchange, place: PlaceLines): AsyncGenera
   let broken: Fault | null = null
   try {
     for await (const lines of exchange.body.lines(exchange.signal)) {
-      waiting.push(place(lines))
+      // What it does at once is to parse, check and encode.
+      waiting.push(exchange.usage.timed(() => place(lines)))
       if (waiting.length >= piecesAtOnce) yield await waiting.shift()!
     }
   } catch (error) {

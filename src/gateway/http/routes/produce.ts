@@ -51,20 +51,20 @@ class Produce {
     if (lines) return answerLines(exchange, (records) => this.#each(topic, records, defaults, acks))
     const body = await exchange.body.whole()
     const place: Place = (targets) => this.#placing.place(targets, acks)
-    const answer = produced(await this.#whole(topic, exchange.headers, body, defaults, place))
+    const answer = produced(await this.#whole(topic, exchange, body, defaults, place))
     return { ...answer, headers: { 'content-type': mediaTypes.json } }
   }
 
   /** All or nothing. */
   async #whole(
     topic: TopicInfo,
-    headers: Exchange['headers'],
+    { headers, usage }: Exchange,
     body: Uint8Array,
     defaults: Defaults,
     place: Place,
   ): Promise<readonly Outcome[]> {
     const contract = this.#parts.contracts.get(topic.name)
-    const { prepared, several } = this.#read(topic, contract, headers, body, defaults)
+    const { prepared, several } = usage.timed(() => this.#read(topic, contract, headers, body, defaults))
     if (contract?.onInvalid !== 'quarantine') prepared.forEach(({ fault }, i) => refuse(fault, several ? i : null))
     const targets = await this.#quarantineTargets(topic, prepared)
     const placed = targets.length === 0 ? [] : await place(targets)
@@ -196,7 +196,7 @@ class Produce {
       return produced(
         lines
           ? await this.#linesAtOnce(topic, body, defaults, place)
-          : await this.#whole(topic, exchange.headers, body, defaults, place),
+          : await this.#whole(topic, exchange, body, defaults, place),
       )
     })
     const headers = { 'content-type': mediaTypes.json, ...(replayed ? { 'idempotent-replayed': 'true' } : {}) }

@@ -10,6 +10,7 @@ import type { Parts } from '../parts.ts'
 import { recordJson } from '../record-json.ts'
 import {
   type Filter,
+  type Found,
   Merge,
   type Places,
   type Range,
@@ -108,7 +109,7 @@ const readLimit = (text: string, max: number): number => wholeNumber('limit', te
 
 async function page(
   parts: Parts,
-  { query, signal }: Exchange,
+  { query, signal, usage }: Exchange,
   { filter, asBytes }: Asked,
   merged: Merge,
 ): Promise<Answer> {
@@ -119,10 +120,17 @@ async function page(
   const records: string[] = []
   let bytes = 0
   let scanned = 0
+  let done = usage.busy()
+  const waiting = async <T>(wait: () => Promise<T>): Promise<T> => {
+    done()
+    const found = await wait()
+    done = usage.busy()
+    return found
+  }
   while (records.length < limit && bytes < pageBytes && !signal.aborted) {
     // The clock is asked once in a while only: filters are fast.
     if ((scanned & 63) === 63 && clock.monotonic() > end) break
-    const found = merge.ready() ?? (await merge.next())
+    const found = merge.ready() ?? (await waiting(() => merge.next()))
     if (found === null) break
     scanned++
     if (!passes(filter, found.partition, found.record)) continue
@@ -130,12 +138,13 @@ async function page(
     bytes += json.length
     records.push(json)
   }
+  done()
   const next = [...merge.places()].map(([index, offset]) => `{"partition":${index},"offset":${offset}}`).join(',')
   const body = `{"records":[${records.join(',')}],"next":[${next}],"scanned":${scanned},"atEnd":${merge.atEnd}}`
   return { status: 200, headers: { 'content-type': mediaTypes.json }, body }
 }
 
-function lines({ query, signal }: Exchange, { filter, asBytes }: Asked, merge: Merge): Answer {
+function lines({ query, signal, usage }: Exchange, { filter, asBytes }: Asked, merge: Merge): Answer {
   const given = query.get('limit')
   const limit = given === null ? Infinity : readLimit(given, Number.MAX_SAFE_INTEGER)
   return { status: 200, headers: { 'content-type': mediaTypes.ndjson }, body: lineText() }
@@ -143,12 +152,16 @@ function lines({ query, signal }: Exchange, { filter, asBytes }: Asked, merge: M
   async function* lineText(): AsyncIterable<string> {
     using _ = merge
     let text = ''
-    for (let count = 0; count < limit && !signal.aborted;) {
-      const found = merge.ready() ?? (await merge.next())
-      if (found === null) break
-      if (!passes(filter, found.partition, found.record)) continue
-      count++
-      text += `${recordJson(found.partition.index, found.record, asBytes)}\n`
+    let first = await merge.next()
+    for (let count = 0; first !== null && count < limit && !signal.aborted; first = await merge.next()) {
+      const done = usage.busy()
+      for (let found: Found | null = first; found !== null && count < limit; found = merge.ready()) {
+        if (!passes(filter, found.partition, found.record)) continue
+        count++
+        text += `${recordJson(found.partition.index, found.record, asBytes)}\n`
+        if (text.length >= 64 * 1024) break
+      }
+      done()
       if (text.length < 64 * 1024) continue
       yield text
       text = ''
@@ -184,7 +197,7 @@ async function resume(parts: Parts, { topic, partition }: Asked, last: string): 
 }
 async function* events(
   parts: Parts,
-  { signal }: Exchange,
+  { signal, usage }: Exchange,
   asked: Asked,
   from: Places,
 ): AsyncGenerator<LiveEvent | readonly LiveEvent[]> {
@@ -192,17 +205,17 @@ async function* events(
   const seen = new Map([...from].map(([index, offset]) => [index, offset - 1]))
   // A reader that is cut off before the first record comes back to where it was.
   yield { id: placesText(seen) }
-  for await (const found of follow({ log, topic: asked.topic.name, from, signal })) {
-    let ready: LiveEvent[] = []
-    for (const { partition, record } of found) {
-      seen.set(partition.index, record.offset)
-      if (!passes(asked.filter, partition, record)) continue
-      const json = recordJson(partition.index, record, asked.asBytes)
-      if (ready.push({ event: 'record', id: placesText(seen), json }) < eventsAtOnce) continue
-      yield ready
-      ready = []
-    }
-    // The place moves on although the last records were not shown.
-    yield [...ready, { id: placesText(seen) }]
+  const eventOf = ({ partition, record }: Found): LiveEvent | null => {
+    seen.set(partition.index, record.offset)
+    if (!passes(asked.filter, partition, record)) return null
+    const json = recordJson(partition.index, record, asked.asBytes)
+    return { event: 'record', id: placesText(seen), json }
   }
+  for await (const found of follow({ log, topic: asked.topic.name, from, signal }))
+    for (let at = 0; at < found.length; at += eventsAtOnce) {
+      const some = found.slice(at, at + eventsAtOnce)
+      const ready = usage.timed(() => some.map(eventOf).filter((event) => event !== null))
+      // The place moves on although the last records were not shown.
+      yield [...ready, { id: placesText(seen) }]
+    }
 }

@@ -34,11 +34,11 @@ export function sqlRoute(parts: Parts): Route {
 }
 
 async function run({ engine }: Parts, exchange: Exchange): Promise<Answer> {
-  const { signal, rights } = exchange
+  const { signal, rights, usage } = exchange
   const type = negotiate(exchange.headers['accept'], [mediaTypes.json, mediaTypes.ndjson, mediaTypes.sse])
   const { sql, params } = await readQuery(exchange)
-  if (type !== mediaTypes.sse) return resultAnswer(await engine.run(sql, { params, signal, rights }), type)
-  const { columns, changes } = await engine.subscribe(sql, { params, signal, rights })
+  if (type !== mediaTypes.sse) return resultAnswer(await engine.run(sql, { params, signal, rights, usage }), type)
+  const { columns, changes } = await engine.subscribe(sql, { params, signal, rights, usage })
   const named = columns.map(({ name, type: of }) => ({ name, type: typeName(of) }))
   return liveAnswer(opened(JSON.stringify(named), changeEvents(changes)))
 }

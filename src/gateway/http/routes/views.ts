@@ -86,10 +86,10 @@ export function viewRoutes(parts: Parts): readonly Route[] {
       access: onView('read'),
       says: 'The rows there are, a progress mark, then changes as they are committed.',
       gives: { 200: { says: 'Events `change`.', as: { [mediaTypes.sse]: schemas.Change } } },
-      handle: async ({ params, headers, signal, rights }) => {
+      handle: async ({ params, headers, signal, rights, usage }) => {
         negotiate(headers['accept'], [mediaTypes.sse])
         const { name } = relation(parts, params['view']!)
-        const { changes } = await engine.subscribe(quoted(name), { signal, rights })
+        const { changes } = await engine.subscribe(quoted(name), { signal, rights, usage })
         return liveAnswer(changeEvents(changes))
       },
     },
