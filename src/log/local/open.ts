@@ -37,7 +37,7 @@ export interface LocalLogOptions {
   readonly storeMeter?: StoreMeter
   /** Told of what goes wrong where no caller can be. */
   readonly onFault?: (fault: Fault) => void
-  /** How long the first rebalance of a group waits for more members. Kafka's default is 3 s. */
+  /** Instead of the setting `group.initial.rebalance.delay.ms`: for tests. */
   readonly initialRebalanceDelayMs?: number
   /** Positions of a group without members are kept this long; Kafka's `offsets.retention.minutes`. */
   readonly offsetsRetentionMs?: number
@@ -56,7 +56,6 @@ export interface LocalLogOptions {
 }
 const snapshotBytes = 64 * 1024 * 1024
 const compactEveryMs = 15_000
-const initialRebalanceDelayMs = 250
 const offsetsRetentionMs = 7 * 24 * 60 * 60 * 1000
 
 /** Throws Fault store.locked, store.damaged, store.format-too-new, store.failed. */
@@ -113,7 +112,7 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   const queues = await openQueues(options, { registry, topics, state: system(queuesTopic), groupConfigs })
   const shared: { memberships: Memberships | null } = { memberships: null }
   const groups = new LocalGroups(world, system(offsetsTopic), {
-    initialDelayMs: options.initialRebalanceDelayMs ?? initialRebalanceDelayMs,
+    initialDelayMs: () => options.initialRebalanceDelayMs ?? brokerConfigs.initialRebalanceDelayMs,
     offsetsRetentionMs: options.offsetsRetentionMs ?? offsetsRetentionMs,
     bounds: { ...groupBounds, ...options.groupBounds },
     topics: {

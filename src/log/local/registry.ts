@@ -10,7 +10,8 @@ import { partitionFolder } from './topic-name.ts'
 
 interface Entry {
   info: TopicInfo
-  policy: TopicPolicy
+  /** Made when it is first asked for: of a thousand topics few are used at once. */
+  policy: TopicPolicy | null
   readonly partitions: (PartitionState | undefined)[]
 }
 
@@ -41,7 +42,7 @@ export class Registry {
     return found
   }
   policy(name: string): TopicPolicy {
-    return this.#entry(name).policy
+    return this.#policyOf(this.#entry(name))
   }
   /** Throws Fault log.unknown-topic, log.unknown-partition. */
   partition({ topic, index }: Partition): PartitionState {
@@ -71,25 +72,30 @@ export class Registry {
     if (entry === undefined) throw new Fault('log.unknown-topic', { topic })
     return entry
   }
-  #open({ info, policy }: Entry, index: number): PartitionState {
+  #policyOf(entry: Entry): TopicPolicy {
+    const { id, name, config } = entry.info
+    return (entry.policy ??= policyOf({ ...this.topicDefaults(name), ...config }, spreadOf(id)))
+  }
+  #open(entry: Entry, index: number): PartitionState {
+    const { info } = entry
+    const policy = this.#policyOf(entry)
     const log = this.#store.partition(partitionFolder(info.name, info.id, index), policy.store)
     return new PartitionState(this.#host, { partition: { topic: info.name, index }, topicId: info.id, policy, log })
   }
 
   /** A new topic, or new settings or more partitions of one that is there. */
   set(info: TopicInfo): void {
-    const policy = policyOf({ ...this.topicDefaults(info.name), ...info.config }, spreadOf(info.id))
     const entry = this.#byName.get(info.name)
     if (entry === undefined) {
-      const added: Entry = { info, policy, partitions: [] }
+      const added: Entry = { info, policy: null, partitions: [] }
       this.#byName.set(info.name, added)
       this.#byId.set(info.id, added)
       return
     }
     assert(entry.info.id === info.id, 'a topic keeps its id')
     entry.info = info
-    entry.policy = policy
-    for (const partition of entry.partitions) partition?.configure(policy)
+    entry.policy = null
+    for (const partition of entry.partitions) partition?.configure(this.#policyOf(entry))
   }
   /** What topics have that do not say otherwise has changed. */
   configureAll(): void {

@@ -27,7 +27,7 @@ class Bench {
         if (this.storeNow) group.stored(group.generation, null, this.nowMs)
       },
     }
-    this.group = new ClassicGroup('g', effects, { initialDelayMs, membersMax: 5 })
+    this.group = new ClassicGroup('g', effects, { initialDelayMs: () => initialDelayMs, membersMax: 5 })
   }
   /** Time passes, as a timer would have it. */
   pass(ms: number): void {
@@ -110,12 +110,26 @@ test('members that come within the initial delay share the first generation, and
   const b = bench.join()
   bench.pass(160)
   assert.equal(a.answer, null, 'the second one has the delay begin again')
-  bench.pass(250)
+  bench.pass(89)
+  assert.equal(a.answer, null, 'nobody has come for 249 ms')
+  bench.pass(1)
   const [first, second] = [joined(a), joined(b)]
   assert.deepEqual([first.generation, second.generation, first.leader], [1, 1, second.leader])
   const leader = first.leader === first.memberId ? first : second
   assert.equal(leader.members.length, 2)
   assert.equal((leader === first ? second : first).members.length, 0)
+})
+test('members that keep coming do not hold up the first generation for longer than they let a rebalance take', () => {
+  const bench = new Bench(250)
+  const asked = [bench.join('', { rebalanceTimeoutMs: 500 })]
+  for (let i = 0; i < 2; i++) {
+    bench.pass(200)
+    asked.push(bench.join('', { rebalanceTimeoutMs: 500 }))
+  }
+  bench.pass(99)
+  assert.deepEqual(asked.map(codeOf), [null, null, null])
+  bench.pass(1)
+  assert.deepEqual(asked.map(codeOf), ['ok', 'ok', 'ok'])
 })
 test('an assignment is given when the leader has sent it and it is stored', () => {
   const bench = new Bench()

@@ -39,7 +39,8 @@ export interface GroupEffects {
   store(group: ClassicGroup): void
 }
 export interface GroupOptions {
-  readonly initialDelayMs: number
+  /** The first rebalance of a group begins when nobody has come for so long. */
+  initialDelayMs(): number
   readonly membersMax: number
 }
 
@@ -61,8 +62,8 @@ export class ClassicGroup {
   readonly #promised = new Map<string, number>()
   /** When the collecting of joins ends. */
   #joinUntilMs = Infinity
-  /** While the first rebalance waits for more: what is left to wait after the current delay. */
-  #initial: { leftMs: number; newcomers: boolean } | null = null
+  /** While the first rebalance waits for more: when it begins at the latest, whoever comes. */
+  #initialUntilMs: number | null = null
   /** Static members that wait for their new member id to be stored. */
   #returned: Returned[] = []
   /** When members that have not asked for their assignment are out. */
@@ -174,7 +175,8 @@ export class ClassicGroup {
     if (request.instanceId !== null) this.#instances.set(request.instanceId, memberId)
     this.protocolType = request.protocolType
     this.leader ??= memberId
-    if (this.#initial !== null) this.#initial.newcomers = true
+    if (this.#initialUntilMs !== null)
+      this.#joinUntilMs = Math.min(nowMs + this.#options.initialDelayMs(), this.#initialUntilMs)
     this.#await(member, nowMs, answer)
     this.#prepareUnlessPreparing(nowMs)
   }
@@ -282,9 +284,9 @@ export class ClassicGroup {
     }
     this.#syncUntilMs = Infinity
     if (this.state === 'Empty') {
-      const delayMs = this.#options.initialDelayMs
+      const delayMs = this.#options.initialDelayMs()
       this.#joinUntilMs = nowMs + delayMs
-      this.#initial = { leftMs: Math.max(0, this.#rebalanceTimeoutMs() - delayMs), newcomers: false }
+      this.#initialUntilMs = nowMs + Math.max(delayMs, this.#rebalanceTimeoutMs())
     } else this.#joinUntilMs = nowMs + this.#rebalanceTimeoutMs()
     this.#become('PreparingRebalance')
   }
@@ -298,19 +300,12 @@ export class ClassicGroup {
     this.sinceMs = this.#effects.wallMs()
   }
   #completeJoinIfAllCame(nowMs: number): void {
-    if (this.state !== 'PreparingRebalance' || this.#initial !== null || this.#promised.size > 0) return
+    if (this.state !== 'PreparingRebalance' || this.#initialUntilMs !== null || this.#promised.size > 0) return
     for (const member of this.members.values()) if (member.answerJoin === null) return
     this.#completeJoin(nowMs)
   }
   #joinTimeOver(nowMs: number): void {
-    const initial = this.#initial
-    if (initial !== null && initial.newcomers && initial.leftMs > 0) {
-      const delayMs = Math.min(this.#options.initialDelayMs, initial.leftMs)
-      this.#initial = { leftMs: initial.leftMs - delayMs, newcomers: false }
-      this.#joinUntilMs = nowMs + delayMs
-      return
-    }
-    this.#initial = null
+    this.#initialUntilMs = null
     this.#completeJoin(nowMs)
   }
   #completeJoin(nowMs: number): void {
@@ -438,7 +433,7 @@ export class ClassicGroup {
         return this.#becomeEmpty()
       case 'PreparingRebalance':
         if (this.members.size > 0 || this.#promised.size > 0) return this.#completeJoinIfAllCame(nowMs)
-        this.#initial = null
+        this.#initialUntilMs = null
         return this.#completeJoin(nowMs)
     }
   }

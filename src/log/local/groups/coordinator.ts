@@ -41,8 +41,8 @@ import type { CommitRequest, JoinAnswer, JoinRequest, SyncAnswer, SyncRequest } 
 import { GroupOffsets, type OffsetEntry, offsetRecord, offsetTombstone } from './offsets.ts'
 
 export interface GroupsOptions {
-  /** Wait of the first rebalance for more members. */
-  readonly initialDelayMs: number
+  /** The first rebalance of a group begins when nobody has come for so long. */
+  initialDelayMs(): number
   /** Kafka's `offsets.retention.minutes`: positions of a group without members are kept this long. */
   readonly offsetsRetentionMs: number
   readonly bounds: GroupBounds
@@ -556,8 +556,7 @@ export class LocalGroups implements GroupCoordinator {
       newMemberId: (prefix: string): string => `${prefix}-${random.uuid()}`,
       store: (group: ClassicGroup): void => void this.#storeGroup(group),
     }
-    const { initialDelayMs } = this.#options
-    const options = { initialDelayMs, membersMax: limits.groupMembers }
+    const options = { initialDelayMs: () => this.#options.initialDelayMs(), membersMax: limits.groupMembers }
     const group = new ClassicGroup(name, effects, options)
     const pass = (nowMs: number): void => {
       group.pass(nowMs)
