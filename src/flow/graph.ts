@@ -15,6 +15,7 @@ import { type Decoder, createDecoder } from './decode.ts'
 import { KeyWriter } from './key.ts'
 import type { Operator, StepTime } from './operator.ts'
 import { aggregate } from './operators/aggregate.ts'
+import { join } from './operators/join.ts'
 import { filter, project, union } from './operators/linear.ts'
 import { over } from './operators/over.ts'
 import { process } from './operators/process.ts'
@@ -387,6 +388,8 @@ function operatorOf(plan: Exclude<Plan, SourcePlan>): Operator {
     case 'temporal-join':
       needGrowth(plan.left, 'the left side of a temporal join')
       return temporalJoin(plan, plan.left.columns, plan.right.columns)
+    case 'join':
+      return join(plan, [neverWithdraws(plan.left), neverWithdraws(plan.right)])
     case 'over':
       needGrowth(plan.input, 'the input of OVER')
       return over(plan, plan.input.columns)

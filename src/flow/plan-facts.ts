@@ -11,9 +11,24 @@ export function inputsOf(plan: Plan): readonly Plan[] {
     case 'union':
       return plan.inputs
     case 'temporal-join':
+    case 'join':
       return [plan.left, plan.right]
     default:
       return [plan.input]
+  }
+}
+/** The plan with other inputs. */
+export function withInputs(plan: Plan, map: (input: Plan) => Plan): Plan {
+  switch (plan.op) {
+    case 'source':
+      return plan
+    case 'union':
+      return { ...plan, inputs: plan.inputs.map(map) }
+    case 'temporal-join':
+    case 'join':
+      return { ...plan, left: map(plan.left), right: map(plan.right) }
+    default:
+      return { ...plan, input: map(plan.input) }
   }
 }
 /** Every source of a plan, in the order of the graph. */
@@ -35,6 +50,8 @@ export function neverWithdraws(plan: Plan): boolean {
       return plan.inputs.every(neverWithdraws)
     case 'temporal-join':
       return neverWithdraws(plan.left)
+    case 'join':
+      return (plan.kind === 'inner' || plan.kind === 'semi') && inputsOf(plan).every(neverWithdraws)
     case 'aggregate':
       return plan.emit === 'close'
     case 'top':
@@ -61,6 +78,7 @@ export function timeColumn(plan: Plan): number {
       return columns.every((c) => c === columns[0]) ? (columns[0] ?? -1) : -1
     }
     case 'aggregate':
+    case 'join':
     case 'top':
     case 'process':
       return -1
@@ -98,6 +116,8 @@ export function label(plan: Plan): string {
     }
     case 'temporal-join':
       return `${plan.kind} join as of ${plan.left.columns[plan.leftTime]?.name ?? '?'}`
+    case 'join':
+      return joinLabel(plan)
     case 'over':
       return `${plan.aggregates.map((a) => a.name).join(', ')} over ${names(plan.partitionBy, plan.input)}`
     case 'top':
@@ -105,4 +125,9 @@ export function label(plan: Plan): string {
     case 'process':
       return plan.key.length === 0 ? 'process' : `process by ${names(plan.key, plan.input)}`
   }
+}
+function joinLabel({ kind, left, right, leftKeys, rightKeys, where }: Extract<Plan, { op: 'join' }>): string {
+  const keys = leftKeys.map((key, i) => `${left.columns[key]?.name} = ${right.columns[rightKeys[i]!]?.name}`)
+  const conditions = where === null ? keys : [...keys, expressionText(where, [...left.columns, ...right.columns])]
+  return shortened(`${kind} join${conditions.length === 0 ? '' : ` on ${conditions.join(' and ')}`}`)
 }

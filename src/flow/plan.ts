@@ -48,6 +48,24 @@ export type Plan =
       readonly where: Expression | null
       readonly columns: Columns
     }
+  /**
+   * Two inputs that both may change: every pair whose keys are equal and for which `where` holds. Output: left columns,
+   * then right ones; of a semi and an anti join the left ones.
+   */
+  | {
+      readonly op: 'join'
+      readonly left: Plan
+      readonly right: Plan
+      readonly kind: 'inner' | 'left' | 'right' | 'full' | 'semi' | 'anti'
+      /** Columns of equal types, pairwise; none = every pair. */
+      readonly leftKeys: readonly number[]
+      readonly rightKeys: readonly number[]
+      /** Which of the keys is a window's end on both sides: it bounds the state. */
+      readonly windowEnd: number | null
+      /** Over left columns, then right columns; null = none. */
+      readonly where: Expression | null
+      readonly columns: Columns
+    }
   /** Adds the aggregates behind the input's columns; each row sees its partition's rows up to itself (or before itself). */
   | {
       readonly op: 'over'

@@ -4,7 +4,7 @@
  * any more stays, shown as failed with its reason: nothing is dropped by itself.
  */
 import type { ViewPlan } from '../flow/plan.ts'
-import { fingerprint } from '../flow/plan-facts.ts'
+import { fingerprint, sourcesOf } from '../flow/plan-facts.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import type { Catalog, CatalogKind } from '../log/catalog.ts'
 import type { PlannedAlert } from '../sql/alert.ts'
@@ -273,15 +273,4 @@ const ofAlert = (alert: PlannedAlert): Definition => ({
 })
 
 /** Catalogue names of what a plan reads. */
-export function sourceNames(plan: ViewPlan['plan']): Set<string> {
-  switch (plan.op) {
-    case 'source':
-      return new Set([plan.name])
-    case 'union':
-      return new Set(plan.inputs.flatMap((input) => [...sourceNames(input)]))
-    case 'temporal-join':
-      return new Set([...sourceNames(plan.left), ...sourceNames(plan.right)])
-    default:
-      return sourceNames(plan.input)
-  }
-}
+export const sourceNames = (plan: ViewPlan['plan']): Set<string> => new Set(sourcesOf(plan).map(({ name }) => name))

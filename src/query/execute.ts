@@ -116,6 +116,10 @@ async function withKnown(plan: Plan, options: ExecuteOptions): Promise<{ plan: P
         const left = await visit(part.left, false)
         return { ...part, left, right: await visit(part.right, true) }
       }
+      case 'join': {
+        const left = await visit(part.left, false)
+        return { ...part, left, right: await visit(part.right, false) }
+      }
       default:
         return { ...part, input: await visit(part.input, versions) }
     }

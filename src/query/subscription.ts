@@ -8,7 +8,7 @@ import { timeDefaults } from '../flow/clock.ts'
 import { Graph, type Source } from '../flow/graph.ts'
 import { rowObject } from '../flow/json-value.ts'
 import type { Plan, SourcePlan } from '../flow/plan.ts'
-import { neverWithdraws, sourcesOf } from '../flow/plan-facts.ts'
+import { neverWithdraws, sourcesOf, withInputs } from '../flow/plan-facts.ts'
 import { offset } from '../lib/brand.ts'
 import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
@@ -153,16 +153,7 @@ async function* followRows(
 }
 /** Kept rows come in as weighted changes, whatever their topic holds. */
 function asWeighted(plan: Plan): Plan {
-  switch (plan.op) {
-    case 'source':
-      return { ...plan, mode: 'weighted' }
-    case 'union':
-      return { ...plan, inputs: plan.inputs.map(asWeighted) }
-    case 'temporal-join':
-      return { ...plan, left: asWeighted(plan.left), right: asWeighted(plan.right) }
-    default:
-      return { ...plan, input: asWeighted(plan.input) }
-  }
+  return plan.op === 'source' ? { ...plan, mode: 'weighted' } : withInputs(plan, asWeighted)
 }
 export function columnPlaces(source: { readonly plan: SourcePlan }, rows: LiveRows): number[] {
   return source.plan.columns.map((field) => rows.source.columns.findIndex((other) => other.name === field.name))

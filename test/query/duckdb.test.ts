@@ -71,6 +71,17 @@ const queries: readonly (string | { readonly ours: string; readonly theirs: stri
   'SELECT price * pieces AS worth, item FROM stock',
   "SELECT date_trunc('hour', sold) AS hour, count(*) AS n FROM sales GROUP BY 1",
   'SELECT id, extract(hour FROM sold)::int AS hour, extract(minute FROM sold)::int AS minute FROM sales WHERE id < 20',
+  'SELECT s.id, s.item, t.pieces FROM sales s JOIN stock t ON t.item = s.item',
+  'SELECT s.id, t.pieces FROM sales s LEFT JOIN stock t ON t.item = s.item AND t.pieces > 3',
+  'SELECT s.id, t.item, t.pieces FROM sales s RIGHT JOIN stock t USING (item)',
+  'SELECT item, s.id, t.pieces FROM (SELECT * FROM sales WHERE quantity > 4) s FULL JOIN stock t USING (item)',
+  'SELECT a.id, b.id AS other FROM sales a, sales b WHERE a.customer = b.customer AND a.id < b.id AND a.item = b.item',
+  'SELECT a.id, b.item FROM sales a JOIN stock b ON upper(a.item) = upper(b.item) AND a.quantity < b.pieces WHERE a.ratio > 1',
+  'SELECT t.item, count(s.id) AS n, sum(s.amount) AS total FROM stock t LEFT JOIN sales s ON s.item = t.item AND s.quantity > 2 GROUP BY t.item',
+  'SELECT a.item, a.n, b.n AS m FROM (SELECT item, count(*) AS n FROM sales WHERE ratio > 3 GROUP BY item) a FULL JOIN (SELECT item, count(*) AS n FROM sales WHERE quantity > 3 GROUP BY item) b ON a.item = b.item AND a.n < b.n',
+  'SELECT a.item, b.item AS other FROM stock a CROSS JOIN stock b WHERE a.price < b.price',
+  'SELECT a.item, c.pieces, b.total FROM stock a JOIN (SELECT item, sum(amount) AS total FROM sales GROUP BY item) b ON a.item = b.item JOIN stock c ON c.price = a.price + 1',
+  'WITH best AS (SELECT item, max(amount) AS most FROM sales GROUP BY item) SELECT s.id, s.item FROM sales s JOIN best b ON s.item = b.item AND s.amount = b.most',
   {
     ours: "SELECT window_start, item, count(*) AS n, sum(amount) AS total FROM TUMBLE(sales, sold, INTERVAL '1 hour') GROUP BY window_start, window_end, item",
     theirs:
@@ -105,7 +116,8 @@ before(async () => {
   await house.sql(`CREATE STREAM sales (id int, customer text, item text, quantity int, amount numeric(12,2), ratio double precision,
     sold timestamptz, WATERMARK FOR sold AS sold - INTERVAL '1 hour') WITH (key = 'item', partitions = 3)`)
   await house.sql('CREATE TABLE stock (item text PRIMARY KEY, pieces int, price numeric(12,2)) WITH (partitions = 2)')
-  for (const [i, query] of queries.entries()) await house.sql(`CREATE MATERIALIZED VIEW v${i} AS ${oursOf(query)}`)
+  for (const [i, query] of queries.entries())
+    await house.sql(`CREATE MATERIALIZED VIEW v${i} WITH (allow_unbounded_state = true) AS ${oursOf(query)}`)
   await house.sql(`INSERT INTO stock VALUES ('apple', 1, 1), ('pear', 99, 9)`)
   await house.sql(`INSERT INTO stock VALUES ${stock}`)
   for (let at = 0; at < sales.length;) {

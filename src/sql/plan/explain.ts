@@ -69,6 +69,8 @@ function describeStep(plan: Plan): string[] {
           : [`where ${expressionText(plan.where, [...plan.left.columns, ...plan.right.columns])}`]),
         'state: one row per key of the table and its versions since the watermark; rows that wait for the watermark',
       ]
+    case 'join':
+      return describeJoin(plan)
     case 'over':
       return [
         `Running aggregates${plan.partitionBy.length === 0 ? '' : ` by ${names(plan.partitionBy, plan.input.columns)}`} in order of ${plan.input.columns[plan.orderBy]!.name}`,
@@ -92,6 +94,21 @@ function describeStep(plan: Plan): string[] {
         'state: what the function keeps, one entry per key',
       ]
   }
+}
+function describeJoin(plan: Extract<Plan, { op: 'join' }>): string[] {
+  const keys = plan.leftKeys.map(
+    (key, i) => `${plan.left.columns[key]!.name} = ${plan.right.columns[plan.rightKeys[i]!]!.name}`,
+  )
+  return [
+    `${plan.kind[0]!.toUpperCase()}${plan.kind.slice(1)} join`,
+    ...(keys.length === 0 ? ['of all pairs'] : [`on ${keys.join(' and ')}`]),
+    ...(plan.where === null
+      ? []
+      : [`where ${expressionText(plan.where, [...plan.left.columns, ...plan.right.columns])}`]),
+    plan.windowEnd === null
+      ? 'state: the rows of both sides'
+      : 'state: the rows of both sides, until their window closes',
+  ]
 }
 function stateOfAggregate(plan: Extract<Plan, { op: 'aggregate' }>): string {
   if (plan.windowEnd !== null)

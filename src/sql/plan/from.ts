@@ -7,32 +7,25 @@ import { SqlFault } from '../fault.ts'
 import type { Alias, Name, Query, QualifiedName, TableArgument, TableFunction, TableRef } from '../syntax/ast.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { notEventTime } from './event-time.ts'
-import { planTemporalJoin } from './join.ts'
+import { planJoin, planTemporalJoin } from './join.ts'
 import { columnsToScope, findRelation, type Rel, type Relation } from './relation.ts'
 
 /** Ties the knot: FROM holds queries and queries hold FROM. */
 export type PlanQuery = (ctx: PlanContext, query: Query) => Rel
 
 export function planFrom(ctx: PlanContext, from: readonly TableRef[], planQuery: PlanQuery, at: number): Rel {
-  const [first, second] = from
+  const [first, ...more] = from
   if (first === undefined) {
     throw new SqlFault('sql.unsupported', 'a SELECT without FROM is not supported here', ctx.text, at, {
       hint: 'Only a SELECT on its own may leave FROM out.',
     })
   }
-  if (second !== undefined) throw plainJoin(ctx, second.at)
-  return planTable(ctx, first, planQuery)
-}
-function plainJoin(ctx: PlanContext, at: number): SqlFault {
-  return new SqlFault(
-    ctx.mode === 'view' && !ctx.allowUnbounded ? 'sql.unbounded-state' : 'sql.unsupported',
-    'a join of two streams keeps both of them for ever; it is not supported yet',
-    ctx.text,
-    at,
-    {
-      hint: 'Join a stream with the version of a table at its event time: JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key.',
-    },
-  )
+  let rel = planTable(ctx, first, planQuery)
+  for (const right of more) {
+    const cross = { kind: 'join', type: 'cross', natural: false, on: null, using: [], left: first, right } as const
+    rel = planJoin(ctx, rel, planTable(ctx, right, planQuery), { ...cross, at: first.at, end: right.end })
+  }
+  return rel
 }
 
 function planTable(ctx: PlanContext, ref: TableRef, planQuery: PlanQuery): Rel {
@@ -224,7 +217,8 @@ function addWindow(ctx: PlanContext, input: Rel, time: number, sizeMs: number, r
 
 function join(ctx: PlanContext, ref: Extract<TableRef, { kind: 'join' }>, planQuery: PlanQuery): Rel {
   const { right } = ref
-  if (right.kind !== 'table' || right.asOf === null) throw plainJoin(ctx, right.at)
+  const left = planTable(ctx, ref.left, planQuery)
+  if (right.kind !== 'table' || right.asOf === null) return planJoin(ctx, left, planTable(ctx, right, planQuery), ref)
   if (ref.type !== 'inner' && ref.type !== 'left') {
     throw new SqlFault(
       'sql.unsupported',
@@ -234,7 +228,6 @@ function join(ctx: PlanContext, ref: Extract<TableRef, { kind: 'join' }>, planQu
       { hint: 'Use JOIN or LEFT JOIN.' },
     )
   }
-  const left = planTable(ctx, ref.left, planQuery)
   const table = named(ctx, right.name, right.alias)
   return planTemporalJoin(ctx, left, table, { ...ref, type: ref.type, asOf: right.asOf })
 }

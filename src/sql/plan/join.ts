@@ -1,20 +1,139 @@
-/** JOIN t FOR SYSTEM_TIME AS OF s.time ON t.key = s.key: each row meets the table's row as it was at its event time. */
+/**
+ * Joins. A plain one keeps both sides and restates when either changes. JOIN t FOR SYSTEM_TIME AS OF s.time ON t.key =
+ * s.key: each row meets the table's row as it was at its event time.
+ */
 import type { Expression } from '../../flow/expression.ts'
 import type { Columns } from '../../schema/types.ts'
-import { type Bound, column, columnsOf, conjunction, conjuncts } from '../bind/bound.ts'
+import {
+  type Bound,
+  branch,
+  column,
+  columnsOf,
+  conjunction,
+  conjuncts,
+  isNull as isNullOf,
+  not,
+} from '../bind/bound.ts'
 import { bindBoolean, bindExpression } from '../bind/expressions.ts'
 import { resolveUniform } from '../bind/functions.ts'
 import { findColumn, type Scope, type ScopeColumn } from '../bind/scope.ts'
-import { SqlFault } from '../fault.ts'
+import { type Span, SqlFault } from '../fault.ts'
 import type { Expr, Name, TableRef } from '../syntax/ast.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { notEventTime } from './event-time.ts'
 import { refuseUnlimited } from './over.ts'
 import type { Rel } from './relation.ts'
 
-type Join = Omit<Extract<TableRef, { kind: 'join' }>, 'type'> & { readonly type: 'inner' | 'left'; readonly asOf: Expr }
+type Join = Extract<TableRef, { kind: 'join' }>
+type TemporalJoin = Omit<Join, 'type'> & { readonly type: 'inner' | 'left'; readonly asOf: Expr }
 
-export function planTemporalJoin(ctx: PlanContext, left: Rel, right: Rel, join: Join): Rel {
+/** All of its condition is in `where`: what of it are keys is found when the plan is rewritten. */
+export function planJoin(ctx: PlanContext, left: Rel, right: Rel, join: Join): Rel {
+  refuseUnlimited(ctx, left)
+  refuseUnlimited(ctx, right)
+  const width = left.plan.columns.length
+  const kind = join.type === 'cross' ? 'inner' : join.type
+  const scope = joinedScope(ctx, left, right, join)
+  const conditions = joinConditions(ctx, scope, left, right, join)
+  const leftNull = kind === 'right' || kind === 'full'
+  const rightNull = kind === 'left' || kind === 'full'
+  const columns: Columns = [
+    ...left.plan.columns.map((field) => (leftNull ? { ...field, nullable: true } : field)),
+    ...right.plan.columns.map((field) => (rightNull ? { ...field, nullable: true } : field)),
+  ]
+  const isNull = ({ index }: ScopeColumn): boolean => (index < width ? leftNull : rightNull)
+  const rel: Rel = {
+    plan: {
+      op: 'join',
+      left: left.plan,
+      right: right.plan,
+      kind,
+      leftKeys: [],
+      rightKeys: [],
+      windowEnd: null,
+      where: conjunction(conditions),
+      columns,
+    },
+    scope: scope.map((relation) => ({
+      ...relation,
+      columns: relation.columns.map((c) => (isNull(c) ? asNullable(c) : c)),
+    })),
+    key: joinedKey(left, right, conditions, kind),
+    appendOnly: kind === 'inner' && left.appendOnly && right.appendOnly,
+    time: null,
+    windows: joinedWindows(left, right, conditions, kind),
+    rank: null,
+  }
+  return leftNull ? mergedOf(rel, mergedNames(ctx, left, right, join), kind) : rel
+}
+/** One side's key alone where each of its rows meets at most one of the other; else both. */
+function joinedKey(left: Rel, right: Rel, conditions: readonly Expression[], kind: string): Rel['key'] {
+  const width = left.plan.columns.length
+  const shifted = right.key?.map((part) => part.map((index) => index + width)) ?? null
+  const equals = (index: number): boolean =>
+    conditions.some((condition) => {
+      if (condition.kind !== 'call' || condition.name !== '=') return false
+      const [a, b] = condition.args
+      return [
+        [a!, b!],
+        [b!, a!],
+      ].some(
+        ([one, other]) =>
+          one!.kind === 'column' &&
+          one!.index === index &&
+          [...columnsOf(other!)].every((read) => read < width !== index < width),
+      )
+    })
+  const isMet = (key: Rel['key']): boolean => key !== null && key.every((part) => part.some(equals))
+  if (left.key !== null && isMet(shifted) && (kind === 'inner' || kind === 'left')) return left.key
+  if (shifted !== null && isMet(left.key) && (kind === 'inner' || kind === 'right')) return shifted
+  return left.key === null || shifted === null ? null : [...left.key, ...shifted]
+}
+/** Rows of windows that meet rows of the same window come before it closes; others may come at any time. */
+function joinedWindows(left: Rel, right: Rel, conditions: readonly Expression[], kind: string): Rel['windows'] {
+  const width = left.plan.columns.length
+  const isMet = ({ end }: Rel['windows'][number]): boolean =>
+    conditions.some((condition) =>
+      right.windows.some((other) => {
+        const found = equality(condition, [other.end], width)
+        return found !== null && found.value.kind === 'column' && found.value.index === end
+      }),
+    )
+  return kind === 'inner' || kind === 'left' ? left.windows.filter(isMet) : []
+}
+/** USING in a right or full join: the value of whichever side has one. */
+function mergedOf(rel: Rel, merged: readonly [ScopeColumn, ScopeColumn][], kind: 'right' | 'full' | string): Rel {
+  if (merged.length === 0) return rel
+  const { plan } = rel
+  const width = plan.op === 'join' ? plan.left.columns.length : 0
+  const own = plan.columns.map((field, i) => column(i, field.type))
+  const values = merged.map(([l, r]): Expression => {
+    const right = column(r.index + width, r.type)
+    return kind === 'right' ? right : firstOf(column(l.index, l.type), right)
+  })
+  const columns: Columns = [
+    ...plan.columns,
+    ...merged.map(([l, r]) => ({ name: l.name, type: l.type, nullable: l.nullable || r.nullable })),
+  ]
+  const at = new Map(merged.map(([l], i) => [l.index, plan.columns.length + i]))
+  return {
+    ...rel,
+    plan: { op: 'project', input: plan, expressions: [...own, ...values], columns },
+    scope: rel.scope.map((relation) => ({
+      ...relation,
+      columns: relation.columns.map((c) => (at.has(c.index) ? { ...c, index: at.get(c.index)! } : c)),
+    })),
+  }
+}
+/** The first that is not NULL. */
+const firstOf = (a: Expression, b: Expression): Expression => ({
+  kind: 'case',
+  branches: [branch(not(isNullOf(a)), a)],
+  otherwise: b,
+  type: a.type,
+})
+
+export function planTemporalJoin(ctx: PlanContext, left: Rel, right: Rel, join: TemporalJoin): Rel {
   checkSides(ctx, left, right, join)
   refuseUnlimited(ctx, left)
   const width = left.plan.columns.length
@@ -64,7 +183,7 @@ export function planTemporalJoin(ctx: PlanContext, left: Rel, right: Rel, join: 
 }
 const asNullable = (column: ScopeColumn): ScopeColumn => ({ ...column, nullable: true })
 
-function checkSides(ctx: PlanContext, left: Rel, right: Rel, join: Join): void {
+function checkSides(ctx: PlanContext, left: Rel, right: Rel, join: TemporalJoin): void {
   const fail = (message: string, at: number, hint: string): never => {
     throw new SqlFault('sql.unsupported', message, ctx.text, at, { hint })
   }
@@ -87,7 +206,7 @@ function checkSides(ctx: PlanContext, left: Rel, right: Rel, join: Join): void {
 }
 
 /** Left columns, then right ones; those merged by USING or NATURAL show once. */
-function joinedScope(ctx: PlanContext, left: Rel, right: Rel, join: Join): Scope {
+function joinedScope(ctx: PlanContext, left: Rel, right: Rel, join: Join | TemporalJoin): Scope {
   const width = left.plan.columns.length
   const merged = mergedNames(ctx, left, right, join)
   const isMerged = (column: ScopeColumn): boolean => merged.some(([, r]) => r.index === column.index)
@@ -112,11 +231,11 @@ function joinedScope(ctx: PlanContext, left: Rel, right: Rel, join: Join): Scope
   }
   return [...left.scope, ...shifted]
 }
-function mergedNames(ctx: PlanContext, left: Rel, right: Rel, join: Join): [ScopeColumn, ScopeColumn][] {
+function mergedNames(ctx: PlanContext, left: Rel, right: Rel, join: Join | TemporalJoin): [ScopeColumn, ScopeColumn][] {
   const using: readonly Name[] = join.natural ? naturalNames(left, right, join) : join.using
   return using.map((name) => [findColumn(left.scope, [name], ctx.text), findColumn(right.scope, [name], ctx.text)])
 }
-function naturalNames(left: Rel, right: Rel, { at, end }: Join): Name[] {
+function naturalNames(left: Rel, right: Rel, { at, end }: Span): Name[] {
   const names = (rel: Rel): string[] => rel.scope.flatMap((r) => r.columns.filter((c) => !c.hidden).map((c) => c.name))
   const here = new Set(names(left))
   return names(right)
@@ -124,7 +243,13 @@ function naturalNames(left: Rel, right: Rel, { at, end }: Join): Name[] {
     .map((text) => ({ text, quoted: true, at, end }))
 }
 
-function joinConditions(ctx: PlanContext, scope: Scope, left: Rel, right: Rel, join: Join): readonly Expression[] {
+function joinConditions(
+  ctx: PlanContext,
+  scope: Scope,
+  left: Rel,
+  right: Rel,
+  join: Join | TemporalJoin,
+): readonly Expression[] {
   const bind = bindContext(ctx, scope, 'JOIN conditions')
   if (join.on !== null) return conjuncts(bindBoolean(bind, join.on, 'JOIN/ON').expr)
   const width = left.plan.columns.length
@@ -133,7 +258,7 @@ function joinConditions(ctx: PlanContext, scope: Scope, left: Rel, right: Rel, j
     return resolveUniform('=', args, join, ctx.text).expr
   })
 }
-const reference = ({ index, type, nullable }: ScopeColumn, shift: number, { at, end }: Join): Bound => ({
+const reference = ({ index, type, nullable }: ScopeColumn, shift: number, { at, end }: Span): Bound => ({
   expr: column(index + shift, type),
   unknown: false,
   nullable,

@@ -5,30 +5,21 @@
  */
 import type { Aggregate, Expression } from '../../flow/expression.ts'
 import type { Plan, SourcePlan } from '../../flow/plan.ts'
+import { inputsOf, withInputs } from '../../flow/plan-facts.ts'
+import type { Columns, Field } from '../../schema/types.ts'
 import { column, columnsOf, conjunction, conjuncts, mapExpression, shiftColumns } from '../bind/bound.ts'
 
+type Of<O extends Plan['op']> = Extract<Plan, { op: O }>
+
 export function rewrite(plan: Plan): Plan {
-  const pushed = pushFilters(plan)
+  const pushed = findKeys(pushFilters(plan))
   const all = pushed.columns.map((_, i) => i)
   return mergeProjects(prune(pushed, new Set(all)).plan)
 }
 
-/** The plan with other inputs. */
-function mapInputs(plan: Plan, map: (input: Plan) => Plan): Plan {
-  switch (plan.op) {
-    case 'source':
-      return plan
-    case 'union':
-      return { ...plan, inputs: plan.inputs.map(map) }
-    case 'temporal-join':
-      return { ...plan, left: map(plan.left), right: map(plan.right) }
-    default:
-      return { ...plan, input: map(plan.input) }
-  }
-}
-
 function pushFilters(plan: Plan): Plan {
-  if (plan.op !== 'filter') return mapInputs(plan, pushFilters)
+  if (plan.op === 'join') return pushIntoSides(withInputs(plan, pushFilters) as Of<'join'>)
+  if (plan.op !== 'filter') return withInputs(plan, pushFilters)
   let input = pushFilters(plan.input)
   const staying: Expression[] = []
   for (const condition of conjuncts(plan.where)) {
@@ -38,6 +29,26 @@ function pushFilters(plan: Plan): Plan {
   }
   const where = conjunction(staying)
   return where === null ? input : filterOver(input, where)
+}
+/** What a join says of one side alone holds for that side's rows before they meet anything, unless they stay without. */
+function pushIntoSides(plan: Of<'join'>): Plan {
+  const width = plan.left.columns.length
+  let { left, right } = plan
+  const staying: Expression[] = []
+  for (const condition of plan.where === null ? [] : conjuncts(plan.where)) {
+    const read = [...columnsOf(condition)]
+    const ofLeft = read.length > 0 && read.every((index) => index < width)
+    const ofRight = read.length > 0 && read.every((index) => index >= width)
+    if (ofLeft && (plan.kind === 'inner' || plan.kind === 'right' || plan.kind === 'semi'))
+      left = pushInto(left, condition)
+    else if (ofRight && plan.kind !== 'right' && plan.kind !== 'full')
+      right = pushInto(
+        right,
+        shiftColumns(condition, (index) => index - width),
+      )
+    else staying.push(condition)
+  }
+  return { ...plan, left, right, where: conjunction(staying) }
 }
 /** Adjacent filters are one. */
 function filterOver(input: Plan, where: Expression): Plan {
@@ -81,6 +92,8 @@ function push(plan: Plan, condition: Expression): Plan | null {
       return read.every((index) => index < plan.left.columns.length)
         ? { ...plan, left: pushInto(plan.left, condition) }
         : null
+    case 'join':
+      return pushJoin(plan, condition, read)
     case 'over':
     case 'top': {
       const whole = read.length > 0 && read.every((index) => plan.partitionBy.includes(index))
@@ -91,6 +104,152 @@ function push(plan: Plan, condition: Expression): Plan | null {
       return null
   }
 }
+/** A condition on the result of a join: for one side where that side is never padded, for pairs where nothing is. */
+function pushJoin(plan: Of<'join'>, condition: Expression, read: readonly number[]): Plan | null {
+  const { kind } = plan
+  const width = plan.left.columns.length
+  if (kind === 'inner') return pushIntoSides({ ...plan, where: both(plan.where, condition) })
+  if (read.length === 0) return null
+  if (kind !== 'right' && kind !== 'full' && read.every((index) => index < width))
+    return { ...plan, left: pushInto(plan.left, condition) }
+  if (kind === 'right' && read.every((index) => index >= width))
+    return {
+      ...plan,
+      right: pushInto(
+        plan.right,
+        shiftColumns(condition, (index) => index - width),
+      ),
+    }
+  return null
+}
+const both = (where: Expression | null, condition: Expression): Expression =>
+  where === null ? condition : conjunction([...conjuncts(where), ...conjuncts(condition)])!
+
+/** Equalities between the two sides of a join become its keys; a key that is computed becomes a column of its side. */
+function findKeys(plan: Plan): Plan {
+  const found = withInputs(plan, findKeys)
+  return found.op === 'join' ? keyed(found) : found
+}
+function keyed(plan: Of<'join'>): Plan {
+  const width = plan.left.columns.length
+  const pairs: [Expression, Expression][] = []
+  const staying: Expression[] = []
+  for (const condition of plan.where === null ? [] : conjuncts(plan.where)) {
+    const pair = equalSides(condition, width)
+    if (pair === null) staying.push(condition)
+    else pairs.push([pair[0], shiftColumns(pair[1], (index) => index - width)])
+  }
+  if (pairs.length === 0) return plan
+  const left = withColumns(
+    plan.left,
+    pairs.map(([l]) => l),
+  )
+  const right = withColumns(
+    plan.right,
+    pairs.map(([, r]) => r),
+  )
+  const [leftEnds, rightEnds] = [windowEnds(plan.left), windowEnds(plan.right)]
+  const end = left.at.findIndex((l, i) => leftEnds.has(l) && rightEnds.has(right.at[i]!))
+  const shift = left.plan.columns.length
+  const place = (index: number): number => (index < width ? index : index - width + shift)
+  const where = conjunction(staying)
+  const semi = plan.kind === 'semi' || plan.kind === 'anti'
+  const nullable = (field: Field): Field => ({ ...field, nullable: true })
+  const added = (more: Columns, from: number): Columns => more.slice(from).map(nullable)
+  const columns = semi
+    ? left.plan.columns
+    : [
+        ...plan.columns.slice(0, width),
+        ...added(left.plan.columns, width),
+        ...plan.columns.slice(width),
+        ...added(right.plan.columns, plan.right.columns.length),
+      ]
+  const join: Plan = {
+    ...plan,
+    left: left.plan,
+    right: right.plan,
+    leftKeys: [...plan.leftKeys, ...left.at],
+    rightKeys: [...plan.rightKeys, ...right.at],
+    windowEnd: end < 0 ? plan.windowEnd : plan.leftKeys.length + end,
+    where: where === null ? null : shiftColumns(where, place),
+    columns,
+  }
+  if (columns.length === plan.columns.length) return join
+  const expressions = plan.columns.map((field, i) => column(place(i), field.type))
+  return { op: 'project', input: join, expressions, columns: plan.columns }
+}
+function equalSides(condition: Expression, width: number): [Expression, Expression] | null {
+  if (condition.kind !== 'call' || condition.name !== '=') return null
+  const [a, b] = condition.args as [Expression, Expression]
+  const isOf = (expr: Expression, ofLeft: boolean): boolean => {
+    const read = [...columnsOf(expr)]
+    return read.length > 0 && read.every((index) => index < width === ofLeft)
+  }
+  if (isOf(a, true) && isOf(b, false)) return [a, b]
+  return isOf(b, true) && isOf(a, false) ? [b, a] : null
+}
+/** The plan with these as columns of it, and where each is. */
+function withColumns(plan: Plan, wanted: readonly Expression[]): { plan: Plan; at: number[] } {
+  const own = plan.columns.map((field, i) => column(i, field.type))
+  const computed = wanted.filter((expr) => expr.kind !== 'column')
+  let next = own.length
+  const at = wanted.map((expr) => (expr.kind === 'column' ? expr.index : next++))
+  if (computed.length === 0) return { plan, at }
+  const more = computed.map((expr, i): Field => ({ name: `key_${i + 1}`, type: expr.type, nullable: true }))
+  const columns = [...plan.columns, ...more]
+  return { plan: { op: 'project', input: plan, expressions: [...own, ...computed], columns }, at }
+}
+/** Columns that hold the end of a window which closes with the watermark. */
+function windowEnds(plan: Plan): Set<number> {
+  switch (plan.op) {
+    case 'window':
+      return new Set([...windowEnds(plan.input), plan.input.columns.length + 1])
+    case 'filter':
+    case 'over':
+      return windowEnds(plan.input)
+    case 'project': {
+      const ends = windowEnds(plan.input)
+      return new Set(plan.expressions.flatMap((expr, i) => (expr.kind === 'column' && ends.has(expr.index) ? [i] : [])))
+    }
+    case 'aggregate':
+      return new Set(plan.windowEnd === null ? [] : [plan.windowEnd])
+    case 'temporal-join':
+      return windowEnds(plan.left)
+    case 'join': {
+      const width = plan.left.columns.length
+      // Pairs of a window that are met through it, and through nothing later.
+      if (plan.windowEnd === null || plan.kind !== 'inner') return new Set()
+      return new Set([plan.leftKeys[plan.windowEnd]!, width + plan.rightKeys[plan.windowEnd]!])
+    }
+    case 'source':
+    case 'union':
+    case 'top':
+    case 'process':
+      return new Set()
+  }
+}
+
+/** True where a plan's rows become more for ever: those of a stream, and of its windows. */
+function growsForEver(plan: Plan): boolean {
+  switch (plan.op) {
+    case 'source':
+      return plan.mode === 'append'
+    case 'aggregate':
+      return plan.windowEnd !== null
+    case 'top':
+      return false
+    case 'temporal-join':
+      return growsForEver(plan.left)
+    default:
+      return inputsOf(plan).some(growsForEver)
+  }
+}
+/** A join that would have to keep history: neither side may grow for ever, unless its rows go with their window. */
+export function keepsHistory(plan: Plan): boolean {
+  if (plan.op === 'join' && plan.windowEnd === null && inputsOf(plan).some(growsForEver)) return true
+  return inputsOf(plan).some(keepsHistory)
+}
+
 /** Computing it twice costs nothing that matters. */
 const isCheap = (expr: Expression): boolean =>
   expr.kind === 'column' ||
@@ -101,7 +260,7 @@ const substitute = (expr: Expression, by: readonly Expression[]): Expression =>
 
 /** A project over a project computes at once what is used once; one that passes all on unchanged goes. */
 function mergeProjects(plan: Plan): Plan {
-  const merged = mapInputs(plan, mergeProjects)
+  const merged = withInputs(plan, mergeProjects)
   if (merged.op !== 'project') return merged
   const { input } = merged
   if (input.op === 'project' && canInline(merged.expressions, input.expressions)) {
@@ -167,6 +326,8 @@ function prune(plan: Plan, needed: ReadonlySet<number>): Pruned {
     case 'aggregate':
       return pruneAggregate(plan, needed)
     case 'temporal-join':
+      return pruneTemporalJoin(plan, needed)
+    case 'join':
       return pruneJoin(plan, needed)
     case 'over':
       return pruneOver(plan, needed)
@@ -178,8 +339,6 @@ function prune(plan: Plan, needed: ReadonlySet<number>): Pruned {
     }
   }
 }
-type Of<O extends Plan['op']> = Extract<Plan, { op: O }>
-
 function pruneSource(plan: SourcePlan, needed: ReadonlySet<number>): Pruned {
   const keep = new Set([...needed, ...plan.key, ...(plan.time === null ? [] : [plan.time.column])])
   for (const index of keep) {
@@ -257,7 +416,7 @@ function pruneAggregate(plan: Of<'aggregate'>, needed: ReadonlySet<number>): Pru
   }
 }
 
-function pruneJoin(plan: Of<'temporal-join'>, needed: ReadonlySet<number>): Pruned {
+function pruneTemporalJoin(plan: Of<'temporal-join'>, needed: ReadonlySet<number>): Pruned {
   const width = plan.left.columns.length
   const read = [...needed, ...(plan.where === null ? [] : columnsOf(plan.where))]
   const left = prune(
@@ -281,6 +440,31 @@ function pruneJoin(plan: Of<'temporal-join'>, needed: ReadonlySet<number>): Prun
       columns,
     },
     at,
+  }
+}
+
+function pruneJoin(plan: Of<'join'>, needed: ReadonlySet<number>): Pruned {
+  const width = plan.left.columns.length
+  const semi = plan.kind === 'semi' || plan.kind === 'anti'
+  const read = [...needed, ...(plan.where === null ? [] : columnsOf(plan.where))]
+  const left = prune(plan.left, new Set([...read.filter((i) => i < width), ...plan.leftKeys]))
+  const right = prune(plan.right, new Set([...read.filter((i) => i >= width).map((i) => i - width), ...plan.rightKeys]))
+  const shift = left.plan.columns.length
+  const at = new Map(left.at)
+  for (const [from, to] of right.at) at.set(from + width, to + shift)
+  const out = semi ? left.at : at
+  const columns = [...out].toSorted((a, b) => a[1] - b[1]).map(([from]) => plan.columns[from]!)
+  return {
+    plan: {
+      ...plan,
+      left: left.plan,
+      right: right.plan,
+      leftKeys: plan.leftKeys.map((key) => left.at.get(key)!),
+      rightKeys: plan.rightKeys.map((key) => right.at.get(key)!),
+      where: plan.where === null ? null : moved(plan.where, at),
+      columns,
+    },
+    at: out,
   }
 }
 

@@ -11,7 +11,7 @@ import { Options, type OptionSpecs } from './options.ts'
 import { refuseUnlimited } from './over.ts'
 import { firstColumns, planAnswer, planQuery } from './query.ts'
 import { catalogName, type Key, pseudoColumns, type Rel, type Relation } from './relation.ts'
-import { rewrite } from './rewrite.ts'
+import { keepsHistory, rewrite } from './rewrite.ts'
 import { projectRel } from './select.ts'
 
 type CreateView = Extract<Statement, { kind: 'create-view' }>
@@ -83,7 +83,28 @@ export function planViewQuery(ctx: PlanContext, query: Query): Rel {
   }
   const rel = planQuery(ctx, query)
   refuseUnlimited(ctx, rel)
+  if (!ctx.allowUnbounded && keepsHistory(rewrite(rel.plan)))
+    throw new SqlFault('sql.unbounded-state', 'a join of streams keeps all of them for ever', ctx.text, joinIn(query), {
+      hint:
+        'Join the windows of both (… AND a.window_end = b.window_end); or a stream with the version of a table at its event time: ' +
+        'JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key; or accept it: WITH (allow_unbounded_state).',
+    })
   return rel
+}
+/** Where the first join stands. */
+function joinIn(query: Query): number {
+  const find = (node: unknown): number | null => {
+    if (typeof node !== 'object' || node === null) return null
+    const { kind, right, from } = node as { kind?: string; right?: { at: number }; from?: { at: number }[] }
+    if (kind === 'join') return right!.at
+    if (kind === 'select' && from![1] !== undefined) return from![1].at
+    for (const part of Object.values(node)) {
+      const at = find(part)
+      if (at !== null) return at
+    }
+    return null
+  }
+  return find(query) ?? query.at
 }
 
 /** The rewritten plan of any query, with the columns that only ORDER BY needs behind the others. */

@@ -55,17 +55,17 @@ HINT: Add ON … = warehouse, for every column of the table's key.
 ----
 CREATE MATERIALIZED VIEW v AS SELECT p.item FROM purchases p JOIN clicks c ON p.item = c.page
 =>
-ERROR 54000: a join of two streams keeps both of them for ever; it is not supported yet
+ERROR 54000: a join of streams keeps all of them for ever
 LINE 1: CREATE MATERIALIZED VIEW v AS SELECT p.item FROM purchases p JOIN clicks c ON p.item = c.page
                                                                           ^
-HINT: Join a stream with the version of a table at its event time: JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key.
+HINT: Join the windows of both (… AND a.window_end = b.window_end); or a stream with the version of a table at its event time: JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key; or accept it: WITH (allow_unbounded_state).
 ----
 CREATE MATERIALIZED VIEW v AS SELECT p.item FROM purchases p, clicks c
 =>
-ERROR 54000: a join of two streams keeps both of them for ever; it is not supported yet
+ERROR 54000: a join of streams keeps all of them for ever
 LINE 1: CREATE MATERIALIZED VIEW v AS SELECT p.item FROM purchases p, clicks c
                                                                       ^
-HINT: Join a stream with the version of a table at its event time: JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key.
+HINT: Join the windows of both (… AND a.window_end = b.window_end); or a stream with the version of a table at its event time: JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key; or accept it: WITH (allow_unbounded_state).
 ----
 CREATE MATERIALIZED VIEW v AS SELECT p.item FROM purchases p JOIN items FOR SYSTEM_TIME AS OF now() AS i ON p.item = i.item
 =>
@@ -94,3 +94,92 @@ ERROR 0A000: a RIGHT JOIN with FOR SYSTEM_TIME AS OF has no meaning
 LINE 1: CREATE MATERIALIZED VIEW v AS SELECT 1 FROM purchases p RIGHT JOIN items FOR SYSTEM_TIME AS OF p.bou…
                                                                            ^
 HINT: Use JOIN or LEFT JOIN.
+----
+CREATE MATERIALIZED VIEW v AS SELECT a.customerid, a.n, b.n AS m
+FROM (SELECT customerid, window_end, count(*) AS n FROM TUMBLE(purchases, bought_at, INTERVAL '1 minute') GROUP BY customerid, window_start, window_end) a
+JOIN (SELECT customerid, window_end, count(*) AS n FROM TUMBLE(purchases, bought_at, INTERVAL '1 minute') GROUP BY customerid, window_start, window_end) b
+  ON a.customerid = b.customerid AND a.window_end = b.window_end AND a.n < b.n
+=>
+View v: rows are added and withdrawn, with weights
+  Project
+       customerId, n, n as m
+    -> Inner join
+            on customerId = customerId and window_end = window_end
+            where n < n
+            state: the rows of both sides, until their window closes
+      -> Project
+              customerId, window_end, count as n
+        -> Aggregate by customerId, window_start, window_end
+                count(*)
+                emits whenever a result changes
+                state: one entry per group and window
+          -> Tumbling window of 60000 ms over bought_at
+            -> Events of purchases
+                    reads customerId text, bought_at timestamptz
+                    watermark: bought_at - 5000 ms
+      -> Project
+              customerId, window_end, count as n
+        -> Aggregate by customerId, window_start, window_end
+                count(*)
+                emits whenever a result changes
+                state: one entry per group and window
+          -> Tumbling window of 60000 ms over bought_at
+            -> Events of purchases
+                    reads customerId text, bought_at timestamptz
+                    watermark: bought_at - 5000 ms
+----
+CREATE MATERIALIZED VIEW v WITH (allow_unbounded_state = true) AS SELECT p.item, c.page FROM purchases p, clicks c WHERE lower(p.item) = c.page AND p.quantity > 2
+=>
+View v: rows are only ever added
+  Project
+       item, page
+    -> Inner join
+            on key_1 = page
+            state: the rows of both sides
+      -> Project
+              item, lower(item) as key_1
+        -> Filter
+                where quantity > 2
+          -> Events of purchases
+                  reads item text, quantity int, bought_at timestamptz
+                  watermark: bought_at - 5000 ms
+      -> Events of clicks
+              reads page text
+              watermark: record timestamp
+----
+CREATE MATERIALIZED VIEW v AS SELECT a.item, b.stock FROM items a LEFT JOIN items b ON a.item = b.item AND a.stock > 3 AND b.stock > 4 WHERE a.price > 1 AND b.price IS NULL
+=>
+View v: newest row per key (item)
+  Project
+       item, stock
+    -> Filter
+            where price is null
+      -> Left join
+              on item = item
+              where stock > 3
+              state: the rows of both sides
+        -> Filter
+                where price > 1.00
+          -> Newest rows per item of items
+                  reads item text, stock int, price numeric(12,2)
+                  watermark: record timestamp
+        -> Filter
+                where stock > 4
+          -> Newest rows per item of items
+                  reads item text, stock int, price numeric(12,2)
+                  watermark: record timestamp
+----
+CREATE MATERIALIZED VIEW v AS SELECT item, p.stock FROM items i FULL JOIN items p USING (item)
+=>
+View v: rows are added and withdrawn, with weights
+  Project
+       case when not item is null then item else item end as item, stock
+    -> Full join
+            on item = item
+            state: the rows of both sides
+      -> Newest rows per item of items
+              reads item text
+              watermark: record timestamp
+      -> Newest rows per item of items
+              reads item text, stock int
+              watermark: record timestamp
