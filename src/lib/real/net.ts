@@ -33,8 +33,6 @@ export const realNet: Net = {
         tls === undefined
           ? new Socket({ onread: reading.onread }).connect({ host: to.host, port: to.port })
           : secured(to, tls)
-      // What is unpacked has a buffer of its own in any case.
-      if (tls !== undefined) socket.on('data', (bytes: Buffer) => reading.handler(bytes)).pause()
       const failed = (error: Error): void => {
         signal?.removeEventListener('abort', aborted)
         reject(error)
@@ -49,6 +47,7 @@ export const realNet: Net = {
       socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
         signal?.removeEventListener('abort', aborted)
         socket.off('error', failed)
+        if (tls !== undefined) readInto(socket, reading)
         resolve(new RealConnection(socket, reading))
       })
     })
@@ -90,8 +89,7 @@ function securedServer(tls: TlsServer, accept: (connection: Connection) => void)
     shaking.delete(nameOf(socket))
     if (!isWelcome(socket)) return void socket.destroy()
     const reading = new Reading()
-    // What is unpacked has a buffer of its own in any case.
-    socket.on('data', (bytes: Buffer) => reading.handler(bytes)).pause()
+    readInto(socket, reading)
     accept(new RealConnection(socket, reading, subjectOf(socket)))
   })
   // A client that speaks something else, or shows a wrong certificate.
@@ -123,7 +121,9 @@ const shared = Buffer.allocUnsafeSlow(64 * 1024)
 
 /** What a socket is read into, and who takes it: known to the socket before there is a handler. */
 class Reading {
-  handler: (bytes: Uint8Array) => void = () => {}
+  /** A record of TLS may have been unpacked, with what came before it, when there is nobody yet to take it. */
+  readonly early: Uint8Array[] = []
+  handler: (bytes: Uint8Array) => void = (bytes) => void this.early.push(bytes.slice())
   room: () => Uint8Array | null = () => null
   readonly onread = {
     buffer: (): Uint8Array => this.room() ?? shared,
@@ -145,6 +145,30 @@ function adopt(accepted: Socket): RealConnection {
   shell._handle = undefined
   accepted.destroy()
   return new RealConnection(new Socket({ handle, onread: reading.onread } as SocketConstructorOpts), reading)
+}
+
+/**
+ * The same for what TLS has unpacked, record by record of 16 KB. Node has it for clients' sockets that it connects itself;
+ * on any other it is three fields and a call of the handle. Where a later Node has them no more, what is unpacked comes in
+ * buffers of its own.
+ */
+function readInto(socket: Socket, reading: Reading): void {
+  const { _handle: handle } = socket as Socket & { _handle?: { useUserBuffer?: (target: Uint8Array) => void } }
+  const symbols = Object.getOwnPropertySymbols(socket)
+  const [buffer, callback, next] = ['kBuffer', 'kBufferCb', 'kBufferGen'].map((name) =>
+    symbols.find(({ description }) => description === name),
+  )
+  const isThere = buffer !== undefined && callback !== undefined && next !== undefined
+  if (!isThere || typeof handle?.useUserBuffer !== 'function' || socket.readableLength > 0) {
+    socket.on('data', (bytes: Buffer) => reading.handler(bytes)).pause()
+    return
+  }
+  Object.assign(socket, {
+    [buffer]: shared,
+    [callback]: reading.onread.callback,
+    [next]: reading.onread.buffer,
+  })
+  handle.useUserBuffer(shared)
 }
 
 class RealConnection implements Connection {
@@ -171,6 +195,7 @@ class RealConnection implements Connection {
   onBytes(handler: (bytes: Uint8Array) => void, room: () => Uint8Array | null = () => null): void {
     this.#reading.handler = handler
     this.#reading.room = room
+    for (const bytes of this.#reading.early.splice(0)) handler(bytes)
     this.#socket.resume()
   }
   onClose(handler: (error: Error | null) => void): void {
