@@ -19,10 +19,10 @@ export function buildConsole(): void {
   execFileSync(process.execPath, [join(import.meta.dirname, '../../console/build.mjs')])
 }
 
-export function launch(): Promise<Browser> {
+export function launch(more: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath: found!,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run', ...more],
   })
 }
 
