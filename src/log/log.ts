@@ -137,6 +137,8 @@ export interface TopicSpec {
   readonly name: string
   readonly partitions: number
   readonly config?: Readonly<Record<string, string>>
+  /** What settings are that are not set, or not any more, where that differs from the log's own defaults. */
+  readonly defaults?: Readonly<Record<string, string>>
 }
 export interface TopicInfo {
   readonly name: string
@@ -145,6 +147,7 @@ export interface TopicInfo {
   readonly partitions: number
   /** What was set; defaults are not in it. */
   readonly config: Readonly<Record<string, string>>
+  readonly defaults?: Readonly<Record<string, string>>
 }
 export interface Topics {
   /** null for each that was created. Durable when answered. */

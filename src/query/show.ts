@@ -105,12 +105,10 @@ async function showTopics({ log, rights }: EngineParts): Promise<Table> {
       field('cleanup_policy'),
       field('retention_ms', count),
     ],
-    rows: topics.map(({ name, partitions, config }) => [
-      name,
-      partitions,
-      config['cleanup.policy'] ?? 'delete',
-      config['retention.ms'] === undefined ? null : Number(config['retention.ms']),
-    ]),
+    rows: topics.map(({ name, partitions, config, defaults }) => {
+      const retention = config['retention.ms'] ?? defaults?.['retention.ms'] ?? null
+      return [name, partitions, config['cleanup.policy'] ?? 'delete', retention === null ? null : Number(retention)]
+    }),
   }
 }
 function showFunctions(): Table {

@@ -232,7 +232,7 @@ export class LocalLog implements Broker {
     const info = this.catalog.byName(topic)
     if (info === null) throw new Fault('log.unknown-topic', { topic })
     const { brokerConfigs } = this.#parts
-    return describeConfig(info.config, (name) => brokerConfigs.topicSynonyms(topic, name))
+    return describeConfig(info, (name) => brokerConfigs.topicSynonyms(topic, name))
   }
   leaderEpoch(partition: Partition): number {
     return this.#parts.registry.partition(partition).log.leaderEpoch

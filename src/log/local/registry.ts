@@ -73,8 +73,8 @@ export class Registry {
     return entry
   }
   #policyOf(entry: Entry): TopicPolicy {
-    const { id, name, config } = entry.info
-    return (entry.policy ??= policyOf({ ...this.topicDefaults(name), ...config }, spreadOf(id)))
+    const { id, name, config, defaults } = entry.info
+    return (entry.policy ??= policyOf({ ...defaults, ...this.topicDefaults(name), ...config }, spreadOf(id)))
   }
   #open(entry: Entry, index: number): PartitionState {
     const { info } = entry

@@ -145,14 +145,19 @@ const boundOf = (ms: number): number => (Number.isFinite(ms) ? ms : -1)
 
 type Synonyms = NonNullable<ConfigEntry['synonyms']>
 /** For DescribeConfigs: all settings, the topic's own values where it has them, else those of the broker. */
-export function describeConfig(config: Config, broker: (name: string) => Synonyms = () => []): ConfigEntry[] {
+export function describeConfig(
+  { config, defaults = {} }: { readonly config: Config; readonly defaults?: Config },
+  broker: (name: string) => Synonyms = () => [],
+): ConfigEntry[] {
   return settings
     .filter((setting) => setting.hidden !== true)
     .map(({ name, default: byDefault, type, documentation }) => {
       const own = config[name]
       const mine: Synonyms = own === undefined ? [] : [{ name, value: own, source: 'topic' }]
-      const synonyms = [...mine, ...broker(name)]
-      const value = synonyms[0]?.value ?? byDefault
+      const its = defaults[name] ?? byDefault
+      const inherited = broker(name).map((one) => (one.source === 'default' ? { ...one, value: its } : one))
+      const synonyms = [...mine, ...inherited]
+      const value = synonyms[0]?.value ?? its
       return { name, value, isDefault: own === undefined, type, documentation, synonyms }
     })
 }

@@ -27,7 +27,15 @@ const dropPrefix = 'drop/'
 export const isReservedKey = (key: string): boolean => /^(topic|drop|log|group|client-metrics|broker)\//.test(key)
 
 type TopicChange = { partitions?: number; config?: Readonly<Record<string, string | null>> }
-type Stored = { id: string; partitions: number; config: Record<string, string> }
+type Stored = Omit<TopicInfo, 'name'>
+
+const weekMs = '604800000'
+/** Topics of Kafka clients once had their default written down as if it had been set. */
+function withDefaults(stored: Stored): Stored {
+  const { 'retention.ms': retention, ...config } = stored.config
+  if (stored.defaults !== undefined || retention !== weekMs) return stored
+  return { ...stored, config, defaults: { 'retention.ms': weekMs } }
+}
 
 export class LocalTopics implements Topics {
   readonly #world: World
@@ -54,7 +62,7 @@ export class LocalTopics implements Topics {
     if (key.startsWith(topicPrefix)) {
       const name = key.slice(topicPrefix.length)
       if (record.value === null) this.#registry.delete(name)
-      else this.#registry.set({ name, ...(JSON.parse(text(record.value)) as Stored) })
+      else this.#registry.set({ name, ...withDefaults(JSON.parse(text(record.value)) as Stored) })
     } else if (key.startsWith(dropPrefix)) {
       const id = key.slice(dropPrefix.length)
       if (record.value === null) this.#dropping.delete(id)
@@ -73,13 +81,14 @@ export class LocalTopics implements Topics {
   async #create(spec: TopicSpec): Promise<void> {
     this.#checkNew(spec)
     const id = newTopicId(this.#world.random)
-    await this.#save({ name: spec.name, id, partitions: spec.partitions, config: { ...spec.config } })
+    const { name, partitions, config, defaults } = spec
+    await this.#save({ name, id, partitions, config: { ...config }, defaults: { ...defaults } })
   }
   #checkNew(spec: TopicSpec): void {
     checkTopicName(spec.name)
     if (this.#registry.byName(spec.name) !== null) throw new Fault('log.topic-exists', { topic: spec.name })
     checkPartitions(spec.partitions)
-    checkConfig(spec.config ?? {})
+    checkConfig({ ...spec.defaults, ...spec.config })
     this.#checkDelivery(spec.name, spec.config ?? {})
   }
   /** Copies go one step: a ring would never end. */
@@ -174,9 +183,10 @@ export class LocalTopics implements Topics {
     if (info === null) throw new Fault('log.unknown-topic', { topic })
     return info
   }
-  async #save({ name, id, partitions, config }: TopicInfo): Promise<void> {
-    await appendDurably(this.#catalog, [this.#record(topicPrefix + name, { id, partitions, config })])
-    this.#registry.set({ name, id, partitions, config })
+  async #save(info: TopicInfo): Promise<void> {
+    const { name, ...stored } = info
+    await appendDurably(this.#catalog, [this.#record(topicPrefix + name, stored)])
+    this.#registry.set(info)
     this.#feed.tell(name)
   }
   #record(key: string, value: unknown): RecordInput {

@@ -123,8 +123,8 @@ export class FakeBroker implements Partial<Broker> {
   create(spec: TopicSpec): Fault | null {
     const fault = this.checkCreate([spec])[0]!
     if (fault !== null) return fault
-    const { name, partitions, config = {} } = spec
-    this.infos.set(name, { name, id: randomUUID(), partitions, config })
+    const { name, partitions, config = {}, defaults: own = {} } = spec
+    this.infos.set(name, { name, id: randomUUID(), partitions, config, defaults: own })
     return null
   }
   checkCreate(specs: readonly TopicSpec[]): (Fault | null)[] {

@@ -239,7 +239,7 @@ test('Metadata: a topic asked for is created, unless client or server forbid it'
   assert.equal(await codeOf('old', 3, true), 0)
   assert.equal(await codeOf('bad name', 9, true), 17)
   assert.deepEqual([...broker.infos.keys()], ['yes', 'old'])
-  assert.equal(broker.infos.get('yes')!.config['retention.ms'], String(7 * 24 * 3600 * 1000))
+  assert.equal(broker.infos.get('yes')!.defaults!['retention.ms'], String(7 * 24 * 3600 * 1000))
 })
 test('names that are kept for Millrace itself are not created by clients, and are internal', async () => {
   const { broker, exchange } = setUp(['_millrace_x', 1], ['_x', 1])
@@ -623,6 +623,18 @@ test('DescribeConfigs: no names are all of them; a week of retention is the defa
       ['86400000', 1],
     ],
   )
+  // Taken away, a setting is the default again; that of topics made otherwise is another.
+  await log.topics.create([{ name: 'ours', partitions: 1, config: { 'retention.ms': '5000' } }])
+  const remove = [{ name: 'retention.ms', configOperation: 1, value: null }]
+  const taken = ['day', 'ours'].map((resourceName) => ({ resourceType: 2, resourceName, configs: remove }))
+  await ask(incrementalAlterConfigs, 1, { resources: taken, validateOnly: false }, exchange)
+  const left = (topic: string): unknown => log.describeConfig(topic).find(({ name }) => name === 'retention.ms')?.value
+  assert.deepEqual([left('day'), left('ours')], ['604800000', '-1'])
+  // Of all brokers something is said: topics follow it, and are back when it is unsaid.
+  await log.brokerConfigs.alter('', { 'log.retention.ms': '60000' })
+  assert.equal(left('day'), '60000')
+  await log.brokerConfigs.alter('', { 'log.retention.ms': null })
+  assert.equal(left('day'), '604800000')
   await log.close()
 })
 test('AlterConfigs replaces all; IncrementalAlterConfigs sets, removes, appends and subtracts', async () => {

@@ -1,3 +1,6 @@
+import { realWorld } from '../../../src/lib/real/world.ts'
+import { LocalTopics } from '../../../src/log/local/topics.ts'
+import type { TopicInfo } from '../../../src/log/log.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -28,7 +31,7 @@ const refuses = (name: string, value: string): boolean => {
 }
 
 test('every setting of Kafka 4.3 is described, and one of our own', () => {
-  const described = describeConfig({ 'retention.ms': '5' })
+  const described = describeConfig({ config: { 'retention.ms': '5' } })
   assert.deepEqual(
     described.map(({ name }) => name).sort(),
     [...kafkas, 'ack.before.sync', 'deliver.to', 'record.ttl.enable'].sort(),
@@ -124,4 +127,25 @@ test('no topic name leaves its folder or meets another on a disk that ignores ca
 test('a misspelt setting is answered with the one that was meant', () => {
   assert.throws(() => checkConfig({ 'retention.mss': '1' }), /there is no such setting; did you mean retention\.ms\?$/)
   assert.throws(() => checkConfig({ zzzzzzzz: '1' }), /there is no such setting$/)
+})
+
+test('the default that topics of Kafka clients once had written down as a setting is a default', () => {
+  const seen: TopicInfo[] = []
+  const registry = { set: (info: TopicInfo) => void seen.push(info) }
+  const topics = new LocalTopics(realWorld(), { registry } as never)
+  const restore = (name: string, more: object): void => {
+    const value = { id: 'i', partitions: 1, config: { 'retention.ms': '604800000' }, ...more }
+    topics.restore({ key: Buffer.from(`topic/${name}`), value: Buffer.from(JSON.stringify(value)) } as never)
+  }
+  restore('old', {})
+  restore('said', { defaults: {} })
+  restore('ours', { config: { 'retention.ms': '-1' } })
+  assert.deepEqual(
+    seen.map(({ config, defaults }) => [config, defaults]),
+    [
+      [{}, { 'retention.ms': '604800000' }],
+      [{ 'retention.ms': '604800000' }, {}],
+      [{ 'retention.ms': '-1' }, undefined],
+    ],
+  )
 })

@@ -128,7 +128,10 @@ const partitionsOf = ({ name, partitions }: TopicInfo): { topic: string; index: 
 
 function summary(parts: Parts, topic: TopicInfo, bounds: readonly Bounds[]): TopicSummary {
   const speed = parts.telemetry.traffic.speed(topic.name)
-  const setting = (name: string): string | undefined => topic.config[name] ?? defaults[name]
+  const setting = (name: string): string =>
+    topic.config[name] ??
+    parts.local?.describeConfig(topic.name).find((entry) => entry.name === name)?.value ??
+    defaults[name]!
   return {
     name: topic.name,
     id: topic.id,
@@ -138,11 +141,11 @@ function summary(parts: Parts, topic: TopicInfo, bounds: readonly Bounds[]): Top
     recordsPerSecond: speed.recordsInPerSecond,
     bytesPerSecond: speed.bytesInPerSecond,
     retentionMs: Number(setting('retention.ms')),
-    cleanupPolicy: setting('cleanup.policy')!,
+    cleanupPolicy: setting('cleanup.policy'),
     hasSchema: (parts.contracts.get(topic.name)?.schema ?? null) !== null,
   }
 }
-/** Kafka's, for topics made without saying. */
+/** Kafka's: those of a cluster, for topics made without saying. */
 const defaults: Readonly<Record<string, string>> = { 'retention.ms': '604800000', 'cleanup.policy': 'delete' }
 
 async function describe(parts: Parts, name: string): Promise<TopicDetail> {

@@ -73,7 +73,7 @@ async function create(name: string, exchange: Exchange): Promise<Fault | null> {
   const reserved = reservedName(name)
   if (reserved !== null) return reserved
   const { broker, topicDefaults } = exchange
-  const outcome = await attempt(exchange, () => broker.topics.create([topicSpec(name, topicDefaults, broker)]))
+  const outcome = await attempt(exchange, () => broker.topics.create([topicSpec(name, topicDefaults)]))
   return outcome instanceof Fault ? outcome : outcome[0]!
 }
 

@@ -16,7 +16,7 @@ import {
   resource,
 } from '../handler.ts'
 import { createTopicsApi } from '../../../wire/kafka/messages/19-create-topics.ts'
-import { topicConfig, topicSpec } from '../topic-defaults.ts'
+import { topicSpec } from '../topic-defaults.ts'
 
 type Asked = Decoded<typeof createTopicsApi.request>['topics'][number]
 type Topic = Encoded<typeof createTopicsApi.response>['topics'][number]
@@ -70,7 +70,7 @@ const mayCreate = ({ access }: Exchange, topic: string): boolean =>
   access.seesCluster('create') ? access.onCluster('create') : access.may('create', 'topic', topic)
 
 function specOf(asked: Asked, exchange: Exchange): TopicSpec | Refusal {
-  const { broker, topicDefaults } = exchange
+  const { topicDefaults } = exchange
   const reserved = reservedName(asked.name)
   if (reserved !== null) return { error: errorCode(reserved), message: reserved.message }
   const config: Record<string, string> = Object.create(null) as Record<string, string>
@@ -86,7 +86,7 @@ function specOf(asked: Asked, exchange: Exchange): TopicSpec | Refusal {
       return { error: code.invalidRequest, message: 'partitions are given as a count or by assignment, not both' }
     const wrong = wrongAssignment(asked.assignments)
     if (wrong !== null) return { error: code.invalidReplicaAssignment, message: wrong }
-    return topicSpec(asked.name, { partitions: asked.assignments.length, config }, broker)
+    return topicSpec(asked.name, { partitions: asked.assignments.length, config })
   }
   if (asked.replicationFactor !== -1 && asked.replicationFactor !== 1)
     return {
@@ -96,7 +96,7 @@ function specOf(asked: Asked, exchange: Exchange): TopicSpec | Refusal {
   if (asked.numPartitions !== -1 && asked.numPartitions < 1)
     return { error: code.invalidPartitions, message: 'Number of partitions was set to an invalid non-positive value.' }
   const partitions = asked.numPartitions === -1 ? topicDefaults.partitions : asked.numPartitions
-  return topicSpec(asked.name, { partitions, config }, broker)
+  return topicSpec(asked.name, { partitions, config })
 }
 function wrongAssignment(assignments: Asked['assignments']): string | null {
   const indexes = new Set(assignments.map(({ partitionIndex }) => partitionIndex))
@@ -120,7 +120,7 @@ function created(spec: TopicSpec, { access, broker }: Exchange, onlyChecked: boo
   const outcome = { name, topicId, errorCode: code.none, errorMessage: null }
   if (!access.sees('describe-configs', 'topic', name))
     return { ...outcome, configs: null, topicConfigErrorCode: code.topicAuthorizationFailed }
-  const entries = onlyChecked ? [] : topicConfig(name, { broker })
+  const entries = onlyChecked ? [] : broker.describeConfig(name)
   return { ...outcome, numPartitions: spec.partitions, replicationFactor: 1, configs: entries.map(configOf) }
 }
 const configOf = (entry: ConfigEntry) => ({

@@ -15,7 +15,6 @@ import {
   resourceConfigs,
   synonymsOf,
 } from '../handler.ts'
-import { topicConfig } from '../topic-defaults.ts'
 import { describeConfigsApi } from '../../../wire/kafka/messages/32-describe-configs.ts'
 
 type Request = Decoded<typeof describeConfigsApi.request>
@@ -53,7 +52,7 @@ function entriesOf({ resourceType, resourceName }: Asked, exchange: Exchange): E
   if (resourceType === resource.topic) {
     if (exchange.broker.catalog.byName(resourceName) === null)
       throw new Fault('log.unknown-topic', { topic: resourceName })
-    return topicConfig(resourceName, exchange)
+    return exchange.broker.describeConfig(resourceName)
   }
   if (resourceType === resource.broker) {
     const entries = brokerConfig(resourceName, exchange)
