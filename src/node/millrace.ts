@@ -105,7 +105,13 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
   late.intake = contracts.intake
   const quarantine = startQuarantine({ log, commits, contracts, clock: world.clock, logger })
   stack.defer(() => quarantine.close())
-  const delays = startDelays({ log, commits, world, logger })
+  const delays = startDelays({
+    log,
+    commits,
+    world,
+    logger,
+    refuses: (topic, record) => contracts.refuses(topic, record),
+  })
   stack.defer(() => delays.close())
 
   const onFault = (name: string, fault: { message: string; code: string }): void =>
@@ -119,12 +125,13 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
   })
   stack.defer(() => flow.close())
   const check: Contracts['check'] = (topic, event) => contracts.check(topic, event)
+  const fields: Contracts['fields'] = (topic) => contracts.fields(topic)
   // What the catalogue holds may name what the program is about to define: faults count once that is done.
   const reports = { now: false }
   const onEngineFault: typeof onFault = (name, fault) => {
     if (reports.now) onFault(name, fault)
   }
-  const engine = await openEngine({ log, catalog, commits, flow, world, check, onFault: onEngineFault })
+  const engine = await openEngine({ log, catalog, commits, flow, world, check, fields, onFault: onEngineFault })
   stack.defer(() => engine.close())
   if (options.definitions !== undefined) await applyDefinitions({ engine, contracts, logger }, options.definitions)
   for (const { name, error } of engine.views()) if (error !== null) onFault(name, error)

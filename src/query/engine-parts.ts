@@ -5,6 +5,7 @@ import type { World } from '../lib/world.ts'
 import type { Commits } from '../log/commits.ts'
 import type { Log } from '../log/log.ts'
 import type { PlanContext } from '../sql/plan/context.ts'
+import type { DeclaredFields } from '../schema/contracts.ts'
 import type { Definitions } from './definitions.ts'
 import type { Rights } from './engine.ts'
 import type { LiveStore } from './live-store.ts'
@@ -20,6 +21,7 @@ export interface EngineParts {
   readonly live: LiveStore
   /** Of who asks; every right where nobody does. */
   readonly rights: Rights
+  readonly fields: (topic: string) => DeclaredFields | null
   readonly check: (topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }) => Fault | null
 }
 

@@ -47,6 +47,8 @@ export interface EngineOptions {
   readonly world: World
   /** Why a topic's contract refuses an event that is inserted; null = it does not. */
   readonly check?: EngineParts['check']
+  /** What a topic's contract says its events have; null = it does not say. */
+  readonly fields?: EngineParts['fields']
   /** Definitions that cannot run, for the log of the program. */
   readonly onFault?: (name: string, fault: Fault) => void
 }
@@ -88,6 +90,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
     live: new LiveStore(log, world.clock),
     rights: everyRight,
     check: options.check ?? ((): null => null),
+    fields: options.fields ?? ((): null => null),
   }
   const engine = new SqlEngine(parts, options.onFault ?? ((): void => {}))
   await engine.start()
@@ -319,7 +322,7 @@ class SqlEngine implements OpenEngine {
   }
   recordFilter(topic: string, where: string): (record: RecordView) => boolean {
     const relations = [...this.parts.definitions.relations()].filter((relation) => relation.source.topic === topic)
-    return recordFilter(where, relations, this.parts.world.clock)
+    return recordFilter(where, { relations, fields: this.parts.fields(topic) }, this.parts.world.clock)
   }
 
   sources(name: string): readonly string[] | null {

@@ -1,18 +1,22 @@
 /**
  * A WHERE over the records of a topic, for browsing: pseudo-columns, and the fields of JSON values. A field that a stream
  * or table over the topic declares has that type; any other takes the type that the text compares it with. What is
- * missing or does not fit is NULL. The text is parsed and bound; nothing of it is ever run as code.
+ * missing or does not fit is NULL. A name that looks like a misspelt one of those that are declared (by a stream, a table
+ * or the topic's contract), or that a closed contract does not know, is a fault; in quotes it is taken as it is. The text is parsed and bound; nothing of it is ever run as code.
  */
 import { compileScalar } from '../flow/compile.ts'
 import { Misfit, valueReader } from '../flow/decode-value.ts'
 import type { Value } from '../flow/expression.ts'
 import { JsonSyntax } from '../flow/json-scan.ts'
 import { FieldLocator } from '../flow/payload.ts'
+import { suggestion } from '../lib/suggestion.ts'
 import type { Clock } from '../lib/world.ts'
+import type { DeclaredFields } from '../schema/contracts.ts'
 import { isJsonNull, isJsonObject, jsonMembers, trimJson } from '../schema/json-text.ts'
 import type { DataType } from '../schema/types.ts'
 import { bindBoolean } from '../sql/bind/expressions.ts'
-import { matchesName, type ScopeColumn } from '../sql/bind/scope.ts'
+import { matchesName, quoteIfNeeded, type ScopeColumn } from '../sql/bind/scope.ts'
+import { SqlFault } from '../sql/fault.ts'
 import { resolveType } from '../sql/bind/types.ts'
 import { pseudoColumns, type Relation } from '../sql/plan/relation.ts'
 import type { Expr, Name } from '../sql/syntax/ast.ts'
@@ -25,14 +29,31 @@ interface FieldColumn {
   readonly type: DataType
 }
 
-/** Throws SqlFault. `relations`: those over this topic. */
+/** What is known of the topic: relations over it, and its contract. */
+export interface Declared {
+  readonly relations: readonly Relation[]
+  readonly fields: DeclaredFields | null
+}
+
+/** Throws SqlFault. */
 export function recordFilter(
   where: string,
-  relations: readonly Relation[],
+  { relations, fields: contract }: Declared,
   clock: Clock,
 ): (record: RecordView) => boolean {
   const tree = parseLoneExpression(where)
   const declared = relations.flatMap((relation) => relation.source.columns.slice(0, relation.declared))
+  const names = [...new Set([...declared.map(({ name }) => name), ...(contract?.names ?? [])])]
+  const checkName = (name: Name): void => {
+    if (name.quoted || names.some((other) => matchesName(name, other))) return
+    const own = name.text.startsWith('_') ? pseudoColumns.map(({ field }) => field.name) : []
+    const near = suggestion(name.text, [...names, ...own])
+    if (near === null && contract?.isClosed !== true) return
+    const meant = near === null ? `The fields are ${names.join(', ')}.` : `Perhaps you meant ${quoteIfNeeded(near)}.`
+    throw new SqlFault('sql.unknown-column', `nothing declares a field "${name.text}" here`, where, name.at, {
+      hint: `${meant} In double quotes a name is taken as it is.`,
+    })
+  }
   const fields: FieldColumn[] = []
   const columns: ScopeColumn[] = pseudoColumns.map(({ field }, index) => ({ ...field, index, hidden: false }))
   const used = new Set<string>()
@@ -44,6 +65,7 @@ export function recordFilter(
       used.add(pseudo.field.name)
       return null
     }
+    checkName(parts[0]!)
     const known = parts.length === 1 ? declared.find((field) => matchesName(parts[0]!, field.name)) : undefined
     const path = known === undefined ? parts.map((part) => part.text) : [known.name]
     const type = known?.type ?? wanted.get(path.join('.')) ?? { kind: 'text' }

@@ -25,6 +25,12 @@ export interface ContractChange {
   readonly keyField?: string | null
 }
 
+export interface DeclaredFields {
+  readonly names: readonly string[]
+  /** An event with any other is refused. */
+  readonly isClosed: boolean
+}
+
 export interface CheckedEvent {
   readonly key: Uint8Array | null
   readonly value: Uint8Array | null
@@ -40,8 +46,12 @@ export interface Contracts {
   remove(topic: string): Promise<void>
   /** Why an event does not fit: json.malformed, schema.invalid, schema.key-mismatch. null = it fits, or there is no contract. */
   check(topic: string, event: CheckedEvent): Fault | null
+  /** The same, where the contract says `reject`: what else does not fit is let in, and sorted out later if it is to be. */
+  refuses(topic: string, event: CheckedEvent): Fault | null
   /** The key that the key field gives; null without a key field, or where the value has none. `checked`: it is JSON. */
   keyOf(topic: string, value: Uint8Array | null, checked?: boolean): Uint8Array | null
+  /** Fields that its events have; null where there is no schema, or it cannot be read off it. */
+  fields(topic: string): DeclaredFields | null
   /** For Kafka produce: refuses the bad records of a batch where onInvalid is `reject`, lets everything else in. */
   readonly intake: Intake
   /** Names of topics whose contract changed. Returns the way to stop. */
@@ -114,6 +124,10 @@ class CatalogContracts implements Contracts {
     const contract = this.get(topic)
     return contract === null ? null : this.#checkBy(contract, event)
   }
+  refuses(topic: string, event: CheckedEvent): Fault | null {
+    const contract = this.get(topic)
+    return contract?.onInvalid === 'reject' ? this.#checkBy(contract, event) : null
+  }
   #checkBy(contract: Contract, { key, value, parsed }: CheckedEvent): Fault | null {
     // No value means that the key is gone; there is nothing to check.
     if (value === null) return null
@@ -142,6 +156,9 @@ class CatalogContracts implements Contracts {
     return validator
   }
 
+  fields(topic: string): DeclaredFields | null {
+    return declaredFields(this.get(topic)?.schema ?? null)
+  }
   keyOf(topic: string, value: Uint8Array | null, checked = false): Uint8Array | null {
     const field = this.get(topic)?.keyField ?? null
     return field === null || value === null ? null : keyFromFields([field], value, checked)
@@ -157,6 +174,16 @@ class CatalogContracts implements Contracts {
     })
     return wrong.length === 0 ? null : wrong
   }
+}
+
+/** By these, fields are declared elsewhere than in `properties`. */
+const elsewhere = '$ref $dynamicRef allOf anyOf oneOf if then else not dependentSchemas patternProperties'.split(' ')
+function declaredFields(schema: unknown): DeclaredFields | null {
+  if (typeof schema !== 'object' || schema === null) return null
+  const { properties, additionalProperties, unevaluatedProperties } = schema as Readonly<Record<string, unknown>>
+  if (typeof properties !== 'object' || properties === null || elsewhere.some((keyword) => keyword in schema))
+    return null
+  return { names: Object.keys(properties), isClosed: additionalProperties === false || unevaluatedProperties === false }
 }
 
 const textOf = (bytes: Uint8Array): string =>

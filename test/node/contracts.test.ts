@@ -95,6 +95,47 @@ test('reject: every way in says what is wrong, and nothing of it is stored', { t
   assert.deepEqual(await m.values('t.quarantine'), [])
 })
 
+test(
+  'copies by deliver.to are asked about too: what the target refuses is kept beside',
+  { timeout: 60_000 },
+  async (t) => {
+    const m = await start(t)
+    await m.call('PUT', '/v1/topics/t', JSON.stringify({ schema, onInvalid: 'reject' }))
+    await m.call('PUT', '/v1/topics/later', JSON.stringify({ config: { 'deliver.to': 't' } }))
+    assert.equal((await m.call('POST', '/v1/topics/later/records', `[${good},${bad},${good}]`))[0], 200)
+    const counted = (topic: string, count: number): Promise<string[]> =>
+      until(
+        () => m.values(topic),
+        ({ length }) => length >= count,
+      )
+    assert.deepEqual(await counted('t', 2), [good, good])
+    assert.deepEqual(await counted('later.dlq', 1), [bad])
+    const [, page] = await m.call('GET', '/v1/topics/later.dlq/records')
+    assert.equal(page.records[0].headers.find((one: Json) => one.name === 'mr-reason').value.text, 'schema.invalid')
+  },
+)
+
+test('where: names that the contract does not know', { timeout: 60_000 }, async (t) => {
+  const m = await start(t)
+  await m.call('PUT', '/v1/topics/open', JSON.stringify({ schema }))
+  const closed = { ...schema, additionalProperties: false }
+  await m.call('PUT', '/v1/topics/closed', JSON.stringify({ schema: closed }))
+  await m.call('PUT', '/v1/topics/free', JSON.stringify({ schema: { ...closed, allOf: [schema] } }))
+  for (const topic of ['open', 'closed', 'free']) await m.call('POST', `/v1/topics/${topic}/records`, good)
+  const asked = async (topic: string, where: string): Promise<string> => {
+    const [status, answer] = await m.call('GET', `/v1/topics/${topic}/records?where=${encodeURIComponent(where)}`)
+    return status === 200 ? `${answer.records.length} found` : `${answer.code}: ${answer.hint}`
+  }
+  const misspelt = 'sql.unknown-column: Perhaps you meant note. In double quotes a name is taken as it is.'
+  assert.equal(await asked('open', "noet = 'x'"), misspelt)
+  assert.equal(await asked('closed', "noet = 'x'"), misspelt)
+  assert.match(await asked('closed', 'elsewhere IS NULL'), /^sql.unknown-column: The fields are id, note\./)
+  // A contract that lets in more lets a filter ask for more; so does one whose fields cannot be read off it.
+  assert.equal(await asked('open', 'elsewhere IS NULL'), '1 found')
+  assert.equal(await asked('closed', '"elsewhere" IS NULL AND id = 1'), '1 found')
+  assert.equal(await asked('free', 'noet IS NULL'), '1 found')
+})
+
 test('quarantine: what is bad is kept with reason, origin and its own bytes', { timeout: 60_000 }, async (t) => {
   const m = await start(t)
   await m.call('PUT', '/v1/topics/t', JSON.stringify({ schema, onInvalid: 'quarantine' }))

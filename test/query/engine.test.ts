@@ -585,6 +585,27 @@ describe('record filters', () => {
       assert.equal(house.engine.recordFilter('t', where)(record(value)), expected)
     })
   }
+  test('a misspelt name of a declared column is a fault; another name, or one in quotes, is a field', async () => {
+    await using house = await openHouse()
+    await house.sql('CREATE STREAM t (amount int, customer text)')
+    for (const [where, column, hint] of [
+      ['amuont > 100', 1, 'amount'],
+      ["amount > 1 AND custommer.name = 'x'", 16, 'customer'],
+    ] as const)
+      assert.throws(
+        () => house.engine.recordFilter('t', where),
+        (error: unknown) =>
+          error instanceof SqlFault &&
+          error.code === 'sql.unknown-column' &&
+          error.position.column === column &&
+          error.hint.includes(`Perhaps you meant ${hint}.`),
+      )
+    assert.equal(house.engine.recordFilter('t', '"amuont" > 100')(record({ amuont: 150 })), true)
+    assert.equal(house.engine.recordFilter('t', 'discount > 100')(record({ discount: 150 })), true)
+    assert.throws(() => house.engine.recordFilter('other', '_offest > 3'), /nothing declares a field "_offest"/)
+    // Where nothing is declared every name is a field.
+    assert.equal(house.engine.recordFilter('other', 'amuont > 100')(record({ amount: 150 })), false)
+  })
   test('declared columns have their types, and errors their place', async () => {
     await using house = await openHouse()
     await house.sql('CREATE STREAM t (code text, n int)')

@@ -23,6 +23,8 @@ export interface DelaysHost {
   readonly commits: Commits
   readonly world: World
   readonly logger: Logger
+  /** Why a topic's contract keeps a record out; null = it does not. */
+  readonly refuses?: (topic: string, record: Pick<LogRecord, 'key' | 'value'>) => Fault | null
 }
 export interface Delays {
   close(): Promise<void>
@@ -324,18 +326,25 @@ class DelayLoop implements Delays {
   }
   async #move(copies: readonly Copy[]): Promise<void> {
     const { lane } = copies[0]!
+    const fits: Copy[] = []
+    for (const copy of copies) {
+      const refusal = this.#host.refuses?.(lane.to, copy.record) ?? null
+      if (refusal === null) fits.push(copy)
+      else await this.#bury(copy, refusal)
+    }
+    if (fits.length === 0) return
     try {
       const topic = await this.#host.log.topics.get(lane.to)
       if (topic === null) throw new Fault('log.unknown-topic', { topic: lane.to })
       const timeMs = this.#host.world.clock.now()
-      const targets = copies.map((copy) => ({ topic, partition: null, record: delivered(copy, timeMs) }))
-      await this.#commit(lane, copies, targets)
+      const targets = fits.map((copy) => ({ topic, partition: null, record: delivered(copy, timeMs) }))
+      await this.#commit(lane, fits, targets)
       this.#complained = ''
     } catch (error) {
       const fault = asFault(error)
-      if (!recordFaults.has(fault.code)) return this.#later(copies, fault)
-      if (copies.length === 1) return this.#bury(copies[0]!, fault)
-      for (const copy of copies) await this.#move([copy])
+      if (!recordFaults.has(fault.code)) return this.#later(fits, fault)
+      if (fits.length === 1) return this.#bury(fits[0]!, fault)
+      for (const copy of fits) await this.#move([copy])
     }
   }
   #later(waiting: readonly Waiting[], fault: Fault): void {
