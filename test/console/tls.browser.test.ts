@@ -116,7 +116,7 @@ describe('the console over TLS', { skip }, () => {
     assert.deepEqual(wrong, [])
     assert.deepEqual(cookies, [])
     assert.deepEqual(await context.cookies(), [])
-    const stored = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]))
+    const stored = await page.evaluate(() => JSON.stringify([localStorage, sessionStorage]))
     assert.ok(!/root|secret|Basic/.test(stored), stored)
   })
 })

@@ -86,6 +86,10 @@ const cases: readonly { readonly text: string; readonly needs: readonly Need[]; 
     text: 'SELECT item FROM orders UNION ALL SELECT item FROM prices',
     needs: ['read topic:secret-orders', 'read topic:secret-prices'],
   },
+  {
+    text: 'SELECT o.item FROM orders AS o JOIN prices AS p ON p.item = o.item',
+    needs: ['read topic:secret-orders', 'read topic:secret-prices'],
+  },
   { text: 'SELECT * FROM hidden_totals', needs: ['read topic:hidden_totals'] },
   { text: 'EXPLAIN SELECT * FROM orders', needs: ['describe topic:secret-orders'] },
   { text: 'DESCRIBE orders', needs: ['describe topic:secret-orders'] },
