@@ -22,7 +22,7 @@ import { process } from './operators/process.ts'
 import { temporalJoin } from './operators/temporal-join.ts'
 import { top } from './operators/top.ts'
 import { upsert } from './operators/upsert.ts'
-import { tumble } from './operators/window.ts'
+import { window } from './operators/window.ts'
 import type { Plan, SourcePlan } from './plan.ts'
 import { fingerprint, inputsOf, label, neverWithdraws, timeColumn } from './plan-facts.ts'
 import { type StateChange, StateTable } from './state.ts'
@@ -382,7 +382,7 @@ function operatorOf(plan: Exclude<Plan, SourcePlan>): Operator {
     case 'union':
       return union(plan.columns)
     case 'window':
-      return tumble(plan.time, plan.input.columns[plan.time]!.type, plan.window.sizeMs)
+      return window(plan.time, plan.input.columns[plan.time]!.type, plan.window)
     case 'aggregate':
       return aggregate(plan, plan.input.columns, neverWithdraws(plan.input))
     case 'temporal-join':

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { durationText } from '../lib/duration.ts'
 import { expressionText } from './expression-text.ts'
-import type { Plan, SourcePlan } from './plan.ts'
+import type { Plan, SourcePlan, Window } from './plan.ts'
 
 export function inputsOf(plan: Plan): readonly Plan[] {
   switch (plan.op) {
@@ -109,7 +109,7 @@ export function label(plan: Plan): string {
     case 'union':
       return 'union all'
     case 'window':
-      return `tumble ${durationText(plan.window.sizeMs)}`
+      return windowLabel(plan.window)
     case 'aggregate': {
       const keys = plan.keys.length === 0 ? '' : ` by ${names(plan.keys, plan.input)}`
       return `${plan.aggregates.map((a) => a.name).join(', ')}${keys}${plan.emit === 'close' ? ', on close' : ''}`
@@ -130,4 +130,10 @@ function joinLabel({ kind, left, right, leftKeys, rightKeys, where }: Extract<Pl
   const keys = leftKeys.map((key, i) => `${left.columns[key]?.name} = ${right.columns[rightKeys[i]!]?.name}`)
   const conditions = where === null ? keys : [...keys, expressionText(where, [...left.columns, ...right.columns])]
   return shortened(`${kind} join${conditions.length === 0 ? '' : ` on ${conditions.join(' and ')}`}`)
+}
+/** tumble 1m; hop 1m every 10s; cumulate 1d every 1h. */
+export function windowLabel(window: Window): string {
+  const size = `${window.kind} ${durationText(window.sizeMs)}`
+  const offset = window.offsetMs === undefined ? '' : ` from ${durationText(window.offsetMs)}`
+  return `${size}${window.kind === 'tumble' ? '' : ` every ${durationText(window.stepMs)}`}${offset}`
 }

@@ -15,11 +15,11 @@ export type Plan =
       readonly columns: Columns
     }
   | { readonly op: 'union'; readonly inputs: readonly Plan[]; readonly columns: Columns }
-  /** Adds window_start and window_end (type of `time`) behind the input's columns. */
+  /** Adds window_start and window_end (type of `time`) behind the input's columns: a row for each window it lies in. */
   | {
       readonly op: 'window'
       readonly input: Plan
-      readonly window: { readonly kind: 'tumble'; readonly sizeMs: number }
+      readonly window: Window
       readonly time: number
       readonly columns: Columns
     }
@@ -93,6 +93,19 @@ export type Plan =
       readonly key: readonly number[]
       readonly fn: ProcessFunction
       readonly columns: Columns
+    }
+
+/**
+ * Windows of one size, counted from 1970 UTC and `offsetMs` on. 'hop': one begins every `stepMs`. 'cumulate': one ends every
+ * `stepMs` after the beginning of a window of the whole size, and begins there.
+ */
+export type Window =
+  | { readonly kind: 'tumble'; readonly sizeMs: number; readonly offsetMs?: number }
+  | {
+      readonly kind: 'hop' | 'cumulate'
+      readonly sizeMs: number
+      readonly stepMs: number
+      readonly offsetMs?: number
     }
 
 /** ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW, or AND 1 PRECEDING. */

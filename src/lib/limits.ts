@@ -159,6 +159,8 @@ export const limits = {
   sqlDepth: 200,
   /** Terms of one chain of the same operators (`a + b + c …`): each deepens the tree by one. */
   sqlChain: 500,
+  /** Windows of one HOP or CUMULATE that a row may lie in: each is a row of its own. */
+  windowsPerRow: 10_000,
   /** The template of an alert's message; it is filled for every alert. */
   alertMessageLength: 4_000,
   /** What one INSERT may write: it is all or nothing, so it is held until it is written. */

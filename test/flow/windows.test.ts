@@ -237,3 +237,60 @@ test('standing, nothing is late and everything closes at the end', () => {
   assert.deepEqual(sorted(bench.sum()), sorted(windowsOf(events, Infinity)))
   assert.equal(bench.late, 0)
 })
+
+const hopMs = 4_000
+const sliding = (kind: 'hop' | 'cumulate', emit: 'update' | 'close'): Plan => ({
+  ...(grouped(emit) as Plan & { op: 'aggregate' }),
+  input: {
+    ...(windowed as Plan & { op: 'window' }),
+    window: { kind, sizeMs: kind === 'hop' ? 12_000 : 8_000, stepMs: hopMs, offsetMs: 1_000 },
+  },
+})
+/** Bounds of all windows that hold a time. */
+function windowsAt(kind: 'hop' | 'cumulate', at: number): [number, number][] {
+  const size = kind === 'hop' ? 12_000 : 8_000
+  const found: [number, number][] = []
+  for (let start = 1_000 + Math.floor((at - 30_000) / hopMs) * hopMs; start <= at; start += hopMs)
+    if (kind === 'hop' && at < start + size) found.push([start, start + size])
+    else if (kind === 'cumulate' && (start - 1_000) % size === 0 && at < start + size)
+      for (let end = start + hopMs; end <= start + size; end += hopMs) if (at < end) found.push([start, end])
+  return found
+}
+for (const kind of ['hop', 'cumulate'] as const)
+  test(`${kind}: a row counts in those of its windows that were open before it, and is late when none was`, () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const next = random(seed)
+      const partitions = Array.from({ length: 2 }, () => eventsOf(next, 120))
+      const wanted = new Map<string, { start: number; end: number; k: string; count: number; sum: number }>()
+      let late = 0
+      const watermarks = partitions.map((partition) => {
+        let watermark = -Infinity
+        for (const { k, n, at } of partition) {
+          const open = windowsAt(kind, at).filter(([, end]) => end - 1 > watermark)
+          if (open.length === 0) late++
+          for (const [start, end] of open) {
+            const group = wanted.get(`${start}/${end}/${k}`) ?? { start, end, k, count: 0, sum: 0 }
+            group.count++
+            group.sum += n
+            wanted.set(`${start}/${end}/${k}`, group)
+          }
+          watermark = Math.max(watermark, at - delayMs)
+        }
+        return watermark
+      })
+      const closedBy = Math.min(...watermarks)
+      assert.ok(late > 0, 'some are late')
+      for (const emit of ['update', 'close'] as const)
+        for (const longest of [1, 50]) {
+          const bench = new Bench(sliding(kind, emit), { s: 2 })
+          feed(bench, partitions, next, longest)
+          const rows = [...wanted.values()].filter(({ end }) => emit === 'update' || end - 1 <= closedBy)
+          assert.deepEqual(
+            sorted(bench.sum()),
+            sorted(new Map(rows.map((g) => [show([g.start * 1000, g.end * 1000, g.k, g.count, g.sum]), 1]))),
+            `seed ${seed}, ${emit}, batches up to ${longest}`,
+          )
+          assert.equal(bench.late, late)
+        }
+    }
+  })

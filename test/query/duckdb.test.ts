@@ -88,6 +88,21 @@ const queries: readonly (string | { readonly ours: string; readonly theirs: stri
       "SELECT date_trunc('hour', sold) AS window_start, item, count(*) AS n, sum(amount) AS total FROM sales GROUP BY 1, 2",
   },
   {
+    ours: "SELECT window_start, item, count(*) AS n FROM HOP(sales, sold, INTERVAL '30 minutes', INTERVAL '90 minutes') GROUP BY window_start, window_end, item",
+    theirs:
+      "SELECT time_bucket(INTERVAL '30 minutes', sold) - k * INTERVAL '30 minutes' AS window_start, item, count(*) AS n FROM sales, range(0, 3) r(k) GROUP BY 1, 2",
+  },
+  {
+    ours: "SELECT window_end, count(*) AS n, max(amount) AS most FROM CUMULATE(TABLE sales, DESCRIPTOR(sold), STEP => INTERVAL '6 hours', SIZE => INTERVAL '1 day') GROUP BY window_start, window_end",
+    theirs:
+      "SELECT date_trunc('day', sold) + k * INTERVAL '6 hours' AS window_end, count(*) AS n, max(amount) AS most FROM sales, range(1, 5) r(k) WHERE date_trunc('day', sold) + k * INTERVAL '6 hours' > sold GROUP BY 1",
+  },
+  {
+    ours: "SELECT window_start, id FROM TUMBLE(sales, sold, INTERVAL '1 day', OFFSET => INTERVAL '8 hours') WHERE item = 'fig'",
+    theirs:
+      "SELECT date_trunc('day', sold - INTERVAL '8 hours') + INTERVAL '8 hours' AS window_start, id FROM sales WHERE item = 'fig'",
+  },
+  {
     ours: 'SELECT id, count(*) OVER w AS n, sum(amount) OVER w AS total FROM sales WINDOW w AS (PARTITION BY item ORDER BY sold ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)',
     theirs:
       'SELECT id, count(*) OVER w AS n, sum(amount) OVER w AS total FROM sales WINDOW w AS (PARTITION BY item ORDER BY sold ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)',

@@ -99,13 +99,7 @@ class GroupBy implements Operator {
     const out = new Output(this.plan.columns)
     if (this.global && groups!.count === 0) this.begin(groups!)
     const { batch, failed } = input.count === 0 ? { batch: input, failed: null } : this.fold.prepare(input, time.nowUs)
-    for (let row = 0; row < batch.count; row++) {
-      const closeMs = this.windowColumn < 0 ? Infinity : closeOfRow(batch, this.windowColumn, row)
-      const before = batch.rows.watermark[row]!
-      if (closeMs <= before) late.add(batch.rows, row, false)
-      else if (closeMs <= time.before) late.add(batch.rows, row, true)
-      else this.take(groups!, members, batch, row, closeMs)
-    }
+    for (let row = 0; row < batch.count;) row = this.takeRecord(groups!, members, batch, row, time, late)
     this.flush(groups!, members, batch, out)
     if (this.open !== null) this.close(this.open, groups!, members, time.watermark, out)
     return out.done(late.done(), failed)
@@ -117,6 +111,29 @@ class GroupBy implements Operator {
     groups.numbers[group * groups.spec.numbers + watermarkAt] = -Infinity
     if (this.plan.emit === 'update')
       this.touched.set(group, { group, before: null, lastRow: -1, watermark: -Infinity, origins: [] })
+  }
+  /** The rows of one record, one a window: it is late when all of its windows have closed. Gives the row behind them. */
+  private takeRecord(
+    groups: StateTable,
+    members: StateTable | undefined,
+    batch: Batch,
+    from: number,
+    time: StepTime,
+    late: LateCollector,
+  ): number {
+    let isTaken = false
+    let row = from
+    do {
+      const closeMs = this.windowColumn < 0 ? Infinity : closeOfRow(batch, this.windowColumn, row)
+      if (closeMs > batch.rows.watermark[row]! && closeMs > time.before) {
+        this.take(groups, members, batch, row, closeMs)
+        isTaken = true
+      }
+      row++
+    } while (row < batch.count && this.windowColumn >= 0 && isSameRecord(batch, from, row))
+    const last = row - 1
+    if (!isTaken) late.add(batch.rows, last, closeOfRow(batch, this.windowColumn, last) > batch.rows.watermark[last]!)
+    return row
   }
   private take(groups: StateTable, members: StateTable | undefined, batch: Batch, row: number, closeMs: number): void {
     this.writer.length = 0
@@ -235,6 +252,10 @@ class GroupBy implements Operator {
     out.end(1, -1, -1, groups.numbers[at + closeAt]! * 1000, groups.numbers[at + watermarkAt]!)
     out.rows.origins((groups.values[group * groups.spec.values + originsAt] as readonly number[] | null) ?? [], false)
   }
+}
+/** By the ordinal; what comes from the clock alone is of no record. */
+function isSameRecord({ rows }: Batch, a: number, b: number): boolean {
+  return rows.source[a]! >= 0 && rows.source[a] === rows.source[b] && rows.offset[a] === rows.offset[b]
 }
 const closeOf = (groups: StateTable, group: number): number => groups.numbers[group * groups.spec.numbers + closeAt]!
 /** From the window's end in µs: the watermark, in whole ms, that closes it. */

@@ -1,7 +1,7 @@
 /** A plan as text: a step a line, what it reads below it, with what bounds its state. */
 import { expressionText } from '../../flow/expression-text.ts'
 import type { Aggregate } from '../../flow/expression.ts'
-import { inputsOf } from '../../flow/plan-facts.ts'
+import { inputsOf, windowLabel } from '../../flow/plan-facts.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import { type Columns, typeName } from '../../schema/types.ts'
 import { quoteIfNeeded } from '../bind/scope.ts'
@@ -48,7 +48,7 @@ function describeStep(plan: Plan): string[] {
     case 'union':
       return ['Union all']
     case 'window':
-      return [`Tumbling window of ${plan.window.sizeMs} ms over ${plan.columns[plan.time]!.name}`]
+      return [`Window over ${plan.columns[plan.time]!.name}: ${windowLabel(plan.window)}`]
     case 'aggregate':
       return [
         plan.keys.length === 0 ? 'Aggregate over all rows' : `Aggregate by ${names(plan.keys, plan.input.columns)}`,

@@ -1,14 +1,11 @@
-/** FROM: sources, derived tables, windows over streams, joins. */
-import type { Columns, Field } from '../../schema/types.ts'
-import { bindExpression } from '../bind/expressions.ts'
-import { matchesName, type Scope, type ScopeColumn } from '../bind/scope.ts'
-import { intervalMs } from '../bind/durations.ts'
+/** FROM: sources, derived tables, joins; windows over streams are in `window.ts`. */
+import { matchesName, type Scope } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
-import type { Alias, Name, Query, QualifiedName, TableArgument, TableFunction, TableRef } from '../syntax/ast.ts'
-import { bindContext, type PlanContext } from './context.ts'
-import { notEventTime } from './event-time.ts'
+import type { Alias, Query, QualifiedName, TableRef } from '../syntax/ast.ts'
+import type { PlanContext } from './context.ts'
 import { planJoin, planTemporalJoin } from './join.ts'
 import { columnsToScope, findRelation, type Rel, type Relation } from './relation.ts'
+import { planWindow } from './window.ts'
 
 /** Ties the knot: FROM holds queries and queries hold FROM. */
 export type PlanQuery = (ctx: PlanContext, query: Query) => Rel
@@ -44,7 +41,7 @@ function planTable(ctx: PlanContext, ref: TableRef, planQuery: PlanQuery): Rel {
       if (ref.lateral) throw new SqlFault('sql.unsupported', 'LATERAL is not supported yet', ctx.text, ref.at)
       return aliased(ctx, planQuery({ ...ctx }, ref.query), ref.alias)
     case 'function':
-      return tableFunction(ctx, ref)
+      return planWindow(ctx, ref, named, aliased)
     case 'join':
       return join(ctx, ref, planQuery)
   }
@@ -93,126 +90,6 @@ function aliased(ctx: PlanContext, rel: Rel, alias: Alias | null): Rel {
     ...rel,
     scope: [{ ...relation!, columns: [...columns, ...relation!.columns.filter((column) => column.hidden)] }],
   }
-}
-
-const laterWindows = new Set(['hop', 'cumulate', 'session'])
-
-/** TUMBLE(t, time, size) adds window_start and window_end. */
-function tableFunction(ctx: PlanContext, ref: TableFunction): Rel {
-  const name = ref.name.parts.at(-1)!.text.toLowerCase()
-  if (laterWindows.has(name))
-    throw new SqlFault('sql.unsupported', `${name.toUpperCase()} windows are not supported yet`, ctx.text, ref.at, {
-      hint: 'TUMBLE(t, time, size) is.',
-    })
-  if (name !== 'tumble')
-    throw new SqlFault('sql.unknown-function', `table function ${name} does not exist`, ctx.text, ref.at, {
-      hint: 'TUMBLE(t, time, size) is the one there is.',
-    })
-  const [data, timeArgument, sizeArgument, offset] = orderedArguments(ctx, ref)
-  if (data === undefined || timeArgument === undefined || sizeArgument === undefined) {
-    throw new SqlFault('sql.syntax', 'TUMBLE takes a stream, its time column and a size', ctx.text, ref.at, {
-      hint: "For example TUMBLE(purchases, bought_at, INTERVAL '1 minute').",
-    })
-  }
-  if (offset !== undefined)
-    throw new SqlFault('sql.unsupported', 'an offset of windows is not supported yet', ctx.text, offset.at)
-  const input = windowInput(ctx, data)
-  const time = timeColumn(ctx, input, timeArgument)
-  return addWindow(ctx, input, time, windowSize(ctx, input, sizeArgument), ref)
-}
-const parameterNames = ['data', 'timecol', 'size', 'offset']
-function orderedArguments(ctx: PlanContext, ref: TableFunction): (TableArgument | undefined)[] {
-  const ordered: (TableArgument | undefined)[] = []
-  for (const [i, argument] of ref.args.entries()) {
-    const position = argument.name === null ? i : parameterNames.indexOf(argument.name.text.toLowerCase())
-    if (position < 0 || position > 3)
-      throw new SqlFault('sql.syntax', 'TUMBLE takes a stream, its time column and a size', ctx.text, argument.at)
-    ordered[position] = argument
-  }
-  return ordered
-}
-function windowInput(ctx: PlanContext, argument: TableArgument): Rel {
-  if (argument.kind === 'table') return named(ctx, argument.table, null)
-  if (argument.kind === 'value' && argument.value.kind === 'name')
-    return named(ctx, { parts: argument.value.parts, at: argument.at, end: argument.end }, null)
-  throw new SqlFault(
-    'sql.syntax',
-    'the first argument of TUMBLE is the name of a stream or view',
-    ctx.text,
-    argument.at,
-    {
-      hint: 'Give a query a name with WITH name AS (…) and use that.',
-    },
-  )
-}
-function timeColumn(ctx: PlanContext, input: Rel, argument: TableArgument): number {
-  const parts: readonly Name[] | null =
-    argument.kind === 'descriptor' && argument.columns.length === 1
-      ? argument.columns
-      : argument.kind === 'value' && argument.value.kind === 'name'
-        ? argument.value.parts
-        : null
-  if (parts === null)
-    throw new SqlFault('sql.syntax', 'the second argument of TUMBLE is the event-time column', ctx.text, argument.at)
-  const bound = bindExpression(bindContext(ctx, input.scope, 'TUMBLE'), {
-    kind: 'name',
-    parts,
-    at: argument.at,
-    end: argument.end,
-  })
-  const position = bound.expr.kind === 'column' ? bound.expr.index : -1
-  if (input.time === null || position !== input.time.column) throw notEventTime(ctx, input, argument.at)
-  return position
-}
-function windowSize(ctx: PlanContext, input: Rel, argument: TableArgument): number {
-  if (argument.kind !== 'value')
-    throw new SqlFault('sql.syntax', 'the size of a window is an interval', ctx.text, argument.at)
-  const ms = intervalMs(bindExpression(bindContext(ctx, input.scope, 'TUMBLE'), argument.value), ctx.text)
-  if (ms === null || ms <= 0) {
-    throw new SqlFault(
-      'sql.invalid-value',
-      'the size of a window is a positive interval of whole milliseconds, without months',
-      ctx.text,
-      argument.at,
-    )
-  }
-  return ms
-}
-
-const isShadowed = (column: ScopeColumn): boolean =>
-  !column.hidden && (column.name === 'window_start' || column.name === 'window_end')
-
-function addWindow(ctx: PlanContext, input: Rel, time: number, sizeMs: number, ref: TableFunction): Rel {
-  const start = input.plan.columns.length
-  const { type } = input.plan.columns[time]!
-  if (type.kind !== 'timestamp' && type.kind !== 'timestamptz') {
-    throw new SqlFault(
-      'sql.type-mismatch',
-      'a window needs a time column of type timestamp or timestamptz',
-      ctx.text,
-      ref.args[1]!.at,
-    )
-  }
-  const bound = (name: string): Field => ({ name, type, nullable: false })
-  const columns: Columns = [...input.plan.columns, bound('window_start'), bound('window_end')]
-  const [relation] = input.scope
-  const scoped = [
-    { ...bound('window_start'), index: start, hidden: false },
-    { ...bound('window_end'), index: start + 1, hidden: false },
-  ]
-  const visible = relation!.columns.filter((c) => !c.hidden && !isShadowed(c))
-  // A view of windows has columns of these names already: the new ones stand before them.
-  const hidden = [
-    ...relation!.columns.filter((c) => c.hidden),
-    ...relation!.columns.filter(isShadowed).map((c) => ({ ...c, hidden: true })),
-  ]
-  const rel: Rel = {
-    ...input,
-    plan: { op: 'window', input: input.plan, window: { kind: 'tumble', sizeMs }, time, columns },
-    scope: [{ ...relation!, columns: [...visible, ...scoped, ...hidden] }],
-    windows: [...input.windows, { start, end: start + 1 }],
-  }
-  return ref.alias === null ? rel : aliased(ctx, rel, ref.alias)
 }
 
 function join(ctx: PlanContext, ref: Extract<TableRef, { kind: 'join' }>, planQuery: PlanQuery): Rel {

@@ -78,7 +78,7 @@ export function planGroups(
   places: BindContext['places'],
   at: number,
 ): Grouped {
-  const keys = withWindowBounds(input, dedupe(written))
+  const keys = withWindowBounds(ctx, input, dedupe(written))
   const { plan, keyColumns, moved } = prepare(input, keys, aggregates.list)
   const list = aggregates.list.map((aggregate) => moveAggregate(aggregate, moved))
   const windowEnd = keys.findIndex((key) =>
@@ -126,9 +126,16 @@ function dedupe(keys: readonly GroupKey[]): GroupKey[] {
 const isColumn = (bound: Bound, positions: readonly number[]): boolean =>
   bound.expr.kind === 'column' && positions.includes(bound.expr.index)
 /** A window's start decides its end: whoever groups by one may use both, and the end bounds the state. */
-function withWindowBounds(input: Rel, keys: readonly GroupKey[]): GroupKey[] {
+function withWindowBounds(ctx: PlanContext, input: Rel, keys: readonly GroupKey[]): GroupKey[] {
   const all = [...keys]
-  for (const { start, end } of input.windows) {
+  for (const { start, end, isPaired } of input.windows) {
+    if (!isPaired) {
+      const alone = all.find((key) => isColumn(key.bound, [start]))
+      if (alone === undefined || all.some((key) => isColumn(key.bound, [end]))) continue
+      throw new SqlFault('sql.windowing', 'windows of one start have several ends', ctx.text, alone.bound.at, {
+        hint: 'GROUP BY window_start, window_end.',
+      })
+    }
     const here = all.find((key) => isColumn(key.bound, [start, end]))
     if (here === undefined) continue
     for (const position of [start, end]) {
@@ -193,7 +200,7 @@ function groupKey(input: Rel, keys: readonly GroupKey[]): Key {
   const parts: number[][] = []
   const partOfWindow = new Map<number, number[]>()
   for (const [i, key] of keys.entries()) {
-    const window = input.windows.findIndex((w) => isColumn(key.bound, [w.start, w.end]))
+    const window = input.windows.findIndex((w) => w.isPaired && isColumn(key.bound, [w.start, w.end]))
     const shared = partOfWindow.get(window)
     if (window >= 0 && shared !== undefined) shared.push(i)
     else {
@@ -205,9 +212,9 @@ function groupKey(input: Rel, keys: readonly GroupKey[]): Key {
   return parts
 }
 const keptWindows = (input: Rel, keys: readonly GroupKey[]): Rel['windows'] =>
-  input.windows.flatMap(({ start, end }) => {
+  input.windows.flatMap(({ start, end, isPaired }) => {
     const at = (position: number): number => keys.findIndex((key) => isColumn(key.bound, [position]))
-    return at(start) >= 0 && at(end) >= 0 ? [{ start: at(start), end: at(end) }] : []
+    return at(start) >= 0 && at(end) >= 0 ? [{ start: at(start), end: at(end), isPaired }] : []
   })
 
 function regrouper(

@@ -95,8 +95,8 @@ export interface Rel {
   readonly appendOnly: boolean
   /** Where the event time stands, and how far behind the newest the watermark stays. */
   readonly time: { readonly column: number; readonly delayMs: number } | null
-  /** Columns that hold the bounds of a window. */
-  readonly windows: readonly { readonly start: number; readonly end: number }[]
+  /** Columns that hold the bounds of a window; paired: either says what the other is. */
+  readonly windows: readonly { readonly start: number; readonly end: number; readonly isPaired: boolean }[]
   /** The column of a row_number() whose limit is still to be found. */
   readonly rank: { readonly column: number; readonly at: number } | null
 }

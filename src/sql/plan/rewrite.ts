@@ -203,7 +203,7 @@ function withColumns(plan: Plan, wanted: readonly Expression[]): { plan: Plan; a
 function windowEnds(plan: Plan): Set<number> {
   switch (plan.op) {
     case 'window':
-      return new Set([...windowEnds(plan.input), plan.input.columns.length + 1])
+      return new Set([...windowEnds(plan.input), plan.columns.length - 1])
     case 'filter':
     case 'over':
       return windowEnds(plan.input)

@@ -248,7 +248,7 @@ export function projectRel(rel: Rel, expressions: readonly Expression[], columns
     windows: rel.windows.flatMap((w) => {
       const [start] = keptAt(w.start)
       const [end] = keptAt(w.end)
-      return start === undefined || end === undefined ? [] : [{ start, end }]
+      return start === undefined || end === undefined ? [] : [{ start, end, isPaired: w.isPaired }]
     }),
     rank:
       rank === undefined

@@ -146,10 +146,11 @@ HINT: SELECT … FROM TUMBLE(stream, time, INTERVAL '1 minute') GROUP BY window_
 ----
 CREATE MATERIALIZED VIEW v AS SELECT * FROM HOP(purchases, bought_at, INTERVAL '1 minute', INTERVAL '5 minutes')
 =>
-ERROR 0A000: HOP windows are not supported yet
-LINE 1: CREATE MATERIALIZED VIEW v AS SELECT * FROM HOP(purchases, bought_at, INTERVAL '1 minute', INTERVAL …
-                                                    ^
-HINT: TUMBLE(t, time, size) is.
+View v: rows are only ever added
+  Window over bought_at: hop 5m every 1m
+    -> Events of purchases
+            reads customerId text, item text, quantity int, amount numeric(12,2), bought_at timestamptz, note jsonb
+            watermark: bought_at - 5000 ms
 ----
 CREATE MATERIALIZED VIEW v AS SELECT * FROM TUMBLE(purchases, amount, INTERVAL '1 minute')
 =>

@@ -78,7 +78,7 @@ View v: newest row per key (window_start, item)
             sum(amount)
             emits whenever a result changes
             state: one entry per group and window
-      -> Tumbling window of 60000 ms over bought_at
+      -> Window over bought_at: tumble 1m
         -> Events of purchases
                 reads item text, amount numeric(12,2), bought_at timestamptz
                 watermark: bought_at - 5000 ms
@@ -92,7 +92,7 @@ View v: rows are only ever added, one per key (window_start, item)
             sum(amount)
             emits once, when the watermark has passed the window
             state: one entry per group of the windows still open
-      -> Tumbling window of 60000 ms over bought_at
+      -> Window over bought_at: tumble 1m
         -> Events of purchases
                 reads item text, amount numeric(12,2), bought_at timestamptz
                 watermark: bought_at - 5000 ms
@@ -106,7 +106,7 @@ View v: rows are only ever added, one per key (window_end)
             count(*)
             emits once, when the watermark has passed the window
             state: one entry per group of the windows still open
-      -> Tumbling window of 3600000 ms over bought_at
+      -> Window over bought_at: tumble 1h
         -> Events of purchases
                 reads bought_at timestamptz
                 watermark: bought_at - 5000 ms
@@ -120,7 +120,7 @@ View v: newest row per key (window_start)
             count(*)
             emits whenever a result changes
             state: one entry per group and window
-      -> Tumbling window of 10000 ms over _timestamp
+      -> Window over _timestamp: tumble 10s
         -> Events of clicks
                 reads _timestamp timestamptz
                 watermark: record timestamp
@@ -134,7 +134,7 @@ View v: rows are only ever added, one per key (window_start)
             max(total)
             emits once, when the watermark has passed the window
             state: one entry per group of the windows still open
-      -> Tumbling window of 86400000 ms over window_end
+      -> Window over window_end: tumble 1d
         -> Events of minutes
                 reads window_end timestamptz, total numeric
                 watermark: window_end - 1 ms
@@ -144,7 +144,7 @@ CREATE MATERIALIZED VIEW v AS SELECT w.item FROM TUMBLE(purchases, bought_at, IN
 View v: rows are only ever added
   Project
        item
-    -> Tumbling window of 60000 ms over bought_at
+    -> Window over bought_at: tumble 1m
       -> Filter
               where amount > 5.00
         -> Events of purchases

@@ -113,7 +113,7 @@ View v: rows are added and withdrawn, with weights
                 count(*)
                 emits whenever a result changes
                 state: one entry per group and window
-          -> Tumbling window of 60000 ms over bought_at
+          -> Window over bought_at: tumble 1m
             -> Events of purchases
                     reads customerId text, bought_at timestamptz
                     watermark: bought_at - 5000 ms
@@ -123,7 +123,7 @@ View v: rows are added and withdrawn, with weights
                 count(*)
                 emits whenever a result changes
                 state: one entry per group and window
-          -> Tumbling window of 60000 ms over bought_at
+          -> Window over bought_at: tumble 1m
             -> Events of purchases
                     reads customerId text, bought_at timestamptz
                     watermark: bought_at - 5000 ms

@@ -1,0 +1,181 @@
+/** TUMBLE, HOP and CUMULATE in FROM: they add window_start and window_end. */
+import { limits } from '../../lib/limits.ts'
+import type { Window } from '../../flow/plan.ts'
+import type { Columns, Field } from '../../schema/types.ts'
+import { bindExpression } from '../bind/expressions.ts'
+import { intervalMs } from '../bind/durations.ts'
+import type { ScopeColumn } from '../bind/scope.ts'
+import { SqlFault } from '../fault.ts'
+import type { Alias, Name, QualifiedName, TableArgument, TableFunction } from '../syntax/ast.ts'
+import { bindContext, type PlanContext } from './context.ts'
+import { notEventTime } from './event-time.ts'
+import type { Rel } from './relation.ts'
+
+interface Shape {
+  /** Names of the arguments, in order; the last is optional. */
+  readonly takes: readonly string[]
+  readonly says: string
+  readonly example: string
+}
+const shapes: Readonly<Record<string, Shape>> = {
+  tumble: {
+    takes: ['data', 'timecol', 'size', 'offset'],
+    says: 'TUMBLE takes a stream, its time column and a size',
+    example: "TUMBLE(purchases, bought_at, INTERVAL '1 minute')",
+  },
+  hop: {
+    takes: ['data', 'timecol', 'slide', 'size', 'offset'],
+    says: 'HOP takes a stream, its time column, a slide and a size',
+    example: "HOP(purchases, bought_at, INTERVAL '10 seconds', INTERVAL '1 minute')",
+  },
+  cumulate: {
+    takes: ['data', 'timecol', 'step', 'size', 'offset'],
+    says: 'CUMULATE takes a stream, its time column, a step and a size',
+    example: "CUMULATE(purchases, bought_at, INTERVAL '1 hour', INTERVAL '1 day')",
+  },
+}
+
+export function planWindow(
+  ctx: PlanContext,
+  ref: TableFunction,
+  named: (ctx: PlanContext, name: QualifiedName, alias: Alias | null) => Rel,
+  aliased: (ctx: PlanContext, rel: Rel, alias: Alias) => Rel,
+): Rel {
+  const name = ref.name.parts.at(-1)!.text.toLowerCase()
+  const shape = shapes[name]
+  if (name === 'session')
+    throw new SqlFault('sql.unsupported', 'SESSION windows are not supported yet', ctx.text, ref.at, {
+      hint: 'TUMBLE, HOP and CUMULATE are.',
+    })
+  if (shape === undefined)
+    throw new SqlFault('sql.unknown-function', `table function ${name} does not exist`, ctx.text, ref.at, {
+      hint: 'TUMBLE, HOP and CUMULATE are those there are.',
+    })
+  const args = orderedArguments(ctx, ref, shape)
+  const [data, timeArgument] = args
+  if (args.slice(0, -1).some((argument) => argument === undefined))
+    throw new SqlFault('sql.syntax', shape.says, ctx.text, ref.at, { hint: `For example ${shape.example}.` })
+  const input = windowInput(ctx, data!, name.toUpperCase(), named)
+  const time = timeColumn(ctx, input, timeArgument!, name.toUpperCase())
+  const rel = addWindow(ctx, input, time, sizes(ctx, input, args, name), timeArgument!.at)
+  return ref.alias === null ? rel : aliased(ctx, rel, ref.alias)
+}
+/** In the order of the shape; all of its length, what is not given undefined. */
+function orderedArguments(ctx: PlanContext, ref: TableFunction, shape: Shape): (TableArgument | undefined)[] {
+  const ordered = shape.takes.map((): TableArgument | undefined => undefined)
+  for (const [i, argument] of ref.args.entries()) {
+    const position = argument.name === null ? i : shape.takes.indexOf(argument.name.text.toLowerCase())
+    if (position < 0 || position >= shape.takes.length)
+      throw new SqlFault('sql.syntax', shape.says, ctx.text, argument.at, { hint: `For example ${shape.example}.` })
+    ordered[position] = argument
+  }
+  return ordered
+}
+function windowInput(
+  ctx: PlanContext,
+  argument: TableArgument,
+  name: string,
+  named: (ctx: PlanContext, name: QualifiedName, alias: Alias | null) => Rel,
+): Rel {
+  if (argument.kind === 'table') return named(ctx, argument.table, null)
+  if (argument.kind === 'value' && argument.value.kind === 'name')
+    return named(ctx, { parts: argument.value.parts, at: argument.at, end: argument.end }, null)
+  throw new SqlFault(
+    'sql.syntax',
+    `the first argument of ${name} is the name of a stream or view`,
+    ctx.text,
+    argument.at,
+    {
+      hint: 'Give a query a name with WITH name AS (…) and use that.',
+    },
+  )
+}
+function timeColumn(ctx: PlanContext, input: Rel, argument: TableArgument, name: string): number {
+  const parts: readonly Name[] | null =
+    argument.kind === 'descriptor' && argument.columns.length === 1
+      ? argument.columns
+      : argument.kind === 'value' && argument.value.kind === 'name'
+        ? argument.value.parts
+        : null
+  if (parts === null)
+    throw new SqlFault('sql.syntax', `the second argument of ${name} is the event-time column`, ctx.text, argument.at)
+  const bound = bindExpression(bindContext(ctx, input.scope, name), {
+    kind: 'name',
+    parts,
+    at: argument.at,
+    end: argument.end,
+  })
+  const position = bound.expr.kind === 'column' ? bound.expr.index : -1
+  if (input.time === null || position !== input.time.column) throw notEventTime(ctx, input, argument.at)
+  return position
+}
+
+function sizes(ctx: PlanContext, input: Rel, args: readonly (TableArgument | undefined)[], name: string): Window {
+  const given = (at: number, what: string): number => length(ctx, input, args[at]!, what, 1)
+  const offsetAt = args.length - 1
+  const offset =
+    args[offsetAt] === undefined ? 0 : length(ctx, input, args[offsetAt], 'the offset of windows', -Infinity)
+  const more = offset === 0 ? {} : { offsetMs: offset }
+  if (name === 'tumble') return { kind: 'tumble', sizeMs: given(2, 'the size of a window'), ...more }
+  const kind = name === 'hop' ? 'hop' : 'cumulate'
+  const stepMs = given(2, name === 'hop' ? 'the slide of windows' : 'the step of windows')
+  const sizeMs = given(3, 'the size of a window')
+  const invalid = (why: string): never => {
+    throw new SqlFault('sql.invalid-value', why, ctx.text, args[2]!.at)
+  }
+  if (sizeMs % stepMs !== 0)
+    invalid(`the size of a window must be a multiple of its ${kind === 'hop' ? 'slide' : 'step'}`)
+  if (sizeMs / stepMs > limits.windowsPerRow) invalid(`a row may lie in ${limits.windowsPerRow} windows, not in more`)
+  return { kind, sizeMs, stepMs, ...more }
+}
+function length(ctx: PlanContext, input: Rel, argument: TableArgument, what: string, least: number): number {
+  if (argument.kind !== 'value') throw new SqlFault('sql.syntax', `${what} is an interval`, ctx.text, argument.at)
+  const ms = intervalMs(bindExpression(bindContext(ctx, input.scope, 'a window'), argument.value), ctx.text)
+  if (ms === null || !(ms >= least)) {
+    const positive = least > 0 ? 'a positive interval' : 'an interval'
+    throw new SqlFault(
+      'sql.invalid-value',
+      `${what} is ${positive} of whole milliseconds, without months`,
+      ctx.text,
+      argument.at,
+    )
+  }
+  return ms
+}
+
+const isShadowed = (column: ScopeColumn): boolean =>
+  !column.hidden && (column.name === 'window_start' || column.name === 'window_end')
+
+function addWindow(ctx: PlanContext, input: Rel, time: number, window: Window, timeAt: number): Rel {
+  const start = input.plan.columns.length
+  const { type } = input.plan.columns[time]!
+  if (type.kind !== 'timestamp' && type.kind !== 'timestamptz') {
+    throw new SqlFault(
+      'sql.type-mismatch',
+      'a window needs a time column of type timestamp or timestamptz',
+      ctx.text,
+      timeAt,
+    )
+  }
+  const bound = (name: string): Field => ({ name, type, nullable: false })
+  const columns: Columns = [...input.plan.columns, bound('window_start'), bound('window_end')]
+  const [relation] = input.scope
+  const scoped = [
+    { ...bound('window_start'), index: start, hidden: false },
+    { ...bound('window_end'), index: start + 1, hidden: false },
+  ]
+  const visible = relation!.columns.filter((c) => !c.hidden && !isShadowed(c))
+  // A view of windows has columns of these names already: the new ones stand before them.
+  const hidden = [
+    ...relation!.columns.filter((c) => c.hidden),
+    ...relation!.columns.filter(isShadowed).map((c) => ({ ...c, hidden: true })),
+  ]
+  return {
+    ...input,
+    plan: { op: 'window', input: input.plan, window, time, columns },
+    scope: [{ ...relation!, columns: [...visible, ...scoped, ...hidden] }],
+    // A row that lies in several windows is there once in each.
+    key: window.kind === 'tumble' || input.key === null ? input.key : [...input.key, [start + 1]],
+    windows: [...input.windows, { start, end: start + 1, isPaired: window.kind !== 'cumulate' }],
+  }
+}
