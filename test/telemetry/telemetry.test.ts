@@ -75,6 +75,47 @@ test('a total that is kept elsewhere shows as it is, and never falls when its so
   assert.equal(valueOf(await textOf(metrics), 'x_total{a="1"}'), 7)
 })
 
+test('whatever stands in a label or a help, the text can be read and series stay apart', async () => {
+  const metrics = openMetrics()
+  const gauge = metrics.gauge({ name: 'g', help: 'one\ntwo \\ three', labels: ['a', 'b'] as const })
+  gauge.set({ a: '1', b: '21:3' }, 1)
+  gauge.set({ a: '11:2', b: '3' }, Infinity)
+  gauge.set({ a: 'x\0"', b: '\n\\' }, -0.5)
+  const histogram = metrics.histogram({ name: 'h_seconds', help: 'h', labels: ['a'] as const, buckets: [1, 2] })
+  for (const value of [1, 1.5, 2, 100]) histogram.observe({ a: 'x' }, value)
+  assert.equal(
+    await textOf(metrics),
+    [
+      '# HELP g one\\ntwo \\\\ three',
+      '# TYPE g gauge',
+      'g{a="1",b="21:3"} 1',
+      'g{a="11:2",b="3"} +Inf',
+      'g{a="x\0\\"",b="\\n\\\\"} -0.5',
+      '# HELP h_seconds h',
+      '# TYPE h_seconds histogram',
+      'h_seconds_bucket{le="1",a="x"} 1',
+      'h_seconds_bucket{le="2",a="x"} 3',
+      'h_seconds_bucket{le="+Inf",a="x"} 4',
+      'h_seconds_sum{a="x"} 104.5',
+      'h_seconds_count{a="x"} 4',
+      '',
+    ].join('\n'),
+  )
+})
+
+test('a gauge that is cleared shows what is set after that alone, a counter refuses to fall', async () => {
+  const metrics = openMetrics()
+  const gauge = metrics.gauge({ name: 'g', help: 'g', labels: ['a'] as const })
+  gauge.set({ a: '1' }, 1)
+  gauge.clear()
+  gauge.set({ a: '2' }, 2)
+  const counter = metrics.counter({ name: 'c_total', help: 'c' })
+  assert.throws(() => counter.add({}, -1))
+  const samples = (await textOf(metrics)).split('\n').filter((line) => !line.startsWith('#'))
+  assert.deepEqual(samples, ['g{a="2"} 2', 'c_total 0', ''])
+  assert.throws(() => metrics.gauge({ name: 'g', help: 'again' }))
+})
+
 test('a collector that throws spoils nothing else', async () => {
   const metrics = openMetrics()
   const gauge = metrics.gauge({ name: 'good', help: 'good' })
