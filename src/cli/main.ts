@@ -11,10 +11,8 @@ if (major < 24) {
 const { setFlagsFromString } = await import('node:v8')
 setFlagsFromString('--incremental-marking-soft-trigger=80')
 setFlagsFromString('--incremental-marking-hard-trigger=95')
-// The program is a few hundred modules: what V8 makes of them is kept beside them, for whoever may write there. Who may
-// write there may write the program, so nobody is trusted more than before. A change of a file is noticed.
-const [{ enableCompileCache }, { fileURLToPath }] = await Promise.all([import('node:module'), import('node:url')])
-enableCompileCache(fileURLToPath(new URL('../../.cache/compile', import.meta.url)))
+const { prepareLoading } = await import('./loading.ts')
+prepareLoading()
 const { main } = await import('./run.ts')
 process.exitCode = await main(process.argv.slice(2))
 
