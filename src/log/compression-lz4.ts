@@ -2,9 +2,13 @@
  * The LZ4 frame format. The frame is walked by its block headers first, which bounds what it can become (a block never
  * exceeds the frame's block size, nor 255 times its own bytes). Where that bound is over the limit, the blocks' sequences
  * are added up exactly, still without output. Only then is it decompressed, with the checks it carries.
+ *
+ * Clients of Kafka write frames of independent blocks without checksums. To be looked at, these are decoded by
+ * `lz4-block.ts`; whatever it does not take, the library decides about.
  */
 import { compressFrameSync, decompressFrameSync } from 'lz4-napi'
 import { Fault } from '../lib/fault.ts'
+import { BlockDecoder } from './lz4-block.ts'
 
 const magic = 0x184d2204
 const expansionMax = 255
@@ -32,7 +36,27 @@ export function readLz4(bytes: Buffer, bytesMax: number): Uint8Array {
   return decompressFrameSync(bytes)
 }
 
+/** Flags, block size and their checksum, of frames of independent blocks without checksums or size. */
+const plainDescriptors: ReadonlySet<number> = new Set([0x604082, 0x6050fb, 0x606051, 0x607073])
+const descriptorAt = 4
+
+/** What the frame becomes, in memory that the next call uses again; null where `readLz4` must say. */
+export function lendLz4(bytes: Buffer, bytesMax: number): Uint8Array | null {
+  const { bytesMost, blockBytesMax } = walk(bytes)
+  if (bytesMost > bytesMax || !plainDescriptors.has(bytes.readUIntBE(descriptorAt, 3))) return null
+  const decoder = BlockDecoder.of(bytes, bytesMost)
+  if (decoder === null) return null
+  let isGood = true
+  walk(bytes, (from, end, stored) => {
+    if (!isGood) return
+    if (stored) decoder.addStored(from, end)
+    else isGood = decoder.add(from, end, Math.min((end - from) * expansionMax, blockBytesMax))
+  })
+  return isGood ? decoder.done() : null
+}
+
 interface Frame {
+  readonly blockBytesMax: number
   readonly declaredBytes: number | null
   /** The decompressed size is at most this. */
   readonly bytesMost: number
@@ -66,7 +90,7 @@ function walk(bytes: Buffer, visit: Visit | null = null): Frame {
   }
   if ((flags & flag.contentChecksum) !== 0) at += 4
   if (at !== bytes.length) throw corrupt(`${bytes.length - at} bytes after the frame`)
-  return { declaredBytes, bytesMost }
+  return { declaredBytes, bytesMost, blockBytesMax }
 }
 
 /** What a block becomes: literals and matches of its sequences, added up. */

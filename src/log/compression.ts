@@ -11,7 +11,7 @@
 import { constants, gunzipSync, gzipSync } from 'node:zlib'
 import { Fault } from '../lib/fault.ts'
 import { free, freeableBytesMin } from '../lib/free.ts'
-import { readLz4, writeLz4 } from './compression-lz4.ts'
+import { lendLz4, readLz4, writeLz4 } from './compression-lz4.ts'
 import { readSnappy, writeSnappy } from './compression-snappy.ts'
 import { readZstd, writeZstd } from './compression-zstd.ts'
 
@@ -28,6 +28,8 @@ export const codecNumber = (name: Compression): number => names.indexOf(name)
 interface Codec {
   write(bytes: Uint8Array): Uint8Array
   read(bytes: Buffer, bytesMax: number): Uint8Array
+  /** The same in memory that its next call uses again; null for what only `read` can say. */
+  lend?(bytes: Buffer, bytesMax: number): Uint8Array | null
 }
 const codecs: Readonly<Record<Compression, Codec>> = {
   none: { write: (bytes) => bytes, read: (bytes) => bytes },
@@ -37,7 +39,7 @@ const codecs: Readonly<Record<Compression, Codec>> = {
     read: readGzip,
   },
   snappy: { write: writeSnappy, read: readSnappy },
-  lz4: { write: writeLz4, read: readLz4 },
+  lz4: { write: writeLz4, read: readLz4, lend: lendLz4 },
   zstd: { write: writeZstd, read: readZstd },
 }
 
@@ -66,6 +68,15 @@ export function withDecompressed<Result>(
   bytesMax: number,
   look: (plain: Uint8Array) => Result,
 ): Result {
+  const lent = isLent || bytes.length === 0 ? null : (codecs[codec].lend?.(bufferOf(bytes), bytesMax) ?? null)
+  if (lent !== null) {
+    isLent = true
+    try {
+      return look(lent)
+    } finally {
+      isLent = false
+    }
+  }
   const plain = read(codec, bytes, bytesMax)
   try {
     return look(plain)
@@ -73,12 +84,13 @@ export function withDecompressed<Result>(
     if (plain.buffer !== bytes.buffer) free(plain)
   }
 }
+/** Somebody looks at what a codec lent; who unpacks another batch meanwhile gets memory of its own. */
+let isLent = false
 
 function read(codec: Compression, bytes: Uint8Array, bytesMax: number): Uint8Array {
-  const input = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (codec !== 'none' && input.length === 0) return input
+  if (codec !== 'none' && bytes.length === 0) return bytes
   try {
-    return codecs[codec].read(input, bytesMax)
+    return codecs[codec].read(bufferOf(bytes), bytesMax)
   } catch (error) {
     if (error instanceof Fault) throw error
     if (error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE')
@@ -87,6 +99,8 @@ function read(codec: Compression, bytes: Uint8Array, bytesMax: number): Uint8Arr
     throw new Fault('log.corrupt-batch', { what: `${codec}: ${what}` }, error)
   }
 }
+const bufferOf = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 const gzipTrailerBytes = 8
 /** Of deflate: no byte becomes more. */
