@@ -19,6 +19,7 @@ import { join } from './operators/join.ts'
 import { filter, project, union } from './operators/linear.ts'
 import { over } from './operators/over.ts'
 import { process } from './operators/process.ts'
+import { session } from './operators/session.ts'
 import { temporalJoin } from './operators/temporal-join.ts'
 import { top } from './operators/top.ts'
 import { upsert } from './operators/upsert.ts'
@@ -385,6 +386,9 @@ function operatorOf(plan: Exclude<Plan, SourcePlan>): Operator {
       return window(plan.time, plan.input.columns[plan.time]!.type, plan.window)
     case 'aggregate':
       return aggregate(plan, plan.input.columns, neverWithdraws(plan.input))
+    case 'session':
+      needGrowth(plan.input, 'the input of SESSION')
+      return session(plan, plan.input.columns)
     case 'temporal-join':
       needGrowth(plan.left, 'the left side of a temporal join')
       return temporalJoin(plan, plan.left.columns, plan.right.columns)

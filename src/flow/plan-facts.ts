@@ -53,6 +53,7 @@ export function neverWithdraws(plan: Plan): boolean {
     case 'join':
       return (plan.kind === 'inner' || plan.kind === 'semi') && inputsOf(plan).every(neverWithdraws)
     case 'aggregate':
+    case 'session':
       return plan.emit === 'close'
     case 'top':
       return false
@@ -78,6 +79,7 @@ export function timeColumn(plan: Plan): number {
       return columns.every((c) => c === columns[0]) ? (columns[0] ?? -1) : -1
     }
     case 'aggregate':
+    case 'session':
     case 'join':
     case 'top':
     case 'process':
@@ -110,6 +112,8 @@ export function label(plan: Plan): string {
       return 'union all'
     case 'window':
       return windowLabel(plan.window)
+    case 'session':
+      return `sessions of ${names(plan.keys, plan.input)}, gap ${durationText(plan.gapMs)}${plan.emit === 'close' ? ', on close' : ''}`
     case 'aggregate': {
       const keys = plan.keys.length === 0 ? '' : ` by ${names(plan.keys, plan.input)}`
       return `${plan.aggregates.map((a) => a.name).join(', ')}${keys}${plan.emit === 'close' ? ', on close' : ''}`

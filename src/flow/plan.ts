@@ -35,6 +35,18 @@ export type Plan =
       readonly emit: 'update' | 'close'
       readonly columns: Columns
     }
+  /** Rows of a key that follow one another within the gap. Output: keys, window_start, window_end, aggregates. */
+  | {
+      readonly op: 'session'
+      readonly input: Plan
+      /** The event-time column. */
+      readonly time: number
+      readonly gapMs: number
+      readonly keys: readonly number[]
+      readonly aggregates: readonly Aggregate[]
+      readonly emit: 'update' | 'close'
+      readonly columns: Columns
+    }
   /** FOR SYSTEM_TIME AS OF: each left row meets the right row that was current at its event time, and is never restated. */
   | {
       readonly op: 'temporal-join'

@@ -103,6 +103,12 @@ const queries: readonly (string | { readonly ours: string; readonly theirs: stri
       "SELECT date_trunc('day', sold - INTERVAL '8 hours') + INTERVAL '8 hours' AS window_start, id FROM sales WHERE item = 'fig'",
   },
   {
+    ours: "SELECT customer, window_start, window_end, count(*) AS n, sum(amount) AS total, count(DISTINCT item) AS items FROM SESSION(sales, sold, INTERVAL '4 hours', customer) GROUP BY window_start, customer, window_end",
+    theirs: `SELECT customer, min(sold) AS window_start, max(sold) + INTERVAL '4 hours' AS window_end, count(*) AS n, sum(amount) AS total, count(DISTINCT item) AS items
+      FROM (SELECT *, sum(CASE WHEN sold - before <= INTERVAL '4 hours' THEN 0 ELSE 1 END) OVER (PARTITION BY customer ORDER BY sold) AS g
+        FROM (SELECT *, lag(sold) OVER (PARTITION BY customer ORDER BY sold) AS before FROM sales)) GROUP BY customer, g`,
+  },
+  {
     ours: 'SELECT id, count(*) OVER w AS n, sum(amount) OVER w AS total FROM sales WINDOW w AS (PARTITION BY item ORDER BY sold ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)',
     theirs:
       'SELECT id, count(*) OVER w AS n, sum(amount) OVER w AS total FROM sales WINDOW w AS (PARTITION BY item ORDER BY sold ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)',

@@ -3,6 +3,7 @@ import { expressionText } from '../../flow/expression-text.ts'
 import type { Aggregate } from '../../flow/expression.ts'
 import { inputsOf, windowLabel } from '../../flow/plan-facts.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
+import { durationText } from '../../lib/duration.ts'
 import { type Columns, typeName } from '../../schema/types.ts'
 import { quoteIfNeeded } from '../bind/scope.ts'
 
@@ -59,6 +60,17 @@ function describeStep(plan: Plan): string[] {
           ? 'emits once, when the watermark has passed the window'
           : 'emits whenever a result changes',
         `state: ${stateOfAggregate(plan)}`,
+      ]
+    case 'session':
+      return [
+        `Sessions by ${names(plan.keys, plan.input.columns)} over ${plan.input.columns[plan.time]!.name}, gap ${durationText(plan.gapMs)}`,
+        ...(plan.aggregates.length === 0
+          ? []
+          : [plan.aggregates.map((a) => shownAggregate(a, plan.input.columns)).join(', ')]),
+        plan.emit === 'close'
+          ? 'emits once, when the watermark has passed the session'
+          : 'emits whenever a session changes',
+        'state: the open sessions and their rows',
       ]
     case 'temporal-join':
       return [

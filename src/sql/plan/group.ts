@@ -13,6 +13,7 @@ import { SqlFault, type Span } from '../fault.ts'
 import type { Call } from '../syntax/ast.ts'
 import type { PlanContext } from './context.ts'
 import type { Key, Rel } from './relation.ts'
+import { planSessions } from './session.ts'
 
 /** Stand-ins for aggregates are columns from here on. */
 const standIn = 1_000_000
@@ -79,7 +80,8 @@ export function planGroups(
   at: number,
 ): Grouped {
   const keys = withWindowBounds(ctx, input, dedupe(written))
-  const { plan, keyColumns, moved } = prepare(input, keys, aggregates.list)
+  const { plan, keyColumns, moved } =
+    input.session === undefined ? prepare(input, keys, aggregates.list) : asTheyAre(input)
   const list = aggregates.list.map((aggregate) => moveAggregate(aggregate, moved))
   const windowEnd = keys.findIndex((key) =>
     isColumn(
@@ -96,16 +98,20 @@ export function planGroups(
       nullable: aggregates.nullable[i]!,
     })),
   ]
+  const { session } = input
   const rel: Rel = {
-    plan: {
-      op: 'aggregate',
-      input: plan,
-      keys: keyColumns,
-      aggregates: list,
-      windowEnd: windowEnd < 0 ? null : windowEnd,
-      emit: close ? 'close' : 'update',
-      columns,
-    },
+    plan:
+      session === undefined
+        ? {
+            op: 'aggregate',
+            input: plan,
+            keys: keyColumns,
+            aggregates: list,
+            windowEnd: windowEnd < 0 ? null : windowEnd,
+            emit: close ? 'close' : 'update',
+            columns,
+          }
+        : planSessions(ctx, { ...input, session }, keys, list, { columns, close }),
     scope: [],
     key: groupKey(input, keys),
     appendOnly: close,
@@ -116,6 +122,7 @@ export function planGroups(
   return { rel, regroup: regrouper(ctx, keys, places) }
 }
 
+const asTheyAre = ({ plan }: Rel): ReturnType<typeof prepare> => ({ plan, keyColumns: [], moved: (index) => index })
 function dedupe(keys: readonly GroupKey[]): GroupKey[] {
   const seen = new Set<string>()
   return keys.filter((key) => {

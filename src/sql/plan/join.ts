@@ -21,7 +21,7 @@ import { type Span, SqlFault } from '../fault.ts'
 import type { Expr, Name, TableRef } from '../syntax/ast.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { notEventTime } from './event-time.ts'
-import { refuseUnlimited } from './over.ts'
+import { refuseUnfinished } from './over.ts'
 import type { Rel } from './relation.ts'
 
 type Join = Extract<TableRef, { kind: 'join' }>
@@ -29,8 +29,8 @@ type TemporalJoin = Omit<Join, 'type'> & { readonly type: 'inner' | 'left'; read
 
 /** All of its condition is in `where`: what of it are keys is found when the plan is rewritten. */
 export function planJoin(ctx: PlanContext, left: Rel, right: Rel, join: Join): Rel {
-  refuseUnlimited(ctx, left)
-  refuseUnlimited(ctx, right)
+  refuseUnfinished(ctx, left)
+  refuseUnfinished(ctx, right)
   const width = left.plan.columns.length
   const kind = join.type === 'cross' ? 'inner' : join.type
   const scope = joinedScope(ctx, left, right, join)
@@ -135,7 +135,7 @@ const firstOf = (a: Expression, b: Expression): Expression => ({
 
 export function planTemporalJoin(ctx: PlanContext, left: Rel, right: Rel, join: TemporalJoin): Rel {
   checkSides(ctx, left, right, join)
-  refuseUnlimited(ctx, left)
+  refuseUnfinished(ctx, left)
   const width = left.plan.columns.length
   const scope = joinedScope(ctx, left, right, join)
   const conditions = joinConditions(ctx, scope, left, right, join)

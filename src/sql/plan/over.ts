@@ -14,6 +14,7 @@ import { bindContext, type PlanContext } from './context.ts'
 import { notEventTime } from './event-time.ts'
 import { bindAggregate } from './group.ts'
 import type { Rel } from './relation.ts'
+import { ungroupedSession } from './session.ts'
 
 const standIn = 2_000_000
 interface Order {
@@ -318,8 +319,9 @@ function setLimit(plan: Plan, limit: number): Plan {
     return { ...plan, input: setLimit(plan.input, limit) }
   return plan
 }
-/** A row_number() that nothing limits would keep and renumber everything. */
-export function refuseUnlimited(ctx: PlanContext, rel: Rel): void {
+/** A row_number() that nothing limits would keep and renumber everything; sessions are there only where they are grouped. */
+export function refuseUnfinished(ctx: PlanContext, rel: Rel): void {
+  if (rel.session !== undefined) throw ungroupedSession(ctx, rel.session.at)
   if (rel.rank === null) return
   throw new SqlFault('sql.unbounded-state', 'row_number() without a limit keeps every row', ctx.text, rel.rank.at, {
     hint: 'Put it in a derived table and keep the first few: SELECT … FROM (SELECT …, row_number() OVER (…) AS n FROM …) WHERE n <= 3.',

@@ -10,7 +10,7 @@ import { emptyScope, matchesName } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
 import type { Cte, Expr, OrderItem, Query, QueryBody } from '../syntax/ast.ts'
 import { bindContext, type PlanContext } from './context.ts'
-import { refuseUnlimited } from './over.ts'
+import { refuseUnfinished } from './over.ts'
 import { columnsToScope, type Rel } from './relation.ts'
 import { distinctRel, planSelect, projectRel, type Selected, type SortKey } from './select.ts'
 
@@ -135,7 +135,7 @@ function planSet(ctx: PlanContext, body: SetBody): Rel {
     throw new SqlFault('sql.unsupported', `${body.op.toUpperCase()} is not supported yet`, ctx.text, body.at)
   const queries = body.all ? flattenUnion(body) : [body.left, body.right]
   const rels = queries.map((query) => planQuery(ctx, query))
-  for (const rel of rels) refuseUnlimited(ctx, rel)
+  for (const rel of rels) refuseUnfinished(ctx, rel)
   const width = rels[0]!.plan.columns.length
   for (const [i, rel] of rels.entries()) {
     if (rel.plan.columns.length !== width)
@@ -214,7 +214,7 @@ function castTo(ctx: PlanContext, rel: Rel, columns: Columns, at: number): Plan 
 function keepFirst(ctx: PlanContext, query: Query, { rel, visible, order, limit, offset }: Answer): Rel {
   const hidden = rel.plan.columns.length > visible
   if (limit === null && offset === 0) return hidden ? firstColumns(rel, visible) : rel
-  refuseUnlimited(ctx, rel)
+  refuseUnfinished(ctx, rel)
   if (limit === null)
     throw new SqlFault('sql.unsupported', 'OFFSET without LIMIT is not supported here', ctx.text, query.offset!.at)
   if (order.length === 0) {

@@ -97,8 +97,17 @@ export interface Rel {
   readonly time: { readonly column: number; readonly delayMs: number } | null
   /** Columns that hold the bounds of a window; paired: either says what the other is. */
   readonly windows: readonly { readonly start: number; readonly end: number; readonly isPaired: boolean }[]
+  /** SESSION(…) whose GROUP BY is still to come: its bounds are two columns behind the plan's. */
+  readonly session?: SessionRequest
   /** The column of a row_number() whose limit is still to be found. */
   readonly rank: { readonly column: number; readonly at: number } | null
+}
+
+export interface SessionRequest {
+  readonly time: number
+  readonly gapMs: number
+  readonly partitionBy: readonly number[]
+  readonly at: number
 }
 
 export const columnsToScope = (name: string | null, columns: Columns, visible = columns.length): Scope => [

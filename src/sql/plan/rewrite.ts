@@ -88,6 +88,16 @@ function push(plan: Plan, condition: Expression): Plan | null {
           }
         : null
     }
+    case 'session':
+      return read.length > 0 && read.every((index) => index < plan.keys.length)
+        ? {
+            ...plan,
+            input: pushInto(
+              plan.input,
+              shiftColumns(condition, (index) => plan.keys[index]!),
+            ),
+          }
+        : null
     case 'temporal-join':
       return read.every((index) => index < plan.left.columns.length)
         ? { ...plan, left: pushInto(plan.left, condition) }
@@ -213,6 +223,8 @@ function windowEnds(plan: Plan): Set<number> {
     }
     case 'aggregate':
       return new Set(plan.windowEnd === null ? [] : [plan.windowEnd])
+    case 'session':
+      return new Set([plan.keys.length + 1])
     case 'temporal-join':
       return windowEnds(plan.left)
     case 'join': {
@@ -236,6 +248,8 @@ function growsForEver(plan: Plan): boolean {
       return plan.mode === 'append'
     case 'aggregate':
       return plan.windowEnd !== null
+    case 'session':
+      return true
     case 'top':
       return false
     case 'temporal-join':
@@ -325,6 +339,8 @@ function prune(plan: Plan, needed: ReadonlySet<number>): Pruned {
       return pruneWindow(plan, needed)
     case 'aggregate':
       return pruneAggregate(plan, needed)
+    case 'session':
+      return pruneSession(plan, needed)
     case 'temporal-join':
       return pruneTemporalJoin(plan, needed)
     case 'join':
@@ -408,6 +424,25 @@ function pruneAggregate(plan: Of<'aggregate'>, needed: ReadonlySet<number>): Pru
     plan: {
       ...plan,
       input,
+      keys: plan.keys.map((i) => at.get(i)!),
+      aggregates: aggregates.map((aggregate) => movedAggregate(aggregate, at)),
+      columns: kept.map((i) => plan.columns[i]!),
+    },
+    at: positions(kept),
+  }
+}
+
+function pruneSession(plan: Of<'session'>, needed: ReadonlySet<number>): Pruned {
+  const width = plan.keys.length + 2
+  const list = plan.aggregates.flatMap((_, i) => (needed.has(width + i) ? [i] : []))
+  const aggregates = list.map((i) => plan.aggregates[i]!)
+  const { plan: input, at } = prune(plan.input, new Set([...plan.keys, plan.time, ...readBy(aggregates)]))
+  const kept = [...Array.from({ length: width }, (_, i) => i), ...list.map((i) => width + i)]
+  return {
+    plan: {
+      ...plan,
+      input,
+      time: at.get(plan.time)!,
       keys: plan.keys.map((i) => at.get(i)!),
       aggregates: aggregates.map((aggregate) => movedAggregate(aggregate, at)),
       columns: kept.map((i) => plan.columns[i]!),

@@ -1,7 +1,7 @@
 /** One SELECT: FROM → WHERE → GROUP BY → HAVING → OVER → list → DISTINCT. */
 import type { Expression } from '../../flow/expression.ts'
 import type { Columns, Field } from '../../schema/types.ts'
-import { type Bound, column, conjuncts } from '../bind/bound.ts'
+import { type Bound, column, columnsOf, conjuncts } from '../bind/bound.ts'
 import { coerce } from '../bind/coerce.ts'
 import { type BindContext, bindBoolean, bindExpression } from '../bind/expressions.ts'
 import { matchesName, starColumns } from '../bind/scope.ts'
@@ -10,8 +10,9 @@ import type { Expr, OrderItem, Select, SelectItem } from '../syntax/ast.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { planFrom, type PlanQuery } from './from.ts'
 import { Aggregates, type GroupKey, planGroups } from './group.ts'
-import { limitRank, planWindows, refuseUnlimited, WindowCalls } from './over.ts'
+import { limitRank, planWindows, refuseUnfinished, WindowCalls } from './over.ts'
 import { columnsToScope, mapKey, type Rel } from './relation.ts'
+import { ungroupedSession } from './session.ts'
 
 export interface SortKey {
   readonly column: number
@@ -61,7 +62,10 @@ export function planSelect(
   const groupKeys = select.groupBy.map((item) => groupKey(ctx, bind, item, items))
   const order = orderBy.map((item) => orderItem(ctx, bind, item, items))
   const grouped = groupKeys.length > 0 || aggregates.list.length > 0 || having !== null
-  if (!grouped) return finish(ctx, input, items, order, windows, select)
+  if (!grouped) {
+    if (input.session !== undefined) throw ungroupedSession(ctx, input.session.at)
+    return finish(ctx, input, items, order, windows, select)
+  }
   if (windows.list.length > 0) {
     throw new SqlFault(
       'sql.unsupported',
@@ -71,7 +75,7 @@ export function planSelect(
       { hint: 'Put the grouping into a derived table.' },
     )
   }
-  refuseUnlimited(ctx, input)
+  if (input.session === undefined) refuseUnfinished(ctx, input)
   const { rel, regroup } = planGroups(ctx, input, groupKeys, aggregates, bind.places, select.at)
   const kept = having === null ? rel : filterRel(rel, regroup(having).expr)
   const regrouped = items.map((item) => ({ ...item, bound: regroup(item.bound) }))
@@ -88,6 +92,19 @@ function planWhere(ctx: PlanContext, input: Rel, select: Select): Rel {
   if (select.where === null) return input
   const bind = bindContext(ctx, input.scope, 'WHERE')
   const where = bindBoolean(bind, select.where, 'WHERE').expr
+  if (
+    input.session !== undefined &&
+    ![...columnsOf(where)].every((index) => input.session!.partitionBy.includes(index))
+  )
+    throw new SqlFault(
+      'sql.unsupported',
+      'WHERE behind SESSION leaves whole keys out only',
+      ctx.text,
+      select.where.at,
+      {
+        hint: 'Filter before: WITH t AS (SELECT … WHERE …) … FROM SESSION(t, …); or use HAVING.',
+      },
+    )
   const limited = limitRank(input, conjuncts(where))
   if (limited !== null) return limited.rest === null ? limited.rel : filterRel(limited.rel, limited.rest)
   return filterRel(input, where)
@@ -262,7 +279,7 @@ export function projectRel(rel: Rel, expressions: readonly Expression[], columns
 /** Groups by all columns and keeps the keys. */
 export function distinctRel(ctx: PlanContext, rel: Rel): Rel {
   const { columns } = rel.plan
-  refuseUnlimited(ctx, rel)
+  refuseUnfinished(ctx, rel)
   const positions = columns.map((_, i) => i)
   const windowEnd = rel.windows[0]?.end ?? null
   const close = ctx.close !== null && windowEnd !== null

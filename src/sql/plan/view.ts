@@ -8,7 +8,7 @@ import type { Name, Query, Statement } from '../syntax/ast.ts'
 import type { PlanContext } from './context.ts'
 import type { TopicWish } from './definitions.ts'
 import { Options, type OptionSpecs } from './options.ts'
-import { refuseUnlimited } from './over.ts'
+import { refuseUnfinished } from './over.ts'
 import { firstColumns, planAnswer, planQuery } from './query.ts'
 import { catalogName, type Key, pseudoColumns, type Rel, type Relation } from './relation.ts'
 import { keepsHistory, rewrite } from './rewrite.ts'
@@ -82,7 +82,7 @@ export function planViewQuery(ctx: PlanContext, query: Query): Rel {
     })
   }
   const rel = planQuery(ctx, query)
-  refuseUnlimited(ctx, rel)
+  refuseUnfinished(ctx, rel)
   if (!ctx.allowUnbounded && keepsHistory(rewrite(rel.plan)))
     throw new SqlFault('sql.unbounded-state', 'a join of streams keeps all of them for ever', ctx.text, joinIn(query), {
       hint:
@@ -110,7 +110,7 @@ function joinIn(query: Query): number {
 /** The rewritten plan of any query, with the columns that only ORDER BY needs behind the others. */
 export function planOnce(ctx: PlanContext, query: Query): ReturnType<typeof planAnswer> {
   const answer = planAnswer(ctx, query)
-  refuseUnlimited(ctx, answer.rel)
+  refuseUnfinished(ctx, answer.rel)
   const rel =
     answer.rel.plan.columns.length === answer.visible && answer.order.length === 0
       ? firstColumns(answer.rel, answer.visible)

@@ -42,14 +42,11 @@ export function planWindow(
   aliased: (ctx: PlanContext, rel: Rel, alias: Alias) => Rel,
 ): Rel {
   const name = ref.name.parts.at(-1)!.text.toLowerCase()
+  if (name === 'session') return planSession(ctx, ref, named, aliased)
   const shape = shapes[name]
-  if (name === 'session')
-    throw new SqlFault('sql.unsupported', 'SESSION windows are not supported yet', ctx.text, ref.at, {
-      hint: 'TUMBLE, HOP and CUMULATE are.',
-    })
   if (shape === undefined)
     throw new SqlFault('sql.unknown-function', `table function ${name} does not exist`, ctx.text, ref.at, {
-      hint: 'TUMBLE, HOP and CUMULATE are those there are.',
+      hint: 'TUMBLE, HOP, CUMULATE and SESSION are those there are.',
     })
   const args = orderedArguments(ctx, ref, shape)
   const [data, timeArgument] = args
@@ -58,6 +55,49 @@ export function planWindow(
   const input = windowInput(ctx, data!, name.toUpperCase(), named)
   const time = timeColumn(ctx, input, timeArgument!, name.toUpperCase())
   const rel = addWindow(ctx, input, time, sizes(ctx, input, args, name), timeArgument!.at)
+  return ref.alias === null ? rel : aliased(ctx, rel, ref.alias)
+}
+const session: Shape = {
+  takes: ['data', 'timecol', 'gap'],
+  says: 'SESSION takes a stream, its time column, a gap, and the columns that sessions are of',
+  example: "SESSION(clicks, clicked_at, INTERVAL '10 minutes', customer_id)",
+}
+function planSession(
+  ctx: PlanContext,
+  ref: TableFunction,
+  named: (ctx: PlanContext, name: QualifiedName, alias: Alias | null) => Rel,
+  aliased: (ctx: PlanContext, rel: Rel, alias: Alias) => Rel,
+): Rel {
+  const count = session.takes.length
+  const [data, timeArgument, gap] = orderedArguments(ctx, { ...ref, args: ref.args.slice(0, count) }, session)
+  if (data === undefined || timeArgument === undefined || gap === undefined)
+    throw new SqlFault('sql.syntax', session.says, ctx.text, ref.at, { hint: `For example ${session.example}.` })
+  const input = windowInput(ctx, data, 'SESSION', named)
+  if (!input.appendOnly)
+    throw new SqlFault('sql.unsupported', 'SESSION takes rows that are only ever added', ctx.text, data.at)
+  const time = timeColumn(ctx, input, timeArgument, 'SESSION')
+  const gapMs = length(ctx, input, gap, 'the gap of sessions', 1)
+  const columns = [
+    ...(data.kind === 'table' ? data.partitionBy.map((name) => ({ parts: [name], at: name.at, end: name.end })) : []),
+    ...ref.args.slice(count).map((argument) => {
+      const isName = argument.kind === 'value' && argument.value.kind === 'name' && argument.name === null
+      if (!isName) throw new SqlFault('sql.syntax', session.says, ctx.text, argument.at)
+      return { parts: argument.value.parts, at: argument.at, end: argument.end }
+    }),
+  ]
+  const partitionBy = columns.map((name) => {
+    const { expr } = bindExpression(bindContext(ctx, input.scope, 'SESSION'), { kind: 'name', ...name })
+    if (expr.kind !== 'column') throw new SqlFault('sql.syntax', session.says, ctx.text, name.at)
+    return expr.index
+  })
+  const { plan, windows, scope } = addWindow(ctx, input, time, { kind: 'tumble', sizeMs: gapMs }, timeArgument.at)
+  const rel: Rel = {
+    ...input,
+    scope,
+    key: null,
+    windows: windows.map((w) => (w.end === plan.columns.length - 1 ? { ...w, isPaired: false } : w)),
+    session: { time, gapMs, partitionBy, at: ref.at },
+  }
   return ref.alias === null ? rel : aliased(ctx, rel, ref.alias)
 }
 /** In the order of the shape; all of its length, what is not given undefined. */
@@ -77,7 +117,17 @@ function windowInput(
   name: string,
   named: (ctx: PlanContext, name: QualifiedName, alias: Alias | null) => Rel,
 ): Rel {
-  if (argument.kind === 'table') return named(ctx, argument.table, null)
+  if (argument.kind === 'table') {
+    const [column] = argument.partitionBy
+    if (column !== undefined && name !== 'SESSION')
+      throw new SqlFault(
+        'sql.syntax',
+        `${name} is the same for all rows: it takes no PARTITION BY`,
+        ctx.text,
+        column.at,
+      )
+    return named(ctx, argument.table, null)
+  }
   if (argument.kind === 'value' && argument.value.kind === 'name')
     return named(ctx, { parts: argument.value.parts, at: argument.at, end: argument.end }, null)
   throw new SqlFault(

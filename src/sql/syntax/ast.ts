@@ -222,8 +222,8 @@ export type TableArgument = Span & {
   readonly name: Name | null
 } & (
     | { readonly kind: 'value'; readonly value: Expr }
-    /** TABLE t */
-    | { readonly kind: 'table'; readonly table: QualifiedName }
+    /** TABLE t, TABLE t PARTITION BY a, b */
+    | { readonly kind: 'table'; readonly table: QualifiedName; readonly partitionBy: readonly Name[] }
     /** DESCRIPTOR(a, b) */
     | { readonly kind: 'descriptor'; readonly columns: readonly Name[] }
   )

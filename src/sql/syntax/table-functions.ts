@@ -45,7 +45,8 @@ function tableArgument(cursor: Cursor): TableArgument {
   if (named) cursor.take()
   if (cursor.acceptWords('table')) {
     const table = cursor.qualifiedName('a stream, table or view')
-    return { kind: 'table', name, table, ...cursor.span(at) }
+    const partitionBy = cursor.acceptWords('partition', 'by') ? partitionColumns(cursor) : []
+    return { kind: 'table', name, table, partitionBy, ...cursor.span(at) }
   }
   if (cursor.isWord('descriptor') && cursor.isMarkAhead(1, '(')) {
     cursor.take()
@@ -54,4 +55,13 @@ function tableArgument(cursor: Cursor): TableArgument {
   }
   const value = parseExpression(cursor)
   return { kind: 'value', name, value, ...cursor.span(at) }
+}
+/** Up to the comma behind which DESCRIPTOR(…), or another named argument, stands. */
+function partitionColumns(cursor: Cursor): Name[] {
+  const names = [cursor.name('a column')]
+  while (cursor.isMark(',') && !cursor.isMarkAhead(2, '(') && !cursor.isMarkAhead(2, '=>')) {
+    cursor.take()
+    names.push(cursor.name('a column'))
+  }
+  return names
 }
