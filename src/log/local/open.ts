@@ -19,7 +19,7 @@ import type { PartitionState } from './partition.ts'
 import { queueStateLog, queuesHost } from './queue-host.ts'
 import { LocalResourceConfigs } from './resource-configs.ts'
 import { Registry } from './registry.ts'
-import { replay } from './system-log.ts'
+import { newestOf, replay } from './system-log.ts'
 import { catalogTopic, isOwn, offsetsTopic, queuesTopic, systemTopics, transactionsTopic } from './system-topics.ts'
 import { LocalTopics } from './topics.ts'
 import { ClientTransactions } from './transactions/clients.ts'
@@ -92,13 +92,8 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   const groupConfigs = new LocalGroupConfigs(world.clock, catalog)
   const brokerConfigs = new LocalBrokerConfigs(world.clock, catalog)
   const clientMetrics = new LocalResourceConfigs(clientMetricsKind, world.clock, catalog)
-  await replay(catalog, (record) => {
-    topics.restore(record)
-    producerIds.restore(record)
-    groupConfigs.restore(record)
-    clientMetrics.restore(record)
-    brokerConfigs.restore(record)
-  })
+  const parts = [topics, producerIds, groupConfigs, clientMetrics, brokerConfigs]
+  for (const [key, value] of await newestOf(catalog)) for (const part of parts) part.restore(key, value)
 
   registry.topicDefaults = (topic) => brokerConfigs.topicDefaults(topic)
   registry.configureAll()

@@ -2,7 +2,6 @@
 import { Fault, asFault } from '../../lib/fault.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import type { Clock } from '../../lib/world.ts'
-import type { LogRecord } from '../batch.ts'
 import type { ConfigEntry, ResourceConfigs } from '../broker.ts'
 import type { PartitionState } from './partition.ts'
 import { appendDurably } from './system-log.ts'
@@ -55,13 +54,12 @@ export class LocalResourceConfigs implements ResourceConfigs {
     this.#clock = clock
     this.#catalog = catalog
   }
-  restore(record: LogRecord): void {
+  restore(key: string, value: Uint8Array | null): void {
     const { prefix } = this.#kind
-    const key = record.key === null ? '' : Buffer.from(record.key).toString()
     if (!key.startsWith(prefix)) return
     const name = key.slice(prefix.length)
-    if (record.value === null) this.#configs.delete(name)
-    else this.#configs.set(name, JSON.parse(Buffer.from(record.value).toString()) as Config)
+    if (value === null) this.#configs.delete(name)
+    else this.#configs.set(name, JSON.parse(Buffer.from(value).toString()) as Config)
   }
   onChange(call: () => void): void {
     this.#listeners.push(call)

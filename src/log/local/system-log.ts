@@ -57,6 +57,18 @@ export async function replay(
   }
 }
 
+/** The newest value of each key, in the order of their records: what compaction would leave. */
+export async function newestOf(from: PartitionState): Promise<Map<string, Uint8Array | null>> {
+  const newest = new Map<string, Uint8Array | null>()
+  await replay(from, ({ key, value }) => {
+    if (key === null) return
+    const name = Buffer.from(key).toString()
+    newest.delete(name)
+    newest.set(name, value)
+  })
+  return newest
+}
+
 /** Cuts buffers of whole batches into batches. */
 export function* batchesOf(buffers: readonly Uint8Array[]): Iterable<Uint8Array> {
   for (const buffer of buffers)

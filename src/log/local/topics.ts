@@ -11,7 +11,7 @@ import { Fault, asFault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import type { World } from '../../lib/world.ts'
 import type { Store } from '../../store/store.ts'
-import type { LogRecord, RecordInput } from '../batch.ts'
+import type { RecordInput } from '../batch.ts'
 import type { At, TopicInfo, TopicSpec, Topics } from '../log.ts'
 import { ChangeFeed } from './change-feed.ts'
 import type { PartitionState } from './partition.ts'
@@ -56,16 +56,15 @@ export class LocalTopics implements Topics {
     this.#catalog = of.catalog
   }
 
-  /** Takes in one record of the catalogue while it is read back. */
-  restore(record: LogRecord): void {
-    const key = record.key === null ? '' : text(record.key)
+  /** Takes in one entry of the catalogue while it is read back. */
+  restore(key: string, value: Uint8Array | null): void {
     if (key.startsWith(topicPrefix)) {
       const name = key.slice(topicPrefix.length)
-      if (record.value === null) this.#registry.delete(name)
-      else this.#registry.set({ name, ...withDefaults(JSON.parse(text(record.value)) as Stored) })
+      if (value === null) this.#registry.delete(name)
+      else this.#registry.set({ name, ...withDefaults(JSON.parse(text(value)) as Stored) })
     } else if (key.startsWith(dropPrefix)) {
       const id = key.slice(dropPrefix.length)
-      if (record.value === null) this.#dropping.delete(id)
+      if (value === null) this.#dropping.delete(id)
       else this.#dropping.add(id)
     }
   }

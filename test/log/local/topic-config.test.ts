@@ -135,7 +135,7 @@ test('the default that topics of Kafka clients once had written down as a settin
   const topics = new LocalTopics(realWorld(), { registry } as never)
   const restore = (name: string, more: object): void => {
     const value = { id: 'i', partitions: 1, config: { 'retention.ms': '604800000' }, ...more }
-    topics.restore({ key: Buffer.from(`topic/${name}`), value: Buffer.from(JSON.stringify(value)) } as never)
+    topics.restore(`topic/${name}`, Buffer.from(JSON.stringify(value)))
   }
   restore('old', {})
   restore('said', { defaults: {} })

@@ -3,7 +3,6 @@
  * wastes some and repeats none.
  */
 import type { Clock } from '../../../lib/world.ts'
-import type { LogRecord } from '../../batch.ts'
 import type { PartitionState } from '../partition.ts'
 import { appendDurably } from '../system-log.ts'
 
@@ -23,10 +22,10 @@ export class ProducerIds {
     this.#catalog = catalog
   }
 
-  /** Takes in one record of the catalogue while it is read back. */
-  restore(record: LogRecord): void {
-    if (record.key === null || record.value === null || Buffer.from(record.key).toString() !== key) return
-    const { next } = JSON.parse(Buffer.from(record.value).toString()) as { next: number }
+  /** Takes in one entry of the catalogue while it is read back. */
+  restore(name: string, value: Uint8Array | null): void {
+    if (name !== key || value === null) return
+    const { next } = JSON.parse(Buffer.from(value).toString()) as { next: number }
     this.#next = this.#reserved = next
   }
 
