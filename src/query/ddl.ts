@@ -2,11 +2,12 @@
 import { sourcesOf } from '../flow/plan-facts.ts'
 import { ensureOutput } from '../flow/runtime/names.ts'
 import { asFault, Fault } from '../lib/fault.ts'
+import { alertViewName } from '../sql/alert.ts'
 import { SqlFault } from '../sql/fault.ts'
 import { matchesName } from '../sql/bind/scope.ts'
 import { catalogName, matcher, pickNamed } from '../sql/plan/relation.ts'
 import type { ObjectKind, QualifiedName, Statement } from '../sql/syntax/ast.ts'
-import type { Definition, DefinitionKind } from './definitions.ts'
+import type { Definition, DefinitionKind, Dropped } from './definitions.ts'
 import type { EngineParts } from './engine-parts.ts'
 import { demandDependents, pickShown, shownSchema, topicOf } from './rights.ts'
 
@@ -21,6 +22,7 @@ const tags: Readonly<Record<DefinitionKind, string>> = {
 
 /** The command tag. Throws SqlFault, or a fault of the log. */
 export async function create(parts: EngineParts, statement: Create, text: string): Promise<string> {
+  await finishDrops(parts)
   const planned = parts.definitions.plan(statement, text, shownSchema(parts.rights, parts.definitions))
   await demandCreate(parts, planned)
   const tag = `CREATE ${tags[planned.kind]}`
@@ -163,13 +165,25 @@ export function dependents(parts: EngineParts, definition: Definition): Definiti
 }
 /** Stops what runs, then forgets it; the changes of views go, the events of streams and tables stay in their topics. */
 async function remove(parts: EngineParts, definitions: readonly Definition[]): Promise<void> {
-  await parts.definitions.remove(definitions)
-  for (const { name, view, kind } of definitions) {
-    await parts.live.drop(name)
-    if (view === null) continue
-    await parts.runner.remove(view.name)
-    if (kind === 'view') await removeTopic(parts, view.name)
+  await parts.definitions.drop(definitions)
+  await clear(parts, definitions)
+}
+/** What was dropped and, by a crash or a fault, not cleared away: else it would stand in the way of a new one of its name. */
+export async function finishDrops(parts: EngineParts): Promise<void> {
+  for (const { kind, name } of parts.definitions.dropped()) {
+    // Another process may have done it meanwhile, and made a new one.
+    const left = parts.definitions.dropped().filter((one) => one.kind === kind && one.name === name)
+    await clear(parts, left)
   }
+}
+async function clear(parts: EngineParts, dropped: readonly Dropped[]): Promise<void> {
+  for (const { name, kind } of dropped) {
+    await parts.live.drop(name)
+    if (kind === 'view') await parts.runner.remove(name)
+    if (kind === 'alert') await parts.runner.remove(alertViewName(name))
+    if (kind === 'view') await removeTopic(parts, name)
+  }
+  await parts.definitions.forget(dropped)
 }
 async function removeTopic(parts: EngineParts, topic: string): Promise<void> {
   const [fault] = await parts.log.topics.remove([topic])

@@ -29,6 +29,8 @@ export interface Stored {
   /** Of a view's plan; another one would read the kept state wrongly. */
   readonly fingerprint?: string
   readonly paused?: boolean
+  /** It is gone; what it has left behind is not yet. */
+  readonly dropping?: boolean
 }
 export interface Definition {
   readonly kind: DefinitionKind
@@ -45,6 +47,8 @@ export interface Definition {
   /** Why it cannot be planned. */
   readonly fault: Fault | null
 }
+
+export type Dropped = Pick<Definition, 'kind' | 'name'>
 
 type Create = Extract<Statement, { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-alert' }>
 
@@ -64,6 +68,7 @@ export class Definitions {
     for (const { kind, name, stored } of entries.toSorted(
       (a, b) => (a.stored?.seq ?? Infinity) - (b.stored?.seq ?? Infinity),
     )) {
+      if (stored?.dropping === true) continue
       this.known.set(keyOf(kind, name), this.restored(kind, name, stored))
     }
   }
@@ -77,7 +82,8 @@ export class Definitions {
       kinds.flatMap((kind) =>
         this.catalog
           .all(kind)
-          .map(({ name, value }) => [keyOf(kind, name), { kind, name, stored: readStored(value) }] as const),
+          .map(({ name, value }) => [keyOf(kind, name), { kind, name, stored: readStored(value) }] as const)
+          .filter(([, { stored }]) => stored?.dropping !== true),
       ),
     )
     for (const [key, one] of this.known) {
@@ -187,10 +193,25 @@ export class Definitions {
     await this.catalog.change([{ kind: definition.kind, name: definition.name, value: stored }])
     this.known.set(keyOf(definition.kind, definition.name), { ...definition, stored })
   }
-  async remove(definitions: readonly Definition[]): Promise<void> {
+  /** From when this resolves they are gone, whatever happens; their entries stay until `forget`. */
+  async drop(definitions: readonly Definition[]): Promise<void> {
     const kept = definitions.filter((definition) => definition.stored !== null)
-    if (kept.length > 0) await this.catalog.change(kept.map(({ kind, name }) => ({ kind, name, value: null })))
+    const entry = ({ kind, name, stored }: Definition) => ({ kind, name, value: { ...stored, dropping: true } })
+    if (kept.length > 0) await this.catalog.change(kept.map(entry))
     for (const { kind, name } of definitions) this.known.delete(keyOf(kind, name))
+  }
+  async forget(dropped: readonly Dropped[]): Promise<void> {
+    const entries = dropped.filter(({ kind, name }) => this.catalog.get(kind, name) !== null)
+    if (entries.length > 0) await this.catalog.change(entries.map(({ kind, name }) => ({ kind, name, value: null })))
+  }
+  /** Dropped, and not all that they left behind is known to be gone. */
+  dropped(): Dropped[] {
+    return kinds.flatMap((kind) =>
+      this.catalog
+        .all(kind)
+        .filter(({ value }) => readStored(value)?.dropping === true)
+        .map(({ name }) => ({ kind, name })),
+    )
   }
 
   all(): readonly Definition[] {
@@ -228,7 +249,7 @@ const isCreate = (statement: Statement): statement is Create =>
 
 function readStored(value: unknown): Stored | null {
   if (value === null || typeof value !== 'object') return null
-  const { version, seq, sql, fingerprint: print, paused } = value as Record<string, unknown>
+  const { version, seq, sql, fingerprint: print, paused, dropping } = value as Record<string, unknown>
   if (version !== 1 || typeof seq !== 'number' || typeof sql !== 'string') return null
   return {
     version,
@@ -236,6 +257,7 @@ function readStored(value: unknown): Stored | null {
     sql,
     ...(typeof print === 'string' ? { fingerprint: print } : {}),
     ...(paused === true ? { paused } : {}),
+    ...(dropping === true ? { dropping } : {}),
   }
 }
 

@@ -37,15 +37,9 @@ class FlowRunner implements Runner {
     }
   }
   async remove(name: string): Promise<void> {
-    const waiting = this.waiting.get(name)
     this.waiting.delete(name)
     this.broken.delete(name)
-    if (this.info(name) !== null) await this.flow.drop(name)
-    else if (waiting !== undefined) {
-      // What it kept lies in topics that only the runtime knows the names of.
-      await this.flow.start(waiting)
-      await this.flow.drop(name)
-    }
+    await this.flow.drop(name)
   }
   async leave(name: string): Promise<void> {
     this.waiting.delete(name)

@@ -2,7 +2,7 @@
 import type { SourcePlan, ViewPlan } from '../flow/plan.ts'
 import { sourcesOf } from '../flow/plan-facts.ts'
 import type { Flow } from '../flow/runtime/flow.ts'
-import { Fault } from '../lib/fault.ts'
+import { Fault, asFault } from '../lib/fault.ts'
 import type { World } from '../lib/world.ts'
 import type { Catalog } from '../log/catalog.ts'
 import type { Commits } from '../log/commits.ts'
@@ -13,7 +13,7 @@ import { type Relation, pseudoColumns } from '../sql/plan/relation.ts'
 import { planOnce, viewRelation } from '../sql/plan/view.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import { parseStatements, parseSubscription } from '../sql/syntax/parse.ts'
-import { alter, beginAll, begin, create, dependents, drop, dropAll, follow, setPaused } from './ddl.ts'
+import { alter, beginAll, begin, create, dependents, drop, dropAll, finishDrops, follow, setPaused } from './ddl.ts'
 import { type Definition, type DefinitionKind, Definitions, ofRelation, ofView, sourceNames } from './definitions.ts'
 import { type EngineParts, planContext, readsKeptRows, timeText } from './engine-parts.ts'
 import type {
@@ -123,6 +123,10 @@ class SqlEngine implements OpenEngine {
   }
   async start(): Promise<void> {
     await beginAll(this.parts, this.parts.definitions.all(), this.onFault)
+    // Nothing of its name can be made before; and a start does not wait for it.
+    void this.changeDefinitions(() => finishDrops(this.parts)).catch((error: unknown) =>
+      this.onFault('what was dropped', asFault(error)),
+    )
   }
 
   async run(sql: string, options: RunOptions = {}): Promise<Result> {

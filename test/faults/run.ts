@@ -12,6 +12,7 @@ import { bodies } from './cases/bodies.ts'
 import { clocks } from './cases/clocks.ts'
 import { cluster } from './cases/cluster.ts'
 import { connections } from './cases/connections.ts'
+import { definitions } from './cases/definitions.ts'
 import { diskError } from './cases/disk-error.ts'
 import { diskFull } from './cases/disk-full.ts'
 import { flow } from './cases/flow.ts'
@@ -38,6 +39,7 @@ const cases: readonly FaultCase[] = [
   diskError,
   diskFull,
   flow,
+  definitions,
   frames,
   bodies,
   connections,

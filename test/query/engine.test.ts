@@ -628,3 +628,40 @@ describe('record filters', () => {
     )
   })
 })
+
+describe('a drop that was broken off', () => {
+  const names = async (house: House): Promise<unknown[]> => (await house.sql('SHOW VIEWS')).map(([name]) => name)
+  for (const restarts of [true, false])
+    test(`is finished ${restarts ? 'at the next start' : 'before the next definition'}, and leaves nothing to a new one`, async () => {
+      const disk = memoryDisk()
+      await using open = new AsyncDisposableStack()
+      const first = open.use(new AsyncDisposableStack())
+      const house = first.use(await openHouse({ disk }))
+      await house.sql('CREATE STREAM t (k text)')
+      const create = 'CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS n FROM t GROUP BY k'
+      await house.sql(create)
+      await house.sql('CREATE ALERT a AS SELECT k FROM t NOTIFY LOG')
+      await house.sql(`INSERT INTO t VALUES ('x'), ('x')`)
+      assert.deepEqual(await house.settled('SELECT * FROM v', [['x', 2]]), [['x', 2]])
+      const { topics } = house.log
+      const remove = topics.remove.bind(topics)
+      topics.remove = () => Promise.reject(new Fault('log.closed', { what: 'the log, at this moment' }))
+      await assert.rejects(house.sql('DROP MATERIALIZED VIEW v'), /at this moment/)
+      await assert.rejects(house.sql('DROP ALERT a'), /at this moment/)
+      topics.remove = remove
+      assert.deepEqual(await names(house), [])
+      if (restarts) await first.disposeAsync()
+      const later = restarts ? open.use(await openHouse({ disk })) : house
+      assert.deepEqual(await names(later), [])
+      await later.sql(create)
+      await later.sql('CREATE ALERT a AS SELECT k FROM t NOTIFY LOG')
+      // Of all that it reads, once: neither the rows nor the state of the one before.
+      assert.deepEqual(await later.settled('SELECT * FROM v', [['x', 2]]), [['x', 2]])
+      await later.sql(`INSERT INTO t VALUES ('y')`)
+      const both = [
+        ['x', 2],
+        ['y', 1],
+      ]
+      assert.deepEqual(await later.settled('SELECT * FROM v ORDER BY k', both), both)
+    })
+})

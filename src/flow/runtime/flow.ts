@@ -83,7 +83,7 @@ export interface Flow extends AsyncDisposable {
   pause(name: string): Promise<void>
   /** A paused view goes on; a failed one starts again from its last commit. */
   resume(name: string): Promise<void>
-  /** Stops it and removes its topics, its state and its positions. */
+  /** Stops it, where it runs, and removes its topics, its state and its positions, as far as they are there. */
   drop(name: string): Promise<void>
   views(): readonly ViewInfo[]
   /** Throws Fault flow.unknown-view. */
@@ -172,7 +172,7 @@ class Views implements Flow {
   }
   async drop(name: string): Promise<void> {
     const { log } = this.host
-    await this.stop(name)
+    if (this.running.has(name)) await this.stop(name)
     await this.removeGroup(viewGroup(name))
     for (const fault of await log.topics.remove([stateTopic(name), name]))
       if (fault !== null && fault.code !== 'log.unknown-topic') throw fault
