@@ -99,6 +99,8 @@ export const limits = {
   /** Kafka's bounds of a consumer's session timeout. */
   sessionTimeoutMinMs: 6_000,
   sessionTimeoutMaxMs: 30 * 60 * 1000,
+  /** Who joins a group first is kept waiting no longer, whatever is set. */
+  rebalanceDelayMaxMs: 60 * 60 * 1000,
   /** Kafka's `offset.metadata.max.bytes`. */
   offsetMetadataBytes: 4096,
   groupMembers: 10_000,

@@ -235,7 +235,12 @@ export interface LogMeter {
 }
 
 /** Both group protocols. Times are the client's wishes, bounded by the limits. */
+/** Unless it is told otherwise. In Kafka 3 s; docs/kafka.md says why so long. */
+export const initialRebalanceDelayMs = 200
+
 export interface GroupCoordinator {
+  /** The first rebalance of a classic group begins when nobody has come for so long. */
+  readonly initialRebalanceDelayMs: number
   consumerHeartbeat(request: ConsumerHeartbeat): Promise<ConsumerHeartbeatAnswer | { fault: Fault }>
   /** null: there is no such group, or it is a classic one. */
   describeConsumer(group: string): Promise<DescribedConsumerGroup | null>

@@ -3,9 +3,11 @@
  * (`millrace config` prints it).
  */
 import type { Address } from '../lib/world.ts'
+import { durationText, parseDuration } from '../lib/duration.ts'
 import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import { isLoopback } from '../lib/loopback.ts'
+import { initialRebalanceDelayMs } from '../log/broker.ts'
 import type { TopicDefaults } from '../gateway/kafka/index.ts'
 import {
   type SecurityConfig,
@@ -29,6 +31,8 @@ export interface Config {
   readonly advertise: Readonly<Partial<Record<Protocol, Address>>>
   /** Of topics that Kafka clients make without describing them. */
   readonly kafkaTopics: TopicDefaults
+  /** The first rebalance of a group of Kafka clients begins when nobody has come for so long. */
+  readonly kafkaRebalanceDelayMs: number
   readonly log: LogConfig
   /** CIDR ranges that webhooks may reach although they are private. */
   readonly webhooksAllow: readonly string[]
@@ -49,6 +53,8 @@ export interface Settings extends SecuritySettings {
   /** `on` or `off` */
   readonly kafkaAutoCreate?: string | undefined
   readonly kafkaPartitions?: string | undefined
+  /** A duration. */
+  readonly kafkaRebalanceDelay?: string | undefined
   /** `local`, `kafka://HOST:PORT,…`, or in a file an object. */
   readonly log?: string | LogSettings | undefined
   readonly logPassword?: string | undefined
@@ -69,6 +75,7 @@ const defaults: Required<Settings> = {
   advertise: [],
   kafkaAutoCreate: 'on',
   kafkaPartitions: '1',
+  kafkaRebalanceDelay: durationText(initialRebalanceDelayMs),
   log: 'local',
   logPassword: '',
   logPasswordFile: '',
@@ -126,6 +133,13 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     const why = `it is a whole number from 1 to ${limits.partitionsPerTopic}`
     throw new Fault('config.invalid', { setting, value, why })
   }
+  function rebalanceDelay(setting: 'kafkaRebalanceDelay'): number {
+    const value = single(setting)
+    const ms = parseDuration(setting, value)
+    if (ms <= limits.rebalanceDelayMaxMs) return ms
+    const why = `it is at most ${durationText(limits.rebalanceDelayMaxMs)}`
+    throw new Fault('config.invalid', { setting, value, why })
+  }
   function logOf(): LogConfig {
     // Whichever of the two is said nearer by, so that what is given for one run wins.
     const [, nearest] = sources.find(([, source]) => source.logPassword ?? source.logPasswordFile) ?? [
@@ -169,6 +183,7 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     listen: { http: listen.http ?? null, kafka: listen.kafka ?? null, peer: listen.peer ?? null },
     advertise: Object.fromEntries(Object.entries(advertise).filter(([, address]) => address !== null)),
     kafkaTopics: { autoCreate: onOff('kafkaAutoCreate'), partitions: partitionCount('kafkaPartitions') },
+    kafkaRebalanceDelayMs: rebalanceDelay('kafkaRebalanceDelay'),
     log,
     webhooksAllow: list('webhooksAllow'),
     httpHosts: list('httpHosts').map(hostName),
@@ -230,6 +245,7 @@ export function environmentSettings(env: Readonly<Record<string, string | undefi
     advertise: list(env['MILLRACE_ADVERTISE']),
     kafkaAutoCreate: env['MILLRACE_KAFKA_AUTO_CREATE'],
     kafkaPartitions: env['MILLRACE_KAFKA_PARTITIONS'],
+    kafkaRebalanceDelay: env['MILLRACE_KAFKA_REBALANCE_DELAY'],
     log: env['MILLRACE_LOG'],
     logPassword: env['MILLRACE_LOG_PASSWORD'],
     logPasswordFile: env['MILLRACE_LOG_PASSWORD_FILE'],

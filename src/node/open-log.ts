@@ -37,6 +37,7 @@ export async function openLog(options: OpenLogOptions): Promise<OpenedLog> {
     intake: options.intake,
     meter: telemetry.traffic,
     storeMeter: telemetry.store,
+    initialRebalanceDelayMs: config.kafkaRebalanceDelayMs,
     onFault: (fault) => logger.error(fault.message, { code: fault.code }),
   })
   reportRecovery(local.recovery, logger)

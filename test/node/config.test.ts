@@ -119,6 +119,18 @@ test('what Kafka clients get who make a topic without describing it is checked',
       JSON.stringify(settings),
     )
 })
+test('a group begins when no member has come for as long as is said', () => {
+  assert.equal(resolveConfig({}, {}, {}).config.kafkaRebalanceDelayMs, 200)
+  const environment = environmentSettings({ MILLRACE_KAFKA_REBALANCE_DELAY: '3s' })
+  assert.equal(resolveConfig({}, environment, {}).config.kafkaRebalanceDelayMs, 3_000)
+  assert.equal(resolveConfig({ kafkaRebalanceDelay: '0ms' }, environment, {}).config.kafkaRebalanceDelayMs, 0)
+  for (const kafkaRebalanceDelay of ['', '5', '-1s', '61m'])
+    assert.throws(
+      () => resolveConfig({ kafkaRebalanceDelay }, {}, {}),
+      (error) => error instanceof Fault && error.code === 'config.invalid',
+      kafkaRebalanceDelay,
+    )
+})
 test('hosts and origins that HTTP lets in are named exactly', () => {
   const { config } = resolveConfig(
     {},

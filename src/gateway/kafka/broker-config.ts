@@ -3,7 +3,7 @@
  * clients and tools ask for.
  */
 import { limits } from '../../lib/limits.ts'
-import type { ConfigEntry } from '../../log/broker.ts'
+import { type ConfigEntry, initialRebalanceDelayMs } from '../../log/broker.ts'
 import { type Exchange, nodeId } from './handler.ts'
 import { kafkaDefaults } from './topic-defaults.ts'
 
@@ -44,6 +44,13 @@ export function brokerConfig(name: string, exchange: Exchange): readonly ConfigE
     ofStart('broker.id', 'int', nodeId, 'The number of this broker.'),
     entry('connections.max.idle.ms', 'long', limits.kafkaIdleMs, 'An idle connection is closed after this time.'),
     entry('default.replication.factor', 'int', 1, 'There is one broker, so there is one replica.'),
+    given(
+      'group.initial.rebalance.delay.ms',
+      'int',
+      broker.coordinator.initialRebalanceDelayMs,
+      initialRebalanceDelayMs,
+      'The first rebalance of a classic group begins when no member has come for so long.',
+    ),
     entry(
       'group.max.session.timeout.ms',
       'int',

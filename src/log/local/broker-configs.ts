@@ -68,15 +68,8 @@ const ofKerberos = (type: 'long' | 'double', byDefault: string, form: RegExp, wh
 })
 const integer = /^-?\d{1,15}$/
 const decimal = /^-?\d{1,15}(\.\d{1,15})?$/
-const initialRebalanceDelay = 'group.initial.rebalance.delay.ms'
 const settings: Readonly<Record<string, ResourceSetting>> = {
   ...ofTopics(),
-  [initialRebalanceDelay]: whole({
-    default: 200,
-    min: 0,
-    max: 2 ** 31 - 1,
-    documentation: 'The first rebalance of a classic group begins when no member has come for so long.',
-  }),
   'max.connections': whole({
     default: limits.kafkaConnections,
     min: 1,
@@ -107,9 +100,6 @@ export class LocalBrokerConfigs extends LocalResourceConfigs implements BrokerCo
   }
   effective(name: string): string {
     return this.current(brokerName)[name] ?? this.value(forAll, name)
-  }
-  get initialRebalanceDelayMs(): number {
-    return Number(this.effective(initialRebalanceDelay))
   }
   isSet(name: string): boolean {
     return (this.current(brokerName)[name] ?? this.current(forAll)[name]) !== undefined

@@ -4,7 +4,7 @@ import { limits } from '../../lib/limits.ts'
 import type { World } from '../../lib/world.ts'
 import { openStore } from '../../store/open.ts'
 import type { Store, StoreMeter } from '../../store/store.ts'
-import type { Intake, LogMeter } from '../broker.ts'
+import { type Intake, type LogMeter, initialRebalanceDelayMs } from '../broker.ts'
 import type { QueueSettings } from '../queues/queues.ts'
 import { QueueService } from '../queues/service.ts'
 import { LocalBrokerConfigs } from './broker-configs.ts'
@@ -37,7 +37,7 @@ export interface LocalLogOptions {
   readonly storeMeter?: StoreMeter
   /** Told of what goes wrong where no caller can be. */
   readonly onFault?: (fault: Fault) => void
-  /** Instead of the setting `group.initial.rebalance.delay.ms`: for tests. */
+  /** The first rebalance of a group begins when nobody has come for so long; Kafka's `group.initial.rebalance.delay.ms`. */
   readonly initialRebalanceDelayMs?: number
   /** Positions of a group without members are kept this long; Kafka's `offsets.retention.minutes`. */
   readonly offsetsRetentionMs?: number
@@ -107,7 +107,7 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   const queues = await openQueues(options, { registry, topics, state: system(queuesTopic), groupConfigs })
   const shared: { memberships: Memberships | null } = { memberships: null }
   const groups = new LocalGroups(world, system(offsetsTopic), {
-    initialDelayMs: () => options.initialRebalanceDelayMs ?? brokerConfigs.initialRebalanceDelayMs,
+    initialDelayMs: options.initialRebalanceDelayMs ?? initialRebalanceDelayMs,
     offsetsRetentionMs: options.offsetsRetentionMs ?? offsetsRetentionMs,
     bounds: { ...groupBounds, ...options.groupBounds },
     topics: {

@@ -589,17 +589,26 @@ test('DescribeConfigs: of a topic, of the broker, and of what has none', async (
 })
 test('DescribeConfigs: what the start said of topics that nobody describes is no default, unless it is the same', async () => {
   const { exchange } = setUp()
+  const delay = 'group.initial.rebalance.delay.ms'
   const resources = [
-    { resourceType: 4, resourceName: '1', configurationKeys: ['num.partitions', 'auto.create.topics.enable'] },
+    { resourceType: 4, resourceName: '1', configurationKeys: ['num.partitions', 'auto.create.topics.enable', delay] },
   ]
   const wanted = { resources, includeSynonyms: false, includeDocumentation: false }
   const shown = async (topicDefaults: Exchange['topicDefaults']) =>
     (await ask(describeConfigs, 4, wanted, { ...exchange, topicDefaults })).results[0]!.configs.map(
       ({ name, value, configSource, readOnly }) => `${name}=${value} ${configSource} ${readOnly}`,
     ).toSorted()
-  assert.deepEqual(await shown(kafkaDefaults), ['auto.create.topics.enable=true 5 true', 'num.partitions=1 5 true'])
+  assert.deepEqual(await shown(kafkaDefaults), [
+    'auto.create.topics.enable=true 5 true',
+    `${delay}=500 4 true`,
+    'num.partitions=1 5 true',
+  ])
   const other = { autoCreate: false, partitions: 6 }
-  assert.deepEqual(await shown(other), ['auto.create.topics.enable=false 4 true', 'num.partitions=6 4 true'])
+  assert.deepEqual(await shown(other), [
+    'auto.create.topics.enable=false 4 true',
+    `${delay}=500 4 true`,
+    'num.partitions=6 4 true',
+  ])
 })
 test('DescribeConfigs: no names are all of them; a week of retention is the default that it is in Kafka', async () => {
   const log = await openLocalLog({ world: { ...realWorld(), disk: memoryDisk() }, dir: '/data' })

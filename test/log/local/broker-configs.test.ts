@@ -43,35 +43,6 @@ test('a topic without its own setting has that of this broker, of all brokers, t
   assert.deepEqual(sourcesOf(log, 't', 'max.message.bytes'), ['default message.max.bytes=1048588'])
   await log.close()
 })
-test('group.initial.rebalance.delay.ms is heeded by groups that are empty', async () => {
-  const log = await open()
-  const waitedMs = async (group: string): Promise<number> => {
-    const startedAt = performance.now()
-    const answer = await log.coordinator.join({
-      group,
-      memberId: '',
-      instanceId: null,
-      clientId: 'client',
-      host: '/127.0.0.1',
-      protocolType: 'consumer',
-      protocols: [{ name: 'range', metadata: Buffer.of(0, 1, 0, 0, 0, 0, 255, 255, 255, 255) }],
-      sessionTimeoutMs: 10_000,
-      rebalanceTimeoutMs: 10_000,
-      memberIdRequired: false,
-      skipsAssignment: true,
-    })
-    assert.ok(!('fault' in answer))
-    return performance.now() - startedAt
-  }
-  assert.ok((await waitedMs('default')) >= 195)
-  await log.brokerConfigs.alter('', { 'group.initial.rebalance.delay.ms': '600000' })
-  await log.brokerConfigs.alter('1', { 'group.initial.rebalance.delay.ms': '0' })
-  assert.ok((await waitedMs('none')) < 60_000)
-  await log.brokerConfigs.alter('1', { 'group.initial.rebalance.delay.ms': '500' })
-  assert.ok((await waitedMs('long')) >= 495)
-  assert.equal(log.brokerConfigs.check('', { 'group.initial.rebalance.delay.ms': '-1' })?.code, 'log.invalid-config')
-  await log.close()
-})
 test('what Millrace keeps for itself does not follow', async () => {
   const log = await open()
   await log.brokerConfigs.alter('', { 'log.retention.ms': '1', 'log.cleanup.policy': 'delete' })

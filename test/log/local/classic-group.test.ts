@@ -27,7 +27,7 @@ class Bench {
         if (this.storeNow) group.stored(group.generation, null, this.nowMs)
       },
     }
-    this.group = new ClassicGroup('g', effects, { initialDelayMs: () => initialDelayMs, membersMax: 5 })
+    this.group = new ClassicGroup('g', effects, { initialDelayMs, membersMax: 5 })
   }
   /** Time passes, as a timer would have it. */
   pass(ms: number): void {

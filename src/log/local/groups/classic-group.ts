@@ -40,7 +40,7 @@ export interface GroupEffects {
 }
 export interface GroupOptions {
   /** The first rebalance of a group begins when nobody has come for so long. */
-  initialDelayMs(): number
+  readonly initialDelayMs: number
   readonly membersMax: number
 }
 
@@ -176,7 +176,7 @@ export class ClassicGroup {
     this.protocolType = request.protocolType
     this.leader ??= memberId
     if (this.#initialUntilMs !== null)
-      this.#joinUntilMs = Math.min(nowMs + this.#options.initialDelayMs(), this.#initialUntilMs)
+      this.#joinUntilMs = Math.min(nowMs + this.#options.initialDelayMs, this.#initialUntilMs)
     this.#await(member, nowMs, answer)
     this.#prepareUnlessPreparing(nowMs)
   }
@@ -284,7 +284,7 @@ export class ClassicGroup {
     }
     this.#syncUntilMs = Infinity
     if (this.state === 'Empty') {
-      const delayMs = this.#options.initialDelayMs()
+      const delayMs = this.#options.initialDelayMs
       this.#joinUntilMs = nowMs + delayMs
       this.#initialUntilMs = nowMs + Math.max(delayMs, this.#rebalanceTimeoutMs())
     } else this.#joinUntilMs = nowMs + this.#rebalanceTimeoutMs()

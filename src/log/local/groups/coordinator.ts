@@ -42,7 +42,7 @@ import { GroupOffsets, type OffsetEntry, offsetRecord, offsetTombstone } from '.
 
 export interface GroupsOptions {
   /** The first rebalance of a group begins when nobody has come for so long. */
-  initialDelayMs(): number
+  readonly initialDelayMs: number
   /** Kafka's `offsets.retention.minutes`: positions of a group without members are kept this long. */
   readonly offsetsRetentionMs: number
   readonly bounds: GroupBounds
@@ -62,6 +62,7 @@ const retryFirstMs = 10
 const retryLastMs = 1_000
 
 export class LocalGroups implements GroupCoordinator {
+  readonly initialRebalanceDelayMs: number
   readonly offsetsLog: PartitionState
   readonly positions = new GroupOffsets()
   readonly #world: World
@@ -82,6 +83,7 @@ export class LocalGroups implements GroupCoordinator {
     this.#ages = new AgeClock(world.clock)
     this.offsetsLog = offsetsLog
     this.#options = options
+    this.initialRebalanceDelayMs = options.initialDelayMs
     this.#journal = new Journal((records) => placeDurably(offsetsLog, records))
     this.#memory = new GroupMemory(options.bounds)
     this.#consumers = new ConsumerGroups(world, this.#journal, {
@@ -556,7 +558,8 @@ export class LocalGroups implements GroupCoordinator {
       newMemberId: (prefix: string): string => `${prefix}-${random.uuid()}`,
       store: (group: ClassicGroup): void => void this.#storeGroup(group),
     }
-    const options = { initialDelayMs: () => this.#options.initialDelayMs(), membersMax: limits.groupMembers }
+    const { initialDelayMs } = this.#options
+    const options = { initialDelayMs, membersMax: limits.groupMembers }
     const group = new ClassicGroup(name, effects, options)
     const pass = (nowMs: number): void => {
       group.pass(nowMs)
