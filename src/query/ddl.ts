@@ -34,7 +34,13 @@ export async function create(parts: EngineParts, statement: Create, text: string
   }
   await checkTopic(parts, planned, text, statement.name.at)
   const kept = await parts.definitions.keep(planned, text.slice(statement.at, statement.end))
-  await begin(parts, kept)
+  try {
+    await begin(parts, kept)
+  } catch (error) {
+    // Who was told that it cannot be had must not find it there.
+    await remove(parts, [kept])
+    throw error
+  }
   return tag
 }
 

@@ -629,6 +629,24 @@ describe('record filters', () => {
   })
 })
 
+test('what cannot be begun is not kept: a name that no topic can have', async () => {
+  const disk = memoryDisk()
+  const house = await openHouse({ disk })
+  await house.sql('CREATE STREAM t (k text)')
+  await assert.rejects(house.sql('CREATE MATERIALIZED VIEW "a b" AS SELECT k FROM t'), /cannot be a topic name/)
+  await assert.rejects(house.sql('CREATE STREAM "c d" (k text)'), /cannot be a topic name/)
+  await assert.rejects(house.sql('CREATE ALERT "e f" AS SELECT k FROM t NOTIFY LOG'), /cannot be a topic name/)
+  const left = async (one: House): Promise<unknown[]> => [
+    ...(await one.sql('SHOW VIEWS')),
+    ...(await one.sql('SHOW ALERTS')),
+    ...(await one.sql('SHOW STREAMS')).map(([name]) => name),
+  ]
+  assert.deepEqual(await left(house), ['t'])
+  await house[Symbol.asyncDispose]()
+  await using again = await openHouse({ disk })
+  assert.deepEqual(await left(again), ['t'])
+})
+
 describe('a drop that was broken off', () => {
   const names = async (house: House): Promise<unknown[]> => (await house.sql('SHOW VIEWS')).map(([name]) => name)
   for (const restarts of [true, false])
