@@ -42,6 +42,10 @@ export async function* execute(plan: Plan, options: ExecuteOptions): AsyncGenera
 export const rowAt = (batch: Batch, row: number, types: readonly DataType[]): Row =>
   batch.columns.map((column, c) => valueAt(column, row, types[c]!))
 
+/** So long may a query keep the thread at once; a piece of a topic is taken whole. */
+const turnMs = 10
+const pieceBytes = 256 * 1024
+
 /** Everything that comes out of the plan, batch by batch. */
 async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> {
   const prepared = await withKnown(plan, options)
@@ -55,20 +59,35 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
   const nowMs = options.clock.now()
   graph.open((topic) => unread(inputs, topic), nowMs)
   const { worked = (): void => {}, clock } = options
+  let busyMs = 0
+  /** What is read from memory never waits by itself: others get their turn. */
+  const giveTurn = async (): Promise<void> => {
+    if (busyMs < turnMs) return
+    busyMs = 0
+    await new Promise<void>((resolve) => clock.soon(resolve))
+    options.signal?.throwIfAborted()
+  }
   const step = (source: Source, batchOf: () => Batch): Batch => {
     const startedMs = clock.monotonic()
     const out = stepped(graph.step(new Map([[source.index, batchOf()]]), nowMs))
     graph.commit()
-    worked(clock.monotonic() - startedMs)
+    const ms = clock.monotonic() - startedMs
+    busyMs += ms
+    worked(ms)
     return out
   }
   // Tables first: rows that wait for a table's version then wait less.
   for (const { source, known, ranges } of inputs.toSorted((a, b) => rank(a.source) - rank(b.source))) {
     if (known !== null) yield step(source, () => known)
-    for await (const { partition, records } of readRanges(options.log.reader(), ranges, options.signal)) {
+    for await (const { partition, records } of readRanges(
+      options.log.reader({ maxBytes: pieceBytes }),
+      ranges,
+      options.signal,
+    )) {
       const decoded = (): Batch =>
         source.decoder.decode([{ partition: partition.index, records }], source.clock, nowMs).batch
       yield step(source, decoded)
+      await giveTurn()
     }
   }
   const out = stepped(graph.finish(nowMs))

@@ -683,3 +683,26 @@ describe('a drop that was broken off', () => {
       assert.deepEqual(await later.settled('SELECT * FROM v ORDER BY k', both), both)
     })
 })
+
+test('a long query gives others their turn', async () => {
+  await using house = await openHouse()
+  await house.sql('CREATE STREAM t (k text, n int)')
+  const rows = Array.from({ length: 10_000 }, (_, n) => ({
+    key: null,
+    value: Buffer.from(`{"k":"k${n % 100}","n":${n}}`),
+    timeMs: 1,
+  }))
+  const partition = { topic: 't', index: 0 }
+  for (let i = 0; i < 20; i++) await house.log.writer().append([{ partition, batch: encodeBatch(rows) }])
+  let turns = 0
+  let over = false
+  const turn = (): void => {
+    turns++
+    if (!over) setImmediate(turn)
+  }
+  const asked = house.sql('SELECT k, count(*), sum(n) FROM t GROUP BY k')
+  turn()
+  assert.equal((await asked).length, 100)
+  over = true
+  assert.ok(turns > 5, `${turns} turns`)
+})
