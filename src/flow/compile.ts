@@ -191,6 +191,8 @@ class Code {
       }
       case 'is-null':
         return { value: this.emit(expression.arg, body).isNull, isNull: 'false' }
+      case 'field':
+        return this.field(expression, body)
       case 'now':
         return { value: 'nowUs', isNull: 'false' }
       default:
@@ -280,6 +282,18 @@ class Code {
     body.line(`if (!${isNull}) { ${value} = ${code}`)
     if (row.mayBeNull === true) body.line(`if (${value} === null) { ${isNull} = true; ${value} = ${start} }`)
     body.line('}')
+    return { value, isNull }
+  }
+
+  private field(expression: Expression & { kind: 'field' }, body: Body): Emitted {
+    const arg = this.emit(expression.arg, body)
+    const value = this.name('v')
+    const isNull = this.name('n')
+    const held = this.name('h')
+    body.line(`let ${value} = ${initial(formOf(expression.type))}, ${isNull} = ${arg.isNull}`)
+    body.line(`if (!${isNull}) {`)
+    body.line(`const ${held} = ${arg.value}[${this.use(expression.name)}]`)
+    body.line(`if (${held} === null || ${held} === undefined) ${isNull} = true; else ${value} = ${held} }`)
     return { value, isNull }
   }
 

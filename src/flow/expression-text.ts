@@ -21,6 +21,8 @@ export function expressionText(expr: Expression, columns: Columns): string {
       return `not ${operand(expr.arg)}`
     case 'is-null':
       return `${operand(expr.arg)} is null`
+    case 'field':
+      return `(${part(expr.arg)}).${expr.name}`
     case 'case':
       return `case ${expr.branches.map((b) => `when ${part(b.when)} then ${part(b.then)}`).join(' ')}${expr.otherwise === null ? '' : ` else ${part(expr.otherwise)}`} end`
     case 'call': {

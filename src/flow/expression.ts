@@ -30,6 +30,8 @@ export type Expression =
   /** Three-valued logic, short-circuit. */
   | { readonly kind: 'and' | 'or'; readonly args: readonly Expression[]; readonly type: DataType }
   | { readonly kind: 'not' | 'is-null'; readonly arg: Expression; readonly type: DataType }
+  /** Of a composite value. */
+  | { readonly kind: 'field'; readonly arg: Expression; readonly name: string; readonly type: DataType }
   /** Drawn once per tick and recorded. */
   | { readonly kind: 'now'; readonly type: DataType }
 

@@ -30,7 +30,7 @@ export function typeName(type: DataType): string {
     case 'array':
       return `${typeName(type.of)}[]`
     case 'composite':
-      return `(${type.fields.map((f) => `${f.name} ${typeName(f.type)}`).join(', ')})`
+      return `struct<${type.fields.map((f) => `${f.name} ${typeName(f.type)}`).join(', ')}>`
     default:
       return type.kind
   }

@@ -55,6 +55,7 @@ export function mapExpression(expr: Expression, replace: (part: Expression) => E
       return { ...expr, args: expr.args.map(map) }
     case 'not':
     case 'is-null':
+    case 'field':
       return { ...expr, arg: map(expr.arg) }
     case 'case':
       return {

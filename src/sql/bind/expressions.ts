@@ -3,9 +3,10 @@
  * some clauses allow (aggregates, windows) comes in as functions.
  */
 import type { Expression } from '../../flow/expression.ts'
-import type { DataType } from '../../schema/types.ts'
+import { suggestion } from '../../lib/suggestion.ts'
+import { type DataType, typeName } from '../../schema/types.ts'
 import { SqlFault, type Span } from '../fault.ts'
-import type { Call, Expr } from '../syntax/ast.ts'
+import type { Call, Expr, Name } from '../syntax/ast.ts'
 import { aggregateNames, isAggregate, rankings } from './aggregates.ts'
 import { type Bound, booleanType, branch, column, isNull, literal, not, textType } from './bound.ts'
 import { coerce, explicitCast, unify } from './coerce.ts'
@@ -23,7 +24,7 @@ import {
   parameterText,
   shown,
 } from './forms.ts'
-import { findColumn, matchesName, type Scope } from './scope.ts'
+import { findColumn, matchesName, quoteIfNeeded, type Scope, type ScopeColumn } from './scope.ts'
 import { resolveType } from './types.ts'
 
 export interface BindContext {
@@ -58,6 +59,8 @@ export function bindExpression(ctx: BindContext, expr: Expr): Bound {
       return made(number(ctx, expr), false)
     case 'parameter':
       return parameter(ctx, expr)
+    case 'field':
+      return field(ctx, expr)
     case 'name':
       return name(ctx, expr)
     case 'typed':
@@ -124,7 +127,6 @@ const refusals: Partial<Record<Expr['kind'], readonly [string, string?]>> = {
   row: ['a row as a value'],
   index: ['a subscript'],
   slice: ['a subscript'],
-  field: ['a field of a composite value'],
 }
 function refused(ctx: BindContext, expr: Expr): never {
   if (expr.kind === 'star')
@@ -171,12 +173,60 @@ function name(ctx: BindContext, expr: Of<'name'>): Bound {
     const composite = ctx.scope.some((r) =>
       r.columns.some((c) => matchesName(first!, c.name) && c.type.kind === 'composite'),
     )
-    if (composite) unsupported(ctx, 'a field of a composite value', expr)
+    if (composite) {
+      const message = `missing FROM-clause entry for table "${first!.text}"`
+      const hint = `Reach into the column with (${first!.text}).${second.text}.`
+      throw new SqlFault('sql.unknown-relation', message, ctx.text, first!.at, { hint })
+    }
   }
   const found = findColumn(ctx.scope, expr.parts, ctx.text)
   const reference = column(found.index, found.type)
   ctx.places.set(reference, expr)
   return { expr: reference, unknown: false, nullable: found.nullable, at: expr.at, end: expr.end }
+}
+
+/** `(column).field`: a column of its own where there is one, else read from the value. */
+function field(ctx: BindContext, expr: Of<'field'>): Bound {
+  const known = columnField(ctx, expr)
+  if (known !== null) {
+    const reference = column(known.index, known.type)
+    ctx.places.set(reference, expr)
+    return { expr: reference, unknown: false, nullable: true, at: expr.at, end: expr.end }
+  }
+  const arg = bindExpression(ctx, expr.arg)
+  const { type } = arg.expr
+  if (type.kind !== 'composite') {
+    const message = `column notation .${expr.name.text} applied to type ${typeName(type)}, which is not a composite type`
+    throw new SqlFault('sql.type-mismatch', message, ctx.text, expr.name.at)
+  }
+  const found = fieldOf(ctx, type.fields, expr.name)
+  const value: Expression = { kind: 'field', arg: arg.expr, name: found.name, type: found.type }
+  return { expr: value, unknown: false, nullable: true, at: expr.at, end: expr.end }
+}
+/** As it was declared. */
+export function fieldName(ctx: BindContext, expr: Of<'field'>): string {
+  const { expr: value } = field(ctx, expr)
+  return value.kind === 'field' ? value.name : columnField(ctx, expr)!.name
+}
+function columnField(ctx: BindContext, expr: Expr): ScopeColumn | null {
+  if (expr.kind === 'name') return findColumn(ctx.scope, expr.parts, ctx.text)
+  if (expr.kind !== 'field') return null
+  const outer = columnField(ctx, expr.arg)
+  return outer?.fields === undefined ? null : fieldOf(ctx, outer.fields, expr.name)
+}
+function fieldOf<F extends { readonly name: string }>(ctx: BindContext, fields: readonly F[], name: Name): F {
+  const found = fields.filter((one) => matchesName(name, one.name))
+  if (found.length === 1) return found[0]!
+  const [code, what] =
+    found.length === 0
+      ? (['sql.unknown-column', 'does not exist'] as const)
+      : (['sql.ambiguous-name', 'is ambiguous'] as const)
+  const near = suggestion(
+    name.text,
+    fields.map((one) => one.name),
+  )
+  const hint = found.length > 0 || near === null ? {} : { hint: `Perhaps you meant ${quoteIfNeeded(near)}.` }
+  throw new SqlFault(code, `field "${name.text}" ${what}`, ctx.text, name.at, hint)
 }
 
 function typedLiteral(ctx: BindContext, expr: Of<'typed'>): Bound {

@@ -15,6 +15,8 @@ export interface ScopeColumn {
   readonly index: number
   /** Not part of `*`: pseudo-columns, and the second of two columns merged by USING. */
   readonly hidden: boolean
+  /** Of a composite column: fields that the rows hold as columns of their own. */
+  readonly fields?: readonly ScopeColumn[]
 }
 export interface ScopeRelation {
   /** The alias, or the name itself; null for a derived table without one. */

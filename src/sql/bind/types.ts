@@ -2,7 +2,7 @@
  * PostgreSQL's rules about types: which name means which type, what casts to what and when, and the common type of
  * several expressions (`select_common_type`).
  */
-import type { DataType } from '../../schema/types.ts'
+import type { DataType, Field } from '../../schema/types.ts'
 import { SqlFault } from '../fault.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import type { TypeRef } from '../syntax/ast.ts'
@@ -38,6 +38,7 @@ export function resolveType(ref: TypeRef, text: string): DataType {
 }
 
 function scalar(ref: TypeRef, text: string): DataType {
+  if (ref.members !== undefined) return composite(ref.members, text)
   switch (ref.name) {
     case 'numeric':
       return numericType(ref, text)
@@ -56,6 +57,16 @@ function scalar(ref: TypeRef, text: string): DataType {
       return type
     }
   }
+}
+
+function composite(members: NonNullable<TypeRef['members']>, text: string): DataType {
+  const fields: Field[] = []
+  for (const { name, type } of members) {
+    if (fields.some((field) => field.name === name.text))
+      throw new SqlFault('sql.duplicate-column', `field "${name.text}" specified more than once`, text, name.at)
+    fields.push({ name: name.text, type: resolveType(type, text), nullable: true })
+  }
+  return { kind: 'composite', fields }
 }
 
 function unknownType(ref: TypeRef, text: string): never {

@@ -4,13 +4,13 @@ import type { Columns, Field } from '../../schema/types.ts'
 import { bindExpression } from '../bind/expressions.ts'
 import { coerceOrFail } from '../bind/coerce.ts'
 import { intervalMs } from '../bind/durations.ts'
-import { emptyScope, matchesName, type ScopeColumn } from '../bind/scope.ts'
+import { emptyScope, matchesName } from '../bind/scope.ts'
 import { resolveType } from '../bind/types.ts'
 import { SqlFault } from '../fault.ts'
 import type { Expr, Name, Statement } from '../syntax/ast.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { Options, type OptionSpecs } from './options.ts'
-import { catalogName, pseudoColumns, type Relation } from './relation.ts'
+import { catalogName, pseudoColumns, type Relation, sourceScope, withFields } from './relation.ts'
 
 type Create = Extract<Statement, { kind: 'create-stream' | 'create-table' }>
 
@@ -45,7 +45,7 @@ export function planRelation(ctx: PlanContext, statement: Create): PlannedRelati
   const name = catalogName(statement.name)
   const options = new Options(statement.options, relationOptions, ctx.text)
   const declared = declaredColumns(ctx, statement)
-  const source: SourcePlan = {
+  const plain: SourcePlan = {
     op: 'source',
     name,
     topic: options.textOf('topic') ?? name,
@@ -57,6 +57,8 @@ export function planRelation(ctx: PlanContext, statement: Create): PlannedRelati
     time: eventTime(ctx, statement, declared.columns),
     onInvalid: (options.textOf('on_invalid')?.toLowerCase() as SourcePlan['onInvalid'] | undefined) ?? 'quarantine',
   }
+  // Rows of tables are kept whole.
+  const source = kind === 'stream' ? withFields(plain) : plain
   const keyColumns =
     kind === 'table' ? source.key.map((i) => declared.columns[i]!.name) : streamKey(ctx, options, declared.columns)
   return {
@@ -78,6 +80,17 @@ export function planRelation(ctx: PlanContext, statement: Create): PlannedRelati
   }
 }
 
+/** A source of which only the columns matter. */
+const unplanned: Omit<SourcePlan, 'columns' | 'fields'> = {
+  op: 'source',
+  name: '',
+  topic: '',
+  mode: 'append',
+  format: 'json',
+  key: [],
+  time: null,
+  onInvalid: 'quarantine',
+}
 interface Declared {
   readonly columns: Columns
   readonly fields: SourcePlan['fields'][number][]
@@ -97,18 +110,20 @@ function declaredColumns(ctx: PlanContext, statement: Create): Declared {
     const key = definition.primaryKey || statement.primaryKey.some((part) => matchesName(part, name))
     columns.push({ name, type: resolveType(definition.type, ctx.text), nullable: !definition.notNull && !key })
   }
-  const scope: ScopeColumn[] = columns.flatMap((field, index) =>
-    statement.columns[index]!.generated === null ? [{ ...field, index, hidden: false }] : [],
+  const values = columns.map((field): Declared['fields'][number] => ({ from: 'value', path: [field.name] }))
+  const all: SourcePlan = {
+    ...unplanned,
+    columns: [...columns, ...pseudoColumns.map((p) => p.field)],
+    fields: [...values, ...pseudoColumns.map((p) => ({ from: p.from }))],
+  }
+  const [named] = sourceScope(null, statement.kind === 'create-stream' ? withFields(all) : all, columns.length)
+  const scope = named!.columns.filter(
+    ({ index }) => statement.columns[index]?.generated === null || index >= columns.length,
   )
-  const pseudo = pseudoColumns.map(({ field }, i): ScopeColumn => ({
-    ...field,
-    index: columns.length + i,
-    hidden: true,
-  }))
   const fields = statement.columns.map((definition, i): Declared['fields'][number] => {
     const { generated } = definition
     if (generated === null) return { from: 'value', path: [columns[i]!.name] }
-    const bind = bindContext(ctx, [{ name: null, schema: null, columns: [...scope, ...pseudo] }], 'a generated column')
+    const bind = bindContext(ctx, [{ name: null, schema: null, columns: scope }], 'a generated column')
     const what = `column "${columns[i]!.name}" is computed by an expression that`
     return {
       from: 'computed',

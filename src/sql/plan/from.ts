@@ -4,7 +4,7 @@ import { SqlFault } from '../fault.ts'
 import type { Alias, Query, QualifiedName, TableRef } from '../syntax/ast.ts'
 import type { PlanContext } from './context.ts'
 import { planJoin, planTemporalJoin } from './join.ts'
-import { columnsToScope, findRelation, type Rel, type Relation } from './relation.ts'
+import { findRelation, type Rel, type Relation, sourceScope } from './relation.ts'
 import { planWindow } from './window.ts'
 
 /** Ties the knot: FROM holds queries and queries hold FROM. */
@@ -64,7 +64,7 @@ export function sourceRel(relation: Relation): Rel {
   const time = source.time ?? (timestamp < 0 ? null : { column: timestamp, delayMs: 1 })
   return {
     plan: source,
-    scope: columnsToScope(relation.name, source.columns, relation.declared),
+    scope: sourceScope(relation.name, source, relation.declared),
     key: relation.key?.map((position) => [position]) ?? null,
     appendOnly: relation.appendOnly,
     time,

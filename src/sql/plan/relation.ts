@@ -4,7 +4,7 @@ import type { Columns, Field } from '../../schema/types.ts'
 import { SqlFault } from '../fault.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import type { Name, QualifiedName } from '../syntax/ast.ts'
-import { type Scope, matchesName, quoteIfNeeded } from '../bind/scope.ts'
+import { type Scope, type ScopeColumn, matchesName, quoteIfNeeded } from '../bind/scope.ts'
 
 /** A stream, table or view as a source: its columns, then all pseudo-columns. */
 export interface Relation {
@@ -108,6 +108,41 @@ export interface SessionRequest {
   readonly gapMs: number
   readonly partitionBy: readonly number[]
   readonly at: number
+}
+
+/** Fields of composite columns as columns of a source: `"bid.price"` is `price` of `bid`, read from the value itself. */
+export function withFields(source: SourcePlan): SourcePlan {
+  const columns: Field[] = [...source.columns]
+  const fields = [...source.fields]
+  for (let i = 0; i < columns.length; i++) {
+    const { type, name } = columns[i]!
+    const from = fields[i]!
+    if (type.kind !== 'composite' || from.from !== 'value') continue
+    for (const field of type.fields) {
+      columns.push({ ...field, name: `${name}.${field.name}`, nullable: true })
+      fields.push({ from: 'value', path: [...from.path, field.name] })
+    }
+  }
+  return { ...source, columns, fields }
+}
+/** What may be named of a source; `visible` columns and their fields, and the pseudo-columns. */
+export function sourceScope(name: string | null, source: SourcePlan, visible: number): Scope {
+  const isPart = (path: readonly string[], of: readonly string[]): boolean =>
+    path.length === of.length + 1 && of.every((word, i) => path[i] === word)
+  const scopeColumn = (index: number): ScopeColumn => {
+    const field = source.columns[index]!
+    const from = source.fields[index]!
+    const base = { ...field, index, hidden: index >= visible }
+    if (field.type.kind !== 'composite' || from.from !== 'value') return base
+    const fields = source.fields.flatMap((other, i) =>
+      other.from === 'value' && i >= visible && isPart(other.path, from.path)
+        ? [{ ...scopeColumn(i), name: other.path.at(-1)! }]
+        : [],
+    )
+    return fields.length === 0 ? base : { ...base, fields }
+  }
+  const named = source.fields.flatMap((field, i) => (i < visible || field.from !== 'value' ? [i] : []))
+  return [{ name, schema: null, columns: named.map(scopeColumn) }]
 }
 
 export const columnsToScope = (name: string | null, columns: Columns, visible = columns.length): Scope => [

@@ -3,7 +3,7 @@ import type { Expression } from '../../flow/expression.ts'
 import type { Columns, Field } from '../../schema/types.ts'
 import { type Bound, column, columnsOf, conjuncts } from '../bind/bound.ts'
 import { coerce } from '../bind/coerce.ts'
-import { type BindContext, bindBoolean, bindExpression } from '../bind/expressions.ts'
+import { type BindContext, bindBoolean, bindExpression, fieldName } from '../bind/expressions.ts'
 import { matchesName, starColumns } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
 import type { Expr, OrderItem, Select, SelectItem } from '../syntax/ast.ts'
@@ -138,6 +138,8 @@ export function defaultName(expr: Expr, bind: BindContext): string {
       const declared = bind.scope.flatMap((relation) => relation.columns).find((c) => matchesName(last, c.name))
       return declared?.name ?? last.text
     }
+    case 'field':
+      return fieldName(bind, expr)
     case 'call': {
       const last = expr.name.parts.at(-1)!
       return last.quoted ? last.text : last.text.toLowerCase()

@@ -21,6 +21,8 @@ export interface TypeRef extends Span {
   readonly dimensions: number
   /** INTERVAL DAY TO SECOND and the like; null otherwise. */
   readonly fields: string | null
+  /** Of STRUCT<…> and ROW(…). */
+  readonly members?: readonly { readonly name: Name; readonly type: TypeRef }[]
 }
 
 export type Expr = Span &

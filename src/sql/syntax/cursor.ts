@@ -9,7 +9,7 @@ export type QueryParser = (cursor: Cursor, first?: Query) => Query
 
 export class Cursor {
   readonly text: string
-  private readonly tokens: readonly Token[]
+  private readonly tokens: Token[]
   private index = 0
   private depth = 0
   /**
@@ -22,7 +22,7 @@ export class Cursor {
 
   constructor(text: string, query: QueryParser) {
     this.text = text
-    this.tokens = tokenize(text)
+    this.tokens = [...tokenize(text)]
     this.query = query
   }
 
@@ -71,6 +71,13 @@ export class Cursor {
     if (!this.isMark(mark)) return false
     this.index++
     return true
+  }
+  /** The `>` that closes a list of types: of `>>` the first one. */
+  expectClosing(): void {
+    const { token } = this
+    if (token.kind === 'operator' && token.text.startsWith('>') && /^>+$/.test(token.text) && token.text.length > 1)
+      this.tokens[this.index] = { ...token, text: token.text.slice(1), at: token.at + 1 }
+    else this.expect('>')
   }
   expectWord(...words: readonly string[]): void {
     for (const word of words) {

@@ -68,6 +68,8 @@ export function simpleType(cursor: Cursor): TypeRef {
   }
   if (token.kind !== 'word') cursor.fail(['a type'])
   const { word } = token
+  if ((word === 'struct' && cursor.isMarkAhead(1, '<')) || (word === 'row' && cursor.isMarkAhead(1, '(')))
+    return composite(cursor)
   if (columnName.has(word) && !keywordTypes.has(word)) cursor.fail(['a type'])
   if (reserved.has(word)) cursor.fail(['a type'])
   cursor.take()
@@ -104,6 +106,17 @@ export function simpleType(cursor: Cursor): TypeRef {
     default:
       return generic(cursor, word, made)
   }
+}
+
+/** STRUCT<a int, b text>, or as the standard has it ROW(a int, b text). */
+function composite(cursor: Cursor): TypeRef {
+  const { at } = cursor
+  const { word } = cursor.take()
+  cursor.take()
+  const members = cursor.nested(() => cursor.list(() => ({ name: cursor.label('a field'), type: parseType(cursor) })))
+  if (word === 'row') cursor.expect(')')
+  else cursor.expectClosing()
+  return { name: 'struct', modifiers: [], fields: null, dimensions: 0, members, ...cursor.span(at) }
 }
 
 function generic(cursor: Cursor, word: string, made: (name: string, modifiers: readonly number[]) => TypeRef): TypeRef {
