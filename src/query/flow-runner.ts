@@ -55,6 +55,9 @@ class FlowRunner implements Runner {
     this.waiting.delete(name)
     await this.begin(waiting)
   }
+  flush(signal: AbortSignal): Promise<void> {
+    return this.flow.flush(signal)
+  }
   private info(name: string): ViewInfo | null {
     return this.flow.views().find((view) => view.name === name) ?? null
   }

@@ -170,6 +170,9 @@ class SqlEngine implements OpenEngine {
         return done(await this.changeDefinitions(() => alter(parts, statement, text)))
       case 'show':
         return answered('SHOW', await show(parts, statement.what, text, statement.at))
+      case 'flush':
+        await this.parts.runner.flush(this.signalWith(signal))
+        return done('FLUSH')
       case 'describe':
         return answered('DESCRIBE', describe(parts, statement.name, text))
       case 'explain':

@@ -19,6 +19,8 @@ export interface Runner {
   leave(name: string): Promise<void>
   pause(name: string): Promise<void>
   resume(name: string): Promise<void>
+  /** Until every view that runs has committed what is there now. */
+  flush(signal: AbortSignal): Promise<void>
   /** null: it does not run here. */
   state(name: string): ViewState | null
   graph(name: string): Graph | null

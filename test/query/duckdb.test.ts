@@ -82,6 +82,17 @@ const queries: readonly (string | { readonly ours: string; readonly theirs: stri
   'SELECT a.item, b.item AS other FROM stock a CROSS JOIN stock b WHERE a.price < b.price',
   'SELECT a.item, c.pieces, b.total FROM stock a JOIN (SELECT item, sum(amount) AS total FROM sales GROUP BY item) b ON a.item = b.item JOIN stock c ON c.price = a.price + 1',
   'WITH best AS (SELECT item, max(amount) AS most FROM sales GROUP BY item) SELECT s.id, s.item FROM sales s JOIN best b ON s.item = b.item AND s.amount = b.most',
+  'SELECT id FROM sales WHERE item IN (SELECT item FROM stock WHERE pieces > 5) AND quantity > 3',
+  'SELECT id FROM sales WHERE item NOT IN (SELECT item FROM stock WHERE pieces > 5)',
+  'SELECT id FROM sales WHERE customer NOT IN (SELECT customer FROM sales WHERE quantity > 5)',
+  'SELECT id FROM sales WHERE quantity NOT IN (SELECT quantity FROM sales WHERE quantity > 4 AND quantity IS NOT NULL)',
+  'SELECT item, pieces FROM stock WHERE EXISTS (SELECT 1 FROM sales WHERE sales.item = stock.item AND amount > price * 40 AND quantity < pieces)',
+  'SELECT item FROM stock s WHERE NOT EXISTS (SELECT * FROM sales WHERE item = s.item AND quantity > 6)',
+  'SELECT id FROM sales a WHERE customer IN (SELECT customer FROM sales b WHERE b.item = a.item AND b.id < a.id AND b.quantity = 1)',
+  'SELECT item, n FROM (SELECT item, count(*) AS n FROM sales GROUP BY item) t WHERE n IN (SELECT count(*) FROM sales GROUP BY item HAVING count(*) > 45)',
+  'SELECT id, amount FROM sales WHERE amount > (SELECT avg(amount) * 1.5 FROM sales WHERE quantity > 2)',
+  'SELECT item, pieces, (SELECT max(pieces) FROM stock) - pieces AS fewer FROM stock',
+  'SELECT item FROM stock WHERE pieces = (SELECT pieces FROM stock ORDER BY pieces DESC LIMIT 1) OR price > (SELECT sum(price) / 2 FROM stock)',
   {
     ours: "SELECT window_start, item, count(*) AS n, sum(amount) AS total FROM TUMBLE(sales, sold, INTERVAL '1 hour') GROUP BY window_start, window_end, item",
     theirs:

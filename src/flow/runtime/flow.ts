@@ -9,6 +9,7 @@ import type { Log } from '../../log/log.ts'
 import type { Batch } from '../batch.ts'
 import type { Node } from '../graph.ts'
 import type { ViewPlan } from '../plan.ts'
+import { sourcesOf } from '../plan-facts.ts'
 import { stateTopic, viewGroup } from './names.ts'
 import { Quarantine } from './quarantine.ts'
 import { viewRows } from './snapshot.ts'
@@ -95,10 +96,13 @@ export interface Flow extends AsyncDisposable {
    * at that point, before the first `committed`. Returns the way to stop.
    */
   observe(name: string, observer: ViewObserver, snapshot?: (delta: Batch) => void): Promise<() => void>
+  /** Waits until every running view has committed all that was there when its turn came: first those that others read. */
+  flush(signal?: AbortSignal): Promise<void>
   close(): Promise<void>
 }
 
 const commitMsDefault = 50
+const flushPauseMs = 20
 /** A member that does not leave by itself is thrown out by then. */
 const leaveMsMax = 10_000
 const leavePauseMs = 50
@@ -214,6 +218,42 @@ class Views implements Flow {
       observers.add(observer)
     })
     return () => void observers.delete(observer)
+  }
+
+  async flush(signal?: AbortSignal): Promise<void> {
+    for (const { task, observers } of this.inputsFirst()) {
+      const ends = await task.inputEnds()
+      while (!task.isBeyond(ends)) {
+        signal?.throwIfAborted()
+        await this.nextCommit(observers)
+      }
+    }
+  }
+  private inputsFirst(): Running[] {
+    const order = new Set<Running>()
+    const visit = (one: Running): void => {
+      if (order.has(one)) return
+      for (const { name } of sourcesOf(one.task.view.plan)) {
+        const input = this.running.get(name)
+        if (input !== undefined) visit(input)
+      }
+      order.add(one)
+    }
+    for (const one of this.running.values()) visit(one)
+    return [...order]
+  }
+  /** Or a short while: positions also move over what nobody sees. */
+  private nextCommit(observers: Set<ViewObserver>): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        observers.delete(observer)
+        cancel()
+        resolve()
+      }
+      const observer: ViewObserver = { committed: done, ended: done }
+      const cancel = this.host.clock.after(flushPauseMs, done)
+      observers.add(observer)
+    })
   }
 
   async close(): Promise<void> {

@@ -129,6 +129,11 @@ export class Input {
     else lane.taken = lane.unread.isEmpty ? lane.next : lane.records.at(-1)!.offset + 1
     return { topic: lane.partition.topic, partition: lane.partition.index, records }
   }
+  /** All before this place is taken and committed, or was nobody's to see. */
+  hasReached({ partition, offset }: At): boolean {
+    const lane = this.lanes.get(`${partition.topic}/${partition.index}`)
+    return lane !== undefined && lane.since.length === 0 && lane.taken >= offset
+  }
   /** Positions to commit: those that moved since the last time. */
   positions(): At[] {
     return [...this.lanes.values()]

@@ -136,6 +136,20 @@ export class ViewTask {
     await this.running
     if (this.status !== 'failed') this.status = 'stopped'
   }
+  /** Ends of what its readers may see now. */
+  async inputEnds(): Promise<readonly At[]> {
+    const { log } = this.host
+    const partitions: Partition[] = []
+    for (const topic of sourceTopics(this.view.plan)) {
+      const info = await topicInfo(log, topic)
+      for (let index = 0; index < info.partitions; index++) partitions.push({ topic, index })
+    }
+    return (await log.bounds(partitions)).map(({ stable }, i) => ({ partition: partitions[i]!, offset: stable }))
+  }
+  /** All up to there is in what it has committed; true also where it does not run here, and so never will be. */
+  isBeyond(ends: readonly At[]): boolean {
+    return this.status !== 'running' || ends.every((end) => this.input.hasReached(end))
+  }
   pause(): void {
     if (this.paused !== null) return
     const { promise, resolve } = Promise.withResolvers<void>()

@@ -6,7 +6,7 @@ import type { Expression } from '../../flow/expression.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import { type DataType, typeName } from '../../schema/types.ts'
 import { SqlFault, type Span } from '../fault.ts'
-import type { Call, Expr, Name } from '../syntax/ast.ts'
+import type { Call, Expr, Name, Query } from '../syntax/ast.ts'
 import { aggregateNames, isAggregate, rankings } from './aggregates.ts'
 import { type Bound, booleanType, branch, column, isNull, literal, not, textType } from './bound.ts'
 import { coerce, explicitCast, unify } from './coerce.ts'
@@ -32,6 +32,10 @@ export interface BindContext {
   /** Values of $1, $2 …; null where a text may have none (definitions). */
   readonly parameters: readonly unknown[] | null
   readonly scope: Scope
+  /** Names of the query around this one, where this one may use them. */
+  readonly outer?: Scope
+  /** A query as a value; without it there is none. */
+  readonly subquery?: (query: Query) => Bound
   /** For messages: `WHERE`, `JOIN conditions` … */
   readonly clause: string
   readonly aggregate: ((call: Call, name: string) => Bound) | null
@@ -59,6 +63,8 @@ export function bindExpression(ctx: BindContext, expr: Expr): Bound {
       return made(number(ctx, expr), false)
     case 'parameter':
       return parameter(ctx, expr)
+    case 'subquery':
+      return ctx.subquery === undefined ? refused(ctx, expr) : ctx.subquery(expr.query)
     case 'field':
       return field(ctx, expr)
     case 'name':
@@ -115,9 +121,9 @@ function unsupported(ctx: BindContext, what: string, span: Span, hint?: string):
   )
 }
 const refusals: Partial<Record<Expr['kind'], readonly [string, string?]>> = {
-  'in-query': ['IN (SELECT …)', 'Join with the other table: JOIN t FOR SYSTEM_TIME AS OF … ON …'],
-  subquery: ['a query as a value', 'Make it a view and join with it.'],
-  exists: ['EXISTS (SELECT …)', 'Join with the other table: JOIN t FOR SYSTEM_TIME AS OF … ON …'],
+  'in-query': ['IN (SELECT …) here', 'It may stand in WHERE, as a condition of its own or with AND.'],
+  subquery: ['a query as a value here', 'It may stand in WHERE, and in the list of a SELECT without GROUP BY.'],
+  exists: ['EXISTS (SELECT …) here', 'It may stand in WHERE, as a condition of its own or with AND.'],
   'array-query': ['ARRAY(SELECT …)'],
   bits: ['a bit string'],
   'is-other': ['this IS test'],
@@ -179,7 +185,7 @@ function name(ctx: BindContext, expr: Of<'name'>): Bound {
       throw new SqlFault('sql.unknown-relation', message, ctx.text, first!.at, { hint })
     }
   }
-  const found = findColumn(ctx.scope, expr.parts, ctx.text)
+  const found = findName(ctx, expr.parts)
   const reference = column(found.index, found.type)
   ctx.places.set(reference, expr)
   return { expr: reference, unknown: false, nullable: found.nullable, at: expr.at, end: expr.end }
@@ -209,7 +215,7 @@ export function fieldName(ctx: BindContext, expr: Of<'field'>): string {
   return value.kind === 'field' ? value.name : columnField(ctx, expr)!.name
 }
 function columnField(ctx: BindContext, expr: Expr): ScopeColumn | null {
-  if (expr.kind === 'name') return findColumn(ctx.scope, expr.parts, ctx.text)
+  if (expr.kind === 'name') return findName(ctx, expr.parts)
   if (expr.kind !== 'field') return null
   const outer = columnField(ctx, expr.arg)
   return outer?.fields === undefined ? null : fieldOf(ctx, outer.fields, expr.name)
@@ -229,6 +235,22 @@ function fieldOf<F extends { readonly name: string }>(ctx: BindContext, fields: 
   throw new SqlFault(code, `field "${name.text}" ${what}`, ctx.text, name.at, hint)
 }
 
+/** In the query itself, else in the one around it. */
+function findName(ctx: BindContext, parts: readonly Name[]): ScopeColumn {
+  if (ctx.outer === undefined) return findColumn(ctx.scope, parts, ctx.text)
+  try {
+    return findColumn(ctx.scope, parts, ctx.text)
+  } catch (error) {
+    const isUnknown =
+      error instanceof SqlFault && (error.code === 'sql.unknown-column' || error.code === 'sql.unknown-relation')
+    if (!isUnknown) throw error
+    try {
+      return findColumn(ctx.outer, parts, ctx.text)
+    } catch {
+      throw error
+    }
+  }
+}
 function typedLiteral(ctx: BindContext, expr: Of<'typed'>): Bound {
   const type = resolveType(expr.type, ctx.text)
   const done = (e: Expression): Bound => ({ expr: e, unknown: false, nullable: false, at: expr.at, end: expr.end })

@@ -1,18 +1,19 @@
 /** One SELECT: FROM → WHERE → GROUP BY → HAVING → OVER → list → DISTINCT. */
 import type { Expression } from '../../flow/expression.ts'
 import type { Columns, Field } from '../../schema/types.ts'
-import { type Bound, column, columnsOf, conjuncts } from '../bind/bound.ts'
+import { type Bound, column, columnsOf, conjunction, conjuncts } from '../bind/bound.ts'
 import { coerce } from '../bind/coerce.ts'
 import { type BindContext, bindBoolean, bindExpression, fieldName } from '../bind/expressions.ts'
 import { matchesName, starColumns } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
-import type { Expr, OrderItem, Select, SelectItem } from '../syntax/ast.ts'
+import type { Expr, OrderItem, Query, Select, SelectItem } from '../syntax/ast.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { planFrom, type PlanQuery } from './from.ts'
 import { Aggregates, type GroupKey, planGroups } from './group.ts'
 import { limitRank, planWindows, refuseUnfinished, WindowCalls } from './over.ts'
 import { columnsToScope, mapKey, type Rel } from './relation.ts'
 import { ungroupedSession } from './session.ts'
+import { planTests, Values } from './subquery.ts'
 
 export interface SortKey {
   readonly column: number
@@ -44,13 +45,15 @@ export function planSelect(
       hint: 'Use row_number() OVER (PARTITION BY …) in a derived table, and keep row 1.',
     })
   }
-  const input = planWhere(ctx, planFrom(ctx, select.from, planQuery, select.at), select)
+  const input = planWhere(ctx, planFrom(ctx, select.from, planQuery, select.at), select, planQuery)
+  const values = new Values(ctx, input, planQuery)
   const aggregates = new Aggregates(ctx)
   const windows = new WindowCalls(ctx, input, select.windows)
   const bind: BindContext = {
     ...bindContext(ctx, input.scope, 'SELECT'),
     aggregate: (call, name) => aggregates.bind(call, name, { ...bind, window: null }),
     window: (call, name) => windows.bind(call, name, bind),
+    subquery: (query) => values.bind(query),
   }
   const items = selectItems(ctx, bind, select.items)
   if (items.length === 0)
@@ -64,8 +67,20 @@ export function planSelect(
   const grouped = groupKeys.length > 0 || aggregates.list.length > 0 || having !== null
   if (!grouped) {
     if (input.session !== undefined) throw ungroupedSession(ctx, input.session.at)
-    return finish(ctx, input, items, order, windows, select)
+    if (values.rel !== input && windows.list.length > 0)
+      throw new SqlFault('sql.unsupported', 'OVER beside a query as a value', ctx.text, windows.list[0]!.call.at)
+    return finish(ctx, values.rel, items, order, windows, select)
   }
+  if (values.rel !== input)
+    throw new SqlFault(
+      'sql.unsupported',
+      'a query as a value beside GROUP BY is not supported yet',
+      ctx.text,
+      select.at,
+      {
+        hint: 'Put the grouping into a derived table.',
+      },
+    )
   if (windows.list.length > 0) {
     throw new SqlFault(
       'sql.unsupported',
@@ -88,10 +103,14 @@ const filterRel = (rel: Rel, where: Expression): Rel => ({
   plan: { op: 'filter', input: rel.plan, where, columns: rel.plan.columns },
 })
 
-function planWhere(ctx: PlanContext, input: Rel, select: Select): Rel {
-  if (select.where === null) return input
-  const bind = bindContext(ctx, input.scope, 'WHERE')
-  const where = bindBoolean(bind, select.where, 'WHERE').expr
+function planWhere(ctx: PlanContext, from: Rel, select: Select, planQuery: PlanQuery): Rel {
+  if (select.where === null) return from
+  const { rel, rest } = planTests(ctx, from, select.where, planQuery)
+  if (rest.length === 0) return rel
+  const values = new Values(ctx, rel, planQuery)
+  const bind = { ...bindContext(ctx, rel.scope, 'WHERE'), subquery: (query: Query) => values.bind(query) }
+  const where = conjunction(rest.map((condition) => bindBoolean(bind, condition, 'WHERE').expr).flatMap(conjuncts))!
+  const input = values.rel
   if (
     input.session !== undefined &&
     ![...columnsOf(where)].every((index) => input.session!.partitionBy.includes(index))

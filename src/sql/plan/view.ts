@@ -95,12 +95,18 @@ export function planViewQuery(ctx: PlanContext, query: Query): Rel {
 function joinIn(query: Query): number {
   const find = (node: unknown): number | null => {
     if (typeof node !== 'object' || node === null) return null
-    const { kind, right, from } = node as { kind?: string; right?: { at: number }; from?: { at: number }[] }
+    const { kind, at, right, from } = node as {
+      kind?: string
+      at?: number
+      right?: { at: number }
+      from?: { at: number }[]
+    }
     if (kind === 'join') return right!.at
+    if (kind === 'in-query' || kind === 'exists' || kind === 'subquery') return at!
     if (kind === 'select' && from![1] !== undefined) return from![1].at
     for (const part of Object.values(node)) {
-      const at = find(part)
-      if (at !== null) return at
+      const found = find(part)
+      if (found !== null) return found
     }
     return null
   }

@@ -300,6 +300,8 @@ export type Statement = Span &
         readonly action: 'pause' | 'resume'
       }
     | { readonly kind: 'show'; readonly what: string }
+    /** Waits until all views have caught up. */
+    | { readonly kind: 'flush' }
     | { readonly kind: 'describe'; readonly name: QualifiedName }
     | { readonly kind: 'explain'; readonly analyze: boolean; readonly statement: Statement }
     /** Read so that the refusal names it. */

@@ -34,6 +34,7 @@ const statements: Readonly<Record<string, (cursor: Cursor, at: number) => Statem
   describe,
   desc: describe,
   explain,
+  flush,
 }
 
 function queryStatement(cursor: Cursor, at: number): Statement {
@@ -198,6 +199,11 @@ function setting(cursor: Cursor, at: number): Statement {
   const words: string[] = []
   while (cursor.token.kind === 'word' || cursor.isMark('.')) words.push(cursor.take().text.toLowerCase())
   return { kind: 'show', what: words.join(words.includes('.') ? '' : '_'), ...cursor.span(at) }
+}
+
+function flush(cursor: Cursor, at: number): Statement {
+  cursor.take()
+  return { kind: 'flush', ...cursor.span(at) }
 }
 
 function describe(cursor: Cursor, at: number): Statement {
