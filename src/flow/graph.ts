@@ -15,6 +15,7 @@ import { type Decoder, createDecoder } from './decode.ts'
 import { KeyWriter } from './key.ts'
 import type { Operator, StepTime } from './operator.ts'
 import { aggregate } from './operators/aggregate.ts'
+import { expire } from './operators/expire.ts'
 import { join } from './operators/join.ts'
 import { filter, project, union } from './operators/linear.ts'
 import { over } from './operators/over.ts'
@@ -233,6 +234,10 @@ export class Graph {
     if (!this.waits()) return Infinity
     return Math.min(...this.sources.map(({ clock }) => clock.nextIdleMs()))
   }
+  /** When the clock (`nowMs`) brings rows or takes them away; Infinity = never. */
+  nextDueMs(): number {
+    return Math.min(...this.nodes.map(({ operator, tables }) => operator?.due?.(tables) ?? Infinity))
+  }
   /** True where a later watermark, or the first step, may bring rows. */
   waits(): boolean {
     return this.nodes.some((n) => n.operator !== null && n.operator.waits(n.tables))
@@ -380,6 +385,8 @@ function operatorOf(plan: Exclude<Plan, SourcePlan>): Operator {
       return filter(plan.where)
     case 'project':
       return project(plan.expressions)
+    case 'expire':
+      return expire(plan, plan.input.columns, neverWithdraws(plan.input))
     case 'union':
       return union(plan.columns)
     case 'window':

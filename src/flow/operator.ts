@@ -31,6 +31,8 @@ export interface Operator {
   rebuild(state: State): void
   /** Puts what it keeps beside the tables into them: the last call of a tick, before its changes are listed. */
   save?(state: State): void
+  /** When the clock alone changes the output, in whole ms since 1970; Infinity = never. */
+  due?(state: State): number
   /** True while a later watermark alone may change the output: the runtime then steps without rows. */
   waits(state: State): boolean
 }

@@ -46,6 +46,8 @@ export function neverWithdraws(plan: Plan): boolean {
     case 'over':
     case 'process':
       return neverWithdraws(plan.input)
+    case 'expire':
+      return plan.until === null && neverWithdraws(plan.input)
     case 'union':
       return plan.inputs.every(neverWithdraws)
     case 'temporal-join':
@@ -79,6 +81,7 @@ export function timeColumn(plan: Plan): number {
       return columns.every((c) => c === columns[0]) ? (columns[0] ?? -1) : -1
     }
     case 'aggregate':
+    case 'expire':
     case 'session':
     case 'join':
     case 'top':
@@ -108,6 +111,11 @@ export function label(plan: Plan): string {
       return shortened(expressionText(plan.where, plan.input.columns))
     case 'project':
       return plan.columns.map((c) => c.name).join(', ')
+    case 'expire': {
+      const bound = (name: string, at: typeof plan.from): string[] =>
+        at === null ? [] : [`${name} ${expressionText(at, plan.input.columns)}`]
+      return shortened([...bound('from', plan.from), ...bound('until', plan.until)].join(', '))
+    }
     case 'union':
       return 'union all'
     case 'window':

@@ -14,6 +14,14 @@ export type Plan =
       readonly expressions: readonly Expression[]
       readonly columns: Columns
     }
+  /** A filter by the clock: a row stands there from `from` on until `until`, times in µs; null = no bound. */
+  | {
+      readonly op: 'expire'
+      readonly input: Plan
+      readonly from: Expression | null
+      readonly until: Expression | null
+      readonly columns: Columns
+    }
   | { readonly op: 'union'; readonly inputs: readonly Plan[]; readonly columns: Columns }
   /** Adds window_start and window_end (type of `time`) behind the input's columns: a row for each window it lies in. */
   | {

@@ -326,7 +326,7 @@ export class ViewTask {
     const hadMoved = this.input.hasMoved
     if (!this.input.hasRecords) {
       const limitMs = this.input.hasMoved ? moveMs : waitMaxMs
-      const waitMs = this.graph.owesFirst ? 0 : Math.min(limitMs, this.graph.nextTimerMs() - this.ages.steady())
+      const waitMs = this.graph.owesFirst ? 0 : Math.min(limitMs, this.timerMs())
       try {
         await this.input.fill(Math.max(0, waitMs), AbortSignal.any([signal, this.wake.signal]))
       } catch (error) {
@@ -334,9 +334,13 @@ export class ViewTask {
         throw error
       }
     }
-    const timer = this.graph.nextTimerMs() <= this.ages.steady()
-    if (this.input.hasRecords || timer || this.graph.owesFirst) await this.tick(signal)
+    if (this.input.hasRecords || this.timerMs() <= 0 || this.graph.owesFirst) await this.tick(signal)
     else if (hadMoved) await this.commitMoves()
+  }
+  /** Until time alone may change the output. */
+  private timerMs(): number {
+    const { graph, host, ages } = this
+    return Math.min(graph.nextTimerMs() - ages.steady(), graph.nextDueMs() - host.clock.now())
   }
   /** Positions that moved over markers alone; so that nobody sees a lag that is none. */
   private async commitMoves(): Promise<void> {

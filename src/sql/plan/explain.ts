@@ -46,6 +46,13 @@ function describeStep(plan: Plan): string[] {
           .map((expr, i) => aliased(expressionText(expr, plan.input.columns), plan.columns[i]!.name))
           .join(', '),
       ]
+    case 'expire':
+      return [
+        'Filter by the clock',
+        ...(plan.from === null ? [] : [`from ${expressionText(plan.from, plan.input.columns)} on`]),
+        ...(plan.until === null ? [] : [`until ${expressionText(plan.until, plan.input.columns)}`]),
+        'state: the rows that are still to come or to go',
+      ]
     case 'union':
       return ['Union all']
     case 'window':

@@ -11,6 +11,7 @@ import { type Bound, column, columnsOf, expressionKey, mapExpression, shiftColum
 import { type BindContext, bindBoolean, bindExpression } from '../bind/expressions.ts'
 import { SqlFault, type Span } from '../fault.ts'
 import type { Call } from '../syntax/ast.ts'
+import { refuseClock } from './clock-filter.ts'
 import type { PlanContext } from './context.ts'
 import type { Key, Rel } from './relation.ts'
 import { planSessions } from './session.ts'
@@ -80,6 +81,8 @@ export function planGroups(
   at: number,
 ): Grouped {
   const keys = withWindowBounds(ctx, input, dedupe(written))
+  const read = aggregates.list.flatMap(({ args, filter }) => (filter === null ? args : [...args, filter]))
+  refuseClock(ctx, input.appendOnly ? read : [...read, ...keys.map((key) => key.bound.expr)], at)
   const { plan, keyColumns, moved } =
     input.session === undefined ? prepare(input, keys, aggregates.list) : asTheyAre(input)
   const list = aggregates.list.map((aggregate) => moveAggregate(aggregate, moved))

@@ -19,6 +19,7 @@ import { resolveUniform } from '../bind/functions.ts'
 import { findColumn, type Scope, type ScopeColumn } from '../bind/scope.ts'
 import { type Span, SqlFault } from '../fault.ts'
 import type { Expr, Name, TableRef } from '../syntax/ast.ts'
+import { refuseClock } from './clock-filter.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { notEventTime } from './event-time.ts'
 import { refuseUnfinished } from './over.ts'
@@ -35,6 +36,7 @@ export function planJoin(ctx: PlanContext, left: Rel, right: Rel, join: Join): R
   const kind = join.type === 'cross' ? 'inner' : join.type
   const scope = joinedScope(ctx, left, right, join)
   const conditions = joinConditions(ctx, scope, left, right, join)
+  refuseClock(ctx, conditions, join.on?.at ?? join.at)
   const leftNull = kind === 'right' || kind === 'full'
   const rightNull = kind === 'left' || kind === 'full'
   const columns: Columns = [

@@ -19,6 +19,7 @@ export function rewrite(plan: Plan): Plan {
 
 function pushFilters(plan: Plan): Plan {
   if (plan.op === 'join') return pushIntoSides(withInputs(plan, pushFilters) as Of<'join'>)
+  if (plan.op === 'expire') return pushExpire({ ...plan, input: pushFilters(plan.input) })
   if (plan.op !== 'filter') return withInputs(plan, pushFilters)
   let input = pushFilters(plan.input)
   const staying: Expression[] = []
@@ -29,6 +30,39 @@ function pushFilters(plan: Plan): Plan {
   }
   const where = conjunction(staying)
   return where === null ? input : filterOver(input, where)
+}
+/** A filter by the clock goes to the side of a join that it reads: so its state bounds the join's. */
+function pushExpire(plan: Of<'expire'>): Plan {
+  const { input, from, until } = plan
+  const bounds = [from, until].filter((bound) => bound !== null)
+  const read = bounds.flatMap((bound) => [...columnsOf(bound)])
+  const over = (side: Plan, map: (expr: Expression) => Expression): Plan =>
+    pushExpire({
+      op: 'expire',
+      input: side,
+      from: from === null ? null : map(from),
+      until: until === null ? null : map(until),
+      columns: side.columns,
+    })
+  switch (input.op) {
+    case 'filter':
+    case 'expire':
+      return { ...input, input: over(input.input, (expr) => expr) }
+    case 'project':
+      if (!read.every((index) => isCheap(input.expressions[index]!))) return plan
+      return { ...input, input: over(input.input, (expr) => substitute(expr, input.expressions)) }
+    case 'join': {
+      const width = input.left.columns.length
+      const { kind } = input
+      if (read.every((index) => index < width) && kind !== 'right' && kind !== 'full')
+        return { ...input, left: over(input.left, (expr) => expr) }
+      if (read.every((index) => index >= width) && (kind === 'inner' || kind === 'right'))
+        return { ...input, right: over(input.right, (expr) => shiftColumns(expr, (index) => index - width)) }
+      return plan
+    }
+    default:
+      return plan
+  }
 }
 /** What a join says of one side alone holds for that side's rows before they meet anything, unless they stay without. */
 function pushIntoSides(plan: Of<'join'>): Plan {
@@ -69,6 +103,8 @@ function push(plan: Plan, condition: Expression): Plan | null {
       if (!read.every((index) => isCheap(plan.expressions[index]!))) return null
       return { ...plan, input: pushInto(plan.input, substitute(condition, plan.expressions)) }
     }
+    case 'expire':
+      return { ...plan, input: pushInto(plan.input, condition) }
     case 'union':
       return { ...plan, inputs: plan.inputs.map((input) => pushInto(input, condition)) }
     case 'window':
@@ -234,6 +270,7 @@ function windowEnds(plan: Plan): Set<number> {
       return new Set([plan.leftKeys[plan.windowEnd]!, width + plan.rightKeys[plan.windowEnd]!])
     }
     case 'source':
+    case 'expire':
     case 'union':
     case 'top':
     case 'process':
@@ -252,6 +289,8 @@ function growsForEver(plan: Plan): boolean {
       return true
     case 'top':
       return false
+    case 'expire':
+      return plan.until === null && growsForEver(plan.input)
     case 'temporal-join':
       return growsForEver(plan.left)
     default:
@@ -333,6 +372,13 @@ function prune(plan: Plan, needed: ReadonlySet<number>): Pruned {
     }
     case 'project':
       return pruneProject(plan, needed)
+    case 'expire': {
+      const bounds = [plan.from, plan.until].filter((bound) => bound !== null)
+      const read = bounds.flatMap((bound) => [...columnsOf(bound)])
+      const { plan: input, at } = prune(plan.input, new Set([...needed, ...read]))
+      const [from, until] = [plan.from, plan.until].map((bound) => (bound === null ? null : moved(bound, at)))
+      return { plan: { ...plan, input, from: from!, until: until!, columns: input.columns }, at }
+    }
     case 'union':
       return pruneUnion(plan, needed)
     case 'window':

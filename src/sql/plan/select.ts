@@ -7,6 +7,7 @@ import { type BindContext, bindBoolean, bindExpression, fieldName } from '../bin
 import { matchesName, starColumns } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
 import type { Expr, OrderItem, Query, Select, SelectItem } from '../syntax/ast.ts'
+import { filterRel, refuseClock } from './clock-filter.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { planFrom, type PlanQuery } from './from.ts'
 import { Aggregates, type GroupKey, planGroups } from './group.ts'
@@ -92,16 +93,11 @@ export function planSelect(
   }
   if (input.session === undefined) refuseUnfinished(ctx, input)
   const { rel, regroup } = planGroups(ctx, input, groupKeys, aggregates, bind.places, select.at)
-  const kept = having === null ? rel : filterRel(rel, regroup(having).expr)
+  const kept = having === null ? rel : filterRel(ctx, rel, regroup(having).expr, having.at)
   const regrouped = items.map((item) => ({ ...item, bound: regroup(item.bound) }))
   const reordered = order.map((key) => (key.bound === null ? key : { ...key, bound: regroup(key.bound) }))
   return finish(ctx, kept, regrouped, reordered, windows, select)
 }
-
-const filterRel = (rel: Rel, where: Expression): Rel => ({
-  ...rel,
-  plan: { op: 'filter', input: rel.plan, where, columns: rel.plan.columns },
-})
 
 function planWhere(ctx: PlanContext, from: Rel, select: Select, planQuery: PlanQuery): Rel {
   if (select.where === null) return from
@@ -125,8 +121,9 @@ function planWhere(ctx: PlanContext, from: Rel, select: Select, planQuery: PlanQ
       },
     )
   const limited = limitRank(input, conjuncts(where))
-  if (limited !== null) return limited.rest === null ? limited.rel : filterRel(limited.rel, limited.rest)
-  return filterRel(input, where)
+  const { at } = select.where
+  if (limited !== null) return limited.rest === null ? limited.rel : filterRel(ctx, limited.rel, limited.rest, at)
+  return filterRel(ctx, input, where, at)
 }
 
 function selectItems(ctx: PlanContext, bind: BindContext, items: readonly SelectItem[]): Item[] {
@@ -262,11 +259,10 @@ function finish(
     type: bound.expr.type,
     nullable: bound.nullable,
   }))
-  const projected = projectRel(
-    rel,
-    list.map((bound) => bound.expr),
-    fields,
-  )
+  const expressions = list.map((bound) => bound.expr)
+  // What is withdrawn is computed once more, at another time.
+  if (!rel.appendOnly) refuseClock(ctx, expressions, select.at)
+  const projected = projectRel(rel, expressions, fields)
   const made = select.distinct === true ? distinctRel(ctx, projected) : projected
   return { rel: made, visible: items.length, order: keys }
 }

@@ -12,6 +12,7 @@ import { resolveUniform } from '../bind/functions.ts'
 import type { Scope } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
 import type { Expr, Query, Select } from '../syntax/ast.ts'
+import { refuseClock } from './clock-filter.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { planFrom, type PlanQuery } from './from.ts'
 import { refuseUnfinished } from './over.ts'
@@ -66,6 +67,7 @@ function testJoin(ctx: PlanContext, left: Rel, { query, arg, isNegated }: Test, 
     const unknown = [looked, item!].filter(({ nullable }) => isNegated && nullable).map(({ expr }) => isNull(expr))
     all.push(unknown.length === 0 ? same.expr : { kind: 'or', args: [same.expr, ...unknown], type: booleanType })
   }
+  refuseClock(ctx, all, query.at)
   return {
     ...left,
     plan: {
