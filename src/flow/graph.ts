@@ -18,6 +18,7 @@ import { aggregate } from './operators/aggregate.ts'
 import { expire } from './operators/expire.ts'
 import { join } from './operators/join.ts'
 import { filter, project, union } from './operators/linear.ts'
+import { lookup } from './operators/lookup.ts'
 import { over } from './operators/over.ts'
 import { process } from './operators/process.ts'
 import { session } from './operators/session.ts'
@@ -200,7 +201,7 @@ export class Graph {
       return node.watermark
     }
     const leads = node.operator?.leads === true
-    const active = node.inputs.filter((input) => !input.idle)
+    const active = heldBy(node).filter((input) => !input.idle)
     const held = leads && node.inputs[0]!.idle ? [node.inputs[0]!, ...active] : active
     if (held.length > 0) node.watermark = Math.max(node.watermark, leastOf(held))
     return Math.max(leastOf(active), node.watermark)
@@ -209,7 +210,7 @@ export class Graph {
     if (source !== null) return !this.finished && source.clock.watermark() === null
     // What waits for another input is still to come.
     if (operator?.leads === true) return inputs[0]!.idle && !operator.waits(tables)
-    return inputs.every((input) => input.idle)
+    return heldBy({ operator, inputs }).every((input) => input.idle)
   }
   /** Sources of the inputs that these nodes wait for. */
   private *waitedFor(nodes: readonly Node[]): IterableIterator<Source> {
@@ -352,6 +353,9 @@ function count(counts: Counts, batches: readonly Batch[], out: Batch): void {
   counts.lateAfterIdle += out.late?.afterIdle ?? 0
   counts.failed += out.failed?.batch.count ?? 0
 }
+/** Inputs whose watermarks are a node's. */
+const heldBy = ({ operator, inputs }: Pick<Node, 'operator' | 'inputs'>): readonly Node[] =>
+  operator?.alone === true ? inputs.slice(0, 1) : inputs
 const leastOf = (nodes: readonly Node[]): number => Math.min(...nodes.map((node) => node.watermark))
 function* sourcesUnder(node: Node): IterableIterator<Source> {
   if (node.source !== null) yield node.source
@@ -399,6 +403,9 @@ function operatorOf(plan: Exclude<Plan, SourcePlan>): Operator {
     case 'temporal-join':
       needGrowth(plan.left, 'the left side of a temporal join')
       return temporalJoin(plan, plan.left.columns, plan.right.columns)
+    case 'lookup':
+      needGrowth(plan.left, 'the left side of a lookup join')
+      return lookup(plan, plan.left.columns, plan.right.columns)
     case 'join':
       return join(plan, [neverWithdraws(plan.left), neverWithdraws(plan.right)])
     case 'over':

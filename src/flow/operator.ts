@@ -26,6 +26,8 @@ export interface Operator {
   readonly tables: readonly TableSpec[]
   /** Its rows are those of its first input, the others are waited for: its watermark never passes that input's. */
   readonly leads?: boolean
+  /** Its watermark is that of its first input alone: the others hold nothing back. */
+  readonly alone?: boolean
   step(state: State, batches: readonly Batch[], time: StepTime): Batch
   /** Makes what is derived from the tables anew (orders, timers): called before the first step and after an undo. */
   rebuild(state: State): void

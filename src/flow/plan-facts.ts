@@ -11,6 +11,7 @@ export function inputsOf(plan: Plan): readonly Plan[] {
     case 'union':
       return plan.inputs
     case 'temporal-join':
+    case 'lookup':
     case 'join':
       return [plan.left, plan.right]
     default:
@@ -25,6 +26,7 @@ export function withInputs(plan: Plan, map: (input: Plan) => Plan): Plan {
     case 'union':
       return { ...plan, inputs: plan.inputs.map(map) }
     case 'temporal-join':
+    case 'lookup':
     case 'join':
       return { ...plan, left: map(plan.left), right: map(plan.right) }
     default:
@@ -34,6 +36,12 @@ export function withInputs(plan: Plan, map: (input: Plan) => Plan): Plan {
 /** Every source of a plan, in the order of the graph. */
 export function sourcesOf(plan: Plan): SourcePlan[] {
   return plan.op === 'source' ? [plan] : inputsOf(plan).flatMap(sourcesOf)
+}
+/** Topics of tables that lookups read: their rows are wanted before any other. */
+export function lookupTopics(plan: Plan): Set<string> {
+  const found = new Set(inputsOf(plan).flatMap((input) => [...lookupTopics(input)]))
+  if (plan.op === 'lookup') for (const { topic } of sourcesOf(plan.right)) found.add(topic)
+  return found
 }
 /** True where no weight is ever negative. */
 export function neverWithdraws(plan: Plan): boolean {
@@ -51,6 +59,7 @@ export function neverWithdraws(plan: Plan): boolean {
     case 'union':
       return plan.inputs.every(neverWithdraws)
     case 'temporal-join':
+    case 'lookup':
       return neverWithdraws(plan.left)
     case 'join':
       return (plan.kind === 'inner' || plan.kind === 'semi') && inputsOf(plan).every(neverWithdraws)
@@ -71,6 +80,7 @@ export function timeColumn(plan: Plan): number {
     case 'over':
       return timeColumn(plan.input)
     case 'temporal-join':
+    case 'lookup':
       return timeColumn(plan.left)
     case 'project': {
       const input = timeColumn(plan.input)
@@ -128,6 +138,8 @@ export function label(plan: Plan): string {
     }
     case 'temporal-join':
       return `${plan.kind} join as of ${plan.left.columns[plan.leftTime]?.name ?? '?'}`
+    case 'lookup':
+      return `${plan.kind} join as of now`
     case 'join':
       return joinLabel(plan)
     case 'over':

@@ -68,6 +68,18 @@ export type Plan =
       readonly where: Expression | null
       readonly columns: Columns
     }
+  /** Each left row meets the table's row of its key as it is when it is worked on, and is never restated. */
+  | {
+      readonly op: 'lookup'
+      readonly left: Plan
+      readonly right: Plan
+      readonly leftKeys: readonly Expression[]
+      readonly rightKeys: readonly number[]
+      readonly kind: 'inner' | 'left'
+      /** Over left columns, then right columns; null = none. */
+      readonly where: Expression | null
+      readonly columns: Columns
+    }
   /**
    * Two inputs that both may change: every pair whose keys are equal and for which `where` holds. Output: left columns,
    * then right ones; of a semi and an anti join the left ones.

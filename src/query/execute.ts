@@ -135,6 +135,7 @@ async function withKnown(plan: Plan, options: ExecuteOptions): Promise<{ plan: P
         const left = await visit(part.left, false)
         return { ...part, left, right: await visit(part.right, true) }
       }
+      case 'lookup':
       case 'join': {
         const left = await visit(part.left, false)
         return { ...part, left, right: await visit(part.right, false) }

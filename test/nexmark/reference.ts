@@ -90,6 +90,7 @@ function ofBids(bids: readonly Bid[]): Record<string, Row[]> {
     q0: bids.map((b) => pick(b, 'auction bidder price dateTime extra')),
     q1: bids.map((b) => ({ ...pick(b, 'auction bidder'), price: inEuros(b.price), ...pick(b, 'dateTime extra') })),
     q2: bids.filter((b) => b.auction % 123 === 0).map((b) => pick(b, 'auction price')),
+    q13: bids.map((b) => ({ ...pick(b, 'auction bidder price dateTime'), value: String(b.auction % 10_000) })),
     q14: bids
       .filter((b) => b.price * 908 > 1e9 && b.price * 908 < 5e10)
       .map((b) => {

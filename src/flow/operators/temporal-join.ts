@@ -14,11 +14,11 @@
  * it.
  */
 import type { Columns } from '../../schema/types.ts'
-import { type Batch, type FailedRows, type RowFailure, emptyBatch, gatherBatch, withoutRows } from '../batch.ts'
-import { columnBuilder } from '../columns.ts'
+import { type Batch, type FailedRows, emptyBatch } from '../batch.ts'
 import { compileFilter } from '../compile.ts'
-import { concatenate, evaluator } from '../evaluate.ts'
+import { evaluator } from '../evaluate.ts'
 import { KeyWriter, type KeyPart, anyNull, keyEncoder } from '../key.ts'
+import { joinFailures, keepMatches } from '../matches.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import type { Plan } from '../plan.ts'
 import { LateCollector, Output, compareOrdinals, rowLayout } from '../row-store.ts'
@@ -47,7 +47,6 @@ class TemporalJoin implements Operator {
   readonly tables
   private readonly plan: JoinPlan
   private readonly left: Columns
-  private readonly right: Columns
   private readonly waiting: WaitingRows
   private readonly rightRow
   private readonly leftKey
@@ -63,7 +62,6 @@ class TemporalJoin implements Operator {
   constructor(plan: JoinPlan, left: Columns, right: Columns) {
     this.plan = plan
     this.left = left
-    this.right = right
     this.rightRow = rowLayout(right, rightNumbers)
     this.leftKey = evaluator(plan.leftKeys)
     this.keyParts = plan.leftKeys.map((e, i) => ({ column: i, type: e.type }))
@@ -179,7 +177,7 @@ class TemporalJoin implements Operator {
       matched.push(version >= 0)
       this.emit(waiting, versions, id, version, out)
     }
-    const joined = this.keepMatches(out, matched, nowUs)
+    const joined = keepMatches(this.plan, this.where, { pairs: out.done(), matched }, nowUs)
     for (const id of due) waiting.remove(id)
     return joined
   }
@@ -205,47 +203,6 @@ class TemporalJoin implements Operator {
       from.push(versions.numbers[v + sourceAt]!, versions.numbers[v + offsetAt]!, versions.numbers[v + offsetAt]!)
     out.rows.origins(from, false)
   }
-  /** Applies the condition and the kind of the join to the pairs made. */
-  private keepMatches(
-    out: Output,
-    matched: readonly boolean[],
-    nowUs: number,
-  ): { batch: Batch; failed: FailedRows | null } {
-    const batch = out.done()
-    const failures: RowFailure[] = []
-    const passes = new Uint8Array(batch.count)
-    if (this.where === null) matched.forEach((m, i) => (passes[i] = m ? 1 : 0))
-    else {
-      const rows = new Int32Array(batch.count)
-      const count = this.where(batch.columns, batch.count, nowUs, rows, failures)
-      for (let i = 0; i < count; i++) if (matched[rows[i]!] === true) passes[rows[i]!] = 1
-    }
-    // Without a version there was nothing to compare.
-    const failed = failures.filter(({ row }) => matched[row] === true)
-    const kept = this.plan.kind === 'inner' ? batch : this.padded(batch, passes, matched)
-    const bad = new Set(failed.map(({ row }) => row))
-    const rows = Int32Array.from(
-      Array.from(passes.keys()).filter((i) => !bad.has(i) && (this.plan.kind === 'left' || passes[i] === 1)),
-    )
-    return {
-      batch: rows.length === batch.count ? kept : gatherBatch(kept, rows, rows.length),
-      failed: withoutRows(batch, failed).failed,
-    }
-  }
-  /** Left join: a pair that the condition refuses becomes its left row with NULLs. */
-  private padded(batch: Batch, passes: Uint8Array, matched: readonly boolean[]): Batch {
-    if (matched.every((m, i) => !m || passes[i] === 1)) return batch
-    const rights = this.right.map((c, i) => {
-      const builder = columnBuilder(c.type, batch.count)
-      const column = batch.columns[this.left.length + i]!
-      for (let row = 0; row < batch.count; row++)
-        if (passes[row] === 1) builder.pushFrom(column, row)
-        else builder.pushNull()
-      return builder.done()
-    })
-    return { ...batch, columns: [...batch.columns.slice(0, this.left.length), ...rights] }
-  }
-
   /** Versions that no left row to come can ask for. */
   private expire(versions: StateTable, watermark: number): void {
     // Left rows to come are at `limit` or later: of the versions before it they can meet only the last.
@@ -263,13 +220,6 @@ class TemporalJoin implements Operator {
       if (sorted.count === 0) this.versions.delete(key)
     }
   }
-}
-/** Failed rows of both causes; joined ones as their left columns. */
-function joinFailures(a: FailedRows | null, b: FailedRows | null, left: Columns): FailedRows | null {
-  if (b === null) return a
-  const rows = { ...b.batch, columns: b.batch.columns.slice(0, left.length) }
-  if (a === null) return { batch: rows, faults: b.faults }
-  return { batch: concatenate([a.batch, rows], left), faults: [...a.faults, ...b.faults] }
 }
 const isGone = (versions: StateTable, id: number): boolean =>
   versions.numbers[id * versions.spec.numbers + goneAt] === 1

@@ -30,6 +30,8 @@ interface Lane {
   settled: number
   /** Taken since the last commit, for giving back. */
   readonly since: LogRecord[]
+  /** Up to here it is taken before any other; −1 = like the others. */
+  readonly firstUntil: number
 }
 
 export class Input {
@@ -40,7 +42,8 @@ export class Input {
   constructor(reader: Reader) {
     this.reader = reader
   }
-  open(from: readonly At[]): void {
+  /** `firstUntil`: a partition that is read up to there before any other. */
+  open(from: readonly At[], firstUntil: (partition: Partition) => number = () => -1): void {
     this.lanes.clear()
     for (const { partition, offset } of from)
       this.lanes.set(`${partition.topic}/${partition.index}`, {
@@ -53,11 +56,13 @@ export class Input {
         taken: offset,
         settled: offset,
         since: [],
+        firstUntil: firstUntil(partition),
       })
   }
   get hasRecords(): boolean {
-    for (const lane of this.lanes.values()) if (lane.at < lane.records.length) return true
-    return false
+    const lanes = [...this.lanes.values()]
+    const first = lanes.filter((lane) => lane.taken < lane.firstUntil)
+    return (first.length > 0 ? first : lanes).some((lane) => lane.at < lane.records.length)
   }
   /** Something to commit: also a position that moved over records nobody sees. */
   get hasMoved(): boolean {
@@ -109,7 +114,9 @@ export class Input {
   take(recordsMax: number): Slice[] {
     const slices = new Map<Lane, LogRecord[]>()
     let left = recordsMax
-    let open = [...this.lanes.values()].filter((lane) => lane.at < lane.records.length)
+    const isFirst = (lane: Lane): boolean => lane.taken < lane.firstUntil
+    const lanes = [...this.lanes.values()]
+    let open = lanes.filter((lane) => lane.at < lane.records.length && (isFirst(lane) || !lanes.some(isFirst)))
     while (left > 0 && open.length > 0) {
       const share = Math.max(1, Math.floor(left / open.length))
       for (const lane of open) {

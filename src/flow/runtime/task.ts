@@ -25,6 +25,7 @@ import { type Batch, partitionOf, sourceOf } from '../batch.ts'
 import { Graph } from '../graph.ts'
 import { TickAgain } from '../operator.ts'
 import type { ViewPlan } from '../plan.ts'
+import { lookupTopics } from '../plan-facts.ts'
 import { Input } from './input.ts'
 import { ensureOutput, ensureState, ensureTopic, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
 import type { Quarantine } from './quarantine.ts'
@@ -309,7 +310,9 @@ export class ViewTask {
           .map((p) => ({ partition: p.index, unread: unread.get(`${topic}/${p.index}`)! })),
       clock.now(),
     )
-    this.input.open(from)
+    const first = lookupTopics(this.view.plan)
+    const ends = new Map(active.map(({ topic, index }, i) => [`${topic}/${index}`, bounds[i]!.stable as number]))
+    this.input.open(from, ({ topic, index }) => (first.has(topic) ? (ends.get(`${topic}/${index}`) ?? -1) : -1))
   }
 
   // Ticks.

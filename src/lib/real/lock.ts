@@ -8,6 +8,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { Fault } from '../fault.ts'
 
 const busy = 5
+/** A database that nobody refers to is collected, and its lock would go with it. */
+const held = new Set<DatabaseSync>()
 
 export function lockFile(path: string): { release(): void } {
   const database = new DatabaseSync(path)
@@ -18,11 +20,10 @@ export function lockFile(path: string): { release(): void } {
     if ((error as { errcode?: number }).errcode === busy) throw new Fault('store.locked', { path }, error)
     throw new Fault('store.failed', { what: error instanceof Error ? error.message : String(error), path }, error)
   }
-  let held = true
+  held.add(database)
   return {
     release() {
-      if (held) database.close()
-      held = false
+      if (held.delete(database)) database.close()
     },
   }
 }

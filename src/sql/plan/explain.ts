@@ -88,6 +88,15 @@ function describeStep(plan: Plan): string[] {
           : [`where ${expressionText(plan.where, [...plan.left.columns, ...plan.right.columns])}`]),
         'state: one row per key of the table and its versions since the watermark; rows that wait for the watermark',
       ]
+    case 'lookup':
+      return [
+        `Lookup ${plan.kind === 'left' ? 'left join' : 'join'} as of now`,
+        `on ${plan.leftKeys.map((key, i) => `${expressionText(key, plan.left.columns)} = ${plan.right.columns[plan.rightKeys[i]!]!.name}`).join(' and ')}`,
+        ...(plan.where === null
+          ? []
+          : [`where ${expressionText(plan.where, [...plan.left.columns, ...plan.right.columns])}`]),
+        'state: one row per key of the table',
+      ]
     case 'join':
       return describeJoin(plan)
     case 'over':

@@ -157,20 +157,20 @@ export function planTemporalJoin(ctx: PlanContext, left: Rel, right: Rel, join: 
     )
   }
   const outer = join.type === 'left'
+  const base = {
+    left: left.plan,
+    right: right.plan,
+    leftKeys: leftKeys as Expression[],
+    rightKeys: keys,
+    kind: join.type,
+    where: conjunction(rest),
+  }
   const rightColumns = right.plan.columns.map((field) => (outer ? { ...field, nullable: true } : field))
   const columns: Columns = [...left.plan.columns, ...rightColumns]
   return {
-    plan: {
-      op: 'temporal-join',
-      left: left.plan,
-      right: right.plan,
-      leftKeys: leftKeys as Expression[],
-      rightKeys: keys,
-      leftTime: left.time!.column,
-      kind: join.type,
-      where: conjunction(rest),
-      columns,
-    },
+    plan: isProcessingTime(join.asOf)
+      ? { op: 'lookup', ...base, columns }
+      : { op: 'temporal-join', ...base, leftTime: left.time!.column, columns },
     scope: outer
       ? scope.map((relation, i) =>
           i < left.scope.length ? relation : { ...relation, columns: relation.columns.map(asNullable) },
@@ -202,11 +202,15 @@ function checkSides(ctx: PlanContext, left: Rel, right: Rel, join: TemporalJoin)
       'CREATE TABLE … (… PRIMARY KEY) declares one.',
     )
   }
+  if (isProcessingTime(join.asOf)) return
   if (left.time === null) throw notEventTime(ctx, left, join.asOf.at)
   const asOf = bindExpression(bindContext(ctx, left.scope, 'FOR SYSTEM_TIME AS OF'), join.asOf)
   if (asOf.expr.kind !== 'column' || asOf.expr.index !== left.time.column) throw notEventTime(ctx, left, join.asOf.at)
 }
 
+/** PROCTIME(): the table as it is when a row is worked on. */
+const isProcessingTime = (asOf: Expr): boolean =>
+  asOf.kind === 'call' && asOf.args.length === 0 && asOf.name.parts.at(-1)!.text.toLowerCase() === 'proctime'
 /** Left columns, then right ones; those merged by USING or NATURAL show once. */
 function joinedScope(ctx: PlanContext, left: Rel, right: Rel, join: Join | TemporalJoin): Scope {
   const width = left.plan.columns.length

@@ -135,6 +135,7 @@ function push(plan: Plan, condition: Expression): Plan | null {
           }
         : null
     case 'temporal-join':
+    case 'lookup':
       return read.every((index) => index < plan.left.columns.length)
         ? { ...plan, left: pushInto(plan.left, condition) }
         : null
@@ -262,6 +263,7 @@ function windowEnds(plan: Plan): Set<number> {
     case 'session':
       return new Set([plan.keys.length + 1])
     case 'temporal-join':
+    case 'lookup':
       return windowEnds(plan.left)
     case 'join': {
       const width = plan.left.columns.length
@@ -292,6 +294,7 @@ function growsForEver(plan: Plan): boolean {
     case 'expire':
       return plan.until === null && growsForEver(plan.input)
     case 'temporal-join':
+    case 'lookup':
       return growsForEver(plan.left)
     default:
       return inputsOf(plan).some(growsForEver)
@@ -388,7 +391,8 @@ function prune(plan: Plan, needed: ReadonlySet<number>): Pruned {
     case 'session':
       return pruneSession(plan, needed)
     case 'temporal-join':
-      return pruneTemporalJoin(plan, needed)
+    case 'lookup':
+      return pruneTableJoin(plan, needed)
     case 'join':
       return pruneJoin(plan, needed)
     case 'over':
@@ -497,12 +501,13 @@ function pruneSession(plan: Of<'session'>, needed: ReadonlySet<number>): Pruned 
   }
 }
 
-function pruneTemporalJoin(plan: Of<'temporal-join'>, needed: ReadonlySet<number>): Pruned {
+function pruneTableJoin(plan: Of<'temporal-join' | 'lookup'>, needed: ReadonlySet<number>): Pruned {
   const width = plan.left.columns.length
   const read = [...needed, ...(plan.where === null ? [] : columnsOf(plan.where))]
+  const time = plan.op === 'lookup' ? [] : [plan.leftTime]
   const left = prune(
     plan.left,
-    new Set([...read.filter((i) => i < width), plan.leftTime, ...plan.leftKeys.flatMap((key) => [...columnsOf(key)])]),
+    new Set([...read.filter((i) => i < width), ...time, ...plan.leftKeys.flatMap((key) => [...columnsOf(key)])]),
   )
   const right = prune(plan.right, new Set([...read.filter((i) => i >= width).map((i) => i - width), ...plan.rightKeys]))
   const shift = left.plan.columns.length
@@ -516,7 +521,7 @@ function pruneTemporalJoin(plan: Of<'temporal-join'>, needed: ReadonlySet<number
       right: right.plan,
       leftKeys: plan.leftKeys.map((key) => moved(key, left.at)),
       rightKeys: plan.rightKeys.map((key) => right.at.get(key)!),
-      leftTime: left.at.get(plan.leftTime)!,
+      ...(plan.op === 'lookup' ? {} : { leftTime: left.at.get(plan.leftTime)! }),
       where: plan.where === null ? null : moved(plan.where, at),
       columns,
     },

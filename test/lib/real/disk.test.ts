@@ -123,13 +123,16 @@ test('a file closed while a sync is under way ends the sync first', async () => 
 test('a lock dies with the process that holds it, however it dies', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'millrace-lock-'))
   const program = `import { lockFile } from '${new URL('../../../src/lib/real/lock.ts', import.meta.url).href}'
-    lockFile('${dir}/lock'); console.log('held'); setInterval(() => {}, 1000)`
-  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', program], {
+    lockFile('${dir}/lock'); gc(); console.log('held'); setInterval(() => {}, 1000)`
+  const child = spawn(process.execPath, ['--expose-gc', '--input-type=module-typescript', '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  await once(child.stdout, 'data')
-  assert.throws(() => realDisk.lock(`${dir}/lock`), { code: 'store.locked' })
-  child.kill('SIGKILL')
+  try {
+    await once(child.stdout, 'data')
+    assert.throws(() => realDisk.lock(`${dir}/lock`), { code: 'store.locked' })
+  } finally {
+    child.kill('SIGKILL')
+  }
   await once(child, 'exit')
   realDisk.lock(`${dir}/lock`).release()
   rmSync(dir, { recursive: true })

@@ -1,0 +1,118 @@
+/**
+ * FOR SYSTEM_TIME AS OF PROCTIME(): each left row meets the table's row as it is when the left row is worked on, at once,
+ * and is never restated. Of one step the table's changes come first. A task reads all that a table held when it began
+ * before it reads anything else, so the first rows do not meet an empty table.
+ *
+ * State: the table's rows by key.
+ */
+import type { Columns } from '../../schema/types.ts'
+import { type Batch, emptyBatch } from '../batch.ts'
+import { compileFilter } from '../compile.ts'
+import { evaluator } from '../evaluate.ts'
+import { KeyWriter, type KeyPart, anyNull, keyEncoder } from '../key.ts'
+import { joinFailures, keepMatches } from '../matches.ts'
+import type { Operator, StepTime } from '../operator.ts'
+import { addOrigins, mergeRanges, type Ranges } from '../origins.ts'
+import type { Plan } from '../plan.ts'
+import { Output, rowLayout } from '../row-store.ts'
+import type { StateTable } from '../state.ts'
+
+type LookupPlan = Plan & { op: 'lookup' }
+
+// Fields of a row: the ordinal of its change.
+const sourceAt = 0
+const offsetAt = 1
+const ownNumbers = 2
+
+export function lookup(plan: LookupPlan, left: Columns, right: Columns): Operator {
+  return new Lookup(plan, left, right)
+}
+
+class Lookup implements Operator {
+  readonly kind = 'lookup'
+  readonly alone = true
+  readonly tables
+  private readonly plan: LookupPlan
+  private readonly left: Columns
+  private readonly layout
+  private readonly leftKey
+  private readonly keyParts: readonly KeyPart[]
+  private readonly encodeLeft
+  private readonly encodeRight
+  private readonly where
+  private readonly writer = new KeyWriter()
+
+  constructor(plan: LookupPlan, left: Columns, right: Columns) {
+    this.plan = plan
+    this.left = left
+    this.layout = rowLayout(right, ownNumbers)
+    this.leftKey = evaluator(plan.leftKeys)
+    this.keyParts = plan.leftKeys.map((e, i) => ({ column: i, type: e.type }))
+    this.encodeLeft = keyEncoder(this.keyParts)
+    this.encodeRight = keyEncoder(plan.rightKeys.map((k) => ({ column: k, type: right[k]!.type })))
+    this.where = plan.where === null ? null : compileFilter(plan.where)
+    this.tables = [{ name: 'table', numbers: this.layout.numbers, values: this.layout.values }]
+  }
+  rebuild(): void {}
+  waits(): boolean {
+    return false
+  }
+
+  step(
+    [table]: readonly StateTable[],
+    [left = emptyBatch, right = emptyBatch]: readonly Batch[],
+    { nowUs }: StepTime,
+  ): Batch {
+    for (let row = 0; row < right.count; row++) this.change(table!, right, row)
+    if (left.count === 0) return emptyBatch
+    const { batch, columns, failed: keyless } = this.leftKey(left, nowUs)
+    const keys = { ...batch, columns }
+    const out = new Output(this.plan.columns)
+    const matched: boolean[] = []
+    for (let row = 0; row < batch.count; row++) {
+      const id = this.find(table!, keys, row)
+      matched.push(id >= 0)
+      this.pair(table!, batch, row, id, out)
+    }
+    const { batch: kept, failed } = keepMatches(this.plan, this.where, { pairs: out.done(), matched }, nowUs)
+    return { ...kept, failed: joinFailures(keyless, failed, this.left) }
+  }
+  /** The row of a key that is withdrawn goes, unless it was replaced. */
+  private change(table: StateTable, batch: Batch, row: number): void {
+    const { writer } = this
+    writer.length = 0
+    this.encodeRight(writer, batch, row)
+    let id = table.find(writer)
+    if (batch.weights !== null && batch.weights[row]! < 0) {
+      if (id >= 0) table.remove(id)
+      return
+    }
+    if (id >= 0) table.touch(id)
+    else id = table.add(writer)
+    const at = id * table.spec.numbers
+    table.numbers[at + sourceAt] = batch.rows.source[row]!
+    table.numbers[at + offsetAt] = batch.rows.offset[row]!
+    this.layout.write(table, id, batch, row)
+  }
+  private find(table: StateTable, keys: Batch, row: number): number {
+    if (anyNull(this.keyParts, keys, row)) return -1
+    this.writer.length = 0
+    this.encodeLeft(this.writer, keys, row)
+    return table.find(this.writer)
+  }
+  private pair(table: StateTable, batch: Batch, row: number, id: number, out: Output): void {
+    const width = this.left.length
+    for (let c = 0; c < width; c++) out.builders[c]!.pushFrom(batch.columns[c]!, row)
+    const rights = out.builders.slice(width)
+    if (id >= 0) this.layout.read(table, id, rights)
+    else for (const builder of rights) builder.pushNull()
+    out.endFrom(1, batch.rows, row)
+    if (id < 0) return
+    const ranges: Ranges = []
+    addOrigins(ranges, batch.rows, row)
+    const at = id * table.spec.numbers
+    const offset = table.numbers[at + offsetAt]!
+    mergeRanges(ranges, [table.numbers[at + sourceAt]!, offset, offset])
+    out.rows.origins(ranges, false)
+  }
+}
