@@ -118,6 +118,12 @@ def give_up(producer):
         pass  # It says once more why it is given up.
 
 
+def is_over(problem):
+    """This producer can do nothing more: fenced, or it says once more that it has failed for good."""
+    error = problem.args[0]
+    return error.fatal() or error.code() in (KafkaError._FENCED, KafkaError._FATAL)
+
+
 def pause(most=0.02):
     time.sleep(random.random() * most)
 
@@ -156,7 +162,7 @@ def transact(transactional_id, who, most, rest):
                     break
                 one_transaction(producer, load, f"{load.who}:{number}")
         except KafkaException as problem:
-            if not (problem.args[0].fatal() or problem.args[0].code() == KafkaError._FENCED):
+            if not is_over(problem):
                 print(f"{who}: {problem}", file=sys.stderr)
         # What is left of an open transaction belongs to whoever has the id next.
         give_up(producer)
@@ -302,7 +308,7 @@ def copy(who):
             while not stopping.is_set():
                 copy_some(producer, consumer)
         except KafkaException as problem:
-            if not (problem.args[0].fatal() or problem.args[0].txn_requires_abort() or problem.args[0].retriable()):
+            if not (is_over(problem) or problem.args[0].txn_requires_abort() or problem.args[0].retriable()):
                 print(f"{who}: {problem}", file=sys.stderr)
         consumer.close()
         give_up(producer)
