@@ -24,6 +24,9 @@ const hidden = new Set([
   'is-distinct',
   'is-not-distinct',
   'timezone',
+  'array-element',
+  'array-slice',
+  'array-of',
 ])
 function table(): string {
   const forms = new Map<string, { args: string[]; about: Set<string> }>()

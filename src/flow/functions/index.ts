@@ -1,5 +1,6 @@
 /** All scalar functions. A subject is a file of rows; add it here. */
 import { arithmetic } from './arithmetic.ts'
+import { arrays } from './arrays.ts'
 import { casts } from './casts.ts'
 import { comparison } from './comparison.ts'
 import { jsons } from './json.ts'
@@ -20,4 +21,5 @@ export const functions = new FunctionTable([
   ...regexps,
   ...times,
   ...jsons,
+  ...arrays,
 ])

@@ -67,6 +67,14 @@ export function bindExpression(ctx: BindContext, expr: Expr): Bound {
       return ctx.subquery === undefined ? refused(ctx, expr) : ctx.subquery(expr.query)
     case 'field':
       return field(ctx, expr)
+    case 'array':
+      return array(ctx, expr)
+    case 'index': {
+      const args = [bindExpression(ctx, expr.arg), bindExpression(ctx, expr.index)]
+      return resolveCall('array-element', args, expr, ctx.text)
+    }
+    case 'slice':
+      return slice(ctx, expr)
     case 'name':
       return name(ctx, expr)
     case 'typed':
@@ -129,10 +137,7 @@ const refusals: Partial<Record<Expr['kind'], readonly [string, string?]>> = {
   'is-other': ['this IS test'],
   'at-local': ['AT LOCAL', "Write AT TIME ZONE 'UTC'."],
   collate: ['COLLATE', 'Texts compare by code points, as COLLATE "C" does.'],
-  array: ['ARRAY[…] as a value'],
   row: ['a row as a value'],
-  index: ['a subscript'],
-  slice: ['a subscript'],
 }
 function refused(ctx: BindContext, expr: Expr): never {
   if (expr.kind === 'star')
@@ -191,6 +196,25 @@ function name(ctx: BindContext, expr: Of<'name'>): Bound {
   return { expr: reference, unknown: false, nullable: found.nullable, at: expr.at, end: expr.end }
 }
 
+function array(ctx: BindContext, expr: Of<'array'>): Bound {
+  const items = expr.items.map((item) => bindExpression(ctx, item))
+  if (items.length === 0)
+    throw new SqlFault('sql.type-mismatch', 'cannot determine type of empty array', ctx.text, expr.at, {
+      hint: "Cast a literal: '{}'::text[].",
+    })
+  const same = unify(items, ctx.text)
+  if (same === null)
+    throw new SqlFault('sql.type-mismatch', 'the elements of an array must be of one type', ctx.text, expr.at)
+  return resolveCall('array-of', same.items, expr, ctx.text)
+}
+function slice(ctx: BindContext, expr: Of<'slice'>): Bound {
+  const bound = (side: Expr | null, missing: number): Bound =>
+    side === null
+      ? { expr: literal(missing, { kind: 'int' }), unknown: false, nullable: false, at: expr.at, end: expr.end }
+      : bindExpression(ctx, side)
+  const args = [bindExpression(ctx, expr.arg), bound(expr.from, 1), bound(expr.to, 2 ** 31 - 1)]
+  return resolveCall('array-slice', args, expr, ctx.text)
+}
 /** `(column).field`: a column of its own where there is one, else read from the value. */
 function field(ctx: BindContext, expr: Of<'field'>): Bound {
   const known = columnField(ctx, expr)

@@ -1,5 +1,6 @@
 /** Queries: WITH, set operations, ORDER BY and LIMIT around SELECTs. */
 import type { Columns, Field } from '../../schema/types.ts'
+import type { Aggregate, Expression } from '../../flow/expression.ts'
 import type { Plan } from '../../flow/plan.ts'
 import { type Bound, call, column, literal } from '../bind/bound.ts'
 import { coerce, unify } from '../bind/coerce.ts'
@@ -131,8 +132,9 @@ export function orderOfOutput(ctx: PlanContext, columns: Columns, orderBy: reado
 
 type SetBody = Extract<QueryBody, { kind: 'set' }>
 function planSet(ctx: PlanContext, body: SetBody): Rel {
-  if (body.op !== 'union')
-    throw new SqlFault('sql.unsupported', `${body.op.toUpperCase()} is not supported yet`, ctx.text, body.at)
+  const name = body.op.toUpperCase()
+  if (body.op !== 'union' && body.all)
+    throw new SqlFault('sql.unsupported', `${name} ALL is not supported yet`, ctx.text, body.at)
   const queries = body.all ? flattenUnion(body) : [body.left, body.right]
   const rels = queries.map((query) => planQuery(ctx, query))
   for (const rel of rels) refuseUnfinished(ctx, rel)
@@ -141,13 +143,60 @@ function planSet(ctx: PlanContext, body: SetBody): Rel {
     if (rel.plan.columns.length !== width)
       throw new SqlFault(
         'sql.syntax',
-        'each UNION query must have the same number of columns',
+        `each ${name} query must have the same number of columns`,
         ctx.text,
         queries[i]!.at,
       )
   }
-  const union = unionRel(ctx, rels, queries)
+  if (body.op !== 'union') return setOfBoth(body.op, unionRel(ctx, rels.map(marked), queries, name))
+  const union = unionRel(ctx, rels, queries, name)
   return body.all ? union : distinctRel(ctx, union)
+}
+const intType = { kind: 'int' } as const
+const bigintType = { kind: 'bigint' } as const
+const booleanType = { kind: 'boolean' } as const
+/** Which side a row is of, behind its columns. */
+function marked(rel: Rel, side: number): Rel {
+  const own = rel.plan.columns.map((field, i) => column(i, field.type))
+  const columns: Columns = [...rel.plan.columns, { name: 'side', type: intType, nullable: false }]
+  return projectRel(rel, [...own, literal(side, intType)], columns)
+}
+/** Rows of the one side that the other has too, or has not; equal rows once. NULLs are the same here. */
+function setOfBoth(op: 'intersect' | 'except', { plan }: Rel): Rel {
+  const width = plan.columns.length - 1
+  const isOf = (side: number): Expression => call('=', [column(width, intType), literal(side, intType)], booleanType)
+  const countOf = (side: number): Aggregate => ({
+    name: 'count',
+    args: [],
+    distinct: false,
+    filter: isOf(side),
+    type: bigintType,
+  })
+  const counts: Columns = ['left', 'right'].map((name) => ({ name, type: bigintType, nullable: false }))
+  const columns = plan.columns.slice(0, width)
+  const grouped: Plan = {
+    op: 'aggregate',
+    input: plan,
+    keys: columns.map((_, i) => i),
+    aggregates: [countOf(0), countOf(1)],
+    windowEnd: null,
+    emit: 'update',
+    columns: [...columns, ...counts],
+  }
+  const has = (at: number, name: '>' | '='): Expression =>
+    call(name, [column(width + at, bigintType), literal(0, bigintType)], booleanType)
+  const args = [has(0, '>'), has(1, op === 'intersect' ? '>' : '=')]
+  const where: Expression = { kind: 'and', args, type: booleanType }
+  const rel: Rel = {
+    plan: { op: 'filter', input: grouped, where, columns: grouped.columns },
+    scope: columnsToScope(null, grouped.columns),
+    key: columns.map((_, i) => [i]),
+    appendOnly: false,
+    time: null,
+    windows: [],
+    rank: null,
+  }
+  return firstColumns(rel, width)
 }
 /** `a UNION ALL b UNION ALL c` is one union of three. */
 function flattenUnion(body: SetBody): Query[] {
@@ -163,7 +212,7 @@ function flattenUnion(body: SetBody): Query[] {
   }
   return [...parts(body.left), ...parts(body.right)]
 }
-function unionRel(ctx: PlanContext, rels: readonly Rel[], queries: readonly Query[]): Rel {
+function unionRel(ctx: PlanContext, rels: readonly Rel[], queries: readonly Query[], name: string): Rel {
   const [first] = rels
   const columns: Columns = first!.plan.columns.map((field, i): Field => {
     const sides = rels.map((rel, n): Bound => ({
@@ -177,7 +226,7 @@ function unionRel(ctx: PlanContext, rels: readonly Rel[], queries: readonly Quer
     if (same === null)
       throw new SqlFault(
         'sql.type-mismatch',
-        `UNION types of column ${i + 1} ("${field.name}") cannot be matched`,
+        `${name} types of column ${i + 1} ("${field.name}") cannot be matched`,
         ctx.text,
         queries[1]!.at,
       )

@@ -196,10 +196,26 @@ HINT: Read what was expected at the marked place; docs/sql.md has the grammar.
 ----
 CREATE MATERIALIZED VIEW v AS SELECT page FROM clicks EXCEPT SELECT item FROM purchases
 =>
-ERROR 0A000: EXCEPT is not supported yet
-LINE 1: CREATE MATERIALIZED VIEW v AS SELECT page FROM clicks EXCEPT SELECT item FROM purchases
-                                      ^
-HINT: docs/sql.md lists what works today.
+View v: newest row per key (page)
+  Project
+       page
+    -> Filter
+            where (left > 0) and (right = 0)
+      -> Aggregate by page
+              count(*) filter (where side = 0), count(*) filter (where side = 1)
+              emits whenever a result changes
+              state: one entry per group, for as long as the view lives
+        -> Union all
+          -> Project
+                  page, 0 as side
+            -> Events of clicks
+                    reads page text
+                    watermark: record timestamp
+          -> Project
+                  item, 1 as side
+            -> Events of purchases
+                    reads item text, bought_at timestamptz
+                    watermark: bought_at - 5000 ms
 ----
 CREATE MATERIALIZED VIEW v AS SELCT 1
 =>
