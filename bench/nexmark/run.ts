@@ -108,6 +108,10 @@ function shown(value: unknown, kind: string): unknown {
   return kind === 'timestamp' ? new Date(String(value)).toISOString().replace('T', ' ').slice(0, 23) : value
 }
 
+/** Read when they are asked for: an interface of `readline` loses what it has read before. */
+async function* linesOf(file: string): AsyncGenerator<string> {
+  yield* createInterface({ input: createReadStream(file) })
+}
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     options: { queries: { type: 'string' }, write: { type: 'string' } },
@@ -123,7 +127,7 @@ async function main(): Promise<number> {
   }
   const { write } = values
   if (write !== undefined) mkdirSync(write, { recursive: true })
-  const results = await runNexmark(createInterface({ input: createReadStream(file) }), {
+  const results = await runNexmark(linesOf(file), {
     only,
     rows: (query, lines) => {
       if (write !== undefined) writeFileSync(join(write, `${query}.ndjson`), lines.map((line) => `${line}\n`).join(''))
