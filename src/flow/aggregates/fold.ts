@@ -67,6 +67,10 @@ export class Fold {
     this.columns = evaluated.columns
     return evaluated
   }
+  /** Back to a batch that was prepared before another. */
+  resume({ columns }: Evaluated): void {
+    this.columns = columns
+  }
   /** Adds a row of the prepared batch to a group. */
   add(
     table: StateTable,

@@ -13,7 +13,8 @@
 import type { Columns } from '../../schema/types.ts'
 import { Fold } from '../aggregates/fold.ts'
 import { memberTable } from '../aggregates/members.ts'
-import { type Batch, type FailedRows, emptyBatch } from '../batch.ts'
+import { type Batch, emptyBatch } from '../batch.ts'
+import type { Evaluated } from '../evaluate.ts'
 import type { Value } from '../expression.ts'
 import { KeyWriter, keyEncoder } from '../key.ts'
 import { OpenWindows } from '../open-windows.ts'
@@ -118,8 +119,10 @@ class Sessions implements Operator {
     const state: State = { sessions: sessions!, rows: rows!, members }
     const late = new LateCollector()
     const out = new Output(this.plan.columns)
-    const { batch, failed } = this.prepared(input, time.nowUs)
-    for (let row = 0; row < batch.count; row++) this.take(state, batch, row, time, late)
+    const prepared =
+      input.count === 0 ? { batch: input, columns: [], failed: null } : this.fold.prepare(input, time.nowUs)
+    const { batch, failed } = prepared
+    for (let row = 0; row < batch.count; row++) this.take(state, prepared, row, time, late)
     if (this.plan.emit === 'update') for (const [id, before] of this.touched) this.emitChange(state, id, before, out)
     this.touched.clear()
     for (let ids = this.open.takeClosed(time.watermark); ids !== null; ids = this.open.takeClosed(time.watermark)) {
@@ -131,11 +134,9 @@ class Sessions implements Operator {
     }
     return out.done(late.done(), failed)
   }
-  private prepared(input: Batch, nowUs: number): { batch: Batch; failed: FailedRows | null } {
-    return input.count === 0 ? { batch: input, failed: null } : this.fold.prepare(input, nowUs)
-  }
 
-  private take(state: State, batch: Batch, row: number, time: StepTime, late: LateCollector): void {
+  private take(state: State, prepared: Evaluated, row: number, time: StepTime, late: LateCollector): void {
+    const { batch } = prepared
     const column = batch.columns[this.plan.time]!
     const isThere = column.kind === 'f64' && (column.valid === null || column.valid[row] === 1)
     if (!isThere) return late.add(batch.rows, row, false)
@@ -155,7 +156,7 @@ class Sessions implements Operator {
     this.touch(state, into)
     this.moveTo(state.sessions, into, start, end)
     // What was folded meanwhile was another batch.
-    if (met.length > 1) this.fold.prepare(batch, time.nowUs)
+    if (met.length > 1) this.fold.resume(prepared)
     this.addRow(state, into, batch, row)
   }
   /** Sessions that the row would join, the one with the most rows first. */

@@ -222,8 +222,9 @@ class Views implements Flow {
 
   async flush(signal?: AbortSignal): Promise<void> {
     for (const { task, observers } of this.inputsFirst()) {
+      if (!task.goesOn) continue
       const ends = await task.inputEnds()
-      while (!task.isBeyond(ends)) {
+      while (task.goesOn && !task.isBeyond(ends)) {
         signal?.throwIfAborted()
         await this.nextCommit(observers)
       }

@@ -37,6 +37,8 @@ interface Lane {
 export class Input {
   private readonly reader: Reader
   private turn = 0
+  /** Those that are to be read up to a place before any other. */
+  private first: Lane[] = []
   private readonly lanes = new Map<string, Lane>()
 
   constructor(reader: Reader) {
@@ -58,11 +60,17 @@ export class Input {
         since: [],
         firstUntil: firstUntil(partition),
       })
+    this.first = [...this.lanes.values()].filter((lane) => lane.firstUntil >= 0)
   }
   get hasRecords(): boolean {
-    const lanes = [...this.lanes.values()]
-    const first = lanes.filter((lane) => lane.taken < lane.firstUntil)
-    return (first.length > 0 ? first : lanes).some((lane) => lane.at < lane.records.length)
+    for (const lane of this.openLanes()) if (lane.at < lane.records.length) return true
+    return false
+  }
+  /** Lanes that may be taken from now. */
+  private openLanes(): Iterable<Lane> {
+    if (this.first.length === 0) return this.lanes.values()
+    const left = this.first.filter((lane) => lane.taken < lane.firstUntil)
+    return left.length > 0 ? left : this.lanes.values()
   }
   /** Something to commit: also a position that moved over records nobody sees. */
   get hasMoved(): boolean {
@@ -114,9 +122,7 @@ export class Input {
   take(recordsMax: number): Slice[] {
     const slices = new Map<Lane, LogRecord[]>()
     let left = recordsMax
-    const isFirst = (lane: Lane): boolean => lane.taken < lane.firstUntil
-    const lanes = [...this.lanes.values()]
-    let open = lanes.filter((lane) => lane.at < lane.records.length && (isFirst(lane) || !lanes.some(isFirst)))
+    let open = [...this.openLanes()].filter((lane) => lane.at < lane.records.length)
     while (left > 0 && open.length > 0) {
       const share = Math.max(1, Math.floor(left / open.length))
       for (const lane of open) {

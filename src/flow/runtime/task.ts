@@ -147,9 +147,13 @@ export class ViewTask {
     }
     return (await log.bounds(partitions)).map(({ stable }, i) => ({ partition: partitions[i]!, offset: stable }))
   }
-  /** All up to there is in what it has committed; true also where it does not run here, and so never will be. */
+  /** It runs, or is about to: what is there for it will be taken in. */
+  get goesOn(): boolean {
+    return this.status === 'running' || this.status === 'restoring'
+  }
+  /** All up to there is in what it has committed. */
   isBeyond(ends: readonly At[]): boolean {
-    return this.status !== 'running' || ends.every((end) => this.input.hasReached(end))
+    return ends.every((end) => this.input.hasReached(end))
   }
   pause(): void {
     if (this.paused !== null) return
