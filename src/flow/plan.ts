@@ -127,6 +127,8 @@ export type Plan =
       readonly columns: Columns
     }
 
+export type PlanOf<O extends Plan['op']> = Extract<Plan, { op: O }>
+
 /**
  * Windows of one size, counted from 1970 UTC and `offsetMs` on. 'hop': one begins every `stepMs`. 'cumulate': one ends every
  * `stepMs` after the beginning of a window of the whole size, and begins there.

@@ -11,7 +11,8 @@ import { Options, type OptionSpecs } from './options.ts'
 import { refuseUnfinished } from './over.ts'
 import { firstColumns, planAnswer, planQuery } from './query.ts'
 import { catalogName, type Key, pseudoColumns, type Rel, type Relation } from './relation.ts'
-import { keepsHistory, rewrite } from './rewrite.ts'
+import { keepsHistory } from './join-keys.ts'
+import { rewrite } from './rewrite.ts'
 import { projectRel } from './select.ts'
 
 type CreateView = Extract<Statement, { kind: 'create-view' }>

@@ -1,0 +1,264 @@
+/** Every step carries only the columns that a later one reads, so that a source's decoder is made for those fields alone. */
+import type { Aggregate, Expression } from '../../flow/expression.ts'
+import type { Plan, PlanOf as Of, SourcePlan } from '../../flow/plan.ts'
+import { column, columnsOf, shiftColumns } from '../bind/bound.ts'
+
+interface Pruned {
+  readonly plan: Plan
+  /** Where each column went; absent = gone. */
+  readonly at: ReadonlyMap<number, number>
+}
+const sorted = (set: Iterable<number>): number[] => [...new Set(set)].toSorted((a, b) => a - b)
+const positions = (kept: readonly number[]): Map<number, number> => new Map(kept.map((from, to) => [from, to]))
+const moved = (expr: Expression, at: ReadonlyMap<number, number>): Expression =>
+  shiftColumns(expr, (index) => at.get(index)!)
+const readBy = (aggregates: readonly Aggregate[]): number[] =>
+  aggregates.flatMap((a) =>
+    [...a.args, ...(a.filter === null ? [] : [a.filter])].flatMap((expr) => [...columnsOf(expr)]),
+  )
+function movedAggregate<A extends Aggregate>(aggregate: A, at: ReadonlyMap<number, number>): A {
+  return {
+    ...aggregate,
+    args: aggregate.args.map((arg) => moved(arg, at)),
+    filter: aggregate.filter === null ? null : moved(aggregate.filter, at),
+  }
+}
+
+/** Keeps the columns needed above, and what the step itself reads. */
+export function prune(plan: Plan, needed: ReadonlySet<number>): Pruned {
+  switch (plan.op) {
+    case 'source':
+      return pruneSource(plan, needed)
+    case 'filter': {
+      const { plan: input, at } = prune(plan.input, new Set([...needed, ...columnsOf(plan.where)]))
+      return { plan: { ...plan, input, where: moved(plan.where, at), columns: input.columns }, at }
+    }
+    case 'project':
+      return pruneProject(plan, needed)
+    case 'expire': {
+      const bounds = [plan.from, plan.until].filter((bound) => bound !== null)
+      const read = bounds.flatMap((bound) => [...columnsOf(bound)])
+      const { plan: input, at } = prune(plan.input, new Set([...needed, ...read]))
+      const [from, until] = [plan.from, plan.until].map((bound) => (bound === null ? null : moved(bound, at)))
+      return { plan: { ...plan, input, from: from!, until: until!, columns: input.columns }, at }
+    }
+    case 'union':
+      return pruneUnion(plan, needed)
+    case 'window':
+      return pruneWindow(plan, needed)
+    case 'aggregate':
+      return pruneAggregate(plan, needed)
+    case 'session':
+      return pruneSession(plan, needed)
+    case 'temporal-join':
+    case 'lookup':
+      return pruneTableJoin(plan, needed)
+    case 'join':
+      return pruneJoin(plan, needed)
+    case 'over':
+      return pruneOver(plan, needed)
+    case 'top':
+      return pruneTop(plan, needed)
+    case 'process': {
+      const { plan: input } = prune(plan.input, new Set(plan.input.columns.map((_, i) => i)))
+      return { plan: { ...plan, input }, at: positions(plan.columns.map((_, i) => i)) }
+    }
+  }
+}
+function pruneSource(plan: SourcePlan, needed: ReadonlySet<number>): Pruned {
+  const keep = new Set([...needed, ...plan.key, ...(plan.time === null ? [] : [plan.time.column])])
+  for (const index of keep) {
+    const field = plan.fields[index]!
+    if (field.from === 'computed') for (const read of columnsOf(field.expression)) keep.add(read)
+  }
+  if (keep.size === 0) keep.add(plan.fields.findIndex((field) => field.from === 'offset'))
+  const kept = sorted(keep)
+  const at = positions(kept)
+  return {
+    plan: {
+      ...plan,
+      columns: kept.map((i) => plan.columns[i]!),
+      fields: kept.map((i) => {
+        const field = plan.fields[i]!
+        return field.from === 'computed' ? { ...field, expression: moved(field.expression, at) } : field
+      }),
+      key: plan.key.map((i) => at.get(i)!),
+      time: plan.time === null ? null : { ...plan.time, column: at.get(plan.time.column)! },
+    },
+    at,
+  }
+}
+
+function pruneProject(plan: Of<'project'>, needed: ReadonlySet<number>): Pruned {
+  const kept = needed.size === 0 ? [0] : sorted(needed)
+  const { plan: input, at } = prune(plan.input, new Set(kept.flatMap((i) => [...columnsOf(plan.expressions[i]!)])))
+  const expressions = kept.map((i) => moved(plan.expressions[i]!, at))
+  return { plan: { ...plan, input, expressions, columns: kept.map((i) => plan.columns[i]!) }, at: positions(kept) }
+}
+
+/** All sides must keep the same columns in the same order. */
+function pruneUnion(plan: Of<'union'>, needed: ReadonlySet<number>): Pruned {
+  const kept = needed.size === 0 ? [0] : sorted(needed)
+  const columns = kept.map((i) => plan.columns[i]!)
+  const inputs = plan.inputs.map((side): Plan => {
+    const { plan: input, at } = prune(side, new Set(kept))
+    const aligned = input.columns.length === kept.length && kept.every((from, to) => at.get(from) === to)
+    if (aligned) return input
+    return {
+      op: 'project',
+      input,
+      expressions: kept.map((from) => column(at.get(from)!, side.columns[from]!.type)),
+      columns,
+    }
+  })
+  return { plan: { ...plan, inputs, columns }, at: positions(kept) }
+}
+
+function pruneWindow(plan: Of<'window'>, needed: ReadonlySet<number>): Pruned {
+  const width = plan.input.columns.length
+  const { plan: input, at } = prune(plan.input, new Set([...[...needed].filter((i) => i < width), plan.time]))
+  const columns = [...input.columns, ...plan.columns.slice(width)]
+  const all = new Map(at)
+  all.set(width, input.columns.length)
+  all.set(width + 1, input.columns.length + 1)
+  return { plan: { ...plan, input, time: at.get(plan.time)!, columns }, at: all }
+}
+
+function pruneAggregate(plan: Of<'aggregate'>, needed: ReadonlySet<number>): Pruned {
+  const width = plan.keys.length
+  const list = plan.aggregates.flatMap((_, i) => (needed.has(width + i) ? [i] : []))
+  const aggregates = list.map((i) => plan.aggregates[i]!)
+  const { plan: input, at } = prune(plan.input, new Set([...plan.keys, ...readBy(aggregates)]))
+  const kept = [...plan.keys.map((_, i) => i), ...list.map((i) => width + i)]
+  return {
+    plan: {
+      ...plan,
+      input,
+      keys: plan.keys.map((i) => at.get(i)!),
+      aggregates: aggregates.map((aggregate) => movedAggregate(aggregate, at)),
+      columns: kept.map((i) => plan.columns[i]!),
+    },
+    at: positions(kept),
+  }
+}
+
+function pruneSession(plan: Of<'session'>, needed: ReadonlySet<number>): Pruned {
+  const width = plan.keys.length + 2
+  const list = plan.aggregates.flatMap((_, i) => (needed.has(width + i) ? [i] : []))
+  const aggregates = list.map((i) => plan.aggregates[i]!)
+  const { plan: input, at } = prune(plan.input, new Set([...plan.keys, plan.time, ...readBy(aggregates)]))
+  const kept = [...Array.from({ length: width }, (_, i) => i), ...list.map((i) => width + i)]
+  return {
+    plan: {
+      ...plan,
+      input,
+      time: at.get(plan.time)!,
+      keys: plan.keys.map((i) => at.get(i)!),
+      aggregates: aggregates.map((aggregate) => movedAggregate(aggregate, at)),
+      columns: kept.map((i) => plan.columns[i]!),
+    },
+    at: positions(kept),
+  }
+}
+
+function pruneTableJoin(plan: Of<'temporal-join' | 'lookup'>, needed: ReadonlySet<number>): Pruned {
+  const width = plan.left.columns.length
+  const read = [...needed, ...(plan.where === null ? [] : columnsOf(plan.where))]
+  const time = plan.op === 'lookup' ? [] : [plan.leftTime]
+  const left = prune(
+    plan.left,
+    new Set([...read.filter((i) => i < width), ...time, ...plan.leftKeys.flatMap((key) => [...columnsOf(key)])]),
+  )
+  const right = prune(plan.right, new Set([...read.filter((i) => i >= width).map((i) => i - width), ...plan.rightKeys]))
+  const shift = left.plan.columns.length
+  const at = new Map(left.at)
+  for (const [from, to] of right.at) at.set(from + width, to + shift)
+  const columns = [...at].toSorted((a, b) => a[1] - b[1]).map(([from]) => plan.columns[from]!)
+  return {
+    plan: {
+      ...plan,
+      left: left.plan,
+      right: right.plan,
+      leftKeys: plan.leftKeys.map((key) => moved(key, left.at)),
+      rightKeys: plan.rightKeys.map((key) => right.at.get(key)!),
+      ...(plan.op === 'lookup' ? {} : { leftTime: left.at.get(plan.leftTime)! }),
+      where: plan.where === null ? null : moved(plan.where, at),
+      columns,
+    },
+    at,
+  }
+}
+
+function pruneJoin(plan: Of<'join'>, needed: ReadonlySet<number>): Pruned {
+  const width = plan.left.columns.length
+  const semi = plan.kind === 'semi' || plan.kind === 'anti'
+  const read = [...needed, ...(plan.where === null ? [] : columnsOf(plan.where))]
+  const left = prune(plan.left, new Set([...read.filter((i) => i < width), ...plan.leftKeys]))
+  const right = prune(plan.right, new Set([...read.filter((i) => i >= width).map((i) => i - width), ...plan.rightKeys]))
+  const shift = left.plan.columns.length
+  const at = new Map(left.at)
+  for (const [from, to] of right.at) at.set(from + width, to + shift)
+  const out = semi ? left.at : at
+  const columns = [...out].toSorted((a, b) => a[1] - b[1]).map(([from]) => plan.columns[from]!)
+  return {
+    plan: {
+      ...plan,
+      left: left.plan,
+      right: right.plan,
+      leftKeys: plan.leftKeys.map((key) => left.at.get(key)!),
+      rightKeys: plan.rightKeys.map((key) => right.at.get(key)!),
+      where: plan.where === null ? null : moved(plan.where, at),
+      columns,
+    },
+    at: out,
+  }
+}
+
+function pruneOver(plan: Of<'over'>, needed: ReadonlySet<number>): Pruned {
+  const width = plan.input.columns.length
+  const list = plan.aggregates.flatMap((_, i) => (needed.has(width + i) ? [i] : []))
+  const own = [...needed].filter((i) => i < width)
+  if (list.length === 0) return prune(plan.input, new Set(own))
+  const aggregates = list.map((i) => plan.aggregates[i]!)
+  const { plan: input, at } = prune(
+    plan.input,
+    new Set([...own, ...plan.partitionBy, plan.orderBy, ...readBy(aggregates)]),
+  )
+  const all = new Map(at)
+  for (const [n, i] of list.entries()) all.set(width + i, input.columns.length + n)
+  return {
+    plan: {
+      ...plan,
+      input,
+      partitionBy: plan.partitionBy.map((i) => at.get(i)!),
+      orderBy: at.get(plan.orderBy)!,
+      aggregates: aggregates.map((aggregate) => movedAggregate(aggregate, at)),
+      columns: [...input.columns, ...list.map((i) => plan.columns[width + i]!)],
+    },
+    at: all,
+  }
+}
+
+/** The rank is only counted where someone reads it. */
+function pruneTop(plan: Of<'top'>, needed: ReadonlySet<number>): Pruned {
+  const width = plan.input.columns.length
+  const own = [...needed].filter((i) => i < width)
+  const { plan: input, at } = prune(
+    plan.input,
+    new Set([...own, ...plan.partitionBy, ...plan.order.map((o) => o.column)]),
+  )
+  const rank = plan.rank && needed.has(width)
+  const all = new Map(at)
+  if (rank) all.set(width, input.columns.length)
+  return {
+    plan: {
+      ...plan,
+      input,
+      partitionBy: plan.partitionBy.map((i) => at.get(i)!),
+      order: plan.order.map((o) => ({ ...o, column: at.get(o.column)! })),
+      rank,
+      columns: rank ? [...input.columns, plan.columns[width]!] : input.columns,
+    },
+    at: all,
+  }
+}
