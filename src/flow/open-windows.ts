@@ -1,3 +1,15 @@
+import { assert } from '../lib/assert.ts'
+import type { Batch } from './batch.ts'
+
+/** From a window's end in µs: the watermark, in whole ms, that closes it. */
+export const closeMsOf = (end: number): number => Math.floor(end / 1000) - 1
+/** The same of a row, whose column holds the end. */
+export function closeMsOfRow(batch: Batch, column: number, row: number): number {
+  const end = batch.columns[column]!
+  assert(end.kind === 'f64', "a window's end is a time")
+  return closeMsOf(end.data[row]!)
+}
+
 /** Which groups wait for which watermark: by closing time, a few times at once, many groups each. */
 export class OpenWindows {
   private readonly groups = new Map<number, Set<number>>()

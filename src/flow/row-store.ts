@@ -2,6 +2,7 @@
 import type { Columns, DataType } from '../schema/types.ts'
 import { type Batch, type Column, type Provenance, ProvenanceBuilder, isNull, valueAt } from './batch.ts'
 import { type ColumnBuilder, columnBuilder } from './columns.ts'
+import type { KeyWriter } from './key.ts'
 import { storageOf } from './memory.ts'
 import type { StateTable } from './state.ts'
 
@@ -134,6 +135,17 @@ export class LateCollector {
   }
   done(): Batch['late'] {
     return this.rows === null ? null : { rows: this.rows.done(), count: this.rows.count, afterIdle: this.idle }
+  }
+}
+
+/** Ends a key that is not in the table yet with a row's ordinal; several rows of one record are counted behind it. */
+export function writeOrdinal(table: StateTable, writer: KeyWriter, rows: Provenance, row: number): void {
+  writer.double(rows.source[row]!)
+  writer.double(rows.offset[row]!)
+  const { length } = writer
+  for (let copy = 0; table.find(writer) >= 0; copy++) {
+    writer.length = length
+    writer.double(copy)
   }
 }
 

@@ -8,7 +8,14 @@ import type { Batch } from './batch.ts'
 import type { ColumnBuilder } from './columns.ts'
 import { KeyWriter } from './key.ts'
 import type { StepTime } from './operator.ts'
-import { type LateCollector, type Output, type RowLayout, compareOrdinals, rowLayout } from './row-store.ts'
+import {
+  type LateCollector,
+  type Output,
+  type RowLayout,
+  compareOrdinals,
+  rowLayout,
+  writeOrdinal,
+} from './row-store.ts'
 import { SortedIds } from './sorted.ts'
 import type { StateTable, TableSpec } from './state.ts'
 
@@ -72,13 +79,7 @@ export class WaitingRows {
     this.encodeKey(writer, keys, row)
     const stateKey = writer.length
     writer.double(micros)
-    writer.double(rows.source[row]!)
-    writer.double(rows.offset[row]!)
-    // Several rows of one record (after a union of the same stream) follow each other.
-    for (let copy = 0; table.find(writer) >= 0; copy++) {
-      writer.length = stateKey + 24
-      writer.double(copy)
-    }
+    writeOrdinal(table, writer, rows, row)
     const id = table.add(writer, stateKey)
     const at = id * table.spec.numbers
     table.numbers[at + timeAt] = micros

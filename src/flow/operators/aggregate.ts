@@ -18,7 +18,7 @@ import { memberTable } from '../aggregates/members.ts'
 import { type Batch, emptyBatch } from '../batch.ts'
 import type { Value } from '../expression.ts'
 import { KeyWriter, keyEncoder } from '../key.ts'
-import { OpenWindows } from '../open-windows.ts'
+import { closeMsOfRow, OpenWindows } from '../open-windows.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import { addOrigins, mergeRanges, type Ranges } from '../origins.ts'
 import type { Plan } from '../plan.ts'
@@ -124,7 +124,7 @@ class GroupBy implements Operator {
     let isTaken = false
     let row = from
     do {
-      const closeMs = this.windowColumn < 0 ? Infinity : closeOfRow(batch, this.windowColumn, row)
+      const closeMs = this.windowColumn < 0 ? Infinity : closeMsOfRow(batch, this.windowColumn, row)
       if (closeMs > batch.rows.watermark[row]! && closeMs > time.before) {
         this.take(groups, members, batch, row, closeMs)
         isTaken = true
@@ -132,7 +132,7 @@ class GroupBy implements Operator {
       row++
     } while (row < batch.count && this.windowColumn >= 0 && isSameRecord(batch, from, row))
     const last = row - 1
-    if (!isTaken) late.add(batch.rows, last, closeOfRow(batch, this.windowColumn, last) > batch.rows.watermark[last]!)
+    if (!isTaken) late.add(batch.rows, last, closeMsOfRow(batch, this.windowColumn, last) > batch.rows.watermark[last]!)
     return row
   }
   private take(groups: StateTable, members: StateTable | undefined, batch: Batch, row: number, closeMs: number): void {
@@ -258,9 +258,3 @@ function isSameRecord({ rows }: Batch, a: number, b: number): boolean {
   return rows.source[a]! >= 0 && rows.source[a] === rows.source[b] && rows.offset[a] === rows.offset[b]
 }
 const closeOf = (groups: StateTable, group: number): number => groups.numbers[group * groups.spec.numbers + closeAt]!
-/** From the window's end in µs: the watermark, in whole ms, that closes it. */
-function closeOfRow(batch: Batch, column: number, row: number): number {
-  const end = batch.columns[column]!
-  assert(end.kind === 'f64', "a window's end is a time")
-  return Math.floor(end.data[row]! / 1000) - 1
-}

@@ -11,7 +11,7 @@ import { evaluator } from '../evaluate.ts'
 import { KeyWriter, keyEncoder } from '../key.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import type { Plan } from '../plan.ts'
-import { Output, rowLayout } from '../row-store.ts'
+import { Output, rowLayout, writeOrdinal } from '../row-store.ts'
 import { SortedIds } from '../sorted.ts'
 import type { StateTable } from '../state.ts'
 
@@ -94,7 +94,7 @@ class Expire implements Operator {
       if (until === Infinity) return
     }
     this.writer.length = 0
-    if (this.grows) this.encodeOrdinal(rows, batch, row)
+    if (this.grows) writeOrdinal(rows, this.writer, batch.rows, row)
     else this.encodeRow(this.writer, batch, row)
     let id = rows.find(this.writer)
     if (id < 0) {
@@ -108,16 +108,6 @@ class Expire implements Operator {
     } else rows.touch(id)
     this.stamp(rows, id, batch, row, weight)
     if (rows.numbers[id * rows.spec.numbers + copiesAt] === 0) this.forget(rows, id)
-  }
-  private encodeOrdinal(rows: StateTable, batch: Batch, row: number): void {
-    const { writer } = this
-    writer.double(batch.rows.source[row]!)
-    writer.double(batch.rows.offset[row]!)
-    const { length } = writer
-    for (let copy = 0; rows.find(writer) >= 0; copy++) {
-      writer.length = length
-      writer.double(copy)
-    }
   }
   private stamp(rows: StateTable, id: number, batch: Batch, row: number, weight: number): void {
     const at = id * rows.spec.numbers

@@ -15,11 +15,11 @@ import { type Batch, type FailedRows, type RowFailure, emptyBatch, gatherBatch, 
 import { compileFilter } from '../compile.ts'
 import { concatenate } from '../evaluate.ts'
 import { KeyWriter, type KeyPart, anyNull, keyEncoder } from '../key.ts'
-import { OpenWindows } from '../open-windows.ts'
+import { closeMsOfRow, OpenWindows } from '../open-windows.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import { addOrigins, mergeRanges, type Ranges } from '../origins.ts'
 import type { Plan } from '../plan.ts'
-import { Output, rowLayout } from '../row-store.ts'
+import { Output, rowLayout, writeOrdinal } from '../row-store.ts'
 import { SortedIds } from '../sorted.ts'
 import type { StateTable } from '../state.ts'
 
@@ -268,13 +268,14 @@ class Side {
       this.writer.length = 0
       this.encodeKey(this.writer, batch, row)
       const stateKey = this.writer.length
-      if (grows) this.encodeOrdinal(table, batch, row)
+      if (grows) writeOrdinal(table, this.writer, batch.rows, row)
       else this.encodeRow(this.writer, batch, row)
       let id = table.find(this.writer)
       if (id < 0) {
         id = table.add(this.writer, stateKey)
         this.layout.write(table, id, batch, row)
-        if (windowEnd !== null) table.numbers[id * table.spec.numbers + closeAt] = closeOf(batch, keys[windowEnd]!, row)
+        if (windowEnd !== null)
+          table.numbers[id * table.spec.numbers + closeAt] = closeMsOfRow(batch, keys[windowEnd]!, row)
         this.index(table, id)
         isNew[row] = 1
       } else table.touch(id)
@@ -283,17 +284,6 @@ class Side {
       this.stamp(table, id, batch, row, weight)
     }
     return { ids, isNew }
-  }
-  /** Rows that are never withdrawn need no more to be told apart; those of one record are counted. */
-  private encodeOrdinal(table: StateTable, batch: Batch, row: number): void {
-    const { writer } = this
-    writer.double(batch.rows.source[row]!)
-    writer.double(batch.rows.offset[row]!)
-    const { length } = writer
-    for (let copy = 0; table.find(writer) >= 0; copy++) {
-      writer.length = length
-      writer.double(copy)
-    }
   }
   private stamp(table: StateTable, id: number, { rows }: Batch, row: number, weight: number): void {
     const at = id * table.spec.numbers
@@ -360,12 +350,6 @@ function isAfter(time: number, source: number, offset: number, rows: Batch['rows
   if (time !== rows.time[row]) return time > rows.time[row]!
   if (source !== rows.source[row]) return source > rows.source[row]!
   return offset > rows.offset[row]!
-}
-/** From a window's end in µs: the watermark, in whole ms, that closes it. */
-function closeOf(batch: Batch, column: number, row: number): number {
-  const end = batch.columns[column]!
-  if (end.kind !== 'f64') throw new Error("assertion failed: a window's end is a time")
-  return Math.floor(end.data[row]! / 1000) - 1
 }
 function joined(parts: readonly Batch[], columns: Columns): Batch {
   const filled = parts.filter(({ count }) => count > 0)

@@ -17,11 +17,11 @@ import { type Batch, emptyBatch } from '../batch.ts'
 import type { Evaluated } from '../evaluate.ts'
 import type { Value } from '../expression.ts'
 import { KeyWriter, keyEncoder } from '../key.ts'
-import { OpenWindows } from '../open-windows.ts'
+import { closeMsOf, OpenWindows } from '../open-windows.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import { addOrigins, type Ranges } from '../origins.ts'
 import type { Plan } from '../plan.ts'
-import { LateCollector, Output, rowLayout, sameValue } from '../row-store.ts'
+import { LateCollector, Output, rowLayout, sameValue, writeOrdinal } from '../row-store.ts'
 import type { StateTable } from '../state.ts'
 
 type SessionPlan = Plan & { op: 'session' }
@@ -176,13 +176,7 @@ class Sessions implements Operator {
   private create({ sessions }: State, batch: Batch, row: number): number {
     const { writer } = this
     const stateKey = writer.length
-    writer.double(batch.rows.source[row]!)
-    writer.double(batch.rows.offset[row]!)
-    const { length } = writer
-    for (let copy = 0; sessions.find(writer) >= 0; copy++) {
-      writer.length = length
-      writer.double(copy)
-    }
+    writeOrdinal(sessions, writer, batch.rows, row)
     const id = sessions.add(writer, stateKey)
     this.keys.write(sessions, id, { columns: this.plan.keys.map((k) => batch.columns[k]!) }, row)
     sessions.numbers[id * sessions.spec.numbers + watermarkAt] = -Infinity
@@ -258,13 +252,7 @@ class Sessions implements Operator {
   }
   private keepRow(rows: StateTable, key: KeyWriter, batch: Batch, row: number): number {
     const stateKey = key.length
-    key.double(batch.rows.source[row]!)
-    key.double(batch.rows.offset[row]!)
-    const { length } = key
-    for (let copy = 0; rows.find(key) >= 0; copy++) {
-      key.length = length
-      key.double(copy)
-    }
+    writeOrdinal(rows, key, batch.rows, row)
     const id = rows.add(key, stateKey)
     const at = id * rows.spec.numbers
     rows.numbers[at] = batch.rows.time[row]!
@@ -321,8 +309,6 @@ interface State {
   readonly rows: StateTable
   readonly members: StateTable | undefined
 }
-/** From an end in µs: the watermark, in whole ms, that closes it. */
-const closeMsOf = (end: number): number => Math.floor(end / 1000) - 1
 const closeOf = (sessions: StateTable, id: number): number =>
   closeMsOf(sessions.numbers[id * sessions.spec.numbers + endAt]!)
 const isSame = (a: Shown, b: Shown): boolean =>
