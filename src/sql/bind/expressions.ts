@@ -3,10 +3,9 @@
  * some clauses allow (aggregates, windows) comes in as functions.
  */
 import type { Expression } from '../../flow/expression.ts'
-import { suggestion } from '../../lib/suggestion.ts'
 import { type DataType, typeName } from '../../schema/types.ts'
 import { SqlFault, type Span } from '../fault.ts'
-import type { Call, Expr, Name, Query } from '../syntax/ast.ts'
+import type { Call, Expr, Query } from '../syntax/ast.ts'
 import { aggregateNames, isAggregate, rankings } from './aggregates.ts'
 import { type Bound, booleanType, branch, column, isNull, literal, not, textType } from './bound.ts'
 import { coerce, explicitCast, unify } from './coerce.ts'
@@ -24,7 +23,8 @@ import {
   parameterText,
   shown,
 } from './forms.ts'
-import { findColumn, matchesName, quoteIfNeeded, type Scope, type ScopeColumn } from './scope.ts'
+import { columnField, fieldOf, findName } from './names.ts'
+import { matchesName, type Scope } from './scope.ts'
 import { resolveType } from './types.ts'
 
 export interface BindContext {
@@ -237,43 +237,6 @@ function field(ctx: BindContext, expr: Of<'field'>): Bound {
 export function fieldName(ctx: BindContext, expr: Of<'field'>): string {
   const { expr: value } = field(ctx, expr)
   return value.kind === 'field' ? value.name : columnField(ctx, expr)!.name
-}
-function columnField(ctx: BindContext, expr: Expr): ScopeColumn | null {
-  if (expr.kind === 'name') return findName(ctx, expr.parts)
-  if (expr.kind !== 'field') return null
-  const outer = columnField(ctx, expr.arg)
-  return outer?.fields === undefined ? null : fieldOf(ctx, outer.fields, expr.name)
-}
-function fieldOf<F extends { readonly name: string }>(ctx: BindContext, fields: readonly F[], name: Name): F {
-  const found = fields.filter((one) => matchesName(name, one.name))
-  if (found.length === 1) return found[0]!
-  const [code, what] =
-    found.length === 0
-      ? (['sql.unknown-column', 'does not exist'] as const)
-      : (['sql.ambiguous-name', 'is ambiguous'] as const)
-  const near = suggestion(
-    name.text,
-    fields.map((one) => one.name),
-  )
-  const hint = found.length > 0 || near === null ? {} : { hint: `Perhaps you meant ${quoteIfNeeded(near)}.` }
-  throw new SqlFault(code, `field "${name.text}" ${what}`, ctx.text, name.at, hint)
-}
-
-/** In the query itself, else in the one around it. */
-function findName(ctx: BindContext, parts: readonly Name[]): ScopeColumn {
-  if (ctx.outer === undefined) return findColumn(ctx.scope, parts, ctx.text)
-  try {
-    return findColumn(ctx.scope, parts, ctx.text)
-  } catch (error) {
-    const isUnknown =
-      error instanceof SqlFault && (error.code === 'sql.unknown-column' || error.code === 'sql.unknown-relation')
-    if (!isUnknown) throw error
-    try {
-      return findColumn(ctx.outer, parts, ctx.text)
-    } catch {
-      throw error
-    }
-  }
 }
 function typedLiteral(ctx: BindContext, expr: Of<'typed'>): Bound {
   const type = resolveType(expr.type, ctx.text)
