@@ -11,6 +11,8 @@
  * - the commit did not happen: everything back to the last commit, and again after a pause;
  * - the claim was lost to another member: the state is dropped and restored once the claim is there again;
  * - anything else ends the view with its fault. Neighbours never notice.
+ *
+ * Long because claim, restore, tick and commit are one life: each leaves what the next begins with.
  */
 import { AgeClock } from '../../lib/age-clock.ts'
 import { type Offset, offset as asOffset } from '../../lib/brand.ts'

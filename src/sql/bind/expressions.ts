@@ -1,6 +1,7 @@
 /**
  * Expressions: names, operators, calls and forms of the tree as typed expressions over the columns of a scope. What only
- * some clauses allow (aggregates, windows) comes in as functions.
+ * some clauses allow (aggregates, windows) comes in as functions. Long because each kind of expression is a few lines here,
+ * and all of them call one another.
  */
 import type { Expression } from '../../flow/expression.ts'
 import { type DataType, typeName } from '../../schema/types.ts'
