@@ -2,8 +2,8 @@
  * Time that moves only when it is told to. Everything that waits stands in one queue, ordered by when it is due and then
  * by when it was asked for; between two of its entries all promises settle.
  */
-import { type TimeMs, timeMs } from '../src/lib/brand.ts'
-import type { Clock } from '../src/lib/world.ts'
+import { type TimeMs, timeMs } from '../brand.ts'
+import type { Clock } from '../world.ts'
 
 interface Event {
   readonly dueMs: number
