@@ -16,5 +16,12 @@ if (files.length === 0) {
   console.error('no test file was found')
   process.exit(1)
 }
-const args = ['--test', `--test-concurrency=${availableParallelism()}`, '--test-timeout=300000', ...files]
+const args = [
+  '--import',
+  import.meta.resolve('./source-of-millrace.mjs'),
+  '--test',
+  `--test-concurrency=${availableParallelism()}`,
+  '--test-timeout=300000',
+  ...files,
+]
 process.exit(spawnSync(process.execPath, args, { stdio: 'inherit' }).status ?? 1)

@@ -1,6 +1,6 @@
 /** Record batches for workloads: small, of any size, with times that do not only grow. */
 import { encodeBatch, type RecordInput } from '../src/log/batch.ts'
-import type { SeededRandom } from './random.ts'
+import type { SeededRandom } from '../src/lib/sim/random.ts'
 
 export function anyBatch(random: SeededRandom, nowMs: number): Buffer {
   const count = random.between(1, 5)

@@ -14,8 +14,8 @@ import type { Fault } from '../src/lib/fault.ts'
 import { readAssignment } from '../src/log/local/groups/embedded.ts'
 import type { LocalLog } from '../src/log/local/local-log.ts'
 import { Lives, failing } from './lives.ts'
-import { SeededRandom } from './random.ts'
-import { type Simulation, simulate } from './world.ts'
+import { SeededRandom } from '../src/lib/sim/random.ts'
+import { type Simulation, simulate } from '../src/lib/sim/world.ts'
 
 export interface GroupRun {
   readonly lives: number

@@ -7,9 +7,9 @@ import { openStore } from '../src/store/open.ts'
 import type { Store } from '../src/store/store.ts'
 import type { LocalLog } from '../src/log/local/local-log.ts'
 import { type LocalLogOptions, openLocalLog } from '../src/log/local/open.ts'
-import type { DiskCall, DiskFailure } from './disk.ts'
-import type { SeededRandom } from './random.ts'
-import type { Simulation } from './world.ts'
+import type { DiskCall, DiskFailure } from '../src/lib/sim/disk.ts'
+import type { SeededRandom } from '../src/lib/sim/random.ts'
+import type { Simulation } from '../src/lib/sim/world.ts'
 
 export interface LivesOptions {
   readonly log?: Partial<LocalLogOptions>

@@ -23,10 +23,10 @@ import type { Store } from '../src/store/store.ts'
 import { decodeBatch, encodeBatch } from '../src/log/batch.ts'
 import type { LocalLog } from '../src/log/local/local-log.ts'
 import type { At, Claim, Owner, Partition } from '../src/log/log.ts'
-import type { DiskCall, DiskFailure } from './disk.ts'
+import type { DiskCall, DiskFailure } from '../src/lib/sim/disk.ts'
 import { Lives, failing } from './lives.ts'
-import { SeededRandom } from './random.ts'
-import { type Simulation, simulate } from './world.ts'
+import { SeededRandom } from '../src/lib/sim/random.ts'
+import { type Simulation, simulate } from '../src/lib/sim/world.ts'
 
 export interface LogRun {
   readonly lives: number

@@ -16,8 +16,8 @@ import type { LocalLog } from '../src/log/local/local-log.ts'
 import type { Partition } from '../src/log/log.ts'
 import type { Outcome, ReceivedRecord } from '../src/log/queues/queues.ts'
 import { Lives, failing } from './lives.ts'
-import { SeededRandom } from './random.ts'
-import { type Simulation, simulate } from './world.ts'
+import { SeededRandom } from '../src/lib/sim/random.ts'
+import { type Simulation, simulate } from '../src/lib/sim/world.ts'
 
 export interface QueueRun {
   readonly lives: number

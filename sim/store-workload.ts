@@ -12,9 +12,9 @@ import { readBatchHeader } from '../src/store/batch-header.ts'
 import { openStore } from '../src/store/open.ts'
 import type { PartitionConfig, PartitionLog, Store } from '../src/store/store.ts'
 import { anyBatch, sameBatch } from './batches.ts'
-import type { DiskCall, DiskFailure } from './disk.ts'
-import { SeededRandom } from './random.ts'
-import { type Simulation, simulate } from './world.ts'
+import type { DiskCall, DiskFailure } from '../src/lib/sim/disk.ts'
+import { SeededRandom } from '../src/lib/sim/random.ts'
+import { type Simulation, simulate } from '../src/lib/sim/world.ts'
 
 export interface StoreRun {
   readonly lives: number

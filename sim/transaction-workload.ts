@@ -21,8 +21,8 @@ import type { ProducerIdentity } from '../src/log/broker.ts'
 import type { LocalLog } from '../src/log/local/local-log.ts'
 import type { Partition } from '../src/log/log.ts'
 import { Lives, failing } from './lives.ts'
-import { SeededRandom } from './random.ts'
-import { type Simulation, simulate } from './world.ts'
+import { SeededRandom } from '../src/lib/sim/random.ts'
+import { type Simulation, simulate } from '../src/lib/sim/world.ts'
 
 export interface TransactionRun {
   readonly lives: number

@@ -1,28 +1,6 @@
-/** Purchases in, revenue per item and minute out: topics, views and changes with types from end to end. */
-import { defineAlert, defineTopic, defineView, sql, start, sum } from 'millrace'
-import { z } from 'zod'
-
-export const purchases = defineTopic('purchases', {
-  schema: z.object({ customerId: z.string(), item: z.string(), amount: z.number(), boughtAt: z.iso.datetime() }),
-  key: 'customerId',
-  eventTime: 'boughtAt',
-  lateness: '5s',
-  partitions: 6,
-})
-
-export const revenue = defineView(
-  'revenue',
-  purchases
-    .stream()
-    .window({ tumbling: '1m' })
-    .groupBy('item')
-    .aggregate({ revenue: sum('amount') }),
-)
-
-export const expensive = defineAlert('expensive', sql`SELECT item, amount FROM ${purchases} WHERE amount > ${1000}`, {
-  notify: ['console'],
-  message: '{item} for {amount}',
-})
+/** The shop runs inside this program: events go in, changes come out, with types from end to end. */
+import { start } from 'millrace'
+import { expensive, purchases, revenue } from './shop.ts'
 
 await using millrace = await start({ data: ':memory:', topics: [purchases], views: [revenue], alerts: [expensive] })
 

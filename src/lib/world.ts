@@ -1,7 +1,7 @@
 /**
  * Everything that is not a pure function of its arguments: clock, chance, disk and network. Nothing else in `src/`
  * touches `Date.now`, timers, `Math.random`, `node:fs` or `node:net` (the gateways' socket shells aside; a test holds
- * this). `lib/real/` is the machine we run on; `sim/` is a machine with a seed.
+ * this). `lib/real/` is the machine we run on; `lib/sim/` is a machine with a seed.
  */
 import type { TimeMs } from './brand.ts'
 

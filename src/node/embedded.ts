@@ -4,6 +4,7 @@ import { Placing, type Target } from '../log/placing.ts'
 import { Fault } from '../lib/fault.ts'
 import { type Logger, silent } from '../lib/logger.ts'
 import { realWorld } from '../lib/real/world.ts'
+import type { World } from '../lib/world.ts'
 import { environmentSettings, protocols, resolveConfig, type Protocol, type Settings } from './config.ts'
 import { type Running, startMillrace } from './millrace.ts'
 
@@ -49,7 +50,10 @@ export interface Millrace extends AsyncDisposable {
 }
 
 /** Throws the first Fault met; then nothing is left running. */
-export async function start(options: EmbeddedOptions = {}): Promise<Millrace> {
+export const start = (options: EmbeddedOptions = {}): Promise<Millrace> => startIn(realWorld(), options)
+
+/** The same on another machine than the one we run on. */
+export async function startIn(world: World, options: EmbeddedOptions): Promise<Millrace> {
   const { topics = [], views = [], alerts = [], logger = silent, ...settings } = options
   const closed = protocols.map((protocol) => `${protocol}=off`)
   const { config } = resolveConfig(
@@ -58,7 +62,7 @@ export async function start(options: EmbeddedOptions = {}): Promise<Millrace> {
     {},
   )
   const definitions = { sql: [], definitions: [...topics, ...views, ...alerts] }
-  return new Embedded(await startMillrace({ config, world: realWorld(), logger, definitions }))
+  return new Embedded(await startMillrace({ config, world, logger, definitions }))
 }
 
 class Embedded implements Millrace {

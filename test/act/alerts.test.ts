@@ -6,7 +6,7 @@ import { openAlerts } from '../../src/act/open.ts'
 import { silent } from '../../src/lib/logger.ts'
 import type { HttpRequest } from '../../src/lib/world.ts'
 import { openCommits } from '../../src/log/commits.ts'
-import { type Simulation, simulate } from '../../sim/world.ts'
+import { type Simulation, simulate } from '../../src/lib/sim/world.ts'
 import { type Started, Rules, makeViewTopic, planned, readAll, row, secret, start, text, writeRows } from './fixture.ts'
 
 const hook = { kind: 'webhook', url: 'https://hooks.example/a', secret } as const

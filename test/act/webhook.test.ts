@@ -8,7 +8,7 @@ import { attempt, signer } from '../../src/act/webhook.ts'
 import { Fault } from '../../src/lib/fault.ts'
 import { realWorld } from '../../src/lib/real/world.ts'
 import type { Net, World } from '../../src/lib/world.ts'
-import { simulate } from '../../sim/world.ts'
+import { simulate } from '../../src/lib/sim/world.ts'
 import { Rules, makeViewTopic, planned, row, secret, start, writeRows } from './fixture.ts'
 import { memoryDisk } from '../../src/lib/real/memory-disk.ts'
 

@@ -10,7 +10,7 @@ interface Ban {
   /** Files that may: the seam itself, or a socket shell. */
   readonly except: RegExp
 }
-const worldSeam = /^src\/lib\/real\//
+const worldSeam = /^src\/lib\/(real|sim)\//
 const socketShell = /^src\/(lib\/real|gateway\/[a-z]+\/(listen|shell)\.ts|gateway\/[a-z]+\/shell\/|cli\/)/
 const bans: readonly Ban[] = [
   { pattern: /\bDate\.now\(/, why: 'time is an argument: world.clock.now()', except: worldSeam },

@@ -20,7 +20,7 @@ import type {
   Tick,
   Writer,
 } from '../../src/log/log.ts'
-import type { SeededRandom } from '../../sim/random.ts'
+import type { SeededRandom } from '../../src/lib/sim/random.ts'
 
 export interface Manners {
   readonly gap: number

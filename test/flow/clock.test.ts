@@ -1,7 +1,7 @@
 /** Event time of a source under a wall clock that is set. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { VirtualClock } from '../../sim/clock.ts'
+import { VirtualClock } from '../../src/lib/sim/clock.ts'
 import { SourceClock, clockTable } from '../../src/flow/clock.ts'
 import { StateTable } from '../../src/flow/state.ts'
 import { AgeClock } from '../../src/lib/age-clock.ts'

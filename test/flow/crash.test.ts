@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Plan, ViewPlan } from '../../src/flow/plan.ts'
-import { SeededRandom } from '../../sim/random.ts'
-import { type Simulation, simulate } from '../../sim/world.ts'
+import { SeededRandom } from '../../src/lib/sim/random.ts'
+import { type Simulation, simulate } from '../../src/lib/sim/world.ts'
 import { type House, newest, openHouse, textOf } from './house.ts'
 import { aggregate, call, column, field, literal, source, t } from './plans.ts'
 

@@ -1,7 +1,7 @@
 /** Age under a wall clock that jumps: nothing looks older than it is. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { VirtualClock } from '../../sim/clock.ts'
+import { VirtualClock } from '../../src/lib/sim/clock.ts'
 import { AgeClock } from '../../src/lib/age-clock.ts'
 
 const year = 365 * 24 * 3_600_000

@@ -5,7 +5,7 @@ import { Fault } from '../../src/lib/fault.ts'
 import { encodeBatch } from '../../src/log/batch.ts'
 import { openCommits } from '../../src/log/commits.ts'
 import type { Claim, Owner, Tick } from '../../src/log/log.ts'
-import { simulate } from '../../sim/world.ts'
+import { simulate } from '../../src/lib/sim/world.ts'
 
 type Outcome = Awaited<ReturnType<Tick['commit']>>
 const entry = (topic: string) => [

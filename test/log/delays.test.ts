@@ -1,8 +1,8 @@
 /** Delayed delivery in virtual time: when records come, that each comes once, and what cannot be delivered. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SeededRandom } from '../../sim/random.ts'
-import { type Simulation, simulate } from '../../sim/world.ts'
+import { SeededRandom } from '../../src/lib/sim/random.ts'
+import { type Simulation, simulate } from '../../src/lib/sim/world.ts'
 import { type RecordInput, Unread, encodeBatch } from '../../src/log/batch.ts'
 import { openCommits } from '../../src/log/commits.ts'
 import { startDelays } from '../../src/log/delays/delays.ts'

@@ -23,7 +23,7 @@ before(() => {
   ]
   const files = packed[0].files.map((file) => file.path)
   assert.ok(
-    files.includes('dist/index.js') && files.includes('dist/index.d.ts'),
+    ['index', 'testing'].every((name) => files.includes(`dist/${name}.js`) && files.includes(`dist/${name}.d.ts`)),
     'JavaScript and declarations are packed',
   )
   assert.ok(files.includes('dist/console/index.html'), 'the console is packed')
@@ -79,8 +79,8 @@ test('npx millrace serve starts, answers and stops', async () => {
 })
 
 test('the TypeScript example type-checks and runs against the package', () => {
-  cpSync(join(root, 'examples/typescript/main.ts'), join(folder, 'main.ts'))
-  cpSync(join(root, 'examples/typescript/tsconfig.json'), join(folder, 'tsconfig.json'))
+  for (const file of ['main.ts', 'shop.ts', 'shop.test.ts', 'tsconfig.json'])
+    cpSync(join(root, 'examples/typescript', file), join(folder, file))
   assert.ok(existsSync(join(folder, 'node_modules/millrace/dist/index.d.ts')))
   // The compiler and Node's types are the checkout's: a user brings their own.
   execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', folder, '--typeRoots', join(root, 'node_modules/@types')], {
@@ -88,4 +88,6 @@ test('the TypeScript example type-checks and runs against the package', () => {
   })
   const printed = execFileSync(process.execPath, ['main.ts'], { cwd: folder, encoding: 'utf8', timeout: 60_000 })
   assert.match(printed, /revenue of lamp: 24\.5/)
+  // Its own tests, by millrace/testing as the package has it.
+  execFileSync(process.execPath, ['--test', 'shop.test.ts'], { cwd: folder, stdio: 'pipe', timeout: 60_000 })
 })

@@ -11,7 +11,7 @@ import type { Log } from '../../src/log/log.ts'
 import { decodeOrigin } from '../../src/log/origin.ts'
 import { openContracts } from '../../src/schema/contracts.ts'
 import { startQuarantine } from '../../src/schema/quarantine-service.ts'
-import { simulate } from '../../sim/world.ts'
+import { simulate } from '../../src/lib/sim/world.ts'
 import { memoryCatalog } from './memory-catalog.ts'
 
 async function start(world: World, catalog: Catalog) {

@@ -10,7 +10,7 @@ import type { Log } from '../../src/log/log.ts'
 import { TopicAudit } from '../../src/security/audit.ts'
 import { AuditChain, AuditCheck } from '../../src/security/audit-chain.ts'
 import { anonymous } from '../../src/security/principal.ts'
-import { simulate } from '../../sim/world.ts'
+import { simulate } from '../../src/lib/sim/world.ts'
 
 const checked = (values: readonly (Uint8Array | null)[]): string[] => {
   const check = new AuditCheck()

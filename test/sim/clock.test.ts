@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { VirtualClock } from '../../sim/clock.ts'
+import { VirtualClock } from '../../src/lib/sim/clock.ts'
 
 test('an hour of timers takes no time and keeps their order', async () => {
   const clock = new VirtualClock(1000)

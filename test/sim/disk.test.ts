@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { pageBytes } from '../../sim/file-content.ts'
-import { type Simulation, simulate } from '../../sim/world.ts'
+import { pageBytes } from '../../src/lib/sim/file-content.ts'
+import { type Simulation, simulate } from '../../src/lib/sim/world.ts'
 
 /** Runs once for each seed and collects the answers. */
 async function overSeeds<T>(run: (machine: Simulation) => Promise<T>): Promise<T[]> {

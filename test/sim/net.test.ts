@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Simulation, simulate } from '../../sim/world.ts'
+import { type Simulation, simulate } from '../../src/lib/sim/world.ts'
 import type { Connection } from '../../src/lib/world.ts'
 
 async function pair(machine: Simulation): Promise<{ near: Connection; far: Connection }> {

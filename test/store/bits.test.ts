@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Simulation, simulate } from '../../sim/world.ts'
+import { type Simulation, simulate } from '../../src/lib/sim/world.ts'
 import type { Offset } from '../../src/lib/brand.ts'
 import { Fault } from '../../src/lib/fault.ts'
 import { openStore } from '../../src/store/open.ts'

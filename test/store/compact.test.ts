@@ -1,7 +1,7 @@
 /** Compaction of files: whatever a crash leaves, the log is what it was, or what it was to become. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { simulate, type Simulation } from '../../sim/world.ts'
+import { simulate, type Simulation } from '../../src/lib/sim/world.ts'
 import type { Offset } from '../../src/lib/brand.ts'
 import { encodeBatch, encodeSparseBatch } from '../../src/log/batch.ts'
 import { readBatchHeader } from '../../src/store/batch-header.ts'

@@ -1,8 +1,8 @@
 /** Random work, random deaths: `sim/store-workload.ts`. A seed that failed runs alone with MILLRACE_SEED=n. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FileContent } from '../../sim/file-content.ts'
-import { Namespace } from '../../sim/namespace.ts'
+import { FileContent } from '../../src/lib/sim/file-content.ts'
+import { Namespace } from '../../src/lib/sim/namespace.ts'
 import { runStore, type StoreRunOptions } from '../../sim/store-workload.ts'
 import { Journal } from '../../src/store/journal.ts'
 

@@ -1,8 +1,8 @@
 /** A folder that nobody holds: looked at without a byte of it being changed, and mended without a byte being lost. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SeededRandom } from '../../sim/random.ts'
-import { type Simulation, simulate } from '../../sim/world.ts'
+import { SeededRandom } from '../../src/lib/sim/random.ts'
+import { type Simulation, simulate } from '../../src/lib/sim/world.ts'
 import type { World } from '../../src/lib/world.ts'
 import { readBatchHeader } from '../../src/store/batch-header.ts'
 import { type DamagedRange, examine, type PartitionReport } from '../../src/store/examine.ts'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { type Simulation, simulate } from '../../sim/world.ts'
+import { type Simulation, simulate } from '../../src/lib/sim/world.ts'
 import type { Offset } from '../../src/lib/brand.ts'
 import { realWorld } from '../../src/lib/real/world.ts'
 import { batchCrc, placeBatch, readBatchHeader } from '../../src/store/batch-header.ts'

@@ -1,8 +1,8 @@
 /** One failure at every call that a run makes of the disk, of each kind: no wrong answer, nothing lost, it goes on. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { DiskCall, DiskFailure } from '../../sim/disk.ts'
-import { type Simulation, simulate } from '../../sim/world.ts'
+import type { DiskCall, DiskFailure } from '../../src/lib/sim/disk.ts'
+import { type Simulation, simulate } from '../../src/lib/sim/world.ts'
 import type { Offset } from '../../src/lib/brand.ts'
 import { Fault } from '../../src/lib/fault.ts'
 import { openStore } from '../../src/store/open.ts'

@@ -12,7 +12,7 @@ import { Fault } from '../../src/lib/fault.ts'
 import type { Disk } from '../../src/lib/world.ts'
 import { batchBytes, batchEnd, batchEpoch, batchProblem, lengthProblem } from '../../src/store/batch-walk.ts'
 import { openStore } from '../../src/store/open.ts'
-import { SeededRandom } from '../../sim/random.ts'
+import { SeededRandom } from '../../src/lib/sim/random.ts'
 import { batch, config } from './support.ts'
 
 const all = process.env['MILLRACE_BITS'] === 'all'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { simulate } from '../../sim/world.ts'
+import { simulate } from '../../src/lib/sim/world.ts'
 import type { Offset } from '../../src/lib/brand.ts'
 import { Fault } from '../../src/lib/fault.ts'
 import { placeBatch } from '../../src/store/batch-header.ts'

@@ -1,8 +1,8 @@
 /** What many partitions and many appends may cost, counted in calls of the disk. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { DiskOperation } from '../../sim/disk.ts'
-import type { Simulation } from '../../sim/world.ts'
+import type { DiskOperation } from '../../src/lib/sim/disk.ts'
+import type { Simulation } from '../../src/lib/sim/world.ts'
 import { batch, config, inSimulation, readAll } from './support.ts'
 
 /** Counts calls of the disk, by operation, from now on. */

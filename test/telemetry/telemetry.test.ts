@@ -7,7 +7,7 @@ import { openMetrics } from '../../src/telemetry/metrics.ts'
 import { Rate } from '../../src/telemetry/rate.ts'
 import { openTelemetry } from '../../src/telemetry/telemetry.ts'
 import { Traffic, kafkaMeter, storeMeter } from '../../src/telemetry/traffic.ts'
-import { simulate } from '../../sim/world.ts'
+import { simulate } from '../../src/lib/sim/world.ts'
 
 const textOf = async (metrics: ReturnType<typeof openMetrics>): Promise<string> => (await metrics.scrape()).text
 const valueOf = (text: string, series: string): number =>

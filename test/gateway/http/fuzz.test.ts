@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SeededRandom } from '../../../sim/random.ts'
+import { SeededRandom } from '../../../src/lib/sim/random.ts'
 import { fixture } from './fixture.ts'
 import { raw } from './raw.ts'
 

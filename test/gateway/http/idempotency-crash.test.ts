@@ -6,7 +6,7 @@ import { decodeBatch, encodeBatch, isControl } from '../../../src/log/batch.ts'
 import { openCommits } from '../../../src/log/commits.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
 import type { Log } from '../../../src/log/log.ts'
-import { type Simulation, simulate } from '../../../sim/world.ts'
+import { type Simulation, simulate } from '../../../src/lib/sim/world.ts'
 
 const partition = { topic: 't', index: 0 }
 

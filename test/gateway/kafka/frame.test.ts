@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SeededRandom } from '../../../sim/random.ts'
+import { SeededRandom } from '../../../src/lib/sim/random.ts'
 import { FrameReader } from '../../../src/gateway/kafka/frame.ts'
 import { BufferPool } from '../../../src/lib/buffer-pool.ts'
 

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Simulation, simulate } from '../../../sim/world.ts'
+import { type Simulation, simulate } from '../../../src/lib/sim/world.ts'
 import { nullUuid } from '../../../src/wire/kafka/codec/shape.ts'
 import type { Api, AnyShape, Decoded, Encoded } from '../../../src/wire/kafka/codec/shape.ts'
 import { BufferPool } from '../../../src/lib/buffer-pool.ts'

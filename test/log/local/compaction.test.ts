@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { simulate } from '../../../sim/world.ts'
+import { simulate } from '../../../src/lib/sim/world.ts'
 import type { Compression } from '../../../src/log/compression.ts'
 import { type LogRecord, decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
 import { Rewriter } from '../../../src/log/local/compaction/rewrite.ts'

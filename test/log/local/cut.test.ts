@@ -1,8 +1,8 @@
 /** A failed sync or a full disk cuts a partition's end away: what was derived from it goes with it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { DiskFailure, DiskOperation } from '../../../sim/disk.ts'
-import { type Simulation, simulate } from '../../../sim/world.ts'
+import type { DiskFailure, DiskOperation } from '../../../src/lib/sim/disk.ts'
+import { type Simulation, simulate } from '../../../src/lib/sim/world.ts'
 import { decodeBatch } from '../../../src/log/batch.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'

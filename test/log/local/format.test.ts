@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } fro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { type Simulation, simulate } from '../../../sim/world.ts'
+import { type Simulation, simulate } from '../../../src/lib/sim/world.ts'
 import type { TimeMs } from '../../../src/lib/brand.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
 import { decodeBatch } from '../../../src/log/batch.ts'

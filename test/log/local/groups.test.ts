@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { simulate } from '../../../sim/world.ts'
+import { simulate } from '../../../src/lib/sim/world.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
 import { decodeCommitted, decodeKey, encodeCommitted, encodeKey } from '../../../src/log/local/groups/formats.ts'

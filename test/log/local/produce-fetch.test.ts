@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { simulate } from '../../../sim/world.ts'
+import { simulate } from '../../../src/lib/sim/world.ts'
 import { readBatchHeader } from '../../../src/store/batch-header.ts'
 import type { FetchAnswer } from '../../../src/log/broker.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'

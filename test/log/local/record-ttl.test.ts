@@ -1,7 +1,7 @@
 /** Records that say how long they live, in virtual time. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { simulate } from '../../../sim/world.ts'
+import { simulate } from '../../../src/lib/sim/world.ts'
 import { type RecordInput, decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
 import type { Compression } from '../../../src/log/compression.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'

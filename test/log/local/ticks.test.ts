@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { simulate } from '../../../sim/world.ts'
+import { simulate } from '../../../src/lib/sim/world.ts'
 import { Fault } from '../../../src/lib/fault.ts'
 import { decodeBatch } from '../../../src/log/batch.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'

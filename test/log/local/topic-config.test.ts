@@ -8,7 +8,7 @@ import { Fault } from '../../../src/lib/fault.ts'
 import { checkConfig, describeConfig, policyOf } from '../../../src/log/local/topic-config.ts'
 import { settings } from '../../../src/log/local/topic-settings.ts'
 import { checkTopicName, idOfFolder, newTopicId, partitionFolder } from '../../../src/log/local/topic-name.ts'
-import { SeededRandom } from '../../../sim/random.ts'
+import { SeededRandom } from '../../../src/lib/sim/random.ts'
 
 /** Kafka 4.3's LogConfig, without those marked internal. */
 const kafkas = `cleanup.policy compression.gzip.level compression.lz4.level compression.type compression.zstd.level

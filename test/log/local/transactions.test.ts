@@ -1,7 +1,7 @@
 /** Transactions of clients: over restarts of every kind, under failing disks, in time. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Simulation, simulate } from '../../../sim/world.ts'
+import { type Simulation, simulate } from '../../../src/lib/sim/world.ts'
 import { Fault } from '../../../src/lib/fault.ts'
 import { limits } from '../../../src/lib/limits.ts'
 import { decodeBatch } from '../../../src/log/batch.ts'

@@ -2,7 +2,7 @@
  * A network inside the process: every write arrives after a while, in pieces of any size, in order, unless the connection
  * is cut first. A peer that pauses makes the writer's backlog grow. Nothing is encrypted: TLS is tested on the real one.
  */
-import type { Address, Clock, Connection, HttpAnswer, HttpRequest, Listener, Net, TlsServer } from '../src/lib/world.ts'
+import type { Address, Clock, Connection, HttpAnswer, HttpRequest, Listener, Net, TlsServer } from '../world.ts'
 import type { SeededRandom } from './random.ts'
 
 const windowBytes = 64 * 1024

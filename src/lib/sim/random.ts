@@ -1,5 +1,5 @@
 /** Chance from a seed: sfc32 (Chris Doty-Humphrey's small fast counter), 2^128 states. */
-import type { Random } from '../src/lib/world.ts'
+import type { Random } from '../world.ts'
 
 export class SeededRandom implements Random {
   #a: number

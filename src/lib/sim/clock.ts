@@ -2,8 +2,8 @@
  * Time that moves only when it is told to. Everything that waits stands in one queue, ordered by when it is due and then
  * by when it was asked for; between two of its entries all promises settle.
  */
-import { type TimeMs, timeMs } from '../src/lib/brand.ts'
-import type { Clock } from '../src/lib/world.ts'
+import { type TimeMs, timeMs } from '../brand.ts'
+import type { Clock } from '../world.ts'
 
 interface Event {
   readonly dueMs: number
@@ -19,6 +19,7 @@ export class VirtualClock implements Clock {
   /** What the wall clock is off by. */
   #jumpMs = 0
   #number = 0
+  #stepping: Promise<void> | null = null
   /** A binary heap. */
   #queue: Event[] = []
   readonly #onEvent: (number: number, atMs: number) => void
@@ -61,8 +62,8 @@ export class VirtualClock implements Clock {
   async advance(ms: number): Promise<void> {
     const endMs = this.#atMs + ms
     await settled()
-    while (this.#queue.length > 0 && this.#queue[0]!.dueMs <= endMs) await this.#step()
-    this.#atMs = endMs
+    while (this.#stepping !== null || (this.#queue.length > 0 && this.#queue[0]!.dueMs <= endMs)) await this.#step()
+    this.#atMs = Math.max(this.#atMs, endMs)
   }
   /** Lets time pass, from event to event, until `promise` is settled; answers as it does. */
   async until<T>(promise: Promise<T>): Promise<T> {
@@ -73,7 +74,8 @@ export class VirtualClock implements Clock {
     promise.then(settle, settle)
     await settled()
     while (!isSettled) {
-      if (this.#queue.length === 0) throw new Error('nothing is left that could settle the promise')
+      if (this.#queue.length === 0 && this.#stepping === null)
+        throw new Error('nothing is left that could settle the promise')
       await this.#step()
     }
     return promise
@@ -86,7 +88,14 @@ export class VirtualClock implements Clock {
   forgetAll(): void {
     this.#queue = []
   }
-  async #step(): Promise<void> {
+  /** Several may let time pass at once: they share the steps. */
+  #step(): Promise<void> {
+    this.#stepping ??= this.#next().finally(() => {
+      this.#stepping = null
+    })
+    return this.#stepping
+  }
+  async #next(): Promise<void> {
     const event = this.#pop()
     if (event.cancelled) return
     this.#atMs = Math.max(this.#atMs, event.dueMs)

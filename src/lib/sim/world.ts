@@ -7,7 +7,7 @@
  *     machine.powerCut()                       // the process is dead, unsynced bytes are lost; boot again
  */
 import { createHash } from 'node:crypto'
-import type { World } from '../src/lib/world.ts'
+import type { World } from '../world.ts'
 import { VirtualClock } from './clock.ts'
 import { SimDisk, type SimDiskOptions } from './disk.ts'
 import { SimNet, type SimNetOptions } from './net.ts'

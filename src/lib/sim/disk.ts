@@ -2,9 +2,9 @@
  * A disk that keeps apart what is durable and what only the page cache knows, that can lose the latter, and that fails
  * when told to. See `file-content.ts` and `namespace.ts` for what a power cut leaves.
  */
-import { Fault } from '../src/lib/fault.ts'
-import { timeMs } from '../src/lib/brand.ts'
-import type { Clock, Disk, DiskError, File } from '../src/lib/world.ts'
+import { Fault } from '../fault.ts'
+import { timeMs } from '../brand.ts'
+import type { Clock, Disk, DiskError, File } from '../world.ts'
 import { FileContent } from './file-content.ts'
 import { Directory, Namespace, partsOf } from './namespace.ts'
 import type { SeededRandom } from './random.ts'
