@@ -9,6 +9,7 @@ import { benchKafka, kafkaRows } from './kafka/index.ts'
 import type { PlanOptions } from './kafka/plan.ts'
 import { Report, type RowSpec } from './lib/rows.ts'
 import { benchStart, startRows } from './start.ts'
+import { benchState, stateRows } from './state.ts'
 import { benchSync, syncRows } from './sync.ts'
 
 interface Bench {
@@ -33,6 +34,11 @@ const benches: Readonly<Record<string, Bench>> = {
     says: 'start to ready, idle memory, size of the console',
     rows: startRows,
     run: (report, { quick }) => benchStart(report, quick),
+  },
+  state: {
+    says: "the engine's state alone, from decoded batches, with the changes listed every 20,000 events",
+    rows: stateRows,
+    run: (report, { quick, runs }) => benchState(report, { quick, runs }),
   },
 }
 
