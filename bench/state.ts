@@ -29,7 +29,7 @@ const bidColumns: Columns = [
   { name: 'extra', type: text, nullable: false },
   { name: 'time', type: timestamp, nullable: false },
 ]
-const [auction, bidder, price, channel, extra, time] = [0, 1, 2, 3, 4, 5]
+const [auction, bidder, price, channel, time] = [0, 1, 2, 3, 5]
 const auctionColumns: Columns = [
   { name: 'id', type: bigint, nullable: false },
   { name: 'name', type: text, nullable: false },
@@ -94,11 +94,20 @@ function makeSteps(events: number, auctions: boolean): Step[] {
       data[1]![i] = 1000 + Math.floor(next() * (1000 + newest / 3))
       data[2]![i] = Math.floor(10 ** (next() * 6) * 100)
       data[3]![i] = 1.6e15 + Math.floor(((first + i) * 1000) / eventsPerMs)
-      channels.push(next() < 0.5 ? ['Google', 'Facebook', 'Baidu', 'Apple'][i % 4]! : `channel-${Math.floor(next() * 10_000)}`)
+      channels.push(
+        next() < 0.5 ? ['Google', 'Facebook', 'Baidu', 'Apple'][i % 4]! : `channel-${Math.floor(next() * 10_000)}`,
+      )
       extras.push(padding.slice(0, 60 + Math.floor(next() * 40)))
     }
     const times = data[3]!
-    const columns = [numbers(data[0]!), numbers(data[1]!), numbers(data[2]!), texts(channels), texts(extras), numbers(times)]
+    const columns = [
+      numbers(data[0]!),
+      numbers(data[1]!),
+      numbers(data[2]!),
+      texts(channels),
+      texts(extras),
+      numbers(times),
+    ]
     const batches = new Map([[0, batch(columns, provenance(0, first, times))]])
     let rows = stepRows
     if (auctions) {
@@ -182,19 +191,24 @@ const cases: readonly Case[] = [
   {
     row: 'count, sum, max by number',
     goal: 0.4,
-    plan: grouped(bids, [auction], [
-      aggregate('count', []),
-      aggregate('sum', [column(price)]),
-      aggregate('max', [column(price)]),
-    ]),
+    plan: grouped(
+      bids,
+      [auction],
+      [aggregate('count', []), aggregate('sum', [column(price)]), aggregate('max', [column(price)])],
+    ),
   },
   {
     row: 'count by text and window, on close',
     goal: 0.4,
-    plan: grouped(windowed({ kind: 'tumble', sizeMs: 10_000 }), [channel, windowEnd - 1, windowEnd], [aggregate('count', [])], {
-      windowEnd: 2,
-      emit: 'close',
-    }),
+    plan: grouped(
+      windowed({ kind: 'tumble', sizeMs: 10_000 }),
+      [channel, windowEnd - 1, windowEnd],
+      [aggregate('count', [])],
+      {
+        windowEnd: 2,
+        emit: 'close',
+      },
+    ),
   },
   {
     row: 'count by number and window of 10 s every 2 s',
@@ -228,11 +242,11 @@ const cases: readonly Case[] = [
   {
     row: '4 counts and 8 distinct counts by text',
     goal: 1,
-    plan: grouped(bids, [channel], [
-      ...filters.map((filter) => aggregate('count', [], { filter })),
-      ...distinct(bidder),
-      ...distinct(auction),
-    ]),
+    plan: grouped(
+      bids,
+      [channel],
+      [...filters.map((filter) => aggregate('count', [], { filter })), ...distinct(bidder), ...distinct(auction)],
+    ),
   },
   {
     row: 'join by number',

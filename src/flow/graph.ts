@@ -81,13 +81,9 @@ export interface StepResult {
   readonly late: readonly { readonly node: Node; readonly rows: LateRows }[]
   readonly failed: readonly { readonly node: Node; readonly rows: FailedRows }[]
 }
-export interface ChangelogEntry {
-  readonly slot: number
-  readonly key: Buffer
-  readonly value: Uint8Array | null
-}
+export type ChangelogEntry = StateChange
 
-const stateVersion = 1
+const stateVersion = 2
 const metaTable = { name: 'meta', numbers: 0, values: 1 }
 /** Operator 0 of the state is the graph itself: its clocks and its meta data. */
 const graphOperator = 0
@@ -304,6 +300,7 @@ export class Graph {
   }
   clear(): void {
     this.unreadable = null
+    this.otherVersion = null
     for (const table of this.allTables()) table.clear()
     this.rebuild()
   }
@@ -311,7 +308,10 @@ export class Graph {
   restore(key: Uint8Array, value: Uint8Array | null): void {
     const input = new ByteReader(key)
     const version = input.uint8()
-    if (version !== stateVersion) throw new Fault('store.format-too-new', { found: version, known: stateVersion })
+    if (version !== stateVersion) {
+      this.otherVersion = version
+      return
+    }
     input.uint8()
     const operator = input.uvarint()
     const number = input.uvarint()
@@ -327,13 +327,20 @@ export class Graph {
     }
   }
   private unreadable: unknown = null
+  private otherVersion: number | null = null
   /** After the last `restore`. Throws Fault flow.state-mismatch where the state was saved by another plan. */
   restored(view: string): void {
+    if (this.otherVersion !== null)
+      throw new Fault('flow.state-mismatch', {
+        view,
+        what: `it has format ${this.otherVersion}, this program's is ${stateVersion}`,
+      })
     const row = this.meta.find(metaKey('plan'))
     if (row >= 0 && this.meta.values[row] !== this.fingerprint)
       throw new Fault('flow.state-mismatch', { view, what: 'it was saved by another definition' })
     if (this.unreadable !== null) throw this.unreadable
     this.rebuild()
+    for (const table of this.allTables()) table.settle()
   }
   private rebuild(): void {
     for (const node of this.nodes) node.operator?.rebuild(node.tables)
@@ -369,18 +376,16 @@ function metaKey(name: string): KeyWriter {
 
 function* entries(operator: number, tables: readonly StateTable[]): IterableIterator<ChangelogEntry> {
   for (let t = 0; t < tables.length; t++)
-    for (const change of tables[t]!.changes())
-      yield { slot: change.slot, key: changelogKey(operator, t, change), value: change.value }
+    if (tables[t]!.changed) yield* tables[t]!.changes(changelogPrefix(operator, t))
 }
-/** Format version, slot, operator, table, then the table's own key. */
-function changelogKey(operator: number, table: number, change: StateChange): Buffer {
-  const out = new ByteWriter(change.key.length + 12)
+/** Before a table's own key: format version, slot (the table puts it there), operator, table. */
+function changelogPrefix(operator: number, table: number): Buffer {
+  const out = new ByteWriter(12)
   out.int8(stateVersion)
-  out.int8(change.slot)
+  out.int8(0)
   out.uvarint(operator)
   out.uvarint(table)
-  out.raw(change.key)
-  return Buffer.from(out.done())
+  return out.done()
 }
 
 function operatorOf(plan: Exclude<Plan, SourcePlan>): Operator {

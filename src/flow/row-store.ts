@@ -1,80 +1,275 @@
 /** Whole rows in state: which fields of a table's row hold which columns, and how they come back as batches. */
 import type { Columns, DataType } from '../schema/types.ts'
 import { type Batch, type Column, type Provenance, ProvenanceBuilder, isNull, valueAt } from './batch.ts'
-import { type ColumnBuilder, columnBuilder } from './columns.ts'
+import { type BytesBuilder, type ColumnBuilder, type NumberBuilder, columnBuilder } from './columns.ts'
 import type { KeyWriter } from './key.ts'
 import { storageOf } from './memory.ts'
 import type { StateTable } from './state.ts'
+import { copyBytes, placeOf } from './state-pages.ts'
+import { ByteReader, ByteWriter } from '../lib/bytes.ts'
+import type { Value } from './expression.ts'
 
 /**
- * A column whose values are always numbers lies in `numbers` (NaN with a payload would not survive: NULL is a flag in a
- * bit field of its own), everything else in `values`.
+ * A row's columns lie
+ * - in `numbers`, where they are numbers, times or booleans; NULL is a flag in a bit field of its own;
+ * - in the row's bytes, where they are text or bytes: lengths first, then one behind the other. There also lies what has
+ *   outgrown its number, as text; its number field is NaN then;
+ * - in `values`: everything else.
  */
 export interface RowLayout {
-  readonly numbers: number
-  readonly values: number
+  /** Fields with those that come before: what a table's spec says. */
+  readonly fields: { readonly numbers: number; readonly values: number; readonly bytesAt: number }
   write(table: StateTable, id: number, batch: { readonly columns: readonly Column[] }, row: number): void
   /** Appends the row's columns to builders. */
   read(table: StateTable, id: number, builders: readonly ColumnBuilder[]): void
   /** True where the row in state equals the batch's row, bit for bit. */
   equals(table: StateTable, id: number, batch: { readonly columns: readonly Column[] }, row: number): boolean
 }
-/** bigint and numerics may leave the numbers: they are values. */
-const isNumber = (type: DataType): boolean =>
-  storageOf(type) === 'f64' && type.kind !== 'bigint' && type.kind !== 'numeric'
+/** bigint and numerics may leave the numbers. */
+const mayOutgrow = (type: DataType): boolean => type.kind === 'bigint' || type.kind === 'numeric'
 const bitsPerField = 32
 
 /** Fields from `numbersAt` and `valuesAt` on; what comes before belongs to the operator. */
 export function rowLayout(columns: Columns, numbersAt = 0, valuesAt = 0): RowLayout {
-  const types = columns.map((c) => c.type)
-  const numeric = types.flatMap((type, c) => (isNumber(type) ? [c] : []))
-  const others = types.flatMap((type, c) => (isNumber(type) ? [] : [c]))
-  const flags = Math.ceil(numeric.length / bitsPerField)
-  const place = types.map((_, c) => {
-    const n = numeric.indexOf(c)
-    return n < 0 ? valuesAt + others.indexOf(c) : numbersAt + flags + n
-  })
-  const numbers = numbersAt + flags + numeric.length
-  const values = valuesAt + others.length
+  return new Layout(columns, numbersAt, valuesAt)
+}
+/** What a column's value is made of, by where it lies. */
+interface Place {
+  readonly column: number
+  readonly at: number
+  readonly type: DataType
+}
 
-  const write: RowLayout['write'] = (table, id, batch, row) => {
+class Layout implements RowLayout {
+  readonly fields
+  private readonly flagsAt: number
+  private readonly flags: number
+  private readonly numbers: readonly (Place & { readonly bit: number; readonly flagAt: number })[]
+  private readonly texts: readonly Place[]
+  private readonly others: readonly Place[]
+  /** −1: there are no bytes. */
+  private readonly bytesAt: number
+  // Lengths of the pieces being written or read; −1 = NULL.
+  private readonly lengths: Int32Array
+  private readonly scratch = new ByteWriter(64)
+
+  constructor(columns: Columns, numbersAt: number, valuesAt: number) {
+    const places = columns.map(({ type }, column) => ({ column, type, at: 0 }))
+    const numbers = places.filter(({ type }) => storageOf(type) === 'f64')
+    const texts = places.filter(({ type }) => storageOf(type) === 'bytes')
+    const others = places.filter(({ type }) => storageOf(type) === 'value')
+    this.flags = Math.ceil(numbers.length / bitsPerField)
+    this.flagsAt = numbersAt
+    const first = numbersAt + this.flags
+    this.numbers = numbers.map((place, n) => ({
+      ...place,
+      at: first + n,
+      bit: 2 ** (n % bitsPerField),
+      flagAt: numbersAt + Math.floor(n / bitsPerField),
+    }))
+    this.texts = texts
+    this.others = others.map((place, n) => ({ ...place, at: valuesAt + n }))
+    const hasBytes = texts.length > 0 || numbers.some(({ type }) => mayOutgrow(type))
+    this.bytesAt = hasBytes ? first + numbers.length : -1
+    this.lengths = new Int32Array(texts.length)
+    this.fields = {
+      numbers: first + numbers.length + (hasBytes ? 2 : 0),
+      values: valuesAt + others.length,
+      bytesAt: this.bytesAt,
+    }
+  }
+
+  write(table: StateTable, id: number, { columns }: { readonly columns: readonly Column[] }, row: number): void {
     const base = id * table.spec.numbers
-    for (let f = 0; f < flags; f++) table.numbers[base + numbersAt + f] = 0
-    for (let n = 0; n < numeric.length; n++) {
-      const column = batch.columns[numeric[n]!]!
-      if (isNull(column, row)) table.numbers[base + numbersAt + (n >> 5)]! += 2 ** (n & 31)
-      table.numbers[base + place[numeric[n]!]!] = isNull(column, row) || column.kind !== 'f64' ? 0 : column.data[row]!
+    const fields = table.numbers
+    for (let f = 0; f < this.flags; f++) fields[base + this.flagsAt + f] = 0
+    let outgrown = 0
+    for (let n = 0; n < this.numbers.length; n++) {
+      const place = this.numbers[n]!
+      const column = columns[place.column]!
+      if (column.valid !== null && column.valid[row] === 0) {
+        fields[base + place.flagAt]! += place.bit
+        fields[base + place.at] = 0
+      } else if (column.kind === 'f64') fields[base + place.at] = column.data[row]!
+      else {
+        const value = valueAt(column, row, place.type)
+        fields[base + place.at] = typeof value === 'number' ? value : NaN
+        if (typeof value === 'bigint') outgrown++
+      }
     }
-    for (const c of others) {
-      let value = valueAt(batch.columns[c]!, row, types[c]!)
-      // State outlives the batch: no views of its bytes.
-      if (value instanceof Uint8Array) value = Buffer.from(value)
-      table.values[id * table.spec.values + place[c]!] = value
+    if (this.bytesAt >= 0) this.writeBytes(table, base, columns, row, outgrown)
+    for (let n = 0; n < this.others.length; n++) {
+      const place = this.others[n]!
+      table.values[id * table.spec.values + place.at] = valueAt(columns[place.column]!, row, place.type)
     }
   }
-  const isNullIn = (table: StateTable, id: number, n: number): boolean =>
-    Math.floor(table.numbers[id * table.spec.numbers + numbersAt + (n >> 5)]! / 2 ** (n & 31)) % 2 === 1
-  const read: RowLayout['read'] = (table, id, builders) => {
-    for (let n = 0; n < numeric.length; n++) {
-      const c = numeric[n]!
-      if (isNullIn(table, id, n)) builders[c]!.pushNull()
-      else if (types[c]!.kind === 'boolean') builders[c]!.push(table.numbers[id * table.spec.numbers + place[c]!] !== 0)
-      else builders[c]!.push(table.numbers[id * table.spec.numbers + place[c]!]!)
+  private writeBytes(table: StateTable, base: number, columns: readonly Column[], row: number, outgrown: number): void {
+    const { texts, lengths, bytesAt } = this
+    const { pages } = table
+    let size = 0
+    for (let n = 0; n < texts.length; n++) {
+      const column = columns[texts[n]!.column]!
+      if (column.valid !== null && column.valid[row] === 0) lengths[n] = -1
+      else if (column.kind === 'bytes') lengths[n] = column.to[row]! - column.from[row]!
+      else return this.writeSlowly(table, base, columns, row)
+      size += lengthBytes(lengths[n]! + 1) + Math.max(0, lengths[n]!)
     }
-    for (const c of others) builders[c]!.push(table.values[id * table.spec.values + place[c]!]!)
+    if (outgrown > 0) return this.writeSlowly(table, base, columns, row)
+    if (size === 0) {
+      table.numbers[base + bytesAt] = 0
+      table.numbers[base + bytesAt + 1] = 0
+      return
+    }
+    const page = pages.reserve(size)
+    let { at } = pages
+    for (let n = 0; n < texts.length; n++) at = writeLength(page, at, lengths[n]! + 1)
+    for (let n = 0; n < texts.length; n++) {
+      const length = lengths[n]!
+      if (length <= 0) continue
+      const column = columns[texts[n]!.column] as Column & { kind: 'bytes' }
+      copyBytes(column.arena, column.from[row]!, column.to[row]!, page, at)
+      at += length
+    }
+    table.numbers[base + bytesAt] = pages.take(size)
+    table.numbers[base + bytesAt + 1] = size
   }
-  const equals: RowLayout['equals'] = (table, id, batch, row) => {
-    for (let n = 0; n < numeric.length; n++) {
-      const column = batch.columns[numeric[n]!]!
-      if (isNullIn(table, id, n) !== isNull(column, row)) return false
-      if (isNull(column, row) || column.kind !== 'f64') continue
-      if (!Object.is(table.numbers[id * table.spec.numbers + place[numeric[n]!]!], column.data[row])) return false
+  /** Texts that are no bytes yet, numbers that are none any more. */
+  private writeSlowly(table: StateTable, base: number, columns: readonly Column[], row: number): void {
+    const pieces = this.texts.map(({ column, type }) => bytesOf(valueAt(columns[column]!, row, type)))
+    for (const { column, type } of this.numbers) {
+      const value = valueAt(columns[column]!, row, type)
+      if (typeof value === 'bigint') pieces.push(Buffer.from(value.toString()))
     }
-    return others.every((c) =>
-      sameValue(table.values[id * table.spec.values + place[c]!]!, valueAt(batch.columns[c]!, row, types[c]!)),
+    const { scratch } = this
+    scratch.at = 0
+    for (const piece of pieces) scratch.uvarint(piece === null ? 0 : piece.length + 1)
+    for (const piece of pieces) if (piece !== null) scratch.raw(piece)
+    table.numbers[base + this.bytesAt] = table.pages.add(scratch.buffer, 0, scratch.at)
+    table.numbers[base + this.bytesAt + 1] = scratch.at
+  }
+
+  read(table: StateTable, id: number, builders: readonly ColumnBuilder[]): void {
+    const base = id * table.spec.numbers
+    const fields = table.numbers
+    let outgrown = 0
+    for (let n = 0; n < this.numbers.length; n++) {
+      const place = this.numbers[n]!
+      // As `columnBuilder` makes it for the type.
+      const builder = builders[place.column] as NumberBuilder
+      const value = fields[base + place.at]!
+      if (isFlagged(fields[base + place.flagAt]!, place.bit)) builder.pushNull()
+      else if (value !== value && mayOutgrow(place.type)) builder.push(this.outgrown(table, base, outgrown++))
+      else builder.pushNumber(value)
+    }
+    if (this.texts.length > 0) {
+      const address = fields[base + this.bytesAt]!
+      const page = table.pages.pageOf(address)
+      let at = this.readLengths(page, placeOf(address), outgrown)
+      for (let n = 0; n < this.texts.length; n++) {
+        const builder = builders[this.texts[n]!.column] as BytesBuilder
+        const length = this.lengths[n]!
+        if (length < 0) builder.pushNull()
+        else {
+          builder.pushBytes(page, at, at + length)
+          at += length
+        }
+      }
+    }
+    for (let n = 0; n < this.others.length; n++) {
+      const place = this.others[n]!
+      builders[place.column]!.push(table.values[id * table.spec.values + place.at]!)
+    }
+  }
+  /** Lengths of the texts; gives where they begin. */
+  private readLengths(page: Buffer, at: number, outgrown: number): number {
+    for (let n = 0; n < this.texts.length + outgrown; n++) {
+      let length = page[at++]!
+      if (length > 0x7f) {
+        length &= 0x7f
+        for (let scale = 128; ; scale *= 128) {
+          const byte = page[at++]!
+          length += (byte & 0x7f) * scale
+          if (byte < 0x80) break
+        }
+      }
+      if (n < this.texts.length) this.lengths[n] = length - 1
+    }
+    return at
+  }
+  /** The n-th of the numbers that lie in the bytes. */
+  private outgrown(table: StateTable, base: number, n: number): bigint {
+    const address = table.numbers[base + this.bytesAt]!
+    const length = table.numbers[base + this.bytesAt + 1]!
+    const at = placeOf(address)
+    const input = new ByteReader(table.pages.pageOf(address), at, at + length)
+    const lengths: number[] = []
+    let rest = 0
+    while (lengths.length < this.texts.length || rest < input.left) {
+      const piece = Math.max(0, input.uvarint() - 1)
+      lengths.push(piece)
+      rest += piece
+    }
+    for (const piece of lengths.slice(0, this.texts.length + n)) input.raw(piece)
+    return BigInt(input.raw(lengths[this.texts.length + n]!).toString('latin1'))
+  }
+
+  equals(table: StateTable, id: number, { columns }: { readonly columns: readonly Column[] }, row: number): boolean {
+    const base = id * table.spec.numbers
+    let outgrown = 0
+    for (const place of this.numbers) {
+      const column = columns[place.column]!
+      const flagged = isFlagged(table.numbers[base + place.flagAt]!, place.bit)
+      if (flagged !== isNull(column, row)) return false
+      if (flagged) continue
+      let value: Value = table.numbers[base + place.at]!
+      if (value !== value && mayOutgrow(place.type)) value = this.outgrown(table, base, outgrown++)
+      const other = column.kind === 'f64' ? column.data[row]! : valueAt(column, row, place.type)
+      if (!Object.is(value, other)) return false
+    }
+    return this.equalTexts(table, base, columns, row, outgrown) && this.equalOthers(table, id, columns, row)
+  }
+  private equalTexts(
+    table: StateTable,
+    base: number,
+    columns: readonly Column[],
+    row: number,
+    outgrown: number,
+  ): boolean {
+    if (this.texts.length === 0) return true
+    const address = table.numbers[base + this.bytesAt]!
+    const page = table.pages.pageOf(address)
+    let at = this.readLengths(page, placeOf(address), outgrown)
+    return this.texts.every(({ column, type }, n) => {
+      const from = at
+      const length = this.lengths[n]!
+      at += Math.max(0, length)
+      const of = columns[column]!
+      if (length < 0 || isNull(of, row)) return length < 0 && isNull(of, row)
+      if (of.kind === 'bytes') return of.arena.compare(page, from, at, of.from[row], of.to[row]) === 0
+      return page.subarray(from, at).equals(bytesOf(valueAt(of, row, type))!)
+    })
+  }
+  private equalOthers(table: StateTable, id: number, columns: readonly Column[], row: number): boolean {
+    return this.others.every(({ column, at, type }) =>
+      sameValue(table.values[id * table.spec.values + at]!, valueAt(columns[column]!, row, type)),
     )
   }
-  return { numbers, values, write, read, equals }
+}
+const isFlagged = (flags: number, bit: number): boolean => flags >= bit && Math.floor(flags / bit) % 2 === 1
+function bytesOf(value: Value): Buffer | null {
+  if (value === null) return null
+  return typeof value === 'string' ? Buffer.from(value, 'utf8') : Buffer.from(value as Uint8Array)
+}
+function lengthBytes(length: number): number {
+  let bytes = 1
+  for (let rest = length; rest > 0x7f; rest = Math.floor(rest / 128)) bytes++
+  return bytes
+}
+function writeLength(page: Buffer, at: number, length: number): number {
+  let rest = length
+  for (; rest > 0x7f; rest = Math.floor(rest / 128)) page[at++] = (rest & 0x7f) | 0x80
+  page[at++] = rest
+  return at
 }
 /** The same value, digit for digit: 1.0 and 1.00 differ. */
 export function sameValue(a: unknown, b: unknown): boolean {

@@ -1,39 +1,51 @@
 /**
  * State tables: rows by encoded key, in memory. A key is a state key (what the operator groups by) and, for lists, a row
  * key behind it. Keys lead to dense ids by open addressing (linear probing, backward-shift deletion); a row is `numbers`
- * float64 fields in one interleaved array and `values` fields that hold values of any form, replaced but never changed.
+ * float64 fields in one interleaved array, `values` fields that hold values of any form, replaced but never changed, and,
+ * where the table has them, bytes in pages.
  *
  * A tick's changes can be undone and listed. Before the first change of a row in a tick `touch` (or `add`, `remove`)
  * keeps what it was. `commit` forgets that, `undo` goes back to it, `changes` gives the new value of every key that
  * differs, for the changelog. Ids freed in a tick are not used again before it ends; ids mean nothing outside a process.
+ *
+ * A table that says `found: 'elsewhere'` is one whose operator finds rows by itself: the index is made when it is asked
+ * for, by `find` or by `restore`, and given up by `settle`.
  */
 import { assert } from '../lib/assert.ts'
 import { ByteReader, ByteWriter } from '../lib/bytes.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Value } from './expression.ts'
 import { hashKey, type KeyWriter, slotOf } from './key.ts'
-import { readValue, writeNumber, writeValue } from './value-codec.ts'
+import { Pages, copyBytes, placeOf } from './state-pages.ts'
+import { UndoLog } from './state-undo.ts'
+import { readRowNumber, readValue, writeRowNumber, writeValue } from './value-codec.ts'
 
 export interface TableSpec {
   /** Unique within its operator; shown to people. */
   readonly name: string
   readonly numbers: number
   readonly values: number
+  /** The number field that holds where the row's bytes lie; the next one holds how many they are. Absent or −1 = none. */
+  readonly bytesAt?: number
+  readonly found?: 'elsewhere'
 }
 /** The new value of a key; null = gone. `key`: length of the state key, state key, row key. */
 export interface StateChange {
   readonly slot: number
-  readonly key: Uint8Array
-  readonly value: Uint8Array | null
+  readonly key: Buffer
+  readonly value: Buffer | null
 }
-interface Before {
-  readonly numbers: Float64Array | null
-  readonly values: Value[] | null
-}
-/** The row did not exist. */
-const nothing: Before = { numbers: null, values: null }
 
 const minSlots = 64
+// What an id is. Of a row that another took the place of, key for key, the changelog says nothing.
+const free = 0
+const live = 1
+const gone = 2
+const replaced = 3
+const compactBytesMin = 65_536
+/** Entries of a changelog are written one behind the other into buffers of this size. */
+const outBytes = 65_536
+const noPrefix = Buffer.alloc(0)
 
 export class StateTable {
   readonly spec: TableSpec
@@ -43,65 +55,89 @@ export class StateTable {
   numbers: Float64Array
   /** Row id, field f: `values[id * spec.values + f]`. */
   values: Value[] = []
+  /** Bytes of rows. */
+  pages = new Pages()
 
-  private index = new Int32Array(minSlots)
+  private readonly bytesAt: number
+  /** null: not kept. Id + 1 by hash, 0 where there is none. */
+  private index: Int32Array | null
   private hashes = new Int32Array(minSlots)
   private keyFrom = new Float64Array(minSlots)
   private keyLength = new Int32Array(minSlots)
-  /** Length of the state key within the key; −1 where the id is free. */
-  private prefix = new Int32Array(minSlots).fill(-1)
+  /** Length of the state key within the key. */
+  private prefix = new Int32Array(minSlots)
+  private standing = new Uint8Array(minSlots)
   private arena: Buffer = Buffer.allocUnsafeSlow(1024)
   private arenaUsed = 0
   private arenaDead = 0
   private ids = 0
   private readonly free: number[] = []
   private freedInTick: number[] = []
-  private before = new Map<number, Before>()
+  private readonly log: UndoLog
 
   constructor(spec: TableSpec) {
     this.spec = spec
+    this.bytesAt = spec.bytesAt ?? -1
+    this.index = spec.found === 'elsewhere' ? null : new Int32Array(minSlots)
     this.numbers = new Float64Array(minSlots * spec.numbers)
+    this.log = new UndoLog(spec)
   }
 
   /** Id of the key, or −1. */
   find(key: KeyWriter): number {
-    const hash = hashKey(key.bytes, 0, key.length)
-    const mask = this.index.length - 1
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const id = this.index[slot]! - 1
-      if (id < 0) return -1
-      if (this.hashes[id] === hash && this.equals(id, key.bytes, key.length)) return id
-    }
+    return this.findBytes(key.bytes, key.length, hashKey(key.bytes, 0, key.length))
   }
   /** The same by the bytes of a key. */
   findKey(key: Uint8Array): number {
-    return this.findBytes(key, hashKey(key, 0, key.length))
+    return this.findBytes(key, key.length, hashKey(key, 0, key.length))
   }
   /**
    * A new row, all zero and null, for a key that is not there. `stateKeyLength` bytes of the key are the state key
    * (default: all of it).
    */
   add(key: KeyWriter, stateKeyLength = key.length): number {
-    return this.insert(key.bytes, key.length, stateKeyLength)
+    const id = this.insert(key.bytes, key.length, stateKeyLength)
+    this.log.addNew(id)
+    return id
+  }
+  /**
+   * A new row, all zero and null, in the place of one whose key it takes over; the old one stays readable, as if removed.
+   * Within the tick the new row may be replaced again, but not removed.
+   */
+  replace(old: number): number {
+    this.touch(old)
+    const id = this.newId()
+    this.keyFrom[id] = this.keyFrom[old]!
+    this.keyLength[id] = this.keyLength[old]!
+    this.prefix[id] = this.prefix[old]!
+    this.hashes[id] = this.hashes[old]!
+    this.clearFields(id)
+    this.standing[id] = live
+    if (this.index !== null) this.index[this.positionOf(this.index, old)] = id + 1
+    this.standing[old] = replaced
+    this.freedInTick.push(old)
+    this.log.addNew(id, true)
+    return id
   }
   /** Call before changing a row's fields. */
   touch(id: number): void {
-    if (!this.before.has(id)) this.before.set(id, this.image(id))
+    if (!this.log.has(id)) this.log.addCopy(id, this.numbers, this.values)
   }
   /** Changed or added in this tick. */
   isTouched(id: number): boolean {
-    return this.before.has(id)
+    return this.log.has(id)
   }
   remove(id: number): void {
-    assert(this.prefix[id]! >= 0, 'a row that exists')
+    assert(this.standing[id] === live && !this.log.tookOver(id), 'a row that exists and has its own key')
     this.touch(id)
     this.unlink(id)
+    this.standing[id] = gone
     this.count--
     this.freedInTick.push(id)
   }
   /** Ids of all rows, in no order that means anything. Removing the row just given is allowed. */
   *all(): IterableIterator<number> {
-    for (let id = 0; id < this.ids; id++) if (this.prefix[id]! >= 0) yield id
+    for (let id = 0; id < this.ids; id++) if (this.standing[id] === live) yield id
   }
   /** The key's bytes; valid until the next change of the table. */
   keyOf(id: number): Buffer {
@@ -110,7 +146,15 @@ export class StateTable {
   }
   stateKeyOf(id: number): Buffer {
     const from = this.keyFrom[id]!
-    return this.arena.subarray(from, from + Math.max(0, this.prefix[id]!))
+    return this.arena.subarray(from, from + this.prefix[id]!)
+  }
+  /** Puts the key's bytes into a writer, behind what it holds. */
+  writeStateKey(id: number, out: KeyWriter): void {
+    const from = this.keyFrom[id]!
+    const length = this.prefix[id]!
+    out.reserve(length)
+    copyBytes(this.arena, from, from + length, out.bytes, out.length)
+    out.length += length
   }
   /** Orders rows by their whole keys. */
   compareKeys(a: number, b: number): number {
@@ -122,57 +166,86 @@ export class StateTable {
     return (
       this.arena.length +
       this.numbers.byteLength +
-      this.index.byteLength +
-      this.hashes.byteLength * 5 +
-      this.values.length * 24
+      (this.index?.byteLength ?? 0) +
+      this.hashes.length * 25 +
+      this.values.length * 24 +
+      this.pages.bytes
     )
   }
 
   // Ticks.
 
   get changed(): boolean {
-    return this.before.size > 0
+    return this.log.count > 0
   }
   commit(): void {
-    this.before.clear()
+    this.countDeadBytes()
+    this.log.clear()
     for (const id of this.freedInTick) this.release(id)
     this.freedInTick = []
-    if (this.arenaDead > 65_536 && this.arenaDead * 2 > this.arenaUsed) this.compactArena()
+    if (this.arenaDead > compactBytesMin && this.arenaDead * 2 > this.arenaUsed) this.compactArena()
+    if (this.pages.dead > compactBytesMin && this.pages.dead > this.pages.live) this.compactPages()
+    this.pages.commit()
   }
   /** Back to what the last commit left. Ids of rows may have changed: rebuild what is derived from them. */
   undo(): void {
-    const gone = new Set(this.freedInTick)
-    for (const [id, before] of this.before)
-      if (before === nothing && !gone.has(id)) {
+    const { log } = this
+    // What is new goes first: a row that was replaced gets its place in the index back.
+    for (let n = 0; n < log.count; n++) {
+      const id = log.idAt(n)
+      if (!log.isNew(n)) continue
+      if (this.standing[id] === live) {
         this.unlink(id)
         this.count--
+        this.freedInTick.push(id)
+      }
+      this.standing[id] = log.tookOver(id) ? replaced : gone
+    }
+    for (let n = 0; n < log.count; n++) {
+      const id = log.idAt(n)
+      if (log.isNew(n)) continue
+      if (this.standing[id] !== live) {
+        this.standing[id] = live
+        this.place(id)
+        this.count++
+      }
+      log.restore(n, this.numbers, this.values)
+    }
+    for (const id of this.freedInTick)
+      if (this.standing[id] !== live) {
+        // Its bytes go with the tick's.
+        if (this.bytesAt >= 0) this.numbers[id * this.spec.numbers + this.bytesAt + 1] = 0
         this.release(id)
       }
-    for (const [id, before] of this.before) {
-      if (before === nothing) continue
-      if (gone.has(id)) {
-        this.relink(id)
-        this.count++
-        gone.delete(id)
-      }
-      this.setImage(id, before)
-    }
-    for (const id of gone) this.release(id)
     this.freedInTick = []
-    this.before.clear()
+    log.clear()
+    this.pages.undo()
   }
-  /** What differs from the last commit, each key once. */
-  *changes(): IterableIterator<StateChange> {
-    const gone = new Set(this.freedInTick)
-    const out = new ByteWriter(256)
-    for (const [id, before] of this.before) {
-      if (!gone.has(id)) {
-        out.at = 0
-        this.writeRow(out, id)
-        yield { slot: this.slot(id), key: this.exportKey(id), value: Buffer.from(out.done()) }
-      } else if (before !== nothing && !this.replaced(id))
-        yield { slot: this.slot(id), key: this.exportKey(id), value: null }
-    }
+  /**
+   * What differs from the last commit, the newest of a key last. `prefix` stands before each key; its second byte becomes
+   * the slot. What is given stays as it is.
+   */
+  *changes(prefix: Buffer = noPrefix): IterableIterator<StateChange> {
+    const { log } = this
+    let out = new ByteWriter(log.count < 16 ? 1024 : outBytes * 2)
+    // Rows that went come first where it cannot be told whether their keys came back.
+    const passes = this.index === null && this.freedInTick.length > 0 ? [gone, live] : [null]
+    for (const wanted of passes)
+      for (let n = 0; n < log.count; n++) {
+        const id = log.idAt(n)
+        const standing = this.standing[id]!
+        if (wanted !== null && standing !== wanted) continue
+        // What came and went within the tick was never told of, and what was replaced has the key of another.
+        if (standing !== live && (log.isNew(n) || standing === replaced || (wanted === null && this.isBack(id))))
+          continue
+        if (out.at > outBytes) out = new ByteWriter(outBytes * 2)
+        const from = out.at
+        const slot = this.writeChangeKey(out, id, prefix)
+        const to = out.at
+        if (standing === live) this.writeRow(out, id)
+        const { buffer } = out
+        yield { slot, key: buffer.subarray(from, to), value: standing === live ? buffer.subarray(to, out.at) : null }
+      }
   }
   /** Takes an entry of the changelog; later entries of a key replace earlier ones. */
   restore(key: Uint8Array, value: Uint8Array | null): void {
@@ -180,52 +253,58 @@ export class StateTable {
     const stateKeyLength = input.uvarint()
     if (stateKeyLength > input.left) throw new Fault('wire.malformed', { what: 'a key of state' })
     const bytes = key.subarray(input.at)
-    const hash = hashKey(bytes, 0, bytes.length)
-    let id = this.findBytes(bytes, hash)
+    let id = this.findKey(bytes)
     if (value === null) {
       if (id < 0) return
       this.unlink(id)
+      this.standing[id] = gone
       this.count--
       this.release(id)
       return
     }
     if (id < 0) id = this.insert(bytes, bytes.length, stateKeyLength)
+    else this.pages.dead += this.bytesOf(id)
     this.readRow(new ByteReader(value), id)
-    this.before.delete(id)
+    this.pages.commit()
+  }
+  /** All is restored: an index that nobody else asks for goes. */
+  settle(): void {
+    if (this.spec.found === 'elsewhere') this.index = null
   }
   clear(): void {
     this.count = 0
     this.ids = 0
     this.values = []
-    this.index.fill(0)
-    this.prefix.fill(-1)
+    this.index?.fill(0)
+    this.standing.fill(free)
     this.arenaUsed = 0
     this.arenaDead = 0
     this.free.length = 0
     this.freedInTick = []
-    this.before.clear()
+    this.log.clear()
+    this.pages = new Pages()
   }
 
-  private slot(id: number): number {
+  private writeChangeKey(out: ByteWriter, id: number, prefix: Buffer): number {
     const from = this.keyFrom[id]!
-    return slotOf(hashKey(this.arena, from, from + this.stateKeyLength(id)))
-  }
-  /** Also of a row removed in this tick. */
-  private stateKeyLength(id: number): number {
-    const prefix = this.prefix[id]!
-    return prefix >= 0 ? prefix : -2 - prefix
-  }
-  private exportKey(id: number): Uint8Array {
-    const from = this.keyFrom[id]!
-    const out = new ByteWriter(this.keyLength[id]! + 5)
-    out.uvarint(this.stateKeyLength(id))
-    out.raw(this.arena.subarray(from, from + this.keyLength[id]!))
-    return Buffer.from(out.done())
+    const length = this.keyLength[id]!
+    const stateKey = this.prefix[id]!
+    const slot = slotOf(stateKey === length ? this.hashes[id]! : hashKey(this.arena, from, from + stateKey))
+    out.reserve(prefix.length + 5 + length)
+    const { buffer } = out
+    for (let i = 0; i < prefix.length; i++) buffer[out.at + i] = prefix[i]!
+    if (prefix.length > 1) buffer[out.at + 1] = slot
+    out.at += prefix.length
+    out.uvarint(stateKey)
+    copyBytes(this.arena, from, from + length, buffer, out.at)
+    out.at += length
+    return slot
   }
   /** The key of a row removed in this tick came back under another id. */
-  private replaced(id: number): boolean {
+  private isBack(id: number): boolean {
     const from = this.keyFrom[id]!
-    return this.findBytes(this.arena.subarray(from, from + this.keyLength[id]!), this.hashes[id]!) >= 0
+    const length = this.keyLength[id]!
+    return this.findBytes(this.arena.subarray(from, from + length), length, this.hashes[id]!) >= 0
   }
   private equals(id: number, bytes: Uint8Array, length: number): boolean {
     if (this.keyLength[id] !== length) return false
@@ -234,47 +313,67 @@ export class StateTable {
     for (let i = 0; i < length; i++) if (arena[from + i] !== bytes[i]) return false
     return true
   }
-  private findBytes(bytes: Uint8Array, hash: number): number {
-    const mask = this.index.length - 1
+  private findBytes(bytes: Uint8Array, length: number, hash: number): number {
+    const index = this.index ?? this.makeIndex(minSlots)
+    const mask = index.length - 1
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const id = this.index[slot]! - 1
+      const id = index[slot]! - 1
       if (id < 0) return -1
-      if (this.hashes[id] === hash && this.equals(id, bytes, bytes.length)) return id
+      if (this.hashes[id] === hash && this.equals(id, bytes, length)) return id
     }
   }
-  private insert(bytes: Uint8Array, length: number, stateKeyLength: number): number {
-    const id = this.free.pop() ?? this.ids++
+  private newId(): number {
+    const id = this.free.length > 0 ? this.free.pop()! : this.ids++
     if (id >= this.hashes.length) this.growRows()
+    return id
+  }
+  private insert(bytes: Uint8Array, length: number, stateKeyLength: number): number {
+    const id = this.newId()
     if (this.arenaUsed + length > this.arena.length) this.growArena(length)
-    this.arena.set(bytes.subarray(0, length), this.arenaUsed)
+    copyBytes(bytes, 0, length, this.arena, this.arenaUsed)
     this.keyFrom[id] = this.arenaUsed
     this.keyLength[id] = length
     this.arenaUsed += length
     this.hashes[id] = hashKey(bytes, 0, length)
     this.prefix[id] = stateKeyLength
     this.clearFields(id)
-    this.place(id)
+    this.standing[id] = live
     this.count++
-    this.before.set(id, nothing)
-    if (this.count * 2 > this.index.length) this.growIndex()
+    if (this.index !== null && this.count * 2 > this.index.length) this.makeIndex(this.index.length * 2)
+    else this.place(id)
     return id
   }
   private clearFields(id: number): void {
-    this.numbers.fill(0, id * this.spec.numbers, (id + 1) * this.spec.numbers)
-    for (let f = 0; f < this.spec.values; f++) this.values[id * this.spec.values + f] = null
+    const { numbers, values } = this.spec
+    for (let f = id * numbers, end = f + numbers; f < end; f++) this.numbers[f] = 0
+    for (let f = 0; f < values; f++) this.values[id * values + f] = null
+  }
+  private makeIndex(slots: number): Int32Array {
+    while (slots < this.count * 2) slots *= 2
+    this.index = new Int32Array(slots)
+    for (let id = 0; id < this.ids; id++) if (this.standing[id] === live) this.place(id)
+    return this.index
   }
   private place(id: number): void {
-    const mask = this.index.length - 1
+    const { index } = this
+    if (index === null) return
+    const mask = index.length - 1
     let slot = this.hashes[id]! & mask
-    while (this.index[slot] !== 0) slot = (slot + 1) & mask
-    this.index[slot] = id + 1
+    while (index[slot] !== 0) slot = (slot + 1) & mask
+    index[slot] = id + 1
+  }
+  private positionOf(index: Int32Array, id: number): number {
+    const mask = index.length - 1
+    let slot = this.hashes[id]! & mask
+    while (index[slot] !== id + 1) slot = (slot + 1) & mask
+    return slot
   }
   /** Takes the id out of the index; key and fields stay readable. */
   private unlink(id: number): void {
     const { index, hashes } = this
+    if (index === null) return
     const mask = index.length - 1
-    let hole = hashes[id]! & mask
-    while (index[hole] !== id + 1) hole = (hole + 1) & mask
+    let hole = this.positionOf(index, id)
     for (let slot = (hole + 1) & mask; index[slot] !== 0; slot = (slot + 1) & mask) {
       const home = hashes[index[slot]! - 1]! & mask
       // Move back whatever probing would no longer find across the hole.
@@ -284,56 +383,72 @@ export class StateTable {
       }
     }
     index[hole] = 0
-    this.prefix[id] = -2 - this.prefix[id]!
   }
-  private relink(id: number): void {
-    this.prefix[id] = -2 - this.prefix[id]!
-    this.place(id)
-  }
+  /** Its key, unless another row has taken that over, and its bytes are dead. */
   private release(id: number): void {
-    this.arenaDead += this.keyLength[id]!
+    if (this.standing[id] === gone) this.arenaDead += this.keyLength[id]!
+    this.standing[id] = free
+    this.pages.dead += this.bytesOf(id)
     for (let f = 0; f < this.spec.values; f++) this.values[id * this.spec.values + f] = null
     this.free.push(id)
   }
-  private image(id: number): Before {
-    const { numbers, values } = this.spec
-    return {
-      numbers: this.numbers.slice(id * numbers, (id + 1) * numbers),
-      values: values === 0 ? null : this.values.slice(id * values, (id + 1) * values),
-    }
+  private bytesOf(id: number): number {
+    return this.bytesAt < 0 ? 0 : this.numbers[id * this.spec.numbers + this.bytesAt + 1]!
   }
-  private setImage(id: number, before: Before): void {
-    this.numbers.set(before.numbers!, id * this.spec.numbers)
-    for (let f = 0; f < this.spec.values; f++) this.values[id * this.spec.values + f] = before.values![f]!
+  /** Bytes that rows had before the tick and do not have any more, though they exist. */
+  private countDeadBytes(): void {
+    const { log, bytesAt } = this
+    if (bytesAt < 0) return
+    for (let n = 0; n < log.count; n++) {
+      if (log.isNew(n)) continue
+      const id = log.idAt(n)
+      if (log.numberOf(n, bytesAt) !== this.numbers[id * this.spec.numbers + bytesAt])
+        this.pages.dead += log.numberOf(n, bytesAt + 1)
+    }
   }
   private writeRow(out: ByteWriter, id: number): void {
-    for (let f = 0; f < this.spec.numbers; f++) writeNumber(out, this.numbers[id * this.spec.numbers + f]!)
-    for (let f = 0; f < this.spec.values; f++) writeValue(out, this.values[id * this.spec.values + f]!)
+    const { numbers, values } = this.spec
+    const { bytesAt } = this
+    const at = id * numbers
+    for (let f = 0; f < numbers; f++) {
+      if (f === bytesAt) this.writeBytes(out, this.numbers[at + f]!, this.numbers[at + ++f]!)
+      else writeRowNumber(out, this.numbers[at + f]!)
+    }
+    for (let f = 0; f < values; f++) writeValue(out, this.values[id * values + f]!)
+  }
+  private writeBytes(out: ByteWriter, address: number, length: number): void {
+    out.uvarint(length)
+    if (length === 0) return
+    out.reserve(length)
+    const from = placeOf(address)
+    copyBytes(this.pages.pageOf(address), from, from + length, out.buffer, out.at)
+    out.at += length
   }
   private readRow(input: ByteReader, id: number): void {
-    for (let f = 0; f < this.spec.numbers; f++) {
-      const number = readValue(input)
-      if (typeof number !== 'number')
-        throw new Fault('wire.malformed', { what: `a row of state table ${this.spec.name}` })
-      this.numbers[id * this.spec.numbers + f] = number
+    const { numbers, values, name } = this.spec
+    const { bytesAt } = this
+    const at = id * numbers
+    for (let f = 0; f < numbers; f++) {
+      if (f === bytesAt) {
+        const bytes = input.raw(input.uvarint())
+        this.numbers[at + f] = bytes.length === 0 ? 0 : this.pages.add(bytes, 0, bytes.length)
+        this.numbers[at + ++f] = bytes.length
+      } else this.numbers[at + f] = readRowNumber(input)
     }
-    for (let f = 0; f < this.spec.values; f++) this.values[id * this.spec.values + f] = readValue(input)
-    if (input.left !== 0) throw new Fault('wire.malformed', { what: `a row of state table ${this.spec.name}` })
+    for (let f = 0; f < values; f++) this.values[id * values + f] = readValue(input)
+    if (input.left !== 0) throw new Fault('wire.malformed', { what: `a row of state table ${name}` })
   }
 
   private growRows(): void {
     const size = this.hashes.length * 2
     this.hashes = grownInts(this.hashes, size)
     this.keyLength = grownInts(this.keyLength, size)
-    const prefix = new Int32Array(size).fill(-1)
-    prefix.set(this.prefix)
-    this.prefix = prefix
+    this.prefix = grownInts(this.prefix, size)
+    const standing = new Uint8Array(size)
+    standing.set(this.standing)
+    this.standing = standing
     this.keyFrom = grownDoubles(this.keyFrom, size)
     this.numbers = grownDoubles(this.numbers, size * this.spec.numbers)
-  }
-  private growIndex(): void {
-    this.index = new Int32Array(this.index.length * 2)
-    for (let id = 0; id < this.ids; id++) if (this.prefix[id]! >= 0) this.place(id)
   }
   private growArena(needed: number): void {
     const bigger = Buffer.allocUnsafeSlow(Math.max(this.arena.length * 2, this.arenaUsed + needed))
@@ -344,7 +459,7 @@ export class StateTable {
     const compacted = Buffer.allocUnsafeSlow(Math.max(1024, this.arenaUsed - this.arenaDead) * 2)
     let at = 0
     for (let id = 0; id < this.ids; id++) {
-      if (this.prefix[id]! < 0) continue
+      if (this.standing[id] !== live) continue
       const from = this.keyFrom[id]!
       this.arena.copy(compacted, at, from, from + this.keyLength[id]!)
       this.keyFrom[id] = at
@@ -353,6 +468,17 @@ export class StateTable {
     this.arena = compacted
     this.arenaUsed = at
     this.arenaDead = 0
+  }
+  private compactPages(): void {
+    const compacted = new Pages()
+    for (const id of this.all()) {
+      const length = this.bytesOf(id)
+      if (length === 0) continue
+      const at = id * this.spec.numbers + this.bytesAt
+      const from = placeOf(this.numbers[at]!)
+      this.numbers[at] = compacted.add(this.pages.pageOf(this.numbers[at]!), from, from + length)
+    }
+    this.pages = compacted
   }
 }
 function grownInts(array: Int32Array, size: number): Int32Array<ArrayBuffer> {

@@ -44,6 +44,46 @@ export function writeNumber(out: ByteWriter, value: number): void {
   out.int8(tag.double)
   out.float64(value)
 }
+/** Numbers up to this are their own first byte. */
+const smallMax = 0xf0
+const ofTwo = 0xf1
+const ofFour = 0xf2
+const ofEight = 0xf3
+/** A number field of a row of state: small whole numbers in 1, 3 or 5 bytes, everything else as a double. */
+export function writeRowNumber(out: ByteWriter, value: number): void {
+  out.reserve(9)
+  const { buffer } = out
+  const small = value | 0
+  if (small !== value || (small === 0 && Object.is(value, -0))) {
+    buffer[out.at] = ofEight
+    buffer.writeDoubleLE(value, out.at + 1)
+    out.at += 9
+  } else if (small >= 0 && small <= smallMax) buffer[out.at++] = small
+  else if (small === (small << 16) >> 16) {
+    buffer[out.at] = ofTwo
+    buffer[out.at + 1] = small
+    buffer[out.at + 2] = small >> 8
+    out.at += 3
+  } else {
+    buffer[out.at] = ofFour
+    buffer.writeInt32LE(small, out.at + 1)
+    out.at += 5
+  }
+}
+export function readRowNumber(input: ByteReader): number {
+  const first = input.uint8()
+  if (first <= smallMax) return first
+  switch (first) {
+    case ofTwo:
+      return input.raw(2).readInt16LE(0)
+    case ofFour:
+      return input.raw(4).readInt32LE(0)
+    case ofEight:
+      return input.raw(8).readDoubleLE(0)
+    default:
+      throw new Fault('wire.malformed', { what: `a number of kind ${first}` })
+  }
+}
 function writeText(out: ByteWriter, text: string): void {
   const bytes = Buffer.from(text, 'utf8')
   out.uvarint(bytes.length)

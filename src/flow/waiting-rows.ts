@@ -47,7 +47,7 @@ export class WaitingRows {
     this.time = time
     this.encodeKey = encodeKey
     this.layout = rowLayout(columns, ownAt + own)
-    this.spec = { name: 'waiting', numbers: this.layout.numbers, values: this.layout.values }
+    this.spec = { name: 'waiting', ...this.layout.fields }
   }
   rebuild(table: StateTable): void {
     this.order = new SortedIds((a, b) => compareOrdinals(table, a, b))

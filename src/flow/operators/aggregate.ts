@@ -72,12 +72,12 @@ class GroupBy implements Operator {
       ownNumbers,
       ownValues,
     )
-    this.fold = new Fold(plan.aggregates, grows, this.keys.numbers, this.keys.values)
+    this.fold = new Fold(plan.aggregates, grows, this.keys.fields.numbers, this.keys.fields.values)
     this.encode = keyEncoder(plan.keys.map((k) => ({ column: k, type: input[k]!.type })))
     this.windowColumn = plan.windowEnd === null ? -1 : plan.keys[plan.windowEnd]!
     assert(plan.emit === 'update' || this.windowColumn >= 0, 'what emits on close has a window')
     this.tables = [
-      { name: 'groups', numbers: this.fold.numbers, values: this.fold.values },
+      { ...this.keys.fields, name: 'groups', numbers: this.fold.numbers, values: this.fold.values },
       ...(this.fold.members === null ? [] : [memberTable]),
     ]
   }

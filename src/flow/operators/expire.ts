@@ -52,7 +52,7 @@ class Expire implements Operator {
     this.bounds = evaluator([plan.from, plan.until].filter((bound) => bound !== null))
     this.layout = rowLayout(input, ownNumbers)
     this.encodeRow = keyEncoder(input.map((c, i) => ({ column: i, type: c.type })))
-    this.tables = [{ name: 'rows', numbers: this.layout.numbers, values: this.layout.values }]
+    this.tables = [{ name: 'rows', ...this.layout.fields }]
   }
   rebuild([rows]: readonly StateTable[]): void {
     this.waiting = new SortedIds((a, b) => dueOf(rows!, a) - dueOf(rows!, b) || rows!.compareKeys(a, b))

@@ -226,7 +226,7 @@ class Side {
     const { columns, keys } = options
     this.options = options
     this.layout = rowLayout(columns, ownNumbers)
-    this.spec = { name, numbers: this.layout.numbers, values: this.layout.values }
+    this.spec = { name, ...this.layout.fields }
     this.keyParts = keys.map((k) => ({ column: k, type: columns[k]!.type }))
     this.encodeKey = keyEncoder(this.keyParts)
     this.encodeRow = keyEncoder(columns.map((c, i) => ({ column: i, type: c.type })))

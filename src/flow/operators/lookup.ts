@@ -51,7 +51,7 @@ class Lookup implements Operator {
     this.encodeLeft = keyEncoder(this.keyParts)
     this.encodeRight = keyEncoder(plan.rightKeys.map((k) => ({ column: k, type: right[k]!.type })))
     this.where = plan.where === null ? null : compileFilter(plan.where)
-    this.tables = [{ name: 'table', numbers: this.layout.numbers, values: this.layout.values }]
+    this.tables = [{ name: 'table', ...this.layout.fields }]
   }
   rebuild(): void {}
   waits(): boolean {

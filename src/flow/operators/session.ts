@@ -78,12 +78,12 @@ class Sessions implements Operator {
       ownNumbers,
       ownValues,
     )
-    this.fold = new Fold(plan.aggregates, true, this.keys.numbers, this.keys.values)
+    this.fold = new Fold(plan.aggregates, true, this.keys.fields.numbers, this.keys.fields.values)
     this.encode = keyEncoder(plan.keys.map((k) => ({ column: k, type: input[k]!.type })))
     this.layout = rowLayout(input, rowNumbers)
     this.tables = [
-      { name: 'sessions', numbers: this.fold.numbers, values: this.fold.values },
-      { name: 'rows', numbers: this.layout.numbers, values: this.layout.values },
+      { ...this.keys.fields, name: 'sessions', numbers: this.fold.numbers, values: this.fold.values },
+      { name: 'rows', ...this.layout.fields },
       ...(this.fold.members === null ? [] : [memberTable]),
     ]
   }

@@ -73,10 +73,7 @@ class TemporalJoin implements Operator {
     })
     this.encodeRight = keyEncoder(plan.rightKeys.map((k) => ({ column: k, type: right[k]!.type })))
     this.where = plan.where === null ? null : compileFilter(plan.where)
-    this.tables = [
-      this.waiting.spec,
-      { name: 'versions', numbers: this.rightRow.numbers, values: this.rightRow.values },
-    ]
+    this.tables = [this.waiting.spec, { name: 'versions', ...this.rightRow.fields }]
   }
 
   rebuild([waiting, versions]: readonly StateTable[]): void {

@@ -66,7 +66,7 @@ class Top implements Operator {
     this.encodeRow = keyEncoder(input.map((c, i) => ({ column: i, type: c.type })))
     const last = plan.order.at(-1)
     this.descendingTies = last !== undefined && last.column === timeColumn && last.descending
-    this.tables = [{ name: 'rows', numbers: this.layout.numbers, values: this.layout.values }]
+    this.tables = [{ name: 'rows', ...this.layout.fields }]
   }
   rebuild([table]: readonly StateTable[]): void {
     this.partitions = new Map()

@@ -23,7 +23,7 @@ export function upsert(columns: Columns, key: readonly number[], deleted: number
   const writer = new KeyWriter()
   return {
     kind: 'upsert',
-    tables: [{ name: 'rows', numbers: layout.numbers, values: layout.values }],
+    tables: [{ name: 'rows', ...layout.fields }],
     rebuild() {},
     waits: () => false,
     step([table], [batch = emptyBatch]) {
