@@ -26,6 +26,15 @@ export interface ScopeRelation {
 }
 export type Scope = readonly ScopeRelation[]
 
+/** As many columns further right, the fields of composites too. */
+export const shiftScope = (scope: Scope, by: number): Scope =>
+  scope.map((relation) => ({ ...relation, columns: relation.columns.map((c) => shiftedColumn(c, by)) }))
+const shiftedColumn = (c: ScopeColumn, by: number): ScopeColumn => ({
+  ...c,
+  index: c.index + by,
+  ...(c.fields === undefined ? {} : { fields: c.fields.map((field) => shiftedColumn(field, by)) }),
+})
+
 export const matchesName = (name: Name, declared: string): boolean =>
   name.quoted ? name.text === declared : name.text.toLowerCase() === declared.toLowerCase()
 

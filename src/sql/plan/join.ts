@@ -16,7 +16,7 @@ import {
 } from '../bind/bound.ts'
 import { bindBoolean, bindExpression } from '../bind/expressions.ts'
 import { resolveUniform } from '../bind/functions.ts'
-import { findColumn, type Scope, type ScopeColumn } from '../bind/scope.ts'
+import { findColumn, type Scope, type ScopeColumn, shiftScope } from '../bind/scope.ts'
 import { type Span, SqlFault } from '../fault.ts'
 import type { Expr, Name, TableRef } from '../syntax/ast.ts'
 import { refuseClock } from './clock-filter.ts'
@@ -215,14 +215,10 @@ const isProcessingTime = (asOf: Expr): boolean =>
 function joinedScope(ctx: PlanContext, left: Rel, right: Rel, join: Join | TemporalJoin): Scope {
   const width = left.plan.columns.length
   const merged = mergedNames(ctx, left, right, join)
-  const isMerged = (column: ScopeColumn): boolean => merged.some(([, r]) => r.index === column.index)
-  const shifted = right.scope.map((relation) => ({
+  const isMerged = (column: ScopeColumn): boolean => merged.some(([, r]) => r.index + width === column.index)
+  const shifted = shiftScope(right.scope, width).map((relation) => ({
     ...relation,
-    columns: relation.columns.map((column) => ({
-      ...column,
-      index: column.index + width,
-      hidden: column.hidden || isMerged(column),
-    })),
+    columns: relation.columns.map((column) => ({ ...column, hidden: column.hidden || isMerged(column) })),
   }))
   const names = left.scope.map((relation) => relation.name)
   for (const { name } of shifted) {

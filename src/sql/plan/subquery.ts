@@ -9,7 +9,7 @@ import { isAggregate } from '../bind/aggregates.ts'
 import { type Bound, booleanType, column, conjunction, conjuncts, isNull } from '../bind/bound.ts'
 import { bindBoolean, bindExpression } from '../bind/expressions.ts'
 import { resolveUniform } from '../bind/functions.ts'
-import type { Scope } from '../bind/scope.ts'
+import { shiftScope } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
 import type { Expr, Query, Select } from '../syntax/ast.ts'
 import { refuseClock } from './clock-filter.ts'
@@ -104,7 +104,7 @@ function inner(ctx: PlanContext, left: Rel, query: Query, needsItem: boolean, pl
   }
   const from = planFrom(ctx, select.from, planQuery, select.at)
   const { rel, rest } = select.where === null ? { rel: from, rest: [] } : planTests(ctx, from, select.where, planQuery)
-  const scope = shifted(rel.scope, width)
+  const scope = shiftScope(rel.scope, width)
   const bind = { ...bindContext(ctx, scope, 'WHERE'), outer: left.scope }
   const conditions = rest.map((condition) => bindBoolean(bind, condition, 'WHERE').expr)
   if (!needsItem) return { rel, conditions, item: null }
@@ -129,14 +129,6 @@ function hasAggregate(node: unknown): boolean {
   if (kind === 'call' && (over !== null || isAggregate(name!.parts.at(-1)!.text.toLowerCase()))) return true
   return Object.values(node).some(hasAggregate)
 }
-const shifted = (scope: Scope, by: number): Scope =>
-  scope.map((relation) => ({ ...relation, columns: relation.columns.map((c) => shiftedColumn(c, by)) }))
-type ScopeColumn = Scope[number]['columns'][number]
-const shiftedColumn = (c: ScopeColumn, by: number): ScopeColumn => ({
-  ...c,
-  index: c.index + by,
-  ...(c.fields === undefined ? {} : { fields: c.fields.map((field) => shiftedColumn(field, by)) }),
-})
 function onlyColumn(ctx: PlanContext, columns: Columns, width: number, query: Query): Bound {
   const [field] = columns
   if (field === undefined || columns.length > 1) throw oneColumn(ctx, query)
