@@ -7,12 +7,13 @@ import { isUtf8 } from 'node:buffer'
 import { assert } from '../lib/assert.ts'
 import { Fault } from '../lib/fault.ts'
 import type { LogRecord } from '../log/batch.ts'
+import { type RawRecords, place } from '../log/raw-records.ts'
 import type { DataType } from '../schema/types.ts'
 import {
   type Batch,
   type Column,
   type NumberColumn,
-  ProvenanceBuilder,
+  type Provenance,
   type RowFailure,
   gatherColumn,
   sourcePartition,
@@ -37,19 +38,24 @@ export interface Decoded {
   readonly batch: Batch
   readonly invalid: readonly InvalidRecord[]
 }
+/** A partition may come several times, one after the other. */
 export interface PartitionRecords {
   readonly partition: number
-  readonly records: readonly LogRecord[]
+  readonly records: RawRecords
 }
 export interface Decoder {
   /** Rows in the order given: partition by partition, by offset. */
   decode(input: readonly PartitionRecords[], clock: SourceClock, nowMs: number): Decoded
 }
 
+/** Which records became rows. */
 interface Kept {
-  readonly partition: number
-  readonly record: LogRecord
-  readonly weight: number
+  readonly count: number
+  /** For each row the number of its record. */
+  readonly numbers: Int32Array
+  /** For each piece of the input the row behind its last one. */
+  readonly until: Int32Array
+  readonly weights: Float64Array | null
 }
 /** Header of a record of a view that withdraws without a key. */
 export const weightHeader = 'mr-weight'
@@ -86,69 +92,89 @@ class RecordDecoder implements Decoder {
     }
   }
   decode(input: readonly PartitionRecords[], clock: SourceClock, nowMs: number): Decoded {
-    const total = input.reduce((sum, p) => sum + p.records.length, 0)
+    const total = input.reduce((sum, { records }) => sum + records.count, 0)
     const builders = this.types.map((type) => columnBuilder(type, total))
-    const kept: Kept[] = []
+    const numbers = new Int32Array(total)
+    const until = new Int32Array(input.length)
+    const weights = this.plan.mode === 'weighted' ? new Float64Array(total) : null
     const invalid: InvalidRecord[] = []
-    for (const { partition, records } of input)
-      for (const record of records) {
+    let count = 0
+    for (const [piece, { partition, records }] of input.entries()) {
+      for (let number = records.from; number < records.to; number++) {
+        const record = records.record(number)
         try {
           this.read(partition, record, builders)
-          kept.push({ partition, record, weight: this.weight(record) })
+          if (weights !== null) weights[count] = this.weight(record)
+          numbers[count++] = number
         } catch (error) {
-          for (const builder of builders) builder.truncate(kept.length)
+          for (const builder of builders) builder.truncate(count)
           invalid.push({ partition, record, fault: this.fault(error) })
         }
       }
+      until[piece] = count
+    }
     for (const { partition } of input) clock.woke(clock.partition(partition, nowMs), nowMs)
-    const read = builders.map((b) => b.done())
-    const { columns, rows } = this.compute(read, kept, nowMs, invalid)
-    return { batch: this.finish(columns, rows, clock, nowMs), invalid }
+    const columns = builders.map((b) => b.done())
+    const computed = this.compute(columns, { count, numbers, until, weights }, input, { nowMs, invalid })
+    return { batch: this.finish(computed.columns, computed.rows, input, { clock, nowMs }), invalid }
   }
-  private finish(columns: readonly Column[], kept: readonly Kept[], clock: SourceClock, nowMs: number): Batch {
-    const rows = new ProvenanceBuilder()
-    const time = this.plan.time === null ? null : timeColumn(columns[this.plan.time.column]!)
-    for (let i = 0; i < kept.length; i++) {
-      const { partition, record } = kept[i]!
+  private finish(
+    columns: readonly Column[],
+    kept: Kept,
+    input: readonly PartitionRecords[],
+    { clock, nowMs }: { clock: SourceClock; nowMs: number },
+  ): Batch {
+    const { count, numbers, until, weights } = kept
+    const source = new Int32Array(count)
+    const offset = new Float64Array(count)
+    const time = new Float64Array(count)
+    const watermark = new Float64Array(count)
+    const times = this.plan.time === null ? null : timeColumn(columns[this.plan.time.column]!)
+    let row = 0
+    for (const [piece, { partition, records }] of input.entries()) {
       const partitionClock = clock.partition(partition, nowMs)
-      const known = time === null || time.valid === null || time.valid[i] === 1
-      const micros = known
-        ? time === null
-          ? record.timeMs * 1000
-          : time.data[i]!
-        : unknownTime(partitionClock, record)
-      rows.push(sourcePartition(this.source, partition), record.offset, micros, clock.watermarkOf(partitionClock))
-      if (known) clock.saw(partitionClock, Math.floor(micros / 1000), record.timeMs)
+      const id = sourcePartition(this.source, partition)
+      const { offsets, timesMs } = records
+      for (const end = until[piece]!; row < end; row++) {
+        const number = numbers[row]!
+        const arrivalMs = timesMs[number]!
+        const known = times === null || times.valid === null || times.valid[row] === 1
+        const micros = known
+          ? times === null
+            ? arrivalMs * 1000
+            : times.data[row]!
+          : unknownTime(partitionClock, arrivalMs)
+        source[row] = id
+        offset[row] = offsets[number]!
+        time[row] = micros
+        watermark[row] = clock.watermarkOf(partitionClock)
+        if (known) clock.saw(partitionClock, Math.floor(micros / 1000), arrivalMs)
+      }
     }
-    const weighted = this.plan.mode === 'weighted'
-    const deleted = this.plan.mode === 'upsert' ? [deletedColumn(kept)] : []
-    return {
-      count: kept.length,
-      columns: [...columns, ...deleted],
-      weights: weighted ? Float64Array.from(kept, (k) => k.weight) : null,
-      rows: rows.done(),
-      late: null,
-      failed: null,
-    }
+    const rows: Provenance = { source, offset, time, watermark, origins: null }
+    const deleted = this.plan.mode === 'upsert' ? [deletedColumn(kept, input)] : []
+    return { count, columns: [...columns, ...deleted], weights, rows, late: null, failed: null }
   }
   /** Computed columns, in order; rows that have no value for one of them are invalid. */
   private compute(
     columns: Column[],
-    kept: readonly Kept[],
-    nowMs: number,
-    invalid: InvalidRecord[],
-  ): { columns: Column[]; rows: readonly Kept[] } {
-    let rows = kept
+    rows: Kept,
+    input: readonly PartitionRecords[],
+    { nowMs, invalid }: { nowMs: number; invalid: InvalidRecord[] },
+  ): { columns: Column[]; rows: Kept } {
     for (const { column, project } of this.computed) {
-      const builder = columnBuilder(this.types[column]!, rows.length)
+      const builder = columnBuilder(this.types[column]!, rows.count)
       const failures: RowFailure[] = []
-      project(columns, rows.length, nowMs * 1000, [builder], failures)
+      project(columns, rows.count, nowMs * 1000, [builder], failures)
       if (failures.length > 0) {
         const bad = new Map(failures.map((f) => [f.row, f.fault]))
-        for (const [row, fault] of bad) invalid.push({ ...rows[row]!, fault })
-        const good = Int32Array.from(Array.from(rows.keys()).filter((row) => !bad.has(row)))
+        for (const [row, fault] of bad) {
+          const { partition, records } = input[rows.until.findIndex((end) => row < end)]!
+          invalid.push({ partition, record: records.record(rows.numbers[row]!), fault })
+        }
+        const good = Int32Array.from(Array.from({ length: rows.count }, (_, row) => row).filter((row) => !bad.has(row)))
         columns = columns.map((c) => gatherColumn(c, good, good.length))
-        rows = rows.filter((_, row) => !bad.has(row))
+        rows = keptOnly(rows, good)
       }
       columns[column] = builder.done()
     }
@@ -281,11 +307,27 @@ export const bufferOf = (bytes: Uint8Array): Buffer =>
  * Of a row without its event time (a key that is gone): as late as what its partition has seen. It moves no clock: when
  * the record arrived says nothing about event time.
  */
-const unknownTime = (clock: PartitionClock, record: LogRecord): number =>
-  (clock.maxTimeMs === -Infinity ? record.timeMs : clock.maxTimeMs) * 1000
+const unknownTime = (clock: PartitionClock, arrivalMs: number): number =>
+  (clock.maxTimeMs === -Infinity ? arrivalMs : clock.maxTimeMs) * 1000
 /** Behind an upsert source's columns: 1 where the record's value is null. */
-function deletedColumn(kept: readonly { record: LogRecord }[]): NumberColumn {
-  return { kind: 'f64', data: Float64Array.from(kept, ({ record }) => (record.value === null ? 1 : 0)), valid: null }
+function deletedColumn({ count, numbers, until }: Kept, input: readonly PartitionRecords[]): NumberColumn {
+  const data = new Float64Array(count)
+  let row = 0
+  for (const [piece, { records }] of input.entries())
+    for (const end = until[piece]!; row < end; row++)
+      data[row] = records.places[numbers[row]! * place.stride + place.valueFrom]! < 0 ? 1 : 0
+  return { kind: 'f64', data, valid: null }
+}
+/** These rows, in order. */
+const keptOnly = ({ numbers, until, weights }: Kept, rows: Int32Array): Kept => ({
+  count: rows.length,
+  numbers: rows.map((row) => numbers[row]!),
+  until: until.map((end) => countBelow(rows, end)),
+  weights: weights === null ? null : Float64Array.from(rows, (row) => weights[row]!),
+})
+function countBelow(rows: Int32Array, end: number): number {
+  const first = rows.findIndex((row) => row >= end)
+  return first < 0 ? rows.length : first
 }
 function timeColumn(column: Column): NumberColumn {
   assert(column.kind === 'f64', 'event time is a timestamp')

@@ -1,6 +1,5 @@
 /** Record batches v2: records in, bytes out, and back. The header is `store/batch-header.ts`. */
-import { ByteReader, ByteWriter } from '../lib/bytes.ts'
-import { Fault } from '../lib/fault.ts'
+import { ByteWriter } from '../lib/bytes.ts'
 import { limits } from '../lib/limits.ts'
 import {
   type BatchHeader,
@@ -12,6 +11,7 @@ import {
 } from '../store/batch-header.ts'
 import { type Compression, codecName, compress, decompress, codecNumber } from './compression.ts'
 import type { Batch } from './log.ts'
+import { type BatchFacts, RawBuilder, type RawRecords, place } from './raw-records.ts'
 
 export type Header = readonly [name: string, value: Uint8Array | null]
 export interface RecordInput {
@@ -115,45 +115,28 @@ export const isControl = (batch: Batch): boolean => (readBatchHeader(batch).attr
  * decompressed to). Throws Fault log.corrupt-batch, log.unsupported-compression, wire.too-large.
  */
 export function decodeBatch(batch: Batch): LogRecord[] {
-  const header = readBatchHeader(batch)
-  return decodeRecords(header, unpack(batch, header))
+  return rawRecords([batch]).records()
+}
+/** The same, not made objects, of several batches. */
+export function rawRecords(batches: readonly Batch[]): RawRecords {
+  const found = new RawBuilder()
+  for (const batch of batches) {
+    const header = readBatchHeader(batch)
+    found.batch(unpack(batch, header), factsOf(header))
+  }
+  return found.done()
 }
 function unpack(batch: Batch, header: BatchHeader): Uint8Array {
   const codec = codecName(header.attributes & attribute.compressionMask)
   const records = batch.subarray(batchHeaderBytes, header.bytes)
   return codec === 'none' ? records : decompress(codec, records, limits.decompressedBytes)
 }
-function decodeRecords(header: BatchHeader, records: Uint8Array): LogRecord[] {
-  const appendTimeMs = (header.attributes & attribute.logAppendTime) !== 0 ? header.maxTimeMs : null
-  const input = new ByteReader(records)
-  const out: LogRecord[] = []
-  try {
-    for (let i = 0; i < header.recordCount; i++) {
-      const bytes = input.varint()
-      const end = input.at + bytes
-      if (bytes < 0 || bytes > input.left) throw new Fault('wire.malformed', { what: `a record of ${bytes} bytes` })
-      input.int8()
-      const timeDelta = input.varint()
-      const offsetDelta = input.varint()
-      const key = readBytes(input)
-      const value = readBytes(input)
-      out.push({
-        offset: header.baseOffset + offsetDelta,
-        timeMs: appendTimeMs ?? header.baseTimeMs + timeDelta,
-        key,
-        value,
-        headers: readHeaders(input),
-      })
-      if (input.at !== end) throw new Fault('wire.malformed', { what: 'a record with a wrong length' })
-    }
-    if (input.left !== 0) throw new Fault('wire.malformed', { what: `${input.left} bytes after the last record` })
-  } catch (error) {
-    if (error instanceof Fault && error.code === 'wire.malformed')
-      throw new Fault('log.corrupt-batch', { what: error.message }, error)
-    throw error
-  }
-  return out
-}
+const factsOf = (header: BatchHeader): BatchFacts => ({
+  baseOffset: header.baseOffset,
+  baseTimeMs: header.baseTimeMs,
+  appendTimeMs: (header.attributes & attribute.logAppendTime) !== 0 ? header.maxTimeMs : null,
+  recordCount: header.recordCount,
+})
 
 /**
  * Batches that were read, decoded as they are asked for: a read of a few megabytes may unpack to a thousand times as much,
@@ -173,21 +156,28 @@ export class Unread {
   }
   /** Records of the next batches: of one at least, of further ones while all is below `limits.decodedBytes`. */
   next(): LogRecord[] {
-    let records: LogRecord[] | null = null
+    return this.#find(recordOverhead).records()
+  }
+  /** The same, not made objects. */
+  nextRaw(): RawRecords {
+    return this.#find(rawOverhead)
+  }
+  #find(overhead: number): RawRecords {
+    const found = new RawBuilder()
     this.bytes = 0
     while (this.bytes < limits.decodedBytes && !this.isEmpty) {
       const batch = this.#batches[this.#next++]!
       if (isControl(batch)) continue
       const header = readBatchHeader(batch)
       const unpacked = unpack(batch, header)
-      this.bytes += unpacked.length + header.recordCount * recordOverhead
-      const decoded = decodeRecords(header, unpacked)
-      if (records === null) records = decoded
-      else for (const record of decoded) records.push(record)
+      this.bytes += unpacked.length + header.recordCount * overhead
+      found.batch(unpacked, factsOf(header))
     }
-    return records ?? []
+    return found.done()
   }
 }
+/** What places of a record take. */
+const rawOverhead = 2 * 8 + place.stride * 4
 /** What a decoded record takes beside its bytes, about. */
 const recordOverhead = 200
 /** The same of one record. */
@@ -205,19 +195,3 @@ export const ownRecord = (record: LogRecord): LogRecord => ({
 })
 const ownBytes = (bytes: Uint8Array | null): Uint8Array | null =>
   bytes === null ? null : Buffer.from(new Uint8Array(bytes).buffer)
-
-function readBytes(input: ByteReader): Uint8Array | null {
-  const length = input.varint()
-  return length < 0 ? null : input.raw(length)
-}
-function readHeaders(input: ByteReader): Header[] {
-  const count = input.varint()
-  if (count < 0 || count > input.left) throw new Fault('wire.malformed', { what: `${count} headers` })
-  const out: Header[] = []
-  for (let i = 0; i < count; i++) {
-    const length = input.varint()
-    if (length < 0) throw new Fault('wire.malformed', { what: 'a header without a name' })
-    out.push([input.utf8(length), readBytes(input)])
-  }
-  return out
-}

@@ -23,7 +23,6 @@ export async function readNewest(log: Log, source: SourcePlan, limit: number, cl
       const rows: Placed[] = []
       const { decoder, clock: sourceClock } = new Graph(source, { idleMs: Infinity, maxFutureMs: Infinity }).sources[0]!
       for await (const piece of readRanges(log.reader(), [{ partition, from: start, to }])) {
-        const times = new Map(piece.records.map((record) => [record.offset, record.timeMs]))
         const { batch } = decoder.decode(
           [{ partition: partition.index, records: piece.records }],
           sourceClock,
@@ -32,7 +31,7 @@ export async function readNewest(log: Log, source: SourcePlan, limit: number, cl
         const types = source.columns.map((field) => field.type)
         for (let i = 0; i < batch.count; i++) {
           const offset = batch.rows.offset[i]!
-          rows.push({ row: rowAt(batch, i, types), timeMs: times.get(offset) ?? 0, partition: partition.index, offset })
+          rows.push({ row: rowAt(batch, i, types), timeMs: piece.records.timeAt(offset) ?? 0, partition: partition.index, offset })
         }
       }
       if (rows.length < limit && start > from) continue

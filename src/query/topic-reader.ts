@@ -1,8 +1,9 @@
 /** Reads topics up to a frontier: the ends that were committed at one instant. Nobody here sees less or more. */
 import { type Facts, Fault } from '../lib/fault.ts'
-import { type LogRecord, Unread } from '../log/batch.ts'
+import { Unread } from '../log/batch.ts'
 import { offset } from '../lib/brand.ts'
 import type { Chunk, Log, Partition, Reader } from '../log/log.ts'
+import type { RawRecords } from '../log/raw-records.ts'
 
 export interface Range {
   readonly partition: Partition
@@ -13,7 +14,7 @@ export interface Range {
 }
 export interface Piece {
   readonly partition: Partition
-  readonly records: readonly LogRecord[]
+  readonly records: RawRecords
 }
 
 /** All that is committed in a topic now. Throws Fault log.unknown-topic. */
@@ -56,9 +57,9 @@ export function* takeChunks(ranges: readonly Range[], chunks: readonly Chunk[]):
       continue
     }
     for (const unread = new Unread(chunk.batches); !unread.isEmpty;) {
-      const records = unread.next().filter((record) => record.offset >= range.from && record.offset < range.to)
-      if (records.length === 0) continue
-      range.from = records.at(-1)!.offset + 1
+      const records = unread.nextRaw().between(range.from, range.to)
+      if (records.count === 0) continue
+      range.from = records.offsets[records.to - 1]! + 1
       yield { partition: range.partition, records }
     }
     range.from = Math.max(range.from, chunk.next)

@@ -15,7 +15,7 @@ import type { SourcePlan } from '../../src/flow/plan.ts'
 import { StateTable } from '../../src/flow/state.ts'
 import { parseInstant, readPlainInstant } from '../../src/flow/time-text.ts'
 import type { Columns, DataType } from '../../src/schema/types.ts'
-import { call, field, random, record, source, t } from './plans.ts'
+import { call, field, random, raw, record, source, t } from './plans.ts'
 
 const seed = Number(process.env['SEED'] ?? 5)
 function scans(text: Buffer): boolean {
@@ -89,7 +89,7 @@ function decode(plan: SourcePlan, values: readonly unknown[], keys: readonly (st
   const clock = new SourceClock(0, { delayMs: 0, idleMs: 1e9, maxFutureMs: 1e15 }, new StateTable(clockTable))
   clock.open([{ partition: 0, unread: true }], 0)
   const records = values.map((value, i) => record({ topic: 's', partition: 0, value, key: keys[i] ?? null }, i))
-  return createDecoder(plan, 0).decode([{ partition: 0, records }], clock, 0)
+  return createDecoder(plan, 0).decode([{ partition: 0, records: raw(records) }], clock, 0)
 }
 const one = (type: DataType, json: string): Value | string => {
   const { batch, invalid } = decode(source('s', [field('x', type)]), [`{"x":${json}}`])
@@ -317,7 +317,7 @@ test('fields are found wherever they stand, as JSON.parse would', () => {
   }
   const texts = Array.from({ length: 4_000 }, () => object(0))
   const records = texts.map((value, i) => record({ topic: 's', partition: 0, value }, i))
-  const { batch, invalid } = decoder.decode([{ partition: 0, records }], clock, 0)
+  const { batch, invalid } = decoder.decode([{ partition: 0, records: raw(records) }], clock, 0)
   assert.equal(invalid.length, 0)
   rowsOf(
     batch,

@@ -6,7 +6,7 @@ import type { Clock } from '../../src/lib/world.ts'
 import { Graph } from '../../src/flow/graph.ts'
 import type { Plan } from '../../src/flow/plan.ts'
 import { memoryWorld, openHouse, until } from './house.ts'
-import { column, field, random, record, source, t } from './plans.ts'
+import { column, field, random, raw, record, source, t } from './plans.ts'
 
 const columns = [field('k', t.text), field('n', t.int)]
 /** A clock that only moves when it is told to. */
@@ -41,7 +41,7 @@ test('a node is as busy as its work takes of the last seconds, and its rate does
     )
     const { batch } = graph.measured(from!.node, () => {
       pass(rows)
-      return from!.decoder.decode([{ partition: 0, records }], from!.clock, 0)
+      return from!.decoder.decode([{ partition: 0, records: raw(records) }], from!.clock, 0)
     })
     graph.step(new Map([[0, batch]]), 0)
     graph.save(0)
@@ -72,7 +72,7 @@ test('a node is as busy as its work takes of the last seconds, and its rate does
   tick(0)
   const records = [record({ topic: 's', partition: 0, value: { k: 'a', n: 1 } }, offset)]
   workMs = 500
-  graph.step(new Map([[0, from!.decoder.decode([{ partition: 0, records }], from!.clock, 0).batch]]), 0)
+  graph.step(new Map([[0, from!.decoder.decode([{ partition: 0, records: raw(records) }], from!.clock, 0).batch]]), 0)
   graph.undo()
   pass(1_000)
   assert.deepEqual(

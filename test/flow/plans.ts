@@ -4,7 +4,9 @@ import type { Aggregate, Expression, Value } from '../../src/flow/expression.ts'
 import { Graph, type GraphOptions } from '../../src/flow/graph.ts'
 import { TickAgain } from '../../src/flow/operator.ts'
 import type { Plan, SourcePlan } from '../../src/flow/plan.ts'
-import type { LogRecord } from '../../src/log/batch.ts'
+import { type LogRecord, encodeSparseBatch, rawRecords } from '../../src/log/batch.ts'
+import type { RawRecords } from '../../src/log/raw-records.ts'
+import { placeBatch } from '../../src/store/batch-header.ts'
 import type { Columns, DataType, Field } from '../../src/schema/types.ts'
 
 export const t = {
@@ -78,6 +80,19 @@ export function record(input: Input, offset: number): LogRecord {
     value: value === null ? null : Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)),
     headers: [],
   }
+}
+
+/** Records as they lie in a batch of the log. */
+export function raw(records: readonly LogRecord[]): RawRecords {
+  const [first] = records
+  if (first === undefined) return rawRecords([])
+  const batch = encodeSparseBatch(records, {
+    base: first.offset,
+    end: records.at(-1)!.offset + 1,
+    compression: 'none',
+  })
+  placeBatch(batch, first.offset, 0)
+  return rawRecords([batch])
 }
 
 /** A deterministic generator of numbers in [0, 1) (mulberry32). */
@@ -178,7 +193,7 @@ export class Bench {
       const partitions = byTopic.get(plan.topic)
       if (partitions === undefined) continue
       const decoded = decoder.decode(
-        [...partitions].map(([partition, records]) => ({ partition, records })),
+        [...partitions].map(([partition, records]) => ({ partition, records: raw(records) })),
         clock,
         this.nowMs,
       )

@@ -7,20 +7,21 @@ import type { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import { type LogRecord, Unread } from '../../log/batch.ts'
 import type { At, Partition, Reader } from '../../log/log.ts'
+import type { RawRecords } from '../../log/raw-records.ts'
 
+/** A partition may have several, one after the other. */
 export interface Slice {
   readonly topic: string
   readonly partition: number
-  readonly records: readonly LogRecord[]
+  readonly records: RawRecords
 }
 interface Lane {
   readonly partition: Partition
-  /** Read and not taken, from `at` on. */
-  records: LogRecord[]
-  at: number
-  /** Read and not decoded, behind those. */
+  /** Read and not taken, in order; none of them is empty. */
+  waiting: RawRecords[]
+  /** Read and not unpacked, behind those. */
   unread: Unread
-  /** What the records hold in memory, about, while some are left. */
+  /** What `waiting` holds in memory, about. */
   bytes: number
   /** Where reading goes on. */
   next: number
@@ -29,10 +30,11 @@ interface Lane {
   /** The same as of the last commit. */
   settled: number
   /** Taken since the last commit, for giving back. */
-  readonly since: LogRecord[]
+  since: RawRecords[]
   /** Up to here it is taken before any other; −1 = like the others. */
   readonly firstUntil: number
 }
+const countOf = (records: readonly RawRecords[]): number => records.reduce((sum, { count }) => sum + count, 0)
 
 export class Input {
   private readonly reader: Reader
@@ -50,8 +52,7 @@ export class Input {
     for (const { partition, offset } of from)
       this.lanes.set(`${partition.topic}/${partition.index}`, {
         partition,
-        records: [],
-        at: 0,
+        waiting: [],
         unread: new Unread([]),
         bytes: 0,
         next: offset,
@@ -63,7 +64,7 @@ export class Input {
     this.first = [...this.lanes.values()].filter((lane) => lane.firstUntil >= 0)
   }
   get hasRecords(): boolean {
-    for (const lane of this.openLanes()) if (lane.at < lane.records.length) return true
+    for (const lane of this.openLanes()) if (lane.waiting.length > 0) return true
     return false
   }
   /** Lanes that may be taken from now. */
@@ -78,26 +79,23 @@ export class Input {
     return false
   }
   /**
-   * Decodes, or reads, what is there for partitions whose records are used up; waits for the first. What would be too
-   * much at once is decoded when others are used up. Throws the Fault of a partition.
+   * Unpacks, or reads, what is there for partitions whose records are used up; waits for the first. What would be too
+   * much at once is unpacked when others are used up. Throws the Fault of a partition.
    */
   async fill(waitMs: number, signal: AbortSignal): Promise<void> {
-    const used = [...this.lanes.values()].filter((lane) => lane.at >= lane.records.length)
-    for (const lane of used) {
-      lane.records = []
-      lane.at = lane.bytes = 0
-    }
+    const used = [...this.lanes.values()].filter((lane) => lane.waiting.length === 0)
+    for (const lane of used) lane.bytes = 0
     let left = limits.inputBytes
-    for (const lane of this.lanes.values()) if (lane.at < lane.records.length) left -= lane.bytes
-    const decode = (lane: Lane): void => {
+    for (const lane of this.lanes.values()) left -= lane.bytes
+    const unpack = (lane: Lane): void => {
       if (left <= 0) return
-      this.decode(lane)
+      this.unpack(lane)
       left -= lane.bytes
     }
     // Another one first each time, so that large ones keep nobody waiting for ever.
     const first = used.length === 0 ? 0 : this.turn++ % used.length
-    for (const lane of [...used.slice(first), ...used.slice(0, first)]) decode(lane)
-    const empty = used.filter((lane) => lane.records.length === 0 && lane.unread.isEmpty)
+    for (const lane of [...used.slice(first), ...used.slice(0, first)]) unpack(lane)
+    const empty = used.filter((lane) => lane.waiting.length === 0 && lane.unread.isEmpty)
     if (empty.length === 0) return
     const ms = empty.length < used.length ? 0 : waitMs
     const from = empty.map((lane) => ({ partition: lane.partition, offset: asOffset(lane.next) }))
@@ -108,39 +106,53 @@ export class Input {
       if (lane === undefined) continue
       lane.unread = new Unread(chunk.batches)
       lane.next = chunk.next
-      decode(lane)
+      unpack(lane)
     }
   }
   /** The next records of what was read, if any. A batch may begin before the place that was asked for. */
-  private decode(lane: Lane): void {
-    while (lane.records.length === 0 && !lane.unread.isEmpty)
-      lane.records = lane.unread.next().filter((record) => record.offset >= lane.taken)
-    if (lane.records.length === 0) lane.taken = lane.next
+  private unpack(lane: Lane): void {
+    while (lane.waiting.length === 0 && !lane.unread.isEmpty) {
+      const records = lane.unread.nextRaw().between(lane.taken)
+      if (records.count > 0) lane.waiting.push(records)
+    }
+    if (lane.waiting.length === 0) lane.taken = lane.next
     else lane.bytes = lane.unread.bytes
   }
   /** Up to so many records, a fair part from each partition; what is left over goes to those that have more. */
   take(recordsMax: number): Slice[] {
-    const slices = new Map<Lane, LogRecord[]>()
+    const counts = new Map<Lane, { count: number; readonly most: number }>()
+    for (const lane of this.openLanes())
+      if (lane.waiting.length > 0) counts.set(lane, { count: 0, most: countOf(lane.waiting) })
     let left = recordsMax
-    let open = [...this.openLanes()].filter((lane) => lane.at < lane.records.length)
+    let open = [...counts.values()]
     while (left > 0 && open.length > 0) {
       const share = Math.max(1, Math.floor(left / open.length))
       for (const lane of open) {
-        const records = lane.records.slice(lane.at, lane.at + Math.min(share, left))
-        lane.at += records.length
-        left -= records.length
-        slices.set(lane, [...(slices.get(lane) ?? []), ...records])
+        const more = Math.min(share, left, lane.most - lane.count)
+        lane.count += more
+        left -= more
         if (left === 0) break
       }
-      open = open.filter((lane) => lane.at < lane.records.length)
+      open = open.filter((lane) => lane.count < lane.most)
     }
-    return [...slices].map(([lane, records]) => this.taken(lane, records))
+    return [...counts].flatMap(([lane, { count }]) => (count === 0 ? [] : this.takeFrom(lane, count)))
   }
-  private taken(lane: Lane, records: readonly LogRecord[]): Slice {
-    for (const record of records) lane.since.push(record)
-    if (lane.at < lane.records.length) lane.taken = lane.records[lane.at]!.offset
-    else lane.taken = lane.unread.isEmpty ? lane.next : lane.records.at(-1)!.offset + 1
-    return { topic: lane.partition.topic, partition: lane.partition.index, records }
+  private takeFrom(lane: Lane, count: number): Slice[] {
+    const slices: Slice[] = []
+    for (let left = count; left > 0;) {
+      const all = lane.waiting[0]!
+      const records = all.count <= left ? all : all.slice(all.from, all.from + left)
+      if (records === all) lane.waiting.shift()
+      else lane.waiting[0] = all.slice(records.to, all.to)
+      left -= records.count
+      lane.since.push(records)
+      lane.taken = records.offsets[records.to - 1]! + 1
+      slices.push({ topic: lane.partition.topic, partition: lane.partition.index, records })
+    }
+    const [rest] = lane.waiting
+    if (rest !== undefined) lane.taken = rest.offsets[rest.from]!
+    else if (lane.unread.isEmpty) lane.taken = lane.next
+    return slices
   }
   /** All before this place is taken and committed, or was nobody's to see. */
   hasReached({ partition, offset }: At): boolean {
@@ -156,34 +168,29 @@ export class Input {
   settled(): void {
     for (const lane of this.lanes.values()) {
       lane.settled = lane.taken
-      lane.since.length = 0
+      lane.since = []
     }
   }
   /** Everything taken since the last commit is there to be taken again. */
   giveBack(): void {
     for (const lane of this.lanes.values()) {
-      lane.records = [...lane.since, ...lane.records.slice(lane.at)]
-      lane.at = 0
+      lane.waiting = [...lane.since, ...lane.waiting]
       lane.taken = lane.settled
-      lane.since.length = 0
+      lane.since = []
     }
   }
   /** Records taken in this tick and not committed. */
   get pendingCount(): number {
     let count = 0
-    for (const lane of this.lanes.values()) count += lane.since.length
+    for (const lane of this.lanes.values()) count += countOf(lane.since)
     return count
   }
   /** One of them. */
   record(topic: string, partition: number, offset: number): LogRecord | undefined {
-    const since = this.lanes.get(`${topic}/${partition}`)?.since ?? []
-    let low = 0
-    let high = since.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (since[middle]!.offset < offset) low = middle + 1
-      else high = middle
+    for (const records of this.lanes.get(`${topic}/${partition}`)?.since ?? []) {
+      const found = records.find(offset)
+      if (found !== undefined) return found
     }
-    return since[low]?.offset === offset ? since[low] : undefined
+    return undefined
   }
 }

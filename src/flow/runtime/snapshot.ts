@@ -1,7 +1,8 @@
 /** What a topic of rows holds: of a view to begin observing it, of everything up to now for one-off queries. */
 import { offset as asOffset } from '../../lib/brand.ts'
-import { type LogRecord, decodeBatch } from '../../log/batch.ts'
+import { rawRecords } from '../../log/batch.ts'
 import type { Claim, Log, Partition } from '../../log/log.ts'
+import type { RawRecords } from '../../log/raw-records.ts'
 import type { Batch } from '../batch.ts'
 import { Graph } from '../graph.ts'
 import type { SourcePlan, ViewPlan } from '../plan.ts'
@@ -36,23 +37,21 @@ export async function* viewRows(log: Log, view: ViewPlan, claim: Claim | null): 
     if (out.count > 0) yield out
   }
 }
-async function* restored(log: Log, partition: Partition, claim: Claim): AsyncIterable<LogRecord[]> {
+async function* restored(log: Log, partition: Partition, claim: Claim): AsyncIterable<RawRecords> {
   for await (const chunk of log.reader().restore(partition, claim)) {
     if ('fault' in chunk) throw chunk.fault
-    for (const batch of chunk.batches) yield decodeBatch(batch)
+    for (const batch of chunk.batches) yield rawRecords([batch])
   }
 }
 /** Committed records of a partition up to its end as it is now. */
-export async function* recordsUpTo(log: Log, partition: Partition, signal?: AbortSignal): AsyncIterable<LogRecord[]> {
+export async function* recordsUpTo(log: Log, partition: Partition, signal?: AbortSignal): AsyncIterable<RawRecords> {
   const [bounds] = await log.bounds([partition])
   const reader = log.reader()
   for (let at: number = bounds!.start; at < bounds!.stable;) {
     const [chunk] = await reader.read([{ partition, offset: asOffset(at) }], { ms: 1_000 }, signal)
     if (chunk === undefined) return
     if ('fault' in chunk) throw chunk.fault
-    const from = at
-    for (const batch of chunk.batches)
-      yield decodeBatch(batch).filter((r) => r.offset >= from && r.offset < bounds!.stable)
+    for (const batch of chunk.batches) yield rawRecords([batch]).between(at, bounds!.stable)
     at = chunk.next
   }
 }
