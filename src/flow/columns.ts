@@ -18,19 +18,20 @@ export interface ColumnBuilder {
   last(type: DataType): Value
   done(): Column
 }
-export function columnBuilder(type: DataType, capacity = 64): ColumnBuilder {
+/** `input`: bytes that texts may be slices of (`BytesBuilder`). */
+export function columnBuilder(type: DataType, capacity = 64, input: Buffer | null = null): ColumnBuilder {
   switch (storageOf(type)) {
     case 'f64':
       return new NumberBuilder(capacity)
     case 'bytes':
-      return new BytesBuilder(capacity)
+      return new BytesBuilder(capacity, 1024, input)
     case 'value':
       return new ValueBuilder()
   }
 }
 
 /** Validity that costs nothing until the first NULL. */
-class Validity {
+export class Validity {
   private bytes: Uint8Array | null = null
 
   nullAt(row: number): void {
@@ -56,12 +57,16 @@ class Validity {
   }
 }
 
-/** f64; turns to i64 at the first value that needs it, and to values beyond 64 bits. */
+/**
+ * f64; turns to i64 where a value needs it, and to values beyond 64 bits. Generated loops write rows straight into `data`,
+ * as far as it was asked to hold, and set `count` when they are done.
+ */
 export class NumberBuilder implements ColumnBuilder {
   count = 0
-  private data: Float64Array<ArrayBuffer>
-  private wide: (number | bigint)[] | null = null
-  private readonly validity = new Validity()
+  data: Float64Array<ArrayBuffer>
+  readonly validity = new Validity()
+  /** Values that no double holds, by row. */
+  private wide: Map<number, bigint> | null = null
 
   constructor(capacity = 64) {
     this.data = new Float64Array(Math.max(1, capacity))
@@ -71,19 +76,14 @@ export class NumberBuilder implements ColumnBuilder {
     this.pushNumber(0)
   }
   pushNumber(value: number): void {
-    if (this.wide !== null) {
-      this.wide.push(value)
-      this.count++
-      return
-    }
     if (this.count === this.data.length) this.grow()
     this.data[this.count++] = value
   }
   pushInt(value: number | bigint): void {
     if (typeof value === 'number') return this.pushNumber(value)
-    this.wide ??= Array.from(this.data.subarray(0, this.count))
-    this.wide.push(value)
-    this.count++
+    this.wide ??= new Map()
+    this.wide.set(this.count, value)
+    this.pushNumber(0)
   }
   push(value: Value): void {
     if (value === null) return this.pushNull()
@@ -106,12 +106,12 @@ export class NumberBuilder implements ColumnBuilder {
   last(type: DataType): Value {
     const row = this.count - 1
     if (this.validity.isNull(row)) return null
-    const value = this.wide === null ? this.data[row]! : this.wide[row]!
+    const value = this.wide?.get(row) ?? this.data[row]!
     return type.kind === 'boolean' ? value !== 0 : value
   }
   truncate(count: number): void {
     this.count = count
-    if (this.wide !== null) this.wide.length = count
+    for (const row of this.wide?.keys() ?? []) if (row >= count) this.wide!.delete(row)
     this.validity.truncate(count)
   }
   private grow(): void {
@@ -121,24 +121,34 @@ export class NumberBuilder implements ColumnBuilder {
   }
   done(): Column {
     const valid = this.validity.done(this.count)
-    if (this.wide === null) return { kind: 'f64', data: this.data, valid }
-    const fits = this.wide.every((v) => typeof v === 'number' || BigInt.asIntN(64, v) === v)
-    if (fits && this.wide.every((v) => typeof v === 'bigint' || Number.isSafeInteger(v)))
-      return { kind: 'i64', data: BigInt64Array.from(this.wide, BigInt), valid }
-    return { kind: 'value', data: this.wide, valid }
+    const { wide } = this
+    if (wide === null || wide.size === 0) return { kind: 'f64', data: this.data, valid }
+    const data = Array.from(this.data.subarray(0, this.count), (v, row): number | bigint => wide.get(row) ?? v)
+    const fits = data.every((v) => (typeof v === 'number' ? Number.isSafeInteger(v) : BigInt.asIntN(64, v) === v))
+    return fits ? { kind: 'i64', data: BigInt64Array.from(data, BigInt), valid } : { kind: 'value', data, valid }
   }
 }
 
+/**
+ * Slices of one arena. Those that lie in the input are not copied: positions below its length are its, later ones are of
+ * what was pushed. Generated loops write rows straight into `from` and `to`, and set `count` when they are done.
+ */
 export class BytesBuilder implements ColumnBuilder {
   count = 0
+  from: Int32Array
+  to: Int32Array
+  readonly validity = new Validity()
+  private readonly input: Buffer | null
+  /** Length of the input: where what is pushed begins. */
+  private readonly base: number
   private arena: Buffer
+  /** Of the arena. */
   private used = 0
-  private from: Int32Array
-  private to: Int32Array
-  private readonly validity = new Validity()
 
-  constructor(capacity = 64, arenaBytes = 1024) {
-    this.arena = Buffer.allocUnsafeSlow(arenaBytes)
+  constructor(capacity = 64, arenaBytes = 1024, input: Buffer | null = null) {
+    this.input = input
+    this.base = input?.length ?? 0
+    this.arena = input === null ? Buffer.allocUnsafeSlow(arenaBytes) : empty
     this.from = new Int32Array(Math.max(1, capacity))
     this.to = new Int32Array(Math.max(1, capacity))
   }
@@ -177,8 +187,9 @@ export class BytesBuilder implements ColumnBuilder {
   last(type: DataType): Value {
     const row = this.count - 1
     if (this.validity.isNull(row)) return null
-    const [from, to] = [this.from[row]!, this.to[row]!]
-    return type.kind === 'bytea' ? this.arena.subarray(from, to) : this.arena.toString('utf8', from, to)
+    const [from, to] = [this.from[row]! - this.base, this.to[row]! - this.base]
+    if (from < 0) return valueOf(this.input!, from + this.base, to + this.base, type)
+    return valueOf(this.arena, from, to, type)
   }
   truncate(count: number): void {
     this.count = count
@@ -186,7 +197,7 @@ export class BytesBuilder implements ColumnBuilder {
   }
   private reserve(bytes: number): void {
     if (this.used + bytes <= this.arena.length) return
-    const bigger = Buffer.allocUnsafeSlow(Math.max(this.arena.length * 2, this.used + bytes))
+    const bigger = Buffer.allocUnsafeSlow(Math.max(64, this.arena.length * 2, this.used + bytes))
     this.arena.copy(bigger, 0, 0, this.used)
     this.arena = bigger
   }
@@ -200,13 +211,19 @@ export class BytesBuilder implements ColumnBuilder {
       ends.set(this.to)
       this.to = ends
     }
-    this.from[row] = from
-    this.to[row] = this.used
+    this.from[row] = this.base + from
+    this.to[row] = this.base + this.used
   }
   done(): BytesColumn {
-    return { kind: 'bytes', arena: this.arena, from: this.from, to: this.to, valid: this.validity.done(this.count) }
+    const { input, used } = this
+    const arena =
+      input === null ? this.arena : used === 0 ? input : Buffer.concat([input, this.arena.subarray(0, used)])
+    return { kind: 'bytes', arena, from: this.from, to: this.to, valid: this.validity.done(this.count) }
   }
 }
+const empty = Buffer.alloc(0)
+const valueOf = (bytes: Buffer, from: number, to: number, type: DataType): Value =>
+  type.kind === 'bytea' ? bytes.subarray(from, to) : bytes.toString('utf8', from, to)
 
 export class ValueBuilder implements ColumnBuilder {
   private readonly data: Value[] = []

@@ -124,7 +124,7 @@ export function decimalText(digits: bigint | number, scale: number): string {
   const text = (negative ? digits.toString().slice(1) : digits.toString()).padStart(scale + 1, '0')
   return `${negative ? '-' : ''}${text.slice(0, -scale)}.${text.slice(-scale)}`
 }
-const pattern = /^\s*([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:[eE]([+-]?\d{1,9}))?\s*$/
+const pattern = /^\s*([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:[eE]([+-]?\d+))?\s*$/
 /** null where the text is not a number. Throws value.out-of-range beyond PostgreSQL's own limits. */
 export function parseDecimal(text: string): Decimal | null {
   const match = pattern.exec(text)

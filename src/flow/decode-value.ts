@@ -2,6 +2,7 @@
  * One JSON value's bytes into a column, by the column's type. Numbers are read from their bytes, so that no digit of a
  * bigint or numeric is lost. What does not fit is Misfit, which says what was found.
  */
+import { Fault } from '../lib/fault.ts'
 import { typeName, type DataType } from '../schema/types.ts'
 import type { BytesBuilder, ColumnBuilder, NumberBuilder } from './columns.ts'
 import { compileScalar } from './compile.ts'
@@ -22,6 +23,11 @@ export class Misfit extends Error {
     this.name = 'Misfit'
     this.field = field
   }
+}
+/** What a reader threw because the value is not of its type: beyond what it holds, too, is such a Fault. null: it is a mistake of ours. */
+export function misfitOf(error: unknown): Misfit | null {
+  if (error instanceof Misfit) return error
+  return error instanceof Fault ? new Misfit(error.message) : null
 }
 /** Appends the value at [from, to) of a scanned JSON text, which is not `null`. */
 export type ValueReader = (b: Buffer, from: number, to: number, builder: ColumnBuilder) => void

@@ -23,9 +23,10 @@ import { type ColumnBuilder, columnBuilder } from './columns.ts'
 import { compileProject } from './compile.ts'
 import type { Value } from './expression.ts'
 import { KeyWriter, writeKey } from './key.ts'
-import { Misfit, type ValueReader, readerOf } from './decode-value.ts'
+import { Misfit, type ValueReader, misfitOf, readerOf } from './decode-value.ts'
 import { keyReader } from './encode-key.ts'
 import { JsonSyntax } from './json-scan.ts'
+import { LearntReader } from './learnt-reader.ts'
 import { FieldLocator } from './payload.ts'
 import type { SourcePlan } from './plan.ts'
 
@@ -46,6 +47,8 @@ export interface PartitionRecords {
 export interface Decoder {
   /** Rows in the order given: partition by partition, by offset. */
   decode(input: readonly PartitionRecords[], clock: SourceClock, nowMs: number): Decoded
+  /** Rows read by generated code, and by the complete parser. */
+  readonly stats: { readonly fast: number; readonly slow: number }
 }
 
 /** Which records became rows. */
@@ -60,13 +63,15 @@ interface Kept {
 /** Header of a record of a view that withdraws without a key. */
 export const weightHeader = 'mr-weight'
 
+type Pseudo = Exclude<SourcePlan['fields'][number]['from'], 'value' | 'computed'>
 const keyA = new KeyWriter()
 const keyB = new KeyWriter()
 
-export function createDecoder(plan: SourcePlan, source: number): Decoder {
+/** `generate: false`: the complete parser reads everything, as the oracle of what is generated. */
+export function createDecoder(plan: SourcePlan, source: number, { generate = true } = {}): Decoder {
   if (plan.format !== 'json' && plan.format !== 'raw')
     throw new Fault('flow.unsupported', { what: `the format ${plan.format} of source ${plan.name} cannot be decoded` })
-  return new RecordDecoder(plan, source)
+  return new RecordDecoder(plan, source, generate ? LearntReader.of(plan) : null)
 }
 
 class RecordDecoder implements Decoder {
@@ -77,11 +82,15 @@ class RecordDecoder implements Decoder {
   private readonly locator: FieldLocator
   private readonly keys: ReturnType<typeof keyReader> | null
   private readonly computed: { column: number; project: ReturnType<typeof compileProject> }[] = []
+  /** Columns that are neither of the payload nor computed. */
+  private readonly pseudo: number[] = []
+  private readonly learnt: LearntReader | null
 
-  constructor(plan: SourcePlan, source: number) {
+  constructor(plan: SourcePlan, source: number, learnt: LearntReader | null) {
     assert(plan.columns.length === plan.fields.length, 'a field for each column')
     this.plan = plan
     this.source = source
+    this.learnt = learnt
     this.types = plan.columns.map((c) => c.type)
     this.locator = new FieldLocator(plan.fields.map((f) => (f.from === 'value' ? f.path : null)))
     this.readers = plan.fields.map((f, c) => (f.from === 'value' ? readerOf(this.types[c]!) : null))
@@ -89,23 +98,37 @@ class RecordDecoder implements Decoder {
     for (let c = 0; c < plan.fields.length; c++) {
       const field = plan.fields[c]!
       if (field.from === 'computed') this.computed.push({ column: c, project: compileProject([field.expression]) })
+      else if (field.from !== 'value') this.pseudo.push(c)
     }
+  }
+  get stats(): Decoder['stats'] {
+    return this.learnt?.stats ?? { fast: 0, slow: 0 }
   }
   decode(input: readonly PartitionRecords[], clock: SourceClock, nowMs: number): Decoded {
     const total = input.reduce((sum, { records }) => sum + records.count, 0)
-    const builders = this.types.map((type) => columnBuilder(type, total))
+    const flat = this.learnt?.begin(input.map(({ records }) => records)) ?? null
+    const builders = this.types.map((type) => columnBuilder(type, total, flat?.bytes ?? null))
     const numbers = new Int32Array(total)
     const until = new Int32Array(input.length)
-    const weights = this.plan.mode === 'weighted' ? new Float64Array(total) : null
+    const weights = this.plan.mode === 'weighted' ? new Float64Array(total).fill(1) : null
     const invalid: InvalidRecord[] = []
+    const loop = flat?.to(builders, numbers) ?? null
     let count = 0
     for (const [piece, { partition, records }] of input.entries()) {
       for (let number = records.from; number < records.to; number++) {
+        if (loop !== null) {
+          loop.rows = count
+          number = this.learnt!.read(loop, piece, number, records.to)
+          this.fillPseudo(builders, { partition, records }, numbers.subarray(count, loop.rows))
+          count = loop.rows
+          if (number === records.to) break
+        }
         const record = records.record(number)
         try {
           this.read(partition, record, builders)
           if (weights !== null) weights[count] = this.weight(record)
           numbers[count++] = number
+          this.learnt?.learn(record.value === null ? null : bufferOf(record.value))
         } catch (error) {
           for (const builder of builders) builder.truncate(count)
           invalid.push({ partition, record, fault: this.fault(error) })
@@ -204,8 +227,21 @@ class RecordDecoder implements Decoder {
     for (let c = 0; c < builders.length; c++) {
       const field = this.plan.fields[c]!
       if (field.from === 'value') this.readValue(c, value, builders[c]!, fromKey)
-      else if (field.from === 'computed') builders[c]!.pushNull()
-      else this.readPseudo(field.from, partition, record, builders[c]!, this.types[c]!)
+      else if (field.from !== 'computed') this.readPseudo(field.from, partition, record, builders[c]!, this.types[c]!)
+    }
+  }
+  /** For rows that are there in the other columns. */
+  private fillPseudo(
+    builders: readonly ColumnBuilder[],
+    { partition, records }: PartitionRecords,
+    numbers: Int32Array,
+  ): void {
+    for (const c of this.pseudo) {
+      const { from } = this.plan.fields[c]! as { from: Pseudo }
+      const builder = builders[c]!
+      if (from === 'offset') for (const number of numbers) builder.push(records.offsets[number]!)
+      else
+        for (const number of numbers) this.readPseudo(from, partition, records.record(number), builder, this.types[c]!)
     }
   }
   private scanOrNull(value: Buffer): void {
@@ -248,7 +284,9 @@ class RecordDecoder implements Decoder {
       if (this.plan.format === 'raw') readRaw(value, this.types[c]!, builder)
       else this.readers[c]!(value, from, this.locator.places.to[c]!, builder)
     } catch (error) {
-      if (this.plan.onInvalid !== 'null' || !(error instanceof Misfit)) throw fieldError(field.name, error)
+      const misfit = misfitOf(error)
+      if (misfit === null) throw error
+      if (this.plan.onInvalid !== 'null') throw new Misfit(misfit.message, field.name)
       builder.pushNull()
     }
     if (keyAt >= 0 && fromKey !== null) this.checkKey(c, fromKey[keyAt]!, builder)
@@ -275,13 +313,7 @@ class RecordDecoder implements Decoder {
       throw new Misfit('is missing, and it is the event time', field.name)
     builder.pushNull()
   }
-  private readPseudo(
-    from: 'topic' | 'partition' | 'offset' | 'timestamp' | 'key' | 'headers',
-    partition: number,
-    record: LogRecord,
-    builder: ColumnBuilder,
-    type: DataType,
-  ): void {
+  private readPseudo(from: Pseudo, partition: number, record: LogRecord, builder: ColumnBuilder, type: DataType): void {
     switch (from) {
       case 'topic':
         return builder.push(this.plan.topic)
@@ -343,7 +375,4 @@ function headersJson(record: LogRecord): string {
   return JSON.stringify(
     Object.fromEntries(record.headers.map(([name, v]) => [name, v === null ? null : bufferOf(v).toString('utf8')])),
   )
-}
-function fieldError(field: string, error: unknown): unknown {
-  return error instanceof Misfit ? new Misfit(error.message, field) : error
 }

@@ -101,29 +101,37 @@ const digit = (b: Uint8Array, at: number): number => {
 }
 const twoDigits = (b: Uint8Array, at: number): number => digit(b, at) * 10 + digit(b, at + 1)
 /**
- * The commonest form of an instant, `YYYY-MM-DDThh:mm:ss` with up to 6 digits of a fraction and `Z`, from its bytes. NaN:
- * another form, or no instant: `parseInstant` knows.
+ * The commonest forms of an instant, `YYYY-MM-DDThh:mm:ss` with up to 6 digits of a fraction, a space for the T, and `Z` or
+ * nothing, from its bytes. NaN: another form, or no instant: `parseInstant` knows.
  */
 export function readPlainInstant(b: Uint8Array, from: number, to: number): number {
+  if (b[to - 1] === 90) to--
   const length = to - from
-  if (length < 20 || length > 27 || b[to - 1] !== 90 || b[from + 10] !== 84) return NaN
+  if (length < 19 || length > 26 || (b[from + 10] !== 84 && b[from + 10] !== 32)) return NaN
   if (b[from + 4] !== 45 || b[from + 7] !== 45 || b[from + 13] !== 58 || b[from + 16] !== 58) return NaN
   const day =
     (twoDigits(b, from) * 100 + twoDigits(b, from + 2)) * 10_000 + twoDigits(b, from + 5) * 100 + twoDigits(b, from + 8)
   if (day !== lastDay) {
-    const [year, month, of] = [Math.floor(day / 10_000), Math.floor(day / 100) % 100, day % 100]
-    if (!(month >= 1 && month <= 12 && of >= 1 && of <= daysInMonth(year, month))) return NaN
-    lastDays = daysFromCivil(year, month, of)
+    if (!isDay(day)) return NaN
+    lastDays = daysFromCivil(Math.floor(day / 10_000), Math.floor(day / 100) % 100, day % 100)
     lastDay = day
   }
-  const [h, m, s] = [twoDigits(b, from + 11), twoDigits(b, from + 14), twoDigits(b, from + 17)]
+  const h = twoDigits(b, from + 11)
+  const m = twoDigits(b, from + 14)
+  const s = twoDigits(b, from + 17)
   if (!(h < 24 && m < 60 && s < 60)) return NaN
   let micros = 0
-  if (length > 20) {
-    if (b[from + 19] !== 46 || length === 21) return NaN
-    for (let i = 0; i < 6; i++) micros = micros * 10 + (from + 20 + i < to - 1 ? digit(b, from + 20 + i) : 0)
+  if (length > 19) {
+    if (b[from + 19] !== 46 || length === 20) return NaN
+    let at = from + 20
+    for (; at < to; at++) micros = micros * 10 + digit(b, at)
+    for (; at < from + 26; at++) micros *= 10
   }
   return lastDays * dayMicros + ((h * 60 + m) * 60 + s) * 1e6 + micros
+}
+function isDay(day: number): boolean {
+  const month = Math.floor(day / 100) % 100
+  return month >= 1 && month <= 12 && day % 100 >= 1 && day % 100 <= daysInMonth(Math.floor(day / 10_000), month)
 }
 const clockPattern = /^\s*(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,12}))?)?\s*$/
 /** µs since midnight. */

@@ -74,9 +74,17 @@ export class RawRecords {
     const number = this.#numberOf(offset)
     return number < this.to && this.offsets[number] === offset ? this.timesMs[number] : undefined
   }
+  /** The bytes that its places are positions in. */
   bytesOf(number: number): Buffer {
-    for (const { bytes, until } of this.parts) if (number < until) return bytes
-    throw new RangeError(`record ${number} is not here`)
+    const { parts } = this
+    let low = 0
+    let high = parts.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (parts[middle]!.until <= number) low = middle + 1
+      else high = middle
+    }
+    return parts[low]!.bytes
   }
   record(number: number): LogRecord {
     return this.#record(number, this.bytesOf(number))
@@ -116,14 +124,25 @@ function readHeaders(bytes: Buffer, at: number): Header[] {
 
 /** Where the walk stands: one place for all of its steps. */
 let at = 0
-/** A varint at `at`, zigzag; what lies beyond the bytes reads as 0, and whoever walks sees that it went too far. */
+/** A varint at `at`, zigzag: up to three bytes, which nearly all have, here. Throws wire.malformed at the end. */
 function varint(b: Buffer, end: number): number {
+  if (at + 3 > end) return longVarint(b, end)
   const first = b[at]!
-  if (first < 0x80 && at < end) {
+  if (first < 0x80) {
     at++
     return (first >>> 1) ^ -(first & 1)
   }
-  return longVarint(b, end)
+  const second = b[at + 1]!
+  if (second < 0x80) {
+    at += 2
+    const value = (first & 0x7f) | (second << 7)
+    return (value >>> 1) ^ -(value & 1)
+  }
+  const third = b[at + 2]!
+  if (third >= 0x80) return longVarint(b, end)
+  at += 3
+  const value = (first & 0x7f) | ((second & 0x7f) << 7) | (third << 14)
+  return (value >>> 1) ^ -(value & 1)
 }
 function longVarint(b: Buffer, end: number): number {
   const input = new ByteReader(b.subarray(at, Math.max(at, end)))
@@ -193,10 +212,13 @@ export class RawBuilder {
       const value = varint(b, recordEnd)
       places[put + place.valueFrom] = value < 0 ? -1 : at
       places[put + place.valueTo] = at = value < 0 ? at : at + value
-      places[put + place.headers] = at
-      const headers = varint(b, recordEnd)
-      if (headers === 0) places[put + place.headers] = -1
-      else passHeaders(b, headers, recordEnd)
+      if (at + 1 === recordEnd && b[at] === 0) {
+        places[put + place.headers] = -1
+        at++
+      } else {
+        places[put + place.headers] = at
+        passHeaders(b, varint(b, recordEnd), recordEnd)
+      }
       if (at !== recordEnd) throw malformed('a record with a wrong length')
     }
     if (at !== end) throw malformed(`${end - at} bytes after the last record`)

@@ -31,7 +31,12 @@ export async function readNewest(log: Log, source: SourcePlan, limit: number, cl
         const types = source.columns.map((field) => field.type)
         for (let i = 0; i < batch.count; i++) {
           const offset = batch.rows.offset[i]!
-          rows.push({ row: rowAt(batch, i, types), timeMs: piece.records.timeAt(offset) ?? 0, partition: partition.index, offset })
+          rows.push({
+            row: rowAt(batch, i, types),
+            timeMs: piece.records.timeAt(offset) ?? 0,
+            partition: partition.index,
+            offset,
+          })
         }
       }
       if (rows.length < limit && start > from) continue

@@ -30,7 +30,10 @@ test('partitions whose batches unpack to a lot are decoded some at a time, and n
     const slices = input.take(1_000)
     largest = Math.max(
       largest,
-      slices.reduce((sum, { records }) => sum + records.records().reduce((bytes, one) => bytes + one.value!.length, 0), 0),
+      slices.reduce(
+        (sum, { records }) => sum + records.records().reduce((bytes, one) => bytes + one.value!.length, 0),
+        0,
+      ),
     )
     for (const { records } of slices) for (const { key } of records.records()) seen.push(Buffer.from(key!).toString())
     input.settled()

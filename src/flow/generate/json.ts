@@ -1,0 +1,358 @@
+/**
+ * A loop over records with JSON payloads, generated for the columns of a source and the shape of its payloads: names are
+ * compared with those that come next in the shape, four bytes at a time; wanted values go straight into the columns'
+ * arrays, others are passed. It stops at the first record that it does not know for valid and plain: the caller reads that
+ * one with the complete parser. What it takes is what that parser takes, to the same values.
+ *
+ * The text is made of numbers and of the names below; names of fields are in it as the numbers that their bytes make.
+ */
+import { place } from '../../log/raw-records.ts'
+import type { DataType } from '../../schema/types.ts'
+import type { ColumnBuilder } from '../columns.ts'
+import { readDouble, readerOf } from '../decode-value.ts'
+import { skipSpace } from '../json-scan.ts'
+import { storageOf } from '../memory.ts'
+import type { ObjectShape, ShapeField } from '../shape.ts'
+import { parseClock, parseDate, parseInstant, parseTimestamp, readPlainInstant } from '../time-text.ts'
+import { appended, isPlainUuid, nullWord, parsed, sameBytes, textEnd, valuePassed } from './json-scalars.ts'
+
+/** What a loop reads from and writes to. */
+export interface LoopInput {
+  /** Of the piece of records that is read. */
+  places: Int32Array
+  /** Add it to a place to have the position in `bytes`. */
+  shift: number
+  readonly bytes: Buffer
+  readonly view: DataView
+  readonly builders: readonly ColumnBuilder[]
+  /** By row the number of its record. */
+  readonly numbers: Int32Array
+  /** Rows so far. */
+  rows: number
+}
+/** Reads records [at, to) and gives the number of the first that it did not take; `to` if it took all. */
+export type JsonLoop = (input: LoopInput, at: number, to: number) => number
+
+export interface JsonColumn {
+  readonly type: DataType
+  /** Is it a field of the payload? Others are left to the caller, also their builders. */
+  readonly isRead: boolean
+  /** A record without it is not taken. */
+  readonly isNeeded: boolean
+  /** The record's key must be the value's text, where it has one. */
+  readonly isKey: boolean
+}
+/** Is the value of such a key the same whenever its text is? */
+export const keyIsText = (type: DataType): boolean =>
+  type.kind === 'text' || type.kind === 'smallint' || type.kind === 'int' || type.kind === 'bigint'
+
+/** `weighted`: records with headers are not taken. */
+export function jsonLoop(columns: readonly JsonColumn[], shape: ObjectShape, weighted: boolean): JsonLoop {
+  const code = new LoopCode(columns)
+  const text = code.text(shape, weighted)
+  // As in compile.ts: nothing in the text was written by a user.
+  const make = new Function('k', text) as (constants: readonly unknown[]) => JsonLoop
+  return make(code.constants)
+}
+
+const int32 = (b: Buffer, at: number): string => String(b.readInt32LE(at))
+const bitsPerWord = 30
+const integerRange: Readonly<Record<string, readonly [least: number, most: number]>> = {
+  smallint: [-32_768, 32_767],
+  int: [-2_147_483_648, 2_147_483_647],
+}
+/** Digits that are exact in a double, whatever they are. */
+const exactDigits = 15
+
+class LoopCode {
+  readonly constants: unknown[] = []
+  private readonly columns: readonly JsonColumn[]
+  private readonly out: string[] = []
+  private labels = 0
+
+  constructor(columns: readonly JsonColumn[]) {
+    this.columns = columns
+  }
+  private use(constant: unknown): string {
+    const known = this.constants.indexOf(constant)
+    return `k${known >= 0 ? known : this.constants.push(constant) - 1}`
+  }
+  private line(...lines: string[]): void {
+    this.out.push(...lines)
+  }
+  /** By column: does it write arrays, or does it append to the builder? */
+  private isDirect(c: number): boolean {
+    return directReader(this.columns[c]!.type) !== null
+  }
+  private get read(): number[] {
+    return [...this.columns.keys()].filter((c) => this.columns[c]!.isRead)
+  }
+
+  text(shape: ObjectShape, weighted: boolean): string {
+    const { read } = this
+    const words = Math.ceil(read.length / bitsPerWord)
+    this.line(
+      'for (; at < to; at++) {',
+      ...Array.from({ length: words }, (_, w) => `let seen${w} = 0`),
+      'row: {',
+      `const base = at * ${place.stride}`,
+      `p = places[base + ${place.valueFrom}]`,
+      'if (p < 0) break row',
+    )
+    if (weighted) this.line(`if (places[base + ${place.headers}] >= 0) break row`)
+    this.line(
+      `const end = places[base + ${place.valueTo}] + shift`,
+      'p += shift; c = b[p]',
+      this.space(),
+      'if (c !== 123) break row',
+    )
+    this.object(shape)
+    this.line(`if (p !== end && ${this.use(skipSpace)}(b, p) !== end) break row`)
+    this.missing()
+    this.line('numbers[n++] = at', 'continue', '}')
+    for (const c of read) if (!this.isDirect(c)) this.line(`if (g${c}.count > n) g${c}.truncate(n)`)
+    this.line('break', '}')
+    for (const c of read) if (this.isDirect(c)) this.line(`g${c}.count = n`)
+    this.line('input.rows = n', 'return at', '}')
+    return [...this.head(), ...this.out].join('\n')
+  }
+  private head(): string[] {
+    const arrays = this.read.map((c) => {
+      const builder = `const g${c} = builders[${c}]`
+      if (!this.isDirect(c)) return builder
+      return storageOf(this.columns[c]!.type) === 'bytes'
+        ? `${builder}, f${c} = g${c}.from, t${c} = g${c}.to`
+        : `${builder}, d${c} = g${c}.data`
+    })
+    return [
+      "'use strict'",
+      ...this.constants.map((_, i) => `const k${i} = k[${i}]`),
+      'return function (input, at, to) {',
+      'const b = input.bytes, view = input.view, places = input.places, shift = input.shift',
+      'const numbers = input.numbers, builders = input.builders',
+      ...arrays,
+      'let n = input.rows, p = 0, q = 0, c = 0, s = 0, x = 0, fraction = 0, negative = false',
+    ]
+  }
+  /** White space before `c`, the byte at p. */
+  private space(): string {
+    return `if (c <= 32) { p = ${this.use(skipSpace)}(b, p); c = b[p] }`
+  }
+
+  /** p is at the opening brace; goes behind the closing one. */
+  private object(shape: ObjectShape): void {
+    const label = `o${this.labels++}`
+    this.line(`${label}: {`, 'c = b[++p]', this.space(), `if (c === 125) { p++; break ${label} }`)
+    for (const field of shape.fields) {
+      this.line(`if (${this.isName(field.name)}) {`, `p += ${field.name.length + 3}; c = b[p]`, this.space())
+      this.value(field, shape.depth)
+      this.line('c = b[p]', this.space())
+      this.line(`if (c === 125) { p++; break ${label} }`)
+      this.line('if (c !== 44) break row', 'c = b[++p]', this.space(), '}')
+    }
+    this.line('break row', '}')
+  }
+  /** The name with its quotes and the colon stands at p. */
+  private isName(name: Buffer): string {
+    const literal = Buffer.concat([Buffer.from('"'), name, Buffer.from('":')])
+    const last = literal.length - 4
+    const places = Array.from({ length: Math.ceil(literal.length / 4) }, (_, i) => Math.min(i * 4, last))
+    const words = places.map((at) => `view.getInt32(p + ${at}, true) === ${int32(literal, at)}`)
+    return [`p + ${literal.length} <= end`, ...words].join(' && ')
+  }
+  private value({ column, child }: ShapeField, depth: number): void {
+    if (child !== null) {
+      this.line('if (c === 123) {')
+      this.object(child)
+      this.line(`} else ${this.passNull()}`)
+    } else if (column >= 0) this.column(column, depth)
+    else this.pass(depth)
+  }
+  /** Behind `null`, or the record is not known. */
+  private passNull(): string {
+    return `if (p + 4 <= end && view.getInt32(p, true) === ${nullWord}) p += 4; else break row`
+  }
+  private pass(depth: number): void {
+    this.line(`p = ${this.use(valuePassed)}(b, view, p, end, ${depth + 1})`, 'if (p < 0) break row')
+  }
+  private column(c: number, depth: number): void {
+    const { type, isKey } = this.columns[c]!
+    const direct = directReader(type)
+    const seen = `seen${this.word(c)} |= ${this.bit(c)}`
+    this.line('if (c === 110) {', this.passNull(), '} else {')
+    if (direct === null) {
+      this.line('s = p')
+      this.pass(depth)
+      this.line(`if (!${this.use(appended)}(${this.use(readerOf(type))}, b, s, p, g${c})) break row`)
+    } else {
+      this[direct](c, type, depth)
+      if (isKey) {
+        const [from, to] = storageOf(type) === 'bytes' ? ['s + 1', 'p - 1'] : ['s', 'p']
+        const key = `places[base + ${place.keyFrom}] + shift, places[base + ${place.keyTo}] + shift`
+        const same = `${this.use(sameBytes)}(b, ${from}, ${to}, ${key})`
+        this.line(`if (places[base + ${place.keyFrom}] >= 0 && !${same}) break row`)
+      }
+    }
+    this.line(seen, '}')
+  }
+  private word(c: number): number {
+    return Math.floor(this.read.indexOf(c) / bitsPerWord)
+  }
+  private bit(c: number): number {
+    return 2 ** (this.read.indexOf(c) % bitsPerWord)
+  }
+  /** NULL where no value was seen. */
+  private missing(): void {
+    const { read } = this
+    for (let w = 0; w * bitsPerWord < read.length; w++) {
+      const mine = read.slice(w * bitsPerWord, (w + 1) * bitsPerWord)
+      this.line(`if (seen${w} !== ${2 ** mine.length - 1}) {`)
+      for (const c of mine) if (this.columns[c]!.isNeeded) this.line(`if ((seen${w} & ${this.bit(c)}) === 0) break row`)
+      for (const c of mine)
+        if (!this.columns[c]!.isNeeded) this.line(`if ((seen${w} & ${this.bit(c)}) === 0) ${this.putNull(c)}`)
+      this.line('}')
+    }
+  }
+  private putNull(c: number): string {
+    if (!this.isDirect(c)) return `g${c}.pushNull()`
+    const cell = storageOf(this.columns[c]!.type) === 'bytes' ? `f${c}[n] = t${c}[n] = 0` : `d${c}[n] = 0`
+    return `{ g${c}.validity.nullAt(n); ${cell} }`
+  }
+
+  // Values: p is at the first byte, which is c; s is set to it, p goes behind the value.
+
+  /** Digits into x, and how many there are behind a point into `fraction`. JSON has no 01 and no 1. */
+  private digits(withFraction: boolean): void {
+    this.line(
+      's = p; negative = c === 45',
+      'if (negative) c = b[++p]',
+      'if (c < 48 || c > 57) break row',
+      'q = p; x = c - 48',
+      'while ((c = b[++p]) >= 48 && c <= 57) x = x * 10 + (c - 48)',
+      'if (b[q] === 48 && p - q > 1) break row',
+    )
+    if (!withFraction) return
+    this.line(
+      'fraction = 0',
+      'if (c === 46) {',
+      'while ((c = b[++p]) >= 48 && c <= 57) { x = x * 10 + (c - 48); fraction++ }',
+      'if (fraction === 0) break row',
+      '}',
+    )
+  }
+  integer(c: number, type: DataType): void {
+    this.digits(false)
+    this.line(`if (p - q > ${exactDigits} || c === 46 || c === 101 || c === 69) break row`, 'if (negative) x = 0 - x')
+    const range = integerRange[type.kind]
+    if (range !== undefined) this.line(`if (x < ${range[0]} || x > ${range[1]}) break row`)
+    this.line(`d${c}[n] = x`)
+  }
+  double(c: number, type: DataType): void {
+    const powers = this.use(powersOf10)
+    this.digits(true)
+    this.line(
+      `if (p - q <= ${exactDigits} && c !== 101 && c !== 69) {`,
+      `if (fraction !== 0) x = x / ${powers}[fraction]`,
+      'if (negative) x = -x',
+      '} else {',
+      `p = ${this.use(valuePassed)}(b, view, s, end, 1)`,
+      'if (p < 0) break row',
+      `x = ${this.use(readDouble)}(b, s, p)`,
+      '}',
+    )
+    if (type.kind === 'real') this.line('x = Math.fround(x)')
+    this.line('if (x - x !== 0) break row', `d${c}[n] = x`)
+  }
+  numeric(c: number, type: DataType): void {
+    const { precision, scale } = type as DataType & { kind: 'numeric' }
+    this.digits(true)
+    // Digits with those that the scale adds must be exact too.
+    this.line(
+      `if (c === 101 || c === 69 || fraction > ${scale!} || p - q + ${scale!} - fraction > ${exactDigits}) break row`,
+      `x = x * ${this.use(powersOf10)}[${scale!} - fraction]`,
+    )
+    if (precision !== null && precision <= exactDigits) this.line(`if (x >= ${10 ** precision}) break row`)
+    this.line(`d${c}[n] = negative ? 0 - x : x`)
+  }
+  boolean(c: number): void {
+    const [t, f] = ['true', 'alse'].map((word) => Buffer.from(word).readInt32LE(0))
+    this.line(
+      `if (p + 4 <= end && view.getInt32(p, true) === ${t!}) { p += 4; d${c}[n] = 1 }`,
+      `else if (c === 102 && p + 5 <= end && view.getInt32(p + 1, true) === ${f!}) { p += 5; d${c}[n] = 0 }`,
+      'else break row',
+    )
+  }
+  /** Between its quotes: s + 1 to p − 1. */
+  private quoted(): void {
+    this.line(
+      'if (c !== 34) break row',
+      's = p',
+      `q = ${this.use(textEnd)}(b, view, p + 1, end)`,
+      'if (q < 0) break row',
+      'p = q + 1',
+    )
+  }
+  string(c: number, type: DataType): void {
+    this.quoted()
+    if (type.kind === 'varchar' && type.length !== null) this.line(`if (q - s - 1 > ${type.length}) break row`)
+    if (type.kind === 'uuid') this.line(`if (!${this.use(isPlainUuid)}(b, s + 1, q)) break row`)
+    this.line(`f${c}[n] = s + 1`, `t${c}[n] = q`)
+  }
+  json(c: number, _type: DataType, depth: number): void {
+    this.line('s = p')
+    this.pass(depth)
+    this.line(`f${c}[n] = s`, `t${c}[n] = p`)
+  }
+  instant(c: number, type: DataType): void {
+    this.line('if (c === 34) {')
+    this.quoted()
+    this.line(`x = ${this.use(readPlainInstant)}(b, s + 1, q)`)
+    const parse = type.kind === 'timestamp' ? parseTimestamp : parseInstant
+    this.line(`if (x !== x && (x = ${this.use(parsed)}(${this.use(parse)}, b, s + 1, q)) !== x) break row`, '} else {')
+    this.digits(false)
+    this.line(`if (p - q > ${exactDigits} || c === 46 || c === 101 || c === 69) break row`)
+    this.line('x = Math.round((negative ? -x : x) * 1000)', '}', `d${c}[n] = x`)
+  }
+  clock(c: number, type: DataType): void {
+    this.quoted()
+    const parse = type.kind === 'date' ? parseDate : parseClock
+    this.line(`if ((x = ${this.use(parsed)}(${this.use(parse)}, b, s + 1, q)) !== x) break row`, `d${c}[n] = x`)
+  }
+}
+const powersOf10 = Array.from({ length: exactDigits + 1 }, (_, i) => 10 ** i)
+
+type Direct = 'integer' | 'double' | 'numeric' | 'boolean' | 'string' | 'json' | 'instant' | 'clock'
+/** How values of the type are read into arrays; null = by the complete reader, into the builder. */
+function directReader(type: DataType): Direct | null {
+  switch (type.kind) {
+    case 'smallint':
+    case 'int':
+    case 'bigint':
+      return 'integer'
+    case 'real':
+    case 'double':
+      return 'double'
+    case 'numeric':
+      return type.scale !== null && type.scale >= 0 && type.scale <= exactDigits ? 'numeric' : null
+    case 'boolean':
+      return 'boolean'
+    case 'text':
+    case 'varchar':
+    case 'uuid':
+      return 'string'
+    case 'json':
+      return 'json'
+    case 'timestamp':
+    case 'timestamptz':
+      return 'instant'
+    case 'date':
+    case 'time':
+      return 'clock'
+    case 'jsonb':
+    case 'bytea':
+    case 'interval':
+    case 'array':
+    case 'composite':
+      return null
+  }
+}
