@@ -48,15 +48,18 @@ export function topicRoutes(parts: Parts): readonly Route[] {
       path,
       id: 'putTopic',
       access: onTopic('create', 'alter', 'alter-configs'),
-      says: 'Creates the topic, or changes what is named of an existing one.',
+      says: 'Creates the topic, or changes what is named of an existing one; with `If-None-Match: *` an existing one is a conflict.',
       takes,
       gives: { 200: one, 201: { ...one, says: 'Created.' } },
       handle: async (exchange) => {
         const change = await readChange(exchange)
         refuseDelivery(parts, exchange, change)
         const name = exchange.params['topic']!
-        if ((await parts.log.topics.get(name)) !== null) return changed(parts, name, change)
-        if (!(await created(parts, name, change))) return changed(parts, name, change)
+        const isThere = (await parts.log.topics.get(name)) !== null
+        if (isThere || !(await created(parts, name, change))) {
+          if (exchange.headers['if-none-match'] === '*') throw new Fault('log.topic-exists', { topic: name })
+          return changed(parts, name, change)
+        }
         const headers = { location: `/v1/topics/${encodeURIComponent(name)}` }
         return jsonAnswer(await describe(parts, name), { status: 201, headers })
       },
