@@ -32,7 +32,9 @@ function readTls(disk: Disk, { cert, key, clientCa, clientAuth }: TlsFiles): Tls
     attempt(setting, path, 'it is no certificate in PEM', () => new X509Certificate(text))
   const texts = { cert: read('tlsCert', cert), key: read('tlsKey', key) }
   const own = certificate('tlsCert', cert, texts.cert)
-  const secret = attempt('tlsKey', key, 'it is no key in PEM that needs no passphrase', () => createPrivateKey(texts.key))
+  const secret = attempt('tlsKey', key, 'it is no key in PEM that needs no passphrase', () =>
+    createPrivateKey(texts.key),
+  )
   if (!own.checkPrivateKey(secret))
     throw new Fault('config.invalid', { setting: 'tlsKey', value: key, why: `it is not the key of ${cert}` })
   const ca = clientCa === null ? {} : { ca: read('tlsClientCa', clientCa) }

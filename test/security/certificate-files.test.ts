@@ -17,7 +17,13 @@ test('a certificate and a key that do not fit, or are none, are said by the name
   const garbage = join(dir, 'garbage.pem')
   writeFileSync(garbage, 'no PEM at all\n')
   const start = (files: { cert?: string; key?: string; clientCa?: string }): Fault | null => {
-    const wanted = { cert: one.certFile, key: one.keyFile, clientCa: ca.certFile, clientAuth: 'required', ...files } as const
+    const wanted = {
+      cert: one.certFile,
+      key: one.keyFile,
+      clientCa: ca.certFile,
+      clientAuth: 'required',
+      ...files,
+    } as const
     try {
       new TlsWatch(wanted, realWorld(), silent).close()
       return null
@@ -29,7 +35,7 @@ test('a certificate and a key that do not fit, or are none, are said by the name
   const refused = (files: Parameters<typeof start>[0], setting: string, why: RegExp): void => {
     const fault = start(files)
     assert.equal(fault?.code, 'config.invalid')
-    assert.equal(fault.facts['setting'], setting)
+    assert.equal((fault.facts as { setting: string }).setting, setting)
     assert.match(fault.message, why)
   }
   assert.equal(start({}), null)

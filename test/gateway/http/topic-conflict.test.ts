@@ -20,7 +20,9 @@ test('with If-None-Match: * a topic that is there is a conflict, and stays as it
 test('of many that make a topic at once one does', async (t) => {
   const { call } = await fixture(t)
   const headers = { 'if-none-match': '*' }
-  const asked = Array.from({ length: 8 }, (_, i) => call('PUT', '/v1/topics/t', { json: { partitions: i + 1 }, headers }))
+  const asked = Array.from({ length: 8 }, (_, i) =>
+    call('PUT', '/v1/topics/t', { json: { partitions: i + 1 }, headers }),
+  )
   const answers = await Promise.all(asked)
   const statuses = answers.map(({ status }) => status).toSorted((a, b) => a - b)
   assert.deepEqual(statuses, [201, ...Array.from({ length: 7 }, () => 409)])
