@@ -204,7 +204,7 @@ function ordinal(ctx: PlanContext, expr: Expr, items: readonly Item[], clause: s
 function namedItem(bind: BindContext, expr: Expr, items: readonly Item[], aliasFirst: boolean): Item | null {
   if (expr.kind !== 'name' || expr.parts.length > 1) return null
   const [name] = expr.parts
-  const inInput = bind.scope.some((relation) => relation.columns.some((c) => !c.hidden && matchesName(name!, c.name)))
+  const inInput = starColumns(bind.scope, [], bind.text).some((c) => matchesName(name!, c.name))
   if (!aliasFirst && inInput) return null
   const found = items.filter((item) => matchesName(name!, item.name))
   const distinct = new Set(

@@ -9,7 +9,7 @@ import { isAggregate } from '../bind/aggregates.ts'
 import { type Bound, booleanType, column, conjunction, conjuncts, isNull } from '../bind/bound.ts'
 import { bindBoolean, bindExpression } from '../bind/expressions.ts'
 import { resolveUniform } from '../bind/functions.ts'
-import { shiftScope } from '../bind/scope.ts'
+import { shiftScope, starColumns } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
 import type { Expr, Query, Select } from '../syntax/ast.ts'
 import { refuseClock } from './clock-filter.ts'
@@ -111,7 +111,7 @@ function inner(ctx: PlanContext, left: Rel, query: Query, needsItem: boolean, pl
   const [first, second] = select.items
   if (first === undefined || second !== undefined) throw oneColumn(ctx, query)
   if (first.expr.kind !== 'star') return { rel, conditions, item: bindExpression(bind, first.expr) }
-  const visible = rel.scope.flatMap(({ columns }) => columns.filter(({ hidden }) => !hidden))
+  const visible = starColumns(rel.scope, [], ctx.text)
   const fields = visible.map(({ index }) => rel.plan.columns[index]!)
   const item = onlyColumn(ctx, fields, width, query)
   return { rel, conditions, item: { ...item, expr: column(visible[0]!.index + width, visible[0]!.type) } }
