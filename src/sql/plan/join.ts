@@ -23,7 +23,7 @@ import type { Expr, Name, TableRef } from '../syntax/ast.ts'
 import { refuseClock } from './clock-filter.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { notEventTime } from './event-time.ts'
-import { refuseUnfinished } from './over.ts'
+import { refuseSession } from './session.ts'
 import type { Rel } from './relation.ts'
 
 type Join = Extract<TableRef, { kind: 'join' }>
@@ -31,8 +31,8 @@ type TemporalJoin = Omit<Join, 'type'> & { readonly type: 'inner' | 'left'; read
 
 /** All of its condition is in `where`: what of it are keys is found when the plan is rewritten. */
 export function planJoin(ctx: PlanContext, left: Rel, right: Rel, join: Join): Rel {
-  refuseUnfinished(ctx, left)
-  refuseUnfinished(ctx, right)
+  refuseSession(ctx, left)
+  refuseSession(ctx, right)
   const width = left.plan.columns.length
   const kind = join.type === 'cross' ? 'inner' : join.type
   const scope = joinedScope(ctx, left, right, join)
@@ -65,7 +65,6 @@ export function planJoin(ctx: PlanContext, left: Rel, right: Rel, join: Join): R
     appendOnly: kind === 'inner' && left.appendOnly && right.appendOnly,
     time: null,
     windows: joinedWindows(left, right, conditions, kind),
-    rank: null,
   }
   return withMerged(ctx, rel, mergedNames(ctx, left, right, join), { kind, width, join })
 }
@@ -149,7 +148,7 @@ const firstOf = (a: Expression, b: Expression): Expression => ({
 
 export function planTemporalJoin(ctx: PlanContext, left: Rel, right: Rel, join: TemporalJoin): Rel {
   checkSides(ctx, left, right, join)
-  refuseUnfinished(ctx, left)
+  refuseSession(ctx, left)
   const width = left.plan.columns.length
   const scope = joinedScope(ctx, left, right, join)
   const conditions = joinConditions(ctx, scope, left, right, join)
@@ -192,7 +191,6 @@ export function planTemporalJoin(ctx: PlanContext, left: Rel, right: Rel, join: 
     appendOnly: left.appendOnly,
     time: left.time,
     windows: left.windows,
-    rank: null,
   }
   return withMerged(ctx, rel, mergedNames(ctx, left, right, join), { kind: join.type, width, join })
 }

@@ -15,7 +15,7 @@ import type { Expr, Query, Select } from '../syntax/ast.ts'
 import { refuseClock } from './clock-filter.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { planFrom, type PlanQuery } from './from.ts'
-import { refuseUnfinished } from './over.ts'
+import { refuseSession } from './session.ts'
 import { columnsToScope, type Rel } from './relation.ts'
 
 interface Test {
@@ -56,9 +56,9 @@ function testOf(expr: Expr, isNegated: boolean): Test | null {
 }
 
 function testJoin(ctx: PlanContext, left: Rel, { query, arg, isNegated }: Test, planQuery: PlanQuery): Rel {
-  refuseUnfinished(ctx, left)
+  refuseSession(ctx, left)
   const { rel: right, conditions, item } = inner(ctx, left, query, arg !== null, planQuery)
-  refuseUnfinished(ctx, right)
+  refuseSession(ctx, right)
   const all = [...conditions]
   if (arg !== null) {
     const looked = bindExpression(bindContext(ctx, left.scope, 'WHERE'), arg)
@@ -152,14 +152,14 @@ export class Values {
   bind(query: Query): Bound {
     const ctx = this.#ctx
     const value = this.#planQuery(ctx, query)
-    refuseUnfinished(ctx, value)
+    refuseSession(ctx, value)
     const width = this.rel.plan.columns.length
     const found = onlyColumn(ctx, value.plan.columns, width, query)
     if (value.key?.length !== 0)
       throw new SqlFault('sql.unsupported', 'a query as a value must give one row', ctx.text, query.at, {
         hint: 'Aggregate without GROUP BY, or ORDER BY … LIMIT 1.',
       })
-    refuseUnfinished(ctx, this.rel)
+    refuseSession(ctx, this.rel)
     const [field] = value.plan.columns
     const columns: Columns = [...this.rel.plan.columns, { ...field!, nullable: true }]
     this.rel = {
