@@ -26,6 +26,7 @@ export {
 } from './flow/dsl.ts'
 export { Fault, type FaultCode } from './lib/fault.ts'
 export type { Settings } from './node/config.ts'
+export type { Diagnosis } from './query/engine.ts'
 export {
   type EmbeddedOptions,
   type Millrace,

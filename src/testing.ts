@@ -109,6 +109,8 @@ class Virtual implements TestMillrace {
   })
   sql: Millrace['sql'] = (text, params) => this.#caughtUp(() => this.#running.sql(text, params))
 
+  doctor: Millrace['doctor'] = (view) => this.#caughtUp(() => this.#running.doctor(view))
+
   async crash(how: 'kill' | 'power' = 'kill'): Promise<void> {
     this.#inner = null
     this.#life.end()

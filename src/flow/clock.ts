@@ -168,6 +168,14 @@ export class SourceClock {
     }
     return active > 1 ? slowest : null
   }
+  /** For people who look: every partition known, with how long it has brought nothing, in ms of processing time. */
+  all(nowMs: number): readonly (PartitionClock & { readonly partition: number; readonly silentMs: number })[] {
+    return [...this.partitions].map(([partition, clock]) => ({
+      ...clock,
+      partition,
+      silentMs: Math.max(0, this.at(nowMs) - clock.lastMs),
+    }))
+  }
   get future(): number {
     let sum = 0
     for (const clock of this.partitions.values()) sum += clock.future

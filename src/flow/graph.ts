@@ -20,7 +20,6 @@ import { join } from './operators/join.ts'
 import { filter, project, union } from './operators/linear.ts'
 import { lookup } from './operators/lookup.ts'
 import { over } from './operators/over.ts'
-import { overRestated } from './operators/over-restated.ts'
 import { process } from './operators/process.ts'
 import { session } from './operators/session.ts'
 import { temporalJoin } from './operators/temporal-join.ts'
@@ -52,6 +51,7 @@ export interface Source {
 export interface Node {
   readonly id: number
   readonly kind: string
+  readonly plan: Plan
   readonly label: string
   readonly columns: Columns
   readonly inputs: readonly Node[]
@@ -110,7 +110,7 @@ export class Graph {
   private build(plan: Plan): Node {
     if (plan.op === 'source') return this.buildSource(plan)
     const inputs = inputsOf(plan).map((input) => this.build(input))
-    return this.add(plan, inputs, operatorOf(plan, this.options.standing === true))
+    return this.add(plan, inputs, operatorOf(plan))
   }
   private buildSource(plan: SourcePlan): Node {
     const index = this.sources.length
@@ -129,6 +129,7 @@ export class Graph {
     const node: Node = {
       id: this.nodes.length + 1,
       kind: plan.op,
+      plan,
       label: label(plan),
       columns: plan.columns,
       inputs,
@@ -389,7 +390,7 @@ function changelogPrefix(operator: number, table: number): Buffer {
   return out.done()
 }
 
-function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean): Operator {
+function operatorOf(plan: Exclude<Plan, SourcePlan>): Operator {
   switch (plan.op) {
     case 'filter':
       return filter(plan.where)
@@ -415,11 +416,7 @@ function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean): Operator {
     case 'join':
       return join(plan, [neverWithdraws(plan.left), neverWithdraws(plan.right)])
     case 'over':
-      if (plan.time === null) {
-        const grows = neverWithdraws(plan.input)
-        return overRestated(plan, plan.input.columns, { grows, timeColumn: timeColumn(plan.input), atEnd })
-      }
-      needGrowth(plan.input, 'the input of OVER by event time')
+      needGrowth(plan.input, 'the input of OVER')
       return over(plan, plan.input.columns)
     case 'top':
       return top(plan, plan.input.columns, neverWithdraws(plan.input), timeColumn(plan.input))

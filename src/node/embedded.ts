@@ -5,6 +5,7 @@ import { Fault } from '../lib/fault.ts'
 import { type Logger, silent } from '../lib/logger.ts'
 import { realWorld } from '../lib/real/world.ts'
 import type { World } from '../lib/world.ts'
+import type { Diagnosis } from '../query/engine.ts'
 import { environmentSettings, protocols, resolveConfig, type Protocol, type Settings } from './config.ts'
 import { type Running, startMillrace } from './millrace.ts'
 
@@ -46,6 +47,8 @@ export interface Millrace extends AsyncDisposable {
   view<Row>(view: ViewDefinition<Row>): ViewHandle<Row>
   /** One statement; `$1` … are the parameters. */
   sql<Row extends object = Record<string, unknown>>(text: string, params?: readonly unknown[]): Promise<Row[]>
+  /** Why a view gives nothing, or not what was expected: causes, the likeliest first; [] = none is known. */
+  doctor<Row>(view: ViewDefinition<Row> | string): Promise<readonly Diagnosis[]>
   close(): Promise<void>
 }
 
@@ -87,6 +90,9 @@ class Embedded implements Millrace {
   }
   async sql<Row extends object>(text: string, params: readonly unknown[] = []): Promise<Row[]> {
     return collect<Row>(await this.#running.engine.run(text, { params }))
+  }
+  doctor<Row>(view: ViewDefinition<Row> | string): Promise<readonly Diagnosis[]> {
+    return this.#running.engine.doctor(typeof view === 'string' ? view : view.name)
   }
   close(): Promise<void> {
     return this.#running.close()

@@ -25,6 +25,11 @@ export interface Engine {
   rows(name: string, options?: { readonly key?: readonly unknown[]; readonly limit?: number }): Promise<Result>
   /** The dataflow of a view with what runs through its edges. */
   graph(view: string): Graph
+  /**
+   * Why a view gives nothing, or not what was expected: causes, the likeliest first; [] = none is known. Without `samples` no
+   * value of an event is told. Throws Fault flow.unknown-view.
+   */
+  doctor(view: string, options?: { readonly samples?: boolean }): Promise<readonly Diagnosis[]>
   /** A typed boolean over the pseudo-columns and JSON fields of a topic's records, for browsing: `amount > 100`. Throws SqlFault. */
   recordFilter(topic: string, where: string): (record: RecordView) => boolean
   /** Topics that a view reads; [] of a stream or table; null where the definition cannot be planned. */
@@ -106,6 +111,17 @@ export interface RelationInfo {
   }
   /** ISO 8601; null before the first event. */
   readonly watermark: string | null
+}
+
+export interface Diagnosis {
+  /** stopped, partition-silent, time-zone … docs/query.md lists them. */
+  readonly code: string
+  readonly sure: 'yes' | 'likely'
+  /** Id of a node of the view's graph. */
+  readonly node: string | null
+  readonly says: string
+  readonly evidence: readonly string[]
+  readonly remedy: string
 }
 
 export interface Graph {

@@ -25,6 +25,8 @@ export interface ExecuteOptions {
   readonly worked?: (ms: number) => void
   /** Rows of a source that are known already, instead of reading its topic; null = read. */
   readonly known: (source: SourcePlan) => Promise<Batch | null>
+  /** Gets the graph that runs, which then measures its nodes. */
+  readonly watch?: (graph: Graph) => void
 }
 
 /** Rows of the plan, in memory form. Throws the faults of values and of the log. */
@@ -49,7 +51,13 @@ const pieceBytes = 256 * 1024
 /** Everything that comes out of the plan, batch by batch. */
 async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> {
   const prepared = await withKnown(plan, options)
-  const graph = new Graph(prepared.plan, { idleMs: Infinity, maxFutureMs: Infinity, standing: true })
+  const graph = new Graph(prepared.plan, {
+    idleMs: Infinity,
+    maxFutureMs: Infinity,
+    standing: true,
+    ...(options.watch === undefined ? {} : { clock: options.clock }),
+  })
+  options.watch?.(graph)
   const inputs = await Promise.all(
     graph.sources.map(async (source) => {
       const known = prepared.known[source.index] ?? null
@@ -85,12 +93,15 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
       options.signal,
     )) {
       const decoded = (): Batch =>
-        source.decoder.decode([{ partition: partition.index, records }], source.clock, nowMs).batch
+        graph.measured(source.node, () =>
+          source.decoder.decode([{ partition: partition.index, records }], source.clock, nowMs),
+        ).batch
       yield step(source, decoded)
       await giveTurn()
     }
   }
   const out = stepped(graph.finish(nowMs))
+  graph.commit()
   if (out.count > 0) yield out
 }
 /** What a step gave. Throws the fault of a row that could not be computed: a query has no other way out. */

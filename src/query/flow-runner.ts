@@ -1,6 +1,7 @@
 /** The runtime of views as the engine asks for it: by name, also while a view is paused and does not run. */
 import { Fault } from '../lib/fault.ts'
 import type { ViewPlan } from '../flow/plan.ts'
+import type { Examination } from '../flow/runtime/examine.ts'
 import type { Flow, FlowGraph, ViewInfo } from '../flow/runtime/flow.ts'
 import { timeText } from './engine-parts.ts'
 import type { Graph } from './engine.ts'
@@ -69,6 +70,9 @@ class FlowRunner implements Runner {
     const { rowsIn, rowsOut, late, invalid, stateBytes, watermarkMs } = info
     const status = info.status === 'stopped' ? 'paused' : info.status
     return { status, fault: info.error ?? fault, stats: { rowsIn, rowsOut, late, invalid, stateBytes }, watermarkMs }
+  }
+  examine(name: string): Examination | null {
+    return this.info(name) === null ? null : this.flow.examine(name)
   }
   graph(name: string): Graph | null {
     return this.info(name) === null ? null : shownGraph(this.flow.graph(name), name)

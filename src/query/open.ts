@@ -13,12 +13,14 @@ import { type Relation, pseudoColumns } from '../sql/plan/relation.ts'
 import { planOnce, viewRelation } from '../sql/plan/view.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import { parseStatements, parseSubscription } from '../sql/syntax/parse.ts'
+import { analyze } from './analyze.ts'
 import { alter, beginAll, begin, create, dependents, drop, dropAll, finishDrops, follow, setPaused } from './ddl.ts'
 import { type Definition, type DefinitionKind, Definitions, ofRelation, ofView, sourceNames } from './definitions.ts'
 import { type EngineParts, planContext, readsKeptRows, timeText } from './engine-parts.ts'
 import type {
   AlertRules,
   Change,
+  Diagnosis,
   Engine,
   Graph,
   QueryUsage,
@@ -28,6 +30,7 @@ import type {
   Rights,
   RunOptions,
 } from './engine.ts'
+import { examineView } from './doctor/doctor.ts'
 import { flowRunner } from './flow-runner.ts'
 import { insertRows } from './insert.ts'
 import { LiveStore } from './live-store.ts'
@@ -176,7 +179,11 @@ class SqlEngine implements OpenEngine {
       case 'describe':
         return answered('DESCRIBE', describe(parts, statement.name, text))
       case 'explain':
-        return answered('EXPLAIN', explain(parts, statement, text, params))
+        if (!statement.analyze) return answered('EXPLAIN', explain(parts, statement, text, params))
+        return answered(
+          'EXPLAIN',
+          await analyze({ context, rights: parts.rights, host }, statement, this.signalWith(signal)),
+        )
       case 'subscribe':
         throw new SqlFault(
           'sql.unsupported',
@@ -332,6 +339,10 @@ class SqlEngine implements OpenEngine {
     return recordFilter(where, { relations, fields: this.parts.fields(topic) }, this.parts.world.clock)
   }
 
+  async doctor(name: string, { samples = true }: { readonly samples?: boolean } = {}): Promise<readonly Diagnosis[]> {
+    const { view, fault } = this.running(name)
+    return examineView(this.parts, { name, view, fault }, samples)
+  }
   sources(name: string): readonly string[] | null {
     const found = this.parts.definitions.relation(name)
     if (found === null || found.relation === null) return null

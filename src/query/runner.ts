@@ -1,5 +1,6 @@
 /** What the engine asks of the runtime of views (`flow/runtime`). */
 import type { ViewPlan } from '../flow/plan.ts'
+import type { Examination } from '../flow/runtime/examine.ts'
 import type { Fault } from '../lib/fault.ts'
 import type { Graph, RelationInfo } from './engine.ts'
 
@@ -24,4 +25,5 @@ export interface Runner {
   /** null: it does not run here. */
   state(name: string): ViewState | null
   graph(name: string): Graph | null
+  examine(name: string): Examination | null
 }

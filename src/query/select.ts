@@ -6,6 +6,7 @@ import { KeyWriter, writeKey } from '../flow/key.ts'
 import type { Plan, SourcePlan } from '../flow/plan.ts'
 import { sourcesOf } from '../flow/plan-facts.ts'
 import type { Batch } from '../flow/batch.ts'
+import type { Graph } from '../flow/graph.ts'
 import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import type { Clock } from '../lib/world.ts'
@@ -26,6 +27,8 @@ export interface SelectHost {
   readonly worked?: (ms: number) => void
   /** Rows in memory of a table or keyed view; null where there are none for this source. */
   readonly live: (source: SourcePlan) => LiveRows | null
+  /** Gets the graph of the query that runs. */
+  readonly watch?: (graph: Graph) => void
 }
 export interface Selection {
   readonly columns: Columns
@@ -54,6 +57,7 @@ export function planSelection(ctx: PlanContext, query: Query, host: SelectHost):
         log: host.log,
         clock: host.clock,
         ...(host.worked === undefined ? {} : { worked: host.worked }),
+        ...(host.watch === undefined ? {} : { watch: host.watch }),
         ...(signal === undefined ? {} : { signal }),
         known: (source: SourcePlan) => knownRows(plan, source, host),
       }

@@ -201,13 +201,19 @@ export function explain(
   text: string,
   parameters: readonly unknown[],
 ): Table {
-  const { statement: inner, analyze } = statement
-  if (analyze)
-    throw new SqlFault('sql.unsupported', 'EXPLAIN ANALYZE is not supported yet', text, statement.at, {
-      hint: "The graph of a view shows its operators' rates and state as it runs.",
-    })
-  const lines = explainLines(parts, inner, text, parameters)
-  return { columns: [field('QUERY PLAN')], rows: lines.map((line) => [line]) }
+  return planTable(explainLines(parts, statement.statement, text, parameters))
+}
+export const planTable = (lines: readonly string[]): Table => ({
+  columns: [field('QUERY PLAN')],
+  rows: lines.map((line) => [line]),
+})
+/** What is done with the rows of a query in the end. */
+export function explainArrangement({ rel, order, limit, offset }: ReturnType<typeof planOnce>): string[] {
+  const sorts = order.map((key) => `${rel.plan.columns[key.column]!.name}${key.descending ? ' desc' : ''}`)
+  return [
+    ...(limit === null && offset === 0 ? [] : [`Limit ${limit ?? 'all'}${offset === 0 ? '' : ` after ${offset}`}`]),
+    ...(order.length === 0 ? [] : [`Sort by ${sorts.join(', ')}`]),
+  ]
 }
 function explainLines(
   parts: EngineParts,
@@ -221,16 +227,8 @@ function explainLines(
     case 'subscribe': {
       const constant = planConstant(context, statement.query)
       if (constant !== null) return ['Constant rows']
-      const { rel, order, limit, offset } = planOnce(context, statement.query)
-      const head = [
-        ...(limit === null && offset === 0 ? [] : [`Limit ${limit ?? 'all'}${offset === 0 ? '' : ` after ${offset}`}`]),
-        ...(order.length === 0
-          ? []
-          : [
-              `Sort by ${order.map((key) => `${rel.plan.columns[key.column]!.name}${key.descending ? ' desc' : ''}`).join(', ')}`,
-            ]),
-      ]
-      return [...head, ...explainPlan(rel.plan)]
+      const planned = planOnce(context, statement.query)
+      return [...explainArrangement(planned), ...explainPlan(planned.rel.plan)]
     }
     case 'create-view':
     case 'create-alert': {

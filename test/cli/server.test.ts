@@ -54,6 +54,20 @@ test('a value that cannot be computed names its SQLSTATE too; there is no place 
   assert.deepEqual([(json as { sqlstate: string }).sqlstate, 'excerpt' in json], ['22012', false])
 })
 
+test('doctor says why a view gives nothing, and nothing of one that does', async () => {
+  await millrace('sql', '-c', `CREATE MATERIALIZED VIEW cheap AS SELECT item FROM purchases WHERE item = 'PEN'; FLUSH`)
+  const told = await millrace('doctor', 'cheap')
+  assert.equal(told.code, 0, told.stderr)
+  assert.match(told.stdout, /^cheap: filter-passes-nothing\n.*'PEN' is asked for, 'pen' is there\n.*To do: /s)
+  const [line] = (await millrace('doctor', '-o', 'jsonl')).stdout.trim().split('\n')
+  assert.equal((JSON.parse(line!) as { code: string }).code, 'filter-passes-nothing')
+  await millrace('sql', '-c', `CREATE MATERIALIZED VIEW fine AS SELECT item FROM purchases; FLUSH`)
+  assert.match((await millrace('doctor', 'fine')).stdout, /^fine: no cause for trouble is known\n$/)
+  const missing = await millrace('doctor', 'cheep')
+  assert.equal(missing.code, 3)
+  assert.match(missing.stderr, /cheap/)
+})
+
 test('a misspelt name is answered with the one that was meant', async () => {
   for (const words of [
     ['topic', 'show', 'purchase'],

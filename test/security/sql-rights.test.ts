@@ -92,6 +92,10 @@ const cases: readonly { readonly text: string; readonly needs: readonly Need[]; 
   },
   { text: 'SELECT * FROM hidden_totals', needs: ['read topic:hidden_totals'] },
   { text: 'EXPLAIN SELECT * FROM orders', needs: ['describe topic:secret-orders'] },
+  {
+    text: 'EXPLAIN ANALYZE SELECT * FROM orders',
+    needs: ['read topic:secret-orders'],
+  },
   { text: 'DESCRIBE orders', needs: ['describe topic:secret-orders'] },
   { text: `INSERT INTO orders VALUES ('x', 1)`, needs: ['write topic:secret-orders'] },
   {
@@ -174,7 +178,7 @@ test('what is hidden and what is not there are answered alike, in every statemen
   await same((name) => `DROP TOPIC "${name}"`, 'secret-orders')
   await same((name) => `ALTER MATERIALIZED VIEW ${name} PAUSE`, 'hidden_totals')
   await same((name) => `CREATE MATERIALIZED VIEW v AS SELECT * FROM ${name}`, 'orders')
-  for (const path of ['', '/rows', '/changes', '/graph']) {
+  for (const path of ['', '/rows', '/changes', '/graph', '/doctor']) {
     const [one, other] = [await ask('alice', `/v1/views/orders${path}`), await ask('alice', `/v1/views/qqqqqq${path}`)]
     assert.equal(one.text.replaceAll('orders', 'qqqqqq'), other.text, path)
   }
@@ -206,7 +210,7 @@ test('a view is read with Read of its topic alone, and does not say what it read
   await withGrants(['read topic:open_totals'], async () => {
     const rows = await sql('alice', 'SELECT * FROM open_totals')
     assert.equal(rows.status, 200, rows.text)
-    for (const path of ['', '/graph', '/rows'])
+    for (const path of ['', '/graph', '/rows', '/doctor'])
       tellsNothing('open_totals', await ask('alice', `/v1/views/open_totals${path}`))
     tellsNothing('open_totals', await ask('alice', '/v1/views'))
     const described = await ask('alice', '/v1/views/open_totals')

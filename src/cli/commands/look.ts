@@ -1,7 +1,14 @@
 /** Views, groups and alerts: lists and single ones. */
-import type { AlertInfo, FiredAlert, GroupSummary, QueryAnswer, RelationInfo } from '../../gateway/http/api.ts'
+import type {
+  AlertInfo,
+  Diagnosis,
+  FiredAlert,
+  GroupSummary,
+  QueryAnswer,
+  RelationInfo,
+} from '../../gateway/http/api.ts'
 import { call, json } from '../client.ts'
-import { type Command, groupNames, relationNames, usageError } from '../command.ts'
+import { type Call, type Command, groupNames, relationNames, usageError } from '../command.ts'
 import { printNext, printOne, printRows } from '../output.ts'
 
 export function printAnswer(output: Parameters<typeof printRows>[0], answer: QueryAnswer): void {
@@ -9,6 +16,18 @@ export function printAnswer(output: Parameters<typeof printRows>[0], answer: Que
   const rows = answer.rows.map((row) => Object.fromEntries(names.map((name, i) => [name, row[i]])))
   if (names.length === 0) printNext(output, { command: answer.command }, () => answer.command)
   else printRows(output, rows, names)
+}
+
+const viewNames = async (on: Call): Promise<string[]> =>
+  (await json<RelationInfo[]>(on, { path: '/v1/views' })).filter(({ kind }) => kind === 'view').map(({ name }) => name)
+function diagnosisText(view: string, { code, sure, says, evidence, remedy }: Diagnosis): string {
+  const lines = [
+    `${view}: ${sure === 'yes' ? '' : 'probably '}${code}`,
+    says,
+    ...evidence.map((one) => `- ${one}`),
+    `To do: ${remedy}`,
+  ]
+  return `${lines.join('\n  ')}\n`
 }
 
 export const lookCommands: readonly Command[] = [
@@ -38,6 +57,23 @@ export const lookCommands: readonly Command[] = [
       const limit = on.options.text('limit') ?? '100'
       const path = `/v1/views/${encodeURIComponent(on.args['view']!)}/rows?limit=${encodeURIComponent(limit)}`
       printAnswer(on.output, await json<QueryAnswer>(on, { path }))
+    },
+  },
+  {
+    path: ['doctor'],
+    summary: 'why a view gives nothing, or not what was expected',
+    args: [{ name: 'view', optional: true, known: relationNames }],
+    examples: ['millrace doctor revenue', 'millrace doctor'],
+    async run(on) {
+      const { view } = on.args
+      const views = view === undefined ? await viewNames(on) : [view]
+      for (const name of views) {
+        const path = `/v1/views/${encodeURIComponent(name)}/doctor`
+        const found = await json<Diagnosis[]>(on, { path })
+        for (const one of found) printNext(on.output, { view: name, ...one }, () => diagnosisText(name, one))
+        if (found.length === 0)
+          printNext(on.output, { view: name, code: 'healthy' }, () => `${name}: no cause for trouble is known`)
+      }
     },
   },
   {

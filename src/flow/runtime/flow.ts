@@ -10,6 +10,7 @@ import type { Batch } from '../batch.ts'
 import type { Node } from '../graph.ts'
 import type { ViewPlan } from '../plan.ts'
 import { sourcesOf } from '../plan-facts.ts'
+import { type Examination, examine } from './examine.ts'
 import { stateTopic, viewGroup } from './names.ts'
 import { Quarantine } from './quarantine.ts'
 import { viewRows } from './snapshot.ts'
@@ -91,6 +92,8 @@ export interface Flow extends AsyncDisposable {
   view(name: string): ViewInfo
   plan(name: string): ViewPlan
   graph(name: string): FlowGraph
+  /** Throws Fault flow.unknown-view. */
+  examine(name: string): Examination
   /**
    * Observes a view from a point between two ticks. `snapshot` is called with deltas that add up to what the view holds
    * at that point, before the first `committed`. Returns the way to stop.
@@ -208,6 +211,9 @@ class Views implements Flow {
   }
   graph(name: string): FlowGraph {
     return graphOf(this.find(name).task)
+  }
+  examine(name: string): Examination {
+    return examine(this.find(name).task, this.host.clock.now())
   }
 
   async observe(name: string, observer: ViewObserver, snapshot?: (delta: Batch) => void): Promise<() => void> {

@@ -165,6 +165,10 @@ export class Input {
       .filter((lane) => lane.taken !== lane.settled)
       .map((lane) => ({ partition: lane.partition, offset: asOffset(lane.taken) }))
   }
+  /** Where the next tick begins, of every partition. */
+  committed(): At[] {
+    return [...this.lanes.values()].map(({ partition, settled }) => ({ partition, offset: asOffset(settled) }))
+  }
   settled(): void {
     for (const lane of this.lanes.values()) {
       lane.settled = lane.taken

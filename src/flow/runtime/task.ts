@@ -153,6 +153,10 @@ export class ViewTask {
   get goesOn(): boolean {
     return this.status === 'running' || this.status === 'restoring'
   }
+  /** Everything before these offsets is in what it has committed. */
+  get positions(): readonly At[] {
+    return this.input.committed()
+  }
   /** All up to there is in what it has committed. */
   isBeyond(ends: readonly At[]): boolean {
     return ends.every((end) => this.input.hasReached(end))

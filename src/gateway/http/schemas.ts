@@ -139,6 +139,14 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     edges: list(object({ from: text, to: text })),
     heldBackBy: or(text),
   }),
+  Diagnosis: object({
+    code: text,
+    sure: { enum: ['yes', 'likely'] },
+    node: or(text),
+    says: text,
+    evidence: list(text),
+    remedy: text,
+  }),
   Change: object({ op: { enum: ['+', '-', 'progress'] }, at: text }),
   Alert: object({
     name: text,
@@ -209,6 +217,7 @@ const names = [
   'Group',
   'Relation',
   'Graph',
+  'Diagnosis',
   'Change',
   'Alert',
   'FiredAlert',

@@ -1,15 +1,16 @@
 /** A plan as text: a step a line, what it reads below it, with what bounds its state. */
-import { describeOver, shownAggregate, shownOrder } from './explain-over.ts'
 import { expressionText } from '../../flow/expression-text.ts'
+import type { Aggregate } from '../../flow/expression.ts'
 import { inputsOf, windowLabel } from '../../flow/plan-facts.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import { durationText } from '../../lib/duration.ts'
 import { type Columns, typeName } from '../../schema/types.ts'
 import { quoteIfNeeded } from '../bind/scope.ts'
 
-export function explainPlan(plan: Plan): string[] {
+/** `note`: a last line for a step, where it has one. */
+export function explainPlan(plan: Plan, note: (plan: Plan) => string | null = () => null): string[] {
   const lines: string[] = []
-  describe(plan, 0, lines)
+  describe(plan, 0, lines, note)
   return lines
 }
 export function explainView(view: ViewPlan): string[] {
@@ -24,12 +25,14 @@ export function explainView(view: ViewPlan): string[] {
   return [`View ${quoteIfNeeded(view.name)}: ${changes}`, ...explainPlan(view.plan).map((line) => `  ${line}`)]
 }
 
-function describe(plan: Plan, depth: number, lines: string[]): void {
+function describe(plan: Plan, depth: number, lines: string[], note: (plan: Plan) => string | null): void {
   const indent = '  '.repeat(depth)
   const [head, ...details] = describeStep(plan)
   lines.push(`${indent}${depth === 0 ? '' : '-> '}${head}`)
-  for (const detail of details) lines.push(`${indent}${depth === 0 ? '' : '   '}     ${detail}`)
-  for (const input of inputsOf(plan)) describe(input, depth + 1, lines)
+  const noted = note(plan)
+  for (const detail of noted === null ? details : [...details, noted])
+    lines.push(`${indent}${depth === 0 ? '' : '   '}     ${detail}`)
+  for (const input of inputsOf(plan)) describe(input, depth + 1, lines, note)
 }
 function describeStep(plan: Plan): string[] {
   const names = (positions: readonly number[], columns: Columns): string =>
@@ -100,11 +103,20 @@ function describeStep(plan: Plan): string[] {
     case 'join':
       return describeJoin(plan)
     case 'over':
-      return describeOver(plan)
+      return [
+        `Running aggregates${plan.partitionBy.length === 0 ? '' : ` by ${names(plan.partitionBy, plan.input.columns)}`} in order of ${plan.input.columns[plan.orderBy]!.name}`,
+        plan.aggregates
+          .map(
+            (a) =>
+              `${shownAggregate(a, plan.input.columns)} up to ${a.frame.to === 'current-row' ? 'the current row' : 'the row before'}`,
+          )
+          .join(', '),
+        'state: one entry per partition; rows that wait for the watermark',
+      ]
     case 'top':
       return [
         `First ${plan.limit}${plan.partitionBy.length === 0 ? '' : ` of each ${names(plan.partitionBy, plan.input.columns)}`}${plan.rank ? ', numbered' : ''}`,
-        `by ${shownOrder(plan.order, plan.input.columns)}`,
+        `by ${plan.order.map((o) => `${plan.input.columns[o.column]!.name}${o.descending ? ' desc' : ''}${o.nullsFirst === o.descending ? '' : o.nullsFirst ? ' nulls first' : ' nulls last'}`).join(', ')}`,
         'state: the first rows of each partition, and all of its rows where the input may withdraw some',
       ]
     case 'process':
@@ -154,3 +166,9 @@ function describeSource(plan: SourcePlan): string[] {
 }
 
 const aliased = (text: string, name: string): string => (text === name ? text : `${text} as ${name}`)
+
+function shownAggregate(aggregate: Aggregate, columns: Columns): string {
+  const args = aggregate.args.length === 0 ? '*' : aggregate.args.map((arg) => expressionText(arg, columns)).join(', ')
+  const filter = aggregate.filter === null ? '' : ` filter (where ${expressionText(aggregate.filter, columns)})`
+  return `${aggregate.name}(${aggregate.distinct ? 'distinct ' : ''}${args})${filter}`
+}

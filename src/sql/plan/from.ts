@@ -69,6 +69,7 @@ export function sourceRel(relation: Relation): Rel {
     appendOnly: relation.appendOnly,
     time,
     windows: [],
+    rank: null,
   }
 }
 

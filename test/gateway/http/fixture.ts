@@ -9,7 +9,7 @@ import { realWorld } from '../../../src/lib/real/world.ts'
 import type { World } from '../../../src/lib/world.ts'
 import { openCommits } from '../../../src/log/commits.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
-import type { Change, Engine, RelationInfo, Result } from '../../../src/query/engine.ts'
+import type { Change, Diagnosis, Engine, RelationInfo, Result } from '../../../src/query/engine.ts'
 import { type Contracts, openContracts } from '../../../src/schema/contracts.ts'
 import type { Catalog } from '../../../src/log/catalog.ts'
 import { openSecurity } from '../../../src/security/security.ts'
@@ -165,6 +165,10 @@ export class FakeEngine implements Engine {
   }
   rows(name: string): Promise<Result> {
     return Promise.resolve(this.results(name))
+  }
+  diagnoses: Diagnosis[] = []
+  doctor(): ReturnType<Engine['doctor']> {
+    return Promise.resolve(this.diagnoses)
   }
   graph(): ReturnType<Engine['graph']> {
     return { nodes: [], edges: [], heldBackBy: null }

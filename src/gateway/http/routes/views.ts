@@ -1,7 +1,7 @@
 /** Views, streams and tables: what they are, their rows, their changes, their dataflow. */
 import { Fault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
-import type { Change, Graph, RelationInfo, Result } from '../../../query/engine.ts'
+import type { Change, Diagnosis, Graph, RelationInfo, Result } from '../../../query/engine.ts'
 import { parseJson, stringifyJson } from '../../../schema/json-text.ts'
 import { clusterName } from '../../../security/grants.ts'
 import { typeName } from '../../../schema/types.ts'
@@ -95,6 +95,19 @@ export function viewRoutes(parts: Parts): readonly Route[] {
     },
     {
       method: 'GET',
+      path: '/v1/views/{view}/doctor',
+      id: 'examineView',
+      access: onView('describe'),
+      says: 'Why a view gives nothing, or not what was expected: causes, the likeliest first. Values of events are told to those who may read all that the view reads.',
+      gives: json('The causes; none where none is known.', listOf(schemas.Diagnosis)),
+      handle: async ({ params, sees }) => {
+        const { name } = relation(parts, params['view']!)
+        const found = await engine.doctor(name, { samples: readsSources(parts, name, sees) })
+        return jsonAnswer(seesSources(parts, name, sees) ? found : found.map(({ code }) => hidden(code)))
+      },
+    },
+    {
+      method: 'GET',
       path: '/v1/views/{view}/graph',
       id: 'getGraph',
       access: onView('describe'),
@@ -119,6 +132,17 @@ const unknown = (name: string): Fault =>
 
 const seesSources = ({ engine }: Parts, name: string, sees: Exchange['sees']): boolean =>
   engine.sources(name)?.every((topic) => sees('describe', 'topic', topic)) ?? sees('describe', 'cluster', clusterName)
+const readsSources = ({ engine }: Parts, name: string, sees: Exchange['sees']): boolean =>
+  engine.sources(name)?.every((topic) => sees('read', 'topic', topic)) ?? sees('describe', 'cluster', clusterName)
+/** Words of a cause name what is read: of the kind of cause alone, those who may not see that are told. */
+const hidden = (code: string): Diagnosis => ({
+  code,
+  sure: 'likely',
+  node: null,
+  says: 'The cause is for those who may see all that the view reads.',
+  evidence: [],
+  remedy: 'Ask for the right to describe the topics that it reads.',
+})
 const withoutSources = (graph: Graph): Graph => ({
   ...graph,
   nodes: graph.nodes.map((node) => (node.kind === 'source' ? { ...node, label: 'a source' } : node)),
