@@ -166,7 +166,7 @@ function writePresent(out: KeyWriter, value: Value, type: DataType): void {
 }
 
 /** Appends the encoding of a column's row, without making a value of it where the column's storage allows. */
-function writeColumn(out: KeyWriter, column: Column, row: number, type: DataType, nullsFirst: boolean): void {
+export function writeColumn(out: KeyWriter, column: Column, row: number, type: DataType, nullsFirst = false): void {
   if (column.valid !== null && column.valid[row] === 0) return out.byte(nullsFirst ? nullFirst : nullLast)
   out.byte(present)
   switch (column.kind) {
@@ -194,7 +194,9 @@ export interface KeyPart {
   readonly nullsFirst?: boolean
 }
 /** Encodes columns of a batch's row behind what `out` holds. */
-export function keyEncoder(parts: readonly KeyPart[]): (out: KeyWriter, batch: Batch, row: number) => void {
+export function keyEncoder(
+  parts: readonly KeyPart[],
+): (out: KeyWriter, batch: Pick<Batch, 'columns'>, row: number) => void {
   return (out, batch, row) => {
     for (let p = 0; p < parts.length; p++) {
       const part = parts[p]!

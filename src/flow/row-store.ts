@@ -333,10 +333,49 @@ export class LateCollector {
   }
 }
 
-/** Ends a key that is not in the table yet with a row's ordinal; several rows of one record are counted behind it. */
-export function writeOrdinal(table: StateTable, writer: KeyWriter, rows: Provenance, row: number): void {
+/** The largest offset of each source partition that a table's rows are from: what is beyond it is new to the table. */
+export interface NewestOffsets {
+  clear(): void
+  /** True where the offset is beyond all that were seen. */
+  saw(source: number, offset: number): boolean
+}
+export function newestOffsets(): NewestOffsets {
+  const offsets = new Map<number, number>()
+  // Of the partition asked about last.
+  let source = -1
+  let newest = -1
+  return {
+    clear() {
+      offsets.clear()
+      source = -1
+    },
+    saw(of, offset) {
+      if (of < 0) return false
+      if (of !== source) {
+        if (source >= 0) offsets.set(source, newest)
+        source = of
+        newest = offsets.get(of) ?? -1
+      }
+      if (offset <= newest) return false
+      newest = offset
+      return true
+    },
+  }
+}
+/**
+ * Ends a key that is not in the table yet with a row's ordinal; several rows of one record are counted behind it. With
+ * `newest`, which has seen the table's rows, those of a new record are not looked for.
+ */
+export function writeOrdinal(
+  table: StateTable,
+  writer: KeyWriter,
+  rows: Provenance,
+  row: number,
+  newest?: NewestOffsets,
+): void {
   writer.double(rows.source[row]!)
   writer.double(rows.offset[row]!)
+  if (newest?.saw(rows.source[row]!, rows.offset[row]!) === true) return
   const { length } = writer
   for (let copy = 0; table.find(writer) >= 0; copy++) {
     writer.length = length

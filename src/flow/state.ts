@@ -149,9 +149,9 @@ export class StateTable {
     return this.arena.subarray(from, from + this.prefix[id]!)
   }
   /** Puts the key's bytes into a writer, behind what it holds. */
-  writeStateKey(id: number, out: KeyWriter): void {
+  writeKeyOf(id: number, out: KeyWriter): void {
     const from = this.keyFrom[id]!
-    const length = this.prefix[id]!
+    const length = this.keyLength[id]!
     out.reserve(length)
     copyBytes(this.arena, from, from + length, out.bytes, out.length)
     out.length += length

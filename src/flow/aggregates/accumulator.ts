@@ -8,18 +8,40 @@ import * as decimal from '../decimal.ts'
 import type { Aggregate, Value } from '../expression.ts'
 import * as h from '../functions/helpers.ts'
 import { KeyWriter, writeKey } from '../key.ts'
-import { canonical, toDecimal } from '../memory.ts'
-import type { StateTable } from '../state.ts'
+import { canonical, formOf, isExact, toDecimal } from '../memory.ts'
+import { type Column, valueAt } from '../batch.ts'
 import { asPair, grow, multiplyPairs, product, rounded, subtractPairs } from './exact-sum.ts'
+
+/** Fields of rows: those of a table, or copies of them. */
+export interface Fields {
+  readonly numbers: Float64Array
+  readonly values: Value[]
+}
+/** Rows to be added, each to its group. */
+export interface Additions {
+  readonly fields: Fields
+  /** Where the accumulator's fields of row i begin among the numbers; −1: the row does not count. */
+  readonly at: Int32Array
+  /** The same among the values. */
+  readonly valuesAt: Int32Array
+  readonly count: number
+  /** The argument; null = none. */
+  readonly column: Column | null
+  readonly type: DataType | null
+  /** null: every row once. */
+  readonly weights: Float64Array | null
+}
 
 export interface Accumulator {
   /** Fields it takes in a row. */
   readonly numbers: number
   readonly values: number
-  /** `n` and `v`: positions of its first fields in the table's arrays. The value is present. */
-  add(table: StateTable, n: number, v: number, value: Value, weight: number): void
+  /** `n` and `v`: positions of its first fields in the arrays. The value is present. */
+  add(fields: Fields, n: number, v: number, value: Value, weight: number): void
+  /** As `add` for each row whose argument is not NULL, in a loop of its own where that is faster. */
+  addAll?(additions: Additions): void
   /** null = NULL, as of an empty bag. */
-  result(table: StateTable, n: number, v: number): Value
+  result(fields: Fields, n: number, v: number): Value
 }
 
 /** The accumulator of an aggregate; `grows`: nothing is ever taken away. Extremes that can shrink are not here. */
@@ -62,24 +84,42 @@ function needed<T>(arg: T | undefined, aggregate: Aggregate): T {
   return arg
 }
 
+/** What `addAll` is where there is no faster way. */
+export function addOneByOne(to: Accumulator, additions: Additions): void {
+  const { fields, at, valuesAt, count: rows, column, type, weights } = additions
+  for (let i = 0; i < rows; i++) {
+    if (at[i]! < 0) continue
+    const value = column === null ? null : valueAt(column, i, type!)
+    if (column === null || value !== null)
+      to.add(fields, at[i]!, valuesAt[i]!, value, weights === null ? 1 : weights[i]!)
+  }
+}
+
 /** Values counted; without an argument, rows. */
 const count: Accumulator = {
   numbers: 1,
   values: 0,
-  add(table, n, _, __, weight) {
-    table.numbers[n]! += weight
+  add(fields, n, _, __, weight) {
+    fields.numbers[n]! += weight
   },
-  result: (table, n) => table.numbers[n]!,
+  addAll({ fields: { numbers }, at, count: rows, column, weights }) {
+    const valid = column === null ? null : column.valid
+    for (let i = 0; i < rows; i++) {
+      const n = at[i]!
+      if (n >= 0 && (valid === null || valid[i] === 1)) numbers[n]! += weights === null ? 1 : weights[i]!
+    }
+  },
+  result: (fields, n) => fields.numbers[n]!,
 }
 /** Trues and falses counted. */
 const truth = (all: boolean): Accumulator => ({
   numbers: 2,
   values: 0,
-  add(table, n, _, value, weight) {
-    table.numbers[value === true ? n : n + 1]! += weight
+  add(fields, n, _, value, weight) {
+    fields.numbers[value === true ? n : n + 1]! += weight
   },
-  result(table, n) {
-    const [trues, falses] = [table.numbers[n]!, table.numbers[n + 1]!]
+  result(fields, n) {
+    const [trues, falses] = [fields.numbers[n]!, fields.numbers[n + 1]!]
     if (trues + falses === 0) return null
     return all ? falses === 0 : trues > 0
   },
@@ -87,17 +127,18 @@ const truth = (all: boolean): Accumulator => ({
 
 // Exact integers: a number field while it fits, else a bigint in the value field.
 
-function getInt(table: StateTable, n: number, v: number): h.Int {
-  const wide = table.values[v]
-  return typeof wide === 'bigint' ? wide : table.numbers[n]!
+function getInt(fields: Fields, n: number, v: number): h.Int {
+  const wide = fields.values[v]
+  return typeof wide === 'bigint' ? wide : fields.numbers[n]!
 }
-function setInt(table: StateTable, n: number, v: number, value: h.Int): void {
+function setInt(fields: Fields, n: number, v: number, value: h.Int): void {
   if (typeof value === 'number') {
-    table.numbers[n] = value
-    table.values[v] = null
+    fields.numbers[n] = value
+    fields.values[v] = null
   } else {
-    table.numbers[n] = 0
-    table.values[v] = value
+    // No sum of numbers with it is a number.
+    fields.numbers[n] = NaN
+    fields.values[v] = value
   }
 }
 const scaleOf = (type: DataType): number | null => (type.kind === 'numeric' ? type.scale : 0)
@@ -136,15 +177,32 @@ function exactSum(scale: number, to: DataType, mean: boolean): Accumulator {
   return {
     numbers: 2,
     values: 1,
-    add(table, n, v, value, weight) {
+    add(fields, n, v, value, weight) {
       const term = weight === 1 ? (value as h.Int) : h.multiplyInts(value as h.Int, weight)
-      table.numbers[n]! += weight
-      setInt(table, n + 1, v, h.addInts(getInt(table, n + 1, v), term))
+      fields.numbers[n]! += weight
+      setInt(fields, n + 1, v, h.addInts(getInt(fields, n + 1, v), term))
     },
-    result(table, n, v) {
-      const rows = table.numbers[n]!
+    addAll(additions) {
+      const { fields, at, count: rows, column, weights } = additions
+      if (column!.kind !== 'f64') return addOneByOne(this, additions)
+      const { numbers } = fields
+      const { data, valid } = column!
+      for (let i = 0; i < rows; i++) {
+        const n = at[i]!
+        if (n < 0 || (valid !== null && valid[i] === 0)) continue
+        const weight = weights === null ? 1 : weights[i]!
+        const term = data[i]! * weight
+        const total = numbers[n + 1]! + term
+        if (isExact(term) && isExact(total)) {
+          numbers[n]! += weight
+          numbers[n + 1] = total
+        } else this.add(fields, n, additions.valuesAt[i]!, data[i]!, weight)
+      }
+    },
+    result(fields, n, v) {
+      const rows = fields.numbers[n]!
       if (rows === 0) return null
-      const total = getInt(table, n + 1, v)
+      const total = getInt(fields, n + 1, v)
       if (!mean && typeof total === 'number' && to.kind === 'bigint') return total
       const d = toDecimal(total, scale)
       return toType(mean ? average(d, rows) : d, to)
@@ -156,17 +214,17 @@ function decimalSum(to: DataType, mean: boolean): Accumulator {
   return {
     numbers: 1,
     values: 1,
-    add(table, n, v, value, weight) {
+    add(fields, n, v, value, weight) {
       const d = value as decimal.Decimal
       const term = weight === 1 ? d : { digits: d.digits * BigInt(weight), scale: d.scale }
-      const before = table.values[v] as decimal.Decimal | null
-      table.numbers[n]! += weight
-      table.values[v] = before === null ? term : decimal.add(before, term)
+      const before = fields.values[v] as decimal.Decimal | null
+      fields.numbers[n]! += weight
+      fields.values[v] = before === null ? term : decimal.add(before, term)
     },
-    result(table, n, v) {
-      const rows = table.numbers[n]!
+    result(fields, n, v) {
+      const rows = fields.numbers[n]!
       if (rows === 0) return null
-      const total = table.values[v] as decimal.Decimal
+      const total = fields.values[v] as decimal.Decimal
       return toType(mean ? average(total, rows) : total, to)
     },
   }
@@ -175,33 +233,46 @@ function decimalSum(to: DataType, mean: boolean): Accumulator {
 // Doubles: partials in three number fields, the rest (rare) in a value; what is not finite is counted apart.
 
 const partialFields = 3
-function loadPartials(table: StateTable, n: number, v: number): number[] {
+function loadPartials(fields: Fields, n: number, v: number): number[] {
   const partials: number[] = []
-  for (let i = 0; i < partialFields && table.numbers[n + i] !== 0; i++) partials.push(table.numbers[n + i]!)
-  const rest = table.values[v]
+  for (let i = 0; i < partialFields && fields.numbers[n + i] !== 0; i++) partials.push(fields.numbers[n + i]!)
+  const rest = fields.values[v]
   if (Array.isArray(rest)) for (const partial of rest) partials.push(partial as number)
   return partials
 }
-function storePartials(table: StateTable, n: number, v: number, partials: readonly number[]): void {
-  for (let i = 0; i < partialFields; i++) table.numbers[n + i] = partials[i] ?? 0
-  table.values[v] = partials.length > partialFields ? partials.slice(partialFields) : null
+function storePartials(fields: Fields, n: number, v: number, partials: readonly number[]): void {
+  for (let i = 0; i < partialFields; i++) fields.numbers[n + i] = partials[i] ?? 0
+  fields.values[v] = partials.length > partialFields ? partials.slice(partialFields) : null
 }
-function addTo(table: StateTable, n: number, v: number, terms: readonly number[]): void {
-  const partials = loadPartials(table, n, v)
+function addTo(fields: Fields, n: number, v: number, terms: readonly number[]): void {
+  const partials = loadPartials(fields, n, v)
   for (const term of terms) grow(partials, term)
-  storePartials(table, n, v, partials)
+  storePartials(fields, n, v, partials)
+}
+/** The same while there is at most one partial, which is nearly always; false: there are more. */
+function addToFirst(fields: Fields, n: number, v: number, x: number): boolean {
+  const { numbers } = fields
+  const y = numbers[n]!
+  if (numbers[n + 1] !== 0 || fields.values[v] !== null) return false
+  const high = x + y
+  const part = high - x
+  const low = x - (high - part) + (y - part)
+  if (high === 0 || !Number.isFinite(high)) return false
+  numbers[n] = low === 0 ? high : low
+  numbers[n + 1] = low === 0 ? 0 : high
+  return true
 }
 /** Fields: values, NaNs, ∞, −∞. Gives the special value that the sum is because of them; null: it is finite. */
-function special(table: StateTable, n: number): number | null {
-  const [nans, plus, minus] = [table.numbers[n + 1]!, table.numbers[n + 2]!, table.numbers[n + 3]!]
+function special(fields: Fields, n: number): number | null {
+  const [nans, plus, minus] = [fields.numbers[n + 1]!, fields.numbers[n + 2]!, fields.numbers[n + 3]!]
   if (nans > 0 || (plus > 0 && minus > 0)) return NaN
   return plus > 0 ? Infinity : minus > 0 ? -Infinity : null
 }
 const specials = 4
-function countDouble(table: StateTable, n: number, x: number, weight: number): boolean {
-  table.numbers[n]! += weight
+function countDouble(fields: Fields, n: number, x: number, weight: number): boolean {
+  fields.numbers[n]! += weight
   if (Number.isFinite(x)) return true
-  table.numbers[n + (x !== x ? 1 : x > 0 ? 2 : 3)]! += weight
+  fields.numbers[n + (x !== x ? 1 : x > 0 ? 2 : 3)]! += weight
   return false
 }
 /** x × weight without rounding. */
@@ -214,14 +285,15 @@ function doubleSum(to: DataType, mean: boolean): Accumulator {
   return {
     numbers: specials + partialFields,
     values: 1,
-    add(table, n, v, value, weight) {
-      if (countDouble(table, n, value as number, weight))
-        addTo(table, n + specials, v, weighted(value as number, weight))
+    add(fields, n, v, value, weight) {
+      const x = value as number
+      if (!countDouble(fields, n, x, weight)) return
+      if (weight !== 1 || !addToFirst(fields, n + specials, v, x)) addTo(fields, n + specials, v, weighted(x, weight))
     },
-    result(table, n, v) {
-      const rows = table.numbers[n]!
+    result(fields, n, v) {
+      const rows = fields.numbers[n]!
       if (rows === 0) return null
-      const total = special(table, n) ?? rounded(loadPartials(table, n + specials, v))
+      const total = special(fields, n) ?? rounded(loadPartials(fields, n + specials, v))
       const result = mean ? total / rows : total
       return to.kind === 'real' ? h.checkReal(result, 0, Number.isFinite(result) ? 0 : result) : result
     },
@@ -246,20 +318,20 @@ function exactSpread(from: DataType, to: DataType, kind: SpreadKind): Accumulato
   return {
     numbers: 1,
     values: 2,
-    add(table, n, v, value, weight) {
+    add(fields, n, v, value, weight) {
       const d = toDecimal(value as h.Int | decimal.Decimal, scale)
-      table.numbers[n]! += weight
-      table.values[v] = decimal.add((table.values[v] as decimal.Decimal | null) ?? zero, times(d, weight))
-      table.values[v + 1] = decimal.add(
-        (table.values[v + 1] as decimal.Decimal | null) ?? zero,
+      fields.numbers[n]! += weight
+      fields.values[v] = decimal.add((fields.values[v] as decimal.Decimal | null) ?? zero, times(d, weight))
+      fields.values[v + 1] = decimal.add(
+        (fields.values[v + 1] as decimal.Decimal | null) ?? zero,
         times(square(d), weight),
       )
     },
-    result(table, n, v) {
-      const rows = table.numbers[n]!
+    result(fields, n, v) {
+      const rows = fields.numbers[n]!
       if (rows === 0 || (kind.sample && rows === 1)) return null
-      const total = table.values[v] as decimal.Decimal
-      const squares = table.values[v + 1] as decimal.Decimal
+      const total = fields.values[v] as decimal.Decimal
+      const squares = fields.values[v + 1] as decimal.Decimal
       const numerator = decimal.subtract(times(squares, rows), square(total))
       if (numerator.digits <= 0n) return toType(zero, to)
       const denominator = decimal.decimalFromNumber(BigInt(rows) * BigInt(kind.sample ? rows - 1 : rows))
@@ -273,24 +345,24 @@ function doubleSpread(kind: SpreadKind): Accumulator {
   return {
     numbers: specials + 2 * partialFields,
     values: 2,
-    add(table, n, v, value, weight) {
+    add(fields, n, v, value, weight) {
       const x = value as number
-      if (!countDouble(table, n, x, weight)) return
-      addTo(table, n + specials, v, weighted(x, weight))
+      if (!countDouble(fields, n, x, weight)) return
+      addTo(fields, n + specials, v, weighted(x, weight))
       const square = product(x, x)
       if (!Number.isFinite(square.high))
         throw new Fault('value.out-of-range', { type: 'double precision', value: String(x) })
-      addTo(table, n + specials + partialFields, v + 1, [
+      addTo(fields, n + specials + partialFields, v + 1, [
         ...weighted(square.high, weight),
         ...weighted(square.low, weight),
       ])
     },
-    result(table, n, v) {
-      const rows = table.numbers[n]!
+    result(fields, n, v) {
+      const rows = fields.numbers[n]!
       if (rows === 0 || (kind.sample && rows === 1)) return null
-      if (special(table, n) !== null) return NaN
-      const total = asPair(loadPartials(table, n + specials, v))
-      const squares = asPair(loadPartials(table, n + specials + partialFields, v + 1))
+      if (special(fields, n) !== null) return NaN
+      const total = asPair(loadPartials(fields, n + specials, v))
+      const squares = asPair(loadPartials(fields, n + specials + partialFields, v + 1))
       const pair = subtractPairs(multiplyPairs(squares, { high: rows, low: 0 }), multiplyPairs(total, total))
       const numerator = Math.max(0, pair.high + pair.low)
       const variance = numerator / (rows * (kind.sample ? rows - 1 : rows))
@@ -301,16 +373,58 @@ function doubleSpread(kind: SpreadKind): Accumulator {
 
 /** The smallest or largest so far; only where nothing is taken away. */
 function extreme(type: DataType, largest: boolean): Accumulator {
+  const form = formOf(type)
+  return form === 'num' || form === 'int' ? extremeNumber(type, largest) : extremeValue(type, largest)
+}
+// Where the extreme of numbers lies.
+const nowhere = 0
+const inNumber = 1
+const inValue = 2
+function extremeNumber(type: DataType, largest: boolean): Accumulator {
+  const compare = comparer(type)
+  return {
+    numbers: 2,
+    values: type.kind === 'bigint' || type.kind === 'numeric' ? 1 : 0,
+    add(fields, n, v, value) {
+      const before = this.result(fields, n, v)
+      if (before !== null && compare(value, before) * (largest ? 1 : -1) <= 0) return
+      fields.numbers[n] = typeof value === 'number' ? inNumber : inValue
+      fields.numbers[n + 1] = typeof value === 'number' ? value : 0
+      if (this.values > 0) fields.values[v] = typeof value === 'number' ? null : value
+    },
+    addAll(additions) {
+      const { fields, at, count: rows, column } = additions
+      if (column!.kind !== 'f64') return addOneByOne(this, additions)
+      const { numbers } = fields
+      const { data, valid } = column!
+      for (let i = 0; i < rows; i++) {
+        const n = at[i]!
+        if (n < 0 || (valid !== null && valid[i] === 0)) continue
+        const value = data[i]!
+        const before = numbers[n + 1]!
+        // NaN, of which no comparison holds, takes the other way.
+        if (numbers[n] === inNumber && (largest ? value <= before : value >= before)) continue
+        if (numbers[n] === inNumber && (largest ? value > before : value < before)) numbers[n + 1] = value
+        else this.add(fields, n, additions.valuesAt[i]!, value, 1)
+      }
+    },
+    result({ numbers, values }, n, v) {
+      if (numbers[n] === nowhere) return null
+      return numbers[n] === inNumber ? numbers[n + 1]! : values[v]!
+    },
+  }
+}
+function extremeValue(type: DataType, largest: boolean): Accumulator {
   const compare = comparer(type)
   return {
     numbers: 0,
     values: 1,
-    add(table, _, v, value) {
-      const before = table.values[v]!
+    add(fields, _, v, value) {
+      const before = fields.values[v]!
       const order = before === null ? 1 : compare(value, before) * (largest ? 1 : -1)
-      if (order > 0) table.values[v] = value instanceof Uint8Array ? Buffer.from(value) : value
+      if (order > 0) fields.values[v] = value instanceof Uint8Array ? Buffer.from(value) : value
     },
-    result: (table, _, v) => table.values[v]!,
+    result: (fields, _, v) => fields.values[v]!,
   }
 }
 /** The order of key encodings, shortcut for plain numbers. */

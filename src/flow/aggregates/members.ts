@@ -1,58 +1,73 @@
 /**
- * Bags of values per group and aggregate, with counts: what DISTINCT has seen, and the candidates of a MIN or MAX whose
- * input may shrink. An entry's key is the group's key, the aggregate's number, the value's encoding.
+ * What aggregates keep of single values, in a table of its own: what DISTINCT has seen (`distinct.ts`), and the candidates
+ * of a MIN or MAX whose input may shrink: bags of values per group and aggregate, with counts. An entry's key is the
+ * group's key, the aggregate's number, the value's encoding.
  */
 import type { DataType } from '../../schema/types.ts'
 import type { Value } from '../expression.ts'
 import { KeyWriter, writeKey } from '../key.ts'
 import { SortedIds } from '../sorted.ts'
+import type { Distinct } from './distinct.ts'
 import type { StateTable, TableSpec } from '../state.ts'
 
+/** Of aggregates over an input that only grows. */
 export const memberTable: TableSpec = { name: 'members', numbers: 1, values: 1 }
 
 export class Members {
+  readonly spec: TableSpec
+  readonly distinct: Distinct
   private readonly types: readonly (DataType | null)[]
   /** Per group and aggregate, in the order of values. */
   private groups = new Map<number, (SortedIds | undefined)[]>()
   private readonly writer = new KeyWriter()
 
-  /** Types of the values kept, by aggregate; null where an aggregate keeps none. */
-  constructor(types: readonly (DataType | null)[]) {
+  /** `types`: of the values of extremes, by aggregate; null: it is none. */
+  constructor(types: readonly (DataType | null)[], distinct: Distinct) {
     this.types = types
+    this.distinct = distinct
+    this.spec = { ...memberTable, numbers: distinct.fields }
   }
   rebuild(table: StateTable, groupOf: (stateKey: Uint8Array) => number): void {
     this.groups = new Map()
+    this.distinct.clear()
+    const seen = new Map<number, { id: number; group: number }[]>()
     for (const id of table.all()) {
       const stateKey = table.stateKeyOf(id)
-      this.sorted(table, groupOf(stateKey), table.keyOf(id)[stateKey.length]!).add(id)
+      const aggregate = table.keyOf(id)[stateKey.length]!
+      const group = groupOf(stateKey)
+      if (this.types[aggregate] !== null) this.sorted(table, group, aggregate).add(id)
+      else if (seen.has(aggregate)) seen.get(aggregate)!.push({ id, group })
+      else seen.set(aggregate, [{ id, group }])
     }
+    for (const [aggregate, rows] of seen) this.distinct.rebuild(table, aggregate, rows)
   }
-  /**
-   * Counts a value up or down. Says what became of it: 1 = came into the bag, −1 = left it, 0 = neither.
-   */
-  add(table: StateTable, group: number, groupKey: KeyWriter, aggregate: number, value: Value, weight: number): number {
+  /** Counts a value of an extreme up or down. */
+  add(
+    { groups, members: table }: { readonly groups: StateTable; readonly members: StateTable },
+    group: number,
+    aggregate: number,
+    value: Value,
+    weight: number,
+  ): void {
     const { writer } = this
     writer.length = 0
-    writer.reserve(groupKey.length)
-    writer.bytes.set(groupKey.bytes.subarray(0, groupKey.length))
-    writer.length = groupKey.length
+    groups.writeKeyOf(group, writer)
+    const stateKey = writer.length
     writer.byte(aggregate)
     writeKey(writer, value, this.types[aggregate]!)
     let id = table.find(writer)
-    const before = id < 0 ? 0 : table.numbers[id]!
+    const before = id < 0 ? 0 : table.numbers[id * table.spec.numbers]!
     if (id < 0) {
-      id = table.add(writer, groupKey.length)
+      id = table.add(writer, stateKey)
       table.values[id] = value instanceof Uint8Array ? Buffer.from(value) : value
       this.sorted(table, group, aggregate).add(id)
     } else table.touch(id)
     const after = before + weight
-    table.numbers[id] = after
+    table.numbers[id * table.spec.numbers] = after
     if (after === 0) {
       this.sorted(table, group, aggregate).remove(id)
       table.remove(id)
     }
-    if (before <= 0 && after > 0) return 1
-    return before > 0 && after <= 0 ? -1 : 0
   }
   least(table: StateTable, group: number, aggregate: number): Value {
     return this.value(table, this.groups.get(group)?.[aggregate]?.first())
@@ -62,6 +77,7 @@ export class Members {
   }
   /** Removes all of a group. */
   drop(table: StateTable, group: number): void {
+    this.distinct.drop(table, group)
     for (const sorted of this.groups.get(group) ?? []) for (const id of sorted ?? []) table.remove(id)
     this.groups.delete(group)
   }

@@ -5,6 +5,9 @@
  * 'update': per batch and group at most one withdrawal of the old result and one new result. 'close': one row per group,
  * when the watermark has passed its window; windows in order of their ends, groups of a window in order of their keys.
  *
+ * A step finds the group of each row, keeps what groups were when they are met first, adds the rows aggregate by
+ * aggregate, and tells what differs from before.
+ *
  * Where the keys hold a window's end [.., e): the window closes when the watermark reaches e − 1 ms; its state is dropped
  * and it never opens again. A row is late if its window had closed by the watermark that stood before the row at its
  * source partition, however the input was cut into batches. The watermark that closes is the smallest over the
@@ -14,36 +17,25 @@
 import { assert } from '../../lib/assert.ts'
 import type { Columns } from '../../schema/types.ts'
 import { Fold } from '../aggregates/fold.ts'
-import { memberTable } from '../aggregates/members.ts'
-import { type Batch, emptyBatch } from '../batch.ts'
+import { type Batch, type Column, emptyBatch } from '../batch.ts'
+import { columnBuilder } from '../columns.ts'
 import type { Value } from '../expression.ts'
+import { KeyIndex, longerInts } from '../key-index.ts'
 import { KeyWriter, keyEncoder } from '../key.ts'
 import { closeMsOfRow, OpenWindows } from '../open-windows.ts'
 import type { Operator, StepTime } from '../operator.ts'
-import { addOrigins, mergeRanges, type Ranges } from '../origins.ts'
 import type { Plan } from '../plan.ts'
 import { LateCollector, Output, rowLayout, sameValue } from '../row-store.ts'
 import type { StateTable } from '../state.ts'
+import { TouchedGroups } from '../touched-groups.ts'
 
 type AggregatePlan = Plan & { op: 'aggregate' }
 
-/** Fields of a group's row. `closeMs`: the watermark that closes its window. `watermark`: the largest of its rows'. */
+/** Fields of a group's row: its rows; where it has a window, the watermark that closes it; then what its one result tells. */
 const rowsAt = 0
 const closeAt = 1
-const watermarkAt = 2
-const ownNumbers = 3
-/** Ranges that a window's result came from; only kept for 'close'. */
-const originsAt = 0
-const ownValues = 1
-
-interface Touched {
-  readonly group: number
-  /** Results before the step; null = the group did not exist. */
-  readonly before: readonly Value[] | null
-  lastRow: number
-  watermark: number
-  readonly origins: Ranges
-}
+/** Rows whose keys are read at once. */
+const rebuiltRows = 4096
 
 /** `grows`: the input never withdraws. */
 export function aggregate(plan: AggregatePlan, input: Columns, grows: boolean): Operator {
@@ -54,40 +46,79 @@ class GroupBy implements Operator {
   readonly kind = 'aggregate'
   readonly tables
   private readonly plan: AggregatePlan
+  private readonly keyColumns: Columns
   private readonly fold: Fold
   private readonly keys
   private readonly encode
   private readonly writer = new KeyWriter()
   private readonly windowColumn: number
   private readonly global: boolean
+  /** First fields of what a closed window tells. */
+  private readonly toldAt: number
+  private readonly touched: TouchedGroups
   /** null: nothing ever closes. */
   private open: OpenWindows | null = null
-  private touched = new Map<number, Touched>()
+  // Groups by their keys: entry of the index → group, and back.
+  private readonly index: KeyIndex
+  private groupOf = new Int32Array(16)
+  private entryOf = new Int32Array(16)
+  /** Of the rows of the batch; −1: late. */
+  private groups = new Int32Array(64)
+  private readonly before: Value[] = []
+  private readonly after: Value[] = []
 
   constructor(plan: AggregatePlan, input: Columns, grows: boolean) {
     this.plan = plan
     this.global = plan.keys.length === 0
-    this.keys = rowLayout(
-      plan.keys.map((k) => input[k]!),
-      ownNumbers,
-      ownValues,
-    )
-    this.fold = new Fold(plan.aggregates, grows, this.keys.fields.numbers, this.keys.fields.values)
-    this.encode = keyEncoder(plan.keys.map((k) => ({ column: k, type: input[k]!.type })))
+    this.keyColumns = plan.keys.map((k) => input[k]!)
     this.windowColumn = plan.windowEnd === null ? -1 : plan.keys[plan.windowEnd]!
     assert(plan.emit === 'update' || this.windowColumn >= 0, 'what emits on close has a window')
+    this.toldAt = this.windowColumn < 0 ? closeAt : closeAt + 1
+    const closes = plan.emit === 'close'
+    this.keys = rowLayout(
+      this.keyColumns,
+      this.toldAt + (closes ? TouchedGroups.toldNumbers : 0),
+      closes ? TouchedGroups.toldValues : 0,
+    )
+    this.fold = new Fold(plan.aggregates, grows, this.keys.fields.numbers, this.keys.fields.values)
+    this.touched = new TouchedGroups(this.fold.numbers, this.fold.values)
+    const types = this.keyColumns.map(({ type }) => type)
+    this.encode = keyEncoder(plan.keys.map((column, k) => ({ column, type: types[k]! })))
+    this.index = new KeyIndex(types)
+    const { numbers, values, members } = this.fold
     this.tables = [
-      { ...this.keys.fields, name: 'groups', numbers: this.fold.numbers, values: this.fold.values },
-      ...(this.fold.members === null ? [] : [memberTable]),
+      { name: 'groups', found: 'elsewhere' as const, ...this.keys.fields, numbers, values },
+      ...(members === null ? [] : [members.spec]),
     ]
   }
 
   rebuild([groups, members]: readonly StateTable[]): void {
-    this.touched = new Map()
+    this.touched.clear()
+    this.index.clear()
+    this.open = this.windowColumn < 0 ? null : new OpenWindows()
+    let ids: number[] = []
+    for (const id of groups!.all()) {
+      this.open?.add(closeOf(groups!, id), id)
+      if (ids.push(id) === rebuiltRows) {
+        this.indexAll(groups!, ids)
+        ids = []
+      }
+    }
+    this.indexAll(groups!, ids)
     this.fold.members?.rebuild(members!, (key) => groups!.findKey(key))
-    if (this.windowColumn < 0) return
-    this.open = new OpenWindows()
-    for (const id of groups!.all()) this.open.add(closeOf(groups!, id), id)
+    groups!.settle()
+  }
+  private indexAll(groups: StateTable, ids: readonly number[]): void {
+    const builders = this.keyColumns.map(({ type }) => columnBuilder(type, ids.length))
+    for (const id of ids) this.keys.read(groups, id, builders)
+    this.index.use(builders.map((builder) => builder.done()))
+    for (let i = 0; i < ids.length; i++) this.link(this.index.add(i), ids[i]!)
+  }
+  private link(entry: number, group: number): void {
+    if (entry >= this.groupOf.length) this.groupOf = longerInts(this.groupOf, entry + 1)
+    if (group >= this.entryOf.length) this.entryOf = longerInts(this.entryOf, group + 1)
+    this.groupOf[entry] = group
+    this.entryOf[group] = entry
   }
   /** A result over no rows at all exists from the start. */
   waits([groups]: readonly StateTable[]): boolean {
@@ -99,7 +130,17 @@ class GroupBy implements Operator {
     const out = new Output(this.plan.columns)
     if (this.global && groups!.count === 0) this.begin(groups!)
     const { batch, failed } = input.count === 0 ? { batch: input, failed: null } : this.fold.prepare(input, time.nowUs)
-    for (let row = 0; row < batch.count;) row = this.takeRecord(groups!, members, batch, row, time, late)
+    if (batch.count > 0) {
+      if (this.groups.length < batch.count) this.groups = new Int32Array(batch.count)
+      const keys = this.plan.keys.map((k) => batch.columns[k]!)
+      this.index.use(keys)
+      const rows = { batch, keys }
+      if (this.windowColumn < 0)
+        for (let row = 0; row < batch.count; row++) this.groups[row] = this.take(groups!, members, rows, row, Infinity)
+      else for (let row = 0; row < batch.count;) row = this.takeRecord(groups!, members, rows, row, time, late)
+      this.countRows(groups!, batch)
+      this.fold.addAll(groups!, this.groups, members, batch.count, batch.weights)
+    }
     this.flush(groups!, members, batch, out)
     if (this.open !== null) this.close(this.open, groups!, members, time.watermark, out)
     return out.done(late.done(), failed)
@@ -108,124 +149,137 @@ class GroupBy implements Operator {
   private begin(groups: StateTable): void {
     this.writer.length = 0
     const group = groups.add(this.writer)
-    groups.numbers[group * groups.spec.numbers + watermarkAt] = -Infinity
-    if (this.plan.emit === 'update')
-      this.touched.set(group, { group, before: null, lastRow: -1, watermark: -Infinity, origins: [] })
+    this.index.use([])
+    this.link(this.index.add(0), group)
+    this.touched.add(groups, group, false)
   }
   /** The rows of one record, one a window: it is late when all of its windows have closed. Gives the row behind them. */
   private takeRecord(
     groups: StateTable,
     members: StateTable | undefined,
-    batch: Batch,
+    rows: Rows,
     from: number,
     time: StepTime,
     late: LateCollector,
   ): number {
+    const { batch } = rows
+    const watermarks = batch.rows.watermark
     let isTaken = false
     let row = from
     do {
-      const closeMs = this.windowColumn < 0 ? Infinity : closeMsOfRow(batch, this.windowColumn, row)
-      if (closeMs > batch.rows.watermark[row]! && closeMs > time.before) {
-        this.take(groups, members, batch, row, closeMs)
+      const closeMs = closeMsOfRow(batch, this.windowColumn, row)
+      if (closeMs > watermarks[row]! && closeMs > time.before) {
+        this.groups[row] = this.take(groups, members, rows, row, closeMs)
         isTaken = true
-      }
+      } else this.groups[row] = -1
       row++
-    } while (row < batch.count && this.windowColumn >= 0 && isSameRecord(batch, from, row))
+    } while (row < batch.count && isSameRecord(batch, from, row))
     const last = row - 1
-    if (!isTaken) late.add(batch.rows, last, closeMsOfRow(batch, this.windowColumn, last) > batch.rows.watermark[last]!)
+    if (!isTaken) late.add(batch.rows, last, closeMsOfRow(batch, this.windowColumn, last) > watermarks[last]!)
     return row
   }
-  private take(groups: StateTable, members: StateTable | undefined, batch: Batch, row: number, closeMs: number): void {
-    this.writer.length = 0
-    this.encode(this.writer, batch, row)
-    let group = groups.find(this.writer)
-    const isNew = group < 0
-    if (isNew) group = this.create(groups, batch, row, closeMs)
-    const touched = this.touch(groups, members, group, isNew)
-    touched.lastRow = row
-    touched.watermark = Math.max(touched.watermark, batch.rows.watermark[row]!)
-    addOrigins(touched.origins, batch.rows, row)
-    const weight = batch.weights === null ? 1 : batch.weights[row]!
-    groups.numbers[group * groups.spec.numbers + rowsAt]! += weight
-    this.fold.add(groups, group, members, this.writer, row, weight)
-  }
-  private create(groups: StateTable, batch: Batch, row: number, closeMs: number): number {
-    const group = groups.add(this.writer)
-    this.keys.write(groups, group, { columns: this.plan.keys.map((k) => batch.columns[k]!) }, row)
-    groups.numbers[group * groups.spec.numbers + closeAt] = closeMs
-    groups.numbers[group * groups.spec.numbers + watermarkAt] = -Infinity
-    this.open?.add(closeMs, group)
+  /** The row's group, kept as it was before. */
+  private take(groups: StateTable, members: StateTable | undefined, rows: Rows, row: number, closeMs: number): number {
+    const entry = this.index.add(row)
+    const group = this.index.isNew ? this.create(groups, rows, row, entry, closeMs) : this.groupOf[entry]!
+    if (!this.touched.has(group)) this.touch(groups, members, group)
+    this.touched.note(group, rows.batch.rows, row)
     return group
   }
-  private touch(groups: StateTable, members: StateTable | undefined, group: number, isNew: boolean): Touched {
-    const known = this.touched.get(group)
-    if (known !== undefined) return known
+  private create(groups: StateTable, { batch, keys }: Rows, row: number, entry: number, closeMs: number): number {
+    this.writer.length = 0
+    this.encode(this.writer, batch, row)
+    const group = groups.add(this.writer)
+    this.keys.write(groups, group, { columns: keys }, row)
+    if (this.open !== null) {
+      groups.numbers[group * groups.spec.numbers + closeAt] = closeMs
+      this.open.add(closeMs, group)
+    }
+    this.link(entry, group)
+    return group
+  }
+  private touch(groups: StateTable, members: StateTable | undefined, group: number): void {
     groups.touch(group)
-    const exists = !isNew && this.exists(groups, group)
-    const before = this.plan.emit === 'update' && exists ? this.results(groups, members, group) : null
-    const touched: Touched = { group, before, lastRow: -1, watermark: -Infinity, origins: [] }
-    this.touched.set(group, touched)
-    return touched
+    const exists = this.exists(groups, group)
+    const at = this.touched.add(groups, group, exists)
+    if (this.plan.emit === 'close' || !exists || !this.fold.hasExtremes) return
+    const results: Value[] = []
+    this.fold.results(groups, group, members, results, 0)
+    this.touched.results[at] = results
   }
   private exists(groups: StateTable, group: number): boolean {
     return this.global || groups.numbers[group * groups.spec.numbers + rowsAt]! > 0
   }
-  private results(groups: StateTable, members: StateTable | undefined, group: number): Value[] {
-    const results: Value[] = []
-    this.fold.results(groups, group, members, results, 0)
-    return results
+  private countRows({ numbers, spec }: StateTable, { count, weights }: Batch): void {
+    for (let row = 0; row < count; row++) {
+      const group = this.groups[row]!
+      if (group >= 0) numbers[group * spec.numbers + rowsAt]! += weights === null ? 1 : weights[row]!
+    }
   }
 
   /** Ends the step for the groups it touched. */
   private flush(groups: StateTable, members: StateTable | undefined, batch: Batch, out: Output): void {
-    for (const touched of this.touched.values()) {
-      const { group } = touched
+    const { touched } = this
+    for (let t = 0; t < touched.count; t++) {
+      const group = touched.groupAt(t)
       const exists = this.exists(groups, group)
-      if (this.plan.emit === 'update') this.emitChange(groups, members, batch, touched, exists, out)
-      else this.remember(groups, touched)
+      if (this.plan.emit === 'update') this.emitChange(groups, members, batch, t, exists, out)
+      else touched.remember(t, groups, this.toldAt)
       if (!exists && groups.numbers[group * groups.spec.numbers + rowsAt] === 0) this.drop(groups, members, group)
     }
-    this.touched.clear()
+    touched.clear()
   }
   private emitChange(
     groups: StateTable,
     members: StateTable | undefined,
     batch: Batch,
-    touched: Touched,
+    t: number,
     exists: boolean,
     out: Output,
   ): void {
-    const { group, before } = touched
-    const after = exists ? this.results(groups, members, group) : null
-    if (before !== null && after !== null && before.every((v, i) => sameValue(v, after[i]))) return
-    for (const [values, weight] of [
-      [before, -1],
-      [after, 1],
-    ] as const) {
-      if (values === null) continue
-      this.pushRow(groups, group, values, out)
-      const row = touched.lastRow
-      if (row < 0) out.end(weight, -1, -1, -Infinity, touched.watermark)
-      else out.end(weight, batch.rows.source[row]!, batch.rows.offset[row]!, batch.rows.time[row]!, touched.watermark)
-      out.rows.origins(touched.origins, true)
-    }
+    const { touched, before, after } = this
+    const group = touched.groupAt(t)
+    const existed = touched.existed(t)
+    if (exists) this.fold.results(groups, group, members, after, 0)
+    if (existed) this.resultsBefore(t)
+    if (exists && existed && this.isSame()) return
+    if (existed) this.emit(groups, batch, t, before, -1, out)
+    if (exists) this.emit(groups, batch, t, after, 1, out)
+  }
+  private resultsBefore(t: number): void {
+    const { touched, before } = this
+    const kept = touched.results[t]
+    if (kept === undefined) this.fold.resultsOf(touched.copies, t * this.fold.numbers, t * this.fold.values, before, 0)
+    else for (let i = 0; i < kept.length; i++) before[i] = kept[i]!
+  }
+  private isSame(): boolean {
+    const { before, after } = this
+    for (let i = 0; i < after.length; i++) if (!sameValue(before[i], after[i])) return false
+    return true
+  }
+  private emit(
+    groups: StateTable,
+    batch: Batch,
+    t: number,
+    values: readonly Value[],
+    weight: number,
+    out: Output,
+  ): void {
+    const { touched } = this
+    this.pushRow(groups, touched.groupAt(t), values, out)
+    const row = touched.lastRow(t)
+    if (row < 0) out.end(weight, -1, -1, -Infinity, touched.watermark(t))
+    else out.end(weight, batch.rows.source[row]!, batch.rows.offset[row]!, batch.rows.time[row]!, touched.watermark(t))
+    touched.tellOrigins(t, out.rows)
   }
   private pushRow(groups: StateTable, group: number, values: readonly Value[], out: Output): void {
     this.keys.read(groups, group, out.builders)
     for (let i = 0; i < values.length; i++) out.builders[this.plan.keys.length + i]!.push(values[i]!)
   }
-  /** What a window's one result will say about where it came from. */
-  private remember(groups: StateTable, touched: Touched): void {
-    const at = touched.group * groups.spec.numbers + watermarkAt
-    groups.numbers[at] = Math.max(groups.numbers[at]!, touched.watermark)
-    const place = touched.group * groups.spec.values + originsAt
-    const ranges = [...((groups.values[place] as readonly number[] | null) ?? [])]
-    mergeRanges(ranges, touched.origins)
-    groups.values[place] = ranges
-  }
   private drop(groups: StateTable, members: StateTable | undefined, group: number): void {
     if (this.global) return
     this.open?.remove(closeOf(groups, group), group)
+    this.index.remove(this.entryOf[group]!)
     this.fold.members?.drop(members!, group)
     groups.remove(group)
   }
@@ -247,11 +301,16 @@ class GroupBy implements Operator {
   }
   private emitClosed(groups: StateTable, members: StateTable | undefined, group: number, out: Output): void {
     if (!this.exists(groups, group)) return
-    this.pushRow(groups, group, this.results(groups, members, group), out)
-    const at = group * groups.spec.numbers
-    out.end(1, -1, -1, groups.numbers[at + closeAt]! * 1000, groups.numbers[at + watermarkAt]!)
-    out.rows.origins((groups.values[group * groups.spec.values + originsAt] as readonly number[] | null) ?? [], false)
+    this.fold.results(groups, group, members, this.after, 0)
+    this.pushRow(groups, group, this.after, out)
+    out.end(1, -1, -1, closeOf(groups, group) * 1000, TouchedGroups.toldWatermark(groups, group, this.toldAt))
+    out.rows.origins(TouchedGroups.toldOrigins(groups, group, this.toldAt), false)
   }
+}
+interface Rows {
+  readonly batch: Batch
+  /** The key's columns. */
+  readonly keys: readonly Column[]
 }
 /** By the ordinal; what comes from the clock alone is of no record. */
 function isSameRecord({ rows }: Batch, a: number, b: number): boolean {

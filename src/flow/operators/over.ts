@@ -84,7 +84,7 @@ class Over implements Operator {
     for (let i = 0; i < rows.count; i++) {
       const partition = this.partition(partitions, rows, i)
       if (needed.before) this.fold.results(partitions, partition, members, before, 0)
-      this.fold.add(partitions, partition, members, this.writer, i, 1)
+      this.fold.add(partitions, partition, members, i, 1)
       if (needed.after) this.fold.results(partitions, partition, members, after, 0)
       for (let c = 0; c < this.input.length; c++) out.builders[c]!.pushFrom(rows.columns[c]!, i)
       for (let a = 0; a < this.frames.length; a++)

@@ -238,7 +238,7 @@ class Sessions implements Operator {
     addOrigins(ranges, batch.rows, row)
     sessions.values[place] = ranges
     const key = this.keyOf(sessions, id)
-    this.fold.add(sessions, id, members, key, row, 1)
+    this.fold.add(sessions, id, members, row, 1)
     this.rowsOf.get(id)!.push(this.keepRow(rows, key, batch, row))
   }
   private keyOf(sessions: StateTable, id: number): KeyWriter {

@@ -1,0 +1,305 @@
+/**
+ * The rows of one input of a join: in a table by (key, row), and in lists by key. A list is read in the order of its rows'
+ * key bytes. Over an input that only grows, a row's key ends with its ordinal, so rows nearly always come in that order;
+ * a list that got one out of order is sorted when it is read next.
+ */
+import type { Columns } from '../schema/types.ts'
+import type { Batch, Column } from './batch.ts'
+import { columnBuilder } from './columns.ts'
+import { KeyIndex, longerInts } from './key-index.ts'
+import { KeyWriter, type KeyPart, anyNull, keyEncoder } from './key.ts'
+import { closeMsOfRow, OpenWindows } from './open-windows.ts'
+import type { Ordinal } from './pair-provenance.ts'
+import { type RowLayout, newestOffsets, rowLayout, writeOrdinal } from './row-store.ts'
+import type { StateTable, TableSpec } from './state.ts'
+
+// Fields of a row: time (µs) and ordinal of what it came from last, the watermark that stood before it; then, where they
+// matter, its copies, those of its partners, and the watermark that lets it go.
+const timeAt = 0
+const sourceAt = 1
+const offsetAt = 2
+const watermarkAt = 3
+const restAt = 4
+const none = -1
+const rebuiltRows = 4096
+
+export interface SideOptions {
+  readonly columns: Columns
+  readonly keys: readonly number[]
+  readonly grows: boolean
+  /** Which of its rows stand in the result by themselves: those with partners, those without, or none. */
+  readonly alone: 'with' | 'without' | 'never'
+  readonly windowEnd: number | null
+}
+interface Taken {
+  /** The stored row of each row of the batch; −1: its key holds a NULL. */
+  readonly ids: Int32Array
+  readonly isNew: Uint8Array
+}
+interface Partners {
+  /** Rows of the batch, and who is a partner of each; one pair after the other. */
+  readonly rows: Int32Array
+  readonly partners: Int32Array
+  readonly count: number
+}
+
+export class JoinSide {
+  readonly spec: TableSpec
+  readonly columns: Columns
+  readonly layout: RowLayout
+  private readonly options: SideOptions
+  private readonly keyParts: readonly KeyPart[]
+  private readonly encodeKey
+  private readonly encodeRow
+  private readonly writer = new KeyWriter()
+  // Where the fields are that not every side has; −1 = it has none.
+  private readonly copiesAt: number
+  private readonly partnersAt: number
+  private readonly closeAt: number
+  /** Which rows wait for which watermark to go. */
+  private open = new OpenWindows()
+  /** Rows touched in this step: how many times each stood in the result before. */
+  private touched = new Map<number, number>()
+  private readonly newest = newestOffsets()
+
+  // By key: the first and last row of its list, and whether that is in order. By row: its neighbours and its key.
+  private readonly index: KeyIndex
+  private first = new Int32Array(16)
+  private last = new Int32Array(16)
+  private unordered = new Int32Array(16)
+  private next = new Int32Array(64)
+  private previous = new Int32Array(64)
+  private entryOf = new Int32Array(64)
+  // Pairs found; used again and again.
+  private rows = new Int32Array(256)
+  private partners = new Int32Array(256)
+
+  constructor(name: string, options: SideOptions) {
+    const { columns, keys, grows, alone, windowEnd } = options
+    this.options = options
+    this.columns = columns
+    let own = restAt
+    this.copiesAt = grows && alone === 'never' ? none : own++
+    this.partnersAt = alone === 'never' ? none : own++
+    this.closeAt = windowEnd === null ? none : own++
+    this.layout = rowLayout(columns, own)
+    this.spec = { name, ...this.layout.fields, ...(grows ? { found: 'elsewhere' as const } : {}) }
+    this.keyParts = keys.map((k) => ({ column: k, type: columns[k]!.type }))
+    this.index = new KeyIndex(this.keyParts.map(({ type }) => type))
+    this.encodeKey = keyEncoder(this.keyParts)
+    this.encodeRow = keyEncoder(columns.map((c, i) => ({ column: i, type: c.type })))
+  }
+  rebuild(table: StateTable): void {
+    this.touched = new Map()
+    this.open = new OpenWindows()
+    this.index.clear()
+    this.newest.clear()
+    let ids: number[] = []
+    for (const id of table.all()) {
+      const at = id * table.spec.numbers
+      this.newest.saw(table.numbers[at + sourceAt]!, table.numbers[at + offsetAt]!)
+      if (this.closeAt >= 0) this.open.add(table.numbers[at + this.closeAt]!, id)
+      if (ids.push(id) === rebuiltRows) {
+        this.indexAll(table, ids)
+        ids = []
+      }
+    }
+    this.indexAll(table, ids)
+  }
+  private indexAll(table: StateTable, ids: readonly number[]): void {
+    const builders = this.columns.map(({ type }) => columnBuilder(type, ids.length))
+    for (const id of ids) this.layout.read(table, id, builders)
+    this.index.use(this.keysOf({ columns: builders.map((builder) => builder.done()) }))
+    for (let i = 0; i < ids.length; i++) this.append(table, this.index.add(i), this.index.isNew, ids[i]!)
+  }
+  /** The key's columns of a batch of this side. */
+  keysOf(batch: Pick<Batch, 'columns'>): readonly Column[] {
+    return this.options.keys.map((k) => batch.columns[k]!)
+  }
+  /** Rows that wait for a watermark. */
+  get waiting(): number {
+    return this.open.count
+  }
+
+  // Lists.
+
+  private append(table: StateTable, entry: number, isNew: boolean, id: number): void {
+    if (entry >= this.first.length) {
+      this.first = longerInts(this.first, entry + 1)
+      this.last = longerInts(this.last, entry + 1)
+      this.unordered = longerInts(this.unordered, entry + 1)
+    }
+    if (id >= this.next.length) {
+      this.next = longerInts(this.next, id + 1)
+      this.previous = longerInts(this.previous, id + 1)
+      this.entryOf = longerInts(this.entryOf, id + 1)
+    }
+    this.entryOf[id] = entry
+    this.next[id] = none
+    this.previous[id] = isNew ? none : this.last[entry]!
+    if (isNew) {
+      this.first[entry] = id
+      this.unordered[entry] = 0
+    } else {
+      const last = this.last[entry]!
+      this.next[last] = id
+      if (this.unordered[entry] === 0 && !this.isInOrder(table, last, id)) this.unordered[entry] = 1
+    }
+    this.last[entry] = id
+  }
+  private isInOrder(table: StateTable, a: number, b: number): boolean {
+    const { numbers, spec } = table
+    if (this.options.grows) {
+      const [x, y] = [a * spec.numbers, b * spec.numbers]
+      if (numbers[x + sourceAt] === numbers[y + sourceAt] && numbers[x + offsetAt]! < numbers[y + offsetAt]!)
+        return true
+    }
+    return table.compareKeys(a, b) < 0
+  }
+  private unlink(id: number): void {
+    const entry = this.entryOf[id]!
+    const next = this.next[id]!
+    const previous = this.previous[id]!
+    if (next === none && previous === none) return this.index.remove(entry)
+    if (previous === none) this.first[entry] = next
+    else this.next[previous] = next
+    if (next === none) this.last[entry] = previous
+    else this.previous[next] = previous
+  }
+  private order(table: StateTable, entry: number): void {
+    const ids: number[] = []
+    for (let id = this.first[entry]!; id !== none; id = this.next[id]!) ids.push(id)
+    ids.sort((a, b) => table.compareKeys(a, b))
+    for (let i = 0; i < ids.length; i++) {
+      this.previous[ids[i]!] = ids[i - 1] ?? none
+      this.next[ids[i]!] = ids[i + 1] ?? none
+    }
+    this.first[entry] = ids[0]!
+    this.last[entry] = ids.at(-1)!
+    this.unordered[entry] = 0
+  }
+  /** Rows here whose key is that of a row of a batch of the other side; valid until asked again. */
+  partnersOf(table: StateTable, keys: readonly Column[], ids: Int32Array, rows: number): Partners {
+    let count = 0
+    this.index.use(keys)
+    for (let row = 0; row < rows; row++) {
+      if (ids[row]! < 0) continue
+      const entry = this.index.find(row)
+      if (entry < 0) continue
+      if (this.unordered[entry] === 1) this.order(table, entry)
+      for (let id = this.first[entry]!; id !== none; id = this.next[id]!) {
+        if (this.copiesAt >= 0 && this.copiesOf(table, id) === 0) continue
+        if (count === this.rows.length) {
+          this.rows = longerInts(this.rows, count + 1)
+          this.partners = longerInts(this.partners, count + 1)
+        }
+        this.rows[count] = row
+        this.partners[count++] = id
+      }
+    }
+    return { rows: this.rows, partners: this.partners, count }
+  }
+
+  /** Keeps the rows; those whose key holds a NULL are told to `keyless` if they count without partner. */
+  take(table: StateTable, batch: Batch, keyless: (row: number, weight: number) => void): Taken {
+    const { grows, alone } = this.options
+    const ids = new Int32Array(batch.count)
+    const isNew = new Uint8Array(batch.count)
+    this.index.use(this.keysOf(batch))
+    const tracks = this.copiesAt >= 0
+    for (let row = 0; row < batch.count; row++) {
+      const weight = batch.weights === null ? 1 : batch.weights[row]!
+      if (anyNull(this.keyParts, batch, row)) {
+        ids[row] = -1
+        if (alone === 'without') keyless(row, weight)
+        continue
+      }
+      this.writer.length = 0
+      this.encodeKey(this.writer, batch, row)
+      const stateKey = this.writer.length
+      let id = none
+      if (grows) writeOrdinal(table, this.writer, batch.rows, row, this.newest)
+      else {
+        this.encodeRow(this.writer, batch, row)
+        id = table.find(this.writer)
+      }
+      if (id < 0) {
+        id = this.create(table, batch, row, stateKey)
+        isNew[row] = 1
+      } else table.touch(id)
+      if (tracks) this.note(table, id)
+      ids[row] = id
+      this.stamp(table, id, batch, row, weight)
+      if (isNew[row] === 1) this.append(table, this.index.add(row), this.index.isNew, id)
+    }
+    return { ids, isNew }
+  }
+  private create(table: StateTable, batch: Batch, row: number, stateKey: number): number {
+    const id = table.add(this.writer, stateKey)
+    this.layout.write(table, id, batch, row)
+    const { windowEnd, keys } = this.options
+    if (windowEnd === null) return id
+    const closeMs = closeMsOfRow(batch, keys[windowEnd]!, row)
+    table.numbers[id * table.spec.numbers + this.closeAt] = closeMs
+    this.open.add(closeMs, id)
+    return id
+  }
+  private stamp(table: StateTable, id: number, { rows }: Batch, row: number, weight: number): void {
+    const at = id * table.spec.numbers
+    const { numbers } = table
+    numbers[at + timeAt] = rows.time[row]!
+    numbers[at + sourceAt] = rows.source[row]!
+    numbers[at + offsetAt] = rows.offset[row]!
+    numbers[at + watermarkAt] = rows.watermark[row]!
+    if (this.copiesAt >= 0) numbers[at + this.copiesAt]! += weight
+  }
+  private readonly ordinal: Ordinal = { time: 0, source: 0, offset: 0, watermark: 0 }
+  /** Valid until asked again. */
+  ordinalOf({ numbers, spec }: StateTable, id: number): Ordinal {
+    const { ordinal } = this
+    const at = id * spec.numbers
+    ordinal.time = numbers[at + timeAt]!
+    ordinal.source = numbers[at + sourceAt]!
+    ordinal.offset = numbers[at + offsetAt]!
+    ordinal.watermark = numbers[at + watermarkAt]!
+    return ordinal
+  }
+  copiesOf(table: StateTable, id: number): number {
+    return this.copiesAt < 0 ? 1 : table.numbers[id * table.spec.numbers + this.copiesAt]!
+  }
+  addPartners(table: StateTable, id: number, copies: number): void {
+    if (this.partnersAt < 0) return
+    table.touch(id)
+    this.note(table, id)
+    table.numbers[id * table.spec.numbers + this.partnersAt]! += copies
+  }
+  /** Remembers how it stood before the step. */
+  private note(table: StateTable, id: number): void {
+    if (!this.touched.has(id)) this.touched.set(id, this.standing(table, id))
+  }
+  /** How many times the row stands in the result by itself. */
+  private standing(table: StateTable, id: number): number {
+    if (this.partnersAt < 0) return 0
+    const hasPartner = table.numbers[id * table.spec.numbers + this.partnersAt]! > 0
+    return hasPartner !== (this.options.alone === 'with') ? 0 : this.copiesOf(table, id)
+  }
+  /** Ends a step: tells what stands in the result more or fewer times than before, and lets go what is over. */
+  settle(table: StateTable, watermark: number, changed: (id: number, weight: number) => void): void {
+    for (const [id, before] of this.touched) {
+      const weight = this.standing(table, id) - before
+      if (weight !== 0) changed(id, weight)
+    }
+    for (const id of this.touched.keys())
+      if (this.copiesOf(table, id) === 0) {
+        if (this.closeAt >= 0) this.open.remove(table.numbers[id * table.spec.numbers + this.closeAt]!, id)
+        this.forget(table, id)
+      }
+    if (this.touched.size > 0) this.touched.clear()
+    for (let ids = this.open.takeClosed(watermark); ids !== null; ids = this.open.takeClosed(watermark))
+      for (const id of ids) this.forget(table, id)
+  }
+  private forget(table: StateTable, id: number): void {
+    this.unlink(id)
+    table.remove(id)
+  }
+}

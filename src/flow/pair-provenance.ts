@@ -1,0 +1,82 @@
+/**
+ * Where pairs of rows come from: a row of a batch and one from state. A pair is as late as the later of the two, and stands
+ * behind what both came from.
+ */
+import type { Provenance } from './batch.ts'
+import { addOrigins, mergeRanges, type Ranges } from './origins.ts'
+
+/** Of a row in state: time (µs) and ordinal of what it came from last, and the watermark that stood before that. */
+export interface Ordinal {
+  time: number
+  source: number
+  offset: number
+  watermark: number
+}
+
+export class PairProvenance {
+  private count = 0
+  private readonly source: Int32Array<ArrayBuffer>
+  private readonly offset: Float64Array<ArrayBuffer>
+  private readonly time: Float64Array<ArrayBuffer>
+  private readonly watermark: Float64Array<ArrayBuffer>
+  private readonly at: Int32Array<ArrayBuffer>
+  private ranges: Float64Array<ArrayBuffer>
+  private ranged = 0
+  private state = false
+
+  constructor(count: number) {
+    this.source = new Int32Array(count)
+    this.offset = new Float64Array(count)
+    this.time = new Float64Array(count)
+    this.watermark = new Float64Array(count)
+    this.at = new Int32Array(count + 1)
+    this.ranges = new Float64Array(count * 6)
+  }
+  push(rows: Provenance, row: number, stored: Ordinal): void {
+    const i = this.count++
+    const { time, source, offset } = stored
+    this.watermark[i] = Math.max(rows.watermark[row]!, stored.watermark)
+    if (isAfter(stored, rows, row)) {
+      this.source[i] = source
+      this.offset[i] = offset
+      this.time[i] = time
+    } else {
+      this.source[i] = rows.source[row]!
+      this.offset[i] = rows.offset[row]!
+      this.time[i] = rows.time[row]!
+    }
+    if (source < 0 || rows.origins?.state === true) this.state = true
+    if (rows.origins !== null || rows.source[row] === source) this.addAll(rows, row, stored)
+    else {
+      if (rows.source[row]! >= 0) this.addRange(rows.source[row]!, rows.offset[row]!, rows.offset[row]!)
+      if (source >= 0) this.addRange(source, offset, offset)
+    }
+    this.at[i + 1] = this.ranged
+  }
+  private addAll(rows: Provenance, row: number, { source, offset }: Ordinal): void {
+    const ranges: Ranges = []
+    addOrigins(ranges, rows, row)
+    if (source >= 0) mergeRanges(ranges, [source, offset, offset])
+    for (let r = 0; r < ranges.length; r += 3) this.addRange(ranges[r]!, ranges[r + 1]!, ranges[r + 2]!)
+  }
+  private addRange(source: number, first: number, last: number): void {
+    const at = this.ranged++ * 3
+    if (at + 3 > this.ranges.length) {
+      const longer = new Float64Array(this.ranges.length * 2 + 3)
+      longer.set(this.ranges)
+      this.ranges = longer
+    }
+    this.ranges[at] = source
+    this.ranges[at + 1] = first
+    this.ranges[at + 2] = last
+  }
+  done(): Provenance {
+    const { source, offset, time, watermark, at, ranges, state } = this
+    return { source, offset, time, watermark, origins: { at, ranges, state } }
+  }
+}
+function isAfter({ time, source, offset }: Ordinal, rows: Provenance, row: number): boolean {
+  if (time !== rows.time[row]) return time > rows.time[row]!
+  if (source !== rows.source[row]) return source > rows.source[row]!
+  return offset > rows.offset[row]!
+}
