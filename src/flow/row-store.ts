@@ -22,8 +22,16 @@ export interface RowLayout {
   write(table: StateTable, id: number, batch: { readonly columns: readonly Column[] }, row: number): void
   /** Appends the row's columns to builders. */
   read(table: StateTable, id: number, builders: readonly ColumnBuilder[]): void
+  /** The field that holds a column which is a number; null: it is none. */
+  numberOf(column: number): NumberField | null
   /** True where the row in state equals the batch's row, bit for bit. */
   equals(table: StateTable, id: number, batch: { readonly columns: readonly Column[] }, row: number): boolean
+}
+export interface NumberField {
+  readonly at: number
+  /** NULL where this field has this bit. */
+  readonly flagAt: number
+  readonly bit: number
 }
 /** bigint and numerics may leave the numbers. */
 const mayOutgrow = (type: DataType): boolean => type.kind === 'bigint' || type.kind === 'numeric'
@@ -44,7 +52,7 @@ class Layout implements RowLayout {
   readonly fields
   private readonly flagsAt: number
   private readonly flags: number
-  private readonly numbers: readonly (Place & { readonly bit: number; readonly flagAt: number })[]
+  private readonly numbers: readonly (Place & NumberField)[]
   private readonly texts: readonly Place[]
   private readonly others: readonly Place[]
   /** −1: there are no bytes. */
@@ -79,6 +87,9 @@ class Layout implements RowLayout {
     }
   }
 
+  numberOf(column: number): NumberField | null {
+    return this.numbers.find((place) => place.column === column) ?? null
+  }
   write(table: StateTable, id: number, { columns }: { readonly columns: readonly Column[] }, row: number): void {
     const base = id * table.spec.numbers
     const fields = table.numbers
@@ -255,7 +266,7 @@ class Layout implements RowLayout {
     )
   }
 }
-const isFlagged = (flags: number, bit: number): boolean => flags >= bit && Math.floor(flags / bit) % 2 === 1
+export const isFlagged = (flags: number, bit: number): boolean => flags >= bit && Math.floor(flags / bit) % 2 === 1
 function bytesOf(value: Value): Buffer | null {
   if (value === null) return null
   return typeof value === 'string' ? Buffer.from(value, 'utf8') : Buffer.from(value as Uint8Array)

@@ -2,10 +2,13 @@
  * The first `limit` rows of each partition by order; with `rank`, row_number is the last column. Retracts: per batch the
  * rows (and ranks) that left the first ones and those that came.
  *
- * State: rows by (partition, order key). Over an append-only input the order key ends with the row's ordinal (ascending;
- * descending behind the event-time column in descending order), and what falls behind the first `limit` is forgotten.
- * Over an input that withdraws, all rows are kept, the order key ends with all columns, and equal rows are counted: so
- * the result depends on which rows there are, not on how they came.
+ * Ties over an append-only input go by the row's ordinal (ascending; descending behind the event-time column in descending
+ * order), and what falls behind the first `limit` is forgotten. State of a small limit (`ranked-rows.ts`): rows by
+ * (partition, number of a slot), a slot for each of the first rows; a row that comes among them takes the place of the one
+ * that falls out. Of a larger one: rows by (partition, order key).
+ *
+ * Over an input that withdraws, all rows are kept by (partition, order key), the order key ends with all columns, and equal
+ * rows are counted: so the result depends on which rows there are, not on how they came.
  */
 import type { Columns } from '../../schema/types.ts'
 import { type Batch, emptyBatch } from '../batch.ts'
@@ -13,6 +16,7 @@ import { KeyWriter, keyEncoder } from '../key.ts'
 import type { Operator } from '../operator.ts'
 import type { Plan } from '../plan.ts'
 import { Output, rowLayout } from '../row-store.ts'
+import { RankedRows } from '../ranked-rows.ts'
 import { SortedIds } from '../sorted.ts'
 import type { StateTable } from '../state.ts'
 
@@ -33,7 +37,44 @@ interface Touched {
 
 /** `grows`: the input never withdraws. `timeColumn`: where its event time stands, −1 = nowhere. */
 export function top(plan: TopPlan, input: Columns, grows: boolean, timeColumn: number): Operator {
-  return new Top(plan, input, grows, timeColumn)
+  const last = plan.order.at(-1)
+  const descendingTies = last !== undefined && last.column === timeColumn && last.descending
+  return grows && plan.limit <= slotsMax
+    ? new TopOfGrowing(plan, input, descendingTies)
+    : new Top(plan, input, grows, descendingTies)
+}
+/** Rows of a partition that are kept in slots: inserting among them is a walk over them. */
+const slotsMax = 64
+
+class TopOfGrowing implements Operator {
+  readonly kind = 'top'
+  readonly tables
+  private readonly plan: TopPlan
+  private readonly ranked: RankedRows
+
+  constructor(plan: TopPlan, input: Columns, descendingTies: boolean) {
+    this.plan = plan
+    this.ranked = new RankedRows(plan, input, descendingTies)
+    this.tables = [this.ranked.spec]
+  }
+  rebuild([table]: readonly StateTable[]): void {
+    this.ranked.rebuild(table!)
+  }
+  waits(): boolean {
+    return false
+  }
+  step([table]: readonly StateTable[], [batch = emptyBatch]: readonly Batch[]): Batch {
+    const out = new Output(this.plan.columns)
+    if (batch.count === 0) return emptyBatch
+    const { rank } = this.plan
+    this.ranked.take(table!, batch)
+    this.ranked.tellChanges(rank, (id, weight, place) => {
+      this.ranked.layout.read(table!, id, out.builders)
+      if (rank) out.builders.at(-1)!.push(place)
+      this.ranked.end(table!, id, weight, out)
+    })
+    return out.done()
+  }
 }
 
 class Top implements Operator {
@@ -50,9 +91,10 @@ class Top implements Operator {
   private partitions = new Map<string, SortedIds>()
   private touched = new Map<string, Touched>()
 
-  constructor(plan: TopPlan, input: Columns, grows: boolean, timeColumn: number) {
+  constructor(plan: TopPlan, input: Columns, grows: boolean, descendingTies: boolean) {
     this.plan = plan
     this.grows = grows
+    this.descendingTies = descendingTies
     this.layout = rowLayout(input, ownNumbers)
     this.encodePartition = keyEncoder(plan.partitionBy.map((k) => ({ column: k, type: input[k]!.type })))
     this.encodeOrder = keyEncoder(
@@ -64,8 +106,6 @@ class Top implements Operator {
       })),
     )
     this.encodeRow = keyEncoder(input.map((c, i) => ({ column: i, type: c.type })))
-    const last = plan.order.at(-1)
-    this.descendingTies = last !== undefined && last.column === timeColumn && last.descending
     this.tables = [{ name: 'rows', ...this.layout.fields }]
   }
   rebuild([table]: readonly StateTable[]): void {
