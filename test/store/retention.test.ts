@@ -30,21 +30,22 @@ test('by time a segment goes when its newest record is too old, not before', () 
     await machine.clock.sleep(hour / 2 + sweepMs)
     assert.ok(log.start > 250 && log.start <= 300, String(log.start))
     assert.deepEqual((await readAll(log, 300)).length, kept.length)
-    // The segment that grows stays, however old it is.
-    await machine.clock.sleep(10 * hour)
+    // The segment that grows goes too, when all of it is too old.
+    await machine.clock.sleep(hour / 2 - 2 * sweepMs)
     assert.ok(log.start < log.end)
-    assert.ok(log.sizeBytes > 0)
+    await machine.clock.sleep(3 * sweepMs)
+    assert.deepEqual([log.start, log.end, log.sizeBytes], [600, 600, 0])
     await store.close()
   }))
 
-test('a segment older than segmentMs that has expired goes too, and the end stays', () =>
+test('a segment that grows and has expired goes too, and the end stays', () =>
   inSimulation(async ({ open }, machine) => {
     let store = await open()
     let log = store.partition(name, { ...config, retentionMs: hour, segmentMs: 2 * hour })
     await fill(log, 10, machine.clock.now())
-    await machine.clock.sleep(hour + sweepMs)
+    await machine.clock.sleep(hour - sweepMs)
     assert.equal(log.start, 0)
-    await machine.clock.sleep(hour + sweepMs)
+    await machine.clock.sleep(2 * sweepMs)
     assert.equal(log.start, 30)
     assert.equal(log.end, 30)
     assert.equal(log.sizeBytes, 0)
@@ -85,11 +86,29 @@ test('a wall clock that jumps ahead deletes nothing early', () =>
     await store.close()
   }))
 
-test('a wall clock that jumps begins no segment early, whose old records would then go', () =>
+test('old records that have just come in are there for five minutes, or for segmentMs', () =>
   inSimulation(async ({ open }, machine) => {
     const store = await open()
+    const old = machine.clock.now() - 100 * hour
+    const long = store.partition(name, { ...config, retentionMs: hour })
+    const short = store.partition('orders~1/1', { ...config, retentionMs: hour, segmentMs: 60_000 })
+    for (const log of [long, short]) await fill(log, 3, old)
+    await machine.clock.sleep(50_000)
+    assert.deepEqual([long.start, short.start], [0, 0])
+    await machine.clock.sleep(10_000 + sweepMs)
+    assert.deepEqual([long.start, short.start], [0, 9])
+    await machine.clock.sleep(4 * 60_000 - 2 * sweepMs)
+    assert.equal(long.start, 0)
+    await machine.clock.sleep(2 * sweepMs)
+    assert.deepEqual([long.start, long.end], [9, 9])
+    await store.close()
+  }))
+
+test('a wall clock that jumps begins no segment early', () =>
+  inSimulation(async ({ open, world, dir }, machine) => {
+    const store = await open()
     const week = 7 * 24 * hour
-    const log = store.partition(name, { ...config, retentionMs: hour, segmentMs: week, segmentBytes: 10_000_000 })
+    const log = store.partition(name, { ...config, retentionMs: 200 * week, segmentMs: week, segmentBytes: 10_000_000 })
     const old = machine.clock.now() - 100 * week
     for (const jump of [520 * week, -520 * week, -520 * week, 520 * week]) {
       await fill(log, 3, old)
@@ -98,6 +117,8 @@ test('a wall clock that jumps begins no segment early, whose old records would t
       await fill(log, 3, old)
       await machine.clock.sleep(2 * sweepMs)
       assert.equal(log.start, 0)
+      const segments = world.disk.list(`${dir}/topics/${name}`).filter((file) => file.endsWith('.log'))
+      assert.equal(segments.length, 1)
     }
     await store.close()
   }))
