@@ -66,6 +66,13 @@ const ofKerberos = (type: 'long' | 'double', byDefault: string, form: RegExp, wh
   documentation: `${what} Kept, and without effect where Kerberos is not offered, as here.`,
   wrong: (value) => (form.test(value) ? null : 'it must be a number'),
 })
+/** Whoever moves partitions sets it before and takes it back after: nothing moves here, so the limit is always kept. */
+const ofReplicas = (what: string): ResourceSetting => ({
+  default: '9223372036854775807',
+  type: 'long',
+  documentation: `Bytes a second that ${what}. Kept, and without effect where partitions have one copy, as here.`,
+  wrong: (value) => (/^\d{1,18}$|^[1-8]\d{18}$/.test(value) ? null : 'it must be a whole number from 0'),
+})
 const integer = /^-?\d{1,15}$/
 const decimal = /^-?\d{1,15}(\.\d{1,15})?$/
 const settings: Readonly<Record<string, ResourceSetting>> = {
@@ -82,6 +89,9 @@ const settings: Readonly<Record<string, ResourceSetting>> = {
     max: limits.kafkaConnectionsPerAddress,
     documentation: 'The same from one address.',
   }),
+  'leader.replication.throttled.rate': ofReplicas('leaders send to followers'),
+  'follower.replication.throttled.rate': ofReplicas('followers take from leaders'),
+  'replica.alter.log.dirs.io.max.bytes.per.second': ofReplicas('move between folders'),
   'sasl.kerberos.min.time.before.relogin': ofKerberos('long', '60000', integer, 'Between two logins to Kerberos.'),
   'sasl.kerberos.ticket.renew.jitter': ofKerberos('double', '0.05', decimal, 'Added to the time of renewal by chance.'),
   'sasl.kerberos.ticket.renew.window.factor': ofKerberos(

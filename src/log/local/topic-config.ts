@@ -36,7 +36,7 @@ export interface TopicPolicy {
 type Config = Readonly<Record<string, string>>
 const byName = new Map(settings.map((setting) => [setting.name, setting]))
 
-/** Throws Fault log.invalid-config for the first setting that is unknown, malformed or not possible here. */
+/** Throws Fault log.invalid-config for the first setting that is unknown, malformed, not possible here or at odds with another. */
 export function checkConfig(config: Config): void {
   for (const [name, value] of Object.entries(config)) {
     const setting = byName.get(name)
@@ -44,6 +44,10 @@ export function checkConfig(config: Config): void {
     const why = wrongWith(setting, value)
     if (why !== null) throw new Fault('log.invalid-config', { name, value, why })
   }
+  const [shortest, longest] = ['min.compaction.lag.ms', 'max.compaction.lag.ms'] as const
+  if (numberOf(config, shortest) <= numberOf(config, longest)) return
+  const why = `it is more than ${longest}=${valueOf(config, longest)}`
+  throw new Fault('log.invalid-config', { name: shortest, value: valueOf(config, shortest), why })
 }
 
 function unknown(name: string): string {
