@@ -21,13 +21,19 @@ export async function describeGroups<M>(
   kind: Kind<M>,
 ) {
   const { access } = exchange
+  /** Asked for once in a request, and only where a group is missed. */
+  let known: Promise<ReadonlySet<string>> | null = null
   const described = groupIds.map(async (groupId) => {
     if (!access.may('describe', 'group', groupId))
       return absent(groupId, code.groupAuthorizationFailed, 'Group authorization failed.')
     if (groupId === '') return absent(groupId, code.invalidGroupId, null)
     const group = await attempt(exchange, () => kind.describe(groupId))
     if (group instanceof Fault) return absent(groupId, groupErrorCode(group), errorMessage(group))
-    if (group === null) return absent(groupId, code.groupIdNotFound, `Group ${groupId} is not a ${kind.name} group.`)
+    if (group === null) {
+      known ??= exchange.broker.coordinator.list().then((list) => new Set(list.map(({ group: name }) => name)))
+      const why = (await known).has(groupId) ? `is not a ${kind.name} group` : 'not found'
+      return absent(groupId, code.groupIdNotFound, `Group ${groupId} ${why}.`)
+    }
     if (!group.members.flatMap(topicsOf).every((topic) => access.may('describe', 'topic', topic)))
       return absent(
         groupId,

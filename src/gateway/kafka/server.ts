@@ -157,8 +157,9 @@ export class Server implements KafkaListener {
   }
   private accept(connection: Connection): void {
     const { host } = connection.remote
-    if (this.closing !== null || !this.hasRoomFor(host)) {
-      this.complain('kafka: connection refused', { client: host, connections: this.connections.size })
+    const why = this.noRoomFor(host)
+    if (why !== null) {
+      this.complain('kafka: connection refused', { client: host, connections: this.connections.size, why })
       connection.destroy()
       return
     }
@@ -169,13 +170,19 @@ export class Server implements KafkaListener {
     this.connections.add(new ClientConnection(this, connection))
     this.meter?.connections(this.connections.size)
   }
-  private hasRoomFor(host: string): boolean {
-    return (
-      this.connections.size < Number(this.broker.brokerConfigs.effective('max.connections')) &&
-      this.perAddress.of(host) < Number(this.broker.brokerConfigs.effective('max.connections.per.ip')) &&
-      this.strangers.total < limits.kafkaStrangers &&
-      this.strangers.of(host) < limits.kafkaStrangersPerAddress
-    )
+  /** Which limit is reached. */
+  private noRoomFor(host: string): string | null {
+    if (this.closing !== null) return 'the server stops'
+    const most = (setting: string): number => Number(this.broker.brokerConfigs.effective(setting))
+    for (const [setting, open] of [
+      ['max.connections', this.connections.size],
+      ['max.connections.per.ip', this.perAddress.of(host)],
+    ] as const)
+      if (open >= most(setting)) return `${setting} is ${most(setting)}`
+    const { kafkaStrangers: inAll, kafkaStrangersPerAddress: ofOne } = limits
+    if (this.strangers.total >= inAll) return `${inAll} connections have not said who they are`
+    if (this.strangers.of(host) >= ofOne) return `${ofOne} connections of this address have not said who they are`
+    return null
   }
   /** As Kafka does: a client that is refused at once comes back at once. */
   private refuseLater(connection: Connection, waitMs: number): void {
