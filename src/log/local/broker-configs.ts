@@ -75,7 +75,14 @@ const ofReplicas = (what: string): ResourceSetting => ({
 })
 const integer = /^-?\d{1,15}$/
 const decimal = /^-?\d{1,15}(\.\d{1,15})?$/
+/** As in Kafka, these are described only while they are set. */
+const replicaLimits: Readonly<Record<string, ResourceSetting>> = {
+  'leader.replication.throttled.rate': ofReplicas('leaders send to followers'),
+  'follower.replication.throttled.rate': ofReplicas('followers take from leaders'),
+  'replica.alter.log.dirs.io.max.bytes.per.second': ofReplicas('move between folders'),
+}
 const settings: Readonly<Record<string, ResourceSetting>> = {
+  ...replicaLimits,
   ...ofTopics(),
   'max.connections': whole({
     default: limits.kafkaConnections,
@@ -89,9 +96,6 @@ const settings: Readonly<Record<string, ResourceSetting>> = {
     max: limits.kafkaConnectionsPerAddress,
     documentation: 'The same from one address.',
   }),
-  'leader.replication.throttled.rate': ofReplicas('leaders send to followers'),
-  'follower.replication.throttled.rate': ofReplicas('followers take from leaders'),
-  'replica.alter.log.dirs.io.max.bytes.per.second': ofReplicas('move between folders'),
   'sasl.kerberos.min.time.before.relogin': ofKerberos('long', '60000', integer, 'Between two logins to Kerberos.'),
   'sasl.kerberos.ticket.renew.jitter': ofKerberos('double', '0.05', decimal, 'Added to the time of renewal by chance.'),
   'sasl.kerberos.ticket.renew.window.factor': ofKerberos(
@@ -138,7 +142,8 @@ export class LocalBrokerConfigs extends LocalResourceConfigs implements BrokerCo
       return { name, value: synonyms[0]?.value ?? null, isDefault: synonyms.length < 2, type, documentation, synonyms }
     })
     // For all brokers nothing is shown but what was set.
-    return resource === forAll ? entries.filter(({ synonyms }) => synonyms.length > 0) : entries
+    if (resource === forAll) return entries.filter(({ synonyms }) => synonyms.length > 0)
+    return entries.filter(({ name, isDefault }) => !isDefault || replicaLimits[name] === undefined)
   }
   /** Where a value comes from, first what counts. */
   synonyms(name: string, resource: string = brokerName): NonNullable<ConfigEntry['synonyms']> {

@@ -30,9 +30,12 @@ test('limits of replication are kept, and may be taken back', async () => {
     'follower.replication.throttled.rate',
     'replica.alter.log.dirs.io.max.bytes.per.second',
   ]) {
+    const isShown = (): boolean => log.brokerConfigs.describe('1').some((entry) => entry.name === name)
     assert.equal(log.brokerConfigs.effective(name), '9223372036854775807')
+    assert.ok(!isShown(), 'as in Kafka')
     await log.brokerConfigs.alter('1', { [name]: '10000' })
     assert.equal(log.brokerConfigs.effective(name), '10000')
+    assert.ok(isShown())
     assert.equal(log.brokerConfigs.check('1', { [name]: 'fast' })?.code, 'log.invalid-config')
     assert.equal(log.brokerConfigs.check('1', { [name]: '9300000000000000000' })?.code, 'log.invalid-config')
     assert.equal(log.brokerConfigs.check('1', { [name]: '-1' })?.code, 'log.invalid-config')
