@@ -62,9 +62,12 @@ async function failure(answer: Response): Promise<CommandError> {
   } catch {
     // Not from Millrace: the status has to do.
   }
-  const { detail = `the server answered ${answer.status}`, code = `http.${answer.status}`, hint = '' } = problem
+  return failed(problem, answer.status)
+}
+function failed(problem: Partial<Problem>, status: number): CommandError {
+  const { detail = `the server answered ${status}`, code = `http.${status}`, hint = '' } = problem
   return new CommandError(detail, {
-    exitCode: exitCodeOf(answer.status),
+    exitCode: exitCodeOf(status),
     code,
     hint,
     ...(problem.sqlstate === undefined ? {} : { sqlstate: problem.sqlstate }),
@@ -94,7 +97,7 @@ export async function* lines(answer: Response): AsyncGenerator<string> {
   if (rest.trim() !== '') yield rest
 }
 
-/** Events of a server-sent event stream. */
+/** Events of a server-sent event stream. Throws what ended it. */
 export async function* events(answer: Response): AsyncGenerator<{ event: string; id: string; data: string }> {
   if (answer.body === null) return
   let event = 'message'
@@ -107,6 +110,10 @@ export async function* events(answer: Response): AsyncGenerator<{ event: string;
       const line = rest.slice(0, end).replace(/\r$/, '')
       rest = rest.slice(end + 1)
       if (line === '') {
+        if (event === 'fault') {
+          const problem = JSON.parse(data.join('\n')) as Problem
+          throw failed(problem, problem.status)
+        }
         if (data.length > 0) yield { event, id, data: data.join('\n') }
         event = 'message'
         data = []

@@ -105,11 +105,8 @@ export const eventCommands: readonly Command[] = [
       const sql = command ?? (file === undefined ? (await standardInput()).toString('utf8') : read(file))
       if (/^\s*subscribe\b/i.test(sql)) {
         const answer = await call(on, { method: 'POST', path: '/v1/sql', body: { sql }, accept: 'text/event-stream' })
-        for await (const { event, data } of events(answer)) {
-          const change = parseExact(data) as Record<string, unknown>
-          if (event === 'fault') throw new CommandError(String(change['detail']), { code: String(change['code']) })
-          printNext(on.output, change, () => data)
-        }
+        for await (const { data } of events(answer))
+          printNext(on.output, parseExact(data) as Record<string, unknown>, () => data)
         return
       }
       printAnswer(on.output, await json(on, { method: 'POST', path: '/v1/sql', body: { sql } }))

@@ -18,7 +18,11 @@ async function open(on: Call, mode: 'look' | 'mend'): Promise<Examination> {
   const dir = resolve(on.args['dir'] ?? '.millrace')
   const world = realWorld()
   if (world.disk.stat(`${dir}/meta.json`) === null && world.disk.stat(`${dir}/topics`) === null)
-    throw new CommandError(`${dir} is no data folder`, { exitCode: exit.notFound, code: 'cli.no-data' })
+    throw new CommandError(`${dir} is no data folder`, {
+      exitCode: exit.notFound,
+      code: 'cli.no-data',
+      hint: 'Name the folder, as `serve --data` has it.',
+    })
   return examine({ world, dir, mode })
 }
 interface Named {
@@ -127,6 +131,7 @@ async function repair(on: Call): Promise<void> {
         rows.push({ partition: name, lostFrom: from, lostTo: to - 1, file, position, bytes, keptAs })
       for (const file of report.badFiles) rows.push({ partition: name, lostFrom: null, lostTo: null, file })
     }
+    if (rows.length === 0 && on.output === 'table') process.stderr.write('nothing is damaged\n')
     printRows(on.output, rows, ['partition', 'lostFrom', 'lostTo', 'file', 'position', 'bytes', 'keptAs'])
     if (!isSure && rows.length > 0)
       throw usageError(`this gives up ${rows.length} damaged place${rows.length === 1 ? '' : 's'} as listed; say --yes`)
@@ -140,7 +145,9 @@ function offsetRange(text: string | undefined): { from: number; to: number } {
   const found = /^(\d+)?\.\.(\d+)?$/.exec(text) ?? /^(\d+)$/.exec(text)
   if (found === null) throw usageError(`--offsets ${text}: expected FROM..TO, both with, one may be left out`)
   const from = Number(found[1] ?? 0)
-  return { from, to: text.includes('..') ? Number(found[2] ?? Number.MAX_SAFE_INTEGER) : from }
+  const to = text.includes('..') ? Number(found[2] ?? Number.MAX_SAFE_INTEGER) : from
+  if (to < from) throw usageError(`--offsets ${text}: it ends before it begins`)
+  return { from, to }
 }
 async function dump(on: Call): Promise<void> {
   const range = offsetRange(on.options.text('offsets'))
