@@ -631,7 +631,7 @@ export const faults = {
     sqlstate: '08006',
     retry: true,
     says: (f) => `the Kafka cluster did not do it: ${f.what}: ${f.why}`,
-    hint: 'Check that the brokers run and can be reached from here; Millrace goes on by itself when they answer.',
+    hint: 'Check that the brokers run and can be reached from here; a Millrace that runs goes on by itself when they answer.',
   }),
   'cluster.authentication-failed': meaning<{ user: string; mechanism: string; why: string }>({
     kafka: 58,

@@ -38,7 +38,7 @@ export async function openLog(options: OpenLogOptions): Promise<OpenedLog> {
     meter: telemetry.traffic,
     storeMeter: telemetry.store,
     initialRebalanceDelayMs: config.kafkaRebalanceDelayMs,
-    onFault: (fault) => logger.error(fault.message, { code: fault.code }),
+    onFault: (fault) => logger.error(fault.message, { code: fault.code, hint: fault.hint }),
   })
   reportRecovery(local.recovery, logger)
   return { log: local, local }
@@ -84,5 +84,5 @@ function reportRecovery(recovery: LocalLog['recovery'], logger: Logger): void {
   if (recovery.clean) return
   logger.info('recovered after an unclean stop', { ms: Math.round(recovery.ms), scannedBytes: recovery.scannedBytes })
   for (const torn of recovery.torn) logger.warn('an unsynced tail was set aside', { ...torn })
-  for (const fault of recovery.damaged) logger.error(fault.message, { code: fault.code })
+  for (const fault of recovery.damaged) logger.error(fault.message, { code: fault.code, hint: fault.hint })
 }
