@@ -93,6 +93,8 @@ export interface ViewOptions {
   readonly lateTopic?: string
   /** What an event that cannot be processed does. Default stop. */
   readonly onError?: 'stop' | 'quarantine' | 'skip'
+  /** Which events it takes in when it is made: all that are there (default), those from now on, or from a record time on. */
+  readonly startFrom?: 'beginning' | 'now' | Date
 }
 export class ViewDefinition<Row> {
   readonly [kind] = 'view' as const
@@ -148,8 +150,14 @@ export class ViewDefinition<Row> {
       idleMs: idle === undefined ? timeDefaults.idleMs : parseDuration(`idle of ${this.name}`, idle),
       maxFutureMs: timeDefaults.maxFutureMs,
       onError: this.options.onError ?? 'stop',
+      ...startOf(this.options.startFrom),
     }
   }
+}
+
+function startOf(from: ViewOptions['startFrom']): Pick<ViewPlan, 'start'> {
+  if (from === undefined || from === 'beginning') return {}
+  return { start: from === 'now' ? { from } : { from: 'time', timeMs: from.getTime() } }
 }
 
 export interface AlertOptions {

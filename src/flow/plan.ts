@@ -198,4 +198,8 @@ export interface ViewPlan {
   readonly idleMs: number
   readonly maxFutureMs: number
   readonly onError: 'stop' | 'quarantine' | 'skip'
+  /** Which events of streams it takes in when it is made; absent = all that are there. Tables are always read whole. */
+  readonly start?: Start
 }
+/** What comes from now on; or from the first record on whose own time is at or after that one. */
+export type Start = { readonly from: 'now' } | { readonly from: 'time'; readonly timeMs: number }

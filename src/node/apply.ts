@@ -83,9 +83,19 @@ function asStatement(definition: Definition): Wanted[] {
   if (isAlert(definition)) return [{ kind: 'alert', name, text: definition.statement(), file: name }]
   if (!isView(definition) || !(definition.from instanceof SqlText)) return []
   const quoted = `"${name.replaceAll('"', '""')}"`
+  return [{ kind: 'view', name, text: `CREATE MATERIALIZED VIEW ${quoted}${optionsText(definition)}`, file: name }]
+}
+/** A view in SQL takes its options as SQL says them. */
+function optionsText({ from, options: { idle, lateTopic, onError, startFrom } }: AnyView): string {
+  const written = Object.entries({ idle, late_topic: lateTopic, on_error: onError }).flatMap(([option, value]) =>
+    value === undefined ? [] : [`${option} = '${value.replaceAll("'", "''")}'`],
+  )
+  const start = startFrom instanceof Date ? `TIMESTAMP '${startFrom.toISOString()}'` : startFrom?.toUpperCase()
   return [
-    { kind: 'view', name, text: `CREATE MATERIALIZED VIEW ${quoted} AS ${definition.from.text.trim()}`, file: name },
-  ]
+    ...(written.length === 0 ? [] : [` WITH (${written.join(', ')})`]),
+    ` AS ${(from as SqlText<unknown>).text.trim()}`,
+    ...(start === undefined ? [] : [` START FROM ${start}`]),
+  ].join('')
 }
 const isCreate = (statement: Statement): statement is Create => statement.kind.startsWith('create-')
 function kindOf({ kind }: Create): Wanted['kind'] {

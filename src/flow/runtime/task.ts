@@ -22,12 +22,12 @@ import { limits } from '../../lib/limits.ts'
 import type { Clock } from '../../lib/world.ts'
 import { decodeBatch } from '../../log/batch.ts'
 import type { Commits } from '../../log/commits.ts'
-import type { At, Claim, Log, Membership, Partition, TopicInfo } from '../../log/log.ts'
+import type { At, Bounds, Claim, Log, Membership, Partition, TopicInfo } from '../../log/log.ts'
 import { type Batch, partitionOf, sourceOf } from '../batch.ts'
 import { Graph } from '../graph.ts'
 import { TickAgain } from '../operator.ts'
-import type { ViewPlan } from '../plan.ts'
-import { lookupTopics } from '../plan-facts.ts'
+import type { Start, ViewPlan } from '../plan.ts'
+import { lookupTopics, sourcesOf } from '../plan-facts.ts'
 import { Input } from './input.ts'
 import { ensureOutput, ensureState, ensureTopic, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
 import type { Quarantine } from './quarantine.ts'
@@ -299,6 +299,8 @@ export class ViewTask {
         })
       return { partition, offset: position ?? start }
     })
+    const isFirst = positions.every((position) => position === null)
+    if (isFirst && this.view.start !== undefined) await this.startAt(this.view.start, claim, from, bounds)
     this.graph.clear()
     this.stepper.clear()
     const name = stateTopic(this.view.name)
@@ -323,6 +325,22 @@ export class ViewTask {
     const first = lookupTopics(this.view.plan)
     const ends = new Map(active.map(({ topic, index }, i) => [`${topic}/${index}`, bounds[i]!.stable as number]))
     this.input.open(from, ({ topic, index }) => (first.has(topic) ? (ends.get(`${topic}/${index}`) ?? -1) : -1))
+  }
+
+  /** Moves the streams' places to where the view is to start, and keeps them: a restart must not choose anew. */
+  private async startAt(start: Start, claim: Claim, from: At[], bounds: readonly Bounds[]): Promise<void> {
+    const streams = new Set(sourcesOf(this.view.plan).flatMap(({ topic, mode }) => (mode === 'append' ? [topic] : [])))
+    const found =
+      start.from === 'time'
+        ? await this.host.log.findTime(
+            from.map((at) => at.partition),
+            start.timeMs,
+          )
+        : []
+    from.forEach(({ partition }, i) => {
+      if (streams.has(partition.topic)) from[i] = { partition, offset: found[i]?.offset ?? bounds[i]!.stable }
+    })
+    await this.host.commits.run(() => Promise.resolve({ parts: [{ claim, positions: from }], result: null }))
   }
 
   // Ticks.

@@ -7,6 +7,12 @@ import { durationText } from '../../lib/duration.ts'
 import { type Columns, typeName } from '../../schema/types.ts'
 import { quoteIfNeeded } from '../bind/scope.ts'
 
+function startsFrom({ start }: ViewPlan): string[] {
+  if (start === undefined) return []
+  return [
+    `  starts from ${start.from === 'now' ? 'now' : new Date(start.timeMs).toISOString()}, tables from their beginning`,
+  ]
+}
 /** `note`: a last line for a step, where it has one. */
 export function explainPlan(plan: Plan, note: (plan: Plan) => string | null = () => null): string[] {
   const lines: string[] = []
@@ -22,7 +28,11 @@ export function explainView(view: ViewPlan): string[] {
       : key === ''
         ? 'one row'
         : `newest row per key (${key})`
-  return [`View ${quoteIfNeeded(view.name)}: ${changes}`, ...explainPlan(view.plan).map((line) => `  ${line}`)]
+  return [
+    `View ${quoteIfNeeded(view.name)}: ${changes}`,
+    ...startsFrom(view),
+    ...explainPlan(view.plan).map((line) => `  ${line}`),
+  ]
 }
 
 function describe(plan: Plan, depth: number, lines: string[], note: (plan: Plan) => string | null): void {

@@ -1,6 +1,7 @@
 /** CREATE MATERIALIZED VIEW as a plan for the runtime, and as a relation that other texts can name. */
 import { timeDefaults } from '../../flow/clock.ts'
 import type { SourcePlan, ViewPlan } from '../../flow/plan.ts'
+import { parseInstant } from '../../flow/time-text.ts'
 import type { Columns } from '../../schema/types.ts'
 import { column } from '../bind/bound.ts'
 import { SqlFault } from '../fault.ts'
@@ -66,6 +67,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
     idleMs: options.duration('idle') ?? timeDefaults.idleMs,
     maxFutureMs: options.duration('max_future') ?? timeDefaults.maxFutureMs,
     onError: (options.textOf('on_error')?.toLowerCase() as ViewPlan['onError'] | undefined) ?? 'stop',
+    ...startOf(ctx, statement.start),
   }
   return {
     view,
@@ -75,6 +77,16 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
   }
 }
 
+function startOf(ctx: PlanContext, start: CreateView['start']): Pick<ViewPlan, 'start'> {
+  if (start === null || start.from === 'beginning') return {}
+  if (start.from === 'now') return { start: { from: 'now' } }
+  const micros = parseInstant(start.text)
+  if (micros === null || !Number.isFinite(micros))
+    throw new SqlFault('sql.invalid-value', `"${start.text}" is no timestamp`, ctx.text, start.at, {
+      hint: "START FROM TIMESTAMP '2026-01-31 12:00:00', in UTC unless an offset is given.",
+    })
+  return { start: { from: 'time', timeMs: Math.floor(micros / 1000) } }
+}
 /** ORDER BY without LIMIT would promise an order that a view does not have. */
 export function planViewQuery(ctx: PlanContext, query: Query): Rel {
   if (query.orderBy.length > 0 && query.limit === null && query.offset === null) {

@@ -231,6 +231,12 @@ export type TableArgument = Span & {
   )
 
 /** WITH (topic = 'x', partitions = 6, flag) */
+/** START FROM BEGINNING | NOW | TIMESTAMP '…' */
+export interface StartFrom extends Span {
+  readonly from: 'beginning' | 'now' | 'timestamp'
+  /** Of a timestamp. */
+  readonly text: string
+}
 export interface Option extends Span {
   readonly name: string
   readonly value: string | number | boolean
@@ -275,6 +281,7 @@ export type Statement = Span &
         readonly columns: readonly Name[]
         readonly query: Query
         readonly options: readonly Option[]
+        readonly start: StartFrom | null
       }
     | {
         readonly kind: 'create-alert'

@@ -151,6 +151,7 @@ export class Cursor {
   /** Streaming clauses begin with words that are names elsewhere; what follows tells them apart. */
   startsClause(): boolean {
     if (this.isWord('emit')) return this.isWordAhead(1, 'on') && this.isWordAhead(2, 'window')
+    if (this.isWord('start')) return this.isWordAhead(1, 'from')
     return this.isWord('notify') && (this.inAlert || this.isWordAhead(1, 'webhook', 'log', 'console'))
   }
   private takeName(): Name {

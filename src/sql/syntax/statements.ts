@@ -1,5 +1,5 @@
 /** Everything that is not a plain query: definitions, INSERT, SUBSCRIBE, SHOW and their kin. */
-import type { ObjectKind, Statement } from './ast.ts'
+import type { ObjectKind, StartFrom, Statement } from './ast.ts'
 import { createAlert } from './alert.ts'
 import type { Cursor } from './cursor.ts'
 import { createRelation, optionList, withOptions } from './definitions.ts'
@@ -132,7 +132,7 @@ function create(cursor: Cursor, at: number): Statement {
   return cursor.fail(['STREAM', 'TABLE', 'MATERIALIZED VIEW', 'ALERT'])
 }
 
-/** CREATE MATERIALIZED VIEW [IF NOT EXISTS] name [(columns)] [WITH (…)] AS query [WITH (…)] */
+/** CREATE MATERIALIZED VIEW [IF NOT EXISTS] name [(columns)] [WITH (…)] AS query [WITH (…)] [START FROM …] */
 function createView(cursor: Cursor, at: number): Statement {
   cursor.expectWord('view')
   const ifNotExists = cursor.acceptWords('if', 'not', 'exists')
@@ -144,7 +144,20 @@ function createView(cursor: Cursor, at: number): Statement {
   if (cursor.isWord('with') && (cursor.isWordAhead(1, 'data') || cursor.isWordAhead(1, 'no')))
     cursor.unsupported('WITH [NO] DATA', cursor.at)
   const options = [...before, ...withOptions(cursor)]
-  return { kind: 'create-view', name, ifNotExists, columns, query, options, ...cursor.span(at) }
+  const start = startFrom(cursor)
+  return { kind: 'create-view', name, ifNotExists, columns, query, options, start, ...cursor.span(at) }
+}
+function startFrom(cursor: Cursor): StartFrom | null {
+  const { at } = cursor
+  if (!cursor.isWord('start')) return null
+  cursor.take()
+  cursor.expectWord('from')
+  if (cursor.isWord('resume'))
+    cursor.unsupported('START FROM RESUME', cursor.at, 'A view goes on where it stopped by itself.')
+  if (!cursor.isWord('beginning', 'now', 'timestamp')) cursor.fail(['BEGINNING', 'NOW', 'TIMESTAMP'])
+  const from = cursor.take().word as StartFrom['from']
+  const text = from === 'timestamp' ? cursor.string('a time as a string') : ''
+  return { from, text, ...cursor.span(at) }
 }
 
 const objectKinds: readonly ObjectKind[] = ['stream', 'table', 'view', 'alert', 'topic']
