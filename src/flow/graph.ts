@@ -20,6 +20,7 @@ import { join } from './operators/join.ts'
 import { filter, project, union } from './operators/linear.ts'
 import { lookup } from './operators/lookup.ts'
 import { over } from './operators/over.ts'
+import { overRestated } from './operators/over-restated.ts'
 import { process } from './operators/process.ts'
 import { session } from './operators/session.ts'
 import { temporalJoin } from './operators/temporal-join.ts'
@@ -110,7 +111,7 @@ export class Graph {
   private build(plan: Plan): Node {
     if (plan.op === 'source') return this.buildSource(plan)
     const inputs = inputsOf(plan).map((input) => this.build(input))
-    return this.add(plan, inputs, operatorOf(plan))
+    return this.add(plan, inputs, operatorOf(plan, this.options.standing === true))
   }
   private buildSource(plan: SourcePlan): Node {
     const index = this.sources.length
@@ -390,7 +391,7 @@ function changelogPrefix(operator: number, table: number): Buffer {
   return out.done()
 }
 
-function operatorOf(plan: Exclude<Plan, SourcePlan>): Operator {
+function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean): Operator {
   switch (plan.op) {
     case 'filter':
       return filter(plan.where)
@@ -416,7 +417,11 @@ function operatorOf(plan: Exclude<Plan, SourcePlan>): Operator {
     case 'join':
       return join(plan, [neverWithdraws(plan.left), neverWithdraws(plan.right)])
     case 'over':
-      needGrowth(plan.input, 'the input of OVER')
+      if (plan.time === null) {
+        const grows = neverWithdraws(plan.input)
+        return overRestated(plan, plan.input.columns, { grows, timeColumn: timeColumn(plan.input), atEnd })
+      }
+      needGrowth(plan.input, 'the input of OVER by event time')
       return over(plan, plan.input.columns)
     case 'top':
       return top(plan, plan.input.columns, neverWithdraws(plan.input), timeColumn(plan.input))

@@ -51,9 +51,10 @@ export function neverWithdraws(plan: Plan): boolean {
     case 'filter':
     case 'project':
     case 'window':
-    case 'over':
     case 'process':
       return neverWithdraws(plan.input)
+    case 'over':
+      return plan.time !== null && neverWithdraws(plan.input)
     case 'expire':
       return plan.until === null && neverWithdraws(plan.input)
     case 'union':
@@ -142,8 +143,10 @@ export function label(plan: Plan): string {
       return `${plan.kind} join as of now`
     case 'join':
       return joinLabel(plan)
-    case 'over':
-      return `${plan.aggregates.map((a) => a.name).join(', ')} over ${names(plan.partitionBy, plan.input)}`
+    case 'over': {
+      const by = plan.partitionBy.length === 0 ? 'all rows' : names(plan.partitionBy, plan.input)
+      return `${plan.calls.map((a) => a.name).join(', ')} over ${by}`
+    }
     case 'top':
       return `first ${plan.limit} by ${plan.order.map((o) => plan.input.columns[o.column]?.name ?? '?').join(', ')}`
     case 'process':

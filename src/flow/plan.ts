@@ -98,14 +98,22 @@ export type Plan =
       readonly where: Expression | null
       readonly columns: Columns
     }
-  /** Adds the aggregates behind the input's columns; each row sees its partition's rows up to itself (or before itself). */
+  /**
+   * Adds a column for each call behind the input's: what it says of a row's place in its partition, or of the rows in its
+   * frame. `time`: the input is append-only and ordered by this event-time column first, each row is given once, when the
+   * watermark lets it; null: rows are given at once and restated.
+   */
   | {
       readonly op: 'over'
       readonly input: Plan
       readonly partitionBy: readonly number[]
-      /** The event-time column; ties by arrival. */
-      readonly orderBy: number
-      readonly aggregates: readonly (Aggregate & { readonly frame: OverFrame })[]
+      readonly order: readonly Order[]
+      readonly time: number | null
+      readonly calls: readonly OverCall[]
+      /** Which of `partitionBy` (position in that list) is a window's end: a partition goes when it closes. */
+      readonly windowEnd: number | null
+      /** Only rows of which this call, a rank, gives no more than that. */
+      readonly keep: { readonly call: number; readonly rank: number } | null
       readonly columns: Columns
     }
   /** The first `limit` rows of each partition by order; with `rank`, row_number is the last column. Retracts. */
@@ -113,7 +121,7 @@ export type Plan =
       readonly op: 'top'
       readonly input: Plan
       readonly partitionBy: readonly number[]
-      readonly order: readonly { readonly column: number; readonly descending: boolean; readonly nullsFirst: boolean }[]
+      readonly order: readonly Order[]
       readonly limit: number
       readonly rank: boolean
       readonly columns: Columns
@@ -142,8 +150,25 @@ export type Window =
       readonly offsetMs?: number
     }
 
-/** ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW, or AND 1 PRECEDING. */
-export type OverFrame = { readonly from: 'unbounded-preceding'; readonly to: 'current-row' | '1-preceding' }
+export interface Order {
+  readonly column: number
+  readonly descending: boolean
+  readonly nullsFirst: boolean
+}
+/**
+ * An aggregate, row_number, rank, dense_rank, percent_rank, cume_dist, ntile, lag, lead, first_value or last_value. Its
+ * arguments and its filter are columns or literals; rankings, lag and lead do not look at the frame.
+ */
+export type OverCall = Aggregate & { readonly frame: OverFrame }
+export interface OverFrame {
+  readonly unit: 'rows' | 'range'
+  readonly from: FrameEnd
+  readonly to: FrameEnd
+}
+/** `value`: rows; of a range what is added to the first column of the order, in its memory form (µs of a time). */
+export type FrameEnd =
+  | { readonly at: 'unbounded' | 'current' }
+  | { readonly at: 'preceding' | 'following'; readonly value: number }
 
 export interface SourcePlan {
   readonly op: 'source'

@@ -24,6 +24,8 @@ export interface RowLayout {
   read(table: StateTable, id: number, builders: readonly ColumnBuilder[]): void
   /** The field that holds a column which is a number; null: it is none. */
   numberOf(column: number): NumberField | null
+  /** One column's value in memory form. */
+  value(table: StateTable, id: number, column: number): Value
   /** True where the row in state equals the batch's row, bit for bit. */
   equals(table: StateTable, id: number, batch: { readonly columns: readonly Column[] }, row: number): boolean
 }
@@ -222,6 +224,35 @@ class Layout implements RowLayout {
     }
     for (const piece of lengths.slice(0, this.texts.length + n)) input.raw(piece)
     return BigInt(input.raw(lengths[this.texts.length + n]!).toString('latin1'))
+  }
+
+  value(table: StateTable, id: number, column: number): Value {
+    const base = id * table.spec.numbers
+    const isHere = (place: Place): boolean => place.column === column
+    const other = this.others.find(isHere)
+    if (other !== undefined) return table.values[id * table.spec.values + other.at]!
+    let outgrown = 0
+    for (const place of this.numbers) {
+      const value = table.numbers[base + place.at]!
+      const isNull = isFlagged(table.numbers[base + place.flagAt]!, place.bit)
+      const isOutgrown = !isNull && value !== value && mayOutgrow(place.type)
+      if (isHere(place)) {
+        if (isNull || isOutgrown) return isNull ? null : this.outgrown(table, base, outgrown)
+        return place.type.kind === 'boolean' ? value !== 0 : value
+      }
+      if (isOutgrown) outgrown++
+    }
+    return this.text(table, base, this.texts.findIndex(isHere), outgrown)
+  }
+  private text(table: StateTable, base: number, n: number, outgrown: number): Value {
+    const address = table.numbers[base + this.bytesAt]!
+    const page = table.pages.pageOf(address)
+    let at = this.readLengths(page, placeOf(address), outgrown)
+    const length = this.lengths[n]!
+    if (length < 0) return null
+    for (let before = 0; before < n; before++) at += Math.max(0, this.lengths[before]!)
+    const isBytes = this.texts[n]!.type.kind === 'bytea'
+    return isBytes ? Buffer.from(page.subarray(at, at + length)) : page.toString('utf8', at, at + length)
   }
 
   equals(table: StateTable, id: number, { columns }: { readonly columns: readonly Column[] }, row: number): boolean {

@@ -125,7 +125,7 @@ export const faults = {
     http: 409,
     sqlstate: '42P07',
     retry: false,
-    says: (f) => `topic ${f.topic} exists already`,
+    says: (f) => `topic ${f.topic} already exists`,
     hint: 'Use it as it is, or choose another name.',
   }),
   'log.invalid-topic': meaning<{ topic: string; why: string }>({

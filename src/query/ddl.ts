@@ -74,7 +74,7 @@ async function checkTopic(
   if (kind === 'view') {
     throw new SqlFault(
       'sql.relation-exists',
-      `a topic "${name}" exists already, and the changes of the view would go there`,
+      `a topic "${name}" already exists, and the changes of the view would go there`,
       text,
       at,
       { hint: 'Choose another name, or delete the topic.' },

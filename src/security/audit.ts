@@ -25,6 +25,8 @@ interface AuditEntry {
   /** What it was about: `topic:orders`. */
   readonly resources: readonly string[]
   readonly outcome: 'done' | 'failed' | 'refused'
+  /** What it was to be from then on: `topic:orders retention.ms=1000`. Never a secret. */
+  readonly changes?: readonly string[]
   /** For people. Never a secret. */
   readonly detail?: string
 }
@@ -43,6 +45,7 @@ const retryMs = 1_000
 const newestWithin = 100
 const resourcesMax = 100
 const detailMax = 1_000
+const shortened = (text: string): string => (text.length > detailMax ? `${text.slice(0, detailMax)}…` : text)
 
 export class TopicAudit implements Audit {
   readonly #log: Log
@@ -66,14 +69,16 @@ export class TopicAudit implements Audit {
 
   note(entry: AuditEntry): void {
     if (entry.outcome === 'refused' && !this.#mayWrite()) return
-    const { subject, resources, detail, ...rest } = entry
+    const { subject, resources, detail, changes = [], ...rest } = entry
     this.#put({
       ...rest,
       principal: principalText(subject.principal),
       host: subject.host,
       resources: resources.slice(0, resourcesMax),
       ...(resources.length > resourcesMax ? { moreResources: resources.length - resourcesMax } : {}),
-      ...(detail === undefined ? {} : { detail: detail.slice(0, detailMax) }),
+      ...(changes.length === 0 ? {} : { changes: changes.slice(0, resourcesMax).map(shortened) }),
+      ...(changes.length > resourcesMax ? { moreChanges: changes.length - resourcesMax } : {}),
+      ...(detail === undefined ? {} : { detail: shortened(detail) }),
     })
   }
   #mayWrite(): boolean {

@@ -2,6 +2,7 @@
  * Certificates of listeners, read from files and read again when these change. What cannot be used is reported, once for
  * each change, and what was there stays.
  */
+import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { Fault } from '../lib/fault.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { Clock, Disk, TlsServer } from '../lib/world.ts'
@@ -16,18 +17,29 @@ export interface TlsFiles {
 }
 const lookMs = 2_000
 
-/** Throws Fault config.invalid naming the file that cannot be read. */
+/** Throws Fault config.invalid naming the file that cannot be read or used. */
 function readTls(disk: Disk, { cert, key, clientCa, clientAuth }: TlsFiles): TlsServer {
-  const read = (setting: string, path: string): string => {
+  const attempt = <T>(setting: string, path: string, why: string, make: () => T): T => {
     try {
-      return readText(disk, path)
+      return make()
     } catch (error) {
-      const why = `it cannot be read (${(error as Error).message})`
-      throw new Fault('config.invalid', { setting, value: path, why }, error)
+      throw new Fault('config.invalid', { setting, value: path, why: `${why} (${(error as Error).message})` }, error)
     }
   }
+  const read = (setting: string, path: string): string =>
+    attempt(setting, path, 'it cannot be read', () => readText(disk, path))
+  const certificate = (setting: string, path: string, text: string): X509Certificate =>
+    attempt(setting, path, 'it is no certificate in PEM', () => new X509Certificate(text))
+  const texts = { cert: read('tlsCert', cert), key: read('tlsKey', key) }
+  const own = certificate('tlsCert', cert, texts.cert)
+  const secret = attempt('tlsKey', key, 'it is no key in PEM that needs no passphrase', () =>
+    createPrivateKey(texts.key),
+  )
+  if (!own.checkPrivateKey(secret))
+    throw new Fault('config.invalid', { setting: 'tlsKey', value: key, why: `it is not the key of ${cert}` })
   const ca = clientCa === null ? {} : { ca: read('tlsClientCa', clientCa) }
-  return { cert: read('tlsCert', cert), key: read('tlsKey', key), clientAuth, ...ca }
+  if (clientCa !== null) certificate('tlsClientCa', clientCa, ca.ca!)
+  return { ...texts, clientAuth, ...ca }
 }
 
 /** A listener. Throws when the new certificate is none; then it shows the old one. */

@@ -206,7 +206,7 @@ describe('the console', { skip }, () => {
     await page.keyboard.press('n')
     await page.getByLabel('Name', { exact: true }).fill('purchases')
     await page.getByRole('button', { name: 'Create' }).click()
-    await page.getByText('topic purchases exists already').waitFor()
+    await page.getByText('topic purchases already exists').waitFor()
     await page.getByLabel('Name', { exact: true }).fill('visits')
     await page.getByLabel('Partitions').fill('4')
     await page.getByRole('button', { name: 'Create' }).click()

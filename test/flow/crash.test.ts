@@ -8,7 +8,7 @@ import type { Plan, ViewPlan } from '../../src/flow/plan.ts'
 import { SeededRandom } from '../../src/lib/sim/random.ts'
 import { type Simulation, simulate } from '../../src/lib/sim/world.ts'
 import { type House, newest, openHouse, textOf } from './house.ts'
-import { aggregate, call, column, field, literal, source, t } from './plans.ts'
+import { aggregate, call, column, field, literal, overCall, overPlan, source, t } from './plans.ts'
 
 const columns = [field('id', t.int), field('k', t.text), field('n', t.int), field('at', t.timestamptz)]
 const stream = source('events', columns, { time: { column: 3, delayMs: 0 } })
@@ -36,19 +36,8 @@ const totals: Plan = {
   emit: 'update',
   columns: [field('count', t.bigint), field('sum', t.bigint)],
 }
-const running: Plan = {
-  op: 'over',
-  input: stream,
-  partitionBy: [1],
-  orderBy: 3,
-  aggregates: [
-    {
-      ...aggregate('sum', t.bigint, [column(columns, 'n')]),
-      frame: { from: 'unbounded-preceding', to: 'current-row' },
-    },
-  ],
-  columns: [...columns, field('total', t.bigint)],
-}
+const total = overCall(aggregate('sum', t.bigint, [column(columns, 'n')]), 'rows', '..', 0)
+const running: Plan = overPlan(stream, [1], 3, [[total, t.bigint]], { columns: [...columns, field('total', t.bigint)] })
 const view = (name: string, plan: Plan, more: Partial<ViewPlan> = {}): ViewPlan => ({
   name,
   plan,

@@ -3,7 +3,7 @@ import { type Batch, rowsOf } from '../../src/flow/batch.ts'
 import type { Aggregate, Expression, Value } from '../../src/flow/expression.ts'
 import { Graph, type GraphOptions } from '../../src/flow/graph.ts'
 import { TickAgain } from '../../src/flow/operator.ts'
-import type { Plan, SourcePlan } from '../../src/flow/plan.ts'
+import type { FrameEnd, OverCall, OverFrame, Plan, PlanOf, SourcePlan } from '../../src/flow/plan.ts'
 import { type LogRecord, encodeSparseBatch, rawRecords } from '../../src/log/batch.ts'
 import type { RawRecords } from '../../src/log/raw-records.ts'
 import { placeBatch } from '../../src/store/batch-header.ts'
@@ -46,6 +46,40 @@ export const aggregate = (
   filter: null,
   ...more,
 })
+
+const ends = { '..': 'unbounded', '0': 'current' } as const
+const frameEnd = (end: string | number): FrameEnd =>
+  typeof end === 'string' || end === 0
+    ? { at: ends[String(end) as keyof typeof ends] }
+    : { at: end < 0 ? 'preceding' : 'following', value: Math.abs(end) }
+/** A call of OVER; the frame's ends are offsets from the current row, '..' = unbounded. */
+export const overCall = (
+  call: Aggregate,
+  unit: OverFrame['unit'] = 'range',
+  from: '..' | number = '..',
+  to: '..' | number = 0,
+): OverCall => ({ ...call, frame: { unit, from: frameEnd(from), to: frameEnd(to) } })
+/** OVER in the order of one column, waiting for its event time unless `more` says that it restates. */
+export function overPlan(
+  input: Plan,
+  partitionBy: number[],
+  by: number,
+  calls: readonly (readonly [OverCall, DataType])[],
+  more: Partial<PlanOf<'over'>> = {},
+): PlanOf<'over'> {
+  return {
+    op: 'over',
+    input,
+    partitionBy,
+    order: [{ column: by, descending: false, nullsFirst: false }],
+    time: by,
+    calls: calls.map(([call]) => call),
+    windowEnd: null,
+    keep: null,
+    columns: [...input.columns, ...calls.map(([call, type], i) => field(`${call.name}_${i}`, type))],
+    ...more,
+  }
+}
 
 export function source(name: string, columns: Columns, more: Partial<SourcePlan> = {}): SourcePlan {
   return {

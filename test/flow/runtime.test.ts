@@ -6,7 +6,7 @@ import type { Fault } from '../../src/lib/fault.ts'
 import { encodeBatch } from '../../src/log/batch.ts'
 import { decodeOrigin, encodeOrigin } from '../../src/log/origin.ts'
 import { memoryWorld, newest, openHouse, textOf, until } from './house.ts'
-import { aggregate, call, column, field, literal, show, source, t } from './plans.ts'
+import { aggregate, call, column, field, literal, overPlan, show, source, t } from './plans.ts'
 
 const columns = [field('k', t.text), field('n', t.int)]
 const counts: Plan = {
@@ -412,7 +412,7 @@ test('a fault of the plan or of its topics is met at the start', async () => {
   await using house = await openHouse()
   await assert.rejects(house.flow.start(grown), (e: Fault) => e.code === 'log.unknown-topic')
   await house.topic('events')
-  const over: Plan = { op: 'over', input: counts, partitionBy: [], orderBy: 1, aggregates: [], columns: counts.columns }
+  const over = overPlan(counts, [], 1, [])
   await assert.rejects(house.flow.start(view(over, { name: 'o' })), (e: Fault) => e.code === 'flow.unsupported')
 })
 

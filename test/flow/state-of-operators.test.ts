@@ -4,8 +4,24 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Plan } from '../../src/flow/plan.ts'
-import { Bench, type Input, aggregate, call, column, cuts, field, literal, random, show, source, t } from './plans.ts'
+import type { OverCall, Plan } from '../../src/flow/plan.ts'
+import type { DataType } from '../../src/schema/types.ts'
+import {
+  Bench,
+  type Input,
+  aggregate,
+  call,
+  column,
+  cuts,
+  field,
+  literal,
+  overCall,
+  overPlan,
+  random,
+  show,
+  source,
+  t,
+} from './plans.ts'
 
 const columns = [
   field('id', t.int, false),
@@ -64,14 +80,35 @@ const plans: Readonly<Record<string, Plan>> = {
     where: null,
     columns: [...columns, ...columns],
   },
-  over: {
-    op: 'over',
-    input: stream,
-    partitionBy: [1],
-    orderBy: 4,
-    aggregates: all.map((a) => ({ ...a, frame: { from: 'unbounded-preceding', to: 'current-row' } as const })),
-    columns: [...columns, ...results],
-  },
+  over: overPlan(
+    stream,
+    [1],
+    4,
+    all.map((a) => [overCall(a, 'rows', '..', 0), a.type]),
+  ),
+  'over frames': overPlan(stream, [1], 4, [
+    ...all.map((a): readonly [OverCall, DataType] => [overCall(a, 'rows', -2, 1), a.type]),
+    ...all.map((a): readonly [OverCall, DataType] => [overCall(a, 'range', -700_000, 300_000), a.type]),
+    ...['row_number', 'rank', 'dense_rank'].map((name): readonly [OverCall, DataType] => [
+      overCall(aggregate(name, t.bigint)),
+      t.bigint,
+    ]),
+    [overCall(aggregate('lag', t.int, [column(columns, 'n'), literal(2, t.int), literal(-1, t.int)])), t.int],
+    [overCall(aggregate('lead', t.int, [column(columns, 'n')])), t.int],
+    [overCall(aggregate('first_value', t.int, [column(columns, 'n')])), t.int],
+    [overCall(aggregate('last_value', t.int, [column(columns, 'n')]), 'rows', -3, -1), t.int],
+  ]),
+  'over a table': overPlan(
+    table,
+    [1],
+    2,
+    [
+      ...all.map((a): readonly [OverCall, DataType] => [overCall(a, 'rows', -1, 1), a.type]),
+      [overCall(aggregate('ntile', t.int, [literal(3, t.int)])), t.int],
+      [overCall(aggregate('cume_dist', t.double)), t.double],
+    ],
+    { time: null },
+  ),
   'top of a stream': {
     op: 'top',
     input: stream,
@@ -114,8 +151,11 @@ const plans: Readonly<Record<string, Plan>> = {
       columns,
     },
     partitionBy: [1],
-    orderBy: 4,
-    aggregates: [{ ...aggregate('count', t.bigint), frame: { from: 'unbounded-preceding', to: '1-preceding' } }],
+    order: [{ column: 4, descending: false, nullsFirst: false }],
+    time: 4,
+    calls: [overCall(aggregate('count', t.bigint), 'rows', '..', -1)],
+    windowEnd: null,
+    keep: null,
     columns: [...columns, field('before', t.bigint)],
   },
   'group over a top over a group': group(

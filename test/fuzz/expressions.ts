@@ -3,18 +3,19 @@
  * DuckDB; where the twin needs care (integers that must not overflow, decimals, JSON, times) they are written here.
  */
 import type { Chance } from './chance.ts'
-import type { Expr, Kind } from './node.ts'
+import type { Expr, Kind, Typed } from './node.ts'
 import { arithmetic, decimal, double, integerOf } from './numbers.ts'
 import { tableCalls } from './table-calls.ts'
 import {
+  areCompared,
   boolean,
   columnExpr,
   columnsOf,
   comparable,
   compared,
   expr,
-  integers,
   joined,
+  kindFor,
   kindIn,
   literalOf,
   type Maker,
@@ -24,7 +25,11 @@ import {
   smallInt,
   timeKind,
 } from './terms.ts'
-import { decimalType, quoted } from './values.ts'
+import { decimalType, quoted, theirTypes } from './values.ts'
+
+/** The type that DuckDB is told where one of several items is of another type, or a decimal. */
+const castOf = (whole: Typed, other: Expr): string | null =>
+  whole.kind === 'numeric' ? decimalType(whole.scale!) : other.kind === whole.kind ? null : theirTypes[whole.kind]
 
 export class Expressions implements Maker {
   readonly chance: Chance
@@ -47,35 +52,37 @@ export class Expressions implements Maker {
   private general(scope: Scope, kind: Kind, depth: number): Expr {
     const { chance } = this
     const a = this.of(scope, kind, depth)
-    const b = this.of(scope, kind, depth)
-    const cast = (n: number): string =>
-      kind === 'numeric' ? `CAST($${n} AS ${decimalType(joined([a, b]).scale!)})` : `$${n}`
+    const b = this.of(scope, kindFor(chance, kind), depth)
+    const both = joined([a, b])
+    const as = castOf(both, b)
+    const cast = (n: number): string => (as === null ? `$${n}` : `CAST($${n} AS ${as})`)
     switch (chance.int(0, ordered.includes(kind) ? 4 : 3)) {
       case 0:
         return expr(
           'CASE WHEN $1 THEN $2 ELSE $3 END',
           `CASE WHEN $1 THEN ${cast(2)} ELSE ${cast(3)} END`,
           [this.condition(scope, depth), a, b],
-          joined([a, b]),
+          both,
         )
       case 1:
-        return expr('coalesce($1, $2)', `coalesce(${cast(1)}, ${cast(2)})`, [a, b], joined([a, b]))
+        return expr('coalesce($1, $2)', `coalesce(${cast(1)}, ${cast(2)})`, [a, b], both)
       case 2:
-        return expr('nullif($1, $2)', `nullif(${cast(1)}, ${cast(2)})`, [a, b], joined([a, b]))
+        return expr('nullif($1, $2)', `nullif(${cast(1)}, ${cast(2)})`, [a, b], both)
       case 3: {
         const c = this.of(scope, kind, 0)
-        const as = decimalType(joined([b, c]).scale ?? 0)
-        const of = (n: number): string => (kind === 'numeric' ? `CAST($${n} AS ${as})` : `$${n}`)
+        const whole = joined([c, b])
+        const type = castOf(whole, b)
+        const of = (n: number): string => (type === null ? `$${n}` : `CAST($${n} AS ${type})`)
         return expr(
           'CASE $1 WHEN 1 THEN $2 WHEN 2 THEN $3 END',
           `CASE $1 WHEN 1 THEN ${of(2)} WHEN 2 THEN ${of(3)} END`,
           [this.of(scope, 'int', 0), b, c],
-          joined([b, c]),
+          whole,
         )
       }
       default: {
         const name = chance.pick(['greatest', 'least'])
-        return expr(`${name}($1, $2)`, `${name}(${cast(1)}, ${cast(2)})`, [a, b], joined([a, b]))
+        return expr(`${name}($1, $2)`, `${name}(${cast(1)}, ${cast(2)})`, [a, b], both)
       }
     }
   }
@@ -229,8 +236,9 @@ export class Expressions implements Maker {
   /** Also between numbers of different types. */
   private comparison(scope: Scope, a: Expr, depth: number): Expr {
     const { chance } = this
-    const others: readonly Kind[] = integers.includes(a.kind) ? [a.kind, a.kind, ...integers, 'numeric'] : [a.kind]
-    const b = this.of(scope, chance.pick(others), chance.is(0.5) ? -1 : depth)
+    const others = comparable.filter((k) => areCompared(a.kind, k))
+    const kind = chance.is(0.7) ? a.kind : chance.pick(others)
+    const b = this.of(scope, kind, chance.is(0.5) ? -1 : depth)
     const op = chance.pick(['=', '<>', '<', '<=', '>', '>=', '<>', '<='])
     return compared(`($1 ${op} $2)`, [a, b])
   }

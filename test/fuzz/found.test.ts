@@ -37,3 +37,36 @@ test('a field of a composite column on the right side of a join', () => {
   )
   assert.deepEqual(kept('SELECT s.id FROM t JOIN s ON t.k = (s.c).a', { s, t: [{ id: 1, k: 7 }] }), ['[2]'])
 })
+
+test('USING: the merged column stands first and alone, each side has its own under its name', () => {
+  const rows = {
+    s: [{ id: 1, k: 5, t: 'a' }],
+    t: [
+      { id: 1, k: 7, t: 'x' },
+      { id: 2, k: 8, t: 'y' },
+    ],
+  }
+  const both = 'SELECT id, a.id AS l, b.id AS r'
+  assert.deepEqual(kept(`${both} FROM s a RIGHT JOIN t b USING (id)`, rows), ['[1,1,1]', '[2,null,2]'])
+  assert.deepEqual(kept(`${both} FROM t a LEFT JOIN s b USING (id)`, rows), ['[1,1,1]', '[2,2,null]'])
+  assert.deepEqual(kept(`${both} FROM s a FULL JOIN t b USING (id)`, rows), ['[1,1,1]', '[2,null,2]'])
+  assert.deepEqual(
+    kept('SELECT * FROM (SELECT k AS q, id FROM s) a RIGHT JOIN (SELECT k, id FROM t) b USING (id)', rows),
+    ['[1,5,7]', '[2,null,8]'],
+  )
+  assert.deepEqual(kept('SELECT b.* FROM (SELECT id FROM s) a JOIN (SELECT k, id FROM t) b USING (id)', rows), [
+    '[7,1]',
+  ])
+  assert.deepEqual(kept('SELECT a.*, b.k FROM (SELECT id FROM s) a RIGHT JOIN t b USING (id)', rows), [
+    '[1,7]',
+    '[null,8]',
+  ])
+  // A number that is wider on the other side.
+  assert.deepEqual(kept('SELECT id FROM (SELECT 1::numeric AS id FROM s) a FULL JOIN t b USING (id)', rows), [
+    '[{"digits":"1n","scale":0}]',
+    '[{"digits":"2n","scale":0}]',
+  ])
+  const three =
+    'SELECT id, a.id AS x, b.id AS y, c.id AS z FROM s a FULL JOIN t b USING (id) FULL JOIN (SELECT 3 AS id FROM s) c USING (id)'
+  assert.deepEqual(kept(three, rows), ['[1,1,1,null]', '[2,null,2,null]', '[3,null,null,3]'])
+})

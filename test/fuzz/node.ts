@@ -3,6 +3,8 @@
  * ($1, $2 … stand for its parts), its type, and what is known of its values: whether both sides agree on every bit
  * (`exact`), and how large a number may get (`bound`), so that nothing overflows.
  */
+import { startUs, versionMs } from './times.ts'
+
 export type Kind =
   | 'boolean'
   | 'smallint'
@@ -45,10 +47,13 @@ export interface Order {
   readonly nullsFirst: boolean | null
 }
 export interface Window {
-  readonly kind: 'tumble' | 'hop' | 'cumulate'
+  readonly kind: 'tumble' | 'hop' | 'cumulate' | 'session'
   readonly time: string
   readonly sizeMinutes: number
+  /** Of a session the gap. */
   readonly slideMinutes: number
+  /** The column that sessions are apart by. */
+  readonly by?: string
 }
 export type From =
   | { readonly node: 'table'; readonly name: string; readonly alias: string; readonly window: Window | null }
@@ -59,7 +64,19 @@ export type From =
       readonly left: From
       readonly right: From
       readonly on: readonly Expr[]
+      readonly using?: string
     }
+  | Temporal
+export interface Temporal {
+  readonly node: 'temporal'
+  readonly kind: 'inner' | 'left'
+  readonly stream: string
+  readonly table: string
+  readonly alias: string
+  readonly tableAlias: string
+  /** What the columns of the table's key equal. */
+  readonly keys: readonly { readonly of: string; readonly is: Expr }[]
+}
 export interface Select {
   readonly node: 'select'
   readonly distinct: boolean
@@ -68,6 +85,8 @@ export interface Select {
   readonly where: readonly Expr[]
   readonly groupBy: readonly Expr[]
   readonly having: readonly Expr[]
+  /** GROUP BY 1, 2, … where the list shows the key. */
+  readonly byPosition?: boolean
 }
 export interface SetOperation {
   readonly node: 'set'
@@ -85,6 +104,8 @@ export interface Query {
   readonly limit: number | null
   readonly offset: number
   readonly onClose: boolean
+  /** Rows come when the watermark has passed them. */
+  readonly waits: boolean
 }
 export type Side = 'ours' | 'theirs'
 
@@ -96,6 +117,7 @@ export const query = (body: Query['body'], more: Partial<Query> = {}): Query => 
   limit: null,
   offset: 0,
   onClose: false,
+  waits: false,
   ...more,
 })
 
@@ -139,30 +161,57 @@ function setText({ op, left, right, columns }: SetOperation, side: Side): string
   return `${part(left)} ${op} ${part(right)}`
 }
 function selectText(s: Select, side: Side): string {
-  const items = s.items.map(({ expr, name }) => `${exprText(expr, side)} AS ${name}`).join(', ')
+  const items = s.items.map(({ expr, name }) => exprText(expr, side) + (name === '' ? '' : ` AS ${name}`)).join(', ')
   const where = s.where.length === 0 ? '' : ` WHERE ${list(s.where, side, ' AND ')}`
-  const group = s.groupBy.length === 0 ? '' : ` GROUP BY ${list(s.groupBy, side, ', ')}`
+  const group = s.groupBy.length === 0 ? '' : ` GROUP BY ${s.groupBy.map((key) => keyText(s, key, side)).join(', ')}`
   const having = s.having.length === 0 ? '' : ` HAVING ${list(s.having, side, ' AND ')}`
   return `SELECT ${s.distinct ? 'DISTINCT ' : ''}${items} FROM ${fromText(s.from, side)}${where}${group}${having}`
+}
+function keyText({ items, byPosition }: Select, key: Expr, side: Side): string {
+  const at = byPosition === true ? items.findIndex(({ expr }) => expr === key) : -1
+  return at < 0 ? exprText(key, side) : String(at + 1)
 }
 const joinWords = { inner: 'JOIN', left: 'LEFT JOIN', right: 'RIGHT JOIN', full: 'FULL JOIN', cross: 'CROSS JOIN' }
 function fromText(from: From, side: Side): string {
   switch (from.node) {
     case 'table':
       return `${from.window === null ? from.name : windowText(from.name, from.window, side)} ${from.alias}`
+    case 'temporal':
+      return temporalText(from, side)
     case 'derived':
       return `(${queryText(from.query, side)}) ${from.alias}`
     case 'join': {
       const left = fromText(from.left, side)
       const right = from.right.node === 'join' ? `(${fromText(from.right, side)})` : fromText(from.right, side)
       if (from.kind === 'comma') return `${left}, ${right}`
+      if (from.using !== undefined) return `${left} ${joinWords[from.kind]} ${right} USING (${from.using})`
       const on = from.kind === 'cross' ? '' : ` ON ${list(from.on, side, ' AND ')}`
       return `${left} ${joinWords[from.kind]} ${right}${on}`
     }
   }
 }
+function temporalText({ kind, stream, table, alias, tableAlias, keys }: Temporal, side: Side): string {
+  const word = kind === 'inner' ? 'JOIN' : 'LEFT JOIN'
+  const on = keys.map(({ of, is }) => `${tableAlias}.${of} = ${exprText(is, side)}`).join(' AND ')
+  if (side === 'ours')
+    return `${stream} ${alias} ${word} ${table} FOR SYSTEM_TIME AS OF ${alias}.happened AS ${tableAlias} ON ${on}`
+  const at = (change: string): string => `${startUs} + ${tableAlias}.${change}::BIGINT * ${versionMs * 1000}`
+  const us = `epoch_us(${alias}.happened)`
+  const seen = `${tableAlias}._from < getvariable('seen')`
+  return `${stream} ${alias} ${word} log_${table} ${tableAlias} ON ${on} AND ${at('_from')} <= ${us} AND ${us} < ${at('_to')} AND ${seen}`
+}
+function sessionText(name: string, { time, slideMinutes, by }: Window, side: Side): string {
+  const gap = `INTERVAL '${slideMinutes} minutes'`
+  if (side === 'ours') return `SESSION(${name}, ${time}, ${gap}, ${by})`
+  const apart = `(PARTITION BY ${by} ORDER BY ${time})`
+  const before = `(SELECT *, lag(${time}) OVER ${apart} AS _before FROM ${name})`
+  const numbered = `(SELECT *, sum(CASE WHEN ${time} - _before <= ${gap} THEN 0 ELSE 1 END) OVER ${apart} AS _session FROM ${before})`
+  const whole = `(PARTITION BY ${by}, _session)`
+  return `(SELECT * EXCLUDE (_before, _session), min(${time}) OVER ${whole} AS window_start, max(${time}) OVER ${whole} + ${gap} AS window_end FROM ${numbered})`
+}
 function windowText(name: string, window: Window, side: Side): string {
   const { kind, time, sizeMinutes: size, slideMinutes: slide } = window
+  if (kind === 'session') return sessionText(name, window, side)
   if (side === 'ours') {
     const minutes = (n: number): string => `INTERVAL '${n} minutes'`
     if (kind === 'tumble') return `TUMBLE(${name}, ${time}, ${minutes(size)})`

@@ -81,7 +81,22 @@ export function decimal(make: Maker, scope: Scope, depth: number): Expr | null {
   const { chance } = make
   const kind = 'numeric'
   const a = make.of(scope, kind, depth)
-  const op = chance.pick(['+', '-', '*', 'int', 'abs', 'round', 'floor', 'ceil', 'trunc', 'neg', 'round1'])
+  const op = chance.pick([
+    '+',
+    '-',
+    '*',
+    'int',
+    'abs',
+    'round',
+    'floor',
+    'ceil',
+    'trunc',
+    'neg',
+    'round1',
+    'scale',
+    'mod',
+    'cut',
+  ])
   if (op === 'int') {
     const from = make.of(scope, chance.pick(integers), depth)
     return expr('CAST($1 AS numeric)', 'CAST($1 AS DECIMAL(38,0))', [from], { kind, scale: 0, bound: from.bound })
@@ -92,6 +107,26 @@ export function decimal(make: Maker, scope: Scope, depth: number): Expr | null {
       scale: a.scale!,
       bound: a.bound,
     })
+  if (op === 'scale')
+    return expr('CAST($1 AS numeric(38,2))', 'CAST($1 AS DECIMAL(38,2))', [a], { kind, scale: 2, bound: a.bound + 1 })
+  if (op === 'cut')
+    return expr('trunc($1, 1)', 'CAST(trunc(CAST($1 AS DECIMAL(38,4)) * 10) / 10 AS DECIMAL(38,1))', [a], {
+      kind,
+      scale: 1,
+      bound: a.bound,
+    })
+  if (op === 'mod') {
+    const b = make.of(scope, kind, 0)
+    const scale = Math.max(a.scale!, b.scale!)
+    if (a.bound > 1e12 || b.bound > 1e12 || scale > 8) return null
+    const as = `DECIMAL(24,${scale})`
+    return expr(
+      '($1 % nullif($2, 0))',
+      `CAST(CAST($1 AS ${as}) % nullif(CAST($2 AS ${as}), 0) AS ${decimalType(scale)})`,
+      [a, b],
+      { kind, scale, bound: a.bound },
+    )
+  }
   if (op === 'round1')
     return expr('round($1, 1)', 'CAST(round($1, 1) AS DECIMAL(38,1))', [a], { kind, scale: 1, bound: a.bound + 1 })
   if (op !== '+' && op !== '-' && op !== '*')

@@ -1,12 +1,14 @@
 /** Random queries over the relations of a dataset. */
 import type { Chance } from './chance.ts'
-import { aggregateOf } from './aggregates.ts'
+import { aggregateOf, runningOf } from './aggregates.ts'
 import { Expressions } from './expressions.ts'
 import {
+  areCompared,
   columnExpr,
   comparable,
   compared,
   expr,
+  kindFor,
   kindIn,
   literalOf,
   ordered,
@@ -66,14 +68,30 @@ export class Queries {
   /** A whole query; what its columns are follows from its text. */
   query(): Query {
     const { chance } = this
-    if (chance.is(0.04)) return this.onClose()
+    const special = chance.weighted([
+      [86, null],
+      [4, 'close'],
+      [4, 'session'],
+      [3, 'temporal'],
+      [3, 'running'],
+    ] as const)
+    if (special === 'close') return this.onClose()
+    if (special === 'session') return this.sessions()
+    if (special === 'temporal') return this.temporal()
+    if (special === 'running') return this.running()
     const ctes: Cte[] = []
     while (ctes.length < 2 && chance.is(0.12)) {
       const made = this.rows(1)
       ctes.push({ ...made, name: `w${ctes.length}` })
       this.ctes.push(ctes.at(-1)!)
     }
-    const made = this.rows(2)
+    const made = this.rows(
+      chance.weighted([
+        [7, 2],
+        [3, 3],
+        [1, 4],
+      ] as const),
+    )
     return { ...made.query, ctes: ctes.map(({ name, query: inner }) => ({ name, query: inner })) }
   }
   private alias(): string {
@@ -111,7 +129,7 @@ export class Queries {
     if (like === null && chance.is(0.42)) return this.grouped(from, scope, where)
     const items = (like ?? Array.from({ length: chance.int(1, 5) })).map((wanted, i): Item => {
       if (like === null) return { expr: this.listed(scope, depth), name: `c${i}` }
-      return { expr: this.make.of(scope, wanted!.kind, 2), name: wanted!.name }
+      return { expr: this.make.of(scope, kindFor(chance, wanted!.kind), 2), name: wanted!.name }
     })
     return { query: query(plain(items, from, where)), columns: outputs(items) }
   }
@@ -133,7 +151,9 @@ export class Queries {
     if (shape === 'window') return this.windowed()
     const left = this.one(depth)
     let joined = this.join(left, this.one(depth))
-    if (chance.is(0.2) && (joined.from as { kind?: string }).kind !== 'comma') joined = this.join(joined, this.one(0))
+    const { from } = joined
+    const mayGrow = from.node === 'join' && from.kind !== 'comma' && from.using === undefined
+    if (mayGrow && chance.is(0.2)) joined = this.join(joined, this.one(0))
     return joined
   }
   private one(depth: number): { from: From; scope: Scope } {
@@ -148,6 +168,16 @@ export class Queries {
       return { from: { node: 'derived', query: made.query, alias }, scope: scopeOf(alias, made.columns) }
     }
     const { name, columns } = chance.pick(this.relations)
+    if (chance.is(0.08)) {
+      const inner = this.alias()
+      const where = chance.is(0.5) ? [this.make.condition(scopeOf(inner, columns), 1)] : []
+      const all = plain(
+        [{ expr: same('*', [], { kind: 'int' }), name: '' }],
+        { node: 'table', name, alias: inner, window: null },
+        where,
+      )
+      return { from: { node: 'derived', query: query(all), alias }, scope: scopeOf(alias, columns) }
+    }
     return { from: { node: 'table', name, alias, window: null }, scope: scopeOf(alias, columns) }
   }
   private windowed(): { from: From; scope: Scope } {
@@ -184,17 +214,47 @@ export class Queries {
     if (equal.length === 0) kind = 'cross'
     // A comma binds less than JOIN.
     if (kind === 'comma' && left.from.node === 'join') kind = 'cross'
+    const named = this.commonName(left.scope, right.scope)
+    if (named !== null && kind !== 'comma' && kind !== 'cross' && chance.is(0.25)) {
+      const from: From = { node: 'join', kind, left: left.from, right: right.from, on: [], using: named.text }
+      return { from, scope: [...scope, named, named] }
+    }
     if (kind === 'comma' || kind === 'cross')
       return { from: { node: 'join', kind, left: left.from, right: right.from, on: [] }, scope }
     // DuckDB joins both ways by equalities only.
     const more = kind !== 'full' && chance.is(0.25) ? [this.make.condition(scope, 1)] : []
     return { from: { node: 'join', kind, left: left.from, right: right.from, on: [...equal, ...more] }, scope }
   }
+  /** A column that both have, and that may be named without either's. */
+  private commonName(left: Scope, right: Scope): Scoped | null {
+    const isOne = (scope: Scope): boolean => new Set(scope.map((c) => c.text.split('.')[0])).size === 1
+    if (!isOne(left) || !isOne(right)) return null
+    const nameOf = (c: Scoped): string => c.text.slice(c.text.indexOf('.') + 1)
+    const found = left.flatMap((l) =>
+      right
+        .filter(
+          (r) => nameOf(l) === nameOf(r) && l.kind === r.kind && l.exact && r.exact && comparable.includes(l.kind),
+        )
+        .map((r): Scoped => ({
+          ...l,
+          text: nameOf(l),
+          bound: Math.max(l.bound, r.bound),
+          ...(l.scale === undefined ? {} : { scale: Math.max(l.scale, r.scale ?? 0) }),
+        })),
+    )
+    return found.length === 0 ? null : this.chance.pick(found)
+  }
   private equalities(left: Scope, right: Scope): Expr[] {
     const { chance } = this
     const pairs = left.flatMap((l) =>
       right
-        .filter((r) => l.kind === r.kind && l.exact && r.exact && comparable.includes(l.kind))
+        .filter(
+          (r) =>
+            (l.kind === r.kind || (chance.is(0.2) && areCompared(l.kind, r.kind))) &&
+            l.exact &&
+            r.exact &&
+            comparable.includes(l.kind),
+        )
         .map((r) => [l, r] as const),
     )
     if (pairs.length === 0) return []
@@ -206,7 +266,7 @@ export class Queries {
     const one = (): Expr => {
       const [l, r] = chance.pick(likely.length > 0 && chance.is(0.7) ? likely : pairs)
       if (chance.is(0.85)) return compared('($1 = $2)', [columnExpr(l), columnExpr(r)])
-      return compared('($1 = $2)', [this.make.of([l], l.kind, 1), this.make.of([r], l.kind, 1)])
+      return compared('($1 = $2)', [this.make.of([l], l.kind, 1), this.make.of([r], r.kind, 1)])
     }
     return chance.is(0.25) ? [one(), one()] : [one()]
   }
@@ -277,8 +337,10 @@ export class Queries {
   // GROUP BY
 
   private grouped(from: From, scope: Scope, where: readonly Expr[]): Made {
+    return this.groupedBy(from, scope, where, this.groupKeys(scope))
+  }
+  private groupedBy(from: From, scope: Scope, where: readonly Expr[], keys: readonly Expr[]): Made {
     const { chance } = this
-    const keys = this.groupKeys(scope)
     const aggregates = Array.from({ length: chance.int(keys.length === 0 ? 1 : 0, 3) }, () =>
       aggregateOf(this.make, scope),
     )
@@ -286,7 +348,12 @@ export class Queries {
     const items = [...shown, ...aggregates].map((made, i): Item => ({ expr: made, name: `c${i}` }))
     if (items.length === 0) items.push({ expr: aggregateOf(this.make, scope), name: 'c0' })
     const having = chance.is(0.2) ? [this.having(scope, keys)] : []
-    const body: Select = { ...plain(chance.is(0.5) ? items : this.shuffled(items), from, where), groupBy: keys, having }
+    const body: Select = {
+      ...plain(chance.is(0.5) ? items : this.shuffled(items), from, where),
+      groupBy: keys,
+      having,
+      byPosition: chance.is(0.3),
+    }
     return { query: query(body), columns: outputs(body.items) }
   }
   private shuffled(items: readonly Item[]): Item[] {
@@ -406,6 +473,89 @@ export class Queries {
     const more = chance.is(0.2) ? [this.make.condition(around.slice(0, -1), 1)] : []
     const body = plain(shown, { node: 'derived', query: ranked, alias: outer }, [limit, ...more])
     return { query: query(body), columns: outputs(shown) }
+  }
+  private stream(): Relation {
+    return this.chance.pick(this.relations.filter((r) => r.kind === 'stream'))
+  }
+  private sessions(): Query {
+    const { chance } = this
+    const { name, columns } = this.stream()
+    const alias = this.alias()
+    const by = chance.pick(
+      columns.filter((c) => comparable.includes(c.kind) && c.name !== 'happened' && c.name !== 'id'),
+    )
+    const window: Window = {
+      kind: 'session',
+      time: 'happened',
+      slideMinutes: chance.pick([1, 4, 10]),
+      sizeMinutes: 0,
+      by: by.name,
+    }
+    const bounds: Output[] = ['window_start', 'window_end'].map((bound) => ({
+      name: bound,
+      kind: 'timestamptz',
+      bound: 0,
+      exact: true,
+    }))
+    const keys = scopeOf(alias, [by, ...bounds]).map(columnExpr)
+    const scope = scopeOf(alias, columns)
+    const where = chance.is(0.2) ? [this.make.condition(scopeOf(alias, [by]), 1)] : []
+    const from: From = { node: 'table', name, alias, window }
+    const made = this.groupedBy(from, scope, where, keys)
+    return { ...made.query, onClose: chance.is(0.3) }
+  }
+  /** Each row of a stream with the row of a table as it was then. */
+  private temporal(): Query {
+    const { chance } = this
+    const stream = this.stream()
+    const table = chance.pick(this.relations.filter((r) => r.kind === 'table'))
+    const [alias, tableAlias] = [this.alias(), this.alias()]
+    const scope = scopeOf(alias, stream.columns)
+    const keys = table.key.map((of) => {
+      const { kind } = table.columns.find((c) => c.name === of)!
+      const like = scope.filter((c) => c.kind === kind && c.exact)
+      return {
+        of,
+        is: like.length > 0 && chance.is(0.8) ? columnExpr(chance.pick(like)) : this.make.of(scope, kind, 1),
+      }
+    })
+    const from: From = {
+      node: 'temporal',
+      kind: chance.pick(['inner', 'left']),
+      stream: stream.name,
+      table: table.name,
+      alias,
+      tableAlias,
+      keys,
+    }
+    const both = [...scope, ...scopeOf(tableAlias, table.columns)]
+    const items = Array.from({ length: chance.int(1, 5) }, (_, i): Item => ({
+      expr: this.make.item(both, 2),
+      name: `c${i}`,
+    }))
+    const where = chance.is(0.3) ? [this.make.condition(both, 1)] : []
+    const made = chance.is(0.3) ? this.grouped(from, both, where).query : query(plain(items, from, where))
+    return { ...made, waits: true }
+  }
+  private running(): Query {
+    const { chance } = this
+    const { name, columns } = this.stream()
+    const alias = this.alias()
+    const scope = scopeOf(alias, columns)
+    const by = this.make.of(scope, kindIn(chance, scope, comparable), 1)
+    const end = chance.pick(['CURRENT ROW', '1 PRECEDING'])
+    const over = (at: number): string =>
+      ` OVER (PARTITION BY $${at} ORDER BY ${alias}.happened ROWS BETWEEN UNBOUNDED PRECEDING AND ${end})`
+    const calls = Array.from({ length: chance.int(1, 3) }, (_, i): Item => ({
+      expr: runningOf(this.make, scope, by, over),
+      name: `r${i}`,
+    }))
+    const shown = Array.from({ length: chance.int(1, 3) }, (_, i): Item => ({
+      expr: this.make.item(scope, 1),
+      name: `c${i}`,
+    }))
+    const where = chance.is(0.3) ? [this.make.condition(scope, 1)] : []
+    return query(plain([...shown, ...calls], { node: 'table', name, alias, window: null }, where), { waits: true })
   }
   /** Each window once, when it is over. */
   private onClose(): Query {

@@ -17,7 +17,7 @@ export function report(
     `seed ${seed}: ${what} is not what DuckDB gives`,
     detail.trimEnd(),
     `again: npm run test:fuzz -- --seed ${seed} --queries 1`,
-    `relations:\n${definitions(used)}`,
+    `relations:\n${definitions({ ...dataset, relations: used })}`,
     `changes, in order:\n${changes.join('\n')}`,
     `ours:   ${ours}`,
     `theirs: ${queryText(query, 'theirs')}`,

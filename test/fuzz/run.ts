@@ -22,7 +22,8 @@ import { plan } from '../sql/fixture.ts'
 import { Chance } from './chance.ts'
 import { difference, type Rows } from './compare.ts'
 import { type Query, queryText } from './node.ts'
-import { type Dataset, definitions, recordOf, theirDefinitions } from './tables.ts'
+import { Served } from './served.ts'
+import { changesOf, type Dataset, definitions, recordOf, theirDefinitions } from './tables.ts'
 import { ourText, theirForm, theirText } from './values.ts'
 
 export type Outcome =
@@ -31,6 +32,8 @@ export type Outcome =
   | { readonly kind: 'different'; readonly what: string; readonly detail: string }
 
 const rowsMax = 5_000
+/** So many are also asked of a whole engine. */
+const servedOften = 0.1
 
 /** A DuckDB and, for the dataset at hand, a log that holds it. */
 export class Arena implements AsyncDisposable {
@@ -38,6 +41,7 @@ export class Arena implements AsyncDisposable {
   private readonly duck: DuckDBConnection
   private dataset: Dataset | null = null
   private log: Log | null = null
+  private engine: Served | null = null
   private relations: readonly Relation[] = []
   private readonly world = { ...realWorld(), disk: memoryDisk() }
 
@@ -52,6 +56,7 @@ export class Arena implements AsyncDisposable {
     return new Arena(instance, duck)
   }
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.engine?.[Symbol.asyncDispose]()
     await this.log?.close()
     this.duck.closeSync()
     this.instance.closeSync()
@@ -67,6 +72,7 @@ export class Arena implements AsyncDisposable {
       const rough = roughOf(query)
       await this.once(query, final, rough)
       await this.incrementally(query, view, { seed, final, rough })
+      if (new Chance(seed + 1).is(servedOften) && !query.onClose && !query.waits) await this.served(query, final, rough)
       return { kind: 'same', rows: final.length }
     } catch (error) {
       if (error instanceof Stop) return error.outcome
@@ -76,25 +82,23 @@ export class Arena implements AsyncDisposable {
 
   private async load(dataset: Dataset): Promise<void> {
     if (this.dataset === dataset) return
+    await this.engine?.[Symbol.asyncDispose]()
+    this.engine = null
     await this.log?.close()
     this.dataset = null
     for (const statement of theirDefinitions(dataset)) await this.duck.run(statement)
-    this.relations = plan(definitions(dataset.relations)).relations
+    this.relations = plan(definitions(dataset)).relations
     const log = await openLocalLog({ world: { ...this.world, disk: memoryDisk() }, dir: 'data' })
     this.log = log
     this.dataset = dataset
     await log.topics.create(dataset.relations.map(({ name, partitions }) => ({ name, partitions, config: {} })))
-    for (const relation of dataset.relations)
-      for (let index = 0; index < relation.partitions; index++) {
-        const changes = dataset.changes.filter((c) => c.relation === relation && c.partition === index)
-        if (changes.length === 0) continue
-        const bytes = (text: string | null): Buffer | null => (text === null ? null : Buffer.from(text))
-        const records = changes.map((c) => ({ key: bytes(c.key), value: bytes(recordOf(c)), timeMs: 1_000_000 }))
-        const [answer] = await log
-          .writer()
-          .append([{ partition: { topic: relation.name, index }, batch: encodeBatch(records) }])
-        if (answer !== undefined && 'fault' in answer) throw answer.fault
-      }
+    for (const { relation, partition, changes } of changesOf(dataset)) {
+      const bytes = (text: string | null): Buffer | null => (text === null ? null : Buffer.from(text))
+      const records = changes.map((c) => ({ key: bytes(c.key), value: bytes(recordOf(c)), timeMs: c.timeMs }))
+      const entry = { partition: { topic: relation.name, index: partition }, batch: encodeBatch(records) }
+      const [answer] = await log.writer().append([entry])
+      if (answer !== undefined && 'fault' in answer) throw answer.fault
+    }
   }
 
   private planned(query: Query): ViewPlan {
@@ -142,6 +146,24 @@ export class Arena implements AsyncDisposable {
     if (detail !== null) throw new Stop({ kind: 'different', what: 'a one-off SELECT', detail })
   }
 
+  /** Of a whole engine, where views are topics. */
+  private async served(query: Query, final: Rows, rough: readonly boolean[]): Promise<void> {
+    const text = queryText(query, 'ours')
+    this.engine ??= await Served.open(this.dataset!)
+    const compare = (what: string, rows: Rows, theirs: Rows): void => {
+      const detail = difference(rows, theirs, rough)
+      if (detail !== null) throw new Stop({ kind: 'different', what, detail })
+    }
+    try {
+      const { asked, kept } = await this.engine.ask(text)
+      compare('what the engine answers', asked, final)
+      compare('a view of the engine', kept, final)
+      compare('a view on a view', await this.engine.askThrough(text), [...final, ...final])
+    } catch (error) {
+      throw different('the engine fails', error)
+    }
+  }
+
   private async incrementally(
     query: Query,
     view: ViewPlan,
@@ -155,9 +177,10 @@ export class Arena implements AsyncDisposable {
       partition: c.partition,
       key: c.key,
       value: recordOf(c),
+      timeMs: c.timeMs,
     }))
     const longest = chance.pick([1, 5, 20, 100])
-    const look = query.onClose ? 0 : Math.min(0.4, 3 / (changes.length / longest + 1))
+    const look = query.onClose || query.waits ? 0 : Math.min(0.4, 3 / (changes.length / longest + 1))
     for (let at = 0; at < inputs.length;) {
       const count = 1 + chance.int(0, longest)
       feed.step(inputs.slice(at, at + count), inputs.slice(at, at + 2 * count), chance)
@@ -168,7 +191,7 @@ export class Arena implements AsyncDisposable {
       }
     }
     if (inputs.length === 0) feed.step([], [], chance)
-    if (query.onClose) feed.finish()
+    if (query.onClose || query.waits) feed.finish()
     const detail = difference(feed.rows(), final, rough)
     if (detail !== null) throw new Stop({ kind: 'different', what: 'a view at the end', detail })
   }

@@ -77,6 +77,9 @@ function* smallerFrom(from: From): Generator<From> {
         yield { ...from.query.body.from, alias: from.alias }
       for (const query of smaller(from.query)) yield { ...from, query }
       return
+    case 'temporal':
+      yield { node: 'table', name: from.stream, alias: from.alias, window: null }
+      return
     case 'join':
       yield from.left
       yield from.right

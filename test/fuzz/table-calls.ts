@@ -53,7 +53,8 @@ function callOf(row: FunctionRow): TableCall | null {
   const ours = infix === null ? `${row.name}(${parts.join(', ')})` : `(${parts.join(` ${infix} `)})`
   return { kind, args, ours, theirs: `(${row.duckdb})` }
 }
-const casts: readonly TableCall[] = [
+/** Casts, and functions whose rows have no twin of the same form. */
+const written: readonly TableCall[] = [
   { kind: 'text', args: ['int'], ours: 'CAST($1 AS text)', theirs: 'CAST($1 AS VARCHAR)' },
   { kind: 'text', args: ['bigint'], ours: '$1::text', theirs: 'CAST($1 AS VARCHAR)' },
   { kind: 'text', args: ['boolean'], ours: 'CAST($1 AS text)', theirs: 'CAST($1 AS VARCHAR)' },
@@ -61,5 +62,83 @@ const casts: readonly TableCall[] = [
   { kind: 'text', args: ['uuid'], ours: 'CAST($1 AS text)', theirs: 'CAST($1 AS VARCHAR)' },
   { kind: 'text', args: ['timestamp'], ours: 'CAST($1 AS text)', theirs: 'CAST($1 AS VARCHAR)' },
   { kind: 'int', args: ['boolean'], ours: 'CAST($1 AS int)', theirs: 'CAST($1 AS INTEGER)' },
+  { kind: 'text', args: ['text'], ours: 'CAST($1 AS varchar(2))', theirs: 'left($1, 2)' },
+  {
+    kind: 'text',
+    args: ['numeric'],
+    ours: 'CAST(CAST($1 AS numeric(38,2)) AS text)',
+    theirs: 'CAST(CAST($1 AS DECIMAL(38,2)) AS VARCHAR)',
+  },
+  { kind: 'text', args: ['text', 'text'], ours: 'concat($1, $2)', theirs: 'concat($1, $2)' },
+  {
+    kind: 'text',
+    args: ['text', 'int', 'text'],
+    ours: "concat_ws(',', $1, $2, $3)",
+    theirs: "concat_ws(',', $1, $2, $3)",
+  },
+  { kind: 'text', args: ['text', 'int'], ours: '($1 || $2)', theirs: '($1 || CAST($2 AS VARCHAR))' },
+  { kind: 'text', args: ['bytea'], ours: "encode($1, 'hex')", theirs: 'lower(hex($1))' },
+  { kind: 'text', args: ['bytea'], ours: "encode($1, 'base64')", theirs: 'base64($1)' },
+  {
+    kind: 'text',
+    args: ['text'],
+    ours: "regexp_replace($1, '[a-c]', '#')",
+    theirs: "regexp_replace($1, '[a-c]', '#')",
+  },
+  {
+    kind: 'text',
+    args: ['text'],
+    ours: "regexp_replace($1, '(.)b', '<\\1>', 'g')",
+    theirs: "regexp_replace($1, '(.)b', '<\\1>', 'g')",
+  },
+  { kind: 'text', args: ['text'], ours: "(string_to_array($1, ','))[2]", theirs: "string_split($1, ',')[2]" },
+  { kind: 'text', args: ['text'], ours: 'md5($1)', theirs: 'md5($1)' },
+  { kind: 'boolean', args: ['text'], ours: "($1 ~ '^[a-b]+$')", theirs: "regexp_matches($1, '^[a-b]+$')" },
+  { kind: 'boolean', args: ['text'], ours: "($1 !~* 'A')", theirs: "NOT regexp_matches($1, 'a', 'i')" },
+  {
+    kind: 'int',
+    args: ['text'],
+    ours: "regexp_count($1, '[ab]')",
+    theirs: "CAST(len(regexp_extract_all($1, '[ab]')) AS INTEGER)",
+  },
+  {
+    kind: 'int',
+    args: ['double'],
+    ours: 'CAST(round(greatest(least($1, 9), -9)) AS int)',
+    theirs: 'CAST(round_even(greatest(least($1, 9), -9), 0) AS INTEGER)',
+  },
+  {
+    kind: 'int',
+    args: ['bigint'],
+    ours: 'CAST(greatest(least($1, 9), -9) AS int)',
+    theirs: 'CAST(greatest(least($1, 9), -9) AS INTEGER)',
+  },
+  {
+    kind: 'bigint',
+    args: ['timestamptz'],
+    ours: 'CAST(extract(epoch FROM $1) AS bigint)',
+    theirs: 'CAST(round(epoch_us($1)::DECIMAL(38,6) / 1000000) AS BIGINT)',
+  },
+  {
+    kind: 'boolean',
+    args: ['timestamptz', 'timestamptz'],
+    ours: "(($1 - $2) < INTERVAL '7 minutes')",
+    theirs: "(($1 - $2) < INTERVAL '7 minutes')",
+  },
+  {
+    kind: 'timestamptz',
+    args: ['timestamptz', 'int'],
+    ours: "($1 + least($2, 99) * INTERVAL '1 minute')",
+    theirs: "($1 + least($2, 99) * INTERVAL '1 minute')",
+  },
+  {
+    kind: 'timestamp',
+    args: ['timestamp'],
+    ours: "date_bin(INTERVAL '15 minutes', $1, timestamp '2024-03-01')",
+    theirs: "time_bucket(INTERVAL '15 minutes', $1, TIMESTAMP '2024-03-01')",
+  },
+  { kind: 'timestamp', args: ['date', 'time'], ours: '($1 + $2)', theirs: '($1 + $2)' },
+  { kind: 'timestamp', args: ['timestamptz'], ours: "($1 AT TIME ZONE 'UTC')", theirs: '$1' },
+  { kind: 'timestamptz', args: ['timestamp'], ours: "($1 AT TIME ZONE 'UTC')", theirs: '$1' },
 ]
-export const tableCalls: readonly TableCall[] = [...functions.rows.flatMap((row) => callOf(row) ?? []), ...casts]
+export const tableCalls: readonly TableCall[] = [...functions.rows.flatMap((row) => callOf(row) ?? []), ...written]

@@ -4,6 +4,7 @@
  */
 import type { Chance } from './chance.ts'
 import type { Typed } from './node.ts'
+import { startUs, versionMs } from './times.ts'
 import { decimalType, ourTypes, quoted, theirTypes } from './values.ts'
 
 export interface Column extends Typed {
@@ -27,8 +28,12 @@ export interface Change {
   readonly key: string | null
   /** null: the row of the key goes. */
   readonly row: readonly Cell[] | null
+  /** When the record says it was written; later than those before it. */
+  readonly timeMs: number
 }
 export interface Dataset {
+  /** Events come in the order of their time, and windows close while they come; else nothing closes before the end. */
+  readonly isOrdered: boolean
   readonly relations: readonly Relation[]
   readonly changes: readonly Change[]
 }
@@ -60,8 +65,6 @@ const notNull = (column: Column): Column => ({ ...column, nullable: false })
 
 const words = ['', 'a', 'ab', 'Abc', 'b', ' x ', 'naïve', '日本', '😀x', 'b%', 'a_c', '12', '-7', "o'k", 'a,b,c']
 const few = ['a', 'b', 'c', 'ä']
-/** 2024-03-01 10:00 UTC. */
-const startUs = Date.UTC(2024, 2, 1, 10) * 1000
 const nullOften = 0.15
 
 function cell(column: Column, chance: Chance): Cell {
@@ -105,7 +108,6 @@ function cell(column: Column, chance: Chance): Cell {
     case 'd':
       return new Date(startUs / 1000 + chance.int(-3, 3) * 86_400_000).toISOString().slice(0, 10)
     case 'ts':
-    case 'happened':
       return instant(startUs + chance.int(0, 120) * 30_000_000 + (chance.is(0.2) ? chance.int(0, 999_999) : 0))
     case 'tm':
       return chance.pick(['00:00:00', '10:15:30', '23:59:59.5', '12:00:00'])
@@ -144,6 +146,13 @@ const instant = (us: number): string => {
 export function randomDataset(chance: Chance): Dataset {
   const some = (always: readonly string[]): Column[] =>
     choices.filter((c) => always.includes(c.name) || chance.is(0.55))
+  const keyedBy = (key: string): Relation => ({
+    name: 't2',
+    kind: 'table',
+    columns: some(['k', key]).map((c) => (c.name === key ? notNull(c) : c)),
+    key: [key],
+    partitions: chance.int(1, 2),
+  })
   const streams: Relation[] = ['s0', 's1'].map((name) => ({
     name,
     kind: 'stream',
@@ -160,6 +169,7 @@ export function randomDataset(chance: Chance): Dataset {
       key: ['k', 't'],
       partitions: chance.int(1, 2),
     },
+    keyedBy(chance.pick(['w', 'b', 'd', 'g', 'sm'])),
   ]
   const relations = [...streams, ...tables]
   const size = chance.weighted([
@@ -169,40 +179,65 @@ export function randomDataset(chance: Chance): Dataset {
     [5, 100],
     [1, 200],
   ] as const)
-  return { relations, changes: randomChanges(relations, Math.floor(size * (0.5 + chance.next())), chance) }
+  const isOrdered = chance.is(0.5)
+  return {
+    isOrdered,
+    relations,
+    changes: randomChanges(relations, Math.floor(size * (0.5 + chance.next())), isOrdered, chance),
+  }
 }
-function randomChanges(relations: readonly Relation[], count: number, chance: Chance): Change[] {
+function randomChanges(relations: readonly Relation[], count: number, isOrdered: boolean, chance: Chance): Change[] {
   const changes: Change[] = []
   const weights = relations.map((relation) => [chance.next() + 0.1, relation] as const)
   for (let i = 0; i < count; i++) {
     const relation = chance.weighted(weights)
+    const timeMs = startUs / 1000 + i * versionMs
     const row = relation.columns.map((column) => {
+      // No two events at once: what follows what is certain.
+      if (column.name === 'happened')
+        return instant(
+          isOrdered ? startUs + i * 17_000_000 + chance.int(0, 9) : startUs + chance.int(0, 120) * 30_000_000 + i,
+        )
       if (column.name !== 'id') return cell(column, chance)
       return relation.kind === 'table' ? chance.int(0, 15) : i
     })
     if (relation.kind === 'stream') {
-      changes.push({ relation, partition: chance.int(0, relation.partitions - 1), key: null, row })
+      changes.push({ relation, partition: chance.int(0, relation.partitions - 1), key: null, row, timeMs })
       continue
     }
     const parts = relation.key.map((name) => row[relation.columns.findIndex((c) => c.name === name)]!)
-    const key = JSON.stringify(parts.length === 1 ? parts[0] : parts)
+    const key = parts.length === 1 ? String(parts[0]) : JSON.stringify(parts)
     // Changes of one key keep their order: they are in one partition.
     const partition = Buffer.from(key).reduce((sum, byte) => sum + byte, 0) % relation.partitions
-    changes.push({ relation, partition, key, row: chance.is(0.25) ? null : row })
+    changes.push({ relation, partition, key, row: chance.is(0.25) ? null : row, timeMs })
   }
   return changes
 }
 
-export function definitions(relations: readonly Relation[]): string {
+export function definitions({ relations, isOrdered }: Dataset): string {
   return relations
     .map(({ name, kind, columns, key, partitions }) => {
       const parts = columns.map((c) => `${c.name} ${c.declared ?? ourTypes[c.kind]}${c.nullable ? '' : ' NOT NULL'}`)
-      // Wide enough that nothing is ever late: what lateness does is tested elsewhere.
-      if (kind === 'stream') parts.push(`WATERMARK FOR happened AS happened - INTERVAL '3 hours'`)
+      // Nothing is ever late: what lateness does is tested elsewhere.
+      const delay = isOrdered ? '1 second' : '3 hours'
+      if (kind === 'stream') parts.push(`WATERMARK FOR happened AS happened - INTERVAL '${delay}'`)
       else parts.push(`PRIMARY KEY (${key.join(', ')})`)
       return `CREATE ${kind.toUpperCase()} ${name} (${parts.join(', ')}) WITH (partitions = ${partitions});`
     })
     .join('\n')
+}
+/** Changes of each partition that has some. */
+export function changesOf({
+  relations,
+  changes,
+}: Dataset): { relation: Relation; partition: number; changes: Change[] }[] {
+  return relations.flatMap((relation) =>
+    Array.from({ length: relation.partitions }, (_, partition) => ({
+      relation,
+      partition,
+      changes: changes.filter((c) => c.relation === relation && c.partition === partition),
+    })).filter((place) => place.changes.length > 0),
+  )
 }
 /** The record's value. */
 export function recordOf({ relation, row }: Change): string | null {

@@ -26,11 +26,35 @@ export const columnExpr = ({ text, kind, scale, bound, exact }: Scoped): Expr =>
   expr(text, text, [], { kind, bound, exact, ...(scale === undefined ? {} : { scale }) })
 export const boolean = { kind: 'boolean' } as const
 
+/** What goes to a type without being asked. */
+const narrower: Partial<Record<Kind, readonly Kind[]>> = {
+  int: ['smallint'],
+  bigint: ['smallint', 'int'],
+  numeric: ['smallint', 'int', 'bigint'],
+  double: ['int', 'real', 'numeric'],
+  real: ['int'],
+  timestamp: ['date'],
+  timestamptz: ['date', 'timestamp'],
+}
+/** The kind, or now and then one that becomes it. */
+export const kindFor = (chance: Chance, kind: Kind): Kind =>
+  narrower[kind] !== undefined && chance.is(0.2) ? chance.pick(narrower[kind]) : kind
+/** Whether values of both are compared as PostgreSQL compares them. */
+export function areCompared(a: Kind, b: Kind): boolean {
+  return a === b || narrower[a]?.includes(b) === true || narrower[b]?.includes(a) === true
+}
 /** A condition over values that are compared: DuckDB would round decimals of different scales to one of them. */
 export function compared(text: string, args: readonly Expr[]): Expr {
+  const kinds = new Set(args.map((arg) => arg.kind))
   const scale = Math.max(...args.map((arg) => arg.scale ?? 0))
-  const isDecimal = args.some((arg) => arg.kind === 'numeric')
-  const theirs = isDecimal ? text.replace(/\$\d/g, (part) => `CAST(${part} AS ${decimalType(scale)})`) : text
+  const as =
+    kinds.has('double') || (kinds.has('real') && kinds.size > 1)
+      ? 'DOUBLE'
+      : kinds.has('numeric')
+        ? decimalType(scale)
+        : null
+  const isMixed = kinds.size > 1 || kinds.has('numeric')
+  const theirs = isMixed && as !== null ? text.replace(/\$\d/g, (part) => `CAST(${part} AS ${as})`) : text
   return expr(text, theirs, args, { kind: 'boolean' })
 }
 export const limits: Partial<Record<Kind, number>> = { smallint: 32_767, int: 2 ** 31 - 1, bigint: 9.2e18 }

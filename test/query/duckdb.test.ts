@@ -128,6 +128,32 @@ const queries: readonly (string | { readonly ours: string; readonly theirs: stri
       'SELECT id, count(*) OVER w AS n, sum(amount) OVER w AS total FROM sales WINDOW w AS (PARTITION BY item ORDER BY sold ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)',
     waits: true,
   },
+  ...[
+    'SELECT id, row_number() OVER w AS n, rank() OVER w AS r, sum(quantity) OVER w AS q FROM sales WINDOW w AS (PARTITION BY item ORDER BY sold)',
+    'SELECT id, lag(id) OVER w AS a, lag(quantity, 2, -1) OVER w AS b, first_value(id) OVER w AS c, last_value(quantity) OVER w AS d FROM sales WINDOW w AS (PARTITION BY customer ORDER BY sold)',
+    "SELECT id, sum(amount) OVER (PARTITION BY item ORDER BY sold RANGE BETWEEN INTERVAL '3 hours' PRECEDING AND CURRENT ROW) AS s, max(ratio) OVER (PARTITION BY item ORDER BY sold ROWS BETWEEN 3 PRECEDING AND 1 PRECEDING) AS m FROM sales",
+    "SELECT id, count(*) OVER (ORDER BY sold RANGE BETWEEN INTERVAL '90 minutes' PRECEDING AND INTERVAL '1 hour' FOLLOWING) AS n FROM sales",
+    'SELECT id, lead(id) OVER w AS a, lag(amount, -1, 0) OVER w AS b, min(quantity) OVER (PARTITION BY item ORDER BY sold ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING) AS c FROM sales WINDOW w AS (PARTITION BY item ORDER BY sold)',
+  ].map((text) => ({ ours: text, theirs: text, waits: true }) as const),
+  {
+    ours: 'SELECT id, avg(ratio) OVER (v ROWS BETWEEN 4 PRECEDING AND CURRENT ROW) AS a, count(*) FILTER (WHERE quantity > 2) OVER v AS b FROM sales WINDOW u AS (PARTITION BY item), v AS (u ORDER BY sold)',
+    // Windows that build on others are not the same there.
+    theirs:
+      'SELECT id, avg(ratio) OVER (PARTITION BY item ORDER BY sold ROWS BETWEEN 4 PRECEDING AND CURRENT ROW) AS a, count(*) FILTER (WHERE quantity > 2) OVER (PARTITION BY item ORDER BY sold) AS b FROM sales',
+    waits: true,
+  },
+  'SELECT id, rank() OVER w AS r, dense_rank() OVER w AS d, percent_rank() OVER w AS p, cume_dist() OVER w AS c FROM sales WINDOW w AS (PARTITION BY item ORDER BY quantity)',
+  'SELECT id, ntile(4) OVER (PARTITION BY item ORDER BY amount NULLS FIRST, id) AS t, row_number() OVER (ORDER BY ratio DESC NULLS LAST, id) AS n FROM sales',
+  'SELECT id, amount - avg(amount) OVER (PARTITION BY item) AS more, count(*) OVER () AS all_of_them FROM sales',
+  'SELECT id, sum(quantity) OVER (PARTITION BY item ORDER BY ratio RANGE BETWEEN 1 PRECEDING AND 0.5 FOLLOWING) AS s FROM sales',
+  'SELECT id, count(*) OVER (ORDER BY amount DESC RANGE BETWEEN 12.5 PRECEDING AND 2 PRECEDING) AS s, min(id) OVER (ORDER BY quantity NULLS FIRST RANGE 1 PRECEDING) AS m FROM sales',
+  "SELECT id, lag(item, 1, 'none') OVER w AS a, lead(id, 3) OVER w AS b, last_value(id) OVER (w ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS c FROM sales WINDOW w AS (PARTITION BY customer ORDER BY item, id DESC)",
+  'SELECT item, pieces, sum(price) OVER (ORDER BY pieces DESC) AS sofar, lead(item) OVER (ORDER BY pieces) AS next FROM stock',
+  'SELECT item, count(*) AS n, rank() OVER (ORDER BY count(*) DESC) AS place, sum(count(*)) OVER (ORDER BY item) AS running FROM sales GROUP BY item',
+  'SELECT customer, item, n FROM (SELECT customer, item, count(*) AS n, rank() OVER (PARTITION BY customer ORDER BY count(*) DESC) AS r FROM sales GROUP BY customer, item) t WHERE r = 1',
+  'SELECT id, r FROM (SELECT id, rank() OVER (PARTITION BY item ORDER BY quantity DESC NULLS LAST) AS r, count(*) OVER (PARTITION BY item) AS n FROM sales) t WHERE r <= 2 AND n > 40',
+  'SELECT id, item FROM (SELECT id, item, dense_rank() OVER (PARTITION BY item ORDER BY quantity) AS d FROM sales WHERE quantity IS NOT NULL) t WHERE d < 3',
+  'SELECT id, n FROM (SELECT id, row_number() OVER w AS n, lead(amount) OVER w AS following FROM sales WINDOW w AS (PARTITION BY item ORDER BY amount DESC NULLS LAST, id)) t WHERE n <= 3 AND following IS NOT NULL',
   {
     ours: 'SELECT id, item FROM sales ORDER BY amount DESC NULLS LAST, id LIMIT 7 OFFSET 2',
     theirs: 'SELECT id, item FROM sales ORDER BY amount DESC NULLS LAST, id LIMIT 7 OFFSET 2',

@@ -165,7 +165,7 @@ const taken = (name: string): ApiError =>
     JSON.stringify({
       code: 'log.topic-exists',
       title: 'Exists already',
-      detail: `topic ${name} exists already`,
+      detail: `topic ${name} already exists`,
       hint: 'Use it as it is, or choose another name.',
     }),
   )

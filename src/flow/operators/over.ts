@@ -1,113 +1,226 @@
 /**
- * OVER (PARTITION BY … ORDER BY event time ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW, or AND 1 PRECEDING): each row
- * with aggregates over its partition's rows up to itself, or before itself. The input is append-only.
+ * OVER (PARTITION BY … ORDER BY event time …) over an append-only input: each row once, when what its calls look at is
+ * certain, and nothing is ever restated.
  *
- * A row waits until the watermark has passed it, then rows go out in the order of (event time, ordinal): so each
- * aggregate sees its rows in that order whatever order they came in, and nothing is ever restated. State: rows that wait;
- * a row of aggregates per partition. A row that the watermark had passed when it arrived is late.
+ * A row waits until the watermark has passed it; then the rows of a partition lie in the order of (event time, the rest of
+ * the order, ordinal), whatever order they came in. One that looks ahead also waits until so many rows behind it have been
+ * passed, or all within the range. What goes out in one step is in the order of (event time, ordinal). A row that the
+ * watermark had passed when it arrived is late. State: the rows that wait and those that frames still reach back to; one row
+ * of sums and places per partition. Where all frames reach back a range of time, a partition goes when the watermark is so
+ * far ahead of its last row.
  */
+import { assert } from '../../lib/assert.ts'
 import type { Columns } from '../../schema/types.ts'
-import { Fold } from '../aggregates/fold.ts'
-import { memberTable } from '../aggregates/members.ts'
 import { type Batch, emptyBatch } from '../batch.ts'
 import type { Value } from '../expression.ts'
-import { KeyWriter, keyEncoder } from '../key.ts'
-import type { Operator, StepTime } from '../operator.ts'
-import type { OverFrame, Plan } from '../plan.ts'
-import { LateCollector, Output } from '../row-store.ts'
+import { KeyWriter } from '../key.ts'
+import type { Operator, State, StepTime } from '../operator.ts'
+import { OverCalls, reach } from '../over-calls.ts'
+import { OverRows, ownAt as givenAt, placeOf } from '../over-rows.ts'
+import type { PlanOf } from '../plan.ts'
+import { compareOrdinals, LateCollector, Output, writeOrdinal } from '../row-store.ts'
+import { SortedIds } from '../sorted.ts'
 import type { StateTable } from '../state.ts'
-import { WaitingRows } from '../waiting-rows.ts'
 
-type OverPlan = Plan & { op: 'over' }
+export function over(plan: PlanOf<'over'>, input: Columns): Operator {
+  assert(plan.time !== null && plan.keep === null, 'what waits is ordered by event time, and given whole')
+  return new Over(plan, input, plan.time)
+}
 
-export function over(plan: OverPlan, input: Columns): Operator {
-  return new Over(plan, input)
+interface Partition {
+  readonly key: string
+  /** In order. */
+  readonly ids: number[]
+  /** How many of them the watermark is known to have passed, and how many of those have been given. */
+  passed: number
+  given: number
+  /** The last row given, while it waits for its end; −1 = it does not. */
+  ending: number
 }
 
 class Over implements Operator {
   readonly kind = 'over'
   readonly tables
-  private readonly plan: OverPlan
-  private readonly input: Columns
-  private readonly waiting: WaitingRows
-  private readonly fold: Fold
-  private readonly encode
-  private readonly writer = new KeyWriter()
-  private readonly frames: readonly OverFrame['to'][]
+  private readonly plan: PlanOf<'over'>
+  private readonly time: number
+  private readonly rows: OverRows
+  private readonly calls: OverCalls
+  private readonly aheadRows: number
+  private readonly aheadUs: number
+  private readonly key = new KeyWriter()
+  private partitions = new Map<string, Partition>()
+  /** Rows that the watermark has not passed; those whose range it has not passed. By event time. */
+  private passing!: SortedIds
+  private ranging!: SortedIds
+  private waiting = 0
+  /** How far all calls look back, µs; null: they count rows. */
+  private readonly backUs: number | null
+  /** The last row given of each partition that goes with time. */
+  private ending!: SortedIds
 
-  constructor(plan: OverPlan, input: Columns) {
+  constructor(plan: PlanOf<'over'>, input: Columns, time: number) {
     this.plan = plan
-    this.input = input
-    this.frames = plan.aggregates.map((a) => a.frame.to)
-    this.fold = new Fold(plan.aggregates, true, 0, 0)
-    this.encode = keyEncoder(plan.partitionBy.map((k) => ({ column: k, type: input[k]!.type })))
-    this.waiting = new WaitingRows({ columns: input, time: plan.orderBy, encodeKey: this.encode })
-    this.tables = [
-      this.waiting.spec,
-      { name: 'partitions', numbers: this.fold.numbers, values: this.fold.values },
-      ...(this.fold.members === null ? [] : [memberTable]),
-    ]
+    this.time = time
+    this.rows = new OverRows(plan, input)
+    this.calls = new OverCalls(plan.calls, plan.order, input)
+    const { all, rows, range } = reach(plan.calls, 'following')
+    assert(!all, 'what waits does not look at everything that may come')
+    this.aheadRows = rows
+    this.aheadUs = range ?? 0
+    const back = reach(plan.calls, 'preceding')
+    this.backUs = back.all || back.rows > 0 ? null : (back.range ?? 0)
+    this.tables = [this.rows.spec, ...this.calls.tables]
   }
-  rebuild([waiting, partitions, members]: readonly StateTable[]): void {
-    this.waiting.rebuild(waiting!)
-    this.fold.members?.rebuild(members!, (key) => partitions!.findKey(key))
+  rebuild([table, ...folded]: State): void {
+    this.partitions = new Map()
+    this.passing = new SortedIds((a, b) => compareOrdinals(table!, a, b))
+    this.ranging = new SortedIds((a, b) => compareOrdinals(table!, a, b))
+    this.ending = new SortedIds((a, b) => compareOrdinals(table!, a, b))
+    this.waiting = 0
+    this.calls.rebuild(folded)
+    for (const id of table!.all()) this.partition(table!.stateKeyOf(id).toString('latin1')).ids.push(id)
+    for (const partition of this.partitions.values()) {
+      partition.ids.sort((a, b) => table!.compareKeys(a, b))
+      partition.given = partition.ids.findLastIndex((id) => isGiven(table!, id)) + 1
+      partition.passed = partition.given
+      for (const id of partition.ids.slice(partition.given)) this.wait(id)
+      this.willEnd(partition)
+    }
+  }
+  private wait(id: number): void {
+    this.waiting++
+    this.passing.add(id)
+    if (this.aheadUs > 0) this.ranging.add(id)
   }
   waits(): boolean {
-    return this.waiting.count > 0
+    return this.waiting + this.ending.count > 0
+  }
+  private partition(key: string): Partition {
+    let partition = this.partitions.get(key)
+    if (partition === undefined)
+      this.partitions.set(key, (partition = { key, ids: [], passed: 0, given: 0, ending: -1 }))
+    return partition
   }
 
-  step(
-    [waiting, partitions, members]: readonly StateTable[],
-    [batch = emptyBatch]: readonly Batch[],
-    time: StepTime,
-  ): Batch {
+  step([table, ...folded]: State, [batch = emptyBatch]: readonly Batch[], time: StepTime): Batch {
     const late = new LateCollector()
-    this.waiting.take(waiting!, { batch, keys: batch, time, late })
-    const due = this.waiting.due(waiting!, time.watermark)
-    const out = this.emit(waiting!, partitions!, members, due, time.nowUs)
-    for (const id of due) waiting!.remove(id)
-    return { ...out, late: late.done() }
-  }
-  private emit(
-    waiting: StateTable,
-    partitions: StateTable,
-    members: StateTable | undefined,
-    due: readonly number[],
-    nowUs: number,
-  ): Batch {
+    this.take(table!, batch, time, late)
+    const touched = new Set<string>()
+    this.pass(table!, time.watermark, touched)
+    if (time.watermark === Infinity)
+      for (const [key, { given, ids }] of this.partitions) if (given < ids.length) touched.add(key)
+    const given: { id: number; values: Value[] }[] = []
+    const gone: number[] = []
+    for (const key of touched) this.give(table!, folded, this.partitions.get(key)!, time.watermark, given, gone)
     const out = new Output(this.plan.columns)
-    if (due.length === 0) return emptyBatch
-    const { batch: rows, failed } = this.fold.prepare(this.rowsDue(waiting, due), nowUs)
-    const before: Value[] = []
-    const after: Value[] = []
-    const needed = { before: this.frames.includes('1-preceding'), after: this.frames.includes('current-row') }
-    for (let i = 0; i < rows.count; i++) {
-      const partition = this.partition(partitions, rows, i)
-      if (needed.before) this.fold.results(partitions, partition, members, before, 0)
-      this.fold.add(partitions, partition, members, i, 1)
-      if (needed.after) this.fold.results(partitions, partition, members, after, 0)
-      for (let c = 0; c < this.input.length; c++) out.builders[c]!.pushFrom(rows.columns[c]!, i)
-      for (let a = 0; a < this.frames.length; a++)
-        out.builders[this.input.length + a]!.push(this.frames[a] === 'current-row' ? after[a]! : before[a]!)
-      out.endFrom(1, rows.rows, i)
-    }
-    return out.done(null, failed)
+    given.sort((a, b) => compareOrdinals(table!, a.id, b.id))
+    for (const { id, values } of given) this.rows.push(table!, id, values, 1, out)
+    for (const id of gone) table!.remove(id)
+    this.end(table!, folded, time.watermark)
+    return out.done(late.done())
   }
-  /** The waiting rows as a batch again. */
-  private rowsDue(waiting: StateTable, due: readonly number[]): Batch {
-    const out = new Output(this.input)
-    for (const id of due) {
-      this.waiting.read(waiting, id, out.builders)
-      this.waiting.end(waiting, id, out)
+  private take(table: StateTable, batch: Batch, time: StepTime, late: LateCollector): void {
+    const times = batch.columns[this.time]
+    for (let row = 0; row < batch.count; row++) {
+      const valid = times!.valid === null || times!.valid[row] === 1
+      const micros = valid && times!.kind === 'f64' ? times!.data[row]! : NaN
+      const ms = Math.floor(micros / 1000)
+      if (!valid || ms <= batch.rows.watermark[row]!) late.add(batch.rows, row, false)
+      else if (ms <= time.before) late.add(batch.rows, row, true)
+      else this.keep(table, batch, row, micros)
     }
-    return out.done()
   }
-  private partition(partitions: StateTable, rows: Batch, row: number): number {
-    this.writer.length = 0
-    this.encode(this.writer, rows, row)
-    const id = partitions.find(this.writer)
-    if (id < 0) return partitions.add(this.writer)
-    partitions.touch(id)
-    return id
+  private keep(table: StateTable, batch: Batch, row: number, micros: number): void {
+    this.rows.begin(batch, row)
+    const partition = this.partition(this.rows.partitionKey())
+    writeOrdinal(table, this.rows.writer, batch.rows, row)
+    const id = this.rows.add(table, batch, row)
+    // The column of the order is its time, whatever the record's was.
+    table.numbers[id * table.spec.numbers] = micros
+    partition.ids.splice(placeOf(table, partition.ids, id), 0, id)
+    this.wait(id)
+  }
+  /** Counts what the watermark has passed; tells whose rows that may make certain. */
+  private pass(table: StateTable, watermark: number, touched: Set<string>): void {
+    const taken = (sorted: SortedIds, aheadUs: number, act: (partition: Partition) => void): void => {
+      for (let id = sorted.first(); id !== undefined; id = sorted.first()) {
+        if (Math.floor((timeOf(table, id) + aheadUs) / 1000) > watermark) break
+        sorted.shift()
+        const partition = this.partitions.get(table.stateKeyOf(id).toString('latin1'))!
+        act(partition)
+        touched.add(partition.key)
+      }
+    }
+    taken(this.passing, 0, (partition) => partition.passed++)
+    taken(this.ranging, this.aheadUs, () => {})
+  }
+  /** Gives the rows of a partition that are certain now. */
+  private give(
+    table: StateTable,
+    folded: State,
+    partition: Partition,
+    watermark: number,
+    given: { id: number; values: Value[] }[],
+    gone: number[],
+  ): void {
+    const { ids, given: from, passed } = partition
+    let to = from
+    while (to < passed && this.isCertain(table, ids[to]!, to, passed, watermark)) to++
+    if (to === from) return
+    this.key.length = 0
+    this.key.reserve(partition.key.length)
+    this.key.length = this.key.bytes.write(partition.key, 'latin1')
+    const [sums] = folded
+    let id = sums!.find(this.key)
+    if (id < 0) id = sums!.add(this.key)
+    else sums!.touch(id)
+    const values = this.calls.evaluate(folded, id, this.rows.list(table, ids, passed), {
+      from,
+      to,
+      fresh: false,
+    })
+    for (let row = from; row < to; row++) given.push({ id: ids[row]!, values: values[row - from]! })
+    this.waiting -= to - from
+    const { keptFrom } = this.calls
+    for (let row = Math.max(from, keptFrom); row < to; row++) {
+      table.touch(ids[row]!)
+      table.numbers[ids[row]! * table.spec.numbers + givenAt] = 1
+    }
+    gone.push(...ids.splice(0, keptFrom))
+    this.calls.drop(sums!, id, keptFrom)
+    partition.given = to - keptFrom
+    partition.passed -= keptFrom
+    this.willEnd(partition)
+    if (ids.length > 0) return
+    this.partitions.delete(partition.key)
+    if (this.backUs !== null) this.calls.forget(folded, id)
+  }
+  private willEnd(partition: Partition): void {
+    if (this.backUs === null) return
+    if (partition.ending >= 0) this.ending.remove(partition.ending)
+    partition.ending = partition.ids[partition.given - 1] ?? -1
+    if (partition.ending >= 0) this.ending.add(partition.ending)
+  }
+  /** Partitions whose last rows no later one reaches back to: they begin anew. */
+  private end(table: StateTable, folded: State, watermark: number): void {
+    for (let last = this.ending.first(); last !== undefined; last = this.ending.first()) {
+      if (timeOf(table, last) + this.backUs! >= (watermark + 1) * 1000) return
+      this.ending.shift()
+      const key = Buffer.from(table.stateKeyOf(last))
+      const partition = this.partitions.get(key.toString('latin1'))!
+      partition.ending = -1
+      // What still waits comes back here.
+      if (partition.given < partition.ids.length) continue
+      this.calls.forget(folded, folded[0]!.findKey(key))
+      this.partitions.delete(key.toString('latin1'))
+      for (const id of partition.ids) table.remove(id)
+    }
+  }
+  private isCertain(table: StateTable, id: number, row: number, passed: number, watermark: number): boolean {
+    if (watermark === Infinity) return true
+    if (row + this.aheadRows >= passed) return false
+    return this.aheadUs === 0 || Math.floor((timeOf(table, id) + this.aheadUs) / 1000) <= watermark
   }
 }
+const timeOf = (table: StateTable, id: number): number => table.numbers[id * table.spec.numbers]!
+const isGiven = (table: StateTable, id: number): boolean => table.numbers[id * table.spec.numbers + givenAt] === 1

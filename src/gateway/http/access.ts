@@ -94,6 +94,7 @@ export class RequestAccess {
   readonly #action: string
   readonly #security: Security
   readonly #changes = new Set<string>()
+  readonly #said: string[] = []
   /** What was demanded and granted, for streams, which ask again. */
   readonly #granted: (readonly [Operation, ResourceType, string])[] = []
 
@@ -171,11 +172,16 @@ export class RequestAccess {
     const principal = principalText(subject.principal)
     return new Fault('security.not-authorized', { principal, operation, resource: `${type} ${said}` })
   }
+  /** What is changed, for the audit: more than the names of resources say. */
+  says(changes: readonly string[]): void {
+    this.#said.push(...changes.slice(0, notedMax - this.#said.length))
+  }
   /** What the audit is to know of the changes, when the request is over. */
   note(failed: boolean): void {
     if (this.#changes.size === 0) return
     const outcome = failed ? 'failed' : 'done'
     const resources = [...this.#changes]
-    this.#security.audit.note({ subject: this.#subject, via: 'http', action: this.#action, resources, outcome })
+    const [subject, action, changes] = [this.#subject, this.#action, this.#said]
+    this.#security.audit.note({ subject, via: 'http', action, resources, outcome, changes })
   }
 }

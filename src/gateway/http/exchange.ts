@@ -21,6 +21,8 @@ export interface Exchange {
   demand(operation: Operation, type: ResourceType, name: string): void
   /** The same, for statements and what they name. */
   readonly rights: Rights
+  /** What is changed, for the audit. Never a secret. */
+  says(changes: readonly string[]): void
   readonly usage: Usage
   /** Aborted when the client is gone or the server stops. */
   readonly signal: AbortSignal

@@ -127,6 +127,7 @@ export class Gateway {
     own.demandAll(route.access, params, (parameter) => this.#nameOf(parameter, params), path)
     const sees: Exchange['sees'] = (operation, type, name) => own.sees(operation, type, name)
     const demand: Exchange['demand'] = (operation, type, name) => own.demand(operation, type, name)
+    const says: Exchange['says'] = (changes) => own.says(changes)
     const { rights } = own
     const { world, security } = this.#parts
     const usage = new Usage(subject, { quotas: security.quotas, clock: world.clock, signal })
@@ -137,7 +138,7 @@ export class Gateway {
       usage.takeIn(body)
     }
     try {
-      const request = { method, path, params, query: search, headers, body, sees, demand, rights, usage, signal }
+      const request = { method, path, params, query: search, headers, body, sees, demand, says, rights, usage, signal }
       const answer = await usage.timed(() => route.handle(request))
       own.note(answer.status >= 400)
       return consuming.has(route.id) ? usage.sendOut(answer, () => own.demandAgain()) : answer

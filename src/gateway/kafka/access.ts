@@ -32,6 +32,7 @@ export class RequestAccess {
   readonly #declared: Access
   #refused: Set<string> | null = null
   #changed: Set<string> | null = null
+  #changes: string[] | null = null
 
   constructor(subject: Subject, security: Security, declared: Access) {
     this.subject = subject
@@ -75,6 +76,11 @@ export class RequestAccess {
     return this.operations('cluster', clusterName)
   }
 
+  /** What is changed, for the audit: more than the names of resources say. */
+  says(changes: readonly string[]): void {
+    this.#changes ??= []
+    for (const one of changes) if (this.#changes.length < notedMax) this.#changes.push(one)
+  }
   /** What the audit is to know of the request; `failed`: it was answered with an error. */
   note(action: string, failed: boolean): void {
     const { subject } = this
@@ -83,7 +89,8 @@ export class RequestAccess {
       this.#security.audit.note({ subject, via, action, resources: [...this.#refused], outcome: 'refused' })
     if (this.#changed !== null) {
       const outcome = failed ? 'failed' : 'done'
-      this.#security.audit.note({ subject, via, action, resources: [...this.#changed], outcome })
+      const changes = this.#changes ?? []
+      this.#security.audit.note({ subject, via, action, resources: [...this.#changed], outcome, changes })
     }
   }
   #check(operation: Operation, type: ResourceType): void {

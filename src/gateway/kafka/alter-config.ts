@@ -1,5 +1,6 @@
 /** Changing the settings of a topic or a group: what the two APIs for it share. */
 import { Fault } from '../../lib/fault.ts'
+import { settingTexts } from '../../security/audit-text.ts'
 import {
   type Exchange,
   attempt,
@@ -11,6 +12,7 @@ import {
   keptTopic,
   resource,
   resourceConfigs,
+  settingless,
 } from './handler.ts'
 
 type Config = Readonly<Record<string, string>>
@@ -33,7 +35,7 @@ export async function alterConfig(
   })
   const refusal = configRefusal('alter-configs', resourceType, resourceName, exchange)
   if (refusal !== null) return answer(refusal.error, refusal.message)
-  const { broker } = exchange
+  const { access, broker } = exchange
   const configs = resourceConfigs(exchange, resourceType)
   if (configs !== null) {
     const fault = await attempt(exchange, async () => {
@@ -43,13 +45,13 @@ export async function alterConfig(
       )
       if (config instanceof Fault) throw config
       if (onlyCheck) return configs.check(resourceName, config)
+      access.says(settingTexts(`${kindOf(resourceType)}:${resourceName}`, config))
       await configs.alter(resourceName, config)
       return null
     })
     return answer(errorCode(fault), errorMessage(fault))
   }
-  if (resourceType !== resource.topic)
-    return answer(code.invalidRequest, `resources of type ${resourceType} have no settings here`)
+  if (resourceType !== resource.topic) return answer(code.invalidRequest, settingless(resourceType))
   const fault = await attempt(exchange, async () => {
     const topic = broker.catalog.byName(resourceName)
     if (topic === null) throw new Fault('log.unknown-topic', { topic: resourceName })
@@ -63,9 +65,12 @@ export async function alterConfig(
     const refused = deliveryRefusal(exchange, config)
     if (refused !== null) return refused
     if (onlyCheck) return broker.checkAlter(resourceName, { config })
+    access.says(settingTexts(`topic:${resourceName}`, config))
     await broker.topics.alter(resourceName, { config })
     return null
   })
   if (fault !== null && 'error' in fault) return answer(fault.error, fault.message)
   return answer(errorCode(fault), errorMessage(fault))
 }
+const kindOf = (resourceType: number): string =>
+  Object.entries(resource).find(([, number]) => number === resourceType)?.[0] ?? String(resourceType)

@@ -268,6 +268,11 @@ export function resourceConfigs({ broker }: Exchange, resourceType: number): Res
   if (resourceType === resource.broker) return broker.brokerConfigs
   return resourceType === resource.clientMetrics ? broker.clientMetrics : null
 }
+/** What is said of the others. */
+export const settingless = (resourceType: number): string =>
+  resourceType === resource.brokerLogger
+    ? 'loggers have no levels here: everything of info and above is written to standard error'
+    : `resources of type ${resourceType} have no settings`
 export const synonymsOf = ({ synonyms = [] }: ConfigEntry): { name: string; value: string; source: number }[] =>
   synonyms.map((one) => ({ ...one, source: source[one.source] }))
 export function configSource(entry: ConfigEntry, resourceType: number): number {

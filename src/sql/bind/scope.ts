@@ -13,8 +13,10 @@ export interface ScopeColumn {
   readonly nullable: boolean
   /** Position in the rows that the expression is computed over. */
   readonly index: number
-  /** Not part of `*`: pseudo-columns, and the second of two columns merged by USING. */
+  /** Not part of `*`: pseudo-columns. */
   readonly hidden: boolean
+  /** One of two that USING merged: it is there where its table is named, `t.c` and `t.*`. */
+  readonly merged?: true
   /** Of a composite column: fields that the rows hold as columns of their own. */
   readonly fields?: readonly ScopeColumn[]
 }
@@ -43,7 +45,7 @@ export const emptyScope: Scope = []
 /** The column that a name means. Throws SqlFault. */
 export function findColumn(scope: Scope, parts: readonly Name[], text: string): ScopeColumn {
   const name = parts.at(-1)!
-  const relations = parts.length === 1 ? scope : findRelations(scope, parts, text)
+  const relations = parts.length === 1 ? scope.map(withoutMerged) : findRelations(scope, parts, text)
   const visible = relations.flatMap((relation) =>
     relation.columns.filter((c) => !c.hidden && matchesName(name, c.name)),
   )
@@ -56,6 +58,11 @@ export function findColumn(scope: Scope, parts: readonly Name[], text: string): 
   if (found.length > 1) throw ambiguous(found, parts, text)
   return first
 }
+
+const withoutMerged = (relation: ScopeRelation): ScopeRelation => ({
+  ...relation,
+  columns: relation.columns.filter((c) => c.merged === undefined),
+})
 
 /** The relations that the words before the last name: by alias, or by schema and name. */
 function findRelations(scope: Scope, parts: readonly Name[], text: string): Scope {
@@ -124,6 +131,7 @@ export const quoteIfNeeded = (name: string): string =>
 
 /** `*` and `t.*`: what they stand for. Throws SqlFault. */
 export function starColumns(scope: Scope, qualifier: readonly Name[], text: string): readonly ScopeColumn[] {
-  const relations = qualifier.length === 0 ? scope : findRelations(scope, [...qualifier, qualifier[0]!], text)
+  const relations =
+    qualifier.length === 0 ? scope.map(withoutMerged) : findRelations(scope, [...qualifier, qualifier[0]!], text)
   return relations.flatMap((relation) => relation.columns.filter((column) => !column.hidden))
 }

@@ -9,7 +9,8 @@ import { emptyScope } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
 import type { Query, Select } from '../syntax/ast.ts'
 import { bindContext, type PlanContext } from './context.ts'
-import { orderOfOutput, rowCount } from './query.ts'
+import { orderOfOutput } from './query.ts'
+import { rowCount } from './row-count.ts'
 import { defaultName, type SortKey } from './select.ts'
 
 export interface ConstantAnswer {

@@ -1,6 +1,6 @@
 /** A plan as text: a step a line, what it reads below it, with what bounds its state. */
+import { describeOver, shownAggregate, shownOrder } from './explain-over.ts'
 import { expressionText } from '../../flow/expression-text.ts'
-import type { Aggregate } from '../../flow/expression.ts'
 import { inputsOf, windowLabel } from '../../flow/plan-facts.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import { durationText } from '../../lib/duration.ts'
@@ -113,20 +113,11 @@ function describeStep(plan: Plan): string[] {
     case 'join':
       return describeJoin(plan)
     case 'over':
-      return [
-        `Running aggregates${plan.partitionBy.length === 0 ? '' : ` by ${names(plan.partitionBy, plan.input.columns)}`} in order of ${plan.input.columns[plan.orderBy]!.name}`,
-        plan.aggregates
-          .map(
-            (a) =>
-              `${shownAggregate(a, plan.input.columns)} up to ${a.frame.to === 'current-row' ? 'the current row' : 'the row before'}`,
-          )
-          .join(', '),
-        'state: one entry per partition; rows that wait for the watermark',
-      ]
+      return describeOver(plan)
     case 'top':
       return [
         `First ${plan.limit}${plan.partitionBy.length === 0 ? '' : ` of each ${names(plan.partitionBy, plan.input.columns)}`}${plan.rank ? ', numbered' : ''}`,
-        `by ${plan.order.map((o) => `${plan.input.columns[o.column]!.name}${o.descending ? ' desc' : ''}${o.nullsFirst === o.descending ? '' : o.nullsFirst ? ' nulls first' : ' nulls last'}`).join(', ')}`,
+        `by ${shownOrder(plan.order, plan.input.columns)}`,
         'state: the first rows of each partition, and all of its rows where the input may withdraw some',
       ]
     case 'process':
@@ -176,9 +167,3 @@ function describeSource(plan: SourcePlan): string[] {
 }
 
 const aliased = (text: string, name: string): string => (text === name ? text : `${text} as ${name}`)
-
-function shownAggregate(aggregate: Aggregate, columns: Columns): string {
-  const args = aggregate.args.length === 0 ? '*' : aggregate.args.map((arg) => expressionText(arg, columns)).join(', ')
-  const filter = aggregate.filter === null ? '' : ` filter (where ${expressionText(aggregate.filter, columns)})`
-  return `${aggregate.name}(${aggregate.distinct ? 'distinct ' : ''}${args})${filter}`
-}

@@ -69,7 +69,6 @@ export function sourceRel(relation: Relation): Rel {
     appendOnly: relation.appendOnly,
     time,
     windows: [],
-    rank: null,
   }
 }
 

@@ -18,6 +18,8 @@ import { planSessions } from './session.ts'
 
 /** Stand-ins for aggregates are columns from here on. */
 const standIn = 1_000_000
+/** Stand-ins for calls with OVER, which come after the groups, from here on. */
+export const overStandIn = 2_000_000
 
 export class Aggregates {
   readonly list: Aggregate[] = []
@@ -39,15 +41,21 @@ export class Aggregates {
     return { expr: column(standIn + position, aggregate.type), unknown: false, nullable, at: call.at, end: call.end }
   }
 }
-/** The aggregate of a call, its arguments bound where aggregates may not stand. */
-export function bindAggregate(ctx: PlanContext, call: Call, name: string, outer: BindContext): Aggregate {
+/** The aggregate of a call; `nested` binds aggregates in its arguments, which only those over windows have. */
+export function bindAggregate(
+  ctx: PlanContext,
+  call: Call,
+  name: string,
+  outer: BindContext,
+  nested: BindContext['aggregate'] = null,
+): Aggregate {
   const fail = (message: string, at: number): never => {
     throw new SqlFault('sql.unsupported', message, ctx.text, at)
   }
   if (call.within !== null) fail('WITHIN GROUP is not supported yet', call.at)
   if (call.variadic || call.args.some((arg) => arg.name !== null))
     fail('named arguments are not supported yet', call.at)
-  const inner: BindContext = { ...outer, aggregate: null, window: null, clause: 'the arguments of an aggregate' }
+  const inner: BindContext = { ...outer, aggregate: nested, window: null, clause: 'the arguments of an aggregate' }
   const args = call.args.map((arg) => bindExpression(inner, arg.value))
   const resolved = resolveAggregate(name, call.star, args, ctx.text, call.at)
   for (const item of call.orderBy) bindExpression(inner, item.expr)
@@ -120,7 +128,6 @@ export function planGroups(
     appendOnly: close,
     time: close ? { column: windowEnd, delayMs: 1 } : null,
     windows: keptWindows(input, keys),
-    rank: null,
   }
   return { rel, regroup: regrouper(ctx, keys, places) }
 }
@@ -236,6 +243,7 @@ function regrouper(
   const type = (i: number): DataType => keys[i]!.bound.expr.type
   return (bound) => {
     const expr = mapExpression(bound.expr, (part: Expression) => {
+      if (part.kind === 'column' && part.index >= overStandIn) return part
       if (part.kind === 'column' && part.index >= standIn) return { ...part, index: keys.length + part.index - standIn }
       const key = part.kind === 'literal' ? -1 : keyTexts.indexOf(expressionKey(part))
       if (key >= 0) return column(key, type(key))

@@ -1,5 +1,6 @@
 /** The keys of joins, found in their conditions; and which joins would have to keep history. */
 import type { Expression } from '../../flow/expression.ts'
+import { looksAhead } from '../../flow/over-calls.ts'
 import type { Plan, PlanOf as Of } from '../../flow/plan.ts'
 import { inputsOf, withInputs } from '../../flow/plan-facts.ts'
 import type { Columns, Field } from '../../schema/types.ts'
@@ -85,8 +86,10 @@ function windowEnds(plan: Plan): Set<number> {
     case 'window':
       return new Set([...windowEnds(plan.input), plan.columns.length - 1])
     case 'filter':
-    case 'over':
       return windowEnds(plan.input)
+    case 'over':
+      if (plan.time !== null) return looksAhead(plan.calls) ? new Set() : windowEnds(plan.input)
+      return new Set(plan.windowEnd === null ? [] : [plan.partitionBy[plan.windowEnd]!])
     case 'project': {
       const ends = windowEnds(plan.input)
       return new Set(plan.expressions.flatMap((expr, i) => (expr.kind === 'column' && ends.has(expr.index) ? [i] : [])))
@@ -126,6 +129,8 @@ function growsForEver(plan: Plan): boolean {
       return false
     case 'expire':
       return plan.until === null && growsForEver(plan.input)
+    case 'over':
+      return plan.keep === null && growsForEver(plan.input)
     case 'temporal-join':
     case 'lookup':
       return growsForEver(plan.left)
@@ -133,8 +138,13 @@ function growsForEver(plan: Plan): boolean {
       return inputsOf(plan).some(growsForEver)
   }
 }
-/** A join that would have to keep history: neither side may grow for ever, unless its rows go with their window. */
-export function keepsHistory(plan: Plan): boolean {
-  if (plan.op === 'join' && plan.windowEnd === null && inputsOf(plan).some(growsForEver)) return true
-  return inputsOf(plan).some(keepsHistory)
+/**
+ * The step that would have to keep history. Of a join neither side may grow for ever, nor what OVER restates, unless its
+ * rows go with their window, or only the first ranks are kept.
+ */
+export function keepsHistory(plan: Plan): 'join' | 'over' | null {
+  if (plan.op === 'join' && plan.windowEnd === null && inputsOf(plan).some(growsForEver)) return 'join'
+  const restates = plan.op === 'over' && plan.time === null && plan.windowEnd === null && plan.keep === null
+  if (restates && growsForEver(plan.input)) return 'over'
+  return inputsOf(plan).reduce<ReturnType<typeof keepsHistory>>((found, input) => found ?? keepsHistory(input), null)
 }

@@ -14,15 +14,16 @@ import {
   isNull as isNullOf,
   not,
 } from '../bind/bound.ts'
+import { unify } from '../bind/coerce.ts'
 import { bindBoolean, bindExpression } from '../bind/expressions.ts'
 import { resolveUniform } from '../bind/functions.ts'
-import { findColumn, type Scope, type ScopeColumn, shiftScope } from '../bind/scope.ts'
+import { findColumn, type Scope, type ScopeColumn, shiftScope, starColumns } from '../bind/scope.ts'
 import { type Span, SqlFault } from '../fault.ts'
 import type { Expr, Name, TableRef } from '../syntax/ast.ts'
 import { refuseClock } from './clock-filter.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { notEventTime } from './event-time.ts'
-import { refuseUnfinished } from './over.ts'
+import { refuseSession } from './session.ts'
 import type { Rel } from './relation.ts'
 
 type Join = Extract<TableRef, { kind: 'join' }>
@@ -30,8 +31,8 @@ type TemporalJoin = Omit<Join, 'type'> & { readonly type: 'inner' | 'left'; read
 
 /** All of its condition is in `where`: what of it are keys is found when the plan is rewritten. */
 export function planJoin(ctx: PlanContext, left: Rel, right: Rel, join: Join): Rel {
-  refuseUnfinished(ctx, left)
-  refuseUnfinished(ctx, right)
+  refuseSession(ctx, left)
+  refuseSession(ctx, right)
   const width = left.plan.columns.length
   const kind = join.type === 'cross' ? 'inner' : join.type
   const scope = joinedScope(ctx, left, right, join)
@@ -64,9 +65,8 @@ export function planJoin(ctx: PlanContext, left: Rel, right: Rel, join: Join): R
     appendOnly: kind === 'inner' && left.appendOnly && right.appendOnly,
     time: null,
     windows: joinedWindows(left, right, conditions, kind),
-    rank: null,
   }
-  return leftNull ? mergedOf(rel, mergedNames(ctx, left, right, join), kind) : rel
+  return withMerged(ctx, rel, mergedNames(ctx, left, right, join), { kind, width, join })
 }
 /** One side's key alone where each of its rows meets at most one of the other; else both. */
 function joinedKey(left: Rel, right: Rel, conditions: readonly Expression[], kind: string): Rel['key'] {
@@ -103,28 +103,39 @@ function joinedWindows(left: Rel, right: Rel, conditions: readonly Expression[],
     )
   return kind === 'inner' || kind === 'left' ? left.windows.filter(isMet) : []
 }
-/** USING in a right or full join: the value of whichever side has one. */
-function mergedOf(rel: Rel, merged: readonly [ScopeColumn, ScopeColumn][], kind: 'right' | 'full' | string): Rel {
+/** The columns of USING, before all others: the value of the side that has one for sure, or of whichever has one. */
+function withMerged(
+  ctx: PlanContext,
+  rel: Rel,
+  merged: readonly [ScopeColumn, ScopeColumn][],
+  { kind, width, join }: { readonly kind: string; readonly width: number; readonly join: Span },
+): Rel {
   if (merged.length === 0) return rel
   const { plan } = rel
-  const width = plan.op === 'join' ? plan.left.columns.length : 0
-  const own = plan.columns.map((field, i) => column(i, field.type))
-  const values = merged.map(([l, r]): Expression => {
-    const right = column(r.index + width, r.type)
-    return kind === 'right' ? right : firstOf(column(l.index, l.type), right)
+  const values = merged.map(([l, r]): { name: string; expr: Expression; nullable: boolean } => {
+    const sides = [reference(l, 0, join), reference(r, width, join)]
+    const [left, right] = (unify(sides, ctx.text)?.items ?? sides) as [Bound, Bound]
+    const { name } = l
+    if (kind === 'full') return { name, expr: firstOf(left.expr, right.expr), nullable: l.nullable || r.nullable }
+    const { expr, nullable } = kind === 'right' ? right : left
+    return { name, expr, nullable }
   })
+  const isThere = values.every(({ expr }) => expr.kind === 'column')
+  const own = plan.columns.map((field, i) => column(i, field.type))
   const columns: Columns = [
     ...plan.columns,
-    ...merged.map(([l, r]) => ({ name: l.name, type: l.type, nullable: l.nullable || r.nullable })),
+    ...values.map(({ name, expr, nullable }) => ({ name, type: expr.type, nullable })),
   ]
-  const at = new Map(merged.map(([l], i) => [l.index, plan.columns.length + i]))
+  const shown = values.map(({ name, expr, nullable }, i): ScopeColumn => {
+    const index = isThere && expr.kind === 'column' ? expr.index : plan.columns.length + i
+    return { name, type: expr.type, nullable, index, hidden: false }
+  })
   return {
     ...rel,
-    plan: { op: 'project', input: plan, expressions: [...own, ...values], columns },
-    scope: rel.scope.map((relation) => ({
-      ...relation,
-      columns: relation.columns.map((c) => (at.has(c.index) ? { ...c, index: at.get(c.index)! } : c)),
-    })),
+    plan: isThere
+      ? plan
+      : { op: 'project', input: plan, expressions: [...own, ...values.map(({ expr }) => expr)], columns },
+    scope: [{ name: null, schema: null, columns: shown }, ...rel.scope],
   }
 }
 /** The first that is not NULL. */
@@ -137,7 +148,7 @@ const firstOf = (a: Expression, b: Expression): Expression => ({
 
 export function planTemporalJoin(ctx: PlanContext, left: Rel, right: Rel, join: TemporalJoin): Rel {
   checkSides(ctx, left, right, join)
-  refuseUnfinished(ctx, left)
+  refuseSession(ctx, left)
   const width = left.plan.columns.length
   const scope = joinedScope(ctx, left, right, join)
   const conditions = joinConditions(ctx, scope, left, right, join)
@@ -167,7 +178,7 @@ export function planTemporalJoin(ctx: PlanContext, left: Rel, right: Rel, join: 
   }
   const rightColumns = right.plan.columns.map((field) => (outer ? { ...field, nullable: true } : field))
   const columns: Columns = [...left.plan.columns, ...rightColumns]
-  return {
+  const rel: Rel = {
     plan: isProcessingTime(join.asOf)
       ? { op: 'lookup', ...base, columns }
       : { op: 'temporal-join', ...base, leftTime: left.time!.column, columns },
@@ -180,8 +191,8 @@ export function planTemporalJoin(ctx: PlanContext, left: Rel, right: Rel, join: 
     appendOnly: left.appendOnly,
     time: left.time,
     windows: left.windows,
-    rank: null,
   }
+  return withMerged(ctx, rel, mergedNames(ctx, left, right, join), { kind: join.type, width, join })
 }
 const asNullable = (column: ScopeColumn): ScopeColumn => ({ ...column, nullable: true })
 
@@ -211,15 +222,16 @@ function checkSides(ctx: PlanContext, left: Rel, right: Rel, join: TemporalJoin)
 /** PROCTIME(): the table as it is when a row is worked on. */
 const isProcessingTime = (asOf: Expr): boolean =>
   asOf.kind === 'call' && asOf.args.length === 0 && asOf.name.parts.at(-1)!.text.toLowerCase() === 'proctime'
-/** Left columns, then right ones; those merged by USING or NATURAL show once. */
+/** Left columns, then right ones; those merged by USING or NATURAL only with their table's name. */
 function joinedScope(ctx: PlanContext, left: Rel, right: Rel, join: Join | TemporalJoin): Scope {
   const width = left.plan.columns.length
-  const merged = mergedNames(ctx, left, right, join)
-  const isMerged = (column: ScopeColumn): boolean => merged.some(([, r]) => r.index + width === column.index)
-  const shifted = shiftScope(right.scope, width).map((relation) => ({
-    ...relation,
-    columns: relation.columns.map((column) => ({ ...column, hidden: column.hidden || isMerged(column) })),
-  }))
+  const merged = mergedNames(ctx, left, right, join).flatMap(([l, r]) => [l.index, r.index + width])
+  const marked = (scope: Scope): Scope =>
+    scope.map((relation) => ({
+      ...relation,
+      columns: relation.columns.map((c): ScopeColumn => (merged.includes(c.index) ? { ...c, merged: true } : c)),
+    }))
+  const [first, shifted] = [marked(left.scope), marked(shiftScope(right.scope, width))]
   const names = left.scope.map((relation) => relation.name)
   for (const { name } of shifted) {
     if (name !== null && names.includes(name)) {
@@ -231,14 +243,14 @@ function joinedScope(ctx: PlanContext, left: Rel, right: Rel, join: Join | Tempo
       )
     }
   }
-  return [...left.scope, ...shifted]
+  return [...first, ...shifted]
 }
 function mergedNames(ctx: PlanContext, left: Rel, right: Rel, join: Join | TemporalJoin): [ScopeColumn, ScopeColumn][] {
   const using: readonly Name[] = join.natural ? naturalNames(left, right, join) : join.using
   return using.map((name) => [findColumn(left.scope, [name], ctx.text), findColumn(right.scope, [name], ctx.text)])
 }
 function naturalNames(left: Rel, right: Rel, { at, end }: Span): Name[] {
-  const names = (rel: Rel): string[] => rel.scope.flatMap((r) => r.columns.filter((c) => !c.hidden).map((c) => c.name))
+  const names = (rel: Rel): string[] => starColumns(rel.scope, [], '').map((c) => c.name)
   const here = new Set(names(left))
   return names(right)
     .filter((name) => here.has(name))

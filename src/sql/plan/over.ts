@@ -1,22 +1,26 @@
 /**
- * OVER: running aggregates in the order of event time, and row_number(), whose limit the query around it must give
- * (`WHERE rn <= 3`). As with groups, calls are bound as stand-ins first and become columns then.
+ * OVER. As with groups, calls are bound as stand-ins first and become columns then. Calls of one window are one step of
+ * the plan. Where its rows are only added, its order begins with the event time, and nothing looks at all that may still
+ * come, each row waits for the watermark and is given once; else it is given at once and restated.
  */
-import type { Aggregate, Expression } from '../../flow/expression.ts'
-import type { OverFrame, Plan } from '../../flow/plan.ts'
-import type { Columns, Field } from '../../schema/types.ts'
+import type { Expression } from '../../flow/expression.ts'
+import type { OverCall, Plan } from '../../flow/plan.ts'
+import { looksAhead, looksAtAll } from '../../flow/over-calls.ts'
+import type { Columns, DataType, Field } from '../../schema/types.ts'
 import { isAggregate } from '../bind/aggregates.ts'
-import { type Bound, column, conjunction, expressionKey, mapExpression } from '../bind/bound.ts'
+import { type Bound, column, expressionKey, literal, mapExpression } from '../bind/bound.ts'
+import { coerce, unify } from '../bind/coerce.ts'
 import { type BindContext, bindExpression } from '../bind/expressions.ts'
+import { isConstant } from '../bind/durations.ts'
+import { noSuchFunction } from '../bind/functions.ts'
+import { constantValue } from '../bind/literals.ts'
 import { SqlFault } from '../fault.ts'
-import type { Call, Frame, Name, WindowSpec } from '../syntax/ast.ts'
-import { bindContext, type PlanContext } from './context.ts'
-import { notEventTime } from './event-time.ts'
-import { bindAggregate } from './group.ts'
+import type { Call, Name, WindowSpec } from '../syntax/ast.ts'
+import type { PlanContext } from './context.ts'
+import { defaultFrame, frameOf, windowOf } from './frames.ts'
+import { bindAggregate, overStandIn } from './group.ts'
 import type { Rel } from './relation.ts'
-import { ungroupedSession } from './session.ts'
 
-const standIn = 2_000_000
 interface Order {
   readonly expr: Expression
   readonly descending: boolean
@@ -26,211 +30,250 @@ interface WindowCall {
   readonly call: Call
   readonly partitionBy: readonly Expression[]
   readonly order: readonly Order[]
-  /** null: row_number(). */
-  readonly aggregate: (Aggregate & { readonly frame: OverFrame }) | null
+  readonly made: OverCall
+  readonly nullable: boolean
 }
+const types = { rank: { kind: 'bigint' }, ntile: { kind: 'int' }, share: { kind: 'double' } } as const
+const rankTypes: Readonly<Record<string, DataType>> = {
+  row_number: types.rank,
+  rank: types.rank,
+  dense_rank: types.rank,
+  percent_rank: types.share,
+  cume_dist: types.share,
+  ntile: types.ntile,
+}
+/** Those that would name rows by chance without an order. */
+const needOrder = new Set(['row_number', 'ntile', 'lag', 'lead', 'first_value', 'last_value'])
 
 export class WindowCalls {
   readonly list: WindowCall[] = []
   private readonly ctx: PlanContext
-  private readonly input: Rel
   private readonly named: readonly { readonly name: Name; readonly spec: WindowSpec }[]
 
-  constructor(ctx: PlanContext, input: Rel, named: WindowCalls['named']) {
+  constructor(ctx: PlanContext, named: WindowCalls['named']) {
     this.ctx = ctx
-    this.input = input
     this.named = named
   }
 
+  /** `outer`: where the call stands; what may stand there may stand in its arguments and its window, but OVER. */
   bind(call: Call, name: string, outer: BindContext): Bound {
-    const spec = this.specOf(call)
-    const inner = bindContext(this.ctx, outer.scope, 'a window')
+    const spec = windowOf(this.ctx, call.over!, this.named)
+    const inner: BindContext = { ...outer, window: null, clause: 'a window' }
     const partitionBy = spec.partitionBy.map((expr) => bindExpression(inner, expr).expr)
     const order = spec.orderBy.map((item): Order => ({
       expr: bindExpression(inner, item.expr).expr,
       descending: item.descending,
       nullsFirst: item.nullsFirst ?? item.descending,
     }))
-    const made: WindowCall =
-      name === 'row_number'
-        ? this.rowNumber(call, spec, partitionBy, order)
-        : this.running(call, name, spec, partitionBy, order, outer)
-    const position = this.list.push(made) - 1
-    const type = made.aggregate?.type ?? { kind: 'bigint' as const }
-    const nullable = made.aggregate !== null && made.aggregate.name !== 'count'
-    return { expr: column(standIn + position, type), unknown: false, nullable, at: call.at, end: call.end }
+    if (needOrder.has(name) && order.length === 0)
+      throw new SqlFault('sql.windowing', `${name}() needs an ORDER BY in its window`, this.ctx.text, spec.at)
+    const frame = frameOf(
+      this.ctx,
+      spec,
+      order.map((o) => o.expr),
+    )
+    const made = isAggregate(name) ? this.aggregate(call, name, inner) : this.ranking(call, name, inner)
+    const nullable = made.name !== 'count' && rankTypes[made.name] === undefined
+    const looksAtFrame = isAggregate(name) || name === 'first_value' || name === 'last_value'
+    const position =
+      this.list.push({
+        call,
+        partitionBy,
+        order,
+        made: { ...made, frame: looksAtFrame ? frame : defaultFrame },
+        nullable,
+      }) - 1
+    return { expr: column(overStandIn + position, made.type), unknown: false, nullable, at: call.at, end: call.end }
   }
-
-  private specOf(call: Call): WindowSpec {
-    const { over } = call
-    if (over === null || !('kind' in over)) {
-      const found = this.named.find(
-        (w) => over !== null && w.name.text.toLowerCase() === (over as Name).text.toLowerCase(),
+  private aggregate(call: Call, name: string, inner: BindContext): Omit<OverCall, 'frame'> {
+    if (call.distinct)
+      throw new SqlFault('sql.unsupported', 'DISTINCT is not supported for window functions', this.ctx.text, call.at)
+    return bindAggregate(this.ctx, call, name, inner, inner.aggregate)
+  }
+  private ranking(call: Call, name: string, inner: BindContext): Omit<OverCall, 'frame'> {
+    const { text } = this.ctx
+    const wrong = call.distinct ? 'DISTINCT' : call.orderBy.length > 0 ? 'ORDER BY' : call.star ? '*' : null
+    if (wrong !== null)
+      throw new SqlFault(
+        'sql.wrong-kind',
+        `${wrong} specified, but ${name} is not an aggregate function`,
+        text,
+        call.at,
       )
-      if (found === undefined)
-        throw new SqlFault(
-          'sql.windowing',
-          `window "${(over as Name).text}" does not exist`,
-          this.ctx.text,
-          (over as Name).at,
-        )
-      return found.spec
-    }
-    if (over.base !== null)
+    if (call.filter !== null)
       throw new SqlFault(
         'sql.unsupported',
-        'a window that builds on another one is not supported yet',
-        this.ctx.text,
-        over.base.at,
+        'FILTER is only for aggregates among the functions of a window',
+        text,
+        call.at,
       )
-    return over
-  }
-
-  private rowNumber(
-    call: Call,
-    spec: WindowSpec,
-    partitionBy: readonly Expression[],
-    order: readonly Order[],
-  ): WindowCall {
-    if (call.args.length > 0 || call.star)
-      throw new SqlFault('sql.unknown-function', 'row_number() takes no arguments', this.ctx.text, call.at)
-    if (order.length === 0) {
-      throw new SqlFault('sql.windowing', 'row_number() needs an ORDER BY in its window', this.ctx.text, spec.at)
+    const args = call.args.map((arg) => bindExpression({ ...inner, clause: 'a window' }, arg.value))
+    const made = (type: DataType, list: readonly Expression[]): Omit<OverCall, 'frame'> => ({
+      name,
+      args: list,
+      distinct: false,
+      filter: null,
+      type,
+    })
+    const counts: Readonly<Record<string, readonly [number, number]>> = {
+      ntile: [1, 1],
+      lag: [1, 3],
+      lead: [1, 3],
+      first_value: [1, 1],
+      last_value: [1, 1],
     }
-    return { call, partitionBy, order, aggregate: null }
-  }
-
-  private running(
-    call: Call,
-    name: string,
-    spec: WindowSpec,
-    partitionBy: readonly Expression[],
-    order: readonly Order[],
-    outer: BindContext,
-  ): WindowCall {
-    const { text } = this.ctx
-    if (!isAggregate(name)) {
+    const isRank = rankTypes[name] !== undefined
+    const range = isRank && name !== 'ntile' ? ([0, 0] as const) : counts[name]
+    if (range === undefined)
       throw new SqlFault('sql.unsupported', `${name} OVER (…) is not supported yet`, text, call.at, {
-        hint: 'Aggregates and row_number() are.',
+        hint: `Aggregates and ${[...Object.keys(rankTypes), 'lag', 'lead', 'first_value', 'last_value'].join(', ')} are.`,
+      })
+    if (args.length < range[0] || args.length > range[1]) throw noSuchFunction(name, args, text, call.at, [])
+    if (name === 'ntile') return made(types.ntile, [this.whole(args[0]!, 'ntile', 1)])
+    if (isRank) return made(rankTypes[name]!, [])
+    if (name === 'lag' || name === 'lead') return this.move(name, args, made)
+    const [value] = args
+    const typed = value!.unknown ? coerce(value!, { kind: 'text' }, 'implicit', text)! : value!
+    return made(typed.expr.type, [typed.expr])
+  }
+  private move(
+    written: 'lag' | 'lead',
+    args: readonly Bound[],
+    made: (type: DataType, list: readonly Expression[]) => Omit<OverCall, 'frame'>,
+  ): Omit<OverCall, 'frame'> {
+    const { text } = this.ctx
+    const offset = args[1] === undefined ? literal(1, { kind: 'int' }) : this.whole(args[1], written, -Infinity)
+    const rows = offset.kind === 'literal' ? (offset.value as number) : 1
+    const name = rows < 0 ? (written === 'lag' ? 'lead' : 'lag') : written
+    const values = args[2] === undefined ? [args[0]!] : [args[0]!, args[2]]
+    const same = unify(values, text)
+    if (same === null)
+      throw new SqlFault('sql.type-mismatch', `the default of ${written} has another type`, text, args[2]!.at)
+    const [value, otherwise] = same.items.map((item) => item.expr)
+    const list = [value!, literal(Math.abs(rows), { kind: 'int' }), ...(otherwise === undefined ? [] : [otherwise])]
+    return { ...made(same.type, list), name }
+  }
+  /** A constant, as its place asks for: it decides how much is kept. */
+  private whole(bound: Bound, name: string, least: number): Expression {
+    const typed = coerce(bound, { kind: 'int' }, 'assignment', this.ctx.text)
+    const value = typed !== null && isConstant(typed) ? constantValue(typed.expr) : null
+    if (typeof value !== 'number')
+      throw new SqlFault('sql.unsupported', `${name} needs a constant whole number here`, this.ctx.text, bound.at)
+    if (value < least)
+      throw new SqlFault(
+        'sql.invalid-value',
+        `the argument of ${name} must be at least ${least}`,
+        this.ctx.text,
+        bound.at,
+      )
+    return literal(value, { kind: 'int' })
+  }
+  /** The same over other columns: of groups. */
+  regrouped(regroup: (bound: Bound) => Bound): WindowCalls {
+    const moved = new WindowCalls(this.ctx, this.named)
+    for (const { call, partitionBy, order, made, nullable } of this.list) {
+      const map = (expr: Expression): Expression =>
+        regroup({ expr, unknown: false, nullable: true, at: call.at, end: call.end }).expr
+      moved.list.push({
+        call,
+        partitionBy: partitionBy.map(map),
+        order: order.map((o) => ({ ...o, expr: map(o.expr) })),
+        made: { ...made, args: made.args.map(map), filter: made.filter === null ? null : map(made.filter) },
+        nullable,
       })
     }
-    const frame = frameOf(text, call, spec)
-    this.checkOrder(spec, order)
-    const aggregate = bindAggregate(this.ctx, call, name, outer)
-    if (aggregate.distinct)
-      throw new SqlFault('sql.unsupported', 'DISTINCT is not supported for window functions', text, call.at)
-    return { call, partitionBy, order, aggregate: { ...aggregate, frame } }
-  }
-  private checkOrder(spec: WindowSpec, order: readonly Order[]): void {
-    const [by] = order
-    const { time } = this.input
-    if (by === undefined) {
-      throw new SqlFault(
-        'sql.windowing',
-        'a running aggregate needs ORDER BY the event-time column',
-        this.ctx.text,
-        spec.at,
-      )
-    }
-    const place = spec.orderBy[0]!.at
-    if (time === null || order.length > 1 || by.expr.kind !== 'column' || by.expr.index !== time.column)
-      throw notEventTime(this.ctx, this.input, spec.orderBy[order.length > 1 ? 1 : 0]!.at)
-    if (by.descending)
-      throw new SqlFault(
-        'sql.unsupported',
-        'a running aggregate goes forward in time: ORDER BY … DESC is not supported',
-        this.ctx.text,
-        place,
-      )
+    return moved
   }
 }
-
-/** ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW | 1 PRECEDING */
-function frameOf(text: string, call: Call, spec: WindowSpec): OverFrame {
-  const { frame } = spec
-  const hint = 'Write ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW, or … AND 1 PRECEDING.'
-  if (frame === null) {
-    throw new SqlFault(
-      'sql.unsupported',
-      'without a frame, rows of the same time would count together (RANGE); this is not supported yet',
-      text,
-      call.at,
-      { hint },
-    )
-  }
-  const unbounded = frame.unit === 'rows' && frame.from.kind === 'unbounded-preceding' && frame.exclude === null
-  if (unbounded && frame.to.kind === 'current-row') return { from: 'unbounded-preceding', to: 'current-row' }
-  if (unbounded && isOnePreceding(frame)) return { from: 'unbounded-preceding', to: '1-preceding' }
-  throw new SqlFault('sql.unsupported', 'this frame is not supported yet', text, frame.at, { hint })
-}
-const isOnePreceding = ({ to }: Frame): boolean =>
-  to.kind === 'preceding' && to.offset.kind === 'number' && to.offset.text === '1'
 
 /** Adds the columns of all calls behind the input's; `place` turns stand-ins into them. */
-export function planWindows(
-  ctx: PlanContext,
-  input: Rel,
-  calls: readonly WindowCall[],
-): { rel: Rel; place: (bound: Bound) => Bound } {
+export function planWindows(input: Rel, calls: readonly WindowCall[]): { rel: Rel; place: (bound: Bound) => Bound } {
   if (calls.length === 0) return { rel: input, place: (bound) => bound }
   const positions = new Map<number, number>()
   let rel = input
-  for (const group of grouped(calls)) rel = addWindow(ctx, rel, group, calls, positions)
+  for (const group of grouped(calls)) rel = addWindow(rel, group, calls, positions)
   const place = (bound: Bound): Bound => ({
     ...bound,
     expr: mapExpression(bound.expr, (part) =>
-      part.kind === 'column' && part.index >= standIn ? { ...part, index: positions.get(part.index - standIn)! } : null,
+      part.kind === 'column' && part.index >= overStandIn
+        ? { ...part, index: positions.get(part.index - overStandIn)! }
+        : null,
     ),
   })
   return { rel, place }
 }
+/** By window. Behind one that looks ahead there is no event time; what may be limited comes last. */
 function grouped(calls: readonly WindowCall[]): WindowCall[][] {
-  const groups = new Map<string, WindowCall[]>()
-  for (const call of calls) {
-    const order =
-      call.aggregate === null
-        ? call.order.map((o) => `${expressionKey(o.expr)}${o.descending}${o.nullsFirst}`).join()
-        : 'time'
-    const key = `${call.partitionBy.map(expressionKey).join()}/${order}`
-    const known = groups.get(key)
-    if (known === undefined) groups.set(key, [call])
-    else known.push(call)
-  }
-  return [...groups.values()]
+  const groups = Map.groupBy(calls, ({ partitionBy, order }) => {
+    const by = order.map((o) => `${expressionKey(o.expr)}${o.descending}${o.nullsFirst}`).join()
+    return `${partitionBy.map(expressionKey).join()}/${by}`
+  })
+  const weight = (group: readonly WindowCall[]): number =>
+    group.some(({ made }) => limitable.has(made.name)) ? 2 : looksAhead(group.map(({ made }) => made)) ? 1 : 0
+  return [...groups.values()].toSorted((a, b) => weight(a) - weight(b))
 }
+/** Whose first few a condition may keep. */
+export const limitable = new Set(['row_number', 'rank', 'dense_rank'])
 
 function addWindow(
-  ctx: PlanContext,
   input: Rel,
   group: readonly WindowCall[],
   all: readonly WindowCall[],
   positions: Map<number, number>,
 ): Rel {
   const [first] = group
-  const order = first!.aggregate === null ? first!.order.map((o) => o.expr) : []
-  const { plan, at } = withColumns(input.plan, [...first!.partitionBy, ...order])
+  const order = first!.order.map((o) => o.expr)
+  // What is computed is a column first: a row that cannot be computed fails before it is kept.
+  const read = group.flatMap(({ made }) => [...made.args, ...(made.filter === null ? [] : [made.filter])])
+  const computed = read.filter((expr) => expr.kind !== 'literal')
+  const { plan, at } = withColumns(input.plan, [...first!.partitionBy, ...order, ...computed])
+  const placed = new Map<Expression, Expression>(
+    computed.map((expr, i) => [expr, column(at[first!.partitionBy.length + order.length + i]!, expr.type)]),
+  )
+  const moved = (expr: Expression): Expression => placed.get(expr) ?? expr
   const partitionBy = at.slice(0, first!.partitionBy.length)
-  const width = plan.columns.length
-  for (const [i, call] of group.entries())
-    positions.set(all.indexOf(call), first!.aggregate === null ? width : width + i)
-  if (first!.aggregate === null)
-    return addRank(ctx, input, plan, first!, partitionBy, at.slice(first!.partitionBy.length))
-  if (!input.appendOnly) {
-    throw new SqlFault(
-      'sql.unsupported',
-      'running aggregates over rows that may be withdrawn are not supported yet',
-      ctx.text,
-      first!.call.at,
-    )
-  }
-  const aggregates = group.map((call) => call.aggregate!)
-  const fields = aggregates.map((aggregate): Field => ({
-    name: aggregate.name,
-    type: aggregate.type,
-    nullable: aggregate.name !== 'count',
+  const orderAt = at.slice(first!.partitionBy.length)
+  const calls = group.map(({ made }): OverCall => ({
+    ...made,
+    args: made.args.map(moved),
+    filter: made.filter === null ? null : moved(made.filter),
   }))
+  const width = plan.columns.length
+  for (const [i, call] of group.entries()) positions.set(all.indexOf(call), width + i)
+  const fields = group.map(({ made, nullable }): Field => ({ name: made.name, type: made.type, nullable }))
   const columns: Columns = [...plan.columns, ...fields]
-  return { ...input, plan: { op: 'over', input: plan, partitionBy, orderBy: input.time!.column, aggregates, columns } }
+  const waits =
+    input.appendOnly &&
+    input.time !== null &&
+    orderAt[0] === input.time.column &&
+    !first!.order[0]!.descending &&
+    !looksAtAll(calls)
+  const windowEnd = partitionBy.findIndex((position) => input.windows.some((window) => window.end === position))
+  const isOfWindow = (window: Rel['windows'][number]): boolean => partitionBy.includes(window.end)
+  const number = calls.findIndex(({ name }) => name === 'row_number')
+  return {
+    ...input,
+    plan: {
+      op: 'over',
+      input: plan,
+      partitionBy,
+      order: first!.order.map((o, i) => ({
+        column: orderAt[i]!,
+        descending: o.descending,
+        nullsFirst: o.nullsFirst,
+      })),
+      time: waits ? input.time!.column : null,
+      calls,
+      windowEnd: waits || windowEnd < 0 ? null : windowEnd,
+      keep: null,
+      columns,
+    },
+    key: input.key ?? (number < 0 ? null : [...partitionBy.map((position) => [position]), [width + number]]),
+    appendOnly: waits,
+    // A row that waits for others comes when the watermark has long passed it.
+    time: waits && !looksAhead(calls) ? input.time : null,
+    windows: waits ? (looksAhead(calls) ? [] : input.windows) : input.windows.filter(isOfWindow),
+  }
 }
 
 /** The columns as they are, and those expressions behind them that are no columns yet. */
@@ -244,86 +287,4 @@ export function withColumns(input: Plan, wanted: readonly Expression[]): { plan:
     ...extra.map((expr, i): Field => ({ name: `_${i}`, type: expr.type, nullable: true })),
   ]
   return { plan: { op: 'project', input, expressions, columns }, at }
-}
-
-function addRank(
-  ctx: PlanContext,
-  input: Rel,
-  plan: Plan,
-  call: WindowCall,
-  partitionBy: readonly number[],
-  orderAt: readonly number[],
-): Rel {
-  if (input.rank !== null)
-    throw new SqlFault(
-      'sql.unsupported',
-      'a second row_number() in one query is not supported yet',
-      ctx.text,
-      call.call.at,
-    )
-  const order = call.order.map((o, i) => ({ column: orderAt[i]!, descending: o.descending, nullsFirst: o.nullsFirst }))
-  const columns: Columns = [...plan.columns, { name: 'row_number', type: { kind: 'bigint' }, nullable: false }]
-  const rank = columns.length - 1
-  return {
-    ...input,
-    plan: { op: 'top', input: plan, partitionBy, order, limit: Infinity, rank: true, columns },
-    key: input.key ?? [...partitionBy.map((position) => [position]), [rank]],
-    appendOnly: false,
-    time: null,
-    rank: { column: rank, at: call.call.at },
-  }
-}
-
-/**
- * Finds `rank <= n` among conditions and sets it as the limit of the row_number() below; the rest still filter. Null
- * when there is no such condition.
- */
-export function limitRank(rel: Rel, conditions: readonly Expression[]): { rel: Rel; rest: Expression | null } | null {
-  if (rel.rank === null) return null
-  let limit = Infinity
-  const rest: Expression[] = []
-  for (const condition of conditions) {
-    const bound = upperBound(condition, rel.rank.column)
-    if (bound === null) rest.push(condition)
-    else {
-      limit = Math.min(limit, bound.limit)
-      if (!bound.whole) rest.push(condition)
-    }
-  }
-  if (limit === Infinity) return null
-  const plan = setLimit(rel.plan, Math.max(0, limit))
-  const { column: rank } = rel.rank
-  const key = limit === 1 && rel.key !== null ? rel.key.filter((part) => !part.includes(rank)) : rel.key
-  return { rel: { ...rel, plan, rank: null, key }, rest: conjunction(rest) }
-}
-/** What the condition says about the column from above; `whole` when it says no more than that. */
-function upperBound(condition: Expression, rank: number): { limit: number; whole: boolean } | null {
-  if (condition.kind !== 'call' || condition.args.length !== 2) return null
-  const [a, b] = condition.args
-  const forward = a!.kind === 'column' && a!.index === rank && b!.kind === 'literal'
-  const backward = b!.kind === 'column' && b!.index === rank && a!.kind === 'literal'
-  if (!forward && !backward) return null
-  const constant = forward ? b! : a!
-  const value = constant.kind === 'literal' && typeof constant.value === 'number' ? constant.value : NaN
-  if (!Number.isSafeInteger(value)) return null
-  const name = forward ? condition.name : mirrored[condition.name]
-  if (name === '<=') return { limit: value, whole: true }
-  if (name === '<') return { limit: value - 1, whole: true }
-  return name === '=' ? { limit: value, whole: value === 1 } : null
-}
-const mirrored: Readonly<Record<string, string>> = { '<=': '>=', '<': '>', '>=': '<=', '>': '<', '=': '=' }
-
-function setLimit(plan: Plan, limit: number): Plan {
-  if (plan.op === 'top' && plan.limit === Infinity) return { ...plan, limit }
-  if (plan.op === 'project' || plan.op === 'filter' || plan.op === 'over' || plan.op === 'top')
-    return { ...plan, input: setLimit(plan.input, limit) }
-  return plan
-}
-/** A row_number() that nothing limits would keep and renumber everything; sessions are there only where they are grouped. */
-export function refuseUnfinished(ctx: PlanContext, rel: Rel): void {
-  if (rel.session !== undefined) throw ungroupedSession(ctx, rel.session.at)
-  if (rel.rank === null) return
-  throw new SqlFault('sql.unbounded-state', 'row_number() without a limit keeps every row', ctx.text, rel.rank.at, {
-    hint: 'Put it in a derived table and keep the first few: SELECT … FROM (SELECT …, row_number() OVER (…) AS n FROM …) WHERE n <= 3.',
-  })
 }

@@ -216,13 +216,13 @@ function pruneJoin(plan: Of<'join'>, needed: ReadonlySet<number>): Pruned {
 
 function pruneOver(plan: Of<'over'>, needed: ReadonlySet<number>): Pruned {
   const width = plan.input.columns.length
-  const list = plan.aggregates.flatMap((_, i) => (needed.has(width + i) ? [i] : []))
+  const list = plan.calls.flatMap((_, i) => (needed.has(width + i) || plan.keep?.call === i ? [i] : []))
   const own = [...needed].filter((i) => i < width)
   if (list.length === 0) return prune(plan.input, new Set(own))
-  const aggregates = list.map((i) => plan.aggregates[i]!)
+  const calls = list.map((i) => plan.calls[i]!)
   const { plan: input, at } = prune(
     plan.input,
-    new Set([...own, ...plan.partitionBy, plan.orderBy, ...readBy(aggregates)]),
+    new Set([...own, ...plan.partitionBy, ...plan.order.map((o) => o.column), ...readBy(calls)]),
   )
   const all = new Map(at)
   for (const [n, i] of list.entries()) all.set(width + i, input.columns.length + n)
@@ -231,8 +231,10 @@ function pruneOver(plan: Of<'over'>, needed: ReadonlySet<number>): Pruned {
       ...plan,
       input,
       partitionBy: plan.partitionBy.map((i) => at.get(i)!),
-      orderBy: at.get(plan.orderBy)!,
-      aggregates: aggregates.map((aggregate) => movedAggregate(aggregate, at)),
+      order: plan.order.map((o) => ({ ...o, column: at.get(o.column)! })),
+      time: plan.time === null ? null : at.get(plan.time)!,
+      calls: calls.map((call) => movedAggregate(call, at)),
+      keep: plan.keep === null ? null : { ...plan.keep, call: list.indexOf(plan.keep.call) },
       columns: [...input.columns, ...list.map((i) => plan.columns[width + i]!)],
     },
     at: all,

@@ -5,14 +5,13 @@ import type { Plan } from '../../flow/plan.ts'
 import { type Bound, call, column, literal } from '../bind/bound.ts'
 import { coerce, unify } from '../bind/coerce.ts'
 import { bindExpression } from '../bind/expressions.ts'
-import { constantValue } from '../bind/literals.ts'
-import { isConstant } from '../bind/durations.ts'
-import { emptyScope, matchesName } from '../bind/scope.ts'
+import { matchesName } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
-import type { Cte, Expr, OrderItem, Query, QueryBody } from '../syntax/ast.ts'
+import type { Cte, OrderItem, Query, QueryBody } from '../syntax/ast.ts'
 import { bindContext, type PlanContext } from './context.ts'
-import { refuseUnfinished } from './over.ts'
+import { refuseSession } from './session.ts'
 import { columnsToScope, type Rel } from './relation.ts'
+import { rowCount } from './row-count.ts'
 import { distinctRel, planSelect, projectRel, type Selected, type SortKey } from './select.ts'
 
 /** A query on its own: the order and limit of its answer are left to whoever asks. */
@@ -78,17 +77,6 @@ function renameColumns(ctx: PlanContext, rel: Rel, cte: Cte): Rel {
   }
 }
 
-export function rowCount(ctx: PlanContext, expr: Expr, clause: string): number | null {
-  const bound = bindExpression(bindContext(ctx, emptyScope, clause), expr)
-  const typed = coerce(bound, { kind: 'bigint' }, 'assignment', ctx.text)
-  if (typed === null || !isConstant(typed))
-    throw new SqlFault('sql.type-mismatch', `argument of ${clause} must be a whole number`, ctx.text, expr.at)
-  const value = constantValue(typed.expr)
-  if (value === null) return null
-  if (Number(value) < 0) throw new SqlFault('sql.invalid-value', `${clause} must not be negative`, ctx.text, expr.at)
-  return Number(value)
-}
-
 function planBody(ctx: PlanContext, body: QueryBody, orderBy: readonly OrderItem[]): Selected {
   switch (body.kind) {
     case 'select':
@@ -137,7 +125,7 @@ function planSet(ctx: PlanContext, body: SetBody): Rel {
     throw new SqlFault('sql.unsupported', `${name} ALL is not supported yet`, ctx.text, body.at)
   const queries = body.all ? flattenUnion(body) : [body.left, body.right]
   const rels = queries.map((query) => planQuery(ctx, query))
-  for (const rel of rels) refuseUnfinished(ctx, rel)
+  for (const rel of rels) refuseSession(ctx, rel)
   const width = rels[0]!.plan.columns.length
   for (const [i, rel] of rels.entries()) {
     if (rel.plan.columns.length !== width)
@@ -194,7 +182,6 @@ function setOfBoth(op: 'intersect' | 'except', { plan }: Rel): Rel {
     appendOnly: false,
     time: null,
     windows: [],
-    rank: null,
   }
   return firstColumns(rel, width)
 }
@@ -247,7 +234,6 @@ function unionRel(ctx: PlanContext, rels: readonly Rel[], queries: readonly Quer
     windows: first!.windows.filter((w) =>
       rels.every((rel) => rel.windows.some((other) => other.start === w.start && other.end === w.end)),
     ),
-    rank: null,
   }
 }
 function castTo(ctx: PlanContext, rel: Rel, columns: Columns, at: number): Plan {
@@ -263,7 +249,7 @@ function castTo(ctx: PlanContext, rel: Rel, columns: Columns, at: number): Plan 
 function keepFirst(ctx: PlanContext, query: Query, { rel, visible, order, limit, offset }: Answer): Rel {
   const hidden = rel.plan.columns.length > visible
   if (limit === null && offset === 0) return hidden ? firstColumns(rel, visible) : rel
-  refuseUnfinished(ctx, rel)
+  refuseSession(ctx, rel)
   if (limit === null)
     throw new SqlFault('sql.unsupported', 'OFFSET without LIMIT is not supported here', ctx.text, query.offset!.at)
   if (order.length === 0) {

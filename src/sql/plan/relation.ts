@@ -99,8 +99,6 @@ export interface Rel {
   readonly windows: readonly { readonly start: number; readonly end: number; readonly isPaired: boolean }[]
   /** SESSION(…) whose GROUP BY is still to come: its bounds are two columns behind the plan's. */
   readonly session?: SessionRequest
-  /** The column of a row_number() whose limit is still to be found. */
-  readonly rank: { readonly column: number; readonly at: number } | null
 }
 
 export interface SessionRequest {

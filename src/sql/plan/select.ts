@@ -11,9 +11,10 @@ import { filterRel, refuseClock } from './clock-filter.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { planFrom, type PlanQuery } from './from.ts'
 import { Aggregates, type GroupKey, planGroups } from './group.ts'
-import { limitRank, planWindows, refuseUnfinished, WindowCalls } from './over.ts'
+import { planWindows, WindowCalls } from './over.ts'
+import { limitRank } from './rank-limit.ts'
 import { columnsToScope, mapKey, type Rel } from './relation.ts'
-import { ungroupedSession } from './session.ts'
+import { refuseSession } from './session.ts'
 import { planTests, Values } from './subquery.ts'
 
 export interface SortKey {
@@ -49,7 +50,7 @@ export function planSelect(
   const input = planWhere(ctx, planFrom(ctx, select.from, planQuery, select.at), select, planQuery)
   const values = new Values(ctx, input, planQuery)
   const aggregates = new Aggregates(ctx)
-  const windows = new WindowCalls(ctx, input, select.windows)
+  const windows = new WindowCalls(ctx, select.windows)
   const bind: BindContext = {
     ...bindContext(ctx, input.scope, 'SELECT'),
     aggregate: (call, name) => aggregates.bind(call, name, { ...bind, window: null }),
@@ -67,7 +68,7 @@ export function planSelect(
   const order = orderBy.map((item) => orderItem(ctx, bind, item, items))
   const grouped = groupKeys.length > 0 || aggregates.list.length > 0 || having !== null
   if (!grouped) {
-    if (input.session !== undefined) throw ungroupedSession(ctx, input.session.at)
+    refuseSession(ctx, input)
     if (values.rel !== input && windows.list.length > 0)
       throw new SqlFault('sql.unsupported', 'OVER beside a query as a value', ctx.text, windows.list[0]!.call.at)
     return finish(ctx, values.rel, items, order, windows, select)
@@ -82,21 +83,11 @@ export function planSelect(
         hint: 'Put the grouping into a derived table.',
       },
     )
-  if (windows.list.length > 0) {
-    throw new SqlFault(
-      'sql.unsupported',
-      'OVER beside GROUP BY is not supported yet',
-      ctx.text,
-      windows.list[0]!.call.at,
-      { hint: 'Put the grouping into a derived table.' },
-    )
-  }
-  if (input.session === undefined) refuseUnfinished(ctx, input)
   const { rel, regroup } = planGroups(ctx, input, groupKeys, aggregates, bind.places, select.at)
   const kept = having === null ? rel : filterRel(ctx, rel, regroup(having).expr, having.at)
   const regrouped = items.map((item) => ({ ...item, bound: regroup(item.bound) }))
   const reordered = order.map((key) => (key.bound === null ? key : { ...key, bound: regroup(key.bound) }))
-  return finish(ctx, kept, regrouped, reordered, windows, select)
+  return finish(ctx, kept, regrouped, reordered, windows.regrouped(regroup), select)
 }
 
 function planWhere(ctx: PlanContext, from: Rel, select: Select, planQuery: PlanQuery): Rel {
@@ -204,7 +195,7 @@ function ordinal(ctx: PlanContext, expr: Expr, items: readonly Item[], clause: s
 function namedItem(bind: BindContext, expr: Expr, items: readonly Item[], aliasFirst: boolean): Item | null {
   if (expr.kind !== 'name' || expr.parts.length > 1) return null
   const [name] = expr.parts
-  const inInput = bind.scope.some((relation) => relation.columns.some((c) => !c.hidden && matchesName(name!, c.name)))
+  const inInput = starColumns(bind.scope, [], bind.text).some((c) => matchesName(name!, c.name))
   if (!aliasFirst && inInput) return null
   const found = items.filter((item) => matchesName(name!, item.name))
   const distinct = new Set(
@@ -238,7 +229,7 @@ function finish(
   calls: WindowCalls,
   select: Select,
 ): Selected {
-  const { rel, place } = planWindows(ctx, input, calls.list)
+  const { rel, place } = planWindows(input, calls.list)
   const extra: Bound[] = []
   const keys = order.map((key): SortKey => {
     const { descending, nullsFirst } = key
@@ -272,7 +263,6 @@ export function projectRel(rel: Rel, expressions: readonly Expression[], columns
   const keptAt = (position: number): number[] =>
     expressions.flatMap((expr, i) => (expr.kind === 'column' && expr.index === position ? [i] : []))
   const time = rel.time === null ? undefined : keptAt(rel.time.column)[0]
-  const rank = rel.rank === null ? undefined : keptAt(rel.rank.column)[0]
   return {
     plan: { op: 'project', input: rel.plan, expressions, columns },
     scope: columnsToScope(null, columns),
@@ -284,19 +274,13 @@ export function projectRel(rel: Rel, expressions: readonly Expression[], columns
       const [end] = keptAt(w.end)
       return start === undefined || end === undefined ? [] : [{ start, end, isPaired: w.isPaired }]
     }),
-    rank:
-      rank === undefined
-        ? rel.rank === null
-          ? null
-          : { column: -1, at: rel.rank.at }
-        : { column: rank, at: rel.rank!.at },
   }
 }
 
 /** Groups by all columns and keeps the keys. */
 export function distinctRel(ctx: PlanContext, rel: Rel): Rel {
   const { columns } = rel.plan
-  refuseUnfinished(ctx, rel)
+  refuseSession(ctx, rel)
   const positions = columns.map((_, i) => i)
   const windowEnd = rel.windows[0]?.end ?? null
   const close = ctx.close !== null && windowEnd !== null

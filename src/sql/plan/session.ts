@@ -7,10 +7,13 @@ import type { PlanContext } from './context.ts'
 import type { GroupKey } from './group.ts'
 import type { Rel, SessionRequest } from './relation.ts'
 
-export const ungroupedSession = (ctx: PlanContext, at: number): SqlFault =>
-  new SqlFault('sql.windowing', 'the rows of a session are there only together', ctx.text, at, {
+/** Sessions are there only where they are grouped. */
+export function refuseSession(ctx: PlanContext, { session }: Rel): void {
+  if (session === undefined) return
+  throw new SqlFault('sql.windowing', 'the rows of a session are there only together', ctx.text, session.at, {
     hint: "SELECT k, window_start, window_end, count(*) FROM SESSION(stream, time, INTERVAL '10 minutes', k) GROUP BY k, window_start, window_end",
   })
+}
 
 /** Output: the keys as they were written, then the aggregates. */
 export function planSessions(

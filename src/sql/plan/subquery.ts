@@ -9,13 +9,13 @@ import { isAggregate } from '../bind/aggregates.ts'
 import { type Bound, booleanType, column, conjunction, conjuncts, isNull } from '../bind/bound.ts'
 import { bindBoolean, bindExpression } from '../bind/expressions.ts'
 import { resolveUniform } from '../bind/functions.ts'
-import { shiftScope } from '../bind/scope.ts'
+import { shiftScope, starColumns } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
 import type { Expr, Query, Select } from '../syntax/ast.ts'
 import { refuseClock } from './clock-filter.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { planFrom, type PlanQuery } from './from.ts'
-import { refuseUnfinished } from './over.ts'
+import { refuseSession } from './session.ts'
 import { columnsToScope, type Rel } from './relation.ts'
 
 interface Test {
@@ -56,9 +56,9 @@ function testOf(expr: Expr, isNegated: boolean): Test | null {
 }
 
 function testJoin(ctx: PlanContext, left: Rel, { query, arg, isNegated }: Test, planQuery: PlanQuery): Rel {
-  refuseUnfinished(ctx, left)
+  refuseSession(ctx, left)
   const { rel: right, conditions, item } = inner(ctx, left, query, arg !== null, planQuery)
-  refuseUnfinished(ctx, right)
+  refuseSession(ctx, right)
   const all = [...conditions]
   if (arg !== null) {
     const looked = bindExpression(bindContext(ctx, left.scope, 'WHERE'), arg)
@@ -111,7 +111,7 @@ function inner(ctx: PlanContext, left: Rel, query: Query, needsItem: boolean, pl
   const [first, second] = select.items
   if (first === undefined || second !== undefined) throw oneColumn(ctx, query)
   if (first.expr.kind !== 'star') return { rel, conditions, item: bindExpression(bind, first.expr) }
-  const visible = rel.scope.flatMap(({ columns }) => columns.filter(({ hidden }) => !hidden))
+  const visible = starColumns(rel.scope, [], ctx.text)
   const fields = visible.map(({ index }) => rel.plan.columns[index]!)
   const item = onlyColumn(ctx, fields, width, query)
   return { rel, conditions, item: { ...item, expr: column(visible[0]!.index + width, visible[0]!.type) } }
@@ -152,14 +152,14 @@ export class Values {
   bind(query: Query): Bound {
     const ctx = this.#ctx
     const value = this.#planQuery(ctx, query)
-    refuseUnfinished(ctx, value)
+    refuseSession(ctx, value)
     const width = this.rel.plan.columns.length
     const found = onlyColumn(ctx, value.plan.columns, width, query)
     if (value.key?.length !== 0)
       throw new SqlFault('sql.unsupported', 'a query as a value must give one row', ctx.text, query.at, {
         hint: 'Aggregate without GROUP BY, or ORDER BY … LIMIT 1.',
       })
-    refuseUnfinished(ctx, this.rel)
+    refuseSession(ctx, this.rel)
     const [field] = value.plan.columns
     const columns: Columns = [...this.rel.plan.columns, { ...field!, nullable: true }]
     this.rel = {

@@ -9,7 +9,7 @@ import type { Name, Query, Statement } from '../syntax/ast.ts'
 import type { PlanContext } from './context.ts'
 import type { TopicWish } from './definitions.ts'
 import { Options, type OptionSpecs } from './options.ts'
-import { refuseUnfinished } from './over.ts'
+import { refuseSession } from './session.ts'
 import { firstColumns, planAnswer, planQuery } from './query.ts'
 import { catalogName, type Key, pseudoColumns, type Rel, type Relation } from './relation.ts'
 import { keepsHistory } from './join-keys.ts'
@@ -95,28 +95,44 @@ export function planViewQuery(ctx: PlanContext, query: Query): Rel {
     })
   }
   const rel = planQuery(ctx, query)
-  refuseUnfinished(ctx, rel)
-  if (!ctx.allowUnbounded && keepsHistory(rewrite(rel.plan)))
-    throw new SqlFault('sql.unbounded-state', 'a join of streams keeps all of them for ever', ctx.text, joinIn(query), {
-      hint:
-        'Join the windows of both (… AND a.window_end = b.window_end); or a stream with the version of a table at its event time: ' +
-        'JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key; or accept it: WITH (allow_unbounded_state).',
-    })
+  refuseSession(ctx, rel)
+  const keeper = ctx.allowUnbounded ? null : keepsHistory(rewrite(rel.plan))
+  if (keeper !== null) {
+    const { message, hint } = history[keeper]
+    throw new SqlFault('sql.unbounded-state', message, ctx.text, keeperIn(query, keeper), { hint })
+  }
   return rel
 }
-/** Where the first join stands. */
-function joinIn(query: Query): number {
+const history = {
+  join: {
+    message: 'a join of streams keeps all of them for ever',
+    hint:
+      'Join the windows of both (… AND a.window_end = b.window_end); or a stream with the version of a table at its event time: ' +
+      'JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key; or accept it: WITH (allow_unbounded_state).',
+  },
+  over: {
+    message: 'this window function keeps every row of a stream',
+    hint:
+      'Order it by the event time, ascending, with a frame that ends; or partition it by a window_end; or keep the first few: ' +
+      'SELECT … FROM (SELECT …, row_number() OVER (…) AS n FROM …) WHERE n <= 3; or accept it: WITH (allow_unbounded_state).',
+  },
+}
+/** Where the first join, or OVER, stands. */
+function keeperIn(query: Query, keeper: keyof typeof history): number {
   const find = (node: unknown): number | null => {
     if (typeof node !== 'object' || node === null) return null
-    const { kind, at, right, from } = node as {
+    const { kind, at, right, from, over } = node as {
       kind?: string
+      over?: unknown
       at?: number
       right?: { at: number }
       from?: { at: number }[]
     }
-    if (kind === 'join') return right!.at
-    if (kind === 'in-query' || kind === 'exists' || kind === 'subquery') return at!
-    if (kind === 'select' && from![1] !== undefined) return from![1].at
+    if (keeper === 'over') {
+      if (kind === 'call' && over !== null) return at!
+    } else if (kind === 'join') return right!.at
+    else if (kind === 'in-query' || kind === 'exists' || kind === 'subquery') return at!
+    else if (kind === 'select' && from![1] !== undefined) return from![1].at
     for (const part of Object.values(node)) {
       const found = find(part)
       if (found !== null) return found
@@ -129,7 +145,7 @@ function joinIn(query: Query): number {
 /** The rewritten plan of any query, with the columns that only ORDER BY needs behind the others. */
 export function planOnce(ctx: PlanContext, query: Query): ReturnType<typeof planAnswer> {
   const answer = planAnswer(ctx, query)
-  refuseUnfinished(ctx, answer.rel)
+  refuseSession(ctx, answer.rel)
   const rel =
     answer.rel.plan.columns.length === answer.visible && answer.order.length === 0
       ? firstColumns(answer.rel, answer.visible)

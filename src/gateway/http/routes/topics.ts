@@ -5,6 +5,7 @@ import type { Bounds, TopicInfo } from '../../../log/log.ts'
 import { compileSchema } from '../../../schema/json-schema.ts'
 import { parseJson } from '../../../schema/json-text.ts'
 import type { ContractChange, OnInvalid } from '../../../schema/contracts.ts'
+import { settingTexts } from '../../../security/audit-text.ts'
 import { onTopic, open } from '../access.ts'
 import type { TopicChange, TopicDetail, TopicSummary } from '../api.ts'
 import { type Answer, type Exchange, mediaTypes } from '../exchange.ts'
@@ -48,15 +49,19 @@ export function topicRoutes(parts: Parts): readonly Route[] {
       path,
       id: 'putTopic',
       access: onTopic('create', 'alter', 'alter-configs'),
-      says: 'Creates the topic, or changes what is named of an existing one.',
+      says: 'Creates the topic, or changes what is named of an existing one; with `If-None-Match: *` an existing one is a conflict.',
       takes,
       gives: { 200: one, 201: { ...one, says: 'Created.' } },
       handle: async (exchange) => {
         const change = await readChange(exchange)
         refuseDelivery(parts, exchange, change)
         const name = exchange.params['topic']!
-        if ((await parts.log.topics.get(name)) !== null) return changed(parts, name, change)
-        if (!(await created(parts, name, change))) return changed(parts, name, change)
+        exchange.says(changeTexts(name, change))
+        const isThere = (await parts.log.topics.get(name)) !== null
+        if (isThere || !(await created(parts, name, change))) {
+          if (exchange.headers['if-none-match'] === '*') throw new Fault('log.topic-exists', { topic: name })
+          return changed(parts, name, change)
+        }
         const headers = { location: `/v1/topics/${encodeURIComponent(name)}` }
         return jsonAnswer(await describe(parts, name), { status: 201, headers })
       },
@@ -72,6 +77,7 @@ export function topicRoutes(parts: Parts): readonly Route[] {
       handle: async (exchange) => {
         const change = await readChange(exchange)
         refuseDelivery(parts, exchange, change)
+        exchange.says(changeTexts(exchange.params['topic']!, change))
         return changed(parts, exchange.params['topic']!, change)
       },
     },
@@ -96,6 +102,15 @@ export function topicRoutes(parts: Parts): readonly Route[] {
       },
     },
   ]
+}
+
+function changeTexts(name: string, { partitions, config = {}, schema, onInvalid, keyField }: TopicChange): string[] {
+  const texts = partitions === undefined ? [] : [`topic:${name} partitions=${partitions}`]
+  texts.push(...settingTexts(`topic:${name}`, config))
+  if (schema !== undefined) texts.push(`topic:${name} ${schema === null ? 'no schema' : 'another schema'}`)
+  if (onInvalid !== undefined) texts.push(...settingTexts(`topic:${name}`, { onInvalid }))
+  if (keyField !== undefined) texts.push(...settingTexts(`topic:${name}`, { keyField }))
+  return texts
 }
 
 function refuseOwned(parts: Parts, name: string): void {

@@ -31,6 +31,8 @@ export function userRoutes({ security: { users } }: Parts): readonly Route[] {
       ...(isSuper === null ? {} : { super: isSuper }),
       ...(password === null ? {} : { scram: await users.credentials(password) }),
     }
+    const says = [...(isSuper === null ? [] : [`super=${isSuper}`]), ...(password === null ? [] : ['another password'])]
+    exchange.says(says.map((text) => `user:${name} ${text}`))
     await users.change([change])
     return jsonAnswer(info(found(name)), { status: isNew ? 201 : 200 })
   }

@@ -1,4 +1,5 @@
 import { Fault } from '../../../lib/fault.ts'
+import { settingTexts } from '../../../security/audit-text.ts'
 import type { ConfigEntry } from '../../../log/broker.ts'
 import type { TopicSpec } from '../../../log/log.ts'
 import { type Decoded, type Encoded, nullUuid } from '../../../wire/kafka/codec/shape.ts'
@@ -41,6 +42,8 @@ export const createTopics = handler({
       if (!exchange.mutations(made, exchange.version >= firstStrictVersion))
         return { topics: request.topics.map(({ name }, i) => refused(name, refusalOf(plans[i]!) ?? throttled)) }
     }
+    for (const { name, partitions, config = {} } of request.validateOnly ? [] : specs)
+      exchange.access.says(settingTexts(`topic:${name}`, { partitions, ...config }))
     const outcome =
       specs.length === 0
         ? []

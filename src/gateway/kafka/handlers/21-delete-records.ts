@@ -52,6 +52,7 @@ async function remove(
     if ('fault' in start!) throw start.fault
     const to = before === toTheEnd ? end!.offset : before
     if (to > end!.offset) return code.offsetOutOfRange
+    exchange.access.says([`topic:${partition.topic}/${partition.index} records before ${to} deleted`])
     if (to > start!.offset) await broker.topics.trim([{ partition, offset: offset(to) }])
     return { start: Math.max(to, start!.offset) }
   })

@@ -1,4 +1,5 @@
 import { Fault } from '../../../lib/fault.ts'
+import { grantText } from '../../../security/audit-text.ts'
 import { type Grant, checkGrant } from '../../../security/grants.ts'
 import { grantOf } from '../grant-numbers.ts'
 import { attempt, code, errorCode, errorMessage, handler } from '../handler.ts'
@@ -25,6 +26,7 @@ export const createAcls = handler({
       ),
     )
     const fine = wanted.filter((one): one is Grant => !(one instanceof Fault))
+    access.says(fine.map(grantText))
     const added = await attempt(exchange, () => security.grants.add(fine))
     const results = wanted.map((one) => {
       const fault = one instanceof Fault ? one : added instanceof Fault ? added : null

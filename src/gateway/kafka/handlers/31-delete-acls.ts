@@ -1,4 +1,5 @@
 import { Fault } from '../../../lib/fault.ts'
+import { grantText } from '../../../security/audit-text.ts'
 import type { GrantFilter } from '../../../security/grants.ts'
 import { filterOf, numbered } from '../grant-numbers.ts'
 import { attempt, code, errorCode, errorMessage, handler } from '../handler.ts'
@@ -22,6 +23,7 @@ export const deleteAcls = handler({
     const asked = filters.map(filterOf)
     const known = asked.filter((one): one is GrantFilter => one !== null)
     const removed = await attempt(exchange, () => security.grants.remove(known))
+    if (!(removed instanceof Fault)) access.says(removed.flat().map(grantText))
     let next = 0
     const filterResults = asked.map((one) => {
       if (one === null) return none(code.invalidRequest, 'The filter contains UNKNOWN elements.')

@@ -13,6 +13,7 @@ import {
   handler,
   resource,
   resourceConfigs,
+  settingless,
   synonymsOf,
 } from '../handler.ts'
 import { describeConfigsApi } from '../../../wire/kafka/messages/32-describe-configs.ts'
@@ -61,7 +62,7 @@ function entriesOf({ resourceType, resourceName }: Asked, exchange: Exchange): E
   }
   const configs = resourceConfigs(exchange, resourceType)
   if (configs !== null) return configs.describe(resourceName)
-  return { error: code.invalidRequest, message: `resources of type ${resourceType} have no settings here` }
+  return { error: code.invalidRequest, message: settingless(resourceType) }
 }
 
 const failed = ({ resourceType, resourceName }: Asked, error: number, message: string): Result => ({

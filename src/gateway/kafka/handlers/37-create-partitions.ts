@@ -47,6 +47,7 @@ async function grow({ name, count }: Asked, exchange: Exchange, onlyCheck: boole
       : `The topic ${name} currently has ${topic.partitions} partition(s); ${count} would not be an increase.`
   if (count <= topic.partitions) throw new Fault('log.invalid-partitions', { partitions: count, why })
   if (onlyCheck) return broker.checkAlter(name, { partitions: count })
+  exchange.access.says([`topic:${name} partitions=${count}`])
   await broker.topics.alter(name, { partitions: count })
   return null
 }

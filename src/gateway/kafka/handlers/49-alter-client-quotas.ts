@@ -1,4 +1,5 @@
 import { Fault } from '../../../lib/fault.ts'
+import { settingTexts } from '../../../security/audit-text.ts'
 import { type QuotaChange, type QuotaEntity, entityTypes } from '../../../security/quotas.ts'
 import type { Decoded } from '../../../wire/kafka/codec/shape.ts'
 import { type Exchange, attempt, code, errorCode, errorMessage, handler } from '../handler.ts'
@@ -28,10 +29,12 @@ export const alterClientQuotas = handler({
 const inOrder = (entity: Entry['entity']): Entry['entity'] =>
   entity.toSorted((a, b) => (a.entityType < b.entityType ? -1 : 1))
 
-async function change({ security }: Exchange, entry: Entry, onlyCheck: boolean): Promise<Fault | null> {
+async function change({ access, security }: Exchange, entry: Entry, onlyCheck: boolean): Promise<Fault | null> {
   const wanted = changeOf(entry)
   const fault = security.quotas.check(wanted)
   if (fault !== null || onlyCheck) return fault
+  const of = Object.entries(wanted.entity).map(([type, name]) => `${type}:${name ?? 'default'}`)
+  access.says(settingTexts(of.join(' '), wanted.values))
   await security.quotas.change([wanted])
   return null
 }

@@ -39,6 +39,8 @@ export const alterUserScramCredentials = handler({
       const fault = await attempt(exchange, async () => {
         const change = changeOf(name, request, security.users)
         if ('error' in change) return change
+        const mechanisms = Object.entries(change.scram ?? {})
+        access.says(mechanisms.map(([mechanism, is]) => `user:${name} ${is === null ? 'no' : 'another'} ${mechanism}`))
         await security.users.change([change])
         return null
       })
