@@ -110,8 +110,10 @@ function integerReader(type: DataType): ValueReader {
   return (b, from, to, builder) => {
     let value: number | bigint | null = null
     if (isNumber(b[from]!)) value = readInteger(b, from, to)
-    else if (b[from] === 34 && type.kind === 'bigint' && /^"-?\d{1,19}"$/.test(b.toString('latin1', from, to)))
-      value = canonical(BigInt(b.toString('latin1', from + 1, to - 1)))
+    else if (b[from] === 34 && type.kind === 'bigint') {
+      const text = quoted(b, from, to)
+      if (/^-?\d{1,19}$/.test(text)) value = canonical(BigInt(text))
+    }
     if (value === null || value < least || value > most) return misfit(type, b, from, to)
     ;(builder as NumberBuilder).pushInt(value)
   }
@@ -134,7 +136,7 @@ function doubleReader(type: DataType): ValueReader {
   const real = type.kind === 'real'
   return (b, from, to, builder) => {
     if (!isNumber(b[from]!)) {
-      const word = b[from] === 34 ? b.toString('latin1', from + 1, to - 1) : ''
+      const word = b[from] === 34 ? quoted(b, from, to) : ''
       // JSON has no numbers for these; this is how they are written.
       if (word !== 'NaN' && word !== 'Infinity' && word !== '-Infinity') return misfit(type, b, from, to)
       return (builder as NumberBuilder).pushNumber(Number(word))

@@ -70,3 +70,15 @@ test('USING: the merged column stands first and alone, each side has its own und
     'SELECT id, a.id AS x, b.id AS y, c.id AS z FROM s a FULL JOIN t b USING (id) FULL JOIN (SELECT 3 AS id FROM s) c USING (id)'
   assert.deepEqual(kept(three, rows), ['[1,1,1,null]', '[2,null,2,null]', '[3,null,null,3]'])
 })
+
+test('numbers that come as texts may be written with escapes', () => {
+  const s = [
+    '{"x":"\\u004eaN","at":0}',
+    '{"x":"-Infinit\\u0079","b":"\\u0031\\u0037","at":0}',
+    '{"b":"-9223372036854775808","at":0}',
+  ]
+  const bench = new Bench(plan('CREATE MATERIALIZED VIEW v AS SELECT x, b FROM s', relations).views[0]!.plan)
+  bench.step(s.map((value) => ({ topic: 's', partition: 0, value })))
+  assert.equal(bench.invalid, 0)
+  assert.deepEqual([...bench.sum().keys()], ['["NaN",null]', '["-Infinity",17]', '[null,"-9223372036854775808n"]'])
+})
