@@ -37,6 +37,11 @@ interface Made {
   readonly query: Query
   readonly columns: readonly Output[]
 }
+interface Side {
+  readonly alias: string
+  readonly query: Query
+  readonly scope: Scope
+}
 interface Cte extends Made {
   readonly name: string
 }
@@ -57,7 +62,11 @@ export class Queries {
   private readonly relations: readonly Relation[]
   private readonly make: Expressions
   private readonly ctes: Cte[] = []
+  /** Those that only windows read; they stand first. */
+  private readonly common: { readonly name: string; readonly query: Query }[] = []
   private aliases = 0
+  /** What the parts of a SELECT may name. */
+  private readonly scopes = new WeakMap<object, Scope>()
 
   constructor(chance: Chance, relations: readonly Relation[]) {
     this.chance = chance
@@ -67,15 +76,21 @@ export class Queries {
 
   /** A whole query; what its columns are follows from its text. */
   query(): Query {
+    const made = this.whole()
+    return { ...made, ctes: [...this.common, ...made.ctes] }
+  }
+  private whole(): Query {
     const { chance } = this
     const special = chance.weighted([
-      [86, null],
+      [82, null],
+      [4, 'windows'],
       [4, 'close'],
       [4, 'session'],
       [3, 'temporal'],
       [3, 'running'],
     ] as const)
     if (special === 'close') return this.onClose()
+    if (special === 'windows') return this.windowJoin()
     if (special === 'session') return this.sessions()
     if (special === 'temporal') return this.temporal()
     if (special === 'running') return this.running()
@@ -109,7 +124,7 @@ export class Queries {
         [3, 'distinct'],
       ] as const)
       if (shape === 'set') return this.setOperation(depth - 1, like)
-      if (shape === 'top') return this.top(this.select(depth - 1, like))
+      if (shape === 'top') return this.top(chance.is(0.7) ? this.select(depth - 1, like) : this.rows(depth - 1, like))
       if (shape === 'rank' && like === null) return this.ranked(this.select(depth - 1))
       if (shape === 'distinct') {
         const made = this.select(depth - 1, like)
@@ -131,7 +146,9 @@ export class Queries {
       if (like === null) return { expr: this.listed(scope, depth), name: `c${i}` }
       return { expr: this.make.of(scope, kindFor(chance, wanted!.kind), 2), name: wanted!.name }
     })
-    return { query: query(plain(items, from, where)), columns: outputs(items) }
+    const body = plain(items, from, where)
+    this.scopes.set(body, scope)
+    return { query: query(body), columns: outputs(items) }
   }
   private listed(scope: Scope, depth: number): Expr {
     if (depth > 0 && this.chance.is(0.05)) return this.value(depth - 1, null)
@@ -180,9 +197,23 @@ export class Queries {
     }
     return { from: { node: 'table', name, alias, window: null }, scope: scopeOf(alias, columns) }
   }
+  /** A stream, or some of its rows as a common table expression. */
+  private timed(): { readonly name: string; readonly columns: readonly Output[] } {
+    const { chance } = this
+    const stream = this.stream()
+    if (this.common.length > 2 || chance.is(0.8)) return stream
+    const inner = this.alias()
+    const scope = scopeOf(inner, stream.columns)
+    const kept = stream.columns.filter((c) => c.name === 'happened' || chance.is(0.7))
+    const items = kept.map((c): Item => ({ expr: columnExpr({ ...c, text: `${inner}.${c.name}` }), name: c.name }))
+    const from: From = { node: 'table', name: stream.name, alias: inner, window: null }
+    const name = `e${this.common.length}`
+    this.common.push({ name, query: query(plain(items, from, [this.make.condition(scope, 1)])) })
+    return { name, columns: kept }
+  }
   private windowed(): { from: From; scope: Scope } {
     const { chance } = this
-    const { name, columns } = chance.pick(this.relations.filter((r) => r.kind === 'stream'))
+    const { name, columns } = this.timed()
     const alias = this.alias()
     const slide = chance.pick([5, 10])
     const kind = chance.weighted([
@@ -294,6 +325,13 @@ export class Queries {
       const of = kindIn(chance, scope, ordered)
       const value = this.value(depth, of)
       return compared(`($1 ${chance.pick(['<', '>=', '=', '<>'])} $2)`, [this.make.of(scope, of, 1), value])
+    }
+    if (shape === 'in' && chance.is(0.3)) {
+      const { query: list, columns } = this.rows(depth, [
+        { name: 'c0', kind, bound: 0, exact: true, ...(kind === 'numeric' ? { scale: 4 } : {}) },
+      ])
+      if (kind !== 'numeric' && columns[0]!.exact)
+        return same(`($1 ${not}IN $2)`, [this.make.of(scope, kind, 1), list], { kind: 'boolean' })
     }
     const { from, scope: inner } = this.one(0)
     const correlated = shape === 'exists' ? chance.is(0.85) : chance.is(0.25)
@@ -421,12 +459,26 @@ export class Queries {
   private top(made: Made): Made {
     const orderBy = this.totalOrder(made.columns, (i) => same(String(i + 1), [], { kind: 'int' }))
     if (orderBy === null || made.query.limit !== null) return made
+    const { body } = made.query
+    const isPlain = body.node === 'select' && !body.distinct && body.groupBy.length === 0 && body.having.length === 0
+    // Rows that tie in all of their columns are the same, whatever else they are ordered by first.
+    const scope = this.scopes.get(body)
+    const before: Order[] =
+      isPlain && scope !== undefined && this.chance.is(0.3)
+        ? [
+            {
+              expr: this.make.of(scope, kindIn(this.chance, scope, ordered), 1),
+              descending: this.chance.is(0.5),
+              nullsFirst: null,
+            },
+          ]
+        : []
     return {
       ...made,
       query: {
         ...made.query,
-        orderBy,
-        limit: this.chance.int(1, 8),
+        orderBy: [...before.filter(({ expr: by }) => readsColumn(by)), ...orderBy],
+        limit: this.chance.is(0.03) ? 0 : this.chance.int(1, 8),
         offset: this.chance.is(0.2) ? this.chance.int(1, 3) : 0,
       },
     }
@@ -468,11 +520,50 @@ export class Queries {
     const ranked = query(plain(items, { node: 'derived', query: made.query, alias: inner }, []))
     const around = scopeOf(outer, outputs(items))
     const kept = around.filter((c) => !c.text.endsWith('.rn') || chance.is(0.6))
-    const limit = same(`($1 <= ${chance.int(1, 3)})`, [columnExpr(around.at(-1)!)], { kind: 'boolean' })
+    const bound = chance.pick(['$1 <= 1', '$1 <= 2', '$1 < 4', '$1 = 1', '$1 = 2', '3 >= $1', '$1 BETWEEN 1 AND 2'])
+    const limit = same(`(${bound})`, [columnExpr(around.at(-1)!)], { kind: 'boolean' })
     const shown = kept.map((c, i): Item => ({ expr: columnExpr(c), name: `c${i}` }))
     const more = chance.is(0.2) ? [this.make.condition(around.slice(0, -1), 1)] : []
     const body = plain(shown, { node: 'derived', query: ranked, alias: outer }, [limit, ...more])
     return { query: query(body), columns: outputs(shown) }
+  }
+  /** Groups of windows that meet groups of the same windows. */
+  private windowJoin(): Query {
+    const { chance } = this
+    const first = this.windowed()
+    const again = chance.is(0.4) ? first : this.windowed()
+    const sides = [first, again].map(({ from, scope }) => {
+      const bounds = scope.slice(-2)
+      const more = chance.is(0.5)
+        ? [chance.pick(scope.filter((c) => c.exact && c.kind !== 'struct' && !bounds.includes(c)))]
+        : []
+      const keys = [...bounds, ...more].map(columnExpr)
+      const made = Array.from({ length: chance.int(1, 2) }, () => aggregateOf(this.make, scope))
+      const items = [...keys, ...made].map((e, i): Item => ({ expr: e, name: `c${i}` }))
+      const alias = this.alias()
+      const body = { ...plain(items, from, this.where(scope, 0)), groupBy: keys }
+      return { alias, query: query(body), scope: scopeOf(alias, outputs(items)) }
+    }) as unknown as [Side, Side]
+    const [l, r] = sides
+    const on = [0, 1]
+      .filter((i) => i === 1 || chance.is(0.7))
+      .map((i) => compared('($1 = $2)', [columnExpr(l.scope[i]!), columnExpr(r.scope[i]!)]))
+    if (chance.is(0.3)) on.push(...this.equalities(l.scope.slice(2), r.scope.slice(2)))
+    const derived = ({ alias, query: inner }: Side): From => ({ node: 'derived', query: inner, alias })
+    const from: From = {
+      node: 'join',
+      kind: chance.pick(['inner', 'inner', 'left', 'right', 'full']),
+      left: derived(l),
+      right: derived(r),
+      on,
+    }
+    const both = [...l.scope, ...r.scope]
+    if (chance.is(0.3)) return this.grouped(from, both, []).query
+    const items = Array.from({ length: chance.int(2, 5) }, (_, i): Item => ({
+      expr: this.make.item(both, 1),
+      name: `c${i}`,
+    }))
+    return query(plain(items, from, chance.is(0.3) ? [this.make.condition(both, 1)] : []))
   }
   private stream(): Relation {
     return this.chance.pick(this.relations.filter((r) => r.kind === 'stream'))

@@ -141,4 +141,7 @@ const written: readonly TableCall[] = [
   { kind: 'timestamp', args: ['timestamptz'], ours: "($1 AT TIME ZONE 'UTC')", theirs: '$1' },
   { kind: 'timestamptz', args: ['timestamp'], ours: "($1 AT TIME ZONE 'UTC')", theirs: '$1' },
 ]
-export const tableCalls: readonly TableCall[] = [...functions.rows.flatMap((row) => callOf(row) ?? []), ...written]
+export const tableCalls: readonly TableCall[] = [
+  ...functions.rows.flatMap((row) => callOf(row) ?? []),
+  ...written.map((c) => ({ ...c, theirs: `(${c.theirs})` })),
+]

@@ -2,7 +2,7 @@
  * Random relations and what happens to them: streams that grow, and keyed tables whose rows are replaced and removed.
  * Few different values, so that joins meet and orders tie; NULLs; integers beyond 2^53; infinities, NaN and −0.
  */
-import type { Chance } from './chance.ts'
+import { Chance } from './chance.ts'
 import type { Typed } from './node.ts'
 import { startUs, versionMs } from './times.ts'
 import { decimalType, ourTypes, quoted, theirTypes } from './values.ts'
@@ -30,6 +30,8 @@ export interface Change {
   readonly row: readonly Cell[] | null
   /** When the record says it was written; later than those before it. */
   readonly timeMs: number
+  /** Decides how the record is written. */
+  readonly spelling: number
 }
 export interface Dataset {
   /** Events come in the order of their time, and windows close while they come; else nothing closes before the end. */
@@ -191,6 +193,7 @@ function randomChanges(relations: readonly Relation[], count: number, isOrdered:
   const weights = relations.map((relation) => [chance.next() + 0.1, relation] as const)
   for (let i = 0; i < count; i++) {
     const relation = chance.weighted(weights)
+    const spelling = chance.int(0, 1e9)
     const timeMs = startUs / 1000 + i * versionMs
     const row = relation.columns.map((column) => {
       // No two events at once: what follows what is certain.
@@ -202,14 +205,14 @@ function randomChanges(relations: readonly Relation[], count: number, isOrdered:
       return relation.kind === 'table' ? chance.int(0, 15) : i
     })
     if (relation.kind === 'stream') {
-      changes.push({ relation, partition: chance.int(0, relation.partitions - 1), key: null, row, timeMs })
+      changes.push({ relation, partition: chance.int(0, relation.partitions - 1), key: null, row, timeMs, spelling })
       continue
     }
     const parts = relation.key.map((name) => row[relation.columns.findIndex((c) => c.name === name)]!)
     const key = parts.length === 1 ? String(parts[0]) : JSON.stringify(parts)
     // Changes of one key keep their order: they are in one partition.
     const partition = Buffer.from(key).reduce((sum, byte) => sum + byte, 0) % relation.partitions
-    changes.push({ relation, partition, key, row: chance.is(0.25) ? null : row, timeMs })
+    changes.push({ relation, partition, key, row: chance.is(0.25) ? null : row, timeMs, spelling })
   }
   return changes
 }
@@ -239,18 +242,53 @@ export function changesOf({
     })).filter((place) => place.changes.length > 0),
   )
 }
-/** The record's value. */
-export function recordOf({ relation, row }: Change): string | null {
+/** The record's value, in one of the many ways to write it. */
+export function recordOf({ relation, row, spelling }: Change): string | null {
   if (row === null) return null
-  const fields = relation.columns.map(({ name, kind }, i) => {
+  const chance = new Chance(spelling)
+  const isPlain = chance.is(0.4)
+  const gap = (): string => (isPlain || chance.is(0.8) ? '' : chance.pick([' ', '\n', '\t  ']))
+  const fields = relation.columns.flatMap((column, i) => {
     const value = row[i]!
-    if (value === null) return `"${name}":null`
-    if (kind === 'bytea') return `"${name}":"\\\\x${String(value)}"`
-    if (kind === 'jsonb') return `"${name}":${String(value)}`
-    if (kind === 'numeric' || typeof value === 'bigint') return `"${name}":${String(value)}`
-    return `"${name}":${Object.is(value, -0) ? '-0.0' : JSON.stringify(value)}`
+    if (value === null && !isPlain && chance.is(0.5)) return []
+    return [`"${spelled(column.name, isPlain, chance)}"${gap()}:${gap()}${jsonCell(value, column, isPlain, chance)}`]
   })
-  return `{${fields.join(',')}}`
+  if (isPlain) return `{${fields.join(',')}}`
+  if (chance.is(0.3)) fields.push(chance.pick(['"other":{"k":[1,{"id":"}"}]}', '"kk":"\\"t\\""', '"_":1e400', '"":[]']))
+  return `${gap()}{${gap()}${chance.shuffled(fields).join(`${gap()},${gap()}`)}${gap()}}`
+}
+/** Some of its characters as escapes. */
+const spelled = (text: string, isPlain: boolean, chance: Chance): string =>
+  isPlain || chance.is(0.9)
+    ? JSON.stringify(text).slice(1, -1)
+    : text.replace(/[^]/g, (c) =>
+        chance.is(0.5) ? `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}` : JSON.stringify(c).slice(1, -1),
+      )
+function jsonCell(value: Cell, { kind }: Column, isPlain: boolean, chance: Chance): string {
+  if (value === null) return 'null'
+  switch (kind) {
+    case 'bytea':
+      return isPlain || chance.is(0.5)
+        ? `"\\\\x${String(value)}"`
+        : `"${Buffer.from(String(value), 'hex').toString('base64')}"`
+    case 'jsonb':
+      return String(value)
+    case 'bigint':
+      return isPlain || chance.is(0.8) ? String(value) : `"${String(value)}"`
+    case 'numeric':
+      return isPlain || chance.is(0.7) ? String(value) : `"${String(value)}"`
+    case 'int':
+    case 'smallint':
+      return isPlain || chance.is(0.9) ? String(value) : `${String(value)}${chance.pick(['.0', 'e0', '.00E+0'])}`
+    case 'struct':
+      return JSON.stringify(value)
+    default:
+      if (typeof value === 'string') return `"${spelled(value, isPlain, chance)}"`
+      if (Object.is(value, -0)) return '-0.0'
+      return typeof value === 'number' && !isPlain && chance.is(0.2)
+        ? `${String(value * 10)}e-1`
+        : JSON.stringify(value)
+  }
 }
 function theirCell(value: Cell, column: Column): string {
   if (value === null) return 'NULL'
