@@ -1,10 +1,8 @@
-/** What operators share: expressions over a batch, batches joined into one. */
-import type { Columns } from '../schema/types.ts'
+/** Expressions over a batch's rows. */
 import { type Batch, type Column, type FailedRows, type RowFailure, withoutRows } from './batch.ts'
 import { columnBuilder } from './columns.ts'
 import { compileProject } from './compile.ts'
 import type { Expression } from './expression.ts'
-import { Output } from './row-store.ts'
 
 export interface Evaluated {
   /** The input without the rows that could not be computed. */
@@ -26,15 +24,4 @@ export function evaluator(expressions: readonly Expression[]): (batch: Batch, no
     const columns = expressions.map((e) => (e.kind === 'column' ? batch.columns[e.index]! : builders[next++]!.done()))
     return { batch, columns, failed }
   }
-}
-
-/** Rows of all batches, one after the other. */
-export function concatenate(batches: readonly Batch[], columns: Columns): Batch {
-  const out = new Output(columns)
-  for (const batch of batches)
-    for (let row = 0; row < batch.count; row++) {
-      for (let c = 0; c < columns.length; c++) out.builders[c]!.pushFrom(batch.columns[c]!, row)
-      out.endFrom(batch.weights === null ? 1 : batch.weights[row]!, batch.rows, row)
-    }
-  return out.done()
 }

@@ -108,6 +108,19 @@ export class KeyWriter {
 const scratch = new Float64Array(1)
 const words = new Int32Array(scratch.buffer)
 
+/** What `KeyWriter.double` wrote. */
+export function readKeyDouble(key: Buffer, at: number): number {
+  let high = key.readInt32BE(at)
+  let low = key.readInt32BE(at + 4)
+  if (high >= 0) {
+    high = ~high
+    low = ~low
+  } else high ^= 0x80000000
+  words[1] = high
+  words[0] = low
+  return scratch[0]!
+}
+
 const nullFirst = 0
 const present = 1
 const nullLast = 2

@@ -3,7 +3,7 @@ import type { Columns } from '../schema/types.ts'
 import { type Batch, type FailedRows, type RowFailure, gatherBatch, withoutRows } from './batch.ts'
 import { columnBuilder } from './columns.ts'
 import type { FilterFunction } from './compile.ts'
-import { concatenate } from './evaluate.ts'
+import { concatenate } from './concatenate.ts'
 import type { Plan } from './plan.ts'
 
 interface Join {

@@ -2,7 +2,7 @@
 import type { Columns, DataType } from '../schema/types.ts'
 import { type Batch, type Column, type Provenance, ProvenanceBuilder, isNull, valueAt } from './batch.ts'
 import { type BytesBuilder, type ColumnBuilder, type NumberBuilder, columnBuilder } from './columns.ts'
-import type { KeyWriter } from './key.ts'
+import { type KeyWriter, readKeyDouble } from './key.ts'
 import { storageOf } from './memory.ts'
 import type { StateTable } from './state.ts'
 import { copyBytes, placeOf } from './state-pages.ts'
@@ -423,6 +423,14 @@ export function writeOrdinal(
     writer.length = length
     writer.double(copy)
   }
+}
+
+/** The ordinal at the end of a key that `writeOrdinal` wrote. */
+export function ordinalInKey(
+  key: Buffer,
+  stateKeyLength: number,
+): { readonly source: number; readonly offset: number } {
+  return { source: readKeyDouble(key, stateKeyLength), offset: readKeyDouble(key, stateKeyLength + 8) }
 }
 
 /** By time, then ordinal (a table's first three number fields), then by key, for rows of one record. */

@@ -147,6 +147,28 @@ export class TouchedGroups {
     mergeRanges(ranges, this.originsOf(t))
     groups.values[place] = ranges
   }
+  /** The same before the step is over; what comes then is told anew. */
+  settle(group: number, groups: StateTable, toldAt: number): void {
+    const t = this.positions[group]! - 1
+    if (this.watermark(t) === -Infinity && this.sources[t] === -1 && !this.more.has(t)) return
+    this.remember(t, groups, toldAt)
+    this.sources[t] = -1
+    this.marks[t * 3] = -Infinity
+    this.more.delete(t)
+  }
+  /** Adds what one row tells to another. */
+  static mergeTold(groups: StateTable, into: number, from: number, toldAt: number): void {
+    const { numbers, values, spec } = groups
+    const at = into * spec.numbers + toldAt
+    const other = from * spec.numbers + toldAt
+    numbers[at + watermarkAt] = Math.max(numbers[at + watermarkAt]!, numbers[other + watermarkAt]!)
+    const ranges = TouchedGroups.toldOrigins(groups, into, toldAt)
+    mergeRanges(ranges, TouchedGroups.toldOrigins(groups, from, toldAt))
+    numbers[at + sourceAt] = ranges.length === 0 ? 0 : ranges[0]! + 1
+    numbers[at + firstAt] = ranges[1] ?? 0
+    numbers[at + lastAt] = ranges[2] ?? 0
+    values[into * spec.values] = ranges.length > 3 ? ranges.slice(3) : null
+  }
   static toldWatermark(groups: StateTable, group: number, toldAt: number): number {
     return groups.numbers[group * groups.spec.numbers + toldAt + watermarkAt]!
   }

@@ -40,6 +40,8 @@ export interface Accumulator {
   add(fields: Fields, n: number, v: number, value: Value, weight: number): void
   /** As `add` for each row whose argument is not NULL, in a loop of its own where that is faster. */
   addAll?(additions: Additions): void
+  /** Adds what another row has: its fields begin at `fromN` and `fromV`. */
+  merge(fields: Fields, n: number, v: number, fromN: number, fromV: number): void
   /** null = NULL, as of an empty bag. */
   result(fields: Fields, n: number, v: number): Value
 }
@@ -109,6 +111,9 @@ const count: Accumulator = {
       if (n >= 0 && (valid === null || valid[i] === 1)) numbers[n]! += weights === null ? 1 : weights[i]!
     }
   },
+  merge({ numbers }, n, _, fromN) {
+    numbers[n]! += numbers[fromN]!
+  },
   result: (fields, n) => fields.numbers[n]!,
 }
 /** Trues and falses counted. */
@@ -117,6 +122,10 @@ const truth = (all: boolean): Accumulator => ({
   values: 0,
   add(fields, n, _, value, weight) {
     fields.numbers[value === true ? n : n + 1]! += weight
+  },
+  merge({ numbers }, n, _, fromN) {
+    numbers[n]! += numbers[fromN]!
+    numbers[n + 1]! += numbers[fromN + 1]!
   },
   result(fields, n) {
     const [trues, falses] = [fields.numbers[n]!, fields.numbers[n + 1]!]
@@ -199,6 +208,10 @@ function exactSum(scale: number, to: DataType, mean: boolean): Accumulator {
         } else this.add(fields, n, additions.valuesAt[i]!, data[i]!, weight)
       }
     },
+    merge(fields, n, v, fromN, fromV) {
+      fields.numbers[n]! += fields.numbers[fromN]!
+      setInt(fields, n + 1, v, h.addInts(getInt(fields, n + 1, v), getInt(fields, fromN + 1, fromV)))
+    },
     result(fields, n, v) {
       const rows = fields.numbers[n]!
       if (rows === 0) return null
@@ -208,6 +221,10 @@ function exactSum(scale: number, to: DataType, mean: boolean): Accumulator {
       return toType(mean ? average(d, rows) : d, to)
     },
   }
+}
+function addDecimals(a: Value, b: Value): Value {
+  if (a === null || b === null) return a ?? b
+  return decimal.add(a as decimal.Decimal, b as decimal.Decimal)
 }
 /** Of numerics that carry their own scales: the sum has the largest of them. */
 function decimalSum(to: DataType, mean: boolean): Accumulator {
@@ -220,6 +237,10 @@ function decimalSum(to: DataType, mean: boolean): Accumulator {
       const before = fields.values[v] as decimal.Decimal | null
       fields.numbers[n]! += weight
       fields.values[v] = before === null ? term : decimal.add(before, term)
+    },
+    merge(fields, n, v, fromN, fromV) {
+      fields.numbers[n]! += fields.numbers[fromN]!
+      fields.values[v] = addDecimals(fields.values[v]!, fields.values[fromV]!)
     },
     result(fields, n, v) {
       const rows = fields.numbers[n]!
@@ -275,6 +296,9 @@ function countDouble(fields: Fields, n: number, x: number, weight: number): bool
   fields.numbers[n + (x !== x ? 1 : x > 0 ? 2 : 3)]! += weight
   return false
 }
+function mergeSpecials({ numbers }: Fields, n: number, fromN: number): void {
+  for (let i = 0; i < specials; i++) numbers[n + i]! += numbers[fromN + i]!
+}
 /** x × weight without rounding. */
 function weighted(x: number, weight: number): number[] {
   if (weight === 1) return [x]
@@ -289,6 +313,10 @@ function doubleSum(to: DataType, mean: boolean): Accumulator {
       const x = value as number
       if (!countDouble(fields, n, x, weight)) return
       if (weight !== 1 || !addToFirst(fields, n + specials, v, x)) addTo(fields, n + specials, v, weighted(x, weight))
+    },
+    merge(fields, n, v, fromN, fromV) {
+      mergeSpecials(fields, n, fromN)
+      addTo(fields, n + specials, v, loadPartials(fields, fromN + specials, fromV))
     },
     result(fields, n, v) {
       const rows = fields.numbers[n]!
@@ -327,6 +355,10 @@ function exactSpread(from: DataType, to: DataType, kind: SpreadKind): Accumulato
         times(square(d), weight),
       )
     },
+    merge(fields, n, v, fromN, fromV) {
+      fields.numbers[n]! += fields.numbers[fromN]!
+      for (const i of [0, 1]) fields.values[v + i] = addDecimals(fields.values[v + i]!, fields.values[fromV + i]!)
+    },
     result(fields, n, v) {
       const rows = fields.numbers[n]!
       if (rows === 0 || (kind.sample && rows === 1)) return null
@@ -356,6 +388,13 @@ function doubleSpread(kind: SpreadKind): Accumulator {
         ...weighted(square.high, weight),
         ...weighted(square.low, weight),
       ])
+    },
+    merge(fields, n, v, fromN, fromV) {
+      mergeSpecials(fields, n, fromN)
+      for (const i of [0, 1]) {
+        const at = specials + i * partialFields
+        addTo(fields, n + at, v + i, loadPartials(fields, fromN + at, fromV + i))
+      }
     },
     result(fields, n, v) {
       const rows = fields.numbers[n]!
@@ -408,6 +447,10 @@ function extremeNumber(type: DataType, largest: boolean): Accumulator {
         else this.add(fields, n, additions.valuesAt[i]!, value, 1)
       }
     },
+    merge(fields, n, v, fromN, fromV) {
+      const other = this.result(fields, fromN, fromV)
+      if (other !== null) this.add(fields, n, v, other, 1)
+    },
     result({ numbers, values }, n, v) {
       if (numbers[n] === nowhere) return null
       return numbers[n] === inNumber ? numbers[n + 1]! : values[v]!
@@ -423,6 +466,10 @@ function extremeValue(type: DataType, largest: boolean): Accumulator {
       const before = fields.values[v]!
       const order = before === null ? 1 : compare(value, before) * (largest ? 1 : -1)
       if (order > 0) fields.values[v] = value instanceof Uint8Array ? Buffer.from(value) : value
+    },
+    merge(fields, n, v, fromN, fromV) {
+      const other = this.result(fields, fromN, fromV)
+      if (other !== null) this.add(fields, n, v, other, 1)
     },
     result: (fields, _, v) => fields.values[v]!,
   }

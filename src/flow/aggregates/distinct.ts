@@ -167,6 +167,30 @@ export class Distinct {
     this.sets.find(({ number }) => number === this.setOf[id])!.index.remove(this.entryOf[id]!)
     members.remove(id)
   }
+  /** Takes the values of one group for another, over an input that only grows; `tell` of those that are new to it. */
+  merge(
+    groups: StateTable,
+    members: StateTable,
+    into: number,
+    from: number,
+    tell: (part: number, value: Value) => void,
+  ): void {
+    if (from >= this.first.length) return
+    const group: Column = { kind: 'f64', data: Float64Array.of(into), valid: null }
+    for (let id = this.first[from]! - 1; id >= 0; id = this.next[id]!) {
+      const set = this.sets.find(({ number }) => number === this.setOf[id])!
+      const value = members.values[id * members.spec.values]!
+      const bits = members.numbers[id * members.spec.numbers]!
+      const column = columnBuilder(set.type)
+      column.push(value)
+      set.column = column.done()
+      set.index.use([group, set.column])
+      const entry = set.index.add(0)
+      const other = set.index.isNew ? this.insert(set, entry, groups, members, into, 0) : set.rows[entry]!
+      for (let b = 0; b < set.parts.length; b++)
+        if ((bits & (1 << b)) !== 0 && this.setBit(members, other, b) === 1) tell(set.parts[b]!, value)
+    }
+  }
   /** Removes all of a group. */
   drop(members: StateTable, group: number): void {
     if (group >= this.first.length) return

@@ -110,6 +110,27 @@ export class Fold {
       if (change !== 0) part.accumulator?.add(table, n + part.numbersAt, v + part.valuesAt, value, change)
     }
   }
+  /**
+   * Adds one group to another, over an input that only grows; the other stays as it is. The prepared batch must be resumed
+   * then.
+   */
+  merge(table: StateTable, members: StateTable | undefined, into: number, from: number): void {
+    const { numbers, values } = table.spec
+    for (const { accumulator: one, role, numbersAt, valuesAt } of this.parts)
+      if (role === 'plain')
+        one!.merge(
+          table,
+          into * numbers + numbersAt,
+          into * values + valuesAt,
+          from * numbers + numbersAt,
+          from * values + valuesAt,
+        )
+    if (members === undefined) return
+    this.members!.distinct.merge(table, members, into, from, (p, value) => {
+      const part = this.parts[p]!
+      part.accumulator!.add(table, into * numbers + part.numbersAt, into * values + part.valuesAt, value, 1)
+    })
+  }
   /** Adds rows of the prepared batch, aggregate by aggregate: row i to the group `groups[i]`, −1 = to none. */
   addAll(
     table: StateTable,

@@ -22,7 +22,7 @@ import {
 } from '../batch.ts'
 import { columnBuilder } from '../columns.ts'
 import { compileFilter } from '../compile.ts'
-import { concatenate } from '../evaluate.ts'
+import { concatenate } from '../concatenate.ts'
 import { JoinSide } from '../join-side.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import { PairProvenance } from '../pair-provenance.ts'

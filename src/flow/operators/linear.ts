@@ -2,7 +2,8 @@
 import type { Columns } from '../../schema/types.ts'
 import { type RowFailure, emptyBatch, gatherBatch, withoutRows } from '../batch.ts'
 import { compileFilter } from '../compile.ts'
-import { concatenate, evaluator } from '../evaluate.ts'
+import { concatenate } from '../concatenate.ts'
+import { evaluator } from '../evaluate.ts'
 import type { Expression } from '../expression.ts'
 import { type Operator, stateless } from '../operator.ts'
 

@@ -7,43 +7,37 @@
  *
  * 'update': a session that has changed is withdrawn as it was and given as it is. 'close': once, when it has closed.
  *
- * State: a row per open session with its bounds and aggregates; its rows, which are folded again into another session when
- * the two become one: always those of the smaller one, so that a row moves a logarithmic number of times.
+ * State: a row per open session with its bounds and aggregates. Where two become one, the aggregates of the smaller are
+ * added to those of the other: the input only grows, so each can be. A session that grows is not told to the timer; when
+ * the time comes at which it would have closed, it waits for the time at which it will.
  */
 import type { Columns } from '../../schema/types.ts'
 import { Fold } from '../aggregates/fold.ts'
 import { memberTable } from '../aggregates/members.ts'
 import { type Batch, emptyBatch } from '../batch.ts'
+import { columnBuilder } from '../columns.ts'
 import type { Evaluated } from '../evaluate.ts'
 import type { Value } from '../expression.ts'
+import { KeyIndex, longerInts } from '../key-index.ts'
 import { KeyWriter, keyEncoder } from '../key.ts'
 import { closeMsOf, OpenWindows } from '../open-windows.ts'
 import type { Operator, StepTime } from '../operator.ts'
-import { addOrigins, type Ranges } from '../origins.ts'
 import type { Plan } from '../plan.ts'
-import { LateCollector, Output, rowLayout, sameValue, writeOrdinal } from '../row-store.ts'
+import { LateCollector, Output, newestOffsets, ordinalInKey, rowLayout, sameValue, writeOrdinal } from '../row-store.ts'
 import type { StateTable } from '../state.ts'
+import { TouchedGroups } from '../touched-groups.ts'
 
 type SessionPlan = Plan & { op: 'session' }
 
-// Fields of a session: its bounds (µs), its rows, the largest of their watermarks, the ordinal of the last.
+// Fields of a session: its bounds (µs), its rows, the ordinal of the last, what its result tells.
 const startAt = 0
 const endAt = 1
 const rowsAt = 2
-const watermarkAt = 3
-const sourceAt = 4
-const offsetAt = 5
-const ownNumbers = 6
-const originsAt = 0
-const ownValues = 1
-// Fields of a row: time (µs), ordinal, watermark.
-const rowNumbers = 4
-
-interface Shown {
-  readonly start: number
-  readonly end: number
-  readonly values: readonly Value[]
-}
+const sourceAt = 3
+const offsetAt = 4
+const toldAt = 5
+const ownNumbers = toldAt + TouchedGroups.toldNumbers
+const none = -1
 
 export function session(plan: SessionPlan, input: Columns): Operator {
   return new Sessions(plan, input)
@@ -53,86 +47,111 @@ class Sessions implements Operator {
   readonly kind = 'session'
   readonly tables
   private readonly plan: SessionPlan
-  private readonly input: Columns
   private readonly gap: number
   private readonly fold: Fold
+  private readonly keyColumns: Columns
   private readonly keys
   private readonly encode
-  private readonly layout
   private readonly writer = new KeyWriter()
-  private readonly rowWriter = new KeyWriter()
-  /** Open sessions of a key, by the key's bytes. */
-  private byKey = new Map<string, Set<number>>()
+  private readonly newest = newestOffsets()
+  private readonly touched: TouchedGroups
   private open = new OpenWindows()
-  /** Rows of a session. */
-  private rowsOf = new Map<number, number[]>()
-  /** As they were before the step; null: not there, or nothing told yet. */
-  private touched = new Map<number, Shown | null>()
+  // By key: the first of its open sessions. By session: the next of its key, its key (none = it is gone), when it is looked at.
+  private readonly index: KeyIndex
+  private first = new Int32Array(16)
+  private next = new Int32Array(16)
+  private entryOf = new Int32Array(16)
+  private lookedAt = new Float64Array(16)
+  private readonly before: Value[] = []
+  private readonly after: Value[] = []
 
   constructor(plan: SessionPlan, input: Columns) {
     this.plan = plan
-    this.input = input
     this.gap = plan.gapMs * 1000
-    this.keys = rowLayout(
-      plan.keys.map((k) => input[k]!),
-      ownNumbers,
-      ownValues,
-    )
+    this.keyColumns = plan.keys.map((k) => input[k]!)
+    this.keys = rowLayout(this.keyColumns, ownNumbers, TouchedGroups.toldValues)
     this.fold = new Fold(plan.aggregates, true, this.keys.fields.numbers, this.keys.fields.values)
+    this.touched = new TouchedGroups(this.fold.numbers, this.fold.values)
     this.encode = keyEncoder(plan.keys.map((k) => ({ column: k, type: input[k]!.type })))
-    this.layout = rowLayout(input, rowNumbers)
+    this.index = new KeyIndex(this.keyColumns.map(({ type }) => type))
+    const { numbers, values, members } = this.fold
     this.tables = [
-      { ...this.keys.fields, name: 'sessions', numbers: this.fold.numbers, values: this.fold.values },
-      { name: 'rows', ...this.layout.fields },
-      ...(this.fold.members === null ? [] : [memberTable]),
+      { name: 'sessions', found: 'elsewhere' as const, ...this.keys.fields, numbers, values },
+      ...(members === null ? [] : [memberTable]),
     ]
   }
-  rebuild([sessions, rows, members]: readonly StateTable[]): void {
-    this.byKey = new Map()
+  rebuild([sessions, members]: readonly StateTable[]): void {
+    this.touched.clear()
+    this.index.clear()
+    this.newest.clear()
     this.open = new OpenWindows()
-    this.rowsOf = new Map()
-    this.touched = new Map()
-    this.fold.members?.rebuild(members!, (key) => sessions!.findKey(key))
-    for (const id of sessions!.all()) {
-      this.sameKey(sessions!, id).add(id)
-      this.open.add(closeOf(sessions!, id), id)
-      this.rowsOf.set(id, [])
+    const ids = [...sessions!.all()]
+    const builders = this.keyColumns.map(({ type }) => columnBuilder(type, ids.length))
+    for (const id of ids) {
+      const { source, offset } = ordinalInKey(sessions!.keyOf(id), sessions!.stateKeyOf(id).length)
+      this.newest.saw(source, offset)
+      this.keys.read(sessions!, id, builders)
     }
-    for (const row of rows!.all()) this.rowsOf.get(sessions!.findKey(rows!.stateKeyOf(row)))!.push(row)
+    this.index.use(builders.map((builder) => builder.done()))
+    for (let i = 0; i < ids.length; i++) {
+      this.link(this.index.add(i), ids[i]!)
+      this.look(ids[i]!, closeOf(sessions!, ids[i]!))
+    }
+    this.fold.members?.rebuild(members!, (key) => sessions!.findKey(key))
+    sessions!.settle()
   }
   waits(): boolean {
     return this.open.count > 0
   }
-  /** Open sessions with this one's key. */
-  private sameKey(sessions: StateTable, id: number): Set<number> {
-    const key = sessions.stateKeyOf(id).toString('latin1')
-    let ids = this.byKey.get(key)
-    if (ids === undefined) this.byKey.set(key, (ids = new Set()))
-    return ids
+  /** To the sessions of the key; the index has just been asked for it. */
+  private link(entry: number, id: number): void {
+    if (entry >= this.first.length) this.first = longerInts(this.first, entry + 1)
+    if (id >= this.next.length) {
+      this.next = longerInts(this.next, id + 1)
+      this.entryOf = longerInts(this.entryOf, id + 1)
+      const lookedAt = new Float64Array(this.next.length)
+      lookedAt.set(this.lookedAt)
+      this.lookedAt = lookedAt
+    }
+    this.next[id] = this.index.isNew ? none : this.first[entry]!
+    this.entryOf[id] = entry
+    this.first[entry] = id
+  }
+  private look(id: number, closeMs: number): void {
+    this.lookedAt[id] = closeMs
+    this.open.add(closeMs, id)
   }
 
-  step(
-    [sessions, rows, members]: readonly StateTable[],
-    [input = emptyBatch]: readonly Batch[],
-    time: StepTime,
-  ): Batch {
-    const state: State = { sessions: sessions!, rows: rows!, members }
+  step([sessions, members]: readonly StateTable[], [input = emptyBatch]: readonly Batch[], time: StepTime): Batch {
+    const state: State = { sessions: sessions!, members }
     const late = new LateCollector()
     const out = new Output(this.plan.columns)
     const prepared =
       input.count === 0 ? { batch: input, columns: [], failed: null } : this.fold.prepare(input, time.nowUs)
     const { batch, failed } = prepared
+    if (batch.count > 0) this.index.use(this.plan.keys.map((k) => batch.columns[k]!))
     for (let row = 0; row < batch.count; row++) this.take(state, prepared, row, time, late)
-    if (this.plan.emit === 'update') for (const [id, before] of this.touched) this.emitChange(state, id, before, out)
-    this.touched.clear()
-    for (let ids = this.open.takeClosed(time.watermark); ids !== null; ids = this.open.takeClosed(time.watermark)) {
-      ids.sort((a, b) => sessions!.compareKeys(a, b))
-      for (const id of ids) {
-        if (this.plan.emit === 'close') this.emitClosed(state, id, out)
+    this.flush(state, out)
+    this.close(state, time.watermark, out)
+    return out.done(late.done(), failed)
+  }
+  private close(state: State, watermark: number, out: Output): void {
+    const { sessions } = state
+    for (let ids = this.open.takeClosed(watermark); ids !== null; ids = this.open.takeClosed(watermark)) {
+      const closed = ids.filter((id) => closeOf(sessions, id) === this.lookedAt[id])
+      if (closed.length < ids.length)
+        for (const id of ids) if (closeOf(sessions, id) !== this.lookedAt[id]) this.look(id, closeOf(sessions, id))
+      closed.sort((a, b) => sessions.compareKeys(a, b))
+      for (const id of closed) {
+        this.lookedAt[id] = NaN
+        if (this.plan.emit === 'close') {
+          this.fold.results(sessions, id, state.members, this.after, 0)
+          const at = id * sessions.spec.numbers
+          this.push(state, id, sessions.numbers[at + startAt]!, sessions.numbers[at + endAt]!, this.after, 0, out)
+        }
         this.drop(state, id)
       }
     }
-    return out.done(late.done(), failed)
   }
 
   private take(state: State, prepared: Evaluated, row: number, time: StepTime, late: LateCollector): void {
@@ -142,174 +161,148 @@ class Sessions implements Operator {
     if (!isThere) return late.add(batch.rows, row, false)
     const micros = column.data[row]!
     const before = batch.rows.watermark[row]!
-    const met = this.meeting(state.sessions, batch, row, micros, before)
+    const { sessions } = state
+    const { numbers } = sessions
+    const entry = this.index.find(row)
     let start = micros
     let end = micros + this.gap
-    for (const id of met) {
-      start = Math.min(start, state.sessions.numbers[id * state.sessions.spec.numbers + startAt]!)
-      end = Math.max(end, state.sessions.numbers[id * state.sessions.spec.numbers + endAt]!)
+    let into = none
+    let others: number[] | null = null
+    for (let id = entry < 0 ? none : this.first[entry]!; id !== none; id = this.next[id]!) {
+      const at = id * sessions.spec.numbers
+      if (numbers[at + startAt]! > micros + this.gap || micros > numbers[at + endAt]!) continue
+      if (closeOf(sessions, id) <= before) continue
+      start = Math.min(start, numbers[at + startAt]!)
+      end = Math.max(end, numbers[at + endAt]!)
+      if (into === none) into = id
+      else others = [...(others ?? []), id]
     }
     const closeMs = closeMsOf(end)
     if (closeMs <= before) return late.add(batch.rows, row, false)
     if (closeMs <= time.before) return late.add(batch.rows, row, true)
-    const into = met.length === 0 ? this.create(state, batch, row) : this.merged(state, met, time.nowUs)
-    this.touch(state, into)
-    this.moveTo(state.sessions, into, start, end)
-    // What was folded meanwhile was another batch.
-    if (met.length > 1) this.fold.resume(prepared)
-    this.addRow(state, into, batch, row)
+    if (others !== null) into = this.merged(state, [into, ...others], prepared)
+    if (into === none) into = this.create(state, batch, row, closeMs)
+    else if (!this.touched.has(into)) this.touch(sessions, into, true)
+    this.touched.note(into, batch.rows, row)
+    this.addRow(state, into, batch, row, start, end)
   }
-  /** Sessions that the row would join, the one with the most rows first. */
-  private meeting(sessions: StateTable, batch: Batch, row: number, micros: number, before: number): number[] {
-    this.writer.length = 0
-    this.encode(this.writer, batch, row)
-    const found: number[] = []
-    for (const id of this.byKey.get(this.writer.done().toString('latin1')) ?? []) {
-      const at = id * sessions.spec.numbers
-      const overlaps = sessions.numbers[at + startAt]! <= micros + this.gap && micros <= sessions.numbers[at + endAt]!
-      if (overlaps && closeOf(sessions, id) > before) found.push(id)
-    }
-    const rows = (id: number): number => sessions.numbers[id * sessions.spec.numbers + rowsAt]!
-    return found.sort((a, b) => rows(b) - rows(a) || sessions.compareKeys(a, b))
-  }
-  /** The writer holds the key. */
-  private create({ sessions }: State, batch: Batch, row: number): number {
+  private create({ sessions }: State, batch: Batch, row: number, closeMs: number): number {
     const { writer } = this
+    writer.length = 0
+    this.encode(writer, batch, row)
     const stateKey = writer.length
-    writeOrdinal(sessions, writer, batch.rows, row)
+    writeOrdinal(sessions, writer, batch.rows, row, this.newest)
     const id = sessions.add(writer, stateKey)
     this.keys.write(sessions, id, { columns: this.plan.keys.map((k) => batch.columns[k]!) }, row)
-    sessions.numbers[id * sessions.spec.numbers + watermarkAt] = -Infinity
-    sessions.numbers[id * sessions.spec.numbers + endAt] = Infinity
-    this.touched.set(id, null)
-    this.sameKey(sessions, id).add(id)
-    this.open.add(closeOf(sessions, id), id)
-    this.rowsOf.set(id, [])
+    this.link(this.index.add(row), id)
+    this.look(id, closeMs)
+    this.touch(sessions, id, false)
     return id
   }
-  private touch(state: State, id: number): void {
-    if (this.touched.has(id)) return
-    state.sessions.touch(id)
-    this.touched.set(id, this.plan.emit === 'update' ? this.shown(state, id) : null)
+  private touch(sessions: StateTable, id: number, exists: boolean): void {
+    sessions.touch(id)
+    this.touched.add(sessions, id, exists)
   }
-  private shown({ sessions, members }: State, id: number): Shown {
-    const at = id * sessions.spec.numbers
-    const values: Value[] = []
-    this.fold.results(sessions, id, members, values, 0)
-    return { start: sessions.numbers[at + startAt]!, end: sessions.numbers[at + endAt]!, values }
-  }
-  /** All of them as the first; gives that one. */
-  private merged(state: State, [into, ...others]: readonly number[], nowUs: number): number {
-    for (const other of others) {
-      this.touch(state, into!)
-      this.touch(state, other)
-      const moved = new Output(this.input)
-      for (const row of this.rowsOf.get(other)!) this.readRow(state.rows, row, moved)
-      const batch = moved.done()
-      this.drop(state, other)
-      // It was computed before: it does not fail now.
-      this.fold.prepare(batch, nowUs)
-      for (let row = 0; row < batch.count; row++) this.addRow(state, into!, batch, row)
-    }
-    return into!
-  }
-  private readRow(rows: StateTable, row: number, out: Output): void {
-    this.layout.read(rows, row, out.builders)
-    const at = row * rows.spec.numbers
-    const { numbers } = rows
-    out.end(1, numbers[at + 1]!, numbers[at + 2]!, numbers[at]!, numbers[at + 3]!)
-  }
-  private moveTo(sessions: StateTable, id: number, start: number, end: number): void {
-    this.open.remove(closeOf(sessions, id), id)
-    const at = id * sessions.spec.numbers
-    sessions.numbers[at + startAt] = start
-    sessions.numbers[at + endAt] = end
-    this.open.add(closeOf(sessions, id), id)
-  }
-  private addRow({ sessions, rows, members }: State, id: number, batch: Batch, row: number): void {
+  private addRow(
+    { sessions, members }: State,
+    id: number,
+    batch: Batch,
+    row: number,
+    start: number,
+    end: number,
+  ): void {
     const at = id * sessions.spec.numbers
     const { numbers } = sessions
+    numbers[at + startAt] = start
+    numbers[at + endAt] = end
     numbers[at + rowsAt]! += 1
-    numbers[at + watermarkAt] = Math.max(numbers[at + watermarkAt]!, batch.rows.watermark[row]!)
     numbers[at + sourceAt] = batch.rows.source[row]!
     numbers[at + offsetAt] = batch.rows.offset[row]!
-    const place = id * sessions.spec.values + originsAt
-    const ranges: Ranges = [...((sessions.values[place] as readonly number[] | null) ?? [])]
-    addOrigins(ranges, batch.rows, row)
-    sessions.values[place] = ranges
-    const key = this.keyOf(sessions, id)
     this.fold.add(sessions, id, members, row, 1)
-    this.rowsOf.get(id)!.push(this.keepRow(rows, key, batch, row))
   }
-  private keyOf(sessions: StateTable, id: number): KeyWriter {
-    const bytes = sessions.keyOf(id)
-    const { rowWriter } = this
-    rowWriter.length = 0
-    rowWriter.reserve(bytes.length)
-    rowWriter.bytes.set(bytes)
-    rowWriter.length = bytes.length
-    return rowWriter
+  /** All of them as the one with the most rows; gives that one. */
+  private merged(state: State, met: number[], prepared: Evaluated): number {
+    const { sessions, members } = state
+    const rows = (id: number): number => sessions.numbers[id * sessions.spec.numbers + rowsAt]!
+    const [into, ...others] = met.sort((a, b) => rows(b) - rows(a) || sessions.compareKeys(a, b))
+    for (const id of met) if (!this.touched.has(id)) this.touch(sessions, id, true)
+    for (const other of others) {
+      // What the step's rows told of both so far goes into their rows before one of these goes.
+      this.touched.settle(into!, sessions, toldAt)
+      this.touched.settle(other, sessions, toldAt)
+      TouchedGroups.mergeTold(sessions, into!, other, toldAt)
+      this.fold.merge(sessions, members, into!, other)
+      sessions.numbers[into! * sessions.spec.numbers + rowsAt]! += rows(other)
+      this.drop(state, other)
+    }
+    this.fold.resume(prepared)
+    return into!
   }
-  private keepRow(rows: StateTable, key: KeyWriter, batch: Batch, row: number): number {
-    const stateKey = key.length
-    writeOrdinal(rows, key, batch.rows, row)
-    const id = rows.add(key, stateKey)
-    const at = id * rows.spec.numbers
-    rows.numbers[at] = batch.rows.time[row]!
-    rows.numbers[at + 1] = batch.rows.source[row]!
-    rows.numbers[at + 2] = batch.rows.offset[row]!
-    rows.numbers[at + 3] = batch.rows.watermark[row]!
-    this.layout.write(rows, id, batch, row)
-    return id
-  }
-  private drop({ sessions, rows, members }: State, id: number): void {
-    this.open.remove(closeOf(sessions, id), id)
-    const same = this.sameKey(sessions, id)
-    same.delete(id)
-    if (same.size === 0) this.byKey.delete(sessions.stateKeyOf(id).toString('latin1'))
-    for (const row of this.rowsOf.get(id)!) rows.remove(row)
-    this.rowsOf.delete(id)
+  private drop({ sessions, members }: State, id: number): void {
+    if (this.lookedAt[id] === this.lookedAt[id]) this.open.remove(this.lookedAt[id]!, id)
+    const entry = this.entryOf[id]!
+    this.entryOf[id] = none
+    if (this.first[entry] !== id) {
+      let previous = this.first[entry]!
+      while (this.next[previous] !== id) previous = this.next[previous]!
+      this.next[previous] = this.next[id]!
+    } else if (this.next[id] === none) this.index.remove(entry)
+    else this.first[entry] = this.next[id]!
     this.fold.members?.drop(members!, id)
     sessions.remove(id)
   }
 
-  /** A session that was joined to another is gone; its row is still readable. */
-  private emitChange(state: State, id: number, before: Shown | null, out: Output): void {
-    const after = this.rowsOf.has(id) ? this.shown(state, id) : null
-    if (before !== null && after !== null && isSame(before, after)) return
-    for (const [shown, weight] of [
-      [before, -1],
-      [after, 1],
-    ] as const)
-      if (shown !== null) this.push(state, id, shown, weight, true, out)
+  /** Ends the step for the sessions it touched. One that was joined to another is gone; its row is still readable. */
+  private flush(state: State, out: Output): void {
+    const { touched, before, after } = this
+    const { sessions, members } = state
+    for (let t = 0; t < touched.count; t++) {
+      const id = touched.groupAt(t)
+      const isOpen = this.entryOf[id] !== none
+      if (isOpen) touched.remember(t, sessions, toldAt)
+      if (this.plan.emit === 'close') continue
+      const at = id * sessions.spec.numbers
+      const [start, end] = [sessions.numbers[at + startAt]!, sessions.numbers[at + endAt]!]
+      if (isOpen) this.fold.results(sessions, id, members, after, 0)
+      if (touched.existed(t)) {
+        const from = t * this.fold.numbers
+        const { numbers } = touched.copies
+        const [startBefore, endBefore] = [numbers[from + startAt]!, numbers[from + endAt]!]
+        this.fold.resultsOf(touched.copies, from, t * this.fold.values, before, 0)
+        const moved = start !== startBefore || end !== endBefore
+        if (isOpen && !moved && before.every((value, i) => sameValue(value, after[i]))) continue
+        this.push(state, id, startBefore, endBefore, before, -1, out)
+      }
+      if (isOpen) this.push(state, id, start, end, after, 1, out)
+    }
+    touched.clear()
   }
-  private emitClosed(state: State, id: number, out: Output): void {
-    this.push(state, id, this.shown(state, id), 1, false, out)
-  }
-  private push({ sessions }: State, id: number, shown: Shown, weight: number, onState: boolean, out: Output): void {
+  /** `weight` 0: once, from the clock alone, when it has closed. */
+  private push(
+    { sessions }: State,
+    id: number,
+    start: number,
+    end: number,
+    values: readonly Value[],
+    weight: number,
+    out: Output,
+  ): void {
     this.keys.read(sessions, id, out.builders)
     const width = this.plan.keys.length
-    out.builders[width]!.push(shown.start)
-    out.builders[width + 1]!.push(shown.end)
-    for (const [i, value] of shown.values.entries()) out.builders[width + 2 + i]!.push(value)
+    out.builders[width]!.push(start)
+    out.builders[width + 1]!.push(end)
+    for (let i = 0; i < values.length; i++) out.builders[width + 2 + i]!.push(values[i]!)
     const at = id * sessions.spec.numbers
     const { numbers } = sessions
-    const watermark = numbers[at + watermarkAt]!
-    // What closes comes from the clock.
-    if (onState) out.end(weight, numbers[at + sourceAt]!, numbers[at + offsetAt]!, shown.end - 1000, watermark)
-    else out.end(weight, -1, -1, shown.end - 1000, watermark)
-    out.rows.origins(
-      (sessions.values[id * sessions.spec.values + originsAt] as readonly number[] | null) ?? [],
-      onState,
-    )
+    const watermark = TouchedGroups.toldWatermark(sessions, id, toldAt)
+    if (weight === 0) out.end(1, -1, -1, end - 1000, watermark)
+    else out.end(weight, numbers[at + sourceAt]!, numbers[at + offsetAt]!, end - 1000, watermark)
+    out.rows.origins(TouchedGroups.toldOrigins(sessions, id, toldAt), weight !== 0)
   }
 }
 interface State {
   readonly sessions: StateTable
-  readonly rows: StateTable
   readonly members: StateTable | undefined
 }
 const closeOf = (sessions: StateTable, id: number): number =>
   closeMsOf(sessions.numbers[id * sessions.spec.numbers + endAt]!)
-const isSame = (a: Shown, b: Shown): boolean =>
-  a.start === b.start && a.end === b.end && a.values.every((value, i) => sameValue(value, b.values[i]))
