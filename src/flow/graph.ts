@@ -16,6 +16,7 @@ import { KeyWriter } from './key.ts'
 import type { Operator, StepTime } from './operator.ts'
 import { aggregate } from './operators/aggregate.ts'
 import { expire } from './operators/expire.ts'
+import { intervalJoin } from './operators/interval-join.ts'
 import { join } from './operators/join.ts'
 import { filter, project, union } from './operators/linear.ts'
 import { lookup } from './operators/lookup.ts'
@@ -202,8 +203,9 @@ export class Graph {
     const leads = node.operator?.leads === true
     const active = heldBy(node).filter((input) => !input.idle)
     const held = leads && node.inputs[0]!.idle ? [node.inputs[0]!, ...active] : active
-    if (held.length > 0) node.watermark = Math.max(node.watermark, leastOf(held))
-    return Math.max(leastOf(active), node.watermark)
+    const delayMs = node.operator?.delayMs ?? 0
+    if (held.length > 0) node.watermark = Math.max(node.watermark, leastOf(held) - delayMs)
+    return Math.max(leastOf(active) - delayMs, node.watermark)
   }
   private isIdle({ source, operator, inputs, tables }: Node): boolean {
     if (source !== null) return !this.finished && source.clock.watermark() === null
@@ -415,6 +417,11 @@ function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean): Operator {
       needGrowth(plan.left, 'the left side of a lookup join')
       return lookup(plan, plan.left.columns, plan.right.columns)
     case 'join':
+      if (plan.interval !== undefined) {
+        needGrowth(plan.left, 'the left side of an interval join')
+        needGrowth(plan.right, 'the right side of an interval join')
+        return intervalJoin(plan, plan.interval)
+      }
       return join(plan, [neverWithdraws(plan.left), neverWithdraws(plan.right)])
     case 'over':
       if (plan.time === null) {

@@ -28,6 +28,8 @@ export interface Operator {
   readonly leads?: boolean
   /** Its watermark is that of its first input alone: the others hold nothing back. */
   readonly alone?: boolean
+  /** Its rows lie so far behind the watermark of its inputs: so much later is its own. */
+  readonly delayMs?: number
   step(state: State, batches: readonly Batch[], time: StepTime): Batch
   /** Makes what is derived from the tables anew (orders, timers): called before the first step and after an undo. */
   rebuild(state: State): void

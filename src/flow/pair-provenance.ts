@@ -75,7 +75,8 @@ export class PairProvenance {
     return { source, offset, time, watermark, origins: { at, ranges, state } }
   }
 }
-function isAfter({ time, source, offset }: Ordinal, rows: Provenance, row: number): boolean {
+/** The stored row is the later of the two. */
+export function isAfter({ time, source, offset }: Omit<Ordinal, 'watermark'>, rows: Provenance, row: number): boolean {
   if (time !== rows.time[row]) return time > rows.time[row]!
   if (source !== rows.source[row]) return source > rows.source[row]!
   return offset > rows.offset[row]!

@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import { durationText } from '../lib/duration.ts'
 import { expressionText } from './expression-text.ts'
-import type { Plan, SourcePlan, Window } from './plan.ts'
+import { looksAhead } from './over-calls.ts'
+import type { JoinInterval, Plan, PlanOf, SourcePlan, Window } from './plan.ts'
 
 export function inputsOf(plan: Plan): readonly Plan[] {
   switch (plan.op) {
@@ -63,7 +64,10 @@ export function neverWithdraws(plan: Plan): boolean {
     case 'lookup':
       return neverWithdraws(plan.left)
     case 'join':
-      return (plan.kind === 'inner' || plan.kind === 'semi') && inputsOf(plan).every(neverWithdraws)
+      return (
+        (plan.kind === 'inner' || plan.kind === 'semi' || plan.interval !== undefined) &&
+        inputsOf(plan).every(neverWithdraws)
+      )
     case 'aggregate':
     case 'session':
       return plan.emit === 'close'
@@ -78,8 +82,9 @@ export function timeColumn(plan: Plan): number {
       return plan.time?.column ?? plan.fields.findIndex((f) => f.from === 'timestamp')
     case 'filter':
     case 'window':
-    case 'over':
       return timeColumn(plan.input)
+    case 'over':
+      return plan.time !== null && looksAhead(plan.calls) ? -1 : timeColumn(plan.input)
     case 'temporal-join':
     case 'lookup':
       return timeColumn(plan.left)
@@ -91,14 +96,23 @@ export function timeColumn(plan: Plan): number {
       const columns = plan.inputs.map(timeColumn)
       return columns.every((c) => c === columns[0]) ? (columns[0] ?? -1) : -1
     }
+    case 'join': {
+      const { interval, kind, left } = plan
+      if (interval === undefined || kind === 'full') return -1
+      return kind === 'right' ? left.columns.length + interval.rightTime : interval.leftTime
+    }
     case 'aggregate':
     case 'expire':
     case 'session':
-    case 'join':
     case 'top':
     case 'process':
       return -1
   }
+}
+/** How far the event time of an interval join's rows may lie behind the watermark that lets them go. */
+export function intervalDelayMs(kind: PlanOf<'join'>['kind'], { lowUs, highUs }: JoinInterval): number {
+  if (kind === 'full') return 0
+  return Math.max(0, Math.ceil((kind === 'right' ? -lowUs : highUs) / 1000))
 }
 /** Changes with everything that decides what the state means; user functions are not part of it. */
 export function fingerprint(plan: Plan): string {
@@ -153,7 +167,7 @@ export function label(plan: Plan): string {
       return plan.key.length === 0 ? 'process' : `process by ${names(plan.key, plan.input)}`
   }
 }
-function joinLabel({ kind, left, right, leftKeys, rightKeys, where }: Extract<Plan, { op: 'join' }>): string {
+function joinLabel({ kind, left, right, leftKeys, rightKeys, where }: PlanOf<'join'>): string {
   const keys = leftKeys.map((key, i) => `${left.columns[key]?.name} = ${right.columns[rightKeys[i]!]?.name}`)
   const conditions = where === null ? keys : [...keys, expressionText(where, [...left.columns, ...right.columns])]
   return shortened(`${kind} join${conditions.length === 0 ? '' : ` on ${conditions.join(' and ')}`}`)

@@ -94,6 +94,8 @@ export type Plan =
       readonly rightKeys: readonly number[]
       /** Which of the keys is a window's end on both sides: it bounds the state. */
       readonly windowEnd: number | null
+      /** Both inputs only grow, and rows meet within a time: it bounds the state, and nothing is withdrawn. */
+      readonly interval?: JoinInterval
       /** Over left columns, then right columns; null = none. */
       readonly where: Expression | null
       readonly columns: Columns
@@ -150,6 +152,13 @@ export type Window =
       readonly offsetMs?: number
     }
 
+/** left time + low ≤ right time ≤ left time + high; both are event times of sources. */
+export interface JoinInterval {
+  readonly leftTime: number
+  readonly rightTime: number
+  readonly lowUs: number
+  readonly highUs: number
+}
 export interface Order {
   readonly column: number
   readonly descending: boolean

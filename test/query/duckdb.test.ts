@@ -128,7 +128,11 @@ const queries: readonly (string | { readonly ours: string; readonly theirs: stri
       'SELECT id, count(*) OVER w AS n, sum(amount) OVER w AS total FROM sales WINDOW w AS (PARTITION BY item ORDER BY sold ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)',
     waits: true,
   },
+  "SELECT a.id, b.id AS other, b.quantity FROM sales a JOIN sales b ON a.item = b.item AND b.sold BETWEEN a.sold - INTERVAL '1 hour' AND a.sold + INTERVAL '3 hours' AND a.quantity < b.quantity",
+  "SELECT a.id, b.id AS other FROM sales a, sales b WHERE b.sold > a.sold AND b.sold <= a.sold + INTERVAL '40 minutes'",
   ...[
+    "SELECT a.id, b.id AS other FROM sales a LEFT JOIN sales b ON a.customer = b.customer AND b.sold > a.sold AND b.sold < a.sold + INTERVAL '2 hours'",
+    "SELECT a.id, b.id AS other FROM (SELECT * FROM sales WHERE quantity > 3) a FULL JOIN (SELECT * FROM sales WHERE ratio > 5) b ON a.item = b.item AND b.sold BETWEEN a.sold - INTERVAL '50 minutes' AND a.sold + INTERVAL '50 minutes'",
     'SELECT id, row_number() OVER w AS n, rank() OVER w AS r, sum(quantity) OVER w AS q FROM sales WINDOW w AS (PARTITION BY item ORDER BY sold)',
     'SELECT id, lag(id) OVER w AS a, lag(quantity, 2, -1) OVER w AS b, first_value(id) OVER w AS c, last_value(quantity) OVER w AS d FROM sales WINDOW w AS (PARTITION BY customer ORDER BY sold)',
     "SELECT id, sum(amount) OVER (PARTITION BY item ORDER BY sold RANGE BETWEEN INTERVAL '3 hours' PRECEDING AND CURRENT ROW) AS s, max(ratio) OVER (PARTITION BY item ORDER BY sold ROWS BETWEEN 3 PRECEDING AND 1 PRECEDING) AS m FROM sales",

@@ -127,7 +127,9 @@ function describeStep(plan: Plan): string[] {
       ]
   }
 }
+const shiftText = (us: number): string => `${us < 0 ? '-' : '+'}${durationText(Math.abs(us) / 1000)}`
 function describeJoin(plan: Extract<Plan, { op: 'join' }>): string[] {
+  const { interval } = plan
   const keys = plan.leftKeys.map(
     (key, i) => `${plan.left.columns[key]!.name} = ${plan.right.columns[plan.rightKeys[i]!]!.name}`,
   )
@@ -137,9 +139,17 @@ function describeJoin(plan: Extract<Plan, { op: 'join' }>): string[] {
     ...(plan.where === null
       ? []
       : [`where ${expressionText(plan.where, [...plan.left.columns, ...plan.right.columns])}`]),
-    plan.windowEnd === null
-      ? 'state: the rows of both sides'
-      : 'state: the rows of both sides, until their window closes',
+    ...(interval === undefined
+      ? []
+      : [
+          `${plan.right.columns[interval.rightTime]!.name} from ${shiftText(interval.lowUs)} to ${shiftText(interval.highUs)} of ${plan.left.columns[interval.leftTime]!.name}`,
+          'gives a pair once, and a row without partner when none can come any more',
+        ]),
+    interval !== undefined
+      ? `state: the rows of both sides, for ${durationText((interval.highUs - interval.lowUs) / 1000)}`
+      : plan.windowEnd === null
+        ? 'state: the rows of both sides'
+        : 'state: the rows of both sides, until their window closes',
   ]
 }
 function stateOfAggregate(plan: Extract<Plan, { op: 'aggregate' }>): string {

@@ -4,6 +4,7 @@ import { looksAhead } from '../../flow/over-calls.ts'
 import type { Plan, PlanOf as Of } from '../../flow/plan.ts'
 import { inputsOf, withInputs } from '../../flow/plan-facts.ts'
 import type { Columns, Field } from '../../schema/types.ts'
+import { findInterval } from './interval.ts'
 import { column, columnsOf, conjunction, conjuncts, shiftColumns } from '../bind/bound.ts'
 
 /** Equalities between the two sides of a join become its keys; a key that is computed becomes a column of its side. */
@@ -12,10 +13,13 @@ export function findKeys(plan: Plan): Plan {
   return found.op === 'join' ? keyed(found) : found
 }
 function keyed(plan: Of<'join'>): Plan {
+  const conditions = plan.where === null ? [] : conjuncts(plan.where)
+  const found = plan.interval === undefined ? findInterval(plan.left, plan.right, plan.kind, conditions) : null
+  if (found !== null) return keyed({ ...plan, interval: found.interval, where: conjunction(found.rest) })
   const width = plan.left.columns.length
   const pairs: [Expression, Expression][] = []
   const staying: Expression[] = []
-  for (const condition of plan.where === null ? [] : conjuncts(plan.where)) {
+  for (const condition of conditions) {
     const pair = equalSides(condition, width)
     if (pair === null) staying.push(condition)
     else pairs.push([pair[0], shiftColumns(pair[1], (index) => index - width)])
@@ -143,7 +147,8 @@ function growsForEver(plan: Plan): boolean {
  * rows go with their window, or only the first ranks are kept.
  */
 export function keepsHistory(plan: Plan): 'join' | 'over' | null {
-  if (plan.op === 'join' && plan.windowEnd === null && inputsOf(plan).some(growsForEver)) return 'join'
+  const isBounded = plan.op === 'join' && (plan.windowEnd !== null || plan.interval !== undefined)
+  if (plan.op === 'join' && !isBounded && inputsOf(plan).some(growsForEver)) return 'join'
   const restates = plan.op === 'over' && plan.time === null && plan.windowEnd === null && plan.keep === null
   if (restates && growsForEver(plan.input)) return 'over'
   return inputsOf(plan).reduce<ReturnType<typeof keepsHistory>>((found, input) => found ?? keepsHistory(input), null)

@@ -1,8 +1,11 @@
 /**
- * Joins. A plain one keeps both sides and restates when either changes. JOIN t FOR SYSTEM_TIME AS OF s.time ON t.key =
+ * Joins. A plain one keeps both sides and restates when either changes; one of streams whose event times lie within an
+ * interval keeps rows as long as they may meet. JOIN t FOR SYSTEM_TIME AS OF s.time ON t.key =
  * s.key: each row meets the table's row as it was at its event time.
  */
 import type { Expression } from '../../flow/expression.ts'
+import type { JoinInterval, PlanOf } from '../../flow/plan.ts'
+import { intervalDelayMs, timeColumn } from '../../flow/plan-facts.ts'
 import type { Columns } from '../../schema/types.ts'
 import {
   type Bound,
@@ -23,6 +26,7 @@ import type { Expr, Name, TableRef } from '../syntax/ast.ts'
 import { refuseClock } from './clock-filter.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { notEventTime } from './event-time.ts'
+import { findInterval } from './interval.ts'
 import { refuseSession } from './session.ts'
 import type { Rel } from './relation.ts'
 
@@ -40,6 +44,10 @@ export function planJoin(ctx: PlanContext, left: Rel, right: Rel, join: Join): R
   refuseClock(ctx, conditions, join.on?.at ?? join.at)
   const leftNull = kind === 'right' || kind === 'full'
   const rightNull = kind === 'left' || kind === 'full'
+  const within =
+    left.time?.column === timeColumn(left.plan) && right.time?.column === timeColumn(right.plan)
+      ? findInterval(left.plan, right.plan, kind, conditions)
+      : null
   const columns: Columns = [
     ...left.plan.columns.map((field) => (leftNull ? { ...field, nullable: true } : field)),
     ...right.plan.columns.map((field) => (rightNull ? { ...field, nullable: true } : field)),
@@ -54,7 +62,8 @@ export function planJoin(ctx: PlanContext, left: Rel, right: Rel, join: Join): R
       leftKeys: [],
       rightKeys: [],
       windowEnd: null,
-      where: conjunction(conditions),
+      ...(within === null ? {} : { interval: within.interval }),
+      where: conjunction(within === null ? conditions : within.rest),
       columns,
     },
     scope: scope.map((relation) => ({
@@ -62,11 +71,19 @@ export function planJoin(ctx: PlanContext, left: Rel, right: Rel, join: Join): R
       columns: relation.columns.map((c) => (isNull(c) ? asNullable(c) : c)),
     })),
     key: joinedKey(left, right, conditions, kind),
-    appendOnly: kind === 'inner' && left.appendOnly && right.appendOnly,
-    time: null,
+    appendOnly: (kind === 'inner' || within !== null) && left.appendOnly && right.appendOnly,
+    time: within === null ? null : pairTime(left, right, kind, within.interval),
     windows: joinedWindows(left, right, conditions, kind),
   }
   return withMerged(ctx, rel, mergedNames(ctx, left, right, join), { kind, width, join })
+}
+/** The event time of what an interval join gives: its left side's, or its right side's where that is never padded. */
+function pairTime(left: Rel, right: Rel, kind: PlanOf<'join'>['kind'], interval: JoinInterval): Rel['time'] {
+  if (kind === 'full') return null
+  const lateMs = intervalDelayMs(kind, interval)
+  return kind === 'right'
+    ? { column: left.plan.columns.length + interval.rightTime, delayMs: right.time!.delayMs + lateMs }
+    : { column: interval.leftTime, delayMs: left.time!.delayMs + lateMs }
 }
 /** One side's key alone where each of its rows meets at most one of the other; else both. */
 function joinedKey(left: Rel, right: Rel, conditions: readonly Expression[], kind: string): Rel['key'] {

@@ -1,6 +1,6 @@
 /** Every step carries only the columns that a later one reads, so that a source's decoder is made for those fields alone. */
 import type { Aggregate, Expression } from '../../flow/expression.ts'
-import type { Plan, PlanOf as Of, SourcePlan } from '../../flow/plan.ts'
+import type { JoinInterval, Plan, PlanOf as Of, SourcePlan } from '../../flow/plan.ts'
 import { column, columnsOf, shiftColumns } from '../bind/bound.ts'
 
 interface Pruned {
@@ -192,7 +192,9 @@ function pruneTableJoin(plan: Of<'temporal-join' | 'lookup'>, needed: ReadonlySe
 function pruneJoin(plan: Of<'join'>, needed: ReadonlySet<number>): Pruned {
   const width = plan.left.columns.length
   const semi = plan.kind === 'semi' || plan.kind === 'anti'
-  const read = [...needed, ...(plan.where === null ? [] : columnsOf(plan.where))]
+  const { interval } = plan
+  const times = interval === undefined ? [] : [interval.leftTime, interval.rightTime + width]
+  const read = [...needed, ...times, ...(plan.where === null ? [] : columnsOf(plan.where))]
   const left = prune(plan.left, new Set([...read.filter((i) => i < width), ...plan.leftKeys]))
   const right = prune(plan.right, new Set([...read.filter((i) => i >= width).map((i) => i - width), ...plan.rightKeys]))
   const shift = left.plan.columns.length
@@ -207,12 +209,23 @@ function pruneJoin(plan: Of<'join'>, needed: ReadonlySet<number>): Pruned {
       right: right.plan,
       leftKeys: plan.leftKeys.map((key) => left.at.get(key)!),
       rightKeys: plan.rightKeys.map((key) => right.at.get(key)!),
+      ...(interval === undefined ? {} : { interval: movedInterval(interval, left.at, right.at) }),
       where: plan.where === null ? null : moved(plan.where, at),
       columns,
     },
     at: out,
   }
 }
+
+const movedInterval = (
+  interval: JoinInterval,
+  left: ReadonlyMap<number, number>,
+  right: ReadonlyMap<number, number>,
+): JoinInterval => ({
+  ...interval,
+  leftTime: left.get(interval.leftTime)!,
+  rightTime: right.get(interval.rightTime)!,
+})
 
 function pruneOver(plan: Of<'over'>, needed: ReadonlySet<number>): Pruned {
   const width = plan.input.columns.length

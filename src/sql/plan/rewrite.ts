@@ -53,6 +53,8 @@ function pushExpire(plan: Of<'expire'>): Plan {
     case 'join': {
       const width = input.left.columns.length
       const { kind } = input
+      // Within an interval rows only come.
+      if (input.interval !== undefined) return plan
       if (read.every((index) => index < width) && kind !== 'right' && kind !== 'full')
         return { ...input, left: over(input.left, (expr) => expr) }
       if (read.every((index) => index >= width) && (kind === 'inner' || kind === 'right'))

@@ -107,7 +107,8 @@ const history = {
   join: {
     message: 'a join of streams keeps all of them for ever',
     hint:
-      'Join the windows of both (… AND a.window_end = b.window_end); or a stream with the version of a table at its event time: ' +
+      "Say how far apart they are (a.t BETWEEN b.t - INTERVAL '5 minutes' AND b.t + INTERVAL '5 minutes', of both event times); " +
+      'or join the windows of both (… AND a.window_end = b.window_end); or a stream with the version of a table at its event time: ' +
       'JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key; or accept it: WITH (allow_unbounded_state).',
   },
   over: {
