@@ -18,7 +18,7 @@
 import type { Columns } from '../../schema/types.ts'
 import { type Batch, type FailedRows, type RowFailure, emptyBatch, gatherBatch, withoutRows } from '../batch.ts'
 import { compileFilter } from '../compile.ts'
-import { concatenate } from '../evaluate.ts'
+import { concatenate } from '../concatenate.ts'
 import { type KeyPart, KeyWriter, anyNull, keyEncoder } from '../key.ts'
 import type { Operator, State, StepTime } from '../operator.ts'
 import { addOrigins, mergeRanges, type Ranges } from '../origins.ts'
