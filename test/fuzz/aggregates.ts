@@ -92,19 +92,3 @@ function average(arg: Expr, distinct: string, filter: readonly Expr[], end: stri
   const theirs = `(CAST(sum(${distinct}$1)${end} AS DOUBLE) / count(${distinct}$1)${end})`
   return expr(`avg(${distinct}$1)${end}`, theirs, parts, { kind: 'numeric', scale: 4, exact: false, bound: arg.bound })
 }
-/** Over the rows so far; the last part of the call is what they are apart by. */
-export function runningOf(make: Maker, scope: Scope, by: Expr, over: (at: number) => string): Expr {
-  const { chance } = make
-  const name = chance.pick(['count(*)', 'count', 'sum', 'min', 'max'])
-  if (name === 'count(*)') return same(`count(*)${over(1)}`, [by], { kind: 'bigint' })
-  const arg = make.of(scope, kindIn(chance, scope, name === 'sum' ? ['smallint', 'int', 'numeric'] : ordered), 1)
-  if (name === 'sum') {
-    const as = arg.kind === 'numeric' ? decimalType(arg.scale!) : 'BIGINT'
-    const text = `sum($1)${over(2)}`
-    return expr(text, `CAST(${text} AS ${as})`, [arg, by], {
-      kind: arg.kind === 'numeric' ? 'numeric' : 'bigint',
-      scale: arg.scale ?? 0,
-    })
-  }
-  return same(`${name}($1)${over(2)}`, [arg, by], name === 'count' ? { kind: 'bigint' } : arg)
-}

@@ -1,6 +1,7 @@
 /** Random queries over the relations of a dataset. */
 import type { Chance } from './chance.ts'
-import { aggregateOf, runningOf } from './aggregates.ts'
+import { aggregateOf } from './aggregates.ts'
+import { overItems, type OverSource } from './over.ts'
 import { Expressions } from './expressions.ts'
 import {
   areCompared,
@@ -82,18 +83,18 @@ export class Queries {
   private whole(): Query {
     const { chance } = this
     const special = chance.weighted([
-      [82, null],
+      [77, null],
       [4, 'windows'],
       [4, 'close'],
       [4, 'session'],
       [3, 'temporal'],
-      [3, 'running'],
+      [8, 'running'],
     ] as const)
     if (special === 'close') return this.onClose()
     if (special === 'windows') return this.windowJoin()
     if (special === 'session') return this.sessions()
     if (special === 'temporal') return this.temporal()
-    if (special === 'running') return this.running()
+    if (special === 'running') return this.over(chance.is(0.6) ? null : 1).query
     const ctes: Cte[] = []
     while (ctes.length < 2 && chance.is(0.12)) {
       const made = this.rows(1)
@@ -122,10 +123,12 @@ export class Queries {
         [8, 'top'],
         [7, 'rank'],
         [3, 'distinct'],
+        [4, 'over'],
       ] as const)
       if (shape === 'set') return this.setOperation(depth - 1, like)
       if (shape === 'top') return this.top(chance.is(0.7) ? this.select(depth - 1, like) : this.rows(depth - 1, like))
       if (shape === 'rank' && like === null) return this.ranked(this.select(depth - 1))
+      if (shape === 'over' && like === null) return this.over(depth - 1)
       if (shape === 'distinct') {
         const made = this.select(depth - 1, like)
         const { body } = made.query
@@ -628,25 +631,29 @@ export class Queries {
     const made = chance.is(0.3) ? this.grouped(from, both, where).query : query(plain(items, from, where))
     return { ...made, waits: true }
   }
-  private running(): Query {
+  /** Window functions over a relation, or over rows of a query where they do not wait. */
+  private over(depth: number | null): Made & { readonly waits: boolean } {
     const { chance } = this
-    const { name, columns } = this.stream()
+    if (depth !== null && depth > 0 && chance.is(0.4)) {
+      const made = this.select(depth - 1)
+      const alias = this.alias()
+      const scope = scopeOf(alias, made.columns)
+      if (made.columns.length < 6 && made.columns.every((c) => c.exact && comparable.includes(c.kind)))
+        return this.overOf({ node: 'derived', query: made.query, alias }, { scope, unique: scope, time: null })
+    }
+    const relation = chance.pick(this.relations)
     const alias = this.alias()
-    const scope = scopeOf(alias, columns)
-    const by = this.make.of(scope, kindIn(chance, scope, comparable), 1)
-    const end = chance.pick(['CURRENT ROW', '1 PRECEDING'])
-    const over = (at: number): string =>
-      ` OVER (PARTITION BY $${at} ORDER BY ${alias}.happened ROWS BETWEEN UNBOUNDED PRECEDING AND ${end})`
-    const calls = Array.from({ length: chance.int(1, 3) }, (_, i): Item => ({
-      expr: runningOf(this.make, scope, by, over),
-      name: `r${i}`,
-    }))
-    const shown = Array.from({ length: chance.int(1, 3) }, (_, i): Item => ({
-      expr: this.make.item(scope, 1),
-      name: `c${i}`,
-    }))
-    const where = chance.is(0.3) ? [this.make.condition(scope, 1)] : []
-    return query(plain([...shown, ...calls], { node: 'table', name, alias, window: null }, where), { waits: true })
+    const scope = scopeOf(alias, relation.columns)
+    const isKey = (c: Scoped): boolean =>
+      relation.kind === 'stream' ? c.text === `${alias}.id` : relation.key.includes(c.text.slice(alias.length + 1))
+    const time = depth === null && relation.kind === 'stream' ? scope.at(-1)! : null
+    const from: From = { node: 'table', name: relation.name, alias, window: null }
+    return this.overOf(from, { scope, unique: scope.filter(isKey), time })
+  }
+  private overOf(from: From, source: OverSource): Made & { readonly waits: boolean } {
+    const { items, waits } = overItems(this.make, source)
+    const where = this.chance.is(0.25) ? [this.make.condition(source.scope, 1)] : []
+    return { query: query(plain(items, from, where), { waits }), columns: outputs(items), waits }
   }
   /** Each window once, when it is over. */
   private onClose(): Query {

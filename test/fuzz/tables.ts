@@ -175,10 +175,10 @@ export function randomDataset(chance: Chance): Dataset {
   ]
   const relations = [...streams, ...tables]
   const size = chance.weighted([
-    [0.4, 0],
-    [2, 10],
-    [6, 50],
-    [5, 100],
+    [0.3, 0],
+    [1, 12],
+    [5, 60],
+    [6, 110],
     [1, 200],
   ] as const)
   const isOrdered = chance.is(0.5)
