@@ -3,6 +3,7 @@ import type { AnyTopic, AnyView, Definition, TopicDefinition, ViewDefinition } f
 import { Placing, type Target } from '../log/placing.ts'
 import { Fault } from '../lib/fault.ts'
 import { type Logger, silent } from '../lib/logger.ts'
+import { keepAlive } from '../lib/real/keep-alive.ts'
 import { realWorld } from '../lib/real/world.ts'
 import type { World } from '../lib/world.ts'
 import type { Diagnosis } from '../query/engine.ts'
@@ -53,10 +54,14 @@ export interface Millrace extends AsyncDisposable {
 }
 
 /** Throws the first Fault met; then nothing is left running. */
-export const start = (options: EmbeddedOptions = {}): Promise<Millrace> => startIn(realWorld(), options)
+export const start = (options: EmbeddedOptions = {}): Promise<Millrace> => startIn(realWorld(), options, keepAlive)
 
 /** The same on another machine than the one we run on. */
-export async function startIn(world: World, options: EmbeddedOptions): Promise<Millrace> {
+export async function startIn(
+  world: World,
+  options: EmbeddedOptions,
+  keep: KeepAlive = () => () => {},
+): Promise<Millrace> {
   const { topics = [], views = [], alerts = [], logger = silent, ...settings } = options
   const closed = protocols.map((protocol) => `${protocol}=off`)
   const { config } = resolveConfig(
@@ -65,42 +70,59 @@ export async function startIn(world: World, options: EmbeddedOptions): Promise<M
     {},
   )
   const definitions = { sql: [], definitions: [...topics, ...views, ...alerts] }
-  return new Embedded(await startMillrace({ config, world, logger, definitions }))
+  return new Embedded(await startMillrace({ config, world, logger, definitions }), keep)
 }
+
+/** Keeps the process from ending until the answer is called. */
+type KeepAlive = () => () => void
 
 class Embedded implements Millrace {
   readonly listen: Millrace['listen']
   readonly #running: Running
   readonly #placing: Placing
+  readonly #keep: KeepAlive
 
-  constructor(running: Running) {
+  constructor(running: Running, keep: KeepAlive) {
     this.#running = running
+    this.#keep = keep
     this.#placing = new Placing(running)
     this.listen = running.listening()
   }
   topic<T>({ name }: TopicDefinition<T>): TopicHandle<T> {
-    return { send: (events, options = {}) => this.#send(name, Array.isArray(events) ? events : [events], options) }
+    return {
+      send: (events, options = {}) =>
+        this.#whileAlive(() => this.#send(name, Array.isArray(events) ? events : [events], options)),
+    }
   }
   view<Row>({ name }: ViewDefinition<Row>): ViewHandle<Row> {
     const { engine } = this.#running
     return {
-      rows: async () => collect<Row>(await engine.rows(name)),
-      changes: (options) => changes<Row>(engine, name, options?.signal),
+      rows: () => this.#whileAlive(async () => collect<Row>(await engine.rows(name))),
+      changes: (options) => this.#changes<Row>(name, options?.signal),
     }
   }
-  async sql<Row extends object>(text: string, params: readonly unknown[] = []): Promise<Row[]> {
-    return collect<Row>(await this.#running.engine.run(text, { params }))
+  sql<Row extends object>(text: string, params: readonly unknown[] = []): Promise<Row[]> {
+    return this.#whileAlive(async () => collect<Row>(await this.#running.engine.run(text, { params })))
   }
   doctor<Row>(view: ViewDefinition<Row> | string): Promise<readonly Diagnosis[]> {
-    return this.#running.engine.doctor(typeof view === 'string' ? view : view.name)
+    return this.#whileAlive(() => this.#running.engine.doctor(typeof view === 'string' ? view : view.name))
   }
   close(): Promise<void> {
-    return this.#running.close()
+    return this.#whileAlive(() => this.#running.close())
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
+  /** Who waits for an answer is not left by a process that has nothing else to do: no timer of ours keeps it. */
+  async #whileAlive<T>(work: () => Promise<T>): Promise<T> {
+    const letGo = this.#keep()
+    try {
+      return await work()
+    } finally {
+      letGo()
+    }
+  }
   async #send(name: string, events: readonly unknown[], options: SendOptions): Promise<readonly Sent[]> {
     if (events.length === 0) return []
     const topic = await this.#running.log.topics.get(name)
@@ -111,6 +133,21 @@ class Embedded implements Millrace {
       record: this.#record(name, event, options),
     }))
     return (await this.#placing.place(targets, 'all')).map(({ partition, offset }) => ({ partition, offset }))
+  }
+  async *#changes<Row>(view: string, signal?: AbortSignal): AsyncGenerator<RowChange<Row>> {
+    const name = `"${view.replaceAll('"', '""')}"`
+    const options = signal === undefined ? {} : { signal }
+    const subscription = await this.#whileAlive(() => this.#running.engine.subscribe(name, options))
+    const all = subscription.changes[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const { done, value: change } = await this.#whileAlive(() => all.next())
+        if (done === true) return
+        if (change.op !== 'progress') yield { op: change.op, row: change.row as Row, at: change.at }
+      }
+    } finally {
+      await all.return?.()
+    }
   }
   #record(topic: string, event: unknown, { key: given, timestamp }: SendOptions): Target['record'] {
     const { contracts, world } = this.#running
@@ -127,14 +164,4 @@ async function collect<Row>({ columns, rows }: Awaited<ReturnType<Running['engin
   const out: Row[] = []
   for await (const row of rows) out.push(Object.fromEntries(columns.map(({ name }, i) => [name, row[i]])) as Row)
   return out
-}
-async function* changes<Row>(
-  engine: Running['engine'],
-  view: string,
-  signal?: AbortSignal,
-): AsyncGenerator<RowChange<Row>> {
-  const name = `"${view.replaceAll('"', '""')}"`
-  const subscription = await engine.subscribe(name, signal === undefined ? {} : { signal })
-  for await (const change of subscription.changes)
-    if (change.op !== 'progress') yield { op: change.op, row: change.row as Row, at: change.at }
 }

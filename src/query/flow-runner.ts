@@ -45,7 +45,7 @@ class FlowRunner implements Runner {
   async leave(name: string): Promise<void> {
     this.waiting.delete(name)
     this.broken.delete(name)
-    if (this.info(name) !== null) await this.flow.stop(name)
+    if (this.flow.has(name)) await this.flow.stop(name)
   }
   async pause(name: string): Promise<void> {
     if (!this.waiting.has(name)) await this.flow.pause(name)
@@ -60,7 +60,7 @@ class FlowRunner implements Runner {
     return this.flow.flush(signal)
   }
   private info(name: string): ViewInfo | null {
-    return this.flow.views().find((view) => view.name === name) ?? null
+    return this.flow.has(name) ? this.flow.view(name) : null
   }
   state(name: string): ViewState | null {
     const fault = this.broken.get(name) ?? null
@@ -72,10 +72,10 @@ class FlowRunner implements Runner {
     return { status, fault: info.error ?? fault, stats: { rowsIn, rowsOut, late, invalid, stateBytes }, watermarkMs }
   }
   examine(name: string): Examination | null {
-    return this.info(name) === null ? null : this.flow.examine(name)
+    return this.flow.has(name) ? this.flow.examine(name) : null
   }
   graph(name: string): Graph | null {
-    return this.info(name) === null ? null : shownGraph(this.flow.graph(name), name)
+    return this.flow.has(name) ? shownGraph(this.flow.graph(name), name) : null
   }
 }
 

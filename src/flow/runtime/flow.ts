@@ -90,6 +90,7 @@ export interface Flow extends AsyncDisposable {
   views(): readonly ViewInfo[]
   /** Throws Fault flow.unknown-view. */
   view(name: string): ViewInfo
+  has(name: string): boolean
   plan(name: string): ViewPlan
   graph(name: string): FlowGraph
   /** Throws Fault flow.unknown-view. */
@@ -202,6 +203,9 @@ class Views implements Flow {
 
   views(): readonly ViewInfo[] {
     return [...this.running.values()].map(({ task }) => infoOf(task))
+  }
+  has(name: string): boolean {
+    return this.running.has(name)
   }
   view(name: string): ViewInfo {
     return infoOf(this.find(name).task)

@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { test } from 'node:test'
+
+const index = new URL('../../src/index.ts', import.meta.url).href
+const ran = (body: string): { status: number | null; stdout: string; stderr: string } => {
+  const program = `import { start } from ${JSON.stringify(index)}
+    const millrace = await start({ data: ':memory:' })
+    await millrace.sql("CREATE STREAM s (n int) WITH (topic = 's')")
+    await millrace.sql('CREATE MATERIALIZED VIEW v AS SELECT n FROM s')
+    ${body}`
+  return spawnSync(process.execPath, ['--input-type=module', '--eval', program], { encoding: 'utf8', timeout: 60_000 })
+}
+
+test('a program that waits for a change stays until it has come', () => {
+  const { status, stdout, stderr } = ran(`
+    setTimeout(() => void millrace.sql('INSERT INTO s VALUES (7)'), 300).unref()
+    for await (const { row } of millrace.view({ name: 'v' }).changes()) { console.log(row.n); break }
+    await millrace.close()`)
+  assert.deepEqual([status, stdout], [0, '7\n'], stderr)
+})
+test('a program that waits for nothing ends, also without closing', () => {
+  const { status, stdout, stderr } = ran(`await millrace.sql('INSERT INTO s VALUES (7); FLUSH'); console.log('done')`)
+  assert.deepEqual([status, stdout], [0, 'done\n'], stderr)
+})
