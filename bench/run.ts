@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cacheDir, kafkaDir, need, python } from '../test/interop/setup/index.ts'
 import { benchKafka, kafkaRows } from './kafka/index.ts'
+import { benchDecode, decodeRows } from './decode.ts'
 import type { PlanOptions } from './kafka/plan.ts'
 import { Report, type RowSpec } from './lib/rows.ts'
 import { benchStart, startRows } from './start.ts'
@@ -34,6 +35,11 @@ const benches: Readonly<Record<string, Bench>> = {
     says: 'start to ready, idle memory, size of the console',
     rows: startRows,
     run: (report, { quick }) => benchStart(report, quick),
+  },
+  decode: {
+    says: "the engine's way in alone: batches of JSON records to columns",
+    rows: decodeRows,
+    run: (report, { quick, runs }) => benchDecode(report, { quick, runs }),
   },
   state: {
     says: "the engine's state alone, from decoded batches, with the changes listed every 20,000 events",
