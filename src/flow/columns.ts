@@ -33,7 +33,11 @@ export function columnBuilder(type: DataType, capacity = 64, input: Buffer | nul
 /** Validity that costs nothing until the first NULL. */
 export class Validity {
   private bytes: Uint8Array | null = null
+  private readonly capacity: number
 
+  constructor(capacity: number) {
+    this.capacity = capacity
+  }
   nullAt(row: number): void {
     if (this.bytes === null || row >= this.bytes.length) this.grow(row)
     this.bytes![row] = 0
@@ -46,7 +50,7 @@ export class Validity {
     this.bytes?.fill(1, count)
   }
   private grow(row: number): void {
-    const bigger = new Uint8Array(Math.max(64, (row + 1) * 2)).fill(1)
+    const bigger = new Uint8Array(row < this.capacity ? this.capacity : (row + 1) * 2).fill(1)
     if (this.bytes !== null) bigger.set(this.bytes)
     this.bytes = bigger
   }
@@ -64,12 +68,13 @@ export class Validity {
 export class NumberBuilder implements ColumnBuilder {
   count = 0
   data: Float64Array<ArrayBuffer>
-  readonly validity = new Validity()
+  readonly validity: Validity
   /** Values that no double holds, by row. */
   private wide: Map<number, bigint> | null = null
 
   constructor(capacity = 64) {
     this.data = new Float64Array(Math.max(1, capacity))
+    this.validity = new Validity(capacity)
   }
   pushNull(): void {
     this.validity.nullAt(this.count)
@@ -137,7 +142,7 @@ export class BytesBuilder implements ColumnBuilder {
   count = 0
   from: Int32Array
   to: Int32Array
-  readonly validity = new Validity()
+  readonly validity: Validity
   private readonly input: Buffer | null
   /** Length of the input: where what is pushed begins. */
   private readonly base: number
@@ -151,6 +156,7 @@ export class BytesBuilder implements ColumnBuilder {
     this.arena = input === null ? Buffer.allocUnsafeSlow(arenaBytes) : empty
     this.from = new Int32Array(Math.max(1, capacity))
     this.to = new Int32Array(Math.max(1, capacity))
+    this.validity = new Validity(capacity)
   }
   pushNull(): void {
     this.validity.nullAt(this.count)
@@ -227,7 +233,7 @@ const valueOf = (bytes: Buffer, from: number, to: number, type: DataType): Value
 
 export class ValueBuilder implements ColumnBuilder {
   private readonly data: Value[] = []
-  private readonly validity = new Validity()
+  private readonly validity = new Validity(64)
 
   get count(): number {
     return this.data.length

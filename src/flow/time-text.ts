@@ -93,13 +93,15 @@ export function parseDate(text: string): number | null {
   const parts = parse(text)
   return parts === null ? infinite(text) : parts.days
 }
-let lastDay = NaN
+let lastDay = -1
 let lastDays = 0
-const digit = (b: Uint8Array, at: number): number => {
-  const value = b[at]! - 48
-  return value >= 0 && value <= 9 ? value : NaN
+/** −1 where there are others than digits. */
+function twoDigits(b: Uint8Array, at: number): number {
+  const tens = b[at]! - 48
+  const ones = b[at + 1]! - 48
+  // Negative where one of them is below 0 or above 9.
+  return (tens | ones | (9 - tens) | (9 - ones)) < 0 ? -1 : tens * 10 + ones
 }
-const twoDigits = (b: Uint8Array, at: number): number => digit(b, at) * 10 + digit(b, at + 1)
 /**
  * The commonest forms of an instant, `YYYY-MM-DDThh:mm:ss` with up to 6 digits of a fraction, a space for the T, and `Z` or
  * nothing, from its bytes. NaN: another form, or no instant: `parseInstant` knows.
@@ -109,22 +111,29 @@ export function readPlainInstant(b: Uint8Array, from: number, to: number): numbe
   const length = to - from
   if (length < 19 || length > 26 || (b[from + 10] !== 84 && b[from + 10] !== 32)) return NaN
   if (b[from + 4] !== 45 || b[from + 7] !== 45 || b[from + 13] !== 58 || b[from + 16] !== 58) return NaN
-  const day =
-    (twoDigits(b, from) * 100 + twoDigits(b, from + 2)) * 10_000 + twoDigits(b, from + 5) * 100 + twoDigits(b, from + 8)
-  if (day !== lastDay) {
-    if (!isDay(day)) return NaN
-    lastDays = daysFromCivil(Math.floor(day / 10_000), Math.floor(day / 100) % 100, day % 100)
-    lastDay = day
-  }
+  const century = twoDigits(b, from)
+  const year = twoDigits(b, from + 2)
+  const month = twoDigits(b, from + 5)
+  const date = twoDigits(b, from + 8)
   const h = twoDigits(b, from + 11)
   const m = twoDigits(b, from + 14)
   const s = twoDigits(b, from + 17)
-  if (!(h < 24 && m < 60 && s < 60)) return NaN
+  if ((century | year | month | date | h | m | s) < 0 || h > 23 || m > 59 || s > 59) return NaN
+  const day = (century * 100 + year) * 10_000 + month * 100 + date
+  if (day !== lastDay) {
+    if (!isDay(day)) return NaN
+    lastDays = daysFromCivil(century * 100 + year, month, date)
+    lastDay = day
+  }
   let micros = 0
   if (length > 19) {
     if (b[from + 19] !== 46 || length === 20) return NaN
     let at = from + 20
-    for (; at < to; at++) micros = micros * 10 + digit(b, at)
+    for (; at < to; at++) {
+      const digit = b[at]! - 48
+      if (digit < 0 || digit > 9) return NaN
+      micros = micros * 10 + digit
+    }
     for (; at < from + 26; at++) micros *= 10
   }
   return lastDays * dayMicros + ((h * 60 + m) * 60 + s) * 1e6 + micros

@@ -122,32 +122,13 @@ function readHeaders(bytes: Buffer, at: number): Header[] {
   return out
 }
 
-/** Where the walk stands: one place for all of its steps. */
-let at = 0
-/** A varint at `at`, zigzag: up to three bytes, which nearly all have, here. Throws wire.malformed at the end. */
-function varint(b: Buffer, end: number): number {
-  if (at + 3 > end) return longVarint(b, end)
-  const first = b[at]!
-  if (first < 0x80) {
-    at++
-    return (first >>> 1) ^ -(first & 1)
-  }
-  const second = b[at + 1]!
-  if (second < 0x80) {
-    at += 2
-    const value = (first & 0x7f) | (second << 7)
-    return (value >>> 1) ^ -(value & 1)
-  }
-  const third = b[at + 2]!
-  if (third >= 0x80) return longVarint(b, end)
-  at += 3
-  const value = (first & 0x7f) | ((second & 0x7f) << 7) | (third << 14)
-  return (value >>> 1) ^ -(value & 1)
-}
-function longVarint(b: Buffer, end: number): number {
+/** Behind the varint that `longVarint` read last. */
+let behind = 0
+/** A varint, zigzag, of any length. Throws wire.malformed at the end. */
+function longVarint(b: Buffer, at: number, end: number): number {
   const input = new ByteReader(b.subarray(at, Math.max(at, end)))
   const value = input.varint()
-  at += input.at
+  behind = at + input.at
   return value
 }
 const malformed = (what: string): Fault => new Fault('log.corrupt-batch', { what })
@@ -192,32 +173,85 @@ export class RawBuilder {
     const found = { parts: this.#parts, offsets: this.#offsets, timesMs: this.#timesMs, places: this.#places }
     return new RawRecords(found, 0, this.#count)
   }
+  /**
+   * Varints of one and two bytes, which nearly all are, are read here and not in a function: `at` stays in a register. Reading
+   * too far is found out at each record's end.
+   */
   #walk(b: Buffer, from: number, end: number, { baseOffset, baseTimeMs, appendTimeMs, recordCount }: BatchFacts): void {
     const offsets = this.#offsets
     const timesMs = this.#timesMs
     const places = this.#places
-    at = from
+    let at = from
+    let c = 0
+    let d = 0
     for (let i = this.#count, to = i + recordCount, put = i * place.stride; i < to; i++, put += place.stride) {
-      const length = varint(b, end)
+      let length: number
+      if ((c = b[at]!) < 0x80) {
+        length = (c >>> 1) ^ -(c & 1)
+        at++
+      } else if ((d = b[at + 1]!) < 0x80) {
+        length = (((c & 0x7f) | (d << 7)) >>> 1) ^ -(c & 1)
+        at += 2
+      } else {
+        length = longVarint(b, at, end)
+        at = behind
+      }
       const recordEnd = at + length
       if (length < 0 || recordEnd > end) throw malformed(`a record of ${length} bytes`)
       // Attributes, of which there are none.
       at++
-      const timeDelta = varint(b, recordEnd)
-      offsets[i] = baseOffset + varint(b, recordEnd)
-      timesMs[i] = appendTimeMs ?? baseTimeMs + timeDelta
-      const key = varint(b, recordEnd)
-      places[put + place.keyFrom] = key < 0 ? -1 : at
-      places[put + place.keyTo] = at = key < 0 ? at : at + key
-      const value = varint(b, recordEnd)
-      places[put + place.valueFrom] = value < 0 ? -1 : at
-      places[put + place.valueTo] = at = value < 0 ? at : at + value
-      if (at + 1 === recordEnd && b[at] === 0) {
-        places[put + place.headers] = -1
+      let timeDelta: number
+      if ((c = b[at]!) < 0x80) {
+        timeDelta = (c >>> 1) ^ -(c & 1)
         at++
       } else {
-        places[put + place.headers] = at
-        passHeaders(b, varint(b, recordEnd), recordEnd)
+        timeDelta = longVarint(b, at, recordEnd)
+        at = behind
+      }
+      let offsetDelta: number
+      if ((c = b[at]!) < 0x80) {
+        offsetDelta = (c >>> 1) ^ -(c & 1)
+        at++
+      } else if ((d = b[at + 1]!) < 0x80) {
+        offsetDelta = (((c & 0x7f) | (d << 7)) >>> 1) ^ -(c & 1)
+        at += 2
+      } else {
+        offsetDelta = longVarint(b, at, recordEnd)
+        at = behind
+      }
+      offsets[i] = baseOffset + offsetDelta
+      timesMs[i] = appendTimeMs ?? baseTimeMs + timeDelta
+      let key: number
+      if ((c = b[at]!) < 0x80) {
+        key = (c >>> 1) ^ -(c & 1)
+        at++
+      } else {
+        key = longVarint(b, at, recordEnd)
+        at = behind
+      }
+      places[put] = key < 0 ? -1 : at
+      if (key > 0) at += key
+      places[put + 1] = at
+      let value: number
+      if ((c = b[at]!) < 0x80) {
+        value = (c >>> 1) ^ -(c & 1)
+        at++
+      } else if ((d = b[at + 1]!) < 0x80) {
+        value = (((c & 0x7f) | (d << 7)) >>> 1) ^ -(c & 1)
+        at += 2
+      } else {
+        value = longVarint(b, at, recordEnd)
+        at = behind
+      }
+      places[put + 2] = value < 0 ? -1 : at
+      if (value > 0) at += value
+      places[put + 3] = at
+      if (at + 1 === recordEnd && b[at] === 0) {
+        places[put + 4] = -1
+        at++
+      } else {
+        places[put + 4] = at
+        at = headersEnd(b, at, recordEnd)
       }
       if (at !== recordEnd) throw malformed('a record with a wrong length')
     }
@@ -238,14 +272,16 @@ function grown<A extends { set(from: A): void }>(from: A, to: A): A {
 }
 const bufferOf = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-function passHeaders(b: Buffer, count: number, end: number): void {
-  if (count < 0 || count > end - at) throw malformed(`${count} headers`)
+function headersEnd(b: Buffer, at: number, end: number): number {
+  const count = longVarint(b, at, end)
+  if (count < 0 || count > end - behind) throw malformed(`${count} headers`)
   for (let i = 0; i < count; i++) {
-    const name = varint(b, end)
+    const name = longVarint(b, behind, end)
     if (name < 0) throw malformed('a header without a name')
-    if (at + name > end || !isUtf8(b.subarray(at, at + name))) throw malformed('a header whose name is not UTF-8')
-    at += name
-    const value = varint(b, end)
-    if (value > 0) at += value
+    const valueAt = behind + name
+    if (valueAt > end || !isUtf8(b.subarray(behind, valueAt))) throw malformed('a header whose name is not UTF-8')
+    const value = longVarint(b, valueAt, end)
+    if (value > 0) behind += value
   }
+  return behind
 }

@@ -40,12 +40,22 @@ function wideTextEnd(b: Buffer, from: number, at: number, end: number): number {
   }
   return -1
 }
+/** Behind a whole number that is nothing more; −1 = it may be. */
+function wholeEnd(b: Buffer, from: number): number {
+  let at = from + 1
+  let c = b[at]!
+  while (c >= 48 && c <= 57) c = b[++at]!
+  return c === 46 || c === 101 || c === 69 || (b[from] === 48 && at > from + 1) ? -1 : at
+}
 /** Behind a value of any kind that nobody reads. */
 export function valuePassed(b: Buffer, view: DataView, at: number, end: number, depth: number): number {
   const c = b[at]!
   if (c === quote) {
     const close = textEnd(b, view, at + 1, end)
     if (close >= 0) return close + 1
+  } else if (c >= 48 && c <= 57) {
+    const to = wholeEnd(b, at)
+    if (to >= 0) return to
   } else if (c === 110) return at + 4 <= end && view.getInt32(at, true) === nullWord ? at + 4 : -1
   let to: number
   try {
