@@ -1,6 +1,6 @@
 /**
  * The engine's way in alone: batches of the log, as a read brings them, to columns; and, with a filter and a list of columns
- * behind it, to rows of a view. No disk, no state, no output. CPU time (user and system, all threads); 400,000 records of
+ * behind it, to rows of a view. No disk, no state, no output; each read is copied first, as reading a file does. CPU time (user and system, all threads); 400,000 records of
  * Nexmark, in steps of 4,096 as under load.
  */
 import type { Batch } from '../src/flow/batch.ts'
@@ -89,17 +89,20 @@ const readBatches = 8
 const stepRecords = 4_096
 const events = 100_000
 
-function reads(lines: readonly string[]): Buffer[][] {
-  const found: Buffer[][] = []
+/** Batches behind each other. */
+interface Read {
+  readonly bytes: Buffer
+  readonly lengths: readonly number[]
+}
+function reads(lines: readonly string[]): Read[] {
+  const found: Read[] = []
   for (let at = 0; at < lines.length; at += batchRecords * readBatches) {
     const batches: Buffer[] = []
     for (let b = 0; b < readBatches && at + b * batchRecords < lines.length; b++) {
       const some = lines.slice(at + b * batchRecords, at + (b + 1) * batchRecords)
       batches.push(Buffer.from(encodeBatch(some.map((line) => ({ key: null, value: Buffer.from(line), timeMs: 1 })))))
     }
-    const whole = Buffer.concat(batches)
-    let from = 0
-    found.push(batches.map(({ length }) => whole.subarray(from, (from += length))))
+    found.push({ bytes: Buffer.concat(batches), lengths: batches.map(({ length }) => length) })
   }
   return found
 }
@@ -125,12 +128,15 @@ export function benchDecode(report: Report, { quick, runs }: { quick: boolean; r
     }
   return Promise.resolve()
 }
-function through(graph: Graph, input: readonly Buffer[][]): number {
+function through(graph: Graph, input: readonly Read[]): number {
   const [source] = graph.sources
   const { decoder, clock } = source!
   let read = 0
   let rows = 0
-  for (const batches of input)
+  for (const { bytes, lengths } of input) {
+    const copy = Buffer.from(new Uint8Array(bytes).buffer)
+    let from = 0
+    const batches = lengths.map((length) => copy.subarray(from, (from += length)))
     for (const unread = new Unread(batches); !unread.isEmpty;) {
       const records = unread.nextRaw()
       for (let at = records.from; at < records.to; at += stepRecords) {
@@ -141,6 +147,7 @@ function through(graph: Graph, input: readonly Buffer[][]): number {
         rows += step(graph, batch)
       }
     }
+  }
   if (rows < 0.9 * read) throw new Error(`${rows} rows of ${read} records`)
   return read
 }

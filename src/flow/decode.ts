@@ -47,18 +47,29 @@ export interface PartitionRecords {
 export interface Decoder {
   /** Rows in the order given: partition by partition, by offset. */
   decode(input: readonly PartitionRecords[], clock: SourceClock, nowMs: number): Decoded
+  /** The first half: what the records hold, whoever asks. */
+  read(input: readonly PartitionRecords[]): ReadRecords
+  /** The second half, over columns in the order of this source's: what is computed, and where the clock stood. */
+  rows(read: ReadRecords, clock: SourceClock, nowMs: number): Decoded
   /** Rows read by generated code, and by the complete parser. */
   readonly stats: { readonly fast: number; readonly slow: number }
 }
 
 /** Which records became rows. */
-interface Kept {
+export interface Kept {
   readonly count: number
   /** For each row the number of its record. */
   readonly numbers: Int32Array
   /** For each piece of the input the row behind its last one. */
   readonly until: Int32Array
   readonly weights: Float64Array | null
+}
+export interface ReadRecords {
+  readonly input: readonly PartitionRecords[]
+  /** Places of computed columns hold nothing yet. */
+  readonly columns: readonly Column[]
+  readonly kept: Kept
+  readonly invalid: readonly InvalidRecord[]
 }
 /** Header of a record of a view that withdraws without a key. */
 export const weightHeader = 'mr-weight'
@@ -105,9 +116,14 @@ class RecordDecoder implements Decoder {
     return this.learnt?.stats ?? { fast: 0, slow: 0 }
   }
   decode(input: readonly PartitionRecords[], clock: SourceClock, nowMs: number): Decoded {
+    return this.rows(this.read(input), clock, nowMs)
+  }
+  read(input: readonly PartitionRecords[]): ReadRecords {
     const total = input.reduce((sum, { records }) => sum + records.count, 0)
     const flat = this.learnt?.begin(input.map(({ records }) => records)) ?? null
-    const builders = this.types.map((type) => columnBuilder(type, total, flat?.bytes ?? null))
+    const builders = this.types.map((type, c) =>
+      columnBuilder(type, this.plan.fields[c]!.from === 'computed' ? 1 : total, flat?.bytes ?? null),
+    )
     const numbers = new Int32Array(total)
     const until = new Int32Array(input.length)
     const weights = this.plan.mode === 'weighted' ? new Float64Array(total).fill(1) : null
@@ -125,7 +141,7 @@ class RecordDecoder implements Decoder {
         }
         const record = records.record(number)
         try {
-          this.read(partition, record, builders)
+          this.readRecord(partition, record, builders)
           if (weights !== null) weights[count] = this.weight(record)
           numbers[count++] = number
           this.learnt?.learn(record.value === null ? null : bufferOf(record.value))
@@ -136,9 +152,12 @@ class RecordDecoder implements Decoder {
       }
       until[piece] = count
     }
+    return { input, columns: builders.map((b) => b.done()), kept: { count, numbers, until, weights }, invalid }
+  }
+  rows({ input, columns, kept, invalid: unread }: ReadRecords, clock: SourceClock, nowMs: number): Decoded {
     for (const { partition } of input) clock.woke(clock.partition(partition, nowMs), nowMs)
-    const columns = builders.map((b) => b.done())
-    const computed = this.compute(columns, { count, numbers, until, weights }, input, { nowMs, invalid })
+    const invalid = [...unread]
+    const computed = this.compute([...columns], kept, input, { nowMs, invalid })
     return { batch: this.finish(computed.columns, computed.rows, input, { clock, nowMs }), invalid }
   }
   private finish(
@@ -218,7 +237,7 @@ class RecordDecoder implements Decoder {
     return weight
   }
 
-  private read(partition: number, record: LogRecord, builders: readonly ColumnBuilder[]): void {
+  private readRecord(partition: number, record: LogRecord, builders: readonly ColumnBuilder[]): void {
     this.locator.clear()
     const value = record.value === null ? null : bufferOf(record.value)
     if (value === null) this.checkTombstone(record)

@@ -2,8 +2,9 @@
 import type { Fault } from '../../lib/fault.ts'
 import { type Batch, partitionOf, sourceOf } from '../batch.ts'
 import type { InvalidRecord } from '../decode.ts'
-import type { Graph, Node, StepResult } from '../graph.ts'
+import type { Graph, Node, Source, StepResult } from '../graph.ts'
 import { rowWriter } from '../json-value.ts'
+import { type SharedTopic, sharedTopics } from '../shared-topic.ts'
 import type { Slice } from './input.ts'
 
 /** A place in a source's topic. */
@@ -39,9 +40,11 @@ export class Stepper {
   private failed: FailedEvent[] = []
   private invalid = new Map<string, InvalidRecord & { topic: string }>()
   private rowsOut = 0
+  private readonly topics: readonly SharedTopic<Source>[]
 
   constructor(graph: Graph) {
     this.graph = graph
+    this.topics = sharedTopics(graph.sources)
   }
   get result(): TickResult {
     const { deltas, rowsOut, late, failed } = this
@@ -57,14 +60,16 @@ export class Stepper {
   }
   step(slices: readonly Slice[], nowMs: number): void {
     const rows = new Map<number, Batch>()
-    for (const { index, node, plan, decoder, clock } of this.graph.sources) {
-      const mine = slices.filter((s) => s.topic === plan.topic)
+    for (const { topic, sources, read } of this.topics) {
+      const mine = slices.filter((s) => s.topic === topic)
       if (mine.length === 0) continue
-      const decoded = this.graph.measured(node, () => decoder.decode(mine, clock, nowMs))
-      // Two sources may read one topic: a record is invalid once.
-      for (const one of decoded.invalid)
-        this.invalid.set(`${plan.topic}/${one.partition}/${one.record.offset}`, { ...one, topic: plan.topic })
-      rows.set(index, decoded.batch)
+      const found = this.graph.measured(sources[0]!.node, () => read(mine))
+      for (const [i, { index, node, decoder, clock }] of sources.entries()) {
+        const { batch, invalid } = this.graph.measured(node, () => decoder.rows(found[i]!, clock, nowMs))
+        // Two sources may read one topic: a record is invalid once.
+        for (const one of invalid) this.invalid.set(`${topic}/${one.partition}/${one.record.offset}`, { ...one, topic })
+        rows.set(index, batch)
+      }
     }
     this.take(this.graph.step(rows, nowMs))
   }

@@ -1,0 +1,87 @@
+/**
+ * Sources of one plan that are mentions of one relation: its records are read once, for all the fields that any of them
+ * wants. Each then has its own columns of what was read, computes and keeps its own clock. A record that does not fit what
+ * one of them wants is invalid for all.
+ */
+import { type Decoder, type PartitionRecords, type ReadRecords, createDecoder } from './decode.ts'
+import { LearntReader } from './learnt-reader.ts'
+import type { SourcePlan } from './plan.ts'
+
+interface Mention {
+  readonly plan: SourcePlan
+  readonly decoder: Decoder
+}
+export interface SharedTopic<S extends Mention = Mention> {
+  readonly topic: string
+  readonly sources: readonly S[]
+  /** For each of the sources. */
+  read(input: readonly PartitionRecords[]): readonly ReadRecords[]
+}
+
+export function sharedTopics<S extends Mention>(sources: readonly S[]): SharedTopic<S>[] {
+  const groups = Map.groupBy(sources, ({ plan }) => relationOf(plan))
+  return [...groups.values()].flatMap((mentions) => {
+    const shared = mentions.length > 1 ? together(mentions) : null
+    return shared === null ? mentions.map(alone) : [shared]
+  })
+}
+/** Whatever decides how a record is read, but for which of its fields. */
+function relationOf({ name, topic, mode, format, onInvalid, columns, fields, key, time }: SourcePlan): string {
+  const at = (c: number): unknown => [columns[c], fields[c]]
+  const isRead = time !== null && fields[time.column]!.from !== 'computed'
+  return JSON.stringify([name, topic, mode, format, onInvalid, key.map(at), isRead ? at(time.column) : null])
+}
+const alone = <S extends Mention>(source: S): SharedTopic<S> => ({
+  topic: source.plan.topic,
+  sources: [source],
+  read: (input) => [source.decoder.read(input)],
+})
+/** null: it would be read slower together. */
+function together<S extends Mention>(sources: readonly S[]): SharedTopic<S> | null {
+  const plans = sources.map(({ plan }) => plan)
+  const { union, picks } = unionOf(plans)
+  if (union.columns.length === 0) return null
+  if (LearntReader.of(union) === null && plans.some((plan) => LearntReader.of(plan) !== null)) return null
+  const decoder = createDecoder(union, 0)
+  return {
+    topic: union.topic,
+    sources,
+    read(input) {
+      const read = decoder.read(input)
+      return picks.map((pick) => ({ ...read, columns: pick.map((c) => read.columns[c]!) }))
+    },
+  }
+}
+/** A source with what any of the plans reads, and where each has its columns in it; those it computes are the first. */
+function unionOf(plans: readonly SourcePlan[]): { union: SourcePlan; picks: number[][] } {
+  const columns: SourcePlan['columns'][number][] = []
+  const fields: SourcePlan['fields'][number][] = []
+  const known = new Map<string, number>()
+  const picks = plans.map((plan) =>
+    plan.columns.map((column, c) => {
+      const field = plan.fields[c]!
+      // Each source makes it of its own columns.
+      if (field.from === 'computed') return 0
+      const text = JSON.stringify([column, field])
+      let at = known.get(text)
+      if (at === undefined) {
+        at = columns.push(column) - 1
+        fields.push(field)
+        known.set(text, at)
+      }
+      return at
+    }),
+  )
+  const [first] = plans
+  const pick = picks[0]!
+  const { key, time } = first!
+  const isRead = time !== null && first!.fields[time.column]!.from !== 'computed'
+  const union: SourcePlan = {
+    ...first!,
+    columns,
+    fields,
+    key: key.map((c) => pick[c]!),
+    time: isRead ? { ...time, column: pick[time.column]! } : null,
+  }
+  return { union, picks }
+}
