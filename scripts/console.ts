@@ -10,3 +10,6 @@ export function buildConsole(): void {
   const { status } = spawnSync(process.execPath, ['console/build.mjs'], { stdio: ['ignore', 'inherit', 'inherit'] })
   if (status !== 0) throw new Error('console/build.mjs failed; see above')
 }
+
+// Before `npm run millrace`, whose `serve` shows it.
+if (import.meta.main) buildConsole()
