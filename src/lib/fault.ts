@@ -136,6 +136,14 @@ export const faults = {
     says: (f) => `${JSON.stringify(f.topic)} cannot be a topic name: ${f.why}`,
     hint: 'Use 1 to 249 letters, digits, dots, underscores and hyphens.',
   }),
+  'log.topic-kept': meaning<{ topic: string; why: string }>({
+    kafka: 17,
+    http: 409,
+    sqlstate: '55006',
+    retry: false,
+    says: (f) => `topic ${f.topic} cannot be changed from outside: ${f.why}`,
+    hint: 'What a view writes changes with its inputs, and goes with the view (`millrace view delete`).',
+  }),
   'log.invalid-partitions': meaning<{ partitions: number; why: string }>({
     kafka: 37,
     http: 400,

@@ -205,7 +205,7 @@ export function reservedName(topic: string): Fault | null {
 
 /** Why clients may not change a topic: what Millrace keeps or computes there would no longer be true. */
 export function keptTopic({ uses }: Pick<Exchange, 'uses'>, topic: string): Fault | null {
-  const kept = (why: string): Fault => new Fault('log.invalid-topic', { topic, why })
+  const kept = (why: string): Fault => new Fault('log.topic-kept', { topic, why })
   if (topic.startsWith(ownPrefix)) return kept('Millrace keeps it for itself')
   const view = uses.writerOf(topic)
   return view === null ? null : kept(`it holds the changes of the view ${view}, which alone writes it`)

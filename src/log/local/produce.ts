@@ -95,7 +95,7 @@ function appendClient(
   request: ProduceRequest,
 ): Done | Promise<Done> {
   const { topic } = entry.partition
-  if (isSystemTopic(topic)) throw new Fault('log.invalid-topic', { topic, why: 'the log alone writes to it' })
+  if (isSystemTopic(topic)) throw new Fault('log.topic-kept', { topic, why: 'the log alone writes to it' })
   const state = host.registry.partition(entry.partition)
   const { policy } = state
   let batches = splitBatches(entry.records)
@@ -190,7 +190,7 @@ export class LocalWriter implements Writer {
   }
   #append({ partition, batch }: { partition: Partition; batch: Batch }): Done | Promise<Done> {
     const { topic } = partition
-    if (isSealed(topic)) throw new Fault('log.invalid-topic', { topic, why: 'the log alone writes to it' })
+    if (isSealed(topic)) throw new Fault('log.topic-kept', { topic, why: 'the log alone writes to it' })
     const state = this.#host.registry.partition(partition)
     const { policy } = state
     // A copy: offsets are written into the header, and the caller may append its batch elsewhere as well.
@@ -230,6 +230,6 @@ function checkCatalogKeys(batch: Uint8Array): void {
   for (const { key } of decodeBatch(batch)) {
     const text = key === null ? '' : Buffer.from(key).toString()
     if (isReservedKey(text))
-      throw new Fault('log.invalid-topic', { topic: catalogTopic, why: `the log alone writes ${text.split('/')[0]}/…` })
+      throw new Fault('log.topic-kept', { topic: catalogTopic, why: `the log alone writes ${text.split('/')[0]}/…` })
   }
 }

@@ -105,7 +105,7 @@ class LocalTick implements Tick {
     const { registry, transactions, meter } = this.#host
     const checked = entries.map(({ partition, batch }) => {
       if (isSealed(partition.topic))
-        throw new Fault('log.invalid-topic', { topic: partition.topic, why: 'the log alone writes to it' })
+        throw new Fault('log.topic-kept', { topic: partition.topic, why: 'the log alone writes to it' })
       const state = registry.partition(partition)
       // A copy: the caller keeps its batch, and may append it again when the tick is to be retried.
       const batches = splitBatches(Buffer.from(batch))

@@ -135,7 +135,7 @@ export class LocalTopics implements Topics {
   }
   async #remove(name: string): Promise<void> {
     const { id } = this.#info(name)
-    if (isSystemTopic(name)) throw new Fault('log.invalid-topic', { topic: name, why: 'the log itself needs it' })
+    if (isSystemTopic(name)) throw new Fault('log.topic-kept', { topic: name, why: 'the log itself needs it' })
     await appendDurably(this.#catalog, [
       this.#record(topicPrefix + name, null),
       this.#record(dropPrefix + id, { name }),
@@ -161,7 +161,7 @@ export class LocalTopics implements Topics {
     const found = to.map((at) => ({ at, partition: this.#registry.partition(at.partition) }))
     for (const { at, partition } of found) {
       if (isSystemTopic(partition.partition.topic))
-        throw new Fault('log.invalid-topic', { topic: partition.partition.topic, why: 'the log itself needs it' })
+        throw new Fault('log.topic-kept', { topic: partition.partition.topic, why: 'the log itself needs it' })
       await partition.perform(() => checkWithin(partition, at.offset))
     }
     await Promise.all(found.map(({ at, partition }) => partition.log.trim(at.offset)))

@@ -29,3 +29,18 @@ test('of many that make a topic at once one does', async (t) => {
   const made = answers.findIndex(({ status }) => status === 201)
   assert.equal((await call('GET', '/v1/topics/t')).json.partitions, made + 1)
 })
+
+test('what a view or Millrace writes is refused with the reason and a way out, not as a bad name', async (t) => {
+  const f = await fixture(t)
+  for (const [method, path] of [
+    ['DELETE', '/v1/topics/_millrace_catalog'],
+    ['POST', '/v1/topics/_millrace_catalog/records'],
+  ] as const) {
+    const { status, json } = await f.call(method, path, { json: {} })
+    assert.deepEqual([status, json.code], [409, 'log.topic-kept'])
+    assert.equal(json.detail, 'topic _millrace_catalog cannot be changed from outside: Millrace keeps it for itself')
+    assert.match(json.hint, /goes with the view/)
+  }
+  const named = await f.call('PUT', '/v1/topics/a%20b', { json: {} })
+  assert.deepEqual([named.status, named.json.code], [400, 'log.invalid-topic'])
+})

@@ -70,8 +70,8 @@ test('what Millrace keeps for itself is left alone', async (t) => {
     ['POST', '/v1/topics/_millrace_catalog/records'],
   ] as const) {
     const answer = await call(method, path, { json: {} })
-    assert.equal(answer.status, 400, answer.text)
-    assert.equal(answer.json.code, 'log.invalid-topic')
+    assert.equal(answer.status, 409, answer.text)
+    assert.equal(answer.json.code, 'log.topic-kept')
   }
 })
 

@@ -154,14 +154,14 @@ test('what an intake refuses is answered per record and not stored', async () =>
 test('topics that the log keeps for itself take nothing from clients', async () => {
   const log = await memoryLog()
   for (const topic of ['_millrace_catalog', '__consumer_offsets', '__transaction_state'])
-    assert.equal(said(await produceOne(log, at(topic), good)), 'log.invalid-topic')
+    assert.equal(said(await produceOne(log, at(topic), good)), 'log.topic-kept')
   const forged = encodeBatch([{ key: Buffer.from('topic/x'), value: Buffer.from('{}'), timeMs: 1 }])
   for (const [topic, records] of [
     ['__consumer_offsets', good],
     ['_millrace_catalog', forged],
   ] as const) {
     const [appended] = await log.writer().append([{ partition: at(topic), batch: records }])
-    assert.ok(appended !== undefined && 'fault' in appended && appended.fault.code === 'log.invalid-topic')
+    assert.ok(appended !== undefined && 'fault' in appended && appended.fault.code === 'log.topic-kept')
   }
   await log.close()
 })

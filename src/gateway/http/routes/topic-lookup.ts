@@ -17,8 +17,8 @@ export async function existingTopic({ log }: Pick<Parts, 'log'>, name: string): 
 /** One that people may write to: not what Millrace keeps for itself, not what a view writes. */
 export async function writableTopic(parts: Parts, name: string): Promise<TopicInfo> {
   const topic = await existingTopic(parts, name)
-  if (isInternal(name)) throw new Fault('log.invalid-topic', { topic: name, why: 'Millrace keeps it for itself' })
+  if (isInternal(name)) throw new Fault('log.topic-kept', { topic: name, why: 'Millrace keeps it for itself' })
   if (parts.engine.writerOf(name) !== null)
-    throw new Fault('log.invalid-topic', { topic: name, why: 'it holds the changes of a view, which alone writes it' })
+    throw new Fault('log.topic-kept', { topic: name, why: 'it holds the changes of a view, which alone writes it' })
   return topic
 }

@@ -114,9 +114,9 @@ function changeTexts(name: string, { partitions, config = {}, schema, onInvalid,
 }
 
 function refuseOwned(parts: Parts, name: string): void {
-  if (isInternal(name)) throw new Fault('log.invalid-topic', { topic: name, why: 'Millrace keeps it for itself' })
+  if (isInternal(name)) throw new Fault('log.topic-kept', { topic: name, why: 'Millrace keeps it for itself' })
   if (parts.engine.writerOf(name) !== null)
-    throw new Fault('log.invalid-topic', { topic: name, why: 'it belongs to a view; drop the view' })
+    throw new Fault('log.topic-kept', { topic: name, why: 'it holds the changes of a view, which alone writes it' })
 }
 
 /** Who has records delivered to a topic writes there. */
