@@ -12,6 +12,7 @@ import { Report, type RowSpec } from './lib/rows.ts'
 import { benchStart, startRows } from './start.ts'
 import { benchState, stateRows } from './state.ts'
 import { benchSync, syncRows } from './sync.ts'
+import { benchViews, viewRows } from './views.ts'
 
 interface Bench {
   readonly says: string
@@ -45,6 +46,11 @@ const benches: Readonly<Record<string, Bench>> = {
     says: "the engine's state alone, from decoded batches, with the changes listed every 20,000 events",
     rows: stateRows,
     run: (report, { quick, runs }) => benchState(report, { quick, runs }),
+  },
+  views: {
+    says: '1,000 small views in one process; a start with 1 GB of state (quick: 100, 20 MB)',
+    rows: viewRows,
+    run: (report, { quick }) => benchViews(report, quick),
   },
 }
 
