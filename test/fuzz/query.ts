@@ -83,7 +83,8 @@ export class Queries {
   private whole(): Query {
     const { chance } = this
     const special = chance.weighted([
-      [77, null],
+      [72, null],
+      [5, 'interval'],
       [4, 'windows'],
       [4, 'close'],
       [4, 'session'],
@@ -94,6 +95,7 @@ export class Queries {
     if (special === 'windows') return this.windowJoin()
     if (special === 'session') return this.sessions()
     if (special === 'temporal') return this.temporal()
+    if (special === 'interval') return this.intervalJoin()
     if (special === 'running') return this.over(chance.is(0.6) ? null : 1).query
     const ctes: Cte[] = []
     while (ctes.length < 2 && chance.is(0.12)) {
@@ -630,6 +632,38 @@ export class Queries {
     const where = chance.is(0.3) ? [this.make.condition(both, 1)] : []
     const made = chance.is(0.3) ? this.grouped(from, both, where).query : query(plain(items, from, where))
     return { ...made, waits: true }
+  }
+  /** Events of two streams that are near one another. */
+  private intervalJoin(): Query {
+    const { chance } = this
+    const sides = [this.stream(), this.stream()].map(({ name, columns }) => {
+      const alias = this.alias()
+      return { from: { node: 'table', name, alias, window: null } as const, scope: scopeOf(alias, columns) }
+    })
+    const [l, r] = sides as [(typeof sides)[0], (typeof sides)[0]]
+    const minutes = (): string => `INTERVAL '${chance.pick([0, 1, 5, 20])} minutes'`
+    const [a, b] = chance.shuffled([l, r]).map(({ scope }) => columnExpr(scope.at(-1)!)) as [Expr, Expr]
+    const low = `$1 - ${minutes()}`
+    const high = `$1 + ${minutes()}`
+    const near = chance.pick([
+      `($2 BETWEEN ${low} AND ${high})`,
+      `(($2 > ${low}) AND ($2 <= ${high}))`,
+      `(($2 >= $1) AND (${high} > $2))`,
+    ])
+    const bounds = /AND/.test(near) && near.startsWith('((') ? near.slice(1, -1).split(' AND ') : [near]
+    const kind = chance.pick(['inner', 'inner', 'left', 'right', 'full'] as const)
+    const equal = chance.is(0.8) || kind === 'full' ? this.equalities(l.scope, r.scope) : []
+    const more = kind !== 'full' && chance.is(0.2) ? [this.make.condition([...l.scope, ...r.scope], 1)] : []
+    const on = chance.shuffled([...equal, ...more, ...bounds.map((text) => same(text, [a, b], { kind: 'boolean' }))])
+    const from: From = { node: 'join', kind, left: l.from, right: r.from, on }
+    const both = [...l.scope, ...r.scope]
+    const waits = kind !== 'inner'
+    if (chance.is(0.3)) return { ...this.grouped(from, both, this.where(both, 0)).query, waits }
+    const items = Array.from({ length: chance.int(1, 5) }, (_, i): Item => ({
+      expr: this.make.item(both, 1),
+      name: `c${i}`,
+    }))
+    return query(plain(items, from, this.where(both, 0)), { waits })
   }
   /** Window functions over a relation, or over rows of a query where they do not wait. */
   private over(depth: number | null): Made & { readonly waits: boolean } {
