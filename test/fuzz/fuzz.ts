@@ -11,6 +11,8 @@ export interface FuzzOptions {
   /** It stops after so many. */
   readonly failuresMax: number
   readonly log: (text: string) => void
+  /** Ends it before its end. */
+  readonly signal?: AbortSignal
 }
 export interface FuzzResult {
   readonly isGood: boolean
@@ -20,11 +22,13 @@ export interface FuzzResult {
 /** Of all queries, refused by either side. */
 export const refusedMax = 0.05
 
-export async function fuzz({ seed, queries, failuresMax, log }: FuzzOptions): Promise<FuzzResult> {
+export async function fuzz({ seed, queries, failuresMax, log, signal }: FuzzOptions): Promise<FuzzResult> {
   await using arena = await Arena.open()
   const refusals = new Map<string, number>()
   let [asked, refused, failures, empty] = [0, 0, 0, 0]
   for (const one of cases(seed, queries)) {
+    if (signal?.aborted === true) break
+    if (asked > 0 && asked % 1_000 === 0) log(`${asked} queries`)
     asked++
     let outcome = await arena.check(one.dataset, one.query, one.seed)
     let query = one.query

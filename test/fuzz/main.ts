@@ -10,11 +10,14 @@ const { values } = parseArgs({
   },
 })
 const seed = values.seed === undefined ? Math.floor(Date.now() / 1000) : Number(values.seed)
+const stop = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort())
 const result = await fuzz({
   seed,
   queries: Number(values.queries),
   failuresMax: Number(values.failures),
   log: console.log,
+  signal: stop.signal,
 })
 console.log(result.summary)
 process.exit(result.isGood ? 0 : 1)
