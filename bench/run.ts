@@ -1,14 +1,15 @@
 /**
- * `npm run bench [-- [name] [--quick] [--rows TEXT] [--runs N] [--seconds N]]`: side-by-side measurements. A JSON line a row on
+ * `npm run bench [-- [name] [--quick] [--rows TEXT] [--runs N] [--seconds N] [--events N]]`: side-by-side measurements. A JSON line a row on
  * standard output, a table on standard error, every sample in a file. Exit code 1 when a row is missing or below its goal.
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { cacheDir, kafkaDir, need, python } from '../test/interop/setup/index.ts'
+import { cacheDir, flinkDir, kafkaDir, need, python } from '../test/interop/setup/index.ts'
 import { benchKafka, kafkaRows } from './kafka/index.ts'
 import { benchDecode, decodeRows } from './decode.ts'
 import type { PlanOptions } from './kafka/plan.ts'
 import { Report, type RowSpec } from './lib/rows.ts'
+import { benchNexmark, nexmarkRows } from './nexmark/index.ts'
 import { benchStart, startRows } from './start.ts'
 import { benchState, stateRows } from './state.ts'
 import { benchSync, syncRows } from './sync.ts'
@@ -16,9 +17,9 @@ import { benchViews, viewRows } from './views.ts'
 
 interface Bench {
   readonly says: string
-  readonly rows: readonly RowSpec[]
+  readonly rows: readonly RowSpec[] | ((quick: boolean, only: string) => readonly RowSpec[])
   readonly setUp?: () => Promise<unknown>
-  readonly run: (report: Report, plan: PlanOptions) => Promise<void>
+  readonly run: (report: Report, plan: PlanOptions & { readonly events: number | null }) => Promise<void>
 }
 const benches: Readonly<Record<string, Bench>> = {
   kafka: {
@@ -26,6 +27,12 @@ const benches: Readonly<Record<string, Bench>> = {
     rows: kafkaRows,
     setUp: () => need('java', 'mvn', 'python3').then(() => Promise.all([kafkaDir(), python()])),
     run: benchKafka,
+  },
+  nexmark: {
+    says: 'the Nexmark queries beside Apache Flink: events per CPU-second',
+    rows: nexmarkRows,
+    setUp: () => need('taskset').then(flinkDir),
+    run: benchNexmark,
   },
   sync: {
     says: 'a sync of each file beside one of a journal, on this disk alone',
@@ -61,11 +68,12 @@ const { values: options, positionals: names } = parseArgs({
     rows: { type: 'string', default: '' },
     runs: { type: 'string' },
     seconds: { type: 'string' },
+    events: { type: 'string' },
   },
 })
 const { quick } = options
-const usage = 'usage: npm run bench [-- [name] [--quick] [--rows TEXT] [--runs N] [--seconds N]]'
-const plan: PlanOptions = { quick, runs: positive('runs'), seconds: positive('seconds') }
+const usage = 'usage: npm run bench [-- [name] [--quick] [--rows TEXT] [--runs N] [--seconds N] [--events N]]'
+const plan = { quick, runs: positive('runs'), seconds: positive('seconds'), events: positive('events') }
 const unknown = names.find((name) => !Object.hasOwn(benches, name))
 if (unknown !== undefined) {
   console.error(`there is no benchmark ${unknown}\n${usage}`)
@@ -79,10 +87,11 @@ process.exit(allOk ? 0 : 1)
 
 async function runBench(name: string): Promise<boolean> {
   const { rows, setUp, run } = benches[name]!
-  const report = new Report(name, rows, options.rows)
+  const specs = typeof rows === 'function' ? rows(quick, options.rows) : rows
+  const report = new Report(name, specs, options.rows)
   if (report.isEmpty) {
     console.error(`${name} has no row with "${options.rows}" in its name; they are:`)
-    for (const { row } of rows) console.error(`  ${row}`)
+    for (const { row } of specs) console.error(`  ${row}`)
     return false
   }
   const start = performance.now()
@@ -98,7 +107,7 @@ async function runBench(name: string): Promise<boolean> {
   return ok
 }
 
-function positive(name: 'runs' | 'seconds'): number | null {
+function positive(name: 'runs' | 'seconds' | 'events'): number | null {
   const text = options[name]
   if (text === undefined) return null
   const value = Number(text)

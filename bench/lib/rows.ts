@@ -44,10 +44,14 @@ export class Report {
   readonly #raw: object[] = []
   readonly failures: string[] = []
 
-  /** `only`: rows with this in their name are asked for; others may be sampled and are left out. */
+  /**
+   * `only`: rows with this in their name are asked for, or with one of these, where commas without a blank behind them
+   * separate several; others may be sampled and are left out.
+   */
   constructor(bench: string, specs: readonly RowSpec[], only = '') {
     this.#bench = bench
-    this.#specs = specs.filter(({ row }) => row.includes(only))
+    const wanted = only.split(/,(?! )/)
+    this.#specs = specs.filter(({ row }) => wanted.some((part) => row.includes(part)))
     for (const { row } of specs) this.#samples.set(row, { ours: [], theirs: [] })
   }
 
@@ -56,7 +60,7 @@ export class Report {
   }
   /** Is one of these rows asked for? */
   wantsAny(rows: readonly RowSpec[]): boolean {
-    return rows.some((row) => this.#specs.includes(row))
+    return rows.some(({ row }) => this.#specs.some((spec) => spec.row === row))
   }
   sample(row: string, side: 'ours' | 'theirs', value: number): void {
     const samples = this.#samples.get(row)

@@ -101,3 +101,19 @@ export const queries: Readonly<Record<string, string>> = {
     SELECT auction, bidder, price, channel, channel_id FROM found WHERE channel_id IS NOT NULL`,
   q22: `WITH ${bid} SELECT auction, bidder, price, channel, ${part(3)}, ${part(4)}, ${part(5)} FROM bid`,
 }
+
+/** Those whose windows close, as Flink's do: a window's rows come once, when the watermark has passed its end. */
+const windowed = ['q5', 'q7', 'q8', 'q11']
+export const closingQueries: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(queries).map(([name, text]) => [
+    name,
+    windowed.includes(name) ? `${text} EMIT ON WINDOW CLOSE` : text,
+  ]),
+)
+/** Of no type that a query reads, years ahead: all windows close. */
+export const closingEvent = JSON.stringify({
+  event_type: 3,
+  person: null,
+  auction: null,
+  bid: { auction: 0, bidder: 0, price: 0, channel: '', url: '', dateTime: '2020-01-01 00:00:00.000', extra: '' },
+})

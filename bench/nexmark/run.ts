@@ -1,23 +1,20 @@
 /**
  * The Nexmark queries over a file of events, one JSON object a line, on one embedded Millrace:
  *
- *   npm run nexmark -- EVENTS.ndjson [--queries q5,q7] [--write DIR]
+ *   npm run nexmark -- EVENTS.ndjson [--queries q5,q7] [--write DIR] [--closing]
  *
  * Each query is a view over the topic; when it has caught up, its rows are printed as rows and SHA-256, one line of JSON for
  * all: `{"q0":{"rows":…,"sha256":…}}`. A row is a JSON object with the benchmark's columns, times as in the input, numerics
  * as text; lines are sorted as bytes. `--write` writes them to DIR/qN.ndjson too.
+ * `--closing`: windows give their rows once, when they close.
  */
 import { createHash } from 'node:crypto'
-import { createReadStream, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
-import { realWorld } from '../../src/lib/real/world.ts'
-import { encodeBatch } from '../../src/log/batch.ts'
-import { environmentSettings, protocols, resolveConfig } from '../../src/node/config.ts'
-import { silent } from '../../src/lib/logger.ts'
-import { type Running, startMillrace } from '../../src/node/millrace.ts'
-import { definitions, queries, sideRows } from './queries.ts'
+import type { Running } from '../../src/node/millrace.ts'
+import { feedEvents, linesOf, openNexmark } from './engine.ts'
+import { closingQueries, queries } from './queries.ts'
 
 export interface QueryResult {
   readonly rows: number
@@ -25,35 +22,24 @@ export interface QueryResult {
 }
 export interface NexmarkRun {
   readonly only?: readonly string[]
+  /** Windows give their rows once, when they close; an event far ahead closes them all. */
+  readonly closing?: boolean
   /** Told of each query's lines, sorted. */
   readonly rows?: (query: string, lines: readonly string[]) => void
 }
-const batchRecords = 1_000
 
 /** Feeds the lines and answers the queries. Throws the Fault of a view that ended. */
 export async function runNexmark(
   lines: AsyncIterable<string> | Iterable<string>,
-  { only = Object.keys(queries), rows = () => {} }: NexmarkRun = {},
+  { only = Object.keys(queries), closing = false, rows = () => {} }: NexmarkRun = {},
 ): Promise<Record<string, QueryResult>> {
-  const { config } = resolveConfig(
-    { data: ':memory:', listen: protocols.map((protocol) => `${protocol}=off`) },
-    environmentSettings({}),
-    {},
-  )
-  const running = await startMillrace({
-    config,
-    world: realWorld(),
-    logger: silent,
-    definitions: { sql: [], definitions: [] },
-  })
+  const running = await openNexmark(':memory:')
   try {
-    await running.engine.run(definitions)
-    await fillSideTable(running)
-    await feed(running, lines)
+    await feedEvents(running, lines, { closes: closing })
     const results: Record<string, QueryResult> = {}
     for (const query of only) {
       await running.engine.run(
-        `CREATE MATERIALIZED VIEW ${query} WITH (allow_unbounded_state = true) AS ${queries[query]!}; FLUSH`,
+        `CREATE MATERIALIZED VIEW ${query} WITH (allow_unbounded_state = true) AS ${(closing ? closingQueries : queries)[query]!}; FLUSH`,
       )
       const shown = await rowsOf(running, query)
       await running.engine.run(`DROP MATERIALIZED VIEW ${query}`)
@@ -65,27 +51,6 @@ export async function runNexmark(
   } finally {
     await running.close()
   }
-}
-async function fillSideTable(running: Running): Promise<void> {
-  for (let from = 0; from < sideRows; from += batchRecords) {
-    const values = Array.from({ length: batchRecords }, (_, i) => `(${from + i}, '${from + i}')`)
-    await running.engine.run(`INSERT INTO side_input VALUES ${values.join(', ')}`)
-  }
-}
-async function feed(running: Running, lines: AsyncIterable<string> | Iterable<string>): Promise<void> {
-  const writer = running.log.writer()
-  let records: { key: null; value: Buffer; timeMs: number }[] = []
-  const send = async (): Promise<void> => {
-    if (records.length > 0)
-      await writer.append([{ partition: { topic: 'events', index: 0 }, batch: encodeBatch(records) }])
-    records = []
-  }
-  for await (const line of lines) {
-    if (line === '') continue
-    records.push({ key: null, value: Buffer.from(line), timeMs: Date.now() })
-    if (records.length === batchRecords) await send()
-  }
-  await send()
 }
 async function rowsOf(running: Running, query: string): Promise<string[]> {
   const { columns, rows } = await running.engine.run(`SELECT * FROM ${query}`)
@@ -108,13 +73,9 @@ function shown(value: unknown, kind: string): unknown {
   return kind === 'timestamp' ? new Date(String(value)).toISOString().replace('T', ' ').slice(0, 23) : value
 }
 
-/** Read when they are asked for: an interface of `readline` loses what it has read before. */
-async function* linesOf(file: string): AsyncGenerator<string> {
-  yield* createInterface({ input: createReadStream(file) })
-}
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
-    options: { queries: { type: 'string' }, write: { type: 'string' } },
+    options: { queries: { type: 'string' }, write: { type: 'string' }, closing: { type: 'boolean', default: false } },
     allowPositionals: true,
   })
   const [file] = positionals
@@ -122,13 +83,14 @@ async function main(): Promise<number> {
   const unknown = only.find((query) => queries[query] === undefined)
   if (file === undefined || unknown !== undefined) {
     const why = file === undefined ? 'Give a file of events.' : `There is no query ${unknown}.`
-    process.stderr.write(`${why}\nnpm run nexmark -- EVENTS.ndjson [--queries q5,q7] [--write DIR]\n`)
+    process.stderr.write(`${why}\nnpm run nexmark -- EVENTS.ndjson [--queries q5,q7] [--write DIR] [--closing]\n`)
     return 2
   }
-  const { write } = values
+  const { write, closing } = values
   if (write !== undefined) mkdirSync(write, { recursive: true })
   const results = await runNexmark(linesOf(file), {
     only,
+    closing,
     rows: (query, lines) => {
       if (write !== undefined) writeFileSync(join(write, `${query}.ndjson`), lines.map((line) => `${line}\n`).join(''))
     },

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type RunningAlerts, openAlerts } from '../act/open.ts'
-import { openFlow } from '../flow/runtime/flow.ts'
+import { type FlowOptions, openFlow } from '../flow/runtime/flow.ts'
 import { listenHttp } from '../gateway/http/listen.ts'
 import { type SaslSettings, listenKafka } from '../gateway/kafka/index.ts'
 import { Fault } from '../lib/fault.ts'
@@ -38,6 +38,8 @@ export interface StartOptions {
   readonly world: World
   readonly logger: Logger
   readonly definitions?: Definitions
+  /** For measurements. */
+  readonly flow?: Pick<FlowOptions, 'keepsOutput'>
 }
 export interface Running extends Layers {
   /** Protocol → HOST:PORT as bound. */
@@ -122,6 +124,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
     clock: world.clock,
     onFault,
     sortedOut: (topic, event) => sortedOut(contracts, topic, event),
+    ...options.flow,
   })
   stack.defer(() => flow.close())
   const check: Contracts['check'] = (topic, event) => contracts.check(topic, event)

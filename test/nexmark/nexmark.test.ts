@@ -1,7 +1,7 @@
 /**
  * Our Nexmark queries give what plain loops give, on events in order, out of order, and with late ones; and the loops and
- * the generator give what Flink 2.3 gave on the files of `expected/`, of which NEXMARK_FILES=all makes the three whole
- * ones.
+ * the generator give what Flink 2.3 gave on the files of `expected/`: on one of them, with NEXMARK_FILES=all on the three,
+ * and then so do our queries.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -39,6 +39,16 @@ for (const [name, shape] of Object.entries(shapes))
     })
   })
 
+test('windows that close give the same rows, late events or not', async () => {
+  const events = [...nexmarkEvents({ events: count, seed, ...shapes['with late events']! })]
+  const wanted = reference(events)
+  const found = await runNexmark(events, { only: ['q5', 'q7', 'q8', 'q11'], closing: true })
+  for (const [query, { rows, sha256 }] of Object.entries(found)) {
+    assert.equal(rows, wanted[query]!.length, `${query}, seed ${seed}`)
+    assert.equal(sha256, digest(wanted[query]!), `${query}, seed ${seed}`)
+  }
+})
+
 const files: Readonly<Record<string, { readonly sha256: string; readonly options: NexmarkOptions }>> = {
   A: {
     sha256: '3348619a29c9dbbedac6f929aeeacd214906ed24115b890da5a61d16d5e2a0e8',
@@ -54,16 +64,19 @@ const files: Readonly<Record<string, { readonly sha256: string; readonly options
   },
 }
 const all = process.env['NEXMARK_FILES'] === 'all'
-for (const [name, { sha256, options }] of Object.entries(files))
+const expectedOf = (name: string): Record<string, { rows: number; sha256: string }> =>
+  JSON.parse(readFileSync(join(import.meta.dirname, 'expected', `${name}.json`), 'utf8')) as ReturnType<
+    typeof expectedOf
+  >
+
+for (const [name, { sha256, options }] of Object.entries(files)) {
   test(
     `file ${name}: the events, and Flink's results`,
     { skip: all || name === 'D' ? false : 'with NEXMARK_FILES=all: it takes a while' },
     () => {
       const events = [...nexmarkEvents(options)]
       assert.equal(digest(events), sha256, 'the file')
-      const expected = JSON.parse(
-        readFileSync(join(import.meta.dirname, 'expected', `${name}.json`), 'utf8'),
-      ) as Record<string, { rows: number; sha256: string }>
+      const expected = expectedOf(name)
       const found = reference(events)
       for (const query of Object.keys(queries)) {
         assert.equal(found[query]!.length, expected[query]!.rows, query)
@@ -71,3 +84,9 @@ for (const [name, { sha256, options }] of Object.entries(files))
       }
     },
   )
+  test(
+    `file ${name}: our results are Flink's`,
+    { skip: all ? false : 'with NEXMARK_FILES=all: it takes some minutes' },
+    async () => assert.deepEqual(await runNexmark(nexmarkEvents(options)), expectedOf(name)),
+  )
+}

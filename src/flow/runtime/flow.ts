@@ -26,6 +26,8 @@ export interface FlowOptions {
   readonly commitMs?: number
   /** Somebody else moves this invalid event of the topic to its quarantine (`schema/quarantine-service.ts`). */
   readonly sortedOut?: TaskHost['sortedOut']
+  /** False: what the view gives is told to its observers and not written to its topic. For measurements. Default: true. */
+  readonly keepsOutput?: TaskHost['keepsOutput']
 }
 /** Told of a view's committed ticks, in order. Calls should be short: the view waits for them. */
 export interface ViewObserver {
@@ -132,6 +134,7 @@ class Views implements Flow {
       quarantine: new Quarantine(options.log),
       commitMs: Math.max(options.commitMs ?? commitMsDefault, options.log.limits.tickFloorMs),
       sortedOut: options.sortedOut ?? ((): boolean => false),
+      keepsOutput: options.keepsOutput ?? ((): boolean => true),
       onFault: (view, fault) => options.onFault?.(view, fault),
     }
   }

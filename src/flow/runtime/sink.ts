@@ -34,6 +34,8 @@ export function viewSink(view: ViewPlan): Sink {
   }
 }
 
+export const noSink: Sink = { records: () => [] }
+
 /** Writes `mr-origin` headers of one tick. */
 class Origins {
   private readonly facts: TickFacts

@@ -32,7 +32,7 @@ import { Input } from './input.ts'
 import { ensureOutput, ensureState, ensureTopic, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
 import type { Quarantine } from './quarantine.ts'
 import { type OutputRecord, batchesFor } from './records.ts'
-import { type Sink, type TickFacts, viewSink } from './sink.ts'
+import { type Sink, type TickFacts, noSink, viewSink } from './sink.ts'
 import { Stepper } from './stepper.ts'
 import { type TickContext, badRecords, lateRecords, stateRecords } from './tick-records.ts'
 
@@ -44,6 +44,7 @@ export interface TaskHost {
   readonly commitMs: number
   /** Somebody else moves this invalid event of the topic to its quarantine. */
   readonly sortedOut: (topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }) => boolean
+  readonly keepsOutput: (view: string) => boolean
   /** Told of what nobody waits for. */
   readonly onFault: (view: string, fault: Fault) => void
 }
@@ -110,7 +111,7 @@ export class ViewTask {
     const steadyMs = (): number => this.ages.steady()
     const { idleMs, maxFutureMs } = view
     this.graph = new Graph(view.plan, { idleMs, maxFutureMs, steadyMs, clock: host.clock })
-    this.sink = viewSink(view)
+    this.sink = host.keepsOutput(view.name) ? viewSink(view) : noSink
     this.input = new Input(host.log.reader())
     this.stepper = new Stepper(this.graph)
     this.started.promise.catch(() => {})

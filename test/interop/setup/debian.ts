@@ -40,6 +40,7 @@ const programs = {
     packages: ['rapidjson-dev'],
     why: "librdkafka's tests",
   },
+  taskset: { found: ['taskset'], packages: ['util-linux'], why: 'benchmarks on one core' },
   faketime: { found: ['faketime'], packages: ['faketime'], why: 'clocks that jump' },
 } satisfies Record<string, Program>
 

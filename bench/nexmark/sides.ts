@@ -1,0 +1,149 @@
+/** Both engines of the comparison, each on the same core, and how they are asked for one run of a query. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { cpuSeconds } from '../../test/faults/process.ts'
+import { type FlinkCluster, cacheDir, flinkDir, flinkScripts, startFlink } from '../../test/interop/setup/index.ts'
+import { type Properties, flinkScript } from '../peers/flink/queries.ts'
+import type { Answer, Ask, Failure } from './ours.ts'
+
+/** One runs at a time: the other core is left to the JobManager, the client and whatever else there is. */
+const core = 0
+/** Both may use as much. */
+const heapMegabytes = 6_144
+
+/** Not the system's folder for temporary files: that may be memory. */
+function dataFolder(name: string): string {
+  mkdirSync(cacheDir, { recursive: true })
+  return mkdtempSync(join(cacheDir, `bench-${name}-`))
+}
+
+export interface Run {
+  readonly cpuSeconds: number
+  readonly wallSeconds: number
+}
+
+/** Millrace, in a process of its own on a data folder of its own. */
+export class Ours implements AsyncDisposable {
+  readonly #child: ChildProcess
+  readonly #folder: string
+
+  private constructor(child: ChildProcess, folder: string) {
+    this.#child = child
+    this.#folder = folder
+  }
+  static async start(): Promise<Ours> {
+    const folder = dataFolder('ours')
+    const script = fileURLToPath(new URL('ours.ts', import.meta.url))
+    const switches = [
+      `--max-old-space-size=${heapMegabytes}`,
+      ...(process.env['BENCH_NODE_SWITCHES']?.split(' ') ?? []),
+    ]
+    const words = ['-c', String(core), process.execPath, ...switches, script, folder]
+    const child = spawn('taskset', words, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const ours = new Ours(child, folder)
+    await ours.#answer()
+    return ours
+  }
+  async ask(ask: Ask): Promise<Answer> {
+    this.#child.send(ask)
+    return (await this.#answer()) as Answer
+  }
+  #answer(): Promise<unknown> {
+    const child = this.#child
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        child.off('message', said).off('exit', ended).off('error', ended)
+      }
+      const said = (message: unknown): void => {
+        done()
+        const { error } = message as Partial<Failure>
+        if (error === undefined) resolve(message)
+        else reject(new Error(`Millrace: ${error}`))
+      }
+      const ended = (how: unknown): void => {
+        done()
+        reject(new Error(`Millrace ended with ${String(how)}`))
+      }
+      child.on('message', said).on('exit', ended).on('error', ended)
+    })
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.ask({ what: 'stop' }).catch((error: unknown) => console.error(error))
+    this.#child.kill('SIGKILL')
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+export interface FlinkRun {
+  readonly query: string
+  readonly source: Properties
+  /** Of the state, every second, to files. */
+  readonly checkpoints: boolean
+}
+/** Flink: a cluster, and a client that hands it one script after the other. */
+export class Flink implements AsyncDisposable {
+  readonly #cluster: FlinkCluster
+  readonly #client: ChildProcess
+  readonly #answers: AsyncIterator<string>
+  readonly #folder: string
+
+  private constructor(cluster: FlinkCluster, client: ChildProcess, folder: string) {
+    this.#cluster = cluster
+    this.#client = client
+    this.#folder = folder
+    this.#answers = createInterface({ input: client.stdout! })[Symbol.asyncIterator]()
+  }
+  static async start(): Promise<Flink> {
+    const folder = dataFolder('theirs')
+    const dir = await flinkDir()
+    const cluster = await startFlink(folder, { core, heapMegabytes })
+    const log = openSync(join(folder, 'client.log'), 'a')
+    const client = spawn(join(flinkScripts, 'runner.sh'), [dir, String(cluster.restPort)], {
+      stdio: ['pipe', 'pipe', log],
+    })
+    return new Flink(cluster, client, folder)
+  }
+  async run({ query, source, checkpoints }: FlinkRun): Promise<Run> {
+    const settings = {
+      'pipeline.object-reuse': 'true',
+      'table.local-time-zone': 'UTC',
+      'parallelism.default': 1,
+      'pipeline.name': query,
+      ...(checkpoints
+        ? {
+            'execution.checkpointing.interval': '1 s',
+            'execution.checkpointing.dir': `file://${this.#folder}/checkpoints`,
+          }
+        : {}),
+    }
+    const script = join(this.#folder, `${query}.sql`)
+    writeFileSync(script, flinkScript(query, source, settings))
+    const before = cpuSeconds(this.#cluster.taskManagerPid)
+    this.#client.stdin!.write(`${script}\n`)
+    const { value, done } = await this.#answers.next()
+    if (done === true) throw new Error("Flink's client ended")
+    const [how, what] = splitAtBlank(value)
+    if (how !== 'DONE') throw new Error(`Flink, ${query}: ${what.slice(0, 600)}`)
+    const after = cpuSeconds(this.#cluster.taskManagerPid)
+    return { cpuSeconds: after - before, wallSeconds: await this.#wallSeconds(what) }
+  }
+  /** Of a job that has ended, from where all its tasks ran. */
+  async #wallSeconds(job: string): Promise<number> {
+    const answer = await fetch(`http://127.0.0.1:${this.#cluster.restPort}/jobs/${job}`)
+    const { state, timestamps } = (await answer.json()) as { state: string; timestamps: Record<string, number> }
+    if (state !== 'FINISHED') throw new Error(`Flink's job is ${state}`)
+    return (timestamps['FINISHED']! - timestamps['RUNNING']!) / 1_000
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#client.kill('SIGKILL')
+    await this.#cluster.stop()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+function splitAtBlank(line: string): [string, string] {
+  const at = line.indexOf(' ')
+  return [line.slice(0, at), line.slice(at + 1)]
+}
