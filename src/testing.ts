@@ -162,7 +162,7 @@ class Virtual implements TestMillrace {
   #net(): Net {
     const { net } = this.#machine
     return {
-      listen: (...of) => net.listen(...of),
+      listen: (at, accept, tls) => net.listen(at, accept, tls),
       connect: (to, signal) => net.connect(to, signal),
       resolve: async (host) => (/^[\d.]+$|:/.test(host) ? [host] : [outside]),
       request: async (request) => {

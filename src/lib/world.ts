@@ -83,14 +83,28 @@ export interface Address {
 }
 
 export interface Net {
-  /** Port 0 picks one. With `tls` a connection is there when its handshake is done. Throws when that is no certificate. */
-  listen(at: Address, accept: (connection: Connection) => void, tls?: TlsServer): Promise<Listener>
+  /**
+   * Port 0 picks one. With `tls` a connection is there when its handshake is done, and `failed` is told of handshakes that
+   * came to nothing. Throws when that is no certificate.
+   */
+  listen(
+    at: Address,
+    accept: (connection: Connection) => void,
+    tls?: TlsServer,
+    failed?: (handshake: FailedHandshake) => void,
+  ): Promise<Listener>
   /** With `tls` the connection is encrypted, and the peer has shown a certificate for the host, before it resolves. */
   connect(to: Address, signal?: AbortSignal, tls?: TlsClient): Promise<Connection>
   /** Addresses of a name; a literal address is itself. */
   resolve(host: string): Promise<string[]>
   /** One HTTP request to exactly `address`, whatever the URL's host resolves to now. Redirects are not followed. */
   request(request: HttpRequest, address: string, signal: AbortSignal): Promise<HttpAnswer>
+}
+export interface FailedHandshake {
+  readonly host: string
+  readonly why: string
+  /** The client showed no certificate, or one that nobody vouches for. */
+  readonly ofCertificate: boolean
 }
 /** Texts are PEM. */
 export interface TlsClient {

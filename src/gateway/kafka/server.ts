@@ -5,8 +5,9 @@
 import { BufferPool } from '../../lib/buffer-pool.ts'
 import { limits } from '../../lib/limits.ts'
 import { type Logger, silent } from '../../lib/logger.ts'
-import type { Address, Clock, Connection, Listener, TlsServer, World } from '../../lib/world.ts'
+import type { Address, Clock, Connection, FailedHandshake, Listener, TlsServer, World } from '../../lib/world.ts'
 import type { Broker } from '../../log/broker.ts'
+import { anonymous } from '../../security/principal.ts'
 import { type Security, openToAll } from '../../security/security.ts'
 import type { ClientMetrics } from '../../telemetry/client-metrics.ts'
 import type { KafkaMeter } from '../../telemetry/traffic.ts'
@@ -145,7 +146,8 @@ export class Server implements KafkaListener {
   }
 
   async listen(at: Address): Promise<void> {
-    this.listener = await this.world.net.listen(at, (connection) => this.accept(connection), this.tls)
+    const failed = (handshake: FailedHandshake): void => this.noTls(handshake)
+    this.listener = await this.world.net.listen(at, (connection) => this.accept(connection), this.tls, failed)
     this.scheduleTick()
   }
   get at(): Address {
@@ -169,6 +171,14 @@ export class Server implements KafkaListener {
     if (this.sasl.required) this.strangers.add(host)
     this.connections.add(new ClientConnection(this, connection))
     this.meter?.connections(this.connections.size)
+  }
+  /** Who shows a wrong certificate was refused; who speaks something else has lost its way. */
+  private noTls({ host, why, ofCertificate }: FailedHandshake): void {
+    this.complain('kafka: no TLS with a client', { client: host, why })
+    if (!ofCertificate) return
+    const subject = { principal: anonymous, host: plainHost(host) }
+    const outcome = 'refused' as const
+    this.security.audit.note({ subject, via: 'kafka', action: 'authenticate', resources: [], outcome, detail: why })
   }
   /** Which limit is reached. */
   private noRoomFor(host: string): string | null {

@@ -5,17 +5,27 @@ import type { RequestOptions } from 'node:https'
 import { type AddressInfo, Server, Socket, type SocketConstructorOpts, isIP } from 'node:net'
 import { Server as TlsListener, type TLSSocket, checkServerIdentity, connect as connectTls } from 'node:tls'
 import { limits } from '../limits.ts'
-import type { Address, Connection, HttpAnswer, HttpRequest, Listener, Net, TlsClient, TlsServer } from '../world.ts'
+import type {
+  Address,
+  Connection,
+  FailedHandshake,
+  HttpAnswer,
+  HttpRequest,
+  Listener,
+  Net,
+  TlsClient,
+  TlsServer,
+} from '../world.ts'
 import { http, https } from './http.ts'
-import { contextOf, isWelcome, serverOptions, subjectOf } from './tls.ts'
+import { contextOf, failedHandshake, isWelcome, serverOptions, subjectOf } from './tls.ts'
 
 export const realNet: Net = {
-  listen(at, accept, tls) {
+  listen(at, accept, tls, failed) {
     return new Promise((resolve, reject) => {
       const server =
         tls === undefined
           ? new Server({ noDelay: true, pauseOnConnect: true }, (socket) => accept(adopt(socket)))
-          : securedServer(tls, accept)
+          : securedServer(tls, accept, failed)
       server.once('error', reject)
       server.listen(at.port, at.host, () => {
         server.off('error', reject)
@@ -75,7 +85,11 @@ function secured(to: Address, tls: TlsClient): TLSSocket {
 }
 
 /** Handshakes under way are counted: who begins them has not said a word that could be counted elsewhere. */
-function securedServer(tls: TlsServer, accept: (connection: Connection) => void): TlsListener {
+function securedServer(
+  tls: TlsServer,
+  accept: (connection: Connection) => void,
+  failed: (handshake: FailedHandshake) => void = () => {},
+): TlsListener {
   const server = new TlsListener({ ...serverOptions(tls), noDelay: true })
   const shaking = new Set<string>()
   const nameOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`
@@ -87,13 +101,20 @@ function securedServer(tls: TlsServer, accept: (connection: Connection) => void)
   })
   server.on('secureConnection', (socket) => {
     shaking.delete(nameOf(socket))
-    if (!isWelcome(socket)) return void socket.destroy()
+    if (!isWelcome(socket)) {
+      failed({ host: socket.remoteAddress ?? '', why: String(socket.authorizationError), ofCertificate: true })
+      return void socket.destroy()
+    }
     const reading = new Reading()
     readInto(socket, reading)
     accept(new RealConnection(socket, reading, subjectOf(socket)))
   })
   // A client that speaks something else, or shows a wrong certificate.
-  server.on('tlsClientError', (_, socket) => void socket.destroy())
+  server.on('tlsClientError', (error, socket) => {
+    const handshake = failedHandshake(error, socket)
+    if (handshake !== null) failed(handshake)
+    socket.destroy()
+  })
   return server
 }
 

@@ -1,7 +1,8 @@
 /** The listening side of TLS: what node:tls takes, and who the peer says it is. */
+import type { Socket } from 'node:net'
 import { type SecureContextOptions, type TLSSocket, type TlsOptions, createSecureContext } from 'node:tls'
 import { limits } from '../limits.ts'
-import type { TlsServer } from '../world.ts'
+import type { FailedHandshake, TlsServer } from '../world.ts'
 
 /** Throws when certificate and key are none, or are not of each other. */
 export function contextOf({ cert, key, ca }: TlsServer): SecureContextOptions {
@@ -21,6 +22,18 @@ export function serverOptions(tls: TlsServer): TlsOptions {
 /** False for a certificate that nobody vouches for. */
 export const isWelcome = (socket: TLSSocket): boolean =>
   socket.authorized || socket.getPeerX509Certificate() === undefined
+
+/** null: the client was gone before it had said anything, as probes of ports and of health are. */
+export function failedHandshake(error: Error & { code?: string }, socket: TLSSocket): FailedHandshake | null {
+  // A socket that node:tls has destroyed has forgotten its peer; the one below it has not.
+  const below = (socket as { _parent?: Socket })._parent
+  const host = socket.remoteAddress ?? below?.remoteAddress ?? ''
+  // Where node:tls itself refuses a certificate, the error says no more than that the connection is over.
+  if (socket.authorizationError) return { host, why: String(socket.authorizationError), ofCertificate: true }
+  const { code = error.message } = error
+  if (code === 'ECONNRESET' || code === 'EPIPE') return null
+  return { host, why: code, ofCertificate: code === 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE' }
+}
 
 /** As RFC 2253 has it, which Kafka's principals are in: the most special part first. */
 export function subjectOf(socket: TLSSocket): string | null {
