@@ -7,8 +7,7 @@ import { offset as asOffset } from '../../src/lib/brand.ts'
 import { limits } from '../../src/lib/limits.ts'
 import type { Batch } from '../../src/flow/batch.ts'
 import { Graph } from '../../src/flow/graph.ts'
-import { batchesFor } from '../../src/flow/runtime/records.ts'
-import { stateRecords } from '../../src/flow/runtime/tick-records.ts'
+import { stateBatches } from '../../src/flow/runtime/records.ts'
 import { rawRecords } from '../../src/log/batch.ts'
 import type { Batch as RecordBatch, TopicInfo } from '../../src/log/log.ts'
 import type { Running } from '../../src/node/millrace.ts'
@@ -87,9 +86,8 @@ export async function decodeFor(running: Running, query: string): Promise<Decode
 }
 async function commit(running: Running, graph: Graph, state: TopicInfo): Promise<void> {
   graph.save(0)
-  const records = stateRecords(graph.changes(), state, running.world.clock.now())
+  const entries = stateBatches(graph, state, { nowMs: running.world.clock.now(), bytesMax: limits.batchBytes })
   await running.commits.run(async (append) => {
-    const { entries } = batchesFor(records, limits.batchBytes)
     if (entries.length > 0) await append(entries)
     return { parts: [], result: null }
   })

@@ -30,7 +30,7 @@ import { upsert } from './operators/upsert.ts'
 import { window } from './operators/window.ts'
 import type { Plan, SourcePlan } from './plan.ts'
 import { fingerprint, inputsOf, label, neverWithdraws, timeColumn } from './plan-facts.ts'
-import { type StateChange, StateTable } from './state.ts'
+import { type StateChange, StateTable, type TellChange, changeOf } from './state.ts'
 import { Rate } from '../telemetry/rate.ts'
 
 export interface GraphOptions {
@@ -84,7 +84,6 @@ export interface StepResult {
   readonly late: readonly { readonly node: Node; readonly rows: LateRows }[]
   readonly failed: readonly { readonly node: Node; readonly rows: FailedRows }[]
 }
-export type ChangelogEntry = StateChange
 
 const stateVersion = 2
 const metaTable = { name: 'meta', numbers: 0, values: 1 }
@@ -282,10 +281,16 @@ export class Graph {
     else row = this.meta.add(key)
     this.meta.values[row] = value
   }
-  /** What differs from the last commit. */
-  *changes(): IterableIterator<ChangelogEntry> {
-    yield* entries(graphOperator, [this.clocks, this.meta])
-    for (const node of this.nodes) yield* entries(node.id, node.tables)
+  /** What differs from the last commit; see `StateTable.tellChanges`. */
+  tellChanges(tell: TellChange): void {
+    tellAll(graphOperator, [this.clocks, this.meta], tell)
+    for (const node of this.nodes) tellAll(node.id, node.tables, tell)
+  }
+  /** The same as values. */
+  changes(): StateChange[] {
+    const changes: StateChange[] = []
+    this.tellChanges((slot, bytes, middle, end) => changes.push(changeOf(slot, bytes, middle, end)))
+    return changes
   }
   commit(): void {
     for (const table of this.allTables()) table.commit()
@@ -379,9 +384,9 @@ function metaKey(name: string): KeyWriter {
   return key
 }
 
-function* entries(operator: number, tables: readonly StateTable[]): IterableIterator<ChangelogEntry> {
+function tellAll(operator: number, tables: readonly StateTable[], tell: TellChange): void {
   for (let t = 0; t < tables.length; t++)
-    if (tables[t]!.changed) yield* tables[t]!.changes(changelogPrefix(operator, t))
+    if (tables[t]!.changed) tables[t]!.tellChanges(changelogPrefix(operator, t), tell)
 }
 /** Before a table's own key: format version, slot (the table puts it there), operator, table. */
 function changelogPrefix(operator: number, table: number): Buffer {

@@ -5,11 +5,11 @@
  * A key that is all numbers is held as those numbers and compared as such; any other (a text, a NULL, NaN, an integer
  * beyond 2^53) as its encoding (`key.ts`). Which form a key has depends on its values alone, so equal keys have the same.
  */
+import { copyBytes } from '../lib/bytes.ts'
 import type { DataType } from '../schema/types.ts'
 import type { Column } from './batch.ts'
 import { KeyWriter, hashKey, keyEncoder, mixEnd, mixWord } from './key.ts'
 import { canonical, storageOf } from './memory.ts'
-import { copyBytes } from './state-pages.ts'
 
 const minEntries = 16
 /** Length of the encoding of a key that is numbers. */

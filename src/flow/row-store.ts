@@ -5,8 +5,8 @@ import { type BytesBuilder, type ColumnBuilder, type NumberBuilder, columnBuilde
 import { type KeyWriter, readKeyDouble } from './key.ts'
 import { storageOf } from './memory.ts'
 import type { StateTable } from './state.ts'
-import { copyBytes, placeOf } from './state-pages.ts'
-import { ByteReader, ByteWriter } from '../lib/bytes.ts'
+import { placeOf } from './state-pages.ts'
+import { ByteReader, ByteWriter, copyBytes } from '../lib/bytes.ts'
 import type { Value } from './expression.ts'
 
 /**

@@ -3,6 +3,8 @@
  * longer than a page has one of its own. What a tick appended is cut off again when it is undone: a row that goes back to
  * its old address finds its old bytes there. The owner counts what is dead and moves the rest to new pages now and then.
  */
+import { copyBytes } from '../lib/bytes.ts'
+
 const pageBytes = 1 << 20
 const firstBytes = 1024
 
@@ -72,9 +74,3 @@ export class Pages {
 }
 /** The place of an address in its page. */
 export const placeOf = (address: number): number => address % pageBytes
-
-/** A loop for what is short: a call costs more than it copies. */
-export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
-  if (end - start > 32) to.set(from.subarray(start, end), at)
-  else for (let i = start; i < end; i++) to[at++] = from[i]!
-}

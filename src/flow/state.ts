@@ -12,11 +12,11 @@
  * for, by `find` or by `restore`, and given up by `settle`.
  */
 import { assert } from '../lib/assert.ts'
-import { ByteReader, ByteWriter } from '../lib/bytes.ts'
+import { ByteReader, ByteWriter, copyBytes } from '../lib/bytes.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Value } from './expression.ts'
 import { hashKey, type KeyWriter, slotOf } from './key.ts'
-import { Pages, copyBytes, placeOf } from './state-pages.ts'
+import { Pages, placeOf } from './state-pages.ts'
 import { UndoLog } from './state-undo.ts'
 import { readRowNumber, readValue, writeRowNumber, writeValue } from './value-codec.ts'
 
@@ -36,6 +36,14 @@ export interface StateChange {
   readonly value: Buffer | null
 }
 
+/** The key lies at the beginning of the bytes up to `middle`, the value from there to `end`; `end` −1: the key is gone. */
+export type TellChange = (slot: number, bytes: Buffer, middle: number, end: number) => void
+export const changeOf = (slot: number, bytes: Buffer, middle: number, end: number): StateChange => ({
+  slot,
+  key: Buffer.from(bytes.subarray(0, middle)),
+  value: end < 0 ? null : Buffer.from(bytes.subarray(middle, end)),
+})
+
 const minSlots = 64
 // What an id is. Of a row that another took the place of, key for key, the changelog says nothing.
 const free = 0
@@ -43,9 +51,10 @@ const live = 1
 const gone = 2
 const replaced = 3
 const compactBytesMin = 65_536
-/** Entries of a changelog are written one behind the other into buffers of this size. */
-const outBytes = 65_536
 const noPrefix = Buffer.alloc(0)
+/** Where an entry of a changelog is written; one that was very long does not stay. */
+let out = new ByteWriter()
+const keptBytes = 1 << 20
 
 export class StateTable {
   readonly spec: TableSpec
@@ -221,13 +230,18 @@ export class StateTable {
     log.clear()
     this.pages.undo()
   }
+  /** What differs from the last commit, as values. */
+  changes(): StateChange[] {
+    const changes: StateChange[] = []
+    this.tellChanges(noPrefix, (slot, bytes, middle, end) => changes.push(changeOf(slot, bytes, middle, end)))
+    return changes
+  }
   /**
    * What differs from the last commit, the newest of a key last. `prefix` stands before each key; its second byte becomes
-   * the slot. What is given stays as it is.
+   * the slot. The bytes told are written over by the next ones.
    */
-  *changes(prefix: Buffer = noPrefix): IterableIterator<StateChange> {
+  tellChanges(prefix: Buffer, tell: TellChange): void {
     const { log } = this
-    let out = new ByteWriter(log.count < 16 ? 1024 : outBytes * 2)
     // Rows that went come first where it cannot be told whether their keys came back.
     const passes = this.index === null && this.freedInTick.length > 0 ? [gone, live] : [null]
     for (const wanted of passes)
@@ -238,14 +252,13 @@ export class StateTable {
         // What came and went within the tick was never told of, and what was replaced has the key of another.
         if (standing !== live && (log.isNew(n) || standing === replaced || (wanted === null && this.isBack(id))))
           continue
-        if (out.at > outBytes) out = new ByteWriter(outBytes * 2)
-        const from = out.at
+        out.at = 0
         const slot = this.writeChangeKey(out, id, prefix)
-        const to = out.at
+        const middle = out.at
         if (standing === live) this.writeRow(out, id)
-        const { buffer } = out
-        yield { slot, key: buffer.subarray(from, to), value: standing === live ? buffer.subarray(to, out.at) : null }
+        tell(slot, out.buffer, middle, standing === live ? out.at : -1)
       }
+    if (out.buffer.length > keptBytes) out = new ByteWriter()
   }
   /** Takes an entry of the changelog; later entries of a key replace earlier ones. */
   restore(key: Uint8Array, value: Uint8Array | null): void {

@@ -198,3 +198,10 @@ export class ByteReader {
     }
   }
 }
+
+/** A loop for what is short: a call costs more than it copies. */
+export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
+  if (end - start <= 24) for (let i = start; i < end; i++) to[at++] = from[i]!
+  else if (from instanceof Buffer) from.copy(to, at, start, end)
+  else to.set(from.subarray(start, end), at)
+}

@@ -1,5 +1,5 @@
 /** Record batches v2: records in, bytes out, and back. The header is `store/batch-header.ts`. */
-import { ByteWriter } from '../lib/bytes.ts'
+import { ByteWriter, copyBytes } from '../lib/bytes.ts'
 import { limits } from '../lib/limits.ts'
 import {
   type BatchHeader,
@@ -66,23 +66,80 @@ function encode(
     const packed = compress(compression, bytes.subarray(batchHeaderBytes))
     bytes = Buffer.concat([bytes.subarray(0, batchHeaderBytes), packed])
   }
+  return sealed(bytes, { compression, lastOffsetDelta, baseTimeMs, maxTimeMs, recordCount: records.length })
+}
+/** A batch whose records stand behind the place of its header. */
+function sealed(
+  bytes: Buffer,
+  of: {
+    readonly compression: Compression
+    readonly lastOffsetDelta: number
+    readonly baseTimeMs: number
+    readonly maxTimeMs: number
+    readonly recordCount: number
+  },
+): Batch {
+  const { compression, ...facts } = of
   writeBatchHeader(bytes, {
     baseOffset: 0,
     bytes: bytes.length,
     leaderEpoch: -1,
     magic: 2,
     attributes: codecNumber(compression),
-    lastOffsetDelta,
-    baseTimeMs,
-    maxTimeMs,
     producerId: -1,
     producerEpoch: -1,
     baseSequence: -1,
-    recordCount: records.length,
+    ...facts,
   })
   sealBatch(bytes)
   return bytes
 }
+/**
+ * A batch written record by record, of keys and values that lie in some buffer; all of one time, without headers. What
+ * `encodeBatch` would make of them, but nothing is made for each record.
+ */
+export class BatchWriter {
+  count = 0
+  private readonly out = new ByteWriter(1024)
+  private readonly timeMs: number
+
+  constructor(timeMs: number) {
+    this.timeMs = timeMs
+    this.out.at = batchHeaderBytes
+  }
+  get bytes(): number {
+    return this.out.at
+  }
+  /** The key lies from `start` to `middle`, the value from there to `end`; `end` −1: there is none. */
+  add(from: Buffer, start: number, middle: number, end: number): void {
+    const { out } = this
+    const key = middle - start
+    const value = end < 0 ? 0 : end - middle
+    const valueLength = end < 0 ? -1 : value
+    // Attributes, time and count of headers take a byte each.
+    const size = 3 + varintBytes(this.count) + varintBytes(key) + key + varintBytes(valueLength) + value
+    out.reserve(size + 5)
+    out.varint(size)
+    out.buffer[out.at++] = 0
+    out.buffer[out.at++] = 0
+    out.varint(this.count++)
+    out.varint(key)
+    copyBytes(from, start, middle, out.buffer, out.at)
+    out.at += key
+    out.varint(valueLength)
+    if (value > 0) copyBytes(from, middle, end, out.buffer, out.at)
+    out.at += value
+    out.buffer[out.at++] = 0
+  }
+  done(): Batch {
+    const { timeMs, count } = this
+    const times = { baseTimeMs: timeMs, maxTimeMs: timeMs }
+    return sealed(this.out.done(), { compression: 'none', lastOffsetDelta: count - 1, ...times, recordCount: count })
+  }
+}
+/** Bytes of a varint, from −1 to 2^27. */
+const varintBytes = (value: number): number =>
+  value < 64 ? 1 : value < 8_192 ? 2 : value < 1_048_576 ? 3 : value < 134_217_728 ? 4 : 5
 
 const body = new ByteWriter(1024)
 function writeRecord(out: ByteWriter, record: RecordInput, offsetDelta: number, timeDelta: number): void {

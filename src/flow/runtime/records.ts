@@ -1,6 +1,7 @@
 /** Records on their way out of a tick, gathered into batches per partition. */
-import { type RecordInput, encodeBatch } from '../../log/batch.ts'
-import type { Batch, Partition } from '../../log/log.ts'
+import { BatchWriter, type RecordInput, encodeBatch } from '../../log/batch.ts'
+import type { Batch, Partition, TopicInfo } from '../../log/log.ts'
+import type { Graph } from '../graph.ts'
 
 export interface OutputRecord {
   readonly topic: string
@@ -20,14 +21,11 @@ const sizeOf = (record: RecordInput): number =>
 export function batchesFor(
   records: Iterable<OutputRecord>,
   bytesMax: number,
-): { entries: { partition: Partition; batch: Batch }[]; bytes: number } {
+): { partition: Partition; batch: Batch }[] {
   const open = new Map<string, { partition: Partition; records: RecordInput[]; bytes: number }>()
   const entries: { partition: Partition; batch: Batch }[] = []
-  let total = 0
   const close = (one: { partition: Partition; records: RecordInput[] }): void => {
-    const batch = encodeBatch(one.records)
-    total += batch.length
-    entries.push({ partition: one.partition, batch })
+    entries.push({ partition: one.partition, batch: encodeBatch(one.records) })
   }
   for (const { topic, partition, record } of records) {
     const place = `${topic}/${partition}`
@@ -42,5 +40,31 @@ export function batchesFor(
     one.bytes += size
   }
   for (const one of open.values()) close(one)
-  return { entries, bytes: total }
+  return entries
+}
+
+/** Changes of a graph's state as batches of the state topic; slot s lies in partition s mod P. */
+export function stateBatches(
+  graph: Pick<Graph, 'tellChanges'>,
+  topic: Pick<TopicInfo, 'name' | 'partitions'>,
+  { nowMs, bytesMax }: { readonly nowMs: number; readonly bytesMax: number },
+): { partition: Partition; batch: Batch }[] {
+  const open: (BatchWriter | undefined)[] = []
+  const entries: { partition: Partition; batch: Batch }[] = []
+  const close = (writer: BatchWriter, index: number): void => {
+    entries.push({ partition: { topic: topic.name, index }, batch: writer.done() })
+  }
+  graph.tellChanges((slot, bytes, middle, end) => {
+    const index = slot % topic.partitions
+    let writer = open[index]
+    const size = Math.max(middle, end) + overhead
+    if (writer !== undefined && (writer.bytes + size > bytesMax || writer.count >= batchRecords)) {
+      close(writer, index)
+      writer = undefined
+    }
+    writer ??= open[index] = new BatchWriter(nowMs)
+    writer.add(bytes, 0, middle, end)
+  })
+  for (const [index, writer] of open.entries()) if (writer !== undefined) close(writer, index)
+  return entries
 }

@@ -31,10 +31,10 @@ import { lookupTopics, sourcesOf } from '../plan-facts.ts'
 import { Input } from './input.ts'
 import { ensureOutput, ensureState, ensureTopic, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
 import type { Quarantine } from './quarantine.ts'
-import { type OutputRecord, batchesFor } from './records.ts'
+import { type OutputRecord, batchesFor, stateBatches } from './records.ts'
 import { type Sink, type TickFacts, noSink, viewSink } from './sink.ts'
 import { Stepper } from './stepper.ts'
-import { type TickContext, badRecords, lateRecords, stateRecords } from './tick-records.ts'
+import { type TickContext, badRecords, lateRecords } from './tick-records.ts'
 
 export interface TaskHost {
   readonly log: Log
@@ -465,17 +465,18 @@ export class ViewTask {
     const { deltas } = result
     const bad = badRecords(context, result)
     await this.host.quarantine.prepare(bad)
-    const own = this.sink.records(deltas, this.facts(nowMs))
+    const rows = this.sink.records(deltas, this.facts(nowMs))
     const records = [
-      ...own.map((record): OutputRecord => ({ topic: output.name, partition: 0, record })),
+      ...rows.map((record): OutputRecord => ({ topic: output.name, partition: 0, record })),
       ...lateRecords(context, result),
-      ...stateRecords(this.graph.changes(), this.state, nowMs),
     ]
     const bytesMax = Math.min(this.host.log.limits.batchBytes, limits.batchBytes)
+    const state = stateBatches(this.graph, this.state, { nowMs, bytesMax })
     const { commits, quarantine } = this.host
     try {
       const next = await commits.run(async (append) => {
-        const { entries } = batchesFor([...records, ...(await quarantine.records(bad, this))], bytesMax)
+        const own = batchesFor(records, bytesMax)
+        const entries = [...own, ...state, ...batchesFor(await quarantine.records(bad, this), bytesMax)]
         const places = entries.length === 0 ? [] : await append(entries)
         const last = entries.findLastIndex(({ partition }) => partition.topic === output.name)
         // The last batch of the output holds what is left after the full ones.

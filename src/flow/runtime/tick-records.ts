@@ -2,7 +2,6 @@
 import type { LogRecord, RecordInput } from '../../log/batch.ts'
 import type { TopicInfo } from '../../log/log.ts'
 import { encodeOrigin, originHeader } from '../../log/origin.ts'
-import type { ChangelogEntry } from '../graph.ts'
 import type { ViewPlan } from '../plan.ts'
 import type { BadRecord } from './quarantine.ts'
 import type { OutputRecord } from './records.ts'
@@ -19,15 +18,6 @@ export interface TickContext {
   sortedOut(topic: string, event: LogRecord): boolean
 }
 
-/** Slot s lies in partition s mod P. */
-export function* stateRecords(
-  changes: Iterable<ChangelogEntry>,
-  topic: TopicInfo,
-  nowMs: number,
-): Iterable<OutputRecord> {
-  for (const { slot, key, value } of changes)
-    yield { topic: topic.name, partition: slot % topic.partitions, record: { key, value, timeMs: nowMs } }
-}
 /** Late events as they came, with what was late about them. */
 export function lateRecords(context: TickContext, { late }: TickResult): OutputRecord[] {
   const { lateTopic, name } = context.view
