@@ -130,7 +130,7 @@ export class Queries {
       if (shape === 'set') return this.setOperation(depth - 1, like)
       if (shape === 'top') return this.top(chance.is(0.7) ? this.select(depth - 1, like) : this.rows(depth - 1, like))
       if (shape === 'rank' && like === null) return this.ranked(this.select(depth - 1))
-      if (shape === 'over' && like === null) return this.over(depth - 1)
+      if (shape === 'over' && like === null) return chance.is(0.4) ? this.overGroups(depth - 1) : this.over(depth - 1)
       if (shape === 'distinct') {
         const made = this.select(depth - 1, like)
         const { body } = made.query
@@ -250,10 +250,17 @@ export class Queries {
     if (equal.length === 0) kind = 'cross'
     // A comma binds less than JOIN.
     if (kind === 'comma' && left.from.node === 'join') kind = 'cross'
-    const named = this.commonName(left.scope, right.scope)
-    if (named !== null && kind !== 'comma' && kind !== 'cross' && chance.is(0.25)) {
-      const from: From = { node: 'join', kind, left: left.from, right: right.from, on: [], using: named.text }
-      return { from, scope: [...scope, named, named] }
+    const named = chance.shuffled(this.commonNames(left.scope, right.scope)).slice(0, chance.is(0.25) ? 2 : 1)
+    if (named.length > 0 && kind !== 'comma' && kind !== 'cross' && chance.is(0.25)) {
+      const from: From = {
+        node: 'join',
+        kind,
+        left: left.from,
+        right: right.from,
+        on: [],
+        using: named.map((c) => c.text).join(', '),
+      }
+      return { from, scope: [...scope, ...named, ...named] }
     }
     if (kind === 'comma' || kind === 'cross')
       return { from: { node: 'join', kind, left: left.from, right: right.from, on: [] }, scope }
@@ -261,12 +268,12 @@ export class Queries {
     const more = kind !== 'full' && chance.is(0.25) ? [this.make.condition(scope, 1)] : []
     return { from: { node: 'join', kind, left: left.from, right: right.from, on: [...equal, ...more] }, scope }
   }
-  /** A column that both have, and that may be named without either's. */
-  private commonName(left: Scope, right: Scope): Scoped | null {
+  /** Columns that both have, and that may be named without either's. */
+  private commonNames(left: Scope, right: Scope): Scoped[] {
     const isOne = (scope: Scope): boolean => new Set(scope.map((c) => c.text.split('.')[0])).size === 1
-    if (!isOne(left) || !isOne(right)) return null
+    if (!isOne(left) || !isOne(right)) return []
     const nameOf = (c: Scoped): string => c.text.slice(c.text.indexOf('.') + 1)
-    const found = left.flatMap((l) =>
+    return left.flatMap((l) =>
       right
         .filter(
           (r) => nameOf(l) === nameOf(r) && l.kind === r.kind && l.exact && r.exact && comparable.includes(l.kind),
@@ -278,7 +285,6 @@ export class Queries {
           ...(l.scale === undefined ? {} : { scale: Math.max(l.scale, r.scale ?? 0) }),
         })),
     )
-    return found.length === 0 ? null : this.chance.pick(found)
   }
   private equalities(left: Scope, right: Scope): Expr[] {
     const { chance } = this
@@ -388,16 +394,34 @@ export class Queries {
       aggregateOf(this.make, scope),
     )
     const shown = keys.filter(() => chance.is(0.9))
-    const items = [...shown, ...aggregates].map((made, i): Item => ({ expr: made, name: `c${i}` }))
+    const groups = groupScope(keys, aggregates)
+    const list = [...shown, ...aggregates]
+    if (groups.length > 0 && chance.is(0.3)) list.push(this.make.item(groups, 2))
+    const items = list.map((made, i): Item => ({ expr: made, name: `c${i}` }))
     if (items.length === 0) items.push({ expr: aggregateOf(this.make, scope), name: 'c0' })
-    const having = chance.is(0.2) ? [this.having(scope, keys)] : []
+    const having = chance.is(0.2)
+      ? [chance.is(0.4) && groups.length > 0 ? this.make.condition(groups, 1) : this.having(scope, keys)]
+      : []
     const body: Select = {
       ...plain(chance.is(0.5) ? items : this.shuffled(items), from, where),
       groupBy: keys,
       having,
       byPosition: chance.is(0.3),
     }
+    this.scopes.set(body, groups)
     return { query: query(body), columns: outputs(body.items) }
+  }
+  /** Window functions that see groups. */
+  private overGroups(depth: number): Made {
+    const { from, scope } = this.one(depth)
+    const keys = this.groupKeys(scope)
+      .filter((key) => comparable.includes(key.kind))
+      .slice(0, 2)
+    const aggregates = Array.from({ length: 2 }, () => aggregateOf(this.make, scope))
+    const groups = groupScope(keys, aggregates)
+    const items = overItems(this.make, { scope: groups, unique: groups.slice(0, keys.length), time: null }).items
+    const body: Select = { ...plain(items, from, this.where(scope, 0)), groupBy: keys }
+    return { query: query(body), columns: outputs(items) }
   }
   private shuffled(items: readonly Item[]): Item[] {
     return this.chance.shuffled(items).map(({ expr: made }, i) => ({ expr: made, name: `c${i}` }))
@@ -465,7 +489,7 @@ export class Queries {
     const orderBy = this.totalOrder(made.columns, (i) => same(String(i + 1), [], { kind: 'int' }))
     if (orderBy === null || made.query.limit !== null) return made
     const { body } = made.query
-    const isPlain = body.node === 'select' && !body.distinct && body.groupBy.length === 0 && body.having.length === 0
+    const isPlain = body.node === 'select' && !body.distinct
     // Rows that tie in all of their columns are the same, whatever else they are ordered by first.
     const scope = this.scopes.get(body)
     const before: Order[] =
@@ -699,6 +723,8 @@ export class Queries {
     return { ...made.query, body: { ...body, groupBy: [...bounds, ...others] }, onClose: true }
   }
 }
+const groupScope = (keys: readonly Expr[], aggregates: readonly Expr[]): Scope =>
+  [...keys, ...aggregates].map((e, i): Scoped => ({ ...e, text: `group.${i}`, expr: e }))
 const plain = (items: readonly Item[], from: From, where: readonly Expr[]): Select => ({
   node: 'select',
   distinct: false,

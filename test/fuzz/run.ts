@@ -144,6 +144,13 @@ export class Arena implements AsyncDisposable {
     }
     const detail = difference(rows, final, rough)
     if (detail !== null) throw new Stop({ kind: 'different', what: 'a one-off SELECT', detail })
+    // Which rows are first is certain, and so is their order.
+    if (query.limit !== null && JSON.stringify(rows) !== JSON.stringify(final))
+      throw new Stop({
+        kind: 'different',
+        what: 'the order of a one-off SELECT',
+        detail: `  ${JSON.stringify(rows)}\n  ${JSON.stringify(final)}`,
+      })
   }
 
   /** Of a whole engine, where views are topics. */

@@ -108,8 +108,16 @@ function cell(column: Column, chance: Chance): Cell {
     case 'f':
       return chance.is(0.6)
     case 'd':
+      if (chance.is(0.1)) return chance.pick(['1969-12-31', '1600-02-29', '2100-02-28', '1900-03-01', '2024-12-30'])
       return new Date(startUs / 1000 + chance.int(-3, 3) * 86_400_000).toISOString().slice(0, 10)
     case 'ts':
+      if (chance.is(0.1))
+        return chance.pick([
+          '1969-12-31T23:59:59.999999Z',
+          '1899-12-31T12:00:00.500000Z',
+          '2038-01-19T03:14:08.000000Z',
+          '2024-12-29T00:00:00.000000Z',
+        ])
       return instant(startUs + chance.int(0, 120) * 30_000_000 + (chance.is(0.2) ? chance.int(0, 999_999) : 0))
     case 'tm':
       return chance.pick(['00:00:00', '10:15:30', '23:59:59.5', '12:00:00'])

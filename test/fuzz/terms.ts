@@ -5,6 +5,8 @@ import { decimalType, ourTypes, quoted, theirTypes } from './values.ts'
 
 export interface Scoped extends Typed {
   readonly text: string
+  /** What stands for it, where that is more than its name: a key of groups, an aggregate. */
+  readonly expr?: Expr
 }
 export type Scope = readonly Scoped[]
 
@@ -22,8 +24,8 @@ export const same = (
   args: readonly (Expr | Query)[],
   typed: Partial<Typed> & { readonly kind: Kind },
 ): Expr => expr(text, text, args, typed)
-export const columnExpr = ({ text, kind, scale, bound, exact }: Scoped): Expr =>
-  expr(text, text, [], { kind, bound, exact, ...(scale === undefined ? {} : { scale }) })
+export const columnExpr = ({ text, expr: whole, kind, scale, bound, exact }: Scoped): Expr =>
+  whole ?? expr(text, text, [], { kind, bound, exact, ...(scale === undefined ? {} : { scale }) })
 export const boolean = { kind: 'boolean' } as const
 
 /** What goes to a type without being asked. */
