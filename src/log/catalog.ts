@@ -11,7 +11,7 @@ import { Fault, asFault } from '../lib/fault.ts'
 import { decodeBatch, encodeBatch } from './batch.ts'
 import type { Batch, Log, Reader } from './log.ts'
 
-export type CatalogKind = 'contract' | 'stream' | 'table' | 'view' | 'alert' | 'user' | 'grant' | 'quota'
+export type CatalogKind = 'contract' | 'stream' | 'table' | 'view' | 'plain-view' | 'alert' | 'user' | 'grant' | 'quota'
 export interface CatalogEntry {
   readonly kind: CatalogKind
   readonly name: string
@@ -34,7 +34,17 @@ export interface OpenCatalog extends Catalog {
 
 export const catalogTopic = '_millrace_catalog'
 const partition = { topic: catalogTopic, index: 0 }
-const kinds: readonly CatalogKind[] = ['contract', 'stream', 'table', 'view', 'alert', 'user', 'grant', 'quota']
+const kinds: readonly CatalogKind[] = [
+  'contract',
+  'stream',
+  'table',
+  'view',
+  'plain-view',
+  'alert',
+  'user',
+  'grant',
+  'quota',
+]
 /** One question to the log waits this long for news; then it is asked again. */
 const followMs = 60_000
 

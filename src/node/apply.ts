@@ -24,9 +24,12 @@ export interface Definitions {
   readonly definitions: readonly Definition[]
 }
 
-type Create = Extract<Statement, { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-alert' }>
+type Create = Extract<
+  Statement,
+  { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-plain-view' | 'create-alert' }
+>
 interface Wanted {
-  readonly kind: 'stream' | 'table' | 'view' | 'alert'
+  readonly kind: 'stream' | 'table' | 'view' | 'plain-view' | 'alert'
   readonly name: string
   /** As it stands in the catalogue once it is made. */
   readonly text: string
@@ -106,6 +109,8 @@ function kindOf({ kind }: Create): Wanted['kind'] {
       return 'table'
     case 'create-view':
       return 'view'
+    case 'create-plain-view':
+      return 'plain-view'
     case 'create-alert':
       return 'alert'
   }

@@ -9,14 +9,18 @@ import { catalogName, matcher, pickNamed } from '../sql/plan/relation.ts'
 import type { ObjectKind, QualifiedName, Statement } from '../sql/syntax/ast.ts'
 import type { Definition, DefinitionKind, Dropped } from './definitions.ts'
 import type { EngineParts } from './engine-parts.ts'
-import { demandDependents, pickShown, shownSchema, topicOf } from './rights.ts'
+import { demandDependents, pickShown, shownSchema, topicOf, wordOf } from './rights.ts'
 
-type Create = Extract<Statement, { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-alert' }>
+type Create = Extract<
+  Statement,
+  { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-plain-view' | 'create-alert' }
+>
 
 const tags: Readonly<Record<DefinitionKind, string>> = {
   stream: 'STREAM',
   table: 'TABLE',
   view: 'MATERIALIZED VIEW',
+  'plain-view': 'VIEW',
   alert: 'ALERT',
 }
 
@@ -30,7 +34,12 @@ export async function create(parts: EngineParts, statement: Create, text: string
     planned.kind === 'alert' ? parts.definitions.get('alert', planned.name) : parts.definitions.relation(planned.name)
   if (known !== null) {
     if (statement.ifNotExists && known.kind === planned.kind) return tag
-    throw new SqlFault('sql.relation-exists', `${known.kind} "${known.name}" already exists`, text, statement.name.at)
+    throw new SqlFault(
+      'sql.relation-exists',
+      `${wordOf(known)} "${known.name}" already exists`,
+      text,
+      statement.name.at,
+    )
   }
   await checkTopic(parts, planned, text, statement.name.at)
   const kept = await parts.definitions.keep(planned, text.slice(statement.at, statement.end))
@@ -54,6 +63,10 @@ async function demandCreate({ rights, log }: EngineParts, planned: Definition): 
     return
   }
   const topic = topicOf(planned)
+  if (planned.plain !== null) {
+    for (const source of planned.plain.reads) rights.demand('read', source.topic)
+    return rights.demand('create', topic)
+  }
   rights.demand(kind === 'view' ? 'write' : 'alter', topic)
   if (kind === 'view' || (await log.topics.get(topic)) === null) rights.demand('create', topic)
 }
@@ -124,7 +137,7 @@ export async function drop(
 async function dropNamed(
   parts: EngineParts,
   name: QualifiedName,
-  statement: { object: DefinitionKind; ifExists: boolean; cascade: boolean },
+  statement: { object: Exclude<ObjectKind, 'topic'>; ifExists: boolean; cascade: boolean },
   text: string,
 ): Promise<void> {
   const found = findDefinition(parts, statement.object, name, text)
@@ -137,8 +150,8 @@ async function dropNamed(
       name.at,
     )
   }
-  if (found.kind !== statement.object) {
-    throw new SqlFault('sql.wrong-kind', `"${found.name}" is a ${found.kind}`, text, name.at, {
+  if (found.kind !== statement.object && (found.kind !== 'plain-view' || statement.object !== 'view')) {
+    throw new SqlFault('sql.wrong-kind', `"${found.name}" is a ${wordOf(found)}`, text, name.at, {
       hint: `Use DROP ${tags[found.kind]}.`,
     })
   }
@@ -163,7 +176,8 @@ export function dependents(parts: EngineParts, definition: Definition): Definiti
   const order: Definition[] = []
   const visit = (one: Definition): void => {
     if (order.includes(one)) return
-    if (one.relation !== null) for (const reader of parts.definitions.readers(one.name)) visit(reader)
+    if (one.relation !== null || one.plain !== null)
+      for (const reader of parts.definitions.readers(one.name)) visit(reader)
     order.push(one)
   }
   visit(definition)
@@ -241,7 +255,12 @@ export async function alter(
   if (found === null)
     throw new SqlFault('sql.unknown-relation', `${object} "${catalogName(name)}" does not exist`, text, name.at)
   if (found.view === null)
-    throw new SqlFault('sql.wrong-kind', `"${found.name}" is a ${found.kind}: only views and alerts run`, text, name.at)
+    throw new SqlFault(
+      'sql.wrong-kind',
+      `"${found.name}" is a ${found.plain === null ? found.kind : 'plain view'}: only materialized views and alerts run`,
+      text,
+      name.at,
+    )
   if (found.kind === 'alert') parts.rights.demandCluster('alter')
   else parts.rights.demand('alter', topicOf(found))
   await setPaused(parts, found, action === 'pause')

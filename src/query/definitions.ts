@@ -13,7 +13,7 @@ import { planAlert } from '../sql/plan/alert.ts'
 import type { PlanContext } from '../sql/plan/context.ts'
 import { planRelation, type PlannedRelation, type TopicWish } from '../sql/plan/definitions.ts'
 import type { Relation, Schema } from '../sql/plan/relation.ts'
-import { planView, type PlannedView } from '../sql/plan/view.ts'
+import { planPlainView, planView, type PlannedPlainView, type PlannedView } from '../sql/plan/view.ts'
 import type { Name, Statement } from '../sql/syntax/ast.ts'
 import { parseStatements } from '../sql/syntax/parse.ts'
 import { everyRight, shownSchema } from './rights.ts'
@@ -42,6 +42,10 @@ export interface Definition {
   /** What runs for it; null for streams and tables. */
   readonly view: ViewPlan | null
   readonly alert: PlannedAlert | null
+  /** A query that stands for its name; null: it is none. */
+  readonly plain: PlannedPlainView | null
+  /** Plain views that its text names, and those that they name. */
+  readonly inlined: readonly string[]
   /** Columns that make the record key when rows are inserted. */
   readonly keyColumns: readonly string[]
   /** Why it cannot be planned. */
@@ -50,7 +54,10 @@ export interface Definition {
 
 export type Dropped = Pick<Definition, 'kind' | 'name'>
 
-type Create = Extract<Statement, { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-alert' }>
+type Create = Extract<
+  Statement,
+  { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-plain-view' | 'create-alert' }
+>
 
 export class Definitions {
   private readonly known = new Map<string, Definition>()
@@ -158,13 +165,19 @@ export class Definitions {
       ctes: [],
       close: null,
       allowUnbounded: false,
+      inlined: new Set(),
     }
+    return { ...this.planned(context, statement), inlined: [...context.inlined!] }
+  }
+  private planned(context: PlanContext, statement: Create): Definition {
     switch (statement.kind) {
       case 'create-stream':
       case 'create-table':
         return ofRelation(planRelation(context, statement))
       case 'create-view':
         return ofView(planView(context, statement))
+      case 'create-plain-view':
+        return ofPlainView(planPlainView(context, statement))
       case 'create-alert':
         return ofAlert(planAlert(context, statement))
     }
@@ -223,7 +236,7 @@ export class Definitions {
   }
   /** Streams, tables and views share their names. */
   relation(name: string): Definition | null {
-    return this.get('stream', name) ?? this.get('table', name) ?? this.get('view', name)
+    return this.get('stream', name) ?? this.get('table', name) ?? this.get('view', name) ?? this.get('plain-view', name)
   }
   *relations(): Iterable<Relation> {
     for (const { relation } of this.known.values()) if (relation !== null) yield relation
@@ -233,18 +246,24 @@ export class Definitions {
     const isBroken = (one: Definition): boolean => one.kind !== 'alert' && one.relation === null && one.fault !== null
     return this.all().find((one) => isBroken(one) && matchesName(name, one.name)) ?? null
   }
-  /** Views and alerts that read it, directly. */
+  /** Views and alerts that read it, directly or through plain views. */
   readers(name: string): Definition[] {
-    return this.all().filter(({ view }) => view !== null && sourceNames(view.plan).has(name))
+    return this.all().filter(
+      ({ view, plain, inlined }) =>
+        (view !== null && sourceNames(view.plan).has(name)) ||
+        plain?.reads.some((source) => source.name === name) === true ||
+        inlined.includes(name),
+    )
   }
 }
 
-const kinds: readonly DefinitionKind[] = ['stream', 'table', 'view', 'alert']
+const kinds: readonly DefinitionKind[] = ['stream', 'table', 'view', 'plain-view', 'alert']
 const keyOf = (kind: DefinitionKind, name: string): string => `${kind === 'alert' ? 'alert' : 'relation'}/${name}`
 const isCreate = (statement: Statement): statement is Create =>
   statement.kind === 'create-stream' ||
   statement.kind === 'create-table' ||
   statement.kind === 'create-view' ||
+  statement.kind === 'create-plain-view' ||
   statement.kind === 'create-alert'
 
 function readStored(value: unknown): Stored | null {
@@ -267,6 +286,8 @@ const nothing = {
   topic: null,
   view: null,
   alert: null,
+  plain: null,
+  inlined: [],
   keyColumns: [],
   fault: null,
 } as const
@@ -285,6 +306,12 @@ export const ofView = ({ view, relation, topic }: Omit<PlannedView, 'ifNotExists
   relation,
   topic,
   view,
+})
+const ofPlainView = (plain: PlannedPlainView): Definition => ({
+  ...nothing,
+  kind: 'plain-view',
+  name: plain.view.name,
+  plain,
 })
 const ofAlert = (alert: PlannedAlert): Definition => ({
   ...nothing,

@@ -95,7 +95,7 @@ export type Change =
 
 export interface RelationInfo {
   readonly name: string
-  readonly kind: 'stream' | 'table' | 'view'
+  readonly kind: 'stream' | 'table' | 'view' | 'plain-view'
   readonly columns: Columns
   readonly key: readonly string[] | null
   readonly topic: string

@@ -13,9 +13,13 @@ const limitDefault = 1_000
 
 export async function lookupRows(
   parts: EngineParts,
-  { relation, name }: Definition,
+  { relation, name, plain }: Definition,
   options: { readonly key?: readonly unknown[]; readonly limit?: number },
 ): Promise<Result> {
+  if (plain !== null)
+    throw new Fault('value.invalid-argument', {
+      what: `${name} is a plain view, which keeps no rows: ask for them in SQL`,
+    })
   if (relation === null) throw new Fault('flow.unknown-view', { view: name })
   const { source, declared, key } = relation
   const columns = source.columns.slice(0, declared)

@@ -165,6 +165,7 @@ class SqlEngine implements OpenEngine {
       case 'create-stream':
       case 'create-table':
       case 'create-view':
+      case 'create-plain-view':
       case 'create-alert':
         return done(await this.changeDefinitions(() => create(parts, statement, text)))
       case 'drop':
@@ -281,7 +282,7 @@ class SqlEngine implements OpenEngine {
   views(): readonly RelationInfo[] {
     return this.parts.definitions
       .all()
-      .filter((definition) => definition.kind !== 'alert')
+      .filter(({ kind }) => kind !== 'alert' && kind !== 'plain-view')
       .map((definition) => this.info(definition))
   }
   relation(name: string): RelationInfo | null {
@@ -301,10 +302,10 @@ class SqlEngine implements OpenEngine {
     return this.parts.definitions.all().find((definition) => readsTopic(definition, topic)) ?? null
   }
   private info(definition: Definition): RelationInfo {
-    const { relation, view, stored, fault } = definition
+    const { relation, view, stored, fault, plain } = definition
     const state = view === null ? null : this.parts.runner.state(view.name)
     const problem = fault ?? state?.fault ?? null
-    const columns = relation?.source.columns.slice(0, relation.declared) ?? []
+    const columns = relation?.source.columns.slice(0, relation.declared) ?? plain?.fields ?? []
     return {
       name: definition.name,
       kind: definition.kind as RelationInfo['kind'],

@@ -19,8 +19,14 @@ export const everyRight: Rights = {
 }
 
 export const topicOf = ({ name, topic }: Definition): string => topic?.name ?? name
-export const isShown = (rights: Rights, definition: Definition): boolean =>
-  definition.kind === 'alert' ? rights.seesCluster() : rights.sees(topicOf(definition))
+/** Who sees a plain view sees all that it reads: its text says what that is. */
+export const isShown = (rights: Rights, definition: Definition): boolean => {
+  if (definition.kind === 'alert') return rights.seesCluster()
+  return rights.sees(topicOf(definition)) && definition.plain?.reads.every(({ topic }) => rights.sees(topic)) !== false
+}
+
+/** For people. */
+export const wordOf = ({ kind }: Definition): string => (kind === 'plain-view' ? 'view' : kind)
 
 /** The one of these that the name means, among those that may be seen; null = none. Throws SqlFault when it may mean several. */
 export function pickShown(
@@ -49,6 +55,9 @@ export function shownSchema(rights: Rights, definitions: Definitions): Schema {
     *relations() {
       for (const one of relations()) if (one.relation !== null && isShown(rights, one)) yield one.relation
     },
+    *plainViews() {
+      for (const one of relations()) if (one.plain !== null && isShown(rights, one)) yield one.plain.view
+    },
     broken(name) {
       missed(rights, relations(), name)
       const broken = definitions.broken(name)
@@ -72,9 +81,9 @@ export function demandDependents(
   const hidden = others.filter((other) => !isShown(rights, other))
   if (hidden.length > 0) rights.missed(topicOf(hidden[0]!))
   if (hidden.length > 0 || (others.length > 0 && !at.cascade)) {
-    const names = others.filter((other) => isShown(rights, other)).map((other) => `${other.kind} ${other.name}`)
+    const names = others.filter((other) => isShown(rights, other)).map((other) => `${wordOf(other)} ${other.name}`)
     if (hidden.length > 0) names.push('some that may not be seen')
-    const message = `cannot drop ${found.kind} "${found.name}" because other objects depend on it: ${names.join(', ')}`
+    const message = `cannot drop ${wordOf(found)} "${found.name}" because other objects depend on it: ${names.join(', ')}`
     throw new SqlFault('sql.dependent', message, at.text, at.at, {
       hint: hidden.length > 0 ? 'Who may see all of them can drop it.' : 'Drop them first, or add CASCADE.',
     })
@@ -84,5 +93,5 @@ export function demandDependents(
 function demandDrop(rights: Rights, one: Definition): void {
   if (one.kind === 'alert') rights.demandCluster('alter')
   // The topic of a view goes with it; that of a stream or table stays.
-  else rights.demand(one.kind === 'view' ? 'delete' : 'alter', topicOf(one))
+  else rights.demand(one.kind === 'view' || one.kind === 'plain-view' ? 'delete' : 'alter', topicOf(one))
 }

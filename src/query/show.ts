@@ -52,7 +52,11 @@ export async function show(parts: EngineParts, what: string, text: string, at: n
           field('late', count),
           field('watermark'),
         ],
-        rows: of('view').map((d) => [d.name, ...viewCells(parts, d)]),
+        rows: [
+          ...of('view').map((d) => [d.name, ...viewCells(parts, d)]),
+          // Nothing of them runs.
+          ...of('plain-view').map((d) => [d.name, d.fault === null ? 'plain' : 'failed', null, null, null, null, null]),
+        ].toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1)),
       }
     case 'alerts':
       rights.demandCluster('describe')
@@ -158,6 +162,11 @@ export function describe(parts: EngineParts, name: QualifiedName, text: string):
   const relations = named.filter(({ kind }) => kind !== 'alert')
   const found = pickShown(rights, relations.length > 0 ? relations : definitions.all(), name, text)
   if (found === null) throw new SqlFault('sql.unknown-relation', `"${catalogName(name)}" does not exist`, text, name.at)
+  if (found.plain !== null)
+    return {
+      columns: describedColumns,
+      rows: found.plain.fields.map((column) => [column.name, typeName(column.type), column.nullable, null]),
+    }
   if (found.relation === null) return describeDefinition(rights, found)
   const { source, declared, key } = found.relation
   const rows = source.columns.slice(0, declared).map((column, i) => {
@@ -175,8 +184,9 @@ export function describe(parts: EngineParts, name: QualifiedName, text: string):
       notes.filter((note) => note !== null).join('; ') || null,
     ]
   })
-  return { columns: [field('column'), field('type'), field('nullable', { kind: 'boolean' }), field('note')], rows }
+  return { columns: describedColumns, rows }
 }
+const describedColumns = [field('column'), field('type'), field('nullable', { kind: 'boolean' }), field('note')]
 function describeDefinition(rights: Rights, definition: Definition): Table {
   const { kind, name, alert, stored } = definition
   // The text of what cannot be planned may name what may not be seen.

@@ -124,7 +124,7 @@ export const components: Readonly<Record<string, JsonSchema>> = {
   }),
   Relation: object({
     name: text,
-    kind: { enum: ['stream', 'table', 'view'] },
+    kind: { enum: ['stream', 'table', 'view', 'plain-view'] },
     columns: list(object({ name: text, type: {}, nullable: truth })),
     key: or(list(text)),
     topic: text,

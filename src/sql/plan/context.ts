@@ -18,6 +18,8 @@ export interface PlanContext {
   /** EMIT ON WINDOW CLOSE holds here. */
   readonly close: CloseRequest | null
   readonly allowUnbounded: boolean
+  /** Takes the names of the plain views that are read. */
+  readonly inlined?: Set<string>
   /** Types that the columns of VALUES go to; bare strings take them. */
   readonly expected?: readonly DataType[]
 }

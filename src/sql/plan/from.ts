@@ -4,7 +4,7 @@ import { SqlFault } from '../fault.ts'
 import type { Alias, Query, QualifiedName, TableRef } from '../syntax/ast.ts'
 import type { PlanContext } from './context.ts'
 import { planJoin, planTemporalJoin } from './join.ts'
-import { findRelation, type Rel, type Relation, sourceScope } from './relation.ts'
+import { findRelation, pickNamed, type Rel, type Relation, sourceScope } from './relation.ts'
 import { planWindow } from './window.ts'
 
 /** Ties the knot: FROM holds queries and queries hold FROM. */
@@ -36,27 +36,40 @@ function planTable(ctx: PlanContext, ref: TableRef, planQuery: PlanQuery): Rel {
           ref.asOf.at,
         )
       }
-      return named(ctx, ref.name, ref.alias)
+      return named(ctx, ref.name, ref.alias, planQuery)
     case 'derived':
       if (ref.lateral) throw new SqlFault('sql.unsupported', 'LATERAL is not supported yet', ctx.text, ref.at)
       return aliased(ctx, planQuery({ ...ctx }, ref.query), ref.alias)
     case 'function':
-      return planWindow(ctx, ref, named, aliased)
+      return planWindow(ctx, ref, (inner, name, alias) => named(inner, name, alias, planQuery), aliased)
     case 'join':
       return join(ctx, ref, planQuery)
   }
 }
 
 /** A common table expression, stream, table or view by its name. */
-export function named(ctx: PlanContext, name: QualifiedName, alias: Alias | null): Rel {
+function named(ctx: PlanContext, name: QualifiedName, alias: Alias | null, planQuery: PlanQuery): Rel {
   const cte = name.parts.length === 1 ? ctx.ctes.find((c) => matchesName(name.parts[0]!, c.name)) : undefined
   const rel =
     cte === undefined
-      ? sourceRel(findRelation(ctx.schema, name, ctx.text))
+      ? (plainView(ctx, name, planQuery) ?? sourceRel(findRelation(ctx.schema, name, ctx.text)))
       : { ...cte.rel, scope: renamed(cte.rel.scope, cte.name) }
   return alias === null ? rel : aliased(ctx, rel, alias)
 }
 
+/** The query that a plain view's name stands for; null: it names none. */
+function plainView(ctx: PlanContext, name: QualifiedName, planQuery: PlanQuery): Rel | null {
+  const found = pickNamed(ctx.schema.plainViews?.() ?? [], name, ctx.text)
+  if (found === null) return null
+  ctx.inlined?.add(found.name)
+  const { text, query, columns } = found
+  const rel = planQuery({ ...ctx, text, ctes: [], parameters: null }, query)
+  const [relation] = renamed(rel.scope, found.name)
+  const scope = [
+    { ...relation!, columns: relation!.columns.map((c, i) => ({ ...c, name: columns[i]?.text ?? c.name })) },
+  ]
+  return { ...rel, scope }
+}
 /** The rows of a relation as it is stored. */
 export function sourceRel(relation: Relation): Rel {
   const { source } = relation
@@ -104,6 +117,6 @@ function join(ctx: PlanContext, ref: Extract<TableRef, { kind: 'join' }>, planQu
       { hint: 'Use JOIN or LEFT JOIN.' },
     )
   }
-  const table = named(ctx, right.name, right.alias)
+  const table = named(ctx, right.name, right.alias, planQuery)
   return planTemporalJoin(ctx, left, table, { ...ref, type: ref.type, asOf: right.asOf })
 }

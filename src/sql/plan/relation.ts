@@ -3,7 +3,7 @@ import type { Plan, SourcePlan } from '../../flow/plan.ts'
 import type { Columns, Field } from '../../schema/types.ts'
 import { SqlFault } from '../fault.ts'
 import { suggestion } from '../../lib/suggestion.ts'
-import type { Name, QualifiedName } from '../syntax/ast.ts'
+import type { Name, QualifiedName, Query } from '../syntax/ast.ts'
 import { type Scope, type ScopeColumn, matchesName, quoteIfNeeded } from '../bind/scope.ts'
 
 /** A stream, table or view as a source: its columns, then all pseudo-columns. */
@@ -17,8 +17,17 @@ export interface Relation {
   /** Positions of columns that no two current rows share; null = none known. */
   readonly key: readonly number[] | null
 }
+/** A plain view: wherever it is named its query is planned, as a derived table would be. */
+export interface PlainView {
+  readonly name: string
+  /** Places in the query are places in this. */
+  readonly text: string
+  readonly query: Query
+  readonly columns: readonly Name[]
+}
 export interface Schema {
   relations(): Iterable<Relation>
+  plainViews?(): Iterable<PlainView>
   /** Why a name that is defined has no relation; null = it is not defined. */
   broken?(name: Name): string | null
 }

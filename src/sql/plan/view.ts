@@ -1,5 +1,6 @@
 /** CREATE MATERIALIZED VIEW as a plan for the runtime, and as a relation that other texts can name. */
 import { timeDefaults } from '../../flow/clock.ts'
+import { sourcesOf } from '../../flow/plan-facts.ts'
 import type { SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import { parseInstant } from '../../flow/time-text.ts'
 import type { Columns } from '../../schema/types.ts'
@@ -11,12 +12,13 @@ import type { TopicWish } from './definitions.ts'
 import { Options, type OptionSpecs } from './options.ts'
 import { refuseSession } from './session.ts'
 import { firstColumns, planAnswer, planQuery } from './query.ts'
-import { catalogName, type Key, pseudoColumns, type Rel, type Relation } from './relation.ts'
+import { catalogName, type Key, type PlainView, pseudoColumns, type Rel, type Relation } from './relation.ts'
 import { keepsHistory } from './join-keys.ts'
 import { rewrite } from './rewrite.ts'
 import { projectRel } from './select.ts'
 
 type CreateView = Extract<Statement, { kind: 'create-view' }>
+type CreatePlainView = Extract<Statement, { kind: 'create-plain-view' }>
 
 export interface PlannedView {
   readonly view: ViewPlan
@@ -143,6 +145,22 @@ function keeperIn(query: Query, keeper: keyof typeof history): number {
   return find(query) ?? query.at
 }
 
+export interface PlannedPlainView {
+  readonly view: PlainView
+  readonly fields: Columns
+  /** Sources and plain views that it reads. */
+  readonly reads: readonly SourcePlan[]
+}
+export function planPlainView(ctx: PlanContext, statement: CreatePlainView): PlannedPlainView {
+  const { query, columns } = statement
+  const rel = named(ctx, planQuery({ ...ctx, mode: 'once' }, query), columns)
+  refuseSession(ctx, rel)
+  checkNames(ctx, rel.plan.columns, statement)
+  const text = ctx.text
+  const view = { name: catalogName(statement.name), text, query, columns }
+  return { view, fields: rel.plan.columns, reads: sourcesOf(rel.plan) }
+}
+
 /** The rewritten plan of any query, with the columns that only ORDER BY needs behind the others. */
 export function planOnce(ctx: PlanContext, query: Query): ReturnType<typeof planAnswer> {
   const answer = planAnswer(ctx, query)
@@ -160,7 +178,7 @@ function named(ctx: PlanContext, rel: Rel, names: readonly Name[]): Rel {
   if (names.length > columns.length) {
     throw new SqlFault(
       'sql.invalid-definition',
-      'CREATE MATERIALIZED VIEW specifies more column names than columns',
+      'the view specifies more column names than columns',
       ctx.text,
       names[columns.length]!.at,
     )
@@ -172,7 +190,7 @@ function named(ctx: PlanContext, rel: Rel, names: readonly Name[]): Rel {
     renamed,
   )
 }
-function checkNames(ctx: PlanContext, columns: Columns, statement: CreateView): void {
+function checkNames(ctx: PlanContext, columns: Columns, statement: CreateView | CreatePlainView): void {
   const seen = new Set<string>()
   for (const { name } of columns) {
     if (seen.has(name))

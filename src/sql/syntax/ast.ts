@@ -283,6 +283,14 @@ export type Statement = Span &
         readonly options: readonly Option[]
         readonly start: StartFrom | null
       }
+    /** Its text stands for its name wherever it is read. */
+    | {
+        readonly kind: 'create-plain-view'
+        readonly name: QualifiedName
+        readonly ifNotExists: boolean
+        readonly columns: readonly Name[]
+        readonly query: Query
+      }
     | {
         readonly kind: 'create-alert'
         readonly name: QualifiedName

@@ -124,12 +124,28 @@ function create(cursor: Cursor, at: number): Statement {
     return createView(cursor, at)
   }
   if (word === 'alert') return createAlert(cursor, at)
-  if (word === 'view')
-    cursor.unsupported('a VIEW that is not kept', cursor.at, 'CREATE MATERIALIZED VIEW keeps its rows up to date.')
+  if (word === 'view') return createPlainView(cursor, at)
   if (unsupportedObjects.has(word)) {
     cursor.unsupported(`CREATE ${word.toUpperCase()}`, cursor.at)
   }
-  return cursor.fail(['STREAM', 'TABLE', 'MATERIALIZED VIEW', 'ALERT'])
+  return cursor.fail(['STREAM', 'TABLE', 'MATERIALIZED VIEW', 'VIEW', 'ALERT'])
+}
+
+/** CREATE VIEW [IF NOT EXISTS] name [(columns)] AS query */
+function createPlainView(cursor: Cursor, at: number): Statement {
+  cursor.expectWord('view')
+  const ifNotExists = cursor.acceptWords('if', 'not', 'exists')
+  const name = cursor.qualifiedName('a name for the view')
+  const columns = cursor.isMark('(') ? cursor.parenthesised(() => cursor.name('a column')) : []
+  const noOptions = (): void => {
+    if (cursor.isWord('with') && !cursor.isWordAhead(1, 'select'))
+      cursor.unsupported('a VIEW with options', cursor.at, 'Only a MATERIALIZED VIEW runs, and has options.')
+  }
+  noOptions()
+  cursor.expectWord('as')
+  const query = parseQuery(cursor)
+  noOptions()
+  return { kind: 'create-plain-view', name, ifNotExists, columns, query, ...cursor.span(at) }
 }
 
 /** CREATE MATERIALIZED VIEW [IF NOT EXISTS] name [(columns)] [WITH (…)] AS query [WITH (…)] [START FROM …] */
