@@ -418,11 +418,32 @@ export function writeOrdinal(
   writer.double(rows.source[row]!)
   writer.double(rows.offset[row]!)
   if (newest?.saw(rows.source[row]!, rows.offset[row]!) === true) return
+  if (table.find(writer) >= 0) writeCopy(table, writer)
+}
+/**
+ * Numbers begin at 0 and have hardly a gap, so a free one is found by doubling, then halving: all rows of a window that
+ * closes come from one record.
+ */
+function writeCopy(table: StateTable, writer: KeyWriter): void {
   const { length } = writer
-  for (let copy = 0; table.find(writer) >= 0; copy++) {
+  const isTaken = (copy: number): boolean => {
     writer.length = length
     writer.double(copy)
+    return table.find(writer) >= 0
   }
+  let free = 0
+  let taken = -1
+  while (isTaken(free)) {
+    taken = free
+    free = free * 2 + 1
+  }
+  while (free - taken > 1) {
+    const middle = (free + taken) >>> 1
+    if (isTaken(middle)) taken = middle
+    else free = middle
+  }
+  writer.length = length
+  writer.double(free)
 }
 
 /** The ordinal at the end of a key that `writeOrdinal` wrote. */
