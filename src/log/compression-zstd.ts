@@ -2,7 +2,7 @@
  * Zstandard (RFC 8878). zlib's one-call form stops silently after the first frame, so frames are found here by their block
  * headers and read one by one; on the way their declared content size is checked against the bound.
  */
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { Fault } from '../lib/fault.ts'
 import { freeableBytesMin } from '../lib/free.ts'
 
@@ -20,8 +20,8 @@ const blockBytesMax = 128 * 1024
 
 const corrupt = (what: string): Fault => new Fault('log.corrupt-batch', { what: `zstd: ${what}` })
 
-export function writeZstd(bytes: Uint8Array): Uint8Array {
-  return zstdCompressSync(bytes)
+export function writeZstd(bytes: Uint8Array, level?: number): Uint8Array {
+  return zstdCompressSync(bytes, level === undefined ? {} : { params: { [constants.ZSTD_c_compressionLevel]: level } })
 }
 
 export function readZstd(bytes: Buffer, bytesMax: number): Uint8Array {

@@ -26,7 +26,8 @@ export function codecName(number: number): Compression {
 export const codecNumber = (name: Compression): number => names.indexOf(name)
 
 interface Codec {
-  write(bytes: Uint8Array): Uint8Array
+  /** `level` undefined: the codec's default. lz4 and snappy have one level here. */
+  write(bytes: Uint8Array, level?: number): Uint8Array
   read(bytes: Buffer, bytesMax: number): Uint8Array
   /** The same in memory that its next call uses again; null for what only `read` can say. */
   lend?(bytes: Buffer, bytesMax: number): Uint8Array | null
@@ -35,16 +36,16 @@ const codecs: Readonly<Record<Compression, Codec>> = {
   none: { write: (bytes) => bytes, read: (bytes) => bytes },
   gzip: {
     // Kafka's own default level is zlib's; more costs much and gains little.
-    write: (bytes) => gzipSync(bytes, { level: constants.Z_DEFAULT_COMPRESSION }),
+    write: (bytes, level = constants.Z_DEFAULT_COMPRESSION) => gzipSync(bytes, { level }),
     read: readGzip,
   },
-  snappy: { write: writeSnappy, read: readSnappy },
-  lz4: { write: writeLz4, read: readLz4, lend: lendLz4 },
+  snappy: { write: (bytes) => writeSnappy(bytes), read: readSnappy },
+  lz4: { write: (bytes) => writeLz4(bytes), read: readLz4, lend: lendLz4 },
   zstd: { write: writeZstd, read: readZstd },
 }
 
-export function compress(codec: Compression, bytes: Uint8Array): Uint8Array {
-  return codecs[codec].write(bytes)
+export function compress(codec: Compression, bytes: Uint8Array, level?: number): Uint8Array {
+  return codecs[codec].write(bytes, level)
 }
 
 /**

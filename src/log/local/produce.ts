@@ -21,6 +21,7 @@ import {
 import { checkHeaders } from './header-check.ts'
 import type { Mark, PartitionState, Placed } from './partition.ts'
 import type { StoredBatch } from './producers.ts'
+import type { TopicPolicy } from './topic-config.ts'
 import { recompress } from './recompress.ts'
 import type { Registry } from './registry.ts'
 import { catalogTopic, isSealed, isSystemTopic } from './system-topics.ts'
@@ -113,7 +114,7 @@ function appendClient(
   const { compression } = policy
   if (compression === 'producer')
     return state.perform(() => appendAll(state, batches, host.meter, { lease: request.lease ?? null, transaction }))
-  batches = batches.map((batch) => repacked(batch, compression, policy.batchBytesMax))
+  batches = batches.map((batch) => repacked(batch, compression, policy))
   return state.perform(() => appendAll(state, batches, host.meter, { lease: null, transaction }))
 }
 /** The transaction that these are written in; null for none. Throws Fault. */
@@ -132,8 +133,12 @@ function admitted(
     throw new Fault('log.invalid-producer-mapping', { transactionalId, producerId })
   return transactions.admit({ transactionalId, producerId, epoch }, state, joins)
 }
-function repacked(batch: CheckedBatch, to: Parameters<typeof recompress>[1], bytesMax: number): CheckedBatch {
-  const packed = recompress(batch, to)
+function repacked(
+  batch: CheckedBatch,
+  to: Parameters<typeof recompress>[1],
+  { batchBytesMax: bytesMax, compressionLevel }: TopicPolicy,
+): CheckedBatch {
+  const packed = recompress(batch, to, compressionLevel)
   if (packed.header.bytes > bytesMax) throw new Fault('log.batch-too-large', { bytes: packed.header.bytes, bytesMax })
   return packed
 }
@@ -204,7 +209,7 @@ export class LocalWriter implements Writer {
     }
     batches = batches.map(disowned)
     const { compression } = policy
-    if (compression !== 'producer') batches = batches.map((one) => repacked(one, compression, policy.batchBytesMax))
+    if (compression !== 'producer') batches = batches.map((one) => repacked(one, compression, policy))
     const own = { lease: null, transaction: null }
     return state.perform(() => appendAll(state, batches, this.#host.meter, own))
   }

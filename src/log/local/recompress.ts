@@ -5,12 +5,12 @@ import { type Compression, codecNumber, compress } from '../compression.ts'
 import { type CheckedBatch, withRecords } from './batch-check.ts'
 
 /** The batch itself when it has that codec already. Throws Fault for records that do not unpack. */
-export function recompress(batch: CheckedBatch, to: Compression): CheckedBatch {
+export function recompress(batch: CheckedBatch, to: Compression, level?: number): CheckedBatch {
   const { header } = batch
   const codec = codecNumber(to)
   if ((header.attributes & attribute.compressionMask) === codec) return batch
   const out = withRecords(batch, limits.decompressedBytes, (records) => {
-    const packed = compress(to, records)
+    const packed = compress(to, records, level)
     const whole = Buffer.allocUnsafeSlow(batchHeaderBytes + packed.length)
     whole.set(packed, batchHeaderBytes)
     return whole

@@ -15,6 +15,8 @@ export interface TopicPolicy {
   readonly compact: boolean
   readonly deletes: boolean
   readonly compression: Compression | 'producer'
+  /** Of a codec that the topic asks for; undefined where it has one alone. */
+  readonly compressionLevel: number | undefined
   readonly batchBytesMax: number
   readonly timestampType: 'create-time' | 'log-append-time'
   readonly timestampBeforeMaxMs: number
@@ -122,6 +124,10 @@ export function policyOf(config: Config, spread = 0): TopicPolicy {
     compact: cleanup.includes('compact'),
     deletes,
     compression: compression === 'uncompressed' ? 'none' : (compression as Compression | 'producer'),
+    compressionLevel:
+      compression === 'gzip' || compression === 'zstd'
+        ? numberOf(config, `compression.${compression}.level`)
+        : undefined,
     batchBytesMax: numberOf(config, 'max.message.bytes'),
     timestampType,
     timestampBeforeMaxMs: numberOf(config, 'message.timestamp.before.max.ms'),

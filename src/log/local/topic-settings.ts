@@ -25,6 +25,8 @@ const only =
 const oneCopy = 'Partitions have one copy each, so there is nothing to choose and any value holds.'
 const noTiers = 'there is no remote storage of segments'
 
+/** Batches are packed on the one thread that all clients share: a MB of JSON takes 50 ms at 12, 650 at 19. */
+const zstdLevelMax = 12
 export const settings: readonly Setting[] = [
   {
     name: 'ack.before.sync',
@@ -45,15 +47,17 @@ export const settings: readonly Setting[] = [
     name: 'compression.gzip.level',
     type: 'int',
     default: '-1',
-    refuses: only('-1', 'the level is fixed'),
-    documentation: 'Level of compression.type=gzip. Fixed at the default level.',
+    min: -1,
+    max: 9,
+    refuses: (value) => (Number(value) === 0 ? 'it must be -1 (the default) or from 1 to 9' : null),
+    documentation: 'Level of compression.type=gzip: 1 to 9, or -1.',
   },
   {
     name: 'compression.lz4.level',
     type: 'int',
     default: '9',
-    refuses: only('9', 'the level is fixed'),
-    documentation: 'Level of compression.type=lz4. Fixed at the default level.',
+    refuses: only('9', 'there is one level of lz4 here'),
+    documentation: 'Level of compression.type=lz4. There is one here.',
   },
   {
     name: 'compression.type',
@@ -67,8 +71,12 @@ export const settings: readonly Setting[] = [
     name: 'compression.zstd.level',
     type: 'int',
     default: '3',
-    refuses: only('3', 'the level is fixed'),
-    documentation: 'Level of compression.type=zstd. Fixed at the default level.',
+    min: -131_072,
+    refuses: (value) =>
+      Number(value) > zstdLevelMax
+        ? `it must be at most ${zstdLevelMax}: batches are packed on the thread that all clients share`
+        : null,
+    documentation: `Level of compression.type=zstd. At most ${zstdLevelMax}.`,
   },
   {
     name: 'delete.retention.ms',
