@@ -105,22 +105,22 @@ class Workload {
     this.#machine = machine
     this.#random = random
     this.#partitions = random.between(1, 3)
-    const chosen = Object.keys(views).filter((name) => name === 'odd' || random.chance(0.35))
+    const chosen = Object.keys(views).filter((name) => name === 'odd' || random.chance(0.15))
     this.#views = chosen
   }
   async run(failures: boolean): Promise<FlowRun> {
     const machine = this.#machine
     const random = this.#random
-    const events = this.#events(random.between(60, 200))
+    const events = this.#events(random.between(30, 100))
     let sent = 0
     let running = await machine.run(() => this.#open(true))
-    const lives = random.between(1, 4)
+    const lives = random.between(1, 3)
     for (let life = 0; life < lives; life++) {
       if (failures) machine.disk.plan = failing(random)
       const state = { at: sent }
       const work = this.#send(running, events, state)
       work.catch(() => undefined)
-      await machine.advance(random.between(0, 250))
+      await machine.advance(random.between(0, 150))
       machine.disk.plan = null
       sent = state.at
       if (random.chance(0.5)) machine.kill()
