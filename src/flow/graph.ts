@@ -115,7 +115,7 @@ export class Graph {
   }
   private buildSource(plan: SourcePlan): Node {
     const index = this.sources.length
-    const delayMs = this.options.standing === true ? Infinity : plan.time === null ? 1 : plan.time.delayMs
+    const delayMs = this.options.standing === true ? Infinity : (plan.time?.delayMs ?? 1) + (plan.latenessMs ?? 0)
     const { idleMs, maxFutureMs, steadyMs } = this.options
     const options: ClockOptions = { idleMs, maxFutureMs, delayMs, ...(steadyMs === undefined ? {} : { steadyMs }) }
     const operator = plan.mode === 'upsert' ? upsert(plan.columns, plan.key, plan.columns.length) : null

@@ -205,6 +205,8 @@ export interface SourcePlan {
    * watermark then stays 1 ms behind, so that records of one millisecond are not late.
    */
   readonly time: { readonly column: number; readonly delayMs: number } | null
+  /** Allowed lateness: so much further behind stays the watermark. */
+  readonly latenessMs?: number
   readonly onInvalid: 'reject' | 'quarantine' | 'null'
 }
 

@@ -172,7 +172,7 @@ function describeSource(plan: SourcePlan): string[] {
   return [
     `${kind} of ${quoteIfNeeded(plan.name)}${plan.topic === plan.name ? '' : ` (topic ${plan.topic})`}`,
     `reads ${fields}`,
-    `watermark: ${time}`,
+    `watermark: ${time}${plan.latenessMs === undefined ? '' : `, and ${durationText(plan.latenessMs)} of allowed lateness`}`,
   ]
 }
 

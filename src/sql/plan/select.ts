@@ -1,7 +1,7 @@
 /** One SELECT: FROM → WHERE → GROUP BY → HAVING → OVER → list → DISTINCT. */
 import type { Expression } from '../../flow/expression.ts'
 import type { Columns, Field } from '../../schema/types.ts'
-import { type Bound, column, columnsOf, conjunction, conjuncts } from '../bind/bound.ts'
+import { type Bound, column, columnsOf, conjunction, conjuncts, expressionKey } from '../bind/bound.ts'
 import { coerce } from '../bind/coerce.ts'
 import { type BindContext, bindBoolean, bindExpression, fieldName } from '../bind/expressions.ts'
 import { matchesName, starColumns } from '../bind/scope.ts'
@@ -42,11 +42,6 @@ export function planSelect(
   orderBy: readonly OrderItem[],
   planQuery: PlanQuery,
 ): Selected {
-  if (Array.isArray(select.distinct)) {
-    throw new SqlFault('sql.unsupported', 'DISTINCT ON is not supported yet', ctx.text, select.at, {
-      hint: 'Use row_number() OVER (PARTITION BY …) in a derived table, and keep row 1.',
-    })
-  }
   const input = planWhere(ctx, planFrom(ctx, select.from, planQuery, select.at), select, planQuery)
   const values = new Values(ctx, input, planQuery)
   const aggregates = new Aggregates(ctx)
@@ -65,7 +60,10 @@ export function planSelect(
   const having =
     select.having === null ? null : bindBoolean({ ...bind, window: null, clause: 'HAVING' }, select.having, 'HAVING')
   const groupKeys = select.groupBy.map((item) => groupKey(ctx, bind, item, items))
-  const order = orderBy.map((item) => orderItem(ctx, bind, item, items))
+  // What DISTINCT ON names is found as ORDER BY finds it, and comes first.
+  const on = Array.isArray(select.distinct) ? (select.distinct as readonly Expr[]) : []
+  const distinctOn = on.map((expr) => ({ expr, descending: false, nullsFirst: null, at: expr.at, end: expr.end }))
+  const order = [...distinctOn, ...orderBy].map((item) => orderItem(ctx, bind, item, items))
   const grouped = groupKeys.length > 0 || aggregates.list.length > 0 || having !== null
   if (!grouped) {
     refuseSession(ctx, input)
@@ -254,8 +252,51 @@ function finish(
   // What is withdrawn is computed once more, at another time.
   if (!rel.appendOnly) refuseClock(ctx, expressions, select.at)
   const projected = projectRel(rel, expressions, fields)
+  if (Array.isArray(select.distinct)) {
+    const made = firstOfEach(ctx, projected, keys, { count: select.distinct.length, at: select.at })
+    return { rel: made, visible: items.length, order: keys.slice(select.distinct.length) }
+  }
   const made = select.distinct === true ? distinctRel(ctx, projected) : projected
   return { rel: made, visible: items.length, order: keys }
+}
+
+/** DISTINCT ON: the first `count` keys say of which rows one is kept, the others which. */
+function firstOfEach(ctx: PlanContext, rel: Rel, keys: readonly SortKey[], on: { count: number; at: number }): Rel {
+  const { plan } = rel
+  const texts = plan.op === 'project' ? plan.expressions.map(expressionKey) : []
+  const isSame = (a: SortKey, b: SortKey): boolean => a.column === b.column || texts[a.column] === texts[b.column]
+  const named = keys.slice(0, on.count)
+  const isNamed = (key: SortKey): boolean => named.some((one) => isSame(one, key))
+  const order = keys.slice(on.count)
+  const first = order.findIndex((key) => !isNamed(key))
+  if (first < 0)
+    throw new SqlFault('sql.unsupported', 'DISTINCT ON needs an order that says which row is kept', ctx.text, on.at, {
+      hint: 'SELECT DISTINCT ON (k) … FROM … ORDER BY k, x DESC keeps the row with the largest x of each k.',
+    })
+  if (!named.every((one) => order.slice(0, first).some((key) => isSame(one, key))) || order.slice(first).some(isNamed))
+    throw new SqlFault(
+      'sql.syntax',
+      'SELECT DISTINCT ON expressions must match initial ORDER BY expressions',
+      ctx.text,
+      on.at,
+    )
+  const partitionBy = named.map(({ column: position }) => position)
+  return {
+    ...rel,
+    plan: {
+      op: 'top',
+      input: plan,
+      partitionBy,
+      order: order.slice(first),
+      limit: 1,
+      rank: false,
+      columns: plan.columns,
+    },
+    key: partitionBy.map((position) => [position]),
+    appendOnly: false,
+    time: null,
+    windows: rel.windows.filter((window) => partitionBy.includes(window.end)),
+  }
 }
 
 /** The expressions as columns; what is known about the rows follows the columns that are kept as they are. */

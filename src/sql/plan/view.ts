@@ -1,7 +1,7 @@
 /** CREATE MATERIALIZED VIEW as a plan for the runtime, and as a relation that other texts can name. */
 import { timeDefaults } from '../../flow/clock.ts'
-import { sourcesOf } from '../../flow/plan-facts.ts'
-import type { SourcePlan, ViewPlan } from '../../flow/plan.ts'
+import { sourcesOf, withInputs } from '../../flow/plan-facts.ts'
+import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import { parseInstant } from '../../flow/time-text.ts'
 import type { Columns } from '../../schema/types.ts'
 import { column } from '../bind/bound.ts'
@@ -40,6 +40,10 @@ export const viewOptions: OptionSpecs = {
     choices: ['stop', 'quarantine', 'skip'],
     about: 'what happens to a row that cannot be computed; default stop',
   },
+  allowed_lateness: {
+    kind: 'duration',
+    about: 'how long windows stay open for late rows after the watermark has passed them; default 0s',
+  },
   allow_unbounded_state: { kind: 'flag', about: 'accept a state that grows with history' },
 }
 
@@ -62,7 +66,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
   const key = flatKey(rel.key)
   const view: ViewPlan = {
     name,
-    plan: rewrite(rel.plan),
+    plan: withLateness(rewrite(rel.plan), options.duration('allowed_lateness') ?? 0),
     key,
     appendOnly: rel.appendOnly,
     lateTopic: options.textOf('late_topic'),
@@ -89,9 +93,16 @@ function startOf(ctx: PlanContext, start: CreateView['start']): Pick<ViewPlan, '
     })
   return { start: { from: 'time', timeMs: Math.floor(micros / 1000) } }
 }
+/** Whatever closes with the watermark closes later. */
+const withLateness = (plan: Plan, latenessMs: number): Plan => {
+  if (latenessMs === 0) return plan
+  return plan.op === 'source' ? { ...plan, latenessMs } : withInputs(plan, (input) => withLateness(input, latenessMs))
+}
+
 /** ORDER BY without LIMIT would promise an order that a view does not have. */
 export function planViewQuery(ctx: PlanContext, query: Query): Rel {
-  if (query.orderBy.length > 0 && query.limit === null && query.offset === null) {
+  const isDistinctOn = query.body.kind === 'select' && Array.isArray(query.body.distinct)
+  if (query.orderBy.length > 0 && query.limit === null && query.offset === null && !isDistinctOn) {
     throw new SqlFault('sql.unsupported', 'a view has no order of its own', ctx.text, query.orderBy[0]!.at, {
       hint: 'Add LIMIT to keep the first rows, or order when you read the view.',
     })

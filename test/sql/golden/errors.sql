@@ -284,10 +284,10 @@ HINT: Windows stand in FROM: TUMBLE(stream, time, INTERVAL '1 minute').
 ----
 CREATE MATERIALIZED VIEW v AS SELECT DISTINCT ON (item) item, amount FROM purchases
 =>
-ERROR 0A000: DISTINCT ON is not supported yet
+ERROR 0A000: DISTINCT ON needs an order that says which row is kept
 LINE 1: CREATE MATERIALIZED VIEW v AS SELECT DISTINCT ON (item) item, amount FROM purchases
                                       ^
-HINT: Use row_number() OVER (PARTITION BY …) in a derived table, and keep row 1.
+HINT: SELECT DISTINCT ON (k) … FROM … ORDER BY k, x DESC keeps the row with the largest x of each k.
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases GROUP BY ROLLUP (item)
 =>

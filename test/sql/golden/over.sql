@@ -436,3 +436,45 @@ View v: rows are only ever added
       -> Events of purchases
               reads item text, bought_at timestamptz
               watermark: bought_at - 5000 ms
+----
+CREATE MATERIALIZED VIEW v AS SELECT DISTINCT ON (item) item, customerid, amount FROM purchases ORDER BY item, bought_at DESC
+=>
+View v: newest row per key (item)
+  Project
+       item, customerId, amount
+    -> First 1 of each item
+            by _3 desc
+            state: the first rows of each partition, and all of its rows where the input may withdraw some
+      -> Project
+              item, customerId, amount, bought_at as _3
+        -> Events of purchases
+                reads customerId text, item text, amount numeric(12,2), bought_at timestamptz
+                watermark: bought_at - 5000 ms
+----
+CREATE MATERIALIZED VIEW v AS SELECT DISTINCT ON (item, 2) item, customerid FROM purchases ORDER BY item, bought_at DESC
+=>
+ERROR 42601: SELECT DISTINCT ON expressions must match initial ORDER BY expressions
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT DISTINCT ON (item, 2) item, customerid FROM purchases ORDER BY …
+                                      ^
+HINT: Read what was expected at the marked place; docs/sql.md has the grammar.
+----
+CREATE MATERIALIZED VIEW v WITH (allowed_lateness = '1 hour') AS SELECT count(*) FROM purchases
+=>
+ERROR 22023: option allowed_lateness must be a duration like 500ms, 5s, 1h or 7d
+LINE 1: CREATE MATERIALIZED VIEW v WITH (allowed_lateness = '1 hour') AS SELECT count(*) FROM purchases
+                                                            ^
+HINT: docs/sql.md lists the settings and their values.
+----
+CREATE MATERIALIZED VIEW v WITH (allowed_lateness = '1h') AS SELECT window_start, count(*) FROM TUMBLE(purchases, bought_at, INTERVAL '1 minute') GROUP BY window_start, window_end
+=>
+View v: newest row per key (window_start)
+  Project
+       window_start, count
+    -> Aggregate by window_start, window_end
+            count(*)
+            emits whenever a result changes
+            state: one entry per group and window
+      -> Window over bought_at: tumble 1m
+        -> Events of purchases
+                reads bought_at timestamptz
+                watermark: bought_at - 5000 ms, and 1h of allowed lateness
