@@ -20,3 +20,15 @@ test('FLUSH waits for views, and for views on them; not for those that are pause
   await house.sql('ALTER VIEW still RESUME; FLUSH')
   assert.deepEqual(await house.sql('SELECT count(*) FROM still'), [[600]])
 })
+
+test('FLUSH waits for the row that an aggregate gives of nothing', async () => {
+  await using house = await openHouse()
+  await house.sql('CREATE TABLE t (id int PRIMARY KEY)')
+  for (let round = 0; round < 5; round++) {
+    await house.sql(
+      'CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM t; CREATE MATERIALIZED VIEW m AS SELECT max(id) AS m FROM t; FLUSH',
+    )
+    assert.deepEqual([await house.sql('SELECT * FROM n'), await house.sql('SELECT * FROM m')], [[[0]], [[null]]])
+    await house.sql('DROP MATERIALIZED VIEW n, m')
+  }
+})

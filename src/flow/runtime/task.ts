@@ -158,10 +158,11 @@ export class ViewTask {
   get positions(): readonly At[] {
     return this.input.committed()
   }
-  /** All up to there is in what it has committed. */
+  /** All up to there is in what it has committed, and so is the row that it gives of nothing. */
   isBeyond(ends: readonly At[]): boolean {
-    return ends.every((end) => this.input.hasReached(end))
+    return !this.owesFirst && ends.every((end) => this.input.hasReached(end))
   }
+  private owesFirst = true
   pause(): void {
     if (this.paused !== null) return
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -323,6 +324,7 @@ export class ViewTask {
           .map((p) => ({ partition: p.index, unread: unread.get(`${topic}/${p.index}`)! })),
       clock.now(),
     )
+    this.owesFirst = this.graph.owesFirst
     const first = lookupTopics(this.view.plan)
     const ends = new Map(active.map(({ topic, index }, i) => [`${topic}/${index}`, bounds[i]!.stable as number]))
     this.input.open(from, ({ topic, index }) => (first.has(topic) ? (ends.get(`${topic}/${index}`) ?? -1) : -1))
@@ -500,6 +502,7 @@ export class ViewTask {
     counters.ticks++
     this.graph.commit()
     this.input.settled()
+    this.owesFirst = false
     this.stepper.clear()
     this.onCommitted(deltas, {
       nowMs,
