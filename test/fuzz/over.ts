@@ -14,6 +14,8 @@ export interface OverSource {
   readonly unique: readonly Scoped[]
   /** The event time where rows are only added; no two rows are at once. */
   readonly time: Scoped | null
+  /** Rows may be alike: then which of them is where must be the same in all windows. */
+  readonly mayRepeat?: true
 }
 /** A list of columns and calls; `waits`: rows come when the watermark has passed them. */
 export function overItems(
@@ -28,7 +30,7 @@ export function overItems(
     waits ? [{ expr: columnExpr(time), descending: false, nullsFirst: null }] : totalOrder(make, source)
   const one = orders()
   const calls = Array.from({ length: chance.int(1, 3) }, () =>
-    callOf(make, scope, by, waits || chance.is(0.6) ? one : orders(), waits),
+    callOf(make, scope, by, waits || source.mayRepeat === true || chance.is(0.6) ? one : orders(), waits),
   )
   const columns = scope.filter((c) => c.exact && chance.is(0.3)).slice(0, 3)
   const list = [...columns.map(columnExpr), ...calls]
@@ -47,7 +49,9 @@ const directed = (make: Maker, by: Expr): Ordering => ({
 })
 function totalOrder(make: Maker, { scope, unique }: OverSource): Ordering[] {
   const first = make.chance.is(0.7) ? [make.of(scope, kindIn(make.chance, scope, ordered), 1)] : []
-  return [...first, ...unique.map(columnExpr)].map((by) => directed(make, by))
+  // By event time alone rows would wait.
+  const before = first.filter(({ ours }) => !ours.endsWith('.happened'))
+  return [...before, ...unique.map(columnExpr)].map((by) => directed(make, by))
 }
 
 const offsetFrames = [

@@ -697,7 +697,10 @@ export class Queries {
       const alias = this.alias()
       const scope = scopeOf(alias, made.columns)
       if (made.columns.length < 6 && made.columns.every((c) => c.exact && comparable.includes(c.kind)))
-        return this.overOf({ node: 'derived', query: made.query, alias }, { scope, unique: scope, time: null })
+        return this.overOf(
+          { node: 'derived', query: made.query, alias },
+          { scope, unique: scope, time: null, mayRepeat: true },
+        )
     }
     const relation = chance.pick(this.relations)
     const alias = this.alias()
