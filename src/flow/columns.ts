@@ -86,9 +86,18 @@ export class NumberBuilder implements ColumnBuilder {
   }
   pushInt(value: number | bigint): void {
     if (typeof value === 'number') return this.pushNumber(value)
-    this.wide ??= new Map()
-    this.wide.set(this.count, value)
     this.pushNumber(0)
+    this.putWide(this.count - 1, value)
+  }
+  /** As a loop writes to `data`: a value that no double holds. */
+  putWide(row: number, value: bigint): void {
+    this.wide ??= new Map()
+    this.wide.set(row, value)
+    this.data[row] = 0
+  }
+  /** Of a row that is not to be. */
+  forgetWide(row: number): void {
+    this.wide?.delete(row)
   }
   push(value: Value): void {
     if (value === null) return this.pushNull()
@@ -115,8 +124,8 @@ export class NumberBuilder implements ColumnBuilder {
     return type.kind === 'boolean' ? value !== 0 : value
   }
   truncate(count: number): void {
+    for (let row = count; row < this.count; row++) this.forgetWide(row)
     this.count = count
-    for (const row of this.wide?.keys() ?? []) if (row >= count) this.wide!.delete(row)
     this.validity.truncate(count)
   }
   private grow(): void {
@@ -164,9 +173,18 @@ export class BytesBuilder implements ColumnBuilder {
   }
   pushText(text: string): void {
     const from = this.used
-    this.reserve(text.length * 3)
-    this.used += this.arena.write(text, from)
+    this.write(text)
     this.end(from)
+  }
+  /** As a loop writes to `from` and `to`: a text that is not in the input as it is. */
+  putText(row: number, text: string): void {
+    this.from[row] = this.base + this.used
+    this.write(text)
+    this.to[row] = this.base + this.used
+  }
+  private write(text: string): void {
+    this.reserve(text.length * 3)
+    this.used += this.arena.write(text, this.used)
   }
   pushBytes(bytes: Uint8Array, start = 0, end = bytes.length): void {
     const from = this.used

@@ -413,6 +413,8 @@ test('events of several types, optional fields, and text beyond ASCII are read b
     'with fields left out': (line, i) =>
       line.replace(i % 3 === 0 ? /"bidder":\d+,/ : i % 3 === 1 ? /,"extra":"[^"]*"/ : /$/, ''),
     'beyond ASCII': (line) => line.replace('"extra":"', '"extra":"é日本😀'),
+    'with escapes': (line) => line.replace('"extra":"', '"extra":"a\\"b\\u00e9\\n'),
+    'with large numbers': (line) => line.replace('"price":', '"price":9007199254'),
     pretty: (line) => JSON.stringify(JSON.parse(line), null, 2),
   }
   for (const [name, change] of Object.entries(shapes)) {

@@ -3,9 +3,10 @@
  * where the complete parser is to look at the record: because it is no JSON, or because it is written in a rare way.
  */
 import { isUtf8 } from 'node:buffer'
-import type { ColumnBuilder } from '../columns.ts'
+import type { BytesBuilder, ColumnBuilder, NumberBuilder } from '../columns.ts'
 import { type ValueReader, misfitOf } from '../decode-value.ts'
-import { JsonSyntax, valueEnd } from '../json-scan.ts'
+import { JsonSyntax, stringEnd, stringText, valueEnd } from '../json-scan.ts'
+import { canonical } from '../memory.ts'
 
 const quote = 34
 const backslash = 92
@@ -76,6 +77,41 @@ export function appended(read: ValueReader, b: Buffer, from: number, to: number,
     if (misfitOf(error) !== null) return false
     throw error
   }
+}
+/** The same of a text with escapes, which is put into its row. */
+export function escapedTextEnd(b: Buffer, at: number, end: number, builder: BytesBuilder, row: number): number {
+  let close: number
+  try {
+    close = stringEnd(b, at, end)
+  } catch (error) {
+    if (error instanceof JsonSyntax) return -1
+    throw error
+  }
+  if (close >= 0) return -1
+  close = -1 - close
+  if (!isUtf8(b.subarray(at, close))) return -1
+  builder.putText(row, stringText(b, at, close, true))
+  return close
+}
+/** Puts a bigint of more than 15 digits into its row; false where it is none. */
+export function putLargeInteger(
+  b: Buffer,
+  from: number,
+  to: number,
+  { isNegative, builder, row }: { isNegative: boolean; builder: NumberBuilder; row: number },
+): boolean {
+  if (to - from > 19) return false
+  let high = 0
+  let low = 0
+  for (let at = from; at < to - 9; at++) high = high * 10 + (b[at]! - 48)
+  for (let at = to - 9; at < to; at++) low = low * 10 + (b[at]! - 48)
+  const size = BigInt(high) * 1_000_000_000n + BigInt(low)
+  const value = isNegative ? -size : size
+  if (BigInt.asIntN(64, value) !== value) return false
+  const held = canonical(value)
+  if (typeof held === 'bigint') builder.putWide(row, held)
+  else builder.data[row] = held
+  return true
 }
 /** A text without escapes as a number: a time in a form that is not the commonest. */
 export const parsed = (parse: (text: string) => number | null, b: Buffer, from: number, to: number): number =>

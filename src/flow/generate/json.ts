@@ -14,7 +14,17 @@ import { skipSpace } from '../json-scan.ts'
 import { storageOf } from '../memory.ts'
 import type { ObjectShape, ShapeField } from '../shape.ts'
 import { parseClock, parseDate, parseInstant, parseTimestamp, readPlainInstant } from '../time-text.ts'
-import { appended, isPlainUuid, nullWord, parsed, sameBytes, textEnd, valuePassed } from './json-scalars.ts'
+import {
+  appended,
+  escapedTextEnd,
+  isPlainUuid,
+  putLargeInteger,
+  nullWord,
+  parsed,
+  sameBytes,
+  textEnd,
+  valuePassed,
+} from './json-scalars.ts'
 
 /** What a loop reads from and writes to. */
 export interface LoopInput {
@@ -49,7 +59,7 @@ export const keyIsText = (type: DataType): boolean =>
 /** `weighted`: records with headers are not taken. */
 export function jsonLoop(columns: readonly JsonColumn[], shape: ObjectShape, weighted: boolean): JsonLoop {
   const code = new LoopCode(columns)
-  const text = code.text(shape, weighted)
+  const text = code.loop(shape, weighted)
   // As in compile.ts: nothing in the text was written by a user.
   const make = new Function('k', text) as (constants: readonly unknown[]) => JsonLoop
   return make(code.constants)
@@ -88,7 +98,7 @@ class LoopCode {
     return [...this.columns.keys()].filter((c) => this.columns[c]!.isRead)
   }
 
-  text(shape: ObjectShape, weighted: boolean): string {
+  loop(shape: ObjectShape, weighted: boolean): string {
     const { read } = this
     const words = Math.ceil(read.length / bitsPerWord)
     this.line(
@@ -110,7 +120,9 @@ class LoopCode {
     this.line(`if (p !== end && ${this.use(skipSpace)}(b, p) !== end) break row`)
     this.missing()
     this.line('numbers[n++] = at', 'continue', '}')
-    for (const c of read) if (!this.isDirect(c)) this.line(`if (g${c}.count > n) g${c}.truncate(n)`)
+    for (const c of read)
+      if (!this.isDirect(c)) this.line(`if (g${c}.count > n) g${c}.truncate(n)`)
+      else if (this.columns[c]!.type.kind === 'bigint') this.line(`g${c}.forgetWide(n)`)
     this.line('break', '}')
     for (const c of read) if (this.isDirect(c)) this.line(`g${c}.count = n`)
     this.line('input.rows = n', 'return at', '}')
@@ -247,10 +259,15 @@ class LoopCode {
   }
   integer(c: number, type: DataType): void {
     this.digits(false)
-    this.line(`if (p - q > ${exactDigits} || c === 46 || c === 101 || c === 69) break row`, 'if (negative) x = 0 - x')
+    this.line('if (c === 46 || c === 101 || c === 69) break row', `if (p - q > ${exactDigits}) {`)
+    if (type.kind === 'bigint') {
+      const into = `{ isNegative: negative, builder: g${c}, row: n }`
+      this.line(`if (!${this.use(putLargeInteger)}(b, q, p, ${into})) break row`)
+    } else this.line('break row')
+    this.line('} else {', 'if (negative) x = 0 - x')
     const range = integerRange[type.kind]
     if (range !== undefined) this.line(`if (x < ${range[0]} || x > ${range[1]}) break row`)
-    this.line(`d${c}[n] = x`)
+    this.line(`d${c}[n] = x`, '}')
   }
   double(c: number, type: DataType): void {
     const powers = this.use(powersOf10)
@@ -298,10 +315,17 @@ class LoopCode {
     )
   }
   string(c: number, type: DataType): void {
+    if (type.kind === 'text' && !this.columns[c]!.isKey) return this.text(c)
     this.quoted()
     if (type.kind === 'varchar' && type.length !== null) this.line(`if (q - s - 1 > ${type.length}) break row`)
     if (type.kind === 'uuid') this.line(`if (!${this.use(isPlainUuid)}(b, s + 1, q)) break row`)
     this.line(`f${c}[n] = s + 1`, `t${c}[n] = q`)
+  }
+  private text(c: number): void {
+    this.line('if (c !== 34) break row')
+    this.line(`if ((q = ${this.use(textEnd)}(b, view, p + 1, end)) >= 0) { f${c}[n] = p + 1; t${c}[n] = q }`)
+    this.line(`else if ((q = ${this.use(escapedTextEnd)}(b, p + 1, end, g${c}, n)) < 0) break row`)
+    this.line('p = q + 1')
   }
   json(c: number, _type: DataType, depth: number): void {
     this.line('s = p')
