@@ -3,6 +3,7 @@
  * Whatever the loop leaves is read by the complete parser and, where it was valid, learnt. Results are the same with and
  * without it.
  */
+import { isUtf8 } from 'node:buffer'
 import { assert } from '../lib/assert.ts'
 import { type RawRecords, place } from '../log/raw-records.ts'
 import type { ColumnBuilder } from './columns.ts'
@@ -79,10 +80,11 @@ export class LearntReader {
     if (value !== null && this.generations < generationsMax && this.looksNew(value)) this.hasLearnt = true
   }
   private looksNew(value: Buffer): boolean {
+    // What is no text, or no JSON, may be a row too: of NULLs, where the source says so.
+    if (!isUtf8(value)) return false
     try {
       return this.shape.learn(value, 0, value.length)
     } catch (error) {
-      // A row of NULLs, where the source says so.
       if (error instanceof JsonSyntax) return false
       throw error
     }

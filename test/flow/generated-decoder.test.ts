@@ -443,3 +443,13 @@ test('two orders of fields in one topic: the rare one costs nobody else, a new o
   assert.ok(feed((i) => i % 50 === 1) > 900)
   assert.ok(feed(() => true) > 900)
 })
+test('nothing is learnt from a row of NULLs whose payload is no text', () => {
+  const pair = new Pair(source('s', [field('a', t.int)], { onInvalid: 'null' }))
+  const good = Buffer.from('{"a":1}')
+  const bad = Buffer.concat([Buffer.from('{"a":1,"'), Buffer.from([0xff]), Buffer.from('":2}')])
+  const records = Array.from({ length: 300 }, (_, i): LogRecord => {
+    return { offset: i, timeMs: 5, key: null, value: i % 3 === 0 ? bad : good, headers: [] }
+  })
+  pair.check([raw(records)], 'a name that is not UTF-8')
+  assert.ok(pair.fast.stats.fast > 100)
+})
