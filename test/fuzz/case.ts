@@ -1,7 +1,7 @@
 /** The query of a seed, and the dataset it is asked of: ten seeds share one. */
 import { Chance } from './chance.ts'
 import type { Query } from './node.ts'
-import { Queries } from './query.ts'
+import { Queries } from './whole-query.ts'
 import { type Dataset, randomDataset } from './tables.ts'
 
 export interface Case {

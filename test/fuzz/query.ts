@@ -1,4 +1,7 @@
-/** Random queries over the relations of a dataset. */
+/**
+ * The parts of random queries: SELECTs, joins, groups, set operations, row numbers. One long file: queries nest in one
+ * another, and each part makes any other.
+ */
 import type { Chance } from './chance.ts'
 import { aggregateOf } from './aggregates.ts'
 import { overItems, type OverSource } from './over.ts'
@@ -31,22 +34,17 @@ import {
 } from './node.ts'
 import type { Relation } from './tables.ts'
 
-interface Output extends Typed {
+export interface Output extends Typed {
   readonly name: string
 }
 interface Made {
   readonly query: Query
   readonly columns: readonly Output[]
 }
-interface Side {
-  readonly alias: string
-  readonly query: Query
-  readonly scope: Scope
-}
-interface Cte extends Made {
+export interface Cte extends Made {
   readonly name: string
 }
-const outputs = (items: readonly Item[]): Output[] =>
+export const outputs = (items: readonly Item[]): Output[] =>
   items.map(({ expr: { kind, scale, bound, exact }, name }) => ({
     name,
     kind,
@@ -54,20 +52,20 @@ const outputs = (items: readonly Item[]): Output[] =>
     exact,
     ...(scale === undefined ? {} : { scale }),
   }))
-const scopeOf = (alias: string, columns: readonly Output[]): Scope =>
+export const scopeOf = (alias: string, columns: readonly Output[]): Scope =>
   columns.map((c) => ({ ...c, text: `${alias}.${c.name}` }))
 const typed = (column: Output): Typed => column
 
-export class Queries {
-  private readonly chance: Chance
-  private readonly relations: readonly Relation[]
-  private readonly make: Expressions
-  private readonly ctes: Cte[] = []
+export class QueryParts {
+  protected readonly chance: Chance
+  protected readonly relations: readonly Relation[]
+  protected readonly make: Expressions
+  protected readonly ctes: Cte[] = []
   /** Those that only windows read; they stand first. */
-  private readonly common: { readonly name: string; readonly query: Query }[] = []
-  private aliases = 0
+  protected readonly common: { readonly name: string; readonly query: Query }[] = []
+  protected aliases = 0
   /** What the parts of a SELECT may name. */
-  private readonly scopes = new WeakMap<object, Scope>()
+  protected readonly scopes = new WeakMap<object, Scope>()
 
   constructor(chance: Chance, relations: readonly Relation[]) {
     this.chance = chance
@@ -75,48 +73,11 @@ export class Queries {
     this.make = new Expressions(chance)
   }
 
-  /** A whole query; what its columns are follows from its text. */
-  query(): Query {
-    const made = this.whole()
-    return { ...made, ctes: [...this.common, ...made.ctes] }
-  }
-  private whole(): Query {
-    const { chance } = this
-    const special = chance.weighted([
-      [72, null],
-      [5, 'interval'],
-      [4, 'windows'],
-      [4, 'close'],
-      [4, 'session'],
-      [3, 'temporal'],
-      [8, 'running'],
-    ] as const)
-    if (special === 'close') return this.onClose()
-    if (special === 'windows') return this.windowJoin()
-    if (special === 'session') return this.sessions()
-    if (special === 'temporal') return this.temporal()
-    if (special === 'interval') return this.intervalJoin()
-    if (special === 'running') return this.over(chance.is(0.6) ? null : 1).query
-    const ctes: Cte[] = []
-    while (ctes.length < 2 && chance.is(0.12)) {
-      const made = this.rows(1)
-      ctes.push({ ...made, name: `w${ctes.length}` })
-      this.ctes.push(ctes.at(-1)!)
-    }
-    const made = this.rows(
-      chance.weighted([
-        [7, 2],
-        [3, 3],
-        [1, 4],
-      ] as const),
-    )
-    return { ...made.query, ctes: ctes.map(({ name, query: inner }) => ({ name, query: inner })) }
-  }
-  private alias(): string {
+  protected alias(): string {
     return `a${this.aliases++}`
   }
   /** Rows of some shape. With `like`, of these types, under these names. */
-  private rows(depth: number, like: readonly Output[] | null = null): Made {
+  protected rows(depth: number, like: readonly Output[] | null = null): Made {
     const { chance } = this
     if (depth > 0) {
       const shape = chance.weighted([
@@ -142,7 +103,7 @@ export class Queries {
     return this.select(depth, like)
   }
 
-  private select(depth: number, like: readonly Output[] | null = null): Made {
+  protected select(depth: number, like: readonly Output[] | null = null): Made {
     const { chance } = this
     const { from, scope } = this.from(depth)
     const where = this.where(scope, depth)
@@ -155,14 +116,14 @@ export class Queries {
     this.scopes.set(body, scope)
     return { query: query(body), columns: outputs(items) }
   }
-  private listed(scope: Scope, depth: number): Expr {
+  protected listed(scope: Scope, depth: number): Expr {
     if (depth > 0 && this.chance.is(0.05)) return this.value(depth - 1, null)
     return this.make.item(scope, 3)
   }
 
   // FROM
 
-  private from(depth: number): { from: From; scope: Scope } {
+  protected from(depth: number): { from: From; scope: Scope } {
     const { chance } = this
     const shape = chance.weighted([
       [62, 'one'],
@@ -178,7 +139,7 @@ export class Queries {
     if (mayGrow && chance.is(0.2)) joined = this.join(joined, this.one(0))
     return joined
   }
-  private one(depth: number): { from: From; scope: Scope } {
+  protected one(depth: number): { from: From; scope: Scope } {
     const { chance } = this
     const alias = this.alias()
     if (this.ctes.length > 0 && chance.is(0.4)) {
@@ -203,7 +164,7 @@ export class Queries {
     return { from: { node: 'table', name, alias, window: null }, scope: scopeOf(alias, columns) }
   }
   /** A stream, or some of its rows as a common table expression. */
-  private timed(): { readonly name: string; readonly columns: readonly Output[] } {
+  protected timed(): { readonly name: string; readonly columns: readonly Output[] } {
     const { chance } = this
     const stream = this.stream()
     if (this.common.length > 2 || chance.is(0.8)) return stream
@@ -216,7 +177,7 @@ export class Queries {
     this.common.push({ name, query: query(plain(items, from, [this.make.condition(scope, 1)])) })
     return { name, columns: kept }
   }
-  private windowed(): { from: From; scope: Scope } {
+  protected windowed(): { from: From; scope: Scope } {
     const { chance } = this
     const { name, columns } = this.timed()
     const alias = this.alias()
@@ -235,7 +196,10 @@ export class Queries {
     }))
     return { from: { node: 'table', name, alias, window }, scope: scopeOf(alias, [...columns, ...bounds]) }
   }
-  private join(left: { from: From; scope: Scope }, right: { from: From; scope: Scope }): { from: From; scope: Scope } {
+  protected join(
+    left: { from: From; scope: Scope },
+    right: { from: From; scope: Scope },
+  ): { from: From; scope: Scope } {
     const { chance } = this
     const scope = [...left.scope, ...right.scope]
     const equal = this.equalities(left.scope, right.scope)
@@ -269,7 +233,7 @@ export class Queries {
     return { from: { node: 'join', kind, left: left.from, right: right.from, on: [...equal, ...more] }, scope }
   }
   /** Columns that both have, and that may be named without either's. */
-  private commonNames(left: Scope, right: Scope): Scoped[] {
+  protected commonNames(left: Scope, right: Scope): Scoped[] {
     const isOne = (scope: Scope): boolean => new Set(scope.map((c) => c.text.split('.')[0])).size === 1
     if (!isOne(left) || !isOne(right)) return []
     const nameOf = (c: Scoped): string => c.text.slice(c.text.indexOf('.') + 1)
@@ -286,7 +250,7 @@ export class Queries {
         })),
     )
   }
-  private equalities(left: Scope, right: Scope): Expr[] {
+  protected equalities(left: Scope, right: Scope): Expr[] {
     const { chance } = this
     const pairs = left.flatMap((l) =>
       right
@@ -315,7 +279,7 @@ export class Queries {
 
   // WHERE
 
-  private where(scope: Scope, depth: number): Expr[] {
+  protected where(scope: Scope, depth: number): Expr[] {
     const { chance } = this
     const out: Expr[] = []
     if (chance.is(0.35)) out.push(this.make.condition(scope, 2))
@@ -323,7 +287,7 @@ export class Queries {
     if (depth > 0 && chance.is(0.22)) out.push(this.subqueryTest(scope, depth - 1))
     return out
   }
-  private subqueryTest(scope: Scope, depth: number): Expr {
+  protected subqueryTest(scope: Scope, depth: number): Expr {
     const { chance } = this
     const shape = chance.weighted([
       [4, 'in'],
@@ -364,7 +328,7 @@ export class Queries {
     return same(`($1 ${not}IN $2)`, [whole(arg), list], { kind: 'boolean' })
   }
   /** A query of one row and one column. */
-  private value(depth: number, wanted: Kind | null): Expr {
+  protected value(depth: number, wanted: Kind | null): Expr {
     const { chance } = this
     const { from, scope } = this.one(depth)
     const where = chance.is(0.4) ? [this.make.condition(scope, 1)] : []
@@ -385,10 +349,10 @@ export class Queries {
 
   // GROUP BY
 
-  private grouped(from: From, scope: Scope, where: readonly Expr[]): Made {
+  protected grouped(from: From, scope: Scope, where: readonly Expr[]): Made {
     return this.groupedBy(from, scope, where, this.groupKeys(scope))
   }
-  private groupedBy(from: From, scope: Scope, where: readonly Expr[], keys: readonly Expr[]): Made {
+  protected groupedBy(from: From, scope: Scope, where: readonly Expr[], keys: readonly Expr[]): Made {
     const { chance } = this
     const aggregates = Array.from({ length: chance.int(keys.length === 0 ? 1 : 0, 3) }, () =>
       aggregateOf(this.make, scope),
@@ -412,7 +376,7 @@ export class Queries {
     return { query: query(body), columns: outputs(body.items) }
   }
   /** Window functions that see groups. */
-  private overGroups(depth: number): Made {
+  protected overGroups(depth: number): Made {
     const { from, scope } = this.one(depth)
     const keys = this.groupKeys(scope)
       .filter((key) => comparable.includes(key.kind))
@@ -423,10 +387,10 @@ export class Queries {
     const body: Select = { ...plain(items, from, this.where(scope, 0)), groupBy: keys }
     return { query: query(body), columns: outputs(items) }
   }
-  private shuffled(items: readonly Item[]): Item[] {
+  protected shuffled(items: readonly Item[]): Item[] {
     return this.chance.shuffled(items).map(({ expr: made }, i) => ({ expr: made, name: `c${i}` }))
   }
-  private groupKeys(scope: Scope): Expr[] {
+  protected groupKeys(scope: Scope): Expr[] {
     const { chance } = this
     const bounds = scope.filter((c) => c.text.endsWith('.window_start') || c.text.endsWith('.window_end'))
     const keys = bounds.length === 2 && chance.is(0.85) ? bounds.map(columnExpr) : []
@@ -449,7 +413,7 @@ export class Queries {
     const texts = new Set<string>()
     return keys.filter((key) => !texts.has(JSON.stringify(key)) && texts.add(JSON.stringify(key)))
   }
-  private having(scope: Scope, keys: readonly Expr[]): Expr {
+  protected having(scope: Scope, keys: readonly Expr[]): Expr {
     const { chance } = this
     if (keys.length > 0 && chance.is(0.25))
       return same(`($1 IS ${chance.pick(['', 'NOT '])}NULL)`, [chance.pick(keys)], { kind: 'boolean' })
@@ -464,7 +428,7 @@ export class Queries {
 
   // Around other queries
 
-  private setOperation(depth: number, like: readonly Output[] | null): Made {
+  protected setOperation(depth: number, like: readonly Output[] | null): Made {
     const { chance } = this
     const left = this.rows(depth, like)
     const op = left.columns.every((c) => c.exact)
@@ -485,7 +449,7 @@ export class Queries {
     return { query: query({ node: 'set', op, left: left.query, right: right.query, columns }), columns }
   }
   /** The first rows in an order in which only equal rows tie. */
-  private top(made: Made): Made {
+  protected top(made: Made): Made {
     const orderBy = this.totalOrder(made.columns, (i) => same(String(i + 1), [], { kind: 'int' }))
     if (orderBy === null || made.query.limit !== null) return made
     const { body } = made.query
@@ -512,7 +476,7 @@ export class Queries {
       },
     }
   }
-  private totalOrder(columns: readonly Output[], of: (index: number) => Expr): Order[] | null {
+  protected totalOrder(columns: readonly Output[], of: (index: number) => Expr): Order[] | null {
     const { chance } = this
     if (!columns.every((c) => c.exact && comparable.includes(c.kind))) return null
     return chance.shuffled(columns.map((_, i) => i)).map((i) => ({
@@ -521,7 +485,7 @@ export class Queries {
       nullsFirst: chance.is(0.5) ? null : chance.is(0.5),
     }))
   }
-  private ranked(made: Made): Made {
+  protected ranked(made: Made): Made {
     const { chance } = this
     const [inner, outer] = [this.alias(), this.alias()]
     const scope = scopeOf(inner, made.columns)
@@ -556,141 +520,11 @@ export class Queries {
     const body = plain(shown, { node: 'derived', query: ranked, alias: outer }, [limit, ...more])
     return { query: query(body), columns: outputs(shown) }
   }
-  /** Groups of windows that meet groups of the same windows. */
-  private windowJoin(): Query {
-    const { chance } = this
-    const first = this.windowed()
-    const again = chance.is(0.4) ? first : this.windowed()
-    const sides = [first, again].map(({ from, scope }) => {
-      const bounds = scope.slice(-2)
-      const more = chance.is(0.5)
-        ? [chance.pick(scope.filter((c) => c.exact && c.kind !== 'struct' && !bounds.includes(c)))]
-        : []
-      const keys = [...bounds, ...more].map(columnExpr)
-      const made = Array.from({ length: chance.int(1, 2) }, () => aggregateOf(this.make, scope))
-      const items = [...keys, ...made].map((e, i): Item => ({ expr: e, name: `c${i}` }))
-      const alias = this.alias()
-      const body = { ...plain(items, from, this.where(scope, 0)), groupBy: keys }
-      return { alias, query: query(body), scope: scopeOf(alias, outputs(items)) }
-    }) as unknown as [Side, Side]
-    const [l, r] = sides
-    const on = [0, 1]
-      .filter((i) => i === 1 || chance.is(0.7))
-      .map((i) => compared('($1 = $2)', [columnExpr(l.scope[i]!), columnExpr(r.scope[i]!)]))
-    if (chance.is(0.3)) on.push(...this.equalities(l.scope.slice(2), r.scope.slice(2)))
-    const derived = ({ alias, query: inner }: Side): From => ({ node: 'derived', query: inner, alias })
-    const from: From = {
-      node: 'join',
-      kind: chance.pick(['inner', 'inner', 'left', 'right', 'full']),
-      left: derived(l),
-      right: derived(r),
-      on,
-    }
-    const both = [...l.scope, ...r.scope]
-    if (chance.is(0.3)) return this.grouped(from, both, []).query
-    const items = Array.from({ length: chance.int(2, 5) }, (_, i): Item => ({
-      expr: this.make.item(both, 1),
-      name: `c${i}`,
-    }))
-    return query(plain(items, from, chance.is(0.3) ? [this.make.condition(both, 1)] : []))
-  }
-  private stream(): Relation {
+  protected stream(): Relation {
     return this.chance.pick(this.relations.filter((r) => r.kind === 'stream'))
   }
-  private sessions(): Query {
-    const { chance } = this
-    const { name, columns } = this.stream()
-    const alias = this.alias()
-    const by = chance.pick(
-      columns.filter((c) => comparable.includes(c.kind) && c.name !== 'happened' && c.name !== 'id'),
-    )
-    const window: Window = {
-      kind: 'session',
-      time: 'happened',
-      slideMinutes: chance.pick([1, 4, 10]),
-      sizeMinutes: 0,
-      by: by.name,
-    }
-    const bounds: Output[] = ['window_start', 'window_end'].map((bound) => ({
-      name: bound,
-      kind: 'timestamptz',
-      bound: 0,
-      exact: true,
-    }))
-    const keys = scopeOf(alias, [by, ...bounds]).map(columnExpr)
-    const scope = scopeOf(alias, columns)
-    const where = chance.is(0.2) ? [this.make.condition(scopeOf(alias, [by]), 1)] : []
-    const from: From = { node: 'table', name, alias, window }
-    const made = this.groupedBy(from, scope, where, keys)
-    return { ...made.query, onClose: chance.is(0.3) }
-  }
-  /** Each row of a stream with the row of a table as it was then. */
-  private temporal(): Query {
-    const { chance } = this
-    const stream = this.stream()
-    const table = chance.pick(this.relations.filter((r) => r.kind === 'table'))
-    const [alias, tableAlias] = [this.alias(), this.alias()]
-    const scope = scopeOf(alias, stream.columns)
-    const keys = table.key.map((of) => {
-      const { kind } = table.columns.find((c) => c.name === of)!
-      const like = scope.filter((c) => c.kind === kind && c.exact)
-      return {
-        of,
-        is: like.length > 0 && chance.is(0.8) ? columnExpr(chance.pick(like)) : this.make.of(scope, kind, 1),
-      }
-    })
-    const from: From = {
-      node: 'temporal',
-      kind: chance.pick(['inner', 'left']),
-      stream: stream.name,
-      table: table.name,
-      alias,
-      tableAlias,
-      keys,
-    }
-    const both = [...scope, ...scopeOf(tableAlias, table.columns)]
-    const items = Array.from({ length: chance.int(1, 5) }, (_, i): Item => ({
-      expr: this.make.item(both, 2),
-      name: `c${i}`,
-    }))
-    const where = chance.is(0.3) ? [this.make.condition(both, 1)] : []
-    const made = chance.is(0.3) ? this.grouped(from, both, where).query : query(plain(items, from, where))
-    return { ...made, waits: true }
-  }
-  /** Events of two streams that are near one another. */
-  private intervalJoin(): Query {
-    const { chance } = this
-    const sides = [this.stream(), this.stream()].map(({ name, columns }) => {
-      const alias = this.alias()
-      return { from: { node: 'table', name, alias, window: null } as const, scope: scopeOf(alias, columns) }
-    })
-    const [l, r] = sides as [(typeof sides)[0], (typeof sides)[0]]
-    const minutes = (): string => `INTERVAL '${chance.pick([0, 1, 5, 20])} minutes'`
-    const [a, b] = chance.shuffled([l, r]).map(({ scope }) => columnExpr(scope.at(-1)!)) as [Expr, Expr]
-    const low = `$1 - ${minutes()}`
-    const high = `$1 + ${minutes()}`
-    const near = chance.pick([
-      `($2 BETWEEN ${low} AND ${high})`,
-      `(($2 > ${low}) AND ($2 <= ${high}))`,
-      `(($2 >= $1) AND (${high} > $2))`,
-    ])
-    const bounds = /AND/.test(near) && near.startsWith('((') ? near.slice(1, -1).split(' AND ') : [near]
-    const kind = chance.pick(['inner', 'inner', 'left', 'right', 'full'] as const)
-    const equal = chance.is(0.8) || kind === 'full' ? this.equalities(l.scope, r.scope) : []
-    const more = kind !== 'full' && chance.is(0.2) ? [this.make.condition([...l.scope, ...r.scope], 1)] : []
-    const on = chance.shuffled([...equal, ...more, ...bounds.map((text) => same(text, [a, b], { kind: 'boolean' }))])
-    const from: From = { node: 'join', kind, left: l.from, right: r.from, on }
-    const both = [...l.scope, ...r.scope]
-    const waits = kind !== 'inner'
-    if (chance.is(0.3)) return { ...this.grouped(from, both, this.where(both, 0)).query, waits }
-    const items = Array.from({ length: chance.int(1, 5) }, (_, i): Item => ({
-      expr: this.make.item(both, 1),
-      name: `c${i}`,
-    }))
-    return query(plain(items, from, this.where(both, 0)), { waits })
-  }
   /** Window functions over a relation, or over rows of a query where they do not wait. */
-  private over(depth: number | null): Made & { readonly waits: boolean } {
+  protected over(depth: number | null): Made & { readonly waits: boolean } {
     const { chance } = this
     if (depth !== null && depth > 0 && chance.is(0.4)) {
       const made = this.select(depth - 1)
@@ -711,24 +545,15 @@ export class Queries {
     const from: From = { node: 'table', name: relation.name, alias, window: null }
     return this.overOf(from, { scope, unique: scope.filter(isKey), time })
   }
-  private overOf(from: From, source: OverSource): Made & { readonly waits: boolean } {
+  protected overOf(from: From, source: OverSource): Made & { readonly waits: boolean } {
     const { items, waits } = overItems(this.make, source)
     const where = this.chance.is(0.25) ? [this.make.condition(source.scope, 1)] : []
     return { query: query(plain(items, from, where), { waits }), columns: outputs(items), waits }
   }
-  /** Each window once, when it is over. */
-  private onClose(): Query {
-    const { from, scope } = this.windowed()
-    const made = this.grouped(from, scope, this.where(scope, 0))
-    const body = made.query.body as Select
-    const bounds = scope.slice(-2).map(columnExpr)
-    const others = body.groupBy.filter((key) => !bounds.some((b) => b.ours === key.ours))
-    return { ...made.query, body: { ...body, groupBy: [...bounds, ...others] }, onClose: true }
-  }
 }
 const groupScope = (keys: readonly Expr[], aggregates: readonly Expr[]): Scope =>
   [...keys, ...aggregates].map((e, i): Scoped => ({ ...e, text: `group.${i}`, expr: e }))
-const plain = (items: readonly Item[], from: From, where: readonly Expr[]): Select => ({
+export const plain = (items: readonly Item[], from: From, where: readonly Expr[]): Select => ({
   node: 'select',
   distinct: false,
   items,
