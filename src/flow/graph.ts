@@ -1,5 +1,6 @@
 /**
- * A plan as operators that run: nodes in an order in which inputs come before those who use them. One step takes new rows
+ * A plan as operators that run: nodes in an order in which inputs come before those who use them; a step that stands at
+ * several places of the plan as the same object is one node. One step takes new rows
  * of the sources through all of them; watermarks travel along: a node's is the smallest of its inputs' (one whose source
  * is idle holds nothing back) and never goes back; that of an operator which leads with its first input never passes that
  * input's, idle or not. All state, the clocks' included, lies in tables that are committed,
@@ -98,17 +99,25 @@ export class Graph {
   private readonly clocks = new StateTable(clockTable)
   private readonly meta = new StateTable(metaTable)
   private readonly output: Node
+  private readonly byPlan = new Map<Plan, Node>()
+  private isShared = false
 
   constructor(plan: Plan, options: GraphOptions) {
-    this.fingerprint = fingerprint(plan)
     this.options = options
     this.output = this.build(plan)
+    // Equal plans with another number of nodes share steps in another way: their state is numbered differently.
+    this.fingerprint = this.isShared ? `${fingerprint(plan)}/${this.nodes.length}` : fingerprint(plan)
     this.rebuild()
   }
 
   // Building.
 
   private build(plan: Plan): Node {
+    const known = this.byPlan.get(plan)
+    if (known !== undefined) this.isShared = true
+    return known ?? this.buildNew(plan)
+  }
+  private buildNew(plan: Plan): Node {
     if (plan.op === 'source') return this.buildSource(plan)
     const inputs = inputsOf(plan).map((input) => this.build(input))
     return this.add(plan, inputs, operatorOf(plan, this.options.standing === true))
@@ -144,6 +153,7 @@ export class Graph {
       meter: clock === undefined ? null : { rowsOut: new Rate(clock), busyMs: new Rate(clock) },
     }
     this.nodes.push(node)
+    this.byPlan.set(plan, node)
     return node
   }
 

@@ -34,9 +34,29 @@ export function withInputs(plan: Plan, map: (input: Plan) => Plan): Plan {
       return { ...plan, input: map(plan.input) }
   }
 }
-/** Every source of a plan, in the order of the graph. */
+/** Every source of a plan, in the order of the graph; one that is read at several places once. */
 export function sourcesOf(plan: Plan): SourcePlan[] {
-  return plan.op === 'source' ? [plan] : inputsOf(plan).flatMap(sourcesOf)
+  if (plan.op === 'source') return [plan]
+  return [...new Set(inputsOf(plan).flatMap(sourcesOf))]
+}
+/** The plan with equal steps over equal inputs as one object: the graph makes one node of it, whatever reads it. */
+export function shareSteps(plan: Plan): Plan {
+  const known = new Map<string, Plan>()
+  const numbers = new Map<Plan, number>()
+  const share = (step: Plan): Plan => {
+    const shared = withInputs(step, share)
+    // User code cannot be compared.
+    if (shared.op === 'process') return shared
+    const inputs = inputsOf(shared).map((input) => numbers.get(input) ?? -1)
+    if (inputs.includes(-1)) return shared
+    const none = { input: null, inputs: null, left: null, right: null }
+    const text = `${inputs.join()} ${planText({ ...shared, ...none })}`
+    const one = known.get(text) ?? shared
+    known.set(text, one)
+    if (!numbers.has(one)) numbers.set(one, numbers.size)
+    return one
+  }
+  return share(plan)
 }
 /** Topics of tables that lookups read: their rows are wanted before any other. */
 export function lookupTopics(plan: Plan): Set<string> {
@@ -116,13 +136,15 @@ export function intervalDelayMs(kind: PlanOf<'join'>['kind'], { lowUs, highUs }:
 }
 /** Changes with everything that decides what the state means; user functions are not part of it. */
 export function fingerprint(plan: Plan): string {
-  const text = JSON.stringify(plan, (name, value: unknown) => {
+  return createHash('sha256').update(planText(plan)).digest('hex').slice(0, 32)
+}
+const planText = (plan: object): string =>
+  JSON.stringify(plan, (name, value: unknown) => {
     if (typeof value === 'bigint') return `${value}n`
+    if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0))) return `${1 / value} ${value}`
     if (value instanceof Uint8Array) return `x${Buffer.from(value).toString('hex')}`
     return typeof value === 'function' || name === 'fn' ? undefined : value
   })
-  return createHash('sha256').update(text).digest('hex').slice(0, 32)
-}
 const labelLength = 200
 const shortened = (text: string): string => (text.length <= labelLength ? text : `${text.slice(0, labelLength - 1)}…`)
 /** A few words for people. */

@@ -8,7 +8,7 @@ import { timeDefaults } from '../flow/clock.ts'
 import { Graph, type Source } from '../flow/graph.ts'
 import { rowObject } from '../flow/json-value.ts'
 import type { Plan, SourcePlan } from '../flow/plan.ts'
-import { neverWithdraws, sourcesOf, withInputs } from '../flow/plan-facts.ts'
+import { inputsOf, shareSteps, neverWithdraws, sourcesOf, withInputs } from '../flow/plan-facts.ts'
 import { offset } from '../lib/brand.ts'
 import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
@@ -120,7 +120,7 @@ async function* followRows(
   const rows = live.map((one) => one!)
   for (const one of rows) await one.current()
   signal.throwIfAborted()
-  const graph = new Graph(asWeighted(plan), forever)
+  const graph = new Graph(shareSteps(asWeighted(plan)), forever)
   graph.open(() => [], clock.now())
   const places = graph.sources.map((source) => columnPlaces(source, rows[source.index]!))
   const waiting = new Waiting(options.backlogMax ?? limits.subscriberBacklog)
@@ -151,6 +151,11 @@ async function* followRows(
     for (const stop of stops) stop()
   }
 }
+/** No step has several inputs. */
+function isChain(plan: Plan): boolean {
+  const [only, ...others] = inputsOf(plan)
+  return only === undefined || (others.length === 0 && isChain(only))
+}
 /** Kept rows come in as weighted changes, whatever their topic holds. */
 function asWeighted(plan: Plan): Plan {
   return plan.op === 'source' ? { ...plan, mode: 'weighted' } : withInputs(plan, asWeighted)
@@ -171,7 +176,7 @@ async function* followTopics(plan: Plan, options: SubscriptionOptions): AsyncGen
     graph.sources.map(async (source) => ({ source, ranges: await frontier(log, source.plan.topic) })),
   )
   // Without a snapshot an append-only query begins at the end; others need what was to know what changes.
-  const skip = !options.snapshot && neverWithdraws(plan) && graph.sources.length === 1
+  const skip = !options.snapshot && neverWithdraws(plan) && isChain(plan)
   if (skip) for (const { ranges } of lanes) for (const range of ranges) range.from = range.to
   graph.open((topic) => unread(lanes, topic), clock.now())
   const reader = log.reader()

@@ -38,6 +38,6 @@ test('a key that became free may be taken again', () => {
   const table = new StateTable({ name: 'rows', numbers: 1, values: 0 })
   const ids = Array.from({ length: 100 }, () => add(table))
   for (const id of [ids[0]!, ids[1]!, ids[40]!, ids[99]!]) table.remove(id)
-  for (let i = 0; i < 4; i++) assert.ok(table.isTouched(add(table)))
-  assert.equal(table.count, 100)
+  for (let i = 0; i < 4; i++) add(table)
+  assert.equal(new Set([...table.all()].map((id) => table.keyOf(id).toString('hex'))).size, 100)
 })

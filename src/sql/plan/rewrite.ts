@@ -1,11 +1,11 @@
 /**
  * Rewrites of a finished plan that change what it costs, never what it gives: filters move towards the sources as far as
  * they can, joins get their keys (`join-keys.ts`), every step carries only the columns that a later one reads (`prune.ts`),
- * and steps that only pass columns on disappear.
+ * steps that only pass columns on disappear, and equal steps become one.
  */
 import type { Expression } from '../../flow/expression.ts'
 import type { Plan, PlanOf as Of } from '../../flow/plan.ts'
-import { withInputs } from '../../flow/plan-facts.ts'
+import { shareSteps, withInputs } from '../../flow/plan-facts.ts'
 import { columnsOf, conjunction, conjuncts, mapExpression, shiftColumns } from '../bind/bound.ts'
 import { findKeys } from './join-keys.ts'
 import { prune } from './prune.ts'
@@ -13,7 +13,7 @@ import { prune } from './prune.ts'
 export function rewrite(plan: Plan): Plan {
   const pushed = findKeys(pushFilters(plan))
   const all = pushed.columns.map((_, i) => i)
-  return mergeProjects(prune(pushed, new Set(all)).plan)
+  return shareSteps(mergeProjects(prune(pushed, new Set(all)).plan))
 }
 
 function pushFilters(plan: Plan): Plan {
