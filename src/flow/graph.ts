@@ -356,7 +356,8 @@ export class Graph {
         what: `it has format ${this.otherVersion}, this program's is ${stateVersion}`,
       })
     const row = this.meta.find(metaKey('plan'))
-    if (row >= 0 && this.meta.values[row] !== this.fingerprint)
+    const hasState = this.nodes.some(({ tables }) => tables.length > 0)
+    if (hasState && row >= 0 && this.meta.values[row] !== this.fingerprint)
       throw new Fault('flow.state-mismatch', { view, what: 'it was saved by another definition' })
     if (this.unreadable !== null) throw this.unreadable
     this.rebuild()

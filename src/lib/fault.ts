@@ -714,6 +714,7 @@ export const faults = {
   'sql.duplicate-column': sqlMeaning('42701', 400, 'Give each column its own name with AS.'),
   'sql.duplicate-alias': sqlMeaning('42712', 400, 'Give each table of FROM its own alias.'),
   'sql.relation-exists': sqlMeaning('42P07', 409, 'Choose another name, drop the old one, or add IF NOT EXISTS.'),
+  'sql.cannot-resume': sqlMeaning('55000', 409, 'Leave START FROM RESUME out: the view then begins anew.'),
   'sql.wrong-kind': sqlMeaning('42809', 400, 'Use the statement for that kind of object.'),
   'sql.not-null': sqlMeaning('23502', 400, 'Give the column a value, or declare it without NOT NULL.'),
   'sql.dependent': sqlMeaning('2BP01', 409, 'Drop what depends on it first.'),

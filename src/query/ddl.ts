@@ -1,6 +1,5 @@
 /** CREATE, DROP, ALTER: first the catalogue, then topics, then what runs. A restart does again what a crash left out. */
 import { sourcesOf } from '../flow/plan-facts.ts'
-import { ensureOutput } from '../flow/runtime/names.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import { alertViewName } from '../sql/alert.ts'
 import { SqlFault } from '../sql/fault.ts'
@@ -9,6 +8,8 @@ import { catalogName, matcher, pickNamed } from '../sql/plan/relation.ts'
 import type { ObjectKind, QualifiedName, Statement } from '../sql/syntax/ast.ts'
 import type { Definition, DefinitionKind, Dropped } from './definitions.ts'
 import type { EngineParts } from './engine-parts.ts'
+import { finishReplacing, replace } from './replace.ts'
+import { begin, clearView, dependents, ensureTopics, removeTopic } from './running.ts'
 import { demandDependents, pickShown, shownSchema, topicOf, wordOf } from './rights.ts'
 
 type Create = Extract<
@@ -33,6 +34,10 @@ export async function create(parts: EngineParts, statement: Create, text: string
   const known =
     planned.kind === 'alert' ? parts.definitions.get('alert', planned.name) : parts.definitions.relation(planned.name)
   if (known !== null) {
+    if (statement.kind === 'create-view' && statement.orReplace) {
+      await replace(parts, { known, planned, statement, text })
+      return tag
+    }
     if (statement.ifNotExists && known.kind === planned.kind) return tag
     throw new SqlFault(
       'sql.relation-exists',
@@ -104,24 +109,6 @@ async function checkTopic(
   }
 }
 
-/** Makes what a definition needs: its topic, and what runs. Nothing that is there already is touched. */
-export async function begin(parts: EngineParts, definition: Definition): Promise<void> {
-  await ensureTopics(parts, definition)
-  const { view, stored } = definition
-  if (view !== null) await parts.runner.start(view, stored?.paused === true)
-}
-async function ensureTopics({ log }: EngineParts, { topic, view, kind }: Definition): Promise<void> {
-  if (topic === null || (await log.topics.get(topic.name)) !== null) return
-  if (kind === 'view' && view !== null) {
-    await ensureOutput(log, view)
-    if (Object.keys(topic.config).length > 0) await log.topics.alter(topic.name, { config: topic.config })
-    return
-  }
-  const config = { 'retention.ms': '-1', ...topic.config }
-  const [fault] = await log.topics.create([{ name: topic.name, partitions: topic.partitions ?? 1, config }])
-  if (fault instanceof Fault && fault.code !== 'log.topic-exists') throw fault
-}
-
 /** The command tag. Throws SqlFault. */
 export async function drop(
   parts: EngineParts,
@@ -171,18 +158,6 @@ function findDefinition(parts: EngineParts, kind: ObjectKind, name: QualifiedNam
   const all = parts.definitions.all().filter((definition) => (definition.kind === 'alert') === (kind === 'alert'))
   return pickShown(parts.rights, all, name, text)
 }
-/** It and everything that reads it, what reads others last first. */
-export function dependents(parts: EngineParts, definition: Definition): Definition[] {
-  const order: Definition[] = []
-  const visit = (one: Definition): void => {
-    if (order.includes(one)) return
-    if (one.relation !== null || one.plain !== null)
-      for (const reader of parts.definitions.readers(one.name)) visit(reader)
-    order.push(one)
-  }
-  visit(definition)
-  return order
-}
 /** Stops what runs, then forgets it; the changes of views go, the events of streams and tables stay in their topics. */
 async function remove(parts: EngineParts, definitions: readonly Definition[]): Promise<void> {
   await parts.definitions.drop(definitions)
@@ -199,15 +174,10 @@ export async function finishDrops(parts: EngineParts): Promise<void> {
 async function clear(parts: EngineParts, dropped: readonly Dropped[]): Promise<void> {
   for (const { name, kind } of dropped) {
     await parts.live.drop(name)
-    if (kind === 'view') await parts.runner.remove(name)
     if (kind === 'alert') await parts.runner.remove(alertViewName(name))
-    if (kind === 'view') await removeTopic(parts, name)
+    if (kind === 'view') await clearView(parts, name)
   }
   await parts.definitions.forget(dropped)
-}
-async function removeTopic(parts: EngineParts, topic: string): Promise<void> {
-  const [fault] = await parts.log.topics.remove([topic])
-  if (fault instanceof Fault && fault.code !== 'log.unknown-topic') throw fault
 }
 async function dropTopic(parts: EngineParts, name: QualifiedName, ifExists: boolean, text: string): Promise<void> {
   const topics = (await parts.log.topics.list()).filter(
@@ -302,6 +272,7 @@ export async function beginAll(
     if (fault !== null) onFault(name, fault)
     return fault === null
   })
+  for (const definition of sound) await finishReplacing(parts, definition)
   for (const definition of sound) await ensureTopics(parts, definition)
   for (const definition of sound)
     void begin(parts, definition).catch((error: unknown) => onFault(definition.name, asFault(error)))

@@ -31,6 +31,8 @@ export interface Stored {
   readonly paused?: boolean
   /** It is gone; what it has left behind is not yet. */
   readonly dropping?: boolean
+  /** It takes the place of another, whose state and topic are still to go before it begins. */
+  readonly replacing?: boolean
 }
 export interface Definition {
   readonly kind: DefinitionKind
@@ -90,7 +92,8 @@ export class Definitions {
         this.catalog
           .all(kind)
           .map(({ name, value }) => [keyOf(kind, name), { kind, name, stored: readStored(value) }] as const)
-          .filter(([, { stored }]) => stored?.dropping !== true),
+          // What another process is about to replace is not there until it is done.
+          .filter(([, { stored }]) => stored?.dropping !== true && stored?.replacing !== true),
       ),
     )
     for (const [key, one] of this.known) {
@@ -186,14 +189,38 @@ export class Definitions {
   async keep(definition: Definition, sql: string): Promise<Definition> {
     const stored: Stored = {
       version: 1,
-      seq: 1 + Math.max(0, ...[...this.known.values()].map((other) => other.stored?.seq ?? 0)),
+      seq: this.nextSeq(),
       sql,
       ...(definition.view === null ? {} : { fingerprint: fingerprint(definition.view.plan) }),
     }
-    const kept = { ...definition, stored }
-    await this.catalog.change([{ kind: kept.kind, name: kept.name, value: stored }])
-    this.known.set(keyOf(kept.kind, kept.name), kept)
-    return kept
+    return this.store({ ...definition, stored })
+  }
+  /** Takes the place of `known`; `anew`: what that one left has to go first, until `settle`. Durable when it resolves. */
+  async replace(known: Definition, definition: Definition, sql: string, anew: boolean): Promise<Definition> {
+    const { paused } = known.stored!
+    const stored: Stored = {
+      version: 1,
+      // It may read what was made after the one before.
+      seq: anew ? this.nextSeq() : known.stored!.seq,
+      sql,
+      ...(definition.view === null ? {} : { fingerprint: fingerprint(definition.view.plan) }),
+      ...(paused === true ? { paused } : {}),
+      ...(anew ? { replacing: true } : {}),
+    }
+    return this.store({ ...definition, stored })
+  }
+  /** What the one before left is gone. */
+  async settle(definition: Definition): Promise<Definition> {
+    const { replacing: _, ...stored } = definition.stored!
+    return this.store({ ...definition, stored })
+  }
+  private async store(definition: Definition): Promise<Definition> {
+    await this.catalog.change([{ kind: definition.kind, name: definition.name, value: definition.stored }])
+    this.known.set(keyOf(definition.kind, definition.name), definition)
+    return definition
+  }
+  private nextSeq(): number {
+    return 1 + Math.max(0, ...[...this.known.values()].map((other) => other.stored?.seq ?? 0))
   }
   /** Given by a program: it is not in the catalogue. */
   give(definition: Definition): void {
@@ -268,7 +295,7 @@ const isCreate = (statement: Statement): statement is Create =>
 
 function readStored(value: unknown): Stored | null {
   if (value === null || typeof value !== 'object') return null
-  const { version, seq, sql, fingerprint: print, paused, dropping } = value as Record<string, unknown>
+  const { version, seq, sql, fingerprint: print, paused, dropping, replacing } = value as Record<string, unknown>
   if (version !== 1 || typeof seq !== 'number' || typeof sql !== 'string') return null
   return {
     version,
@@ -277,6 +304,7 @@ function readStored(value: unknown): Stored | null {
     ...(typeof print === 'string' ? { fingerprint: print } : {}),
     ...(paused === true ? { paused } : {}),
     ...(dropping === true ? { dropping } : {}),
+    ...(replacing === true ? { replacing } : {}),
   }
 }
 

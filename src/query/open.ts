@@ -14,7 +14,7 @@ import { planOnce, viewRelation } from '../sql/plan/view.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import { parseStatements, parseSubscription } from '../sql/syntax/parse.ts'
 import { analyze } from './analyze.ts'
-import { alter, beginAll, begin, create, dependents, drop, dropAll, finishDrops, follow, setPaused } from './ddl.ts'
+import { alter, beginAll, create, drop, dropAll, finishDrops, follow, setPaused } from './ddl.ts'
 import { type Definition, type DefinitionKind, Definitions, ofRelation, ofView, sourceNames } from './definitions.ts'
 import { type EngineParts, planContext, readsKeptRows, timeText } from './engine-parts.ts'
 import type {
@@ -40,6 +40,7 @@ import { recordFilter } from './record-filter.ts'
 import { everyRight, pickShown, topicOf } from './rights.ts'
 import { type SelectHost, jsonRows, planSelection } from './select.ts'
 import { describe, explain, show, statusOf, type Table } from './show.ts'
+import { begin, dependents } from './running.ts'
 import { subscription } from './subscription.ts'
 
 export interface EngineOptions {

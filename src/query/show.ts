@@ -14,6 +14,7 @@ import type { QualifiedName, Statement } from '../sql/syntax/ast.ts'
 import type { Definition } from './definitions.ts'
 import { type EngineParts, planContext, timeText } from './engine-parts.ts'
 import type { RelationInfo, Rights } from './engine.ts'
+import { type Change, changeOf } from './replace.ts'
 import { isShown, pickShown, shownFault, shownSchema } from './rights.ts'
 
 export interface Table {
@@ -217,6 +218,18 @@ export const planTable = (lines: readonly string[]): Table => ({
   columns: [field('QUERY PLAN')],
   rows: lines.map((line) => [line]),
 })
+/** What OR REPLACE would do to what is there. */
+function explainChange(parts: EngineParts, statement: Statement, planned: Definition, text: string): string[] {
+  const known = parts.definitions.relation(planned.name)
+  if (statement.kind !== 'create-view' || !statement.orReplace || known === null || !isShown(parts.rights, known))
+    return []
+  return [`Replaces view ${known.name}: ${changes[changeOf(parts, { known, planned, statement, text })]}`]
+}
+const changes: Readonly<Record<Change, string>> = {
+  keeps: 'the plan is the same, state and rows are kept',
+  'goes on': 'it goes on where the one before has come to, its rows stay as they are',
+  'begins anew': 'state and rows are made anew',
+}
 /** What is done with the rows of a query in the end. */
 export function explainArrangement({ rel, order, limit, offset }: ReturnType<typeof planOnce>): string[] {
   const sorts = order.map((key) => `${rel.plan.columns[key.column]!.name}${key.descending ? ' desc' : ''}`)
@@ -242,8 +255,13 @@ function explainLines(
     }
     case 'create-view':
     case 'create-alert': {
-      const { view } = parts.definitions.plan(statement, text, shownSchema(parts.rights, parts.definitions))
-      return [...explainView(view!), `Plan ${fingerprint(view!.plan)}`]
+      const planned = parts.definitions.plan(statement, text, shownSchema(parts.rights, parts.definitions))
+      const { view } = planned
+      return [
+        ...explainView(view!),
+        ...explainChange(parts, statement, planned, text),
+        `Plan ${fingerprint(view!.plan)}`,
+      ]
     }
     default:
       throw new SqlFault('sql.unsupported', 'EXPLAIN takes a query, a view or an alert', text, statement.at)

@@ -24,6 +24,7 @@ export function planAlert(ctx: PlanContext, statement: CreateAlert): PlannedAler
     columns: [],
     query: statement.query,
     options: [],
+    orReplace: false,
     start: null,
     at: statement.at,
     end: statement.end,

@@ -84,7 +84,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
 }
 
 function startOf(ctx: PlanContext, start: CreateView['start']): Pick<ViewPlan, 'start'> {
-  if (start === null || start.from === 'beginning') return {}
+  if (start === null || start.from === 'beginning' || start.from === 'resume') return {}
   if (start.from === 'now') return { start: { from: 'now' } }
   const micros = parseInstant(start.text)
   if (micros === null || !Number.isFinite(micros))

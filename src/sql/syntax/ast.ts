@@ -231,9 +231,9 @@ export type TableArgument = Span & {
   )
 
 /** WITH (topic = 'x', partitions = 6, flag) */
-/** START FROM BEGINNING | NOW | TIMESTAMP '…' */
+/** START FROM BEGINNING | NOW | TIMESTAMP '…' | RESUME */
 export interface StartFrom extends Span {
-  readonly from: 'beginning' | 'now' | 'timestamp'
+  readonly from: 'beginning' | 'now' | 'timestamp' | 'resume'
   /** Of a timestamp. */
   readonly text: string
 }
@@ -281,6 +281,7 @@ export type Statement = Span &
         readonly columns: readonly Name[]
         readonly query: Query
         readonly options: readonly Option[]
+        readonly orReplace: boolean
         readonly start: StartFrom | null
       }
     /** Its text stands for its name wherever it is read. */

@@ -116,12 +116,15 @@ const unsupportedObjects = words(`
   temp temporary unlogged sequence trigger database extension`)
 function create(cursor: Cursor, at: number): Statement {
   cursor.take()
-  if (cursor.isWord('or')) cursor.unsupported('OR REPLACE', cursor.at, 'DROP it first, then CREATE.')
+  const replaceAt = cursor.at
+  const orReplace = cursor.acceptWords('or', 'replace')
   const { word } = cursor.token
+  if (orReplace && word !== 'materialized')
+    cursor.unsupported('OR REPLACE of anything but a MATERIALIZED VIEW', replaceAt, 'DROP it first, then CREATE.')
   if (word === 'stream' || word === 'table') return createRelation(cursor, word, at)
   if (cursor.acceptWords('materialized')) {
     if (!cursor.isWord('view')) cursor.fail(['VIEW'])
-    return createView(cursor, at)
+    return createView(cursor, at, orReplace)
   }
   if (word === 'alert') return createAlert(cursor, at)
   if (word === 'view') return createPlainView(cursor, at)
@@ -148,10 +151,10 @@ function createPlainView(cursor: Cursor, at: number): Statement {
   return { kind: 'create-plain-view', name, ifNotExists, columns, query, ...cursor.span(at) }
 }
 
-/** CREATE MATERIALIZED VIEW [IF NOT EXISTS] name [(columns)] [WITH (…)] AS query [WITH (…)] [START FROM …] */
-function createView(cursor: Cursor, at: number): Statement {
+/** CREATE [OR REPLACE] MATERIALIZED VIEW [IF NOT EXISTS] name [(columns)] [WITH (…)] AS query [WITH (…)] [START FROM …] */
+function createView(cursor: Cursor, at: number, orReplace: boolean): Statement {
   cursor.expectWord('view')
-  const ifNotExists = cursor.acceptWords('if', 'not', 'exists')
+  const ifNotExists = !orReplace && cursor.acceptWords('if', 'not', 'exists')
   const name = cursor.qualifiedName('a name for the view')
   const columns = cursor.isMark('(') ? cursor.parenthesised(() => cursor.name('a column')) : []
   const before = withOptions(cursor)
@@ -161,16 +164,15 @@ function createView(cursor: Cursor, at: number): Statement {
     cursor.unsupported('WITH [NO] DATA', cursor.at)
   const options = [...before, ...withOptions(cursor)]
   const start = startFrom(cursor)
-  return { kind: 'create-view', name, ifNotExists, columns, query, options, start, ...cursor.span(at) }
+  return { kind: 'create-view', name, ifNotExists, columns, query, options, orReplace, start, ...cursor.span(at) }
 }
 function startFrom(cursor: Cursor): StartFrom | null {
   const { at } = cursor
   if (!cursor.isWord('start')) return null
   cursor.take()
   cursor.expectWord('from')
-  if (cursor.isWord('resume'))
-    cursor.unsupported('START FROM RESUME', cursor.at, 'A view goes on where it stopped by itself.')
-  if (!cursor.isWord('beginning', 'now', 'timestamp')) cursor.fail(['BEGINNING', 'NOW', 'TIMESTAMP'])
+  if (!cursor.isWord('beginning', 'now', 'timestamp', 'resume'))
+    cursor.fail(['BEGINNING', 'NOW', 'TIMESTAMP', 'RESUME'])
   const from = cursor.take().word as StartFrom['from']
   const text = from === 'timestamp' ? cursor.string('a time as a string') : ''
   return { from, text, ...cursor.span(at) }

@@ -242,7 +242,7 @@ HINT: Read what was expected at the marked place; docs/sql.md has the grammar.
 ----
 CREATE OR REPLACE VIEW v AS SELECT 1
 =>
-ERROR 0A000: OR REPLACE is not supported yet
+ERROR 0A000: OR REPLACE of anything but a MATERIALIZED VIEW is not supported yet
 LINE 1: CREATE OR REPLACE VIEW v AS SELECT 1
                ^
 HINT: DROP it first, then CREATE.
