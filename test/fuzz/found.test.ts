@@ -82,3 +82,25 @@ test('numbers that come as texts may be written with escapes', () => {
   assert.equal(bench.invalid, 0)
   assert.deepEqual([...bench.sum().keys()], ['["NaN",null]', '["-Infinity",17]', '[null,"-9223372036854775808n"]'])
 })
+
+test('a join by numerics of different scales, whichever side comes later', () => {
+  const query = 'SELECT b.id FROM (SELECT floor(u) AS c FROM s) a JOIN (SELECT id, u FROM s) b ON a.c = b.u'
+  assert.deepEqual(
+    kept(query, {
+      s: [
+        { id: 1, u: 1 },
+        { id: 2, u: '1.00' },
+      ],
+    }),
+    ['[1]', '[1]', '[2]', '[2]'],
+  )
+  assert.deepEqual(
+    kept('SELECT a.id FROM s a JOIN s b ON a.u = b.m', {
+      s: [
+        { id: 1, m: 1, u: '1.000' },
+        { id: 2, u: '1.0' },
+      ],
+    }),
+    ['[1]', '[2]'],
+  )
+})

@@ -5,7 +5,7 @@ import type { Plan, PlanOf as Of } from '../../flow/plan.ts'
 import { inputsOf, withInputs } from '../../flow/plan-facts.ts'
 import type { Columns, Field } from '../../schema/types.ts'
 import { findInterval } from './interval.ts'
-import { column, columnsOf, conjunction, conjuncts, shiftColumns } from '../bind/bound.ts'
+import { call, column, columnsOf, conjunction, conjuncts, shiftColumns } from '../bind/bound.ts'
 
 /** Equalities between the two sides of a join become its keys; a key that is computed becomes a column of its side. */
 export function findKeys(plan: Plan): Plan {
@@ -22,7 +22,13 @@ function keyed(plan: Of<'join'>): Plan {
   for (const condition of conditions) {
     const pair = equalSides(condition, width)
     if (pair === null) staying.push(condition)
-    else pairs.push([pair[0], shiftColumns(pair[1], (index) => index - width)])
+    else
+      pairs.push(
+        alike(
+          pair[0],
+          shiftColumns(pair[1], (index) => index - width),
+        ),
+      )
   }
   if (pairs.length === 0) return plan
   const left = withColumns(
@@ -62,6 +68,15 @@ function keyed(plan: Of<'join'>): Plan {
   if (columns.length === plan.columns.length) return join
   const expressions = plan.columns.map((field, i) => column(place(i), field.type))
   return { op: 'project', input: join, expressions, columns: plan.columns }
+}
+/** Keys of both sides have one form in memory: numerics of different scales have not. */
+function alike(left: Expression, right: Expression): [Expression, Expression] {
+  const [a, b] = [left.type, right.type]
+  if (a.kind !== 'numeric' || b.kind !== 'numeric' || a.scale === b.scale) return [left, right]
+  const free = { kind: 'numeric', precision: null, scale: null } as const
+  const freed = (expr: Expression, scale: number | null): Expression =>
+    scale === null ? expr : call('cast', [expr], free)
+  return [freed(left, a.scale), freed(right, b.scale)]
 }
 function equalSides(condition: Expression, width: number): [Expression, Expression] | null {
   if (condition.kind !== 'call' || condition.name !== '=') return null
