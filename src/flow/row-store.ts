@@ -421,8 +421,8 @@ export function writeOrdinal(
   if (table.find(writer) >= 0) writeCopy(table, writer)
 }
 /**
- * Numbers begin at 0 and have hardly a gap, so a free one is found by doubling, then halving: all rows of a window that
- * closes come from one record.
+ * Numbers begin at 0 and have hardly a gap: the next is free if the one given last is taken, else one is found by doubling,
+ * then halving. All rows of a window that closes come from one record.
  */
 function writeCopy(table: StateTable, writer: KeyWriter): void {
   const { length } = writer
@@ -431,8 +431,13 @@ function writeCopy(table: StateTable, writer: KeyWriter): void {
     writer.double(copy)
     return table.find(writer) >= 0
   }
-  let free = 0
+  const last = lastCopies.get(table) ?? 0
   let taken = -1
+  let free = 0
+  if (isTaken(last)) {
+    taken = last
+    free = last + 1
+  }
   while (isTaken(free)) {
     taken = free
     free = free * 2 + 1
@@ -444,7 +449,9 @@ function writeCopy(table: StateTable, writer: KeyWriter): void {
   }
   writer.length = length
   writer.double(free)
+  lastCopies.set(table, free)
 }
+const lastCopies = new WeakMap<StateTable, number>()
 
 /** The ordinal at the end of a key that `writeOrdinal` wrote. */
 export function ordinalInKey(
