@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Graph } from '../../src/flow/graph.ts'
-import { inputsOf, sourcesOf } from '../../src/flow/plan-facts.ts'
+import { sourcesOf, withInputs } from '../../src/flow/plan-facts.ts'
 import type { Plan } from '../../src/flow/plan.ts'
 import { plan } from '../sql/fixture.ts'
 
@@ -41,9 +41,10 @@ test('steps that differ stay apart', () => {
 })
 
 test('state of a plan whose steps are shared is not taken for that of one whose are not', () => {
-  const shared = planOf('SELECT k, v FROM events UNION ALL SELECT k, v FROM events')
-  const apart = structuredClone(shared)
-  const unshared = { ...apart, inputs: inputsOf(apart).map((input) => structuredClone(input)) } as Plan
+  const both = 'SELECT k, v FROM events UNION ALL SELECT k, v FROM events'
+  const shared = planOf(`SELECT k, sum(v) AS s FROM (${both}) x GROUP BY k`)
+  const apart = (plan: Plan): Plan => withInputs(plan, (input) => structuredClone(apart(input)))
+  const unshared = apart(shared)
   const written = new Graph(unshared, options)
   written.save(0)
   const changes = [...written.changes()].map(
