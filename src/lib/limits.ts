@@ -161,6 +161,13 @@ export const limits = {
   sqlDepth: 200,
   /** Terms of one chain of the same operators (`a + b + c …`): each deepens the tree by one. */
   sqlChain: 500,
+  /**
+   * Nodes of one expression, and steps of one plan, with what stands in them several times counted each time: WITH queries
+   * and plain views that mention one another twice double with each, as do coalesce() and CASE with what they test.
+   */
+  sqlExpressionNodes: 50_000,
+  sqlSelectedNodes: 200_000,
+  sqlPlanSteps: 4_000,
   /** Windows of one HOP or CUMULATE that a row may lie in: each is a row of its own. */
   windowsPerRow: 10_000,
   /** The template of an alert's message; it is filled for every alert. */

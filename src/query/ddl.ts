@@ -1,4 +1,5 @@
 /** CREATE, DROP, ALTER: first the catalogue, then topics, then what runs. A restart does again what a crash left out. */
+import type { Plan } from '../flow/plan.ts'
 import { sourcesOf } from '../flow/plan-facts.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import { alertViewName } from '../sql/alert.ts'
@@ -6,7 +7,7 @@ import { SqlFault } from '../sql/fault.ts'
 import { matchesName } from '../sql/bind/scope.ts'
 import { catalogName, matcher, pickNamed } from '../sql/plan/relation.ts'
 import type { ObjectKind, QualifiedName, Statement } from '../sql/syntax/ast.ts'
-import type { Definition, DefinitionKind, Dropped } from './definitions.ts'
+import type { Definition, DefinitionKind, Definitions, Dropped } from './definitions.ts'
 import type { EngineParts } from './engine-parts.ts'
 import { finishReplacing, replace } from './replace.ts'
 import { begin, clearView, dependents, ensureTopics, removeTopic } from './running.ts'
@@ -33,6 +34,7 @@ export async function create(parts: EngineParts, statement: Create, text: string
   const tag = `CREATE ${tags[planned.kind]}`
   const known =
     planned.kind === 'alert' ? parts.definitions.get('alert', planned.name) : parts.definitions.relation(planned.name)
+  if (known === null || known.kind === 'view') checkInputs(parts, planned, text, statement.name.at)
   if (known !== null) {
     if (statement.kind === 'create-view' && statement.orReplace) {
       await replace(parts, { known, planned, statement, text })
@@ -76,6 +78,37 @@ async function demandCreate({ rights, log }: EngineParts, planned: Definition): 
   if (kind === 'view' || (await log.topics.get(topic)) === null) rights.demand('create', topic)
 }
 
+/** What a view writes must not come in again, and nobody else may write what is not theirs. */
+function checkInputs({ definitions }: EngineParts, { view }: Definition, text: string, at: number): void {
+  if (view === null) return
+  const { name, plan, lateTopic } = view
+  const refuse = (message: string): never => {
+    throw new SqlFault('sql.invalid-definition', message, text, at)
+  }
+  if (lateTopic !== null && isKept(lateTopic)) refuse(`the name ${lateTopic} is kept for Millrace itself`)
+  if (lateTopic !== null && (lateTopic === name || definitions.get('view', lateTopic) !== null))
+    refuse(`topic "${lateTopic}" is written by a view: late rows go to one of their own`)
+  const above = topicsAbove(definitions, plan)
+  if (above.has(name)) refuse(`view "${name}" would read itself`)
+  if (lateTopic !== null && above.has(lateTopic))
+    refuse(`late rows of "${name}" would come in again: it reads topic "${lateTopic}", directly or through other views`)
+}
+/** Topics that the plan reads, and those that the views read which write these. */
+function topicsAbove(definitions: Definitions, plan: Plan): Set<string> {
+  const found = new Set<string>()
+  const visit = (above: Plan): void => {
+    for (const { topic } of sourcesOf(above)) {
+      if (found.has(topic)) continue
+      found.add(topic)
+      for (const { kind, view } of definitions.all())
+        if (kind === 'view' && view !== null && (view.name === topic || view.lateTopic === topic)) visit(view.plan)
+    }
+  }
+  visit(plan)
+  return found
+}
+const isKept = (topic: string): boolean => topic.startsWith('_millrace_') || topic.startsWith('__')
+
 async function checkTopic(
   parts: EngineParts,
   { kind, topic, relation }: Definition,
@@ -84,7 +117,7 @@ async function checkTopic(
 ): Promise<void> {
   if (topic === null || relation === null) return
   const { name } = topic
-  if (name.startsWith('_millrace_') || name.startsWith('__')) {
+  if (isKept(name)) {
     throw new SqlFault('sql.invalid-definition', `the name ${name} is kept for Millrace itself`, text, at)
   }
   const existing = await parts.log.topics.get(name)
@@ -193,7 +226,7 @@ async function dropTopic(parts: EngineParts, name: QualifiedName, ifExists: bool
     if (ifExists) return
     throw new SqlFault('sql.unknown-relation', `topic "${catalogName(name)}" does not exist`, text, name.at)
   }
-  if (found.name.startsWith('_millrace_') || found.name.startsWith('__')) {
+  if (isKept(found.name)) {
     throw new SqlFault('sql.dependent', `topic ${found.name} belongs to Millrace itself`, text, name.at)
   }
   parts.rights.demand('delete', found.name)

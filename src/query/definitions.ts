@@ -98,7 +98,7 @@ export class Definitions {
     )
     for (const [key, one] of this.known) {
       const entry = entries.get(key)
-      if (one.stored === null || (entry?.kind === one.kind && entry.stored?.sql === one.stored.sql)) continue
+      if (one.stored === null || (entry?.kind === one.kind && isSame(entry.stored, one.stored))) continue
       this.known.delete(key)
       found.gone.push(one)
     }
@@ -285,6 +285,8 @@ export class Definitions {
 }
 
 const kinds: readonly DefinitionKind[] = ['stream', 'table', 'view', 'plain-view', 'alert']
+/** One that was made anew is another, whatever its text. */
+const isSame = (a: Stored | null, b: Stored): boolean => a?.sql === b.sql && a.seq === b.seq
 const keyOf = (kind: DefinitionKind, name: string): string => `${kind === 'alert' ? 'alert' : 'relation'}/${name}`
 const isCreate = (statement: Statement): statement is Create =>
   statement.kind === 'create-stream' ||

@@ -200,7 +200,7 @@ class SqlEngine implements OpenEngine {
   }
   /** Definitions that others change, from now on. */
   follow(catalog: Catalog): void {
-    const isOurs = ({ kind }: { readonly kind: string }): boolean => /^(stream|table|view|alert)$/.test(kind)
+    const isOurs = ({ kind }: { readonly kind: string }): boolean => /^(stream|table|view|plain-view|alert)$/.test(kind)
     this.stopFollowing = catalog.onChange((changed) => {
       if (changed.some(isOurs)) void this.changeDefinitions(() => follow(this.parts, this.onFault)).catch(() => {})
     })

@@ -65,6 +65,35 @@ export function mapExpression(expr: Expression, replace: (part: Expression) => E
       }
   }
 }
+function partsOf(expr: Expression): readonly Expression[] {
+  switch (expr.kind) {
+    case 'column':
+    case 'literal':
+    case 'now':
+      return []
+    case 'call':
+    case 'and':
+    case 'or':
+      return expr.args
+    case 'not':
+    case 'is-null':
+    case 'field':
+      return [expr.arg]
+    case 'case': {
+      const otherwise = expr.otherwise === null ? [] : [expr.otherwise]
+      return [...expr.branches.flatMap((one) => [one.when, one.then]), ...otherwise]
+    }
+  }
+}
+const sizes = new WeakMap<Expression, number>()
+/** Nodes of the tree. A part that stands in it several times counts each time, and is looked at once. */
+export function treeSize(expr: Expression): number {
+  const known = sizes.get(expr)
+  if (known !== undefined) return known
+  const size = partsOf(expr).reduce((sum, part) => sum + treeSize(part), 1)
+  sizes.set(expr, size)
+  return size
+}
 /** Calls for every part, outermost first. */
 export function visitExpression(expr: Expression, visit: (part: Expression) => void): void {
   mapExpression(expr, (part) => {

@@ -4,11 +4,12 @@
  * and all of them call one another.
  */
 import type { Expression } from '../../flow/expression.ts'
+import { limits } from '../../lib/limits.ts'
 import { type DataType, typeName } from '../../schema/types.ts'
 import { SqlFault, type Span } from '../fault.ts'
 import type { Call, Expr, Query } from '../syntax/ast.ts'
 import { aggregateNames, isAggregate, rankings } from './aggregates.ts'
-import { type Bound, booleanType, branch, column, isNull, literal, not, textType } from './bound.ts'
+import { type Bound, booleanType, branch, column, isNull, literal, not, textType, treeSize } from './bound.ts'
 import { coerce, explicitCast, unify } from './coerce.ts'
 import { resolveCall, resolveUniform } from './functions.ts'
 import { asSqlFault, intervalConstant, numberLiteral, textConstant } from './literals.ts'
@@ -46,6 +47,17 @@ export interface BindContext {
 }
 
 export function bindExpression(ctx: BindContext, expr: Expr): Bound {
+  const bound = bindAny(ctx, expr)
+  if (treeSize(bound.expr) > limits.sqlExpressionNodes)
+    throw new SqlFault(
+      'sql.too-complex',
+      `an expression of more than ${limits.sqlExpressionNodes} parts, with those that are needed several times`,
+      ctx.text,
+      expr.at,
+    )
+  return bound
+}
+function bindAny(ctx: BindContext, expr: Expr): Bound {
   const made = (e: Expression, nullable: boolean, unknown = false): Bound => ({
     expr: e,
     nullable,

@@ -1,4 +1,7 @@
 /** FROM: sources, derived tables, joins; windows over streams are in `window.ts`. */
+import type { Plan } from '../../flow/plan.ts'
+import { inputsOf } from '../../flow/plan-facts.ts'
+import { limits } from '../../lib/limits.ts'
 import { matchesName, type Scope } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
 import type { Alias, Query, QualifiedName, TableRef } from '../syntax/ast.ts'
@@ -54,7 +57,23 @@ function named(ctx: PlanContext, name: QualifiedName, alias: Alias | null, planQ
     cte === undefined
       ? (plainView(ctx, name, planQuery) ?? sourceRel(findRelation(ctx.schema, name, ctx.text)))
       : { ...cte.rel, scope: renamed(cte.rel.scope, cte.name) }
+  ctx.size!.steps += stepCount(rel.plan)
+  if (ctx.size!.steps > limits.sqlPlanSteps)
+    throw new SqlFault(
+      'sql.too-complex',
+      `more than ${limits.sqlPlanSteps} steps, with those of WITH queries and views at each place that names them`,
+      ctx.text,
+      name.at,
+    )
   return alias === null ? rel : aliased(ctx, rel, alias)
+}
+const steps = new WeakMap<Plan, number>()
+function stepCount(plan: Plan): number {
+  const known = steps.get(plan)
+  if (known !== undefined) return known
+  const count = inputsOf(plan).reduce((sum, input) => sum + stepCount(input), 1)
+  steps.set(plan, count)
+  return count
 }
 
 /** The query that a plain view's name stands for; null: it names none. */

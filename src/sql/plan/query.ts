@@ -35,7 +35,7 @@ export function planAnswer(outer: PlanContext, query: Query): Answer {
   if (query.recursive && query.with.length > 0)
     throw new SqlFault('sql.unsupported', 'WITH RECURSIVE is not supported yet', outer.text, query.with[0]!.at)
   const close = query.emit === null ? outer.close : { at: query.emit.at, obeyed: false }
-  const ctx = withCtes({ ...outer, close }, query.with)
+  const ctx = withCtes({ ...outer, close, size: outer.size ?? { steps: 0, nodes: 0 } }, query.with)
   const selected = planBody(ctx, query.body, query.orderBy)
   if (query.emit !== null && close !== null && !close.obeyed) {
     throw new SqlFault('sql.windowing', 'EMIT ON WINDOW CLOSE needs a window in GROUP BY', ctx.text, query.emit.at, {

@@ -1,7 +1,8 @@
 /** One SELECT: FROM → WHERE → GROUP BY → HAVING → OVER → list → DISTINCT. */
 import type { Expression } from '../../flow/expression.ts'
+import { limits } from '../../lib/limits.ts'
 import type { Columns, Field } from '../../schema/types.ts'
-import { type Bound, column, columnsOf, conjunction, conjuncts, expressionKey } from '../bind/bound.ts'
+import { type Bound, column, columnsOf, conjunction, conjuncts, expressionKey, treeSize } from '../bind/bound.ts'
 import { coerce } from '../bind/coerce.ts'
 import { type BindContext, bindBoolean, bindExpression, fieldName } from '../bind/expressions.ts'
 import { matchesName, starColumns } from '../bind/scope.ts'
@@ -120,6 +121,14 @@ function selectItems(ctx: PlanContext, bind: BindContext, items: readonly Select
     if (item.expr.kind !== 'star') {
       const bound = bindExpression(bind, item.expr)
       const typed = bound.unknown ? coerce(bound, { kind: 'text' }, 'implicit', ctx.text)! : bound
+      ctx.size!.nodes += treeSize(typed.expr)
+      if (ctx.size!.nodes > limits.sqlSelectedNodes)
+        throw new SqlFault(
+          'sql.too-complex',
+          `SELECT lists of more than ${limits.sqlSelectedNodes} parts together, with those that are needed several times`,
+          ctx.text,
+          item.at,
+        )
       return [{ bound: typed, name: item.alias?.text ?? defaultName(item.expr, bind), written: item.expr }]
     }
     const { at, end } = item

@@ -1,0 +1,103 @@
+/** Statements made to hurt whoever runs them: what would never end, feed itself, or fill the memory is refused by a fault. */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { testMillrace } from '../../src/testing.ts'
+import { openHouse } from './house.ts'
+
+type Millrace = Awaited<ReturnType<typeof testMillrace>>
+async function opened(): Promise<Millrace> {
+  const millrace = await testMillrace({ seed: 1 })
+  await millrace.sql(`CREATE STREAM s (k text, n double precision, t timestamptz, WATERMARK FOR t AS t)
+      WITH (topic = 's', partitions = 1);
+    INSERT INTO s VALUES ('a', 1, '2026-01-01T10:00:00Z'), ('b', 2, '2026-01-01T10:00:01Z')`)
+  return millrace
+}
+
+describe('texts that double with each line', () => {
+  test('WITH queries that name one another twice', async () => {
+    await using millrace = await opened()
+    const doubled = (n: number): string =>
+      `WITH c0 AS (SELECT n FROM s)${Array.from({ length: n }, (_, i) => `, c${i + 1} AS (SELECT n FROM c${i} UNION ALL SELECT n FROM c${i})`).join('')} SELECT count(*) AS n FROM c${n}`
+    assert.deepEqual(await millrace.sql(doubled(6)), [{ n: 128 }])
+    await assert.rejects(millrace.sql(doubled(40)), { code: 'sql.too-complex' })
+    await assert.rejects(millrace.sql(`CREATE MATERIALIZED VIEW v AS ${doubled(40)}`), { code: 'sql.too-complex' })
+  })
+  test('plain views that name one another twice', async () => {
+    await using millrace = await opened()
+    await millrace.sql('CREATE VIEW p0 AS SELECT n FROM s')
+    const double = async (i: number): Promise<unknown> =>
+      millrace.sql(`CREATE VIEW p${i} AS SELECT n FROM p${i - 1} UNION ALL SELECT n FROM p${i - 1}`)
+    await assert.rejects(
+      async () => {
+        for (let i = 1; i <= 40; i++) await double(i)
+      },
+      { code: 'sql.too-complex' },
+    )
+    assert.deepEqual(await millrace.sql('SELECT count(*) AS n FROM p5'), [{ n: 64 }])
+  })
+  test('forms that need what they test several times', async () => {
+    await using millrace = await opened()
+    const forms: readonly [string, string][] = [
+      ['coalesce(', ', 1)'],
+      ['nullif(', ', 7)'],
+      ['CASE ', ' WHEN 1 THEN 2.0 WHEN 2 THEN 3 ELSE 1 END'],
+      ['(', ' BETWEEN 1 AND 2)::int'],
+      ['(', ' IN (1, 2, 3))::int'],
+    ]
+    for (const [before, after] of forms) {
+      const nested = (n: number): string => `SELECT ${before.repeat(n)}n${after.repeat(n)} AS x FROM s`
+      assert.equal((await millrace.sql(nested(4))).length, 2, before)
+      const began = performance.now()
+      await assert.rejects(millrace.sql(nested(60)), { code: 'sql.too-complex' }, before)
+      assert.ok(performance.now() - began < 3_000, before)
+    }
+    // Each of them passes, all together do not.
+    const one = `${'nullif('.repeat(13)}n${', 7)'.repeat(13)}`
+    await assert.rejects(millrace.sql(`SELECT ${Array(100).fill(one).join()} FROM s`), { code: 'sql.too-complex' })
+  })
+})
+
+describe('views that would feed themselves', () => {
+  test('OR REPLACE does not make a view that reads itself', async () => {
+    await using millrace = await opened()
+    await millrace.sql('CREATE MATERIALIZED VIEW v AS SELECT k, n FROM s; FLUSH')
+    const itself = 'CREATE OR REPLACE MATERIALIZED VIEW v AS SELECT k, n + 1 AS n FROM v'
+    for (const text of [itself, `${itself} START FROM RESUME`])
+      await assert.rejects(millrace.sql(text), { code: 'sql.invalid-definition', message: /would read itself/ })
+    assert.equal((await millrace.sql('SELECT * FROM v')).length, 2)
+    await millrace.sql(`CREATE STREAM x (k text, n double precision) WITH (topic = 'v', format = 'json');
+      CREATE MATERIALIZED VIEW w AS SELECT k, n FROM x`)
+    for (const from of ['x', 'w'])
+      await assert.rejects(millrace.sql(itself.replace('FROM v', `FROM ${from}`)), { message: /would read itself/ })
+  })
+  test('late rows go to no topic that is read by the view, written by another, or of Millrace itself', async () => {
+    await using millrace = await opened()
+    await millrace.sql('CREATE MATERIALIZED VIEW other AS SELECT k, n FROM s')
+    const late = (topic: string): string =>
+      `CREATE MATERIALIZED VIEW w WITH (late_topic = '${topic}') AS SELECT window_start, count(*) AS c
+        FROM TUMBLE(s, t, INTERVAL '1 minute') GROUP BY window_start, window_end EMIT ON WINDOW CLOSE`
+    for (const topic of ['s', 'w', 'other', '_millrace_catalog', '__consumer_offsets'])
+      await assert.rejects(millrace.sql(late(topic)), { code: 'sql.invalid-definition' }, topic)
+    await millrace.sql(late('late'))
+    // What is late for one must not come round through the other.
+    await millrace.sql(`CREATE STREAM r (t timestamptz, WATERMARK FOR t AS t) WITH (topic = 'late')`)
+    const round = late('s').replace('VIEW w', 'VIEW w2').replace('TUMBLE(s', 'TUMBLE(r')
+    await assert.rejects(millrace.sql(round), { code: 'sql.invalid-definition', message: /come in again/ })
+  })
+})
+
+test('a plain view is known to other processes', async () => {
+  await using one = await openHouse()
+  await using two = await openHouse({ beside: one })
+  const until = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
+    for (let i = 0; i < 300; i++) {
+      if (await holds()) return
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    assert.fail(`never came: ${what}`)
+  }
+  await one.sql('CREATE STREAM s (n int)')
+  await until('the stream', () => two.engine.relation('s') !== null)
+  await one.sql('CREATE VIEW p AS SELECT n FROM s')
+  await until('the plain view', () => two.engine.relation('p') !== null)
+})
