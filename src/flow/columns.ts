@@ -4,6 +4,8 @@ import { storageOf } from './memory.ts'
 import type { DataType } from '../schema/types.ts'
 import type { Value } from './expression.ts'
 import { assert } from '../lib/assert.ts'
+import { Fault } from '../lib/fault.ts'
+import { limits } from '../lib/limits.ts'
 
 export interface ColumnBuilder {
   readonly count: number
@@ -221,6 +223,11 @@ export class BytesBuilder implements ColumnBuilder {
   }
   private reserve(bytes: number): void {
     if (this.used + bytes <= this.arena.length) return
+    // Places beyond would wrap round, and name other bytes.
+    if (this.base + this.used + bytes > limits.columnBytes)
+      throw new Fault('value.invalid-argument', {
+        what: `the texts of one column, worked on together, are more than ${limits.columnBytes} bytes`,
+      })
     const bigger = Buffer.allocUnsafeSlow(Math.max(64, this.arena.length * 2, this.used + bytes))
     this.arena.copy(bigger, 0, 0, this.used)
     this.arena = bigger

@@ -1,4 +1,5 @@
 /** Batches joined into one: columns of one kind array by array, others value by value. */
+import { limits } from '../lib/limits.ts'
 import type { Columns, DataType } from '../schema/types.ts'
 import type { Batch, BytesColumn, Column, NumberColumn, Origins, Provenance } from './batch.ts'
 import { columnBuilder } from './columns.ts'
@@ -42,14 +43,14 @@ function joinColumns(parts: readonly Column[], counts: readonly number[], count:
   const texts = parts.filter((part): part is BytesColumn => part.kind === 'bytes')
   if (texts.length === parts.length) {
     const arenas = new Set(texts.map(({ arena }) => arena))
-    if (arenas.size === 1 || isMostlyUsed(texts, counts, arenas)) return joinTexts(texts, counts, count, [...arenas])
+    if (arenas.size === 1 || mayBeCopied(texts, counts, arenas)) return joinTexts(texts, counts, count, [...arenas])
   }
   const builder = columnBuilder(type, count)
   for (let p = 0; p < parts.length; p++) for (let row = 0; row < counts[p]!; row++) builder.pushFrom(parts[p]!, row)
   return builder.done()
 }
-/** Copying whole arenas costs less than copying text by text, unless little of them is meant. */
-function isMostlyUsed(parts: readonly BytesColumn[], counts: readonly number[], arenas: ReadonlySet<Buffer>): boolean {
+/** Copying whole arenas costs less than copying text by text, unless little of them is meant or they are too long. */
+function mayBeCopied(parts: readonly BytesColumn[], counts: readonly number[], arenas: ReadonlySet<Buffer>): boolean {
   let used = 0
   for (let p = 0; p < parts.length; p++) {
     const { from, to } = parts[p]!
@@ -57,7 +58,7 @@ function isMostlyUsed(parts: readonly BytesColumn[], counts: readonly number[], 
   }
   let bytes = 0
   for (const arena of arenas) bytes += arena.length
-  return bytes <= used * 4
+  return bytes <= used * 4 && bytes <= limits.columnBytes
 }
 function joinTexts(
   parts: readonly BytesColumn[],

@@ -673,12 +673,12 @@ export const faults = {
     says: (f) => `the Kafka cluster refuses it: ${f.what}: error ${f.error}${f.why === '' ? '' : `: ${f.why}`}`,
     hint: "Kafka's list of error codes says what the number means; the log of its broker says more.",
   }),
-  'query.too-large': meaning<{ rows: number }>({
+  'query.too-large': meaning<{ what: string }>({
     kafka: 42,
     http: 413,
     sqlstate: '53200',
     retry: false,
-    says: (f) => `the query holds more than ${f.rows} rows in memory`,
+    says: (f) => `the query holds more than ${f.what} in memory`,
     hint: 'Filter more, aggregate, or make it a materialized view and read that.',
   }),
   'query.slow-subscriber': meaning<{ waiting: number }>({

@@ -217,8 +217,14 @@ export const limits = {
   numericDigits: 131_072,
   /** A text that an expression makes (repeat, lpad, replace). */
   textBytes: 16 * 1024 * 1024,
+  /** Of one topic what the doctor looks at, beyond the batches of one partition. */
+  doctorBytes: 64 * 1024 * 1024,
+  /** Texts of one column of a batch: places in them are 32 bits. */
+  columnBytes: 2 ** 31 - 1,
   /** Different rows that a one-off query holds until it knows its result. */
   queryRows: 5_000_000,
+  /** Their bytes, about; and those of its operators' state. Several run at once, beside everything else. */
+  queryBytes: 512 * 1024 * 1024,
   /** Deliveries waiting at once, about 150 bytes each; beyond it alerts wait in their topics. */
   deliveriesWaiting: 200_000,
   /** Attempts under way at once, over all and per destination: one dead receiver must not hold up the others. */

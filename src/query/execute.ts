@@ -8,12 +8,11 @@ import { Graph, type Source, type StepResult } from '../flow/graph.ts'
 import { KeyWriter, writeKey } from '../flow/key.ts'
 import type { Plan, SourcePlan } from '../flow/plan.ts'
 import { neverWithdraws } from '../flow/plan-facts.ts'
-import { Fault } from '../lib/fault.ts'
-import { limits } from '../lib/limits.ts'
 import type { Clock } from '../lib/world.ts'
 import type { Log } from '../log/log.ts'
 import type { Columns, DataType } from '../schema/types.ts'
-import { frontier, type Range, readRanges } from './topic-reader.ts'
+import { demandState, Held } from './held.ts'
+import { frontier, type Range, readRanges, slices } from './topic-reader.ts'
 
 export type Row = readonly Value[]
 
@@ -44,8 +43,10 @@ export async function* execute(plan: Plan, options: ExecuteOptions): AsyncGenera
 export const rowAt = (batch: Batch, row: number, types: readonly DataType[]): Row =>
   batch.columns.map((column, c) => valueAt(column, row, types[c]!))
 
-/** So long may a query keep the thread at once; a piece of a topic is taken whole. */
+/** So long may a query keep the thread at once, about: how many records it takes at a time depends on what the last took. */
 const turnMs = 10
+const firstRecords = 64
+const mostRecords = 65_536
 const pieceBytes = 256 * 1024
 
 /** Everything that comes out of the plan, batch by batch. */
@@ -68,6 +69,7 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
   graph.open((topic) => unread(inputs, topic), nowMs)
   const { worked = (): void => {}, clock } = options
   let busyMs = 0
+  let stepSize = firstRecords
   /** What is read from memory never waits by itself: others get their turn. */
   const giveTurn = async (): Promise<void> => {
     if (busyMs < turnMs) return
@@ -79,8 +81,11 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
     const startedMs = clock.monotonic()
     const out = stepped(graph.step(new Map([[source.index, batchOf()]]), nowMs))
     graph.commit()
+    demandState(graph)
     const ms = clock.monotonic() - startedMs
     busyMs += ms
+    if (ms > turnMs * 2) stepSize = Math.max(1, stepSize >> 1)
+    else if (ms < turnMs / 2) stepSize = Math.min(stepSize * 2, mostRecords)
     worked(ms)
     return out
   }
@@ -92,12 +97,14 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
       ranges,
       options.signal,
     )) {
-      const decoded = (): Batch =>
-        graph.measured(source.node, () =>
-          source.decoder.decode([{ partition: partition.index, records }], source.clock, nowMs),
-        ).batch
-      yield step(source, decoded)
-      await giveTurn()
+      for (const some of slices(records, () => stepSize)) {
+        const decoded = (): Batch =>
+          graph.measured(source.node, () =>
+            source.decoder.decode([{ partition: partition.index, records: some }], source.clock, nowMs),
+          ).batch
+        yield step(source, decoded)
+        await giveTurn()
+      }
     }
   }
   const out = stepped(graph.finish(nowMs))
@@ -163,6 +170,7 @@ export class Consolidated {
   private readonly types: readonly DataType[]
   private readonly held = new Map<string, { row: Row; weight: number }>()
   private readonly writer = new KeyWriter()
+  private readonly memory = new Held()
 
   constructor(columns: Columns) {
     this.types = columns.map((field) => field.type)
@@ -175,10 +183,12 @@ export class Consolidated {
     const key = this.keyOf(row)
     const held = this.held.get(key)
     const sum = (held?.weight ?? 0) + weight
-    if (sum === 0) this.held.delete(key)
-    else if (held !== undefined) held.weight = sum
+    if (sum === 0) {
+      this.held.delete(key)
+      if (held !== undefined) this.memory.remove(held.row)
+    } else if (held !== undefined) held.weight = sum
     else {
-      if (this.held.size >= limits.queryRows) throw new Fault('query.too-large', { rows: limits.queryRows })
+      this.memory.add(row)
       this.held.set(key, { row, weight: sum })
     }
   }

@@ -147,7 +147,7 @@ export class LiveRows {
     } else if (held === undefined) this.held.set(key, { row, weight })
     else if (held.weight + weight === 0) this.held.delete(key)
     else held.weight += weight
-    if (this.held.size > limits.queryRows) throw new Fault('query.too-large', { rows: limits.queryRows })
+    if (this.held.size > limits.queryRows) throw new Fault('query.too-large', { what: `${limits.queryRows} rows` })
   }
   private publish(batches: readonly Batch[]): void {
     if (batches.length > 0) for (const listener of this.listeners) listener.changed({ batches, at: this.at })

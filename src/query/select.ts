@@ -8,7 +8,6 @@ import { sourcesOf } from '../flow/plan-facts.ts'
 import type { Batch } from '../flow/batch.ts'
 import type { Graph } from '../flow/graph.ts'
 import { Fault } from '../lib/fault.ts'
-import { limits } from '../lib/limits.ts'
 import type { Clock } from '../lib/world.ts'
 import type { Log } from '../log/log.ts'
 import type { Columns } from '../schema/types.ts'
@@ -18,6 +17,7 @@ import type { SortKey } from '../sql/plan/select.ts'
 import { planOnce } from '../sql/plan/view.ts'
 import type { Query } from '../sql/syntax/ast.ts'
 import { execute, type Row } from './execute.ts'
+import { Held } from './held.ts'
 import { batchOf, type LiveRows } from './live.ts'
 
 export interface SelectHost {
@@ -154,6 +154,7 @@ async function* sorted(
   wanted: number,
 ): AsyncGenerator<Row> {
   let held: { row: Row; keys: (Buffer | null)[] }[] = []
+  const memory = new Held()
   const compare = (a: (typeof held)[number], b: (typeof held)[number]): number => compareKeys(a.keys, b.keys, order)
   const writer = new KeyWriter()
   const keyOf = (value: Value, column: number): Buffer | null => {
@@ -163,9 +164,11 @@ async function* sorted(
     return Buffer.from(writer.done())
   }
   for await (const row of rows) {
-    if (held.length >= limits.queryRows) throw new Fault('query.too-large', { rows: limits.queryRows })
+    memory.add(row)
     held.push({ row, keys: order.map((key) => keyOf(row[key.column]!, key.column)) })
-    if (held.length >= 2 * wanted + 1000) held = held.sort(compare).slice(0, wanted)
+    if (held.length < 2 * wanted + 1000) continue
+    held = held.sort(compare).slice(0, wanted)
+    memory.keep(held.map((one) => one.row))
   }
   for (const { row } of held.sort(compare)) yield row
 }

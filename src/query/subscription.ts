@@ -19,7 +19,7 @@ import type { Change } from './engine.ts'
 import { timeText } from './engine-parts.ts'
 import { Consolidated, stepped } from './execute.ts'
 import { batchOf, type LiveChange, type LiveRows, reordered } from './live.ts'
-import { frontier, type Range, readRanges } from './topic-reader.ts'
+import { frontier, type Range, readRanges, slices } from './topic-reader.ts'
 
 export interface SubscriptionOptions {
   readonly log: Log
@@ -213,11 +213,14 @@ async function* rowsUpToFrontier(
 ): AsyncGenerator<ReadonlyMap<number, Batch>> {
   for (const { source, ranges } of lanes)
     for await (const { partition, records } of readRanges(reader, ranges, signal)) {
-      const part = [{ partition: partition.index, records }]
-      yield new Map([[source.index, source.decoder.decode(part, source.clock, clock.now()).batch]])
+      for (const some of slices(records, () => stepRecords)) {
+        const part = [{ partition: partition.index, records: some }]
+        yield new Map([[source.index, source.decoder.decode(part, source.clock, clock.now()).batch]])
+      }
     }
   yield new Map()
 }
+const stepRecords = 512
 /** What is there up to the frontier is waited for, whichever partition is read first. */
 function wake(lanes: readonly Lane[], nowMs: number): void {
   for (const { source, ranges } of lanes)

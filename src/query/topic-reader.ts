@@ -45,6 +45,15 @@ export async function* readRanges(
 }
 const retryMs = 100
 
+/** The records a few at a time, as many as `size` says before each: a row may become ten thousand (`windowsPerRow`). */
+export function* slices(records: RawRecords, size: () => number): Generator<RawRecords> {
+  for (let at = records.from; at < records.to;) {
+    const to = Math.min(records.to, at + size())
+    yield records.slice(at, to)
+    at = to
+  }
+}
+
 /** What chunks hold of the ranges; moves `from`. A range that retention has overtaken goes on where the topic begins now. */
 export function* takeChunks(ranges: readonly Range[], chunks: readonly Chunk[]): Generator<Piece> {
   for (const chunk of chunks) {

@@ -1,6 +1,9 @@
 /** Statements made to hurt whoever runs them: what would never end, feed itself, or fill the memory is refused by a fault. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { BytesBuilder } from '../../src/flow/columns.ts'
+import { limits } from '../../src/lib/limits.ts'
+import { Held } from '../../src/query/held.ts'
 import { testMillrace } from '../../src/testing.ts'
 import { openHouse } from './house.ts'
 
@@ -83,6 +86,51 @@ describe('views that would feed themselves', () => {
     await millrace.sql(`CREATE STREAM r (t timestamptz, WATERMARK FOR t AS t) WITH (topic = 'late')`)
     const round = late('s').replace('VIEW w', 'VIEW w2').replace('TUMBLE(s', 'TUMBLE(r')
     await assert.rejects(millrace.sql(round), { code: 'sql.invalid-definition', message: /come in again/ })
+  })
+})
+
+describe('memory', () => {
+  test('a one-off query holds so many bytes of rows, however few they are', () => {
+    const held = new Held()
+    const row = ['x'.repeat(limits.textBytes), 1]
+    const most = Math.floor(limits.queryBytes / (limits.textBytes + 100))
+    for (let i = 0; i < most; i++) held.add(row)
+    for (let i = 0; i < 100; i++) {
+      held.remove(row)
+      held.add(row)
+    }
+    assert.throws(
+      () => {
+        held.add(row)
+        held.add(row)
+      },
+      { code: 'query.too-large', message: 'the query holds more than 512 MiB in memory' },
+    )
+    held.keep([row])
+    for (let i = 1; i < most; i++) held.add(row)
+  })
+  test('rows that become ten thousand each are worked on a few at a time', async () => {
+    await using house = await openHouse()
+    await house.sql(`CREATE STREAM s (n int, t timestamptz, WATERMARK FOR t AS t)`)
+    const rows = Array.from({ length: 200 }, (_, i) => `(${i}, '2026-01-01T10:00:00Z')`)
+    await house.sql(`INSERT INTO s VALUES ${rows.join()}`)
+    let turns = 0
+    const usage = { worked: (): unknown => turns++, mayWrite: (): void => {}, wrote: (): void => {} }
+    const query = `SELECT count(*) AS n FROM HOP(s, t, INTERVAL '1 second', INTERVAL '10000 seconds')
+      GROUP BY window_start, window_end`
+    const sums = await house.engine.run(`SELECT sum(n) AS n FROM (${query}) AS q`, { usage })
+    const answer: unknown[] = []
+    for await (const row of sums.rows) answer.push(row)
+    assert.deepEqual(answer, [[2_000_000]])
+    assert.ok(turns >= 4, `200 rows in ${turns} turns`)
+  })
+  test('texts of a column that 32 bits cannot tell apart are refused', () => {
+    // Nothing is written to it: it takes addresses, not memory.
+    const input = Buffer.allocUnsafeSlow(limits.columnBytes - 3_999)
+    const builder = new BytesBuilder(4, 0, input)
+    builder.pushText('x'.repeat(1_000))
+    assert.equal(builder.last({ kind: 'text' }), 'x'.repeat(1_000))
+    assert.throws(() => builder.pushText('y'.repeat(1_000)), { code: 'value.invalid-argument' })
   })
 })
 

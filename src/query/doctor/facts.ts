@@ -4,6 +4,7 @@ import { Graph } from '../../flow/graph.ts'
 import type { Plan, SourcePlan } from '../../flow/plan.ts'
 import type { ExaminedNode, ExaminedSource, Examination } from '../../flow/runtime/examine.ts'
 import { asFault, type Fault } from '../../lib/fault.ts'
+import { limits } from '../../lib/limits.ts'
 import type { Clock } from '../../lib/world.ts'
 import type { Log } from '../../log/log.ts'
 import type { Columns } from '../../schema/types.ts'
@@ -102,10 +103,15 @@ async function newest(log: Log, topic: string): Promise<Piece[]> {
   const ends = await frontier(log, topic)
   const each = Math.max(20, Math.floor(samplesPerTopic / Math.max(1, ends.length)))
   const pieces: Piece[] = []
+  let bytes = 0
   // Of very many partitions, the first ones say enough.
   for (const { partition, from, to } of ends.slice(0, 64)) {
     const ranges = [{ partition, from: Math.max(from, to - each), to }]
-    for await (const piece of readRanges(log.reader({ maxBytes: 1 << 20 }), ranges)) pieces.push(piece)
+    for await (const piece of readRanges(log.reader({ maxBytes: 1 << 20 }), ranges)) {
+      pieces.push(piece)
+      bytes += piece.records.parts.reduce((sum, part) => sum + part.bytes.length, 0)
+    }
+    if (bytes > limits.doctorBytes) break
   }
   return pieces
 }
