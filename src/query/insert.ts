@@ -30,6 +30,8 @@ export interface InsertHost extends SelectHost {
   readonly commits: Commits
   readonly rights: Rights
   readonly usage?: QueryUsage
+  /** The view whose changes the topic holds; null = none. */
+  readonly writerOf: (topic: string) => string | null
   /** Why a topic's contract refuses an event; null = it does not. */
   readonly check: (topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }) => Fault | null
 }
@@ -53,6 +55,12 @@ export async function insertRows(
     )
   }
   host.rights.demand('write', relation.source.topic)
+  const view = host.writerOf(relation.source.topic)
+  if (view !== null)
+    throw new Fault('log.topic-kept', {
+      topic: relation.source.topic,
+      why: `it holds the changes of the view ${view}, which alone writes it`,
+    })
   host.usage?.mayWrite()
   const fields = targetFields(ctx, statement, target)
   const selection = planSelection(expecting(ctx, fields), statement.source, host)

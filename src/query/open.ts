@@ -158,7 +158,12 @@ class SqlEngine implements OpenEngine {
           context,
           statement,
           target,
-          { ...parts, ...host, ...(usage === undefined ? {} : { usage }) },
+          {
+            ...parts,
+            ...host,
+            writerOf: (topic) => this.writerOf(topic),
+            ...(usage === undefined ? {} : { usage }),
+          },
           signal,
         )
         return done(`INSERT 0 ${count}`)

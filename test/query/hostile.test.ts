@@ -89,6 +89,18 @@ describe('views that would feed themselves', () => {
   })
 })
 
+test('INSERT writes nothing into the changes of a view, whatever stream or table its topic is given to', async () => {
+  await using millrace = await opened()
+  await millrace.sql(`CREATE MATERIALIZED VIEW sums AS SELECT k, sum(n) AS n FROM s GROUP BY k;
+    CREATE MATERIALIZED VIEW rows AS SELECT k, n FROM s;
+    CREATE STREAM x (k text, n double precision) WITH (topic = 'rows');
+    CREATE STREAM y (k text, n double precision) WITH (topic = 'sums', key = 'k');
+    CREATE TABLE z (k text PRIMARY KEY, n double precision) WITH (topic = 'sums')`)
+  for (const into of ['x', 'y', 'z'])
+    await assert.rejects(millrace.sql(`INSERT INTO ${into} VALUES ('planted', 7)`), { code: 'log.topic-kept' }, into)
+  for (const view of ['sums', 'rows']) assert.equal((await millrace.sql(`SELECT * FROM ${view}`)).length, 2, view)
+})
+
 describe('memory', () => {
   test('a one-off query holds so many bytes of rows, however few they are', () => {
     const held = new Held()

@@ -8,6 +8,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { Fault } from '../fault.ts'
 
 const busy = 5
+const noDatabase = 26
 /** A database that nobody refers to is collected, and its lock would go with it. */
 const held = new Set<DatabaseSync>()
 
@@ -18,6 +19,10 @@ export function lockFile(path: string): { release(): void } {
   } catch (error) {
     database.close()
     if ((error as { errcode?: number }).errcode === busy) throw new Fault('store.locked', { path }, error)
+    if ((error as { errcode?: number }).errcode === noDatabase) {
+      const what = 'this is no lock file, which is always empty: delete it, where no other Millrace runs on the folder'
+      throw new Fault('store.failed', { what, path }, error)
+    }
     throw new Fault('store.failed', { what: error instanceof Error ? error.message : String(error), path }, error)
   }
   held.add(database)
