@@ -6,12 +6,12 @@
 import { timeDefaults } from '../flow/clock.ts'
 import { Graph } from '../flow/graph.ts'
 import type { ViewPlan } from '../flow/plan.ts'
-import { fingerprint } from '../flow/plan-facts.ts'
+import { fingerprint, sourcesOf } from '../flow/plan-facts.ts'
 import { SqlFault } from '../sql/fault.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import type { Definition } from './definitions.ts'
 import type { EngineParts } from './engine-parts.ts'
-import { demandDependents, topicOf, wordOf } from './rights.ts'
+import { demandDependents, isShown, topicOf, wordOf } from './rights.ts'
 import { begin, clearView, dependents } from './running.ts'
 
 interface Replacing {
@@ -72,17 +72,20 @@ export function changeOf(parts: EngineParts, { known, planned, statement, text }
   })
 }
 function whyNot(parts: EngineParts, known: Definition, before: ViewPlan, next: ViewPlan): string | null {
-  const held = [...stateOf(before), ...stateOf(next)]
+  const held = [...stateOf(parts, before), ...stateOf(parts, next)]
   if (held.length > 0) return `state would not be that of the new one (${[...new Set(held)].join(', ')})`
   if (!before.appendOnly || !next.appendOnly) return 'rows that were withdrawn could not be told from others'
   if (JSON.stringify(before.key) !== JSON.stringify(next.key)) return 'its key is another'
   const readers = dependents(parts, known).filter((one) => one !== known)
-  return readers.length === 0
-    ? null
-    : `${readers.map((one) => `${wordOf(one)} ${one.name}`).join(', ')} would read both`
+  const names = readers.map((one) =>
+    isShown(parts.rights, one) ? `${wordOf(one)} ${one.name}` : 'what may not be seen',
+  )
+  return names.length === 0 ? null : `${[...new Set(names)].join(', ')} would read both`
 }
-/** Operators that hold something. */
-const stateOf = ({ plan }: ViewPlan): string[] =>
-  new Graph(plan, timeDefaults).nodes
+/** Operators that hold something; what they do, to who sees what the view reads. */
+function stateOf({ rights }: EngineParts, { plan }: ViewPlan): string[] {
+  const isSeen = sourcesOf(plan).every(({ topic }) => rights.sees(topic))
+  return new Graph(plan, timeDefaults).nodes
     .filter(({ tables }) => tables.length > 0)
-    .map(({ kind, label }) => `${kind} ${label}`)
+    .map(({ kind, label }) => (isSeen ? `${kind} ${label}` : kind))
+}

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { BytesBuilder } from '../../src/flow/columns.ts'
+import type { Fault } from '../../src/lib/fault.ts'
 import { limits } from '../../src/lib/limits.ts'
+import type { Rights } from '../../src/query/engine.ts'
 import { Held } from '../../src/query/held.ts'
 import { testMillrace } from '../../src/testing.ts'
 import { openHouse } from './house.ts'
@@ -99,6 +101,34 @@ test('INSERT writes nothing into the changes of a view, whatever stream or table
   for (const into of ['x', 'y', 'z'])
     await assert.rejects(millrace.sql(`INSERT INTO ${into} VALUES ('planted', 7)`), { code: 'log.topic-kept' }, into)
   for (const view of ['sums', 'rows']) assert.equal((await millrace.sql(`SELECT * FROM ${view}`)).length, 2, view)
+})
+
+test('why a view cannot go on names nothing that may not be seen', async () => {
+  await using house = await openHouse()
+  await house.sql(`CREATE STREAM secret (ssn text, n int); CREATE STREAM known (ssn text, n int);
+    CREATE MATERIALIZED VIEW sums AS SELECT ssn AS k, sum(n) AS n FROM secret GROUP BY ssn;
+    CREATE MATERIALIZED VIEW rows AS SELECT ssn AS k, n FROM known;
+    CREATE MATERIALIZED VIEW hidden AS SELECT count(*) AS c FROM rows`)
+  const rights: Rights = {
+    sees: (topic) => ['known', 'sums', 'rows'].includes(topic),
+    seesCluster: () => false,
+    demand: () => {},
+    demandCluster: () => {},
+    missed: () => {},
+  }
+  for (const view of ['sums', 'rows'])
+    for (const before of ['', 'EXPLAIN ']) {
+      const text = `${before}CREATE OR REPLACE MATERIALIZED VIEW ${view} AS SELECT ssn AS k, n * 2 AS n FROM known START FROM RESUME`
+      await assert.rejects(house.engine.run(text, { rights }), (fault: Fault) => {
+        assert.equal(fault.code, 'sql.cannot-resume')
+        assert.doesNotMatch(
+          `${fault.message} ${JSON.stringify(fault.facts)}`.replaceAll(text, ''),
+          /hidden|secret|GROUP BY/i,
+        )
+        return true
+      })
+      await assert.rejects(house.engine.run(text), { message: view === 'rows' ? /view hidden would read both/ : /ssn/ })
+    }
 })
 
 describe('memory', () => {
