@@ -2,6 +2,8 @@
 import type { Plan } from '../flow/plan.ts'
 import { sourcesOf } from '../flow/plan-facts.ts'
 import { asFault, Fault } from '../lib/fault.ts'
+import { limits } from '../lib/limits.ts'
+import { isQuarantine, quarantineName } from '../schema/quarantine.ts'
 import { alertViewName } from '../sql/alert.ts'
 import { SqlFault } from '../sql/fault.ts'
 import { matchesName } from '../sql/bind/scope.ts'
@@ -81,10 +83,13 @@ async function demandCreate({ rights, log }: EngineParts, planned: Definition): 
 /** What a view writes must not come in again, and nobody else may write what is not theirs. */
 function checkInputs({ definitions }: EngineParts, { view }: Definition, text: string, at: number): void {
   if (view === null) return
-  const { name, plan, lateTopic } = view
+  const { name, plan, lateTopic, onError } = view
   const refuse = (message: string): never => {
     throw new SqlFault('sql.invalid-definition', message, text, at)
   }
+  if (onError === 'quarantine')
+    for (const { topic } of sourcesOf(plan))
+      if (!hasQuarantine(topic)) refuse(`topic "${topic}" can have no quarantine: ${tooLong}`)
   if (lateTopic !== null && isKept(lateTopic)) refuse(`the name ${lateTopic} is kept for Millrace itself`)
   if (lateTopic !== null && (lateTopic === name || definitions.get('view', lateTopic) !== null))
     refuse(`topic "${lateTopic}" is written by a view: late rows go to one of their own`)
@@ -107,6 +112,8 @@ function topicsAbove(definitions: Definitions, plan: Plan): Set<string> {
   visit(plan)
   return found
 }
+const hasQuarantine = (topic: string): boolean => quarantineName(topic).length <= limits.topicNameLength
+const tooLong = `its name would be longer than ${limits.topicNameLength} characters`
 const isKept = (topic: string): boolean => topic.startsWith('_millrace_') || topic.startsWith('__')
 
 async function checkTopic(
@@ -120,6 +127,14 @@ async function checkTopic(
   if (isKept(name)) {
     throw new SqlFault('sql.invalid-definition', `the name ${name} is kept for Millrace itself`, text, at)
   }
+  if (kind === 'view' && isQuarantine(name))
+    throw new SqlFault('sql.invalid-definition', `${name} would be the quarantine of another topic`, text, at, {
+      hint: 'Invalid events would be kept among the rows of the view. Choose another name.',
+    })
+  if (relation.source.onInvalid === 'quarantine' && !hasQuarantine(name))
+    throw new SqlFault('sql.invalid-definition', `topic "${name}" can have no quarantine: ${tooLong}`, text, at, {
+      hint: "Choose a shorter name, or say what happens to invalid events: WITH (on_invalid = 'reject') or 'null'.",
+    })
   const existing = await parts.log.topics.get(name)
   if (existing === null) return
   if (kind === 'view') {

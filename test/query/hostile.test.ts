@@ -103,6 +103,26 @@ test('INSERT writes nothing into the changes of a view, whatever stream or table
   for (const view of ['sums', 'rows']) assert.equal((await millrace.sql(`SELECT * FROM ${view}`)).length, 2, view)
 })
 
+test('no view is written to where the invalid events of another topic are kept', async () => {
+  await using millrace = await opened()
+  const named = (name: string): string => `CREATE MATERIALIZED VIEW "${name}" AS SELECT k, n FROM s`
+  await assert.rejects(millrace.sql(named('s.quarantine')), { code: 'sql.invalid-definition' })
+  await millrace.sql(named('s.quarantined'))
+})
+
+test('what would stop at its first invalid event, as no quarantine can be named, is not made', async () => {
+  await using millrace = await opened()
+  const topic = 't'.repeat(limits.topicNameLength - 5)
+  const stream = (name: string, onInvalid: string): string =>
+    `CREATE STREAM ${name} (a int) WITH (topic = '${topic}', on_invalid = '${onInvalid}')`
+  await assert.rejects(millrace.sql(stream('r', 'quarantine')), { message: /can have no quarantine/ })
+  await millrace.sql(`${stream('w', 'null')}; INSERT INTO w VALUES (5)`)
+  const view = "CREATE MATERIALIZED VIEW v WITH (on_error = 'quarantine') AS SELECT 10 / a AS x FROM w"
+  await assert.rejects(millrace.sql(view), { message: /can have no quarantine/ })
+  await millrace.sql(view.replace("'quarantine'", "'skip'"))
+  assert.deepEqual(await millrace.sql('SELECT x FROM v'), [{ x: 2 }])
+})
+
 test('why a view cannot go on names nothing that may not be seen', async () => {
   await using house = await openHouse()
   await house.sql(`CREATE STREAM secret (ssn text, n int); CREATE STREAM known (ssn text, n int);
