@@ -44,9 +44,14 @@ export function multiply(a: Decimal, b: Decimal): Decimal {
   return bounded({ digits: a.digits * b.digits, scale: a.scale + b.scale })
 }
 function bounded(d: Decimal): Decimal {
-  if (d.scale > scaleMax) return rescale(d, scaleMax)
-  return d
+  const kept = d.scale > scaleMax ? rescale(d, scaleMax) : d
+  // Numbers of far fewer digits, which is all but a few, are told by their length.
+  const most = (mostWhole ??= 10n ** BigInt(limits.numericDigits))
+  if ((kept.digits >= most || -kept.digits >= most) && abs(kept.digits) >= most * powerOf10(kept.scale))
+    throw outOfRange(`of more than ${limits.numericDigits} digits`)
+  return kept
 }
+let mostWhole: bigint | undefined
 const scaleMax = 16_383
 const displayScaleMax = 1_000
 const significantDigits = 16

@@ -186,6 +186,14 @@ describe('memory', () => {
     assert.deepEqual(answer, [[2_000_000]])
     assert.ok(turns >= 4, `200 rows in ${turns} turns`)
   })
+  test('a product of numerics has no more digits than one that is read', async () => {
+    await using millrace = await opened()
+    const wide = `repeat('9', 60000)::numeric`
+    const lengths = await millrace.sql(`SELECT length((${wide} * ${wide} * 0.001)::text) AS n FROM s LIMIT 1`)
+    assert.deepEqual(lengths, [{ n: 120_001 }])
+    for (const text of [`${wide} * ${wide} * ${wide}`, `-${wide} * ${wide} * ${wide}`])
+      await assert.rejects(millrace.sql(`SELECT ${text} AS x FROM s`), { code: 'value.out-of-range' }, text)
+  })
   test('texts of a column that 32 bits cannot tell apart are refused', () => {
     // Nothing is written to it: it takes addresses, not memory.
     const input = Buffer.allocUnsafeSlow(limits.columnBytes - 3_999)
