@@ -10,6 +10,7 @@
  *
  * A table that says `found: 'elsewhere'` is one whose operator finds rows by itself: the index is made when it is asked
  * for, by `find` or by `restore`, and given up by `settle`.
+ * Long because index, rows and ticks change the same arrays: apart, each would reach into the others.
  */
 import { assert } from '../lib/assert.ts'
 import { ByteReader, ByteWriter, copyBytes } from '../lib/bytes.ts'

@@ -1,4 +1,4 @@
-/** Random queries over the relations of a dataset: any mix of the parts, and now and then a shape that streams have. */
+/** Random queries over the relations of a dataset: any mix of the parts, and some shapes that only streams have. */
 import { aggregateOf } from './aggregates.ts'
 import { type Expr, type From, type Item, query, type Query, type Select, type Window } from './node.ts'
 import { type Cte, type Output, outputs, plain, QueryParts, scopeOf } from './query.ts'

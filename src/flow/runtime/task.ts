@@ -13,6 +13,8 @@
  * - anything else ends the view with its fault. Neighbours never notice.
  *
  * Long because claim, restore, tick and commit are one life: each leaves what the next begins with.
+ *
+ * Long because claims, restoring, ticks and commits are one life, in which each step may fall back to any before it.
  */
 import { AgeClock } from '../../lib/age-clock.ts'
 import { type Offset, offset as asOffset } from '../../lib/brand.ts'

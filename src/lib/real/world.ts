@@ -1,6 +1,7 @@
 /** The machine we run on. The only folder that touches the clock, timers, chance, the disk and sockets. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { type TimeMs, timeMs } from '../brand.ts'
+import { sleepBy } from '../sleep.ts'
 import type { Clock, Random, World } from '../world.ts'
 import { realDisk } from './disk.ts'
 import { realNet } from './net.ts'
@@ -16,18 +17,7 @@ export const realClock: Clock = {
   now: (): TimeMs => timeMs(Date.now()),
   monotonic: () => performance.now(),
   sleep(ms, signal) {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) return reject(signal.reason)
-      const cancel = realClock.after(ms, () => {
-        signal?.removeEventListener('abort', aborted)
-        resolve()
-      })
-      const aborted = (): void => {
-        cancel()
-        reject(signal?.reason)
-      }
-      signal?.addEventListener('abort', aborted, { once: true })
-    })
+    return sleepBy(realClock, ms, signal)
   },
   after(ms, call) {
     let timer: NodeJS.Timeout

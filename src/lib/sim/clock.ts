@@ -3,6 +3,7 @@
  * by when it was asked for; between two of its entries all promises settle.
  */
 import { type TimeMs, timeMs } from '../brand.ts'
+import { sleepBy } from '../sleep.ts'
 import type { Clock } from '../world.ts'
 
 interface Event {
@@ -35,18 +36,7 @@ export class VirtualClock implements Clock {
     return this.#atMs
   }
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) return reject(signal.reason)
-      const cancel = this.after(ms, () => {
-        signal?.removeEventListener('abort', aborted)
-        resolve()
-      })
-      const aborted = (): void => {
-        cancel()
-        reject(signal?.reason)
-      }
-      signal?.addEventListener('abort', aborted, { once: true })
-    })
+    return sleepBy(this, ms, signal)
   }
   after(ms: number, call: () => void): () => void {
     const event = { dueMs: this.#atMs + Math.max(0, ms), number: this.#number++, call, cancelled: false }

@@ -1,6 +1,7 @@
 /**
  * Why is there no output? Facts in, causes out, the likeliest first. Nothing is asked of a clock or a log here. A view
- * that does what it should has none.
+ * that does what it should has none. Long because each cause is a check of its own, of some twenty lines, and they read the
+ * facts by the same few helpers.
  */
 import type { Expression, Value } from '../../flow/expression.ts'
 import { inputsOf, sourcesOf } from '../../flow/plan-facts.ts'
