@@ -59,8 +59,14 @@ public class Transactions extends Client {
     return producer;
   }
 
+  /**
+   * Flushed: this client asks whether batches are on their way before it takes the next request, and what is sent and ended
+   * between the two is ended first and sent after it. Kafka 4.3.1 then answers INVALID_TXN_STATE as well (its client with a
+   * pause of 2 ms in RecordAccumulator.hasIncomplete: the first or second transaction).
+   */
   static void send(KafkaProducer<String, String> producer, String topic, int partition, String... values) {
     for (String value : values) producer.send(new ProducerRecord<>(topic, partition, null, value));
+    producer.flush();
   }
 
   static List<String> committedOf(String topic, int count) {
