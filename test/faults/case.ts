@@ -3,6 +3,8 @@ import { freePorts, type Millrace, startMillrace, type StartOptions } from '../i
 
 export interface Context {
   readonly quick: boolean
+  /** How often, of the two forms the one that runs: of the full one as large a part as was asked for. */
+  readonly times: (quick: number, full: number) => number
   /** From the seed that is printed; the same seed gives the same choices (not the same interleaving of processes). */
   readonly random: () => number
   /** A folder of the case, on the machine's disk; removed after it unless it failed. */

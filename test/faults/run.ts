@@ -1,5 +1,5 @@
 /**
- * `npm run test:faults [-- [name…] [--quick] [--seed N]]`: kills, power cuts, injected errors, hostile bytes, each against
+ * `npm run test:faults [-- [name…] [--quick] [--part F] [--seed N]]`: kills, power cuts, injected errors, hostile bytes, each against
  * the product as a process of its own. Names choose cases whose name contains one. A failed case keeps its folder.
  */
 import { spawnSync } from 'node:child_process'
@@ -54,26 +54,31 @@ const problemLengthMax = 1_500
 interface Options {
   readonly names: readonly string[]
   readonly quick: boolean
+  /** Of the full form: it may be run in parts, each with another seed. */
+  readonly part: number
   readonly seed: number
 }
 
 function parse(words: readonly string[]): Options {
   const names: string[] = []
   let quick = false
+  let part = 1
   let seed = Math.floor(Math.random() * 2 ** 31)
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!
     if (word === '--quick') quick = true
+    else if (word === '--part') part = Number(words[++i])
     else if (word === '--seed') seed = Number(words[++i])
     else if (word.startsWith('--')) usage(`unknown option ${word}`)
     else names.push(word)
   }
   if (!Number.isSafeInteger(seed)) usage('--seed takes a whole number')
-  return { names, quick, seed }
+  if (!(part > 0 && part <= 1)) usage('--part takes a number above 0 and up to 1')
+  return { names, quick, part, seed }
 }
 
 function usage(problem: string): never {
-  console.error(`${problem}\nusage: npm run test:faults -- [name…] [--quick] [--seed N]\ncases:`)
+  console.error(`${problem}\nusage: npm run test:faults -- [name…] [--quick] [--part F] [--seed N]\ncases:`)
   for (const { name, says } of cases) console.error(`  ${name.padEnd(16)} ${says}`)
   process.exit(2)
 }
@@ -89,6 +94,7 @@ async function runCase(one: FaultCase, options: Options): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), `millrace-${one.name}-`))
   const context: Context = {
     quick: options.quick,
+    times: (quick, full) => (options.quick ? quick : Math.ceil(full * options.part)),
     random: randomFrom(options.seed),
     folder,
     note: (text) => console.error(`    ${text}`),
@@ -135,7 +141,7 @@ const chosen = cases.filter(
   ({ name }) => options.names.length === 0 || options.names.some((word) => name.includes(word)),
 )
 if (chosen.length === 0) usage(`no case matches ${options.names.join(' ')}`)
-console.error(`seed ${options.seed}${options.quick ? ', quick form' : ''}`)
+console.error(`seed ${options.seed}${options.quick ? ', quick form' : `, ${options.part} of the full form`}`)
 if (!checkersCatchPlantedFaults()) process.exit(1)
 
 const lines: string[] = []

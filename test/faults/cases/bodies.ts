@@ -13,7 +13,7 @@ import { megabytes, MemoryWatch } from '../process.ts'
 
 export const bodies: FaultCase = { name: 'bodies', says: 'malformed HTTP bodies', run: malformedBodies }
 
-const requestsOf = (quick: boolean): number => (quick ? 1_000 : 1_000_000)
+const requestsOf = ({ times }: Context): number => times(1_000, 1_000_000)
 const atOnce = 8
 const answerWithinMs = 20_000
 /** So that resident memory is what is held, not what the collector has not looked at yet. */
@@ -29,7 +29,7 @@ interface Tally {
 }
 
 async function malformedBodies(context: Context): Promise<Outcome> {
-  const { random, quick } = context
+  const { random } = context
   const product: Millrace = await startFirst({ data: context.folder, env: heap })
   const canary = new Canary(product.kafka)
   const tally: Tally = { refused: 0, accepted: 0, closed: 0, problems: [] }
@@ -45,7 +45,7 @@ async function malformedBodies(context: Context): Promise<Outcome> {
     let next = 0
     await sendMany(
       product.http,
-      requestsOf(quick),
+      requestsOf(context),
       () => {
         const at = next++
         if (at < refused.length) return [refused[at]!, 'refused']

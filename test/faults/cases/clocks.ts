@@ -28,7 +28,7 @@ export const clocks: FaultCase = { name: 'clocks', says: 'the wall clock is set 
 
 const hourS = 3_600
 const yearS = 365 * 24 * hourS
-const roundsOf = (quick: boolean): number => (quick ? 1 : 20)
+const roundsOf = ({ times }: Context): number => times(1, 20)
 /** Retention looks every ten seconds: the jump that would delete most lasts longer. */
 const longMs = 12_000
 const shortMs = 1_200
@@ -86,7 +86,7 @@ async function setClocks(context: Context): Promise<Outcome> {
     await transactions.start()
     await member.join()
     const long = await OpenTransaction.begin(client, 'open-for-long', 600_000)
-    for (let round = 0; round < roundsOf(quick) && problems.length === 0; round++) {
+    for (let round = 0; round < roundsOf(context) && problems.length === 0; round++) {
       const short: OpenTransaction[] = []
       for (const [to, forMs] of jumpsOf()) {
         clock.set(to)

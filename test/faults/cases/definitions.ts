@@ -14,7 +14,7 @@ export const definitions: FaultCase = {
   run: killDefinitions,
 }
 
-const killsOf = (quick: boolean): number => (quick ? 15 : 300)
+const killsOf = ({ times }: Context): number => times(15, 300)
 const each = 3
 const keys = 40
 const paddingBytes = 4_000
@@ -167,8 +167,9 @@ class Load {
   }
 }
 
-async function killDefinitions({ random, note, quick, folder }: Context): Promise<Outcome> {
-  const kills = killsOf(quick)
+async function killDefinitions(context: Context): Promise<Outcome> {
+  const { random, note, folder } = context
+  const kills = killsOf(context)
   const load = new Load(await startFirst({ data: folder }), random)
   const { problems } = load
   try {

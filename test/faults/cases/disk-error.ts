@@ -27,7 +27,7 @@ const rules: readonly Omit<Rule, 'when'>[] = [
   { calls: 'fsync', effect: 'error=EIO' },
 ]
 const nameOf = ({ calls, effect }: Omit<Rule, 'when'>): string => `${calls} ${effect.replace('error=', '')}`
-const roundsOf = (quick: boolean): number => (quick ? 2 : 40)
+const roundsOf = ({ times }: Context): number => times(2, 40)
 /** Directories are synced rarely, by any of many threads: their first call is taken. */
 const whenMaxOf = (calls: string): number => (calls === 'fsync' ? 1 : 40)
 /** Rolls often, so that new segments and their directories are met. */
@@ -57,7 +57,7 @@ async function diskErrors(context: Context): Promise<Outcome> {
   const injected = new Map<string, number>()
   try {
     await load.start()
-    for (let round = 0; round < roundsOf(context.quick) && problems.length === 0; round++)
+    for (let round = 0; round < roundsOf(context) && problems.length === 0; round++)
       for (const kind of rules) {
         const rule = { ...kind, when: 1 + Math.floor(between(random, 0, whenMaxOf(kind.calls))) }
         const name = nameOf(rule)

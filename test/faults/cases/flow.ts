@@ -12,7 +12,7 @@ import { compare, defineViews, type Outputs, settledOutputs } from '../flow-outp
 
 export const flow: FaultCase = { name: 'flow', says: 'views, killed while they work', run: killViews }
 
-const runsOf = (quick: boolean): number => (quick ? 1 : 50)
+const runsOf = ({ times }: Context): number => times(1, 50)
 const killsOf = (quick: boolean): number => (quick ? 4 : 10)
 const clickCount = 12_000
 
@@ -21,7 +21,7 @@ async function killViews(context: Context): Promise<Outcome> {
   const problems: string[] = []
   let kills = 0
   let rows = 0
-  for (let run = 0; run <= runsOf(quick) && problems.length === 0; run++) {
+  for (let run = 0; run <= runsOf(context) && problems.length === 0; run++) {
     const input = clicks(clickCount, random)
     // The first run is the one without a kill.
     const wanted = run === 0 ? 0 : killsOf(quick)

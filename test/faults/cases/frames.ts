@@ -18,7 +18,7 @@ export const frames: FaultCase = {
   run: mutatedFrames,
 }
 
-const framesOf = (quick: boolean): number => (quick ? 100_000 : 10_000_000)
+const framesOf = ({ times }: Context): number => times(100_000, 10_000_000)
 const burstFrames = 2
 const connectionsAtOnce = 8
 /** After this long without an answer the client sends its end. */
@@ -44,7 +44,7 @@ interface Tally {
 
 async function mutatedFrames(context: Context): Promise<Outcome> {
   const { random, note } = context
-  const total = framesOf(context.quick)
+  const total = framesOf(context)
   let product: Millrace = await startFirst({ data: context.folder, env: heap })
   const canary = new Canary(product.kafka)
   const problems: string[] = []

@@ -27,7 +27,7 @@ export const histories: FaultCase = {
   run: runHistories,
 }
 
-const runsOf = (quick: boolean): number => (quick ? 1 : 100)
+const runsOf = ({ times }: Context): number => times(1, 100)
 const secondsOf = (quick: boolean): number => (quick ? 20 : 60)
 /** Some longer than a group waits for its members, 6 s. */
 const pauseMsMax = (quick: boolean): number => (quick ? 3_000 : 9_000)
@@ -51,7 +51,7 @@ interface Totals {
 async function runHistories(context: Context): Promise<Outcome> {
   const totals: Totals = { operations: 0, unanswered: 0, kills: 0, pauses: 0, cuts: 0, holds: 0, checkMsMax: 0 }
   const problems: string[] = []
-  const runs = runsOf(context.quick)
+  const runs = runsOf(context)
   let done = 0
   for (; done < runs && problems.length === 0; done++) {
     const before = totals.operations

@@ -21,7 +21,7 @@ export const holdUps: FaultCase = {
   run: holdUp,
 }
 
-const roundsOf = (quick: boolean): number => (quick ? 1 : 10)
+const roundsOf = ({ times }: Context): number => times(1, 10)
 const stopMsOf = (quick: boolean): number => (quick ? 7_000 : 30_000)
 const slowMsOf = (quick: boolean): number => (quick ? 4_000 : 30_000)
 const recoverWithinMs = 10_000
@@ -50,7 +50,7 @@ async function holdUp(context: Context): Promise<Outcome> {
       ...(noTracing === null ? ([['slow disk', () => slowDisk(product, member, context)]] as const) : ([] as const)),
       ['too much to do', () => tooMuchToDo(member, slowMsOf(quick))],
     ]
-    for (let round = 0; round < roundsOf(quick) && problems.length === 0; round++)
+    for (let round = 0; round < roundsOf(context) && problems.length === 0; round++)
       for (const [name, hold] of ways) {
         await load.progress(5, 30_000)
         const before = load.acknowledgedBatches

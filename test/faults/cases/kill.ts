@@ -17,7 +17,7 @@ export const kill: FaultCase = {
   run: killUnderLoad,
 }
 
-const cyclesOf = (quick: boolean): number => (quick ? 25 : 1000)
+const cyclesOf = ({ times }: Context): number => times(25, 1000)
 /** Rolls every few cycles, so that kills meet segment rolls too. */
 const config = { 'segment.bytes': '1048576' }
 /** The log is checked in between, so that a failure is near its cycle. */
@@ -25,7 +25,7 @@ const checkEvery = 5
 
 async function killUnderLoad(context: Context): Promise<Outcome> {
   const { random, note } = context
-  const cycles = cyclesOf(context.quick)
+  const cycles = cyclesOf(context)
   let product: Millrace = await startFirst({ data: context.folder })
   const load = new Workload({
     address: product.kafka,

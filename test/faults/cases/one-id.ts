@@ -15,15 +15,16 @@ export const oneId: FaultCase = {
   says: 'very many transactions on one transactional id',
   run: manyOnOneId,
 }
-const countOf = (quick: boolean): number => (quick ? 5_000 : 100_000)
+const countOf = ({ times }: Context): number => times(5_000, 100_000)
 /** Of the process beyond what it had after a tenth of them. */
 const growthMax = 64 * 1024 * 1024
 /** What was not compacted yet, and the newest segment, which never is. */
 const stateBytesMax = 48 * 1024 * 1024
 const startMsMore = 2_000
 
-async function manyOnOneId({ quick, folder, note }: Context): Promise<Outcome> {
-  const count = countOf(quick)
+async function manyOnOneId(context: Context): Promise<Outcome> {
+  const { folder, note } = context
+  const count = countOf(context)
   const empty = await startMillrace({ data: join(folder, 'empty') })
   const emptyStartMs = empty.startedInMs
   await empty.stop()

@@ -30,7 +30,7 @@ export const lyingDisk: FaultCase = {
   run: mustNotice,
 }
 
-const cyclesOf = (quick: boolean): number => (quick ? 5 : 200)
+const cyclesOf = ({ times }: Context): number => times(5, 200)
 const volumeMegabytes = (quick: boolean): number => (quick ? 512 : 4096)
 const config = { 'segment.bytes': '1048576' }
 const controlBytes = 1 << 20
@@ -38,7 +38,7 @@ const controlBytes = 1 << 20
 async function powerCuts(context: Context, fileSystem: FileSystem): Promise<Outcome> {
   const reason = await volumesMissing(context.folder)
   if (reason !== null) return { skipped: reason }
-  const cycles = cyclesOf(context.quick)
+  const cycles = cyclesOf(context)
   const volume = await Volume.make(join(context.folder, fileSystem), fileSystem, volumeMegabytes(context.quick))
   let product: Millrace = await startFirst({ data: join(volume.path, 'data') })
   const { random } = context

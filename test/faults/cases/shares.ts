@@ -30,7 +30,7 @@ const group = 'workers'
 const partitions = 3
 const members = 4
 const lockMs = 1_000
-const cyclesOf = (quick: boolean): number => (quick ? 12 : 300)
+const cyclesOf = ({ times }: Context): number => times(12, 300)
 const type = { gap: 0, accept: 1, release: 2, reject: 3 } as const
 const isFinal = (of: number): boolean => of === type.accept || of === type.reject
 const drainMs = 60_000
@@ -46,7 +46,7 @@ interface Ack extends Held {
 
 async function killUnderShares(context: Context): Promise<Outcome> {
   const { random, note } = context
-  const cycles = cyclesOf(context.quick)
+  const cycles = cyclesOf(context)
   let product: Millrace = await startFirst({ data: context.folder })
   const load = new Load(product.kafka, random)
   try {
