@@ -72,6 +72,13 @@ export const limits = {
    * clients pack by default (16 KB before or after, at most a MiB before).
    */
   expansion: 32,
+  /**
+   * What the batches of one produce request may unpack to, all together: so much, and so many times its own bytes. A few
+   * bytes become a thousand or thirty thousand times as many, on the thread that all clients share: 128 MiB take a tenth
+   * of a second. Clients make requests of a MiB unpacked (librdkafka, Java) or at most packed.
+   */
+  requestUnpackedBytes: 128 * 1024 * 1024,
+  requestExpansion: 4,
   /** What a reader unpacks ahead of those it reads for, beyond one batch. */
   decodedBytes: 8 * 1024 * 1024,
   /** The same over all partitions that one task reads: a batch of each might be 128 MiB. */
@@ -90,6 +97,8 @@ export const limits = {
   /** Kafka's own longest topic name. */
   topicNameLength: 249,
   partitionsPerTopic: 10_000,
+  /** Over all topics: some 4 KiB each once it has been asked for, and every client may ask for all. */
+  partitions: 100_000,
   /** Producers whose last batches one partition remembers; Kafka forgets them by time alone. */
   producersPerPartition: 100_000,
   /** A producer that was silent for longer is forgotten; Kafka's `producer.id.expiration.ms`. */

@@ -4,7 +4,7 @@
  * any more stays, shown as failed with its reason: nothing is dropped by itself.
  */
 import type { ViewPlan } from '../flow/plan.ts'
-import { sourcesOf } from '../flow/plan-facts.ts'
+import { fingerprint, sourcesOf } from '../flow/plan-facts.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import type { Catalog, CatalogKind } from '../log/catalog.ts'
 import type { PlannedAlert } from '../sql/alert.ts'
@@ -26,6 +26,8 @@ export interface Stored {
   /** Definitions are read again in this order. */
   readonly seq: number
   readonly sql: string
+  /** Of a view's plan; another one would read the kept state wrongly. */
+  readonly fingerprint?: string
   readonly paused?: boolean
   /** It is gone; what it has left behind is not yet. */
   readonly dropping?: boolean
@@ -138,6 +140,18 @@ export class Definitions {
       if (statement === undefined || more !== undefined || !isCreate(statement))
         throw new Fault('internal', { what: `the text of ${kind} ${name} is not one definition` })
       const planned = this.plan(statement, stored.sql)
+      const print = planned.view === null ? null : fingerprint(planned.view.plan)
+      if (print !== null && stored.fingerprint !== undefined && print !== stored.fingerprint) {
+        return {
+          ...planned,
+          name,
+          stored,
+          fault: new Fault('flow.state-mismatch', {
+            view: name,
+            what: 'this version of Millrace plans its text differently',
+          }),
+        }
+      }
       return { ...planned, name, stored }
     } catch (error) {
       return broken(asFault(error))
@@ -173,7 +187,12 @@ export class Definitions {
   }
   /** Durable when it resolves. */
   async keep(definition: Definition, sql: string): Promise<Definition> {
-    const stored: Stored = { version: 1, seq: this.nextSeq(), sql }
+    const stored: Stored = {
+      version: 1,
+      seq: this.nextSeq(),
+      sql,
+      ...(definition.view === null ? {} : { fingerprint: fingerprint(definition.view.plan) }),
+    }
     return this.store({ ...definition, stored })
   }
   /** Takes the place of `known`; `anew`: what that one left has to go first, until `settle`. Durable when it resolves. */
@@ -184,6 +203,7 @@ export class Definitions {
       // It may read what was made after the one before.
       seq: anew ? this.nextSeq() : known.stored!.seq,
       sql,
+      ...(definition.view === null ? {} : { fingerprint: fingerprint(definition.view.plan) }),
       ...(paused === true ? { paused } : {}),
       ...(anew ? { replacing: true } : {}),
     }
@@ -277,12 +297,13 @@ const isCreate = (statement: Statement): statement is Create =>
 
 function readStored(value: unknown): Stored | null {
   if (value === null || typeof value !== 'object') return null
-  const { version, seq, sql, paused, dropping, replacing } = value as Record<string, unknown>
+  const { version, seq, sql, fingerprint: print, paused, dropping, replacing } = value as Record<string, unknown>
   if (version !== 1 || typeof seq !== 'number' || typeof sql !== 'string') return null
   return {
     version,
     seq,
     sql,
+    ...(typeof print === 'string' ? { fingerprint: print } : {}),
     ...(paused === true ? { paused } : {}),
     ...(dropping === true ? { dropping } : {}),
     ...(replacing === true ? { replacing } : {}),

@@ -1,5 +1,5 @@
 /** SHOW, DESCRIBE, EXPLAIN: what is there, as rows. */
-import { Fingerprints } from '../flow/fingerprint.ts'
+import { fingerprint } from '../flow/plan-facts.ts'
 import { functions } from '../flow/functions/index.ts'
 import { type Columns, type DataType, typeName } from '../schema/types.ts'
 import { withoutSecrets } from '../sql/alert.ts'
@@ -260,7 +260,7 @@ function explainLines(
       return [
         ...explainView(view!),
         ...explainChange(parts, statement, planned, text),
-        `Plan ${new Fingerprints().ofResult(view!.plan)}`,
+        `Plan ${fingerprint(view!.plan)}`,
       ]
     }
     default:

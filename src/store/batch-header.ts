@@ -97,6 +97,12 @@ export function stampBatch(batch: Uint8Array, timeMs: number): void {
   sealBatch(batch)
 }
 
+/** Changes the largest time; the CRC is computed again. */
+export function setMaxTime(batch: Uint8Array, timeMs: number): void {
+  putInt64(view(batch), timeMs, 35)
+  sealBatch(batch)
+}
+
 /** Gives a batch an owner: producer fields and flags; the CRC is computed again. */
 export function ownBatch(
   batch: Uint8Array,

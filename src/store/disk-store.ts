@@ -98,6 +98,9 @@ export class DiskStore implements Store {
       throw diskFault(error, dir)
     }
   }
+  get leaderEpoch(): number {
+    return this.#opened.epoch
+  }
   sizeBytes(): number {
     return this.#sizeBytes
   }

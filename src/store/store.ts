@@ -17,6 +17,8 @@ export interface Store {
   partitions(): string[]
   /** Closes and deletes a partition's files. */
   drop(dir: string): Promise<void>
+  /** That under which everything is appended since the folder was opened. */
+  readonly leaderEpoch: number
   /** Bytes of all segments. */
   sizeBytes(): number
   /** Everything written, synced, clean marker set. Idempotent. */

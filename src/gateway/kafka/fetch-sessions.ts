@@ -79,18 +79,21 @@ export class FetchSessions {
     this.partitionCount -= session.partitions.size
     this.sessions.delete(id)
   }
-  put(session: FetchSession, partition: SessionPartition): void {
+  /** False: no session has room for so many. */
+  put(session: FetchSession, partition: SessionPartition): boolean {
     const key = partitionKey(partition.topic, partition.index)
     const known = session.partitions.get(key)
     if (known !== undefined) {
       known.offset = partition.offset
       known.maxBytes = partition.maxBytes
       known.leaderEpoch = partition.leaderEpoch
-      return
+      return true
     }
+    if (session.partitions.size >= this.partitionsMax) return false
     session.partitions.set(key, partition)
     this.partitionCount++
     this.makeRoom()
+    return true
   }
   forget(session: FetchSession, topic: string, index: number): void {
     if (session.partitions.delete(partitionKey(topic, index))) this.partitionCount--

@@ -159,7 +159,17 @@ export function groupErrorCode(fault: Fault | null): number {
   return fault.code === 'log.closed' ? code.coordinatorNotAvailable : errorCode(fault)
 }
 /** Why, for people: sentence and hint. */
-export const errorMessage = (fault: Fault | null): string | null => (fault === null ? null : fault.message)
+export const errorMessage = (fault: Fault | null): string | null => (fault === null ? null : shortened(fault.message))
+/** What a client sent comes back in messages, and a text on the wire has 32,767 bytes at most. */
+export const shortened = (message: string): string =>
+  message.length > messageLength ? `${message.slice(0, messageLength)}…` : message
+const messageLength = 4_000
+
+/** Names that stand more than once in a list of any length. */
+export function repeated(names: readonly string[]): ReadonlySet<string> {
+  const seen = new Set<string>()
+  return new Set(names.filter((name) => seen.size === seen.add(name).size))
+}
 
 /** The value, or the Fault that was thrown in its place. What is not ours is logged: it is a fault of Millrace. */
 export async function attempt<T>(exchange: Exchange, call: () => Promise<T> | T): Promise<T | Fault> {
@@ -223,9 +233,9 @@ export function deliveryRefusal(
   const to = config['deliver.to'] ?? ''
   if (to === '') return null
   if (!exchange.access.sees('write', 'topic', to))
-    return { error: code.topicAuthorizationFailed, message: `deliver.to needs the right to write to ${to}.` }
+    return { error: code.topicAuthorizationFailed, message: shortened(`deliver.to needs the right to write to ${to}.`) }
   const kept = keptTopic(exchange, to)
-  return kept === null ? null : { error: errorCode(kept), message: kept.message }
+  return kept === null ? null : { error: errorCode(kept), message: errorMessage(kept)! }
 }
 /** The same for groups: their positions are how far a view has read. */
 export function keptGroup(group: string): Fault | null {

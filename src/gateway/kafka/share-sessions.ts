@@ -19,7 +19,8 @@ export interface ShareSessionBounds {
 }
 
 export const queueKey = ({ topicId, index }: QueueRef): string => `${topicId}/${index}`
-const sessionKey = (group: string, member: string): string => `${group}\n${member}`
+/** Neither of the two may be taken for a part of the other: both are any text. */
+const sessionKey = (group: string, member: string): string => `${group.length} ${group}${member}`
 
 export class ShareSessions {
   readonly #bounds: ShareSessionBounds

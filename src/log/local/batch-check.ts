@@ -6,7 +6,14 @@
 import { ByteReader } from '../../lib/bytes.ts'
 import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
-import { type BatchHeader, attribute, batchCrc, batchHeaderBytes, readBatchHeader } from '../../store/batch-header.ts'
+import {
+  type BatchHeader,
+  attribute,
+  batchCrc,
+  batchHeaderBytes,
+  readBatchHeader,
+  setMaxTime,
+} from '../../store/batch-header.ts'
 import { codecName, withDecompressed } from '../compression.ts'
 import type { TopicPolicy } from './topic-config.ts'
 
@@ -65,11 +72,13 @@ export function checkForm({ bytes, header }: CheckedBatch, batchBytesMax: number
 }
 
 /** What only a client's batch must be: the log sets these fields itself otherwise. Throws Fault. */
-export function checkClientFields({ header }: CheckedBatch, isFirst: boolean): void {
-  if (isFirst && header.baseOffset !== 0)
+export function checkClientFields({ header }: CheckedBatch): void {
+  if (header.baseOffset !== 0)
     throw new Fault('log.invalid-batch', { what: `the base offset is ${header.baseOffset}, it must be 0` })
   if ((header.attributes & attribute.control) !== 0)
     throw new Fault('log.invalid-batch', { what: 'clients write no control records' })
+  if (!Number.isSafeInteger(header.producerId))
+    throw new Fault('log.invalid-batch', { what: `nobody was given the producer id ${header.producerId}` })
   if (header.producerId >= 0 && (header.baseSequence < 0 || header.producerEpoch < 0))
     throw new Fault('log.invalid-batch', {
       what: `sequence ${header.baseSequence} and epoch ${header.producerEpoch} of producer ${header.producerId}`,
@@ -78,16 +87,48 @@ export function checkClientFields({ header }: CheckedBatch, isFirst: boolean): v
     throw new Fault('log.invalid-timestamp', { timeMs: header.maxTimeMs, why: 'only the log sets append time' })
 }
 
+/** What the packed batches of one request may still come to: all are unpacked on the one thread that all clients share. */
+export class Unpacking {
+  left: number
+
+  constructor(requestBytes: number) {
+    this.left = limits.requestUnpackedBytes + limits.requestExpansion * requestBytes
+  }
+  /** What one batch may come to. Throws Fault. */
+  take(bytesMax: number): number {
+    const bytes = Math.min(bytesMax, this.left)
+    if (bytes <= 0)
+      throw new Fault('wire.too-large', {
+        what: 'a request by what it unpacks to',
+        bytes: limits.requestUnpackedBytes + bytesMax,
+        bytesMax: limits.requestUnpackedBytes,
+      })
+    this.left -= bytes
+    return bytes
+  }
+  /** The batch was smaller. What could not be unpacked may have taken as long as the largest. */
+  giveBack(bytes: number): void {
+    this.left += bytes
+  }
+}
+
 /**
- * What the topic asks of records and, of a client's, that they are what the header says. Throws Fault, or RecordsRefused.
+ * What the topic asks of records and, of a client's, that they are what the header says. As Kafka does, the largest time
+ * in the header is made that of the records: what is found by time and kept for a time goes by it. Returns the batch as it
+ * is then. Throws Fault, or RecordsRefused.
  */
-export function checkRecords(batch: CheckedBatch, policy: TopicPolicy, nowMs: number, by: 'client' | 'us'): void {
+export function checkRecords(
+  batch: CheckedBatch,
+  policy: TopicPolicy,
+  nowMs: number,
+  by: 'us' | Unpacking,
+): CheckedBatch {
   const { header } = batch
   const bounded = policy.timestampType === 'create-time'
-  const newestMs = bounded ? nowMs + policy.timestampAfterMaxMs : Infinity
+  const newestMs = bounded ? Math.min(nowMs + policy.timestampAfterMaxMs, timeMsMax) : Infinity
   checkTime(header.maxTimeMs, -Infinity, newestMs)
   const oldestMs = bounded ? nowMs - policy.timestampBeforeMaxMs : -Infinity
-  if (by === 'us' && !policy.compact && policy.headers.length === 0 && oldestMs === -Infinity) return
+  if (by === 'us' && !policy.compact && policy.headers.length === 0 && oldestMs === -Infinity) return batch
   // As too large, not as invalid: clients then split the batch and send its parts.
   if (header.recordCount > limits.batchRecords)
     throw new Fault('wire.too-large', {
@@ -95,9 +136,36 @@ export function checkRecords(batch: CheckedBatch, policy: TopicPolicy, nowMs: nu
       bytes: header.recordCount,
       bytesMax: limits.batchRecords,
     })
-  const bytesMax = by === 'us' ? limits.decompressedBytes : unpackedBytesMax(policy.batchBytesMax)
-  const rules = { keysRequired: policy.compact, oldestMs, newestMs }
-  withRecords(batch, bytesMax, (records) => walkRecords(header, records, rules))
+  const rules = {
+    keysRequired: policy.compact,
+    oldestMs: bounded ? Math.max(oldestMs, -timeMsMax) : oldestMs,
+    newestMs,
+  }
+  if (by === 'us') {
+    withRecords(batch, limits.decompressedBytes, (records) => walkRecords(header, records, rules))
+    return batch
+  }
+  if (bounded) checkTime(header.baseTimeMs, -Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
+  const maxTimeMs = withClientRecords(batch, policy, by, (records) => walkRecords(header, records, rules))
+  if (!bounded || maxTimeMs === header.maxTimeMs) return batch
+  setMaxTime(batch.bytes, maxTimeMs)
+  return { bytes: batch.bytes, header: readBatchHeader(batch.bytes) }
+}
+/** The last one that has a date. */
+const timeMsMax = 8_640_000_000_000_000
+function withClientRecords<Result>(
+  batch: CheckedBatch,
+  policy: TopicPolicy,
+  unpacking: Unpacking,
+  look: (records: Uint8Array) => Result,
+): Result {
+  const bytesMax = unpackedBytesMax(policy.batchBytesMax)
+  if ((batch.header.attributes & attribute.compressionMask) === 0) return withRecords(batch, bytesMax, look)
+  const taken = unpacking.take(bytesMax)
+  return withRecords(batch, taken, (records) => {
+    unpacking.giveBack(taken - records.length)
+    return look(records)
+  })
 }
 /** In proportion to what the topic takes packed: what a reader must be ready for. */
 const unpackedBytesMax = (batchBytesMax: number): number =>
@@ -114,8 +182,10 @@ interface RecordRules {
   readonly oldestMs: number
   readonly newestMs: number
 }
-function walkRecords(header: BatchHeader, records: Uint8Array, rules: RecordRules): void {
+/** Returns the largest time. */
+function walkRecords(header: BatchHeader, records: Uint8Array, rules: RecordRules): number {
   const input = new ByteReader(records)
+  let maxTimeMs = -Infinity
   const keyless: RecordError[] = []
   try {
     for (let index = 0; index < header.recordCount; index++) {
@@ -123,7 +193,9 @@ function walkRecords(header: BatchHeader, records: Uint8Array, rules: RecordRule
       const next = input.at + length
       if (length < 0 || next > input.end) throw malformed(`a record of ${length} bytes, ${input.left} left`)
       input.int8()
-      checkTime(header.baseTimeMs + input.varint(), rules.oldestMs, rules.newestMs)
+      const timeMs = header.baseTimeMs + input.varint()
+      checkTime(timeMs, rules.oldestMs, rules.newestMs)
+      if (timeMs > maxTimeMs) maxTimeMs = timeMs
       const offsetDelta = input.varint()
       if (offsetDelta !== index) throw malformed(`offset delta ${offsetDelta} of record ${index}`)
       if (skipBytes(input) < 0 && rules.keysRequired)
@@ -144,6 +216,7 @@ function walkRecords(header: BatchHeader, records: Uint8Array, rules: RecordRule
       new Fault('log.invalid-batch', { what: 'a compacted topic takes no record without a key' }),
       keyless,
     )
+  return maxTimeMs
 }
 const malformed = (what: string): Fault => new Fault('wire.malformed', { what })
 

@@ -1,6 +1,7 @@
 /** `Broker.fetch`: byte ranges as they are stored. Hot path: nothing is allocated per record or batch. */
 import type { Offset } from '../../lib/brand.ts'
 import { Fault, asFault } from '../../lib/fault.ts'
+import { Turns } from '../../lib/turns.ts'
 import type { Clock } from '../../lib/world.ts'
 import type { FetchAnswer, FetchRequest, LogMeter } from '../broker.ts'
 import type { PartitionState } from './partition.ts'
@@ -45,7 +46,9 @@ async function readOnce(host: FetchHost, request: FetchRequest): Promise<Pass> {
   const seen: { state: PartitionState; seen: Offset }[] = []
   let bytes = 0
   let hasFault = false
+  const turns = new Turns(host.clock)
   for (let i = 0; i < entries.length;) {
+    if (turns.isOver) await turns.next()
     const crowd = crowdOf(entries, i, request.maxBytes - bytes)
     i += crowd.length
     const read = crowd.map((entry) => readEntry(host, entry, { maxBytes: request.maxBytes - bytes, committedOnly }))

@@ -2,6 +2,7 @@
 import type { Offset } from '../../lib/brand.ts'
 import { Fault, asFault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
+import { Turns } from '../../lib/turns.ts'
 import type { World } from '../../lib/world.ts'
 import type { Recovery, Store } from '../../store/store.ts'
 import type {
@@ -76,6 +77,7 @@ export interface LocalLogParts {
 
 /** A tick costs a sync round here; below this, syncs would only queue. */
 const tickFloorMs = 1
+const listedAtOnce = 256
 
 export class LocalLog implements Broker {
   readonly topics: Topics
@@ -178,19 +180,24 @@ export class LocalLog implements Broker {
       }),
     )
   }
-  listOffsets(
+  async listOffsets(
     of: readonly { partition: Partition; timeMs: number; leaderEpoch?: number }[],
     committedOnly: boolean,
   ): ReturnType<Broker['listOffsets']> {
-    return Promise.all(
-      of.map(async (asked) => {
+    const found: Awaited<ReturnType<Broker['listOffsets']>> = []
+    const turns = new Turns(this.#parts.world.clock)
+    for (let from = 0; from < of.length; from += listedAtOnce) {
+      if (turns.isOver) await turns.next()
+      const some = of.slice(from, from + listedAtOnce).map(async (asked) => {
         try {
           return await this.#listOffset(asked, committedOnly)
         } catch (error) {
           return { fault: asFault(error) }
         }
-      }),
-    )
+      })
+      found.push(...(await Promise.all(some)))
+    }
+    return found
   }
   async #listOffset(
     { partition, timeMs, leaderEpoch: claimed }: { partition: Partition; timeMs: number; leaderEpoch?: number },
@@ -235,7 +242,7 @@ export class LocalLog implements Broker {
     return describeConfig(info, (name) => brokerConfigs.topicSynonyms(topic, name))
   }
   leaderEpoch(partition: Partition): number {
-    return this.#parts.registry.partition(partition).log.leaderEpoch
+    return this.#parts.registry.leaderEpoch(partition)
   }
   /** As Kafka's leaders answer: an epoch older than the log is told where the log begins. */
   epochEnd(partition: Partition, epoch: number): { epoch: number; end: Offset } | null {

@@ -13,6 +13,7 @@ import type { Appended, Batch, Partition, Writer } from '../log.ts'
 import {
   type CheckedBatch,
   RecordsRefused,
+  Unpacking,
   checkClientFields,
   checkForm,
   checkRecords,
@@ -48,7 +49,8 @@ interface Done {
 
 export async function produce(host: ClientProduceHost, request: ProduceRequest): Promise<ProduceAnswer[]> {
   // Everything is queued in this turn, in the order it came; only then is anything waited for.
-  const started = request.entries.map((entry) => attempt(() => appendClient(host, entry, request)))
+  const unpacking = new Unpacking(request.entries.reduce((sum, { records }) => sum + records.length, 0))
+  const started = request.entries.map((entry) => attempt(() => appendClient(host, entry, request, unpacking)))
   const { transactionalId } = request
   // What its transaction has now is written once, and is durable before any of it is acknowledged.
   const recorded = transactionalId === null ? null : host.transactions.recorded(transactionalId)
@@ -94,43 +96,40 @@ function appendClient(
   host: ClientProduceHost,
   entry: ProduceRequest['entries'][number],
   request: ProduceRequest,
+  unpacking: Unpacking,
 ): Done | Promise<Done> {
   const { topic } = entry.partition
   if (isSystemTopic(topic)) throw new Fault('log.topic-kept', { topic, why: 'the log alone writes to it' })
   const state = host.registry.partition(entry.partition)
   const { policy } = state
-  let batches = splitBatches(entry.records)
-  const nowMs = host.clock.now()
-  batches.forEach((batch, i) => {
-    checkForm(batch, policy.batchBytesMax)
-    checkClientFields(batch, i === 0)
-    checkRecords(batch, policy, nowMs, 'client')
-    checkHeaders(batch, policy)
-    const refused = host.intake?.(topic, batch.bytes) ?? null
-    if (refused !== null && refused.length > 0)
-      throw new RecordsRefused(new Fault('log.invalid-batch', { what: refused[0]!.message }), refused)
-  })
-  const transaction = admitted(host, state, batches, request)
+  const [first, ...more] = splitBatches(entry.records)
+  // As in Kafka. One answer could not say that the first is there and the second is not.
+  if (more.length > 0)
+    throw new Fault('log.invalid-batch', { what: `${1 + more.length} record batches for one partition, not one` })
+  checkForm(first!, policy.batchBytesMax)
+  checkClientFields(first!)
+  const batch = checkRecords(first!, policy, host.clock.now(), unpacking)
+  checkHeaders(batch, policy)
+  const refused = host.intake?.(topic, batch.bytes) ?? null
+  if (refused !== null && refused.length > 0)
+    throw new RecordsRefused(new Fault('log.invalid-batch', { what: refused[0]!.message }), refused)
+  const transaction = admitted(host, state, batch, request)
   const { compression } = policy
   if (compression === 'producer')
-    return state.perform(() => appendAll(state, batches, host.meter, { lease: request.lease ?? null, transaction }))
-  batches = batches.map((batch) => repacked(batch, compression, policy))
-  return state.perform(() => appendAll(state, batches, host.meter, { lease: null, transaction }))
+    return state.perform(() => appendAll(state, [batch], host.meter, { lease: request.lease ?? null, transaction }))
+  const packed = repacked(batch, compression, policy)
+  return state.perform(() => appendAll(state, [packed], host.meter, { lease: null, transaction }))
 }
-/** The transaction that these are written in; null for none. Throws Fault. */
+/** The transaction that it is written in; null for none. Throws Fault. */
 function admitted(
   { transactions }: ClientProduceHost,
   state: PartitionState,
-  batches: readonly CheckedBatch[],
+  { header }: CheckedBatch,
   { transactionalId, joins = false }: ProduceRequest,
 ): Transaction | null {
-  const written = batches.filter(({ header }) => (header.attributes & attribute.transactional) !== 0)
-  if (written.length === 0) return null
+  if ((header.attributes & attribute.transactional) === 0) return null
   if (transactionalId === null) throw new Fault('log.missing-transactional-id', {})
-  const { producerId, producerEpoch: epoch } = written[0]!.header
-  const isOfOne = batches.every(({ header }) => header.producerId === producerId && header.producerEpoch === epoch)
-  if (!isOfOne || written.length < batches.length)
-    throw new Fault('log.invalid-producer-mapping', { transactionalId, producerId })
+  const { producerId, producerEpoch: epoch } = header
   return transactions.admit({ transactionalId, producerId, epoch }, state, joins)
 }
 function repacked(

@@ -20,6 +20,7 @@ export class Registry {
   readonly #host: PartitionHost
   readonly #byName = new Map<string, Entry>()
   readonly #byId = new Map<string, Entry>()
+  #partitionCount = 0
   /** What a topic has that does not say otherwise. */
   topicDefaults: (topic: string) => TopicInfo['config'] = () => ({})
 
@@ -28,6 +29,10 @@ export class Registry {
     this.#host = host
   }
 
+  /** Over all topics. */
+  get partitionCount(): number {
+    return this.#partitionCount
+  }
   byName(name: string): TopicInfo | null {
     return this.#byName.get(name)?.info ?? null
   }
@@ -52,6 +57,13 @@ export class Registry {
     if (!Number.isInteger(index) || index < 0 || index >= entry.info.partitions)
       throw new Fault('log.unknown-partition', { topic, partition: index })
     return (entry.partitions[index] = this.#open(entry, index))
+  }
+  /** Throws as `partition` does, and opens nothing: clients ask for this of every partition there is. */
+  leaderEpoch({ topic, index }: Partition): number {
+    const { info } = this.#entry(topic)
+    if (!Number.isInteger(index) || index < 0 || index >= info.partitions)
+      throw new Fault('log.unknown-partition', { topic, partition: index })
+    return this.#store.leaderEpoch
   }
   /** The same by topic id; null when there is no such topic any more. */
   partitionById(id: string, index: number): PartitionState | null {
@@ -86,6 +98,7 @@ export class Registry {
   /** A new topic, or new settings or more partitions of one that is there. */
   set(info: TopicInfo): void {
     const entry = this.#byName.get(info.name)
+    this.#partitionCount += info.partitions - (entry?.info.partitions ?? 0)
     if (entry === undefined) {
       const added: Entry = { info, policy: null, partitions: [] }
       this.#byName.set(info.name, added)
@@ -105,6 +118,7 @@ export class Registry {
   delete(name: string): void {
     const entry = this.#byName.get(name)
     if (entry === undefined) return
+    this.#partitionCount -= entry.info.partitions
     this.#byName.delete(name)
     this.#byId.delete(entry.info.id)
     for (const partition of entry.partitions) partition?.remove()

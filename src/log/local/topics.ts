@@ -46,6 +46,8 @@ export class LocalTopics implements Topics {
   /** Names being created, altered or removed: one change at a time each. */
   readonly #busy = new Map<string, Promise<void>>()
   readonly #dropping = new Set<string>()
+  /** Partitions being made, which no registry knows yet. */
+  #growing = 0
   /** Called with what was removed. */
   onRemoved: (topic: string) => void = () => undefined
 
@@ -81,12 +83,13 @@ export class LocalTopics implements Topics {
     this.#checkNew(spec)
     const id = newTopicId(this.#world.random)
     const { name, partitions, config, defaults } = spec
-    await this.#save({ name, id, partitions, config: { ...config }, defaults: { ...defaults } })
+    await this.#grow(partitions, { name, id, partitions, config: { ...config }, defaults: { ...defaults } })
   }
   #checkNew(spec: TopicSpec): void {
     checkTopicName(spec.name)
     if (this.#registry.byName(spec.name) !== null) throw new Fault('log.topic-exists', { topic: spec.name })
     checkPartitions(spec.partitions)
+    this.#checkRoom(spec.partitions)
     checkConfig({ ...spec.defaults, ...spec.config })
     this.#checkDelivery(spec.name, spec.config ?? {})
   }
@@ -110,7 +113,26 @@ export class LocalTopics implements Topics {
   }
 
   alter(name: string, change: TopicChange): Promise<void> {
-    return this.#alone(name, () => this.#save(this.#altered(name, change)))
+    return this.#alone(name, () => {
+      const more = Math.max(0, (change.partitions ?? 0) - (this.#registry.byName(name)?.partitions ?? 0))
+      return this.#grow(more, this.#altered(name, change))
+    })
+  }
+  #checkRoom(more: number): void {
+    const all = this.#registry.partitionCount + this.#growing
+    if (more > 0 && all + more > limits.partitions)
+      throw new Fault('log.invalid-partitions', {
+        partitions: more,
+        why: `there are ${all} of all topics, and at most ${limits.partitions}`,
+      })
+  }
+  async #grow(partitions: number, info: TopicInfo): Promise<void> {
+    this.#growing += partitions
+    try {
+      await this.#save(info)
+    } finally {
+      this.#growing -= partitions
+    }
   }
   /** What `alter` would throw. */
   checkAlter(name: string, change: TopicChange): Fault | null {
@@ -122,6 +144,7 @@ export class LocalTopics implements Topics {
     checkPartitions(partitions)
     if (partitions < info.partitions)
       throw new Fault('log.invalid-partitions', { partitions, why: `there are ${info.partitions} already` })
+    this.#checkRoom(partitions - info.partitions)
     if (partitions > 1 && isSystemTopic(name))
       throw new Fault('log.invalid-partitions', { partitions, why: `${name} has one` })
     const config = changed(info.config, change.config ?? {})

@@ -182,8 +182,7 @@ test('offsets are listed by place and by time', async () => {
     [10, 40, 20],
     [30, 25],
   ]) {
-    const records = times.map((ms) => batch([String(ms)], { timeMs: base + ms }))
-    await produceOne(log, partition, Buffer.concat(records))
+    for (const ms of times) await produceOne(log, partition, batch([String(ms)], { timeMs: base + ms }))
   }
   const list = async (timeMs: number): Promise<unknown> => {
     const [answer] = await log.listOffsets([{ partition, timeMs }], false)

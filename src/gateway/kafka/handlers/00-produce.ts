@@ -1,6 +1,6 @@
 import type { ProduceAnswer, ProduceRequest } from '../../../log/broker.ts'
 import { type Decoded, nullUuid } from '../../../wire/kafka/codec/shape.ts'
-import { type Exchange, code, errorCode, errorMessage, findTopic, handler, keptTopic } from '../handler.ts'
+import { type Exchange, code, errorCode, errorMessage, findTopic, handler, keptTopic, shortened } from '../handler.ts'
 import { writeErrorCode } from '../transaction-errors.ts'
 import { produceApi } from '../../../wire/kafka/messages/00-produce.ts'
 
@@ -117,7 +117,7 @@ function answerOf(index: number, answer: ProduceAnswer, { version }: Exchange): 
   if ('fault' in answer) {
     const recordErrors = (answer.records ?? []).map((record) => ({
       batchIndex: record.index,
-      batchIndexErrorMessage: record.message,
+      batchIndexErrorMessage: shortened(record.message),
     }))
     const { fault } = answer
     const known = {

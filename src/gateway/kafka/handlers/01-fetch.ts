@@ -43,7 +43,11 @@ export const fetch = handler({
     if (session.epoch !== request.sessionEpoch) return failed(code.invalidFetchSessionEpoch)
     if (session.byId !== byId) return failed(code.fetchSessionTopicIdError)
     session.epoch = nextEpoch(session.epoch)
-    update(session, request, exchange)
+    if (!update(session, request, exchange)) {
+      // The client goes on with a full fetch, as after an eviction.
+      sessions.close(session.id)
+      return failed(code.fetchSessionIdNotFound)
+    }
     if (session.partitions.size === 0) sessions.close(session.id)
     const sessionId = session.partitions.size === 0 ? 0 : session.id
     return answer(request, exchange, { partitions: session.partitions, byId, sessionId, incremental: true })
@@ -82,11 +86,14 @@ function sessionPartition(topic: string, asked: Request['topics'][number]['parti
     start: -1,
   }
 }
-function update(session: FetchSession, request: Request, { sessions }: Exchange): void {
+/** False where there is no room for so many partitions. */
+function update(session: FetchSession, request: Request, { sessions }: Exchange): boolean {
   for (const { topicId, topic, partitions } of request.topics)
-    for (const one of partitions) sessions.put(session, sessionPartition(session.byId ? topicId : topic, one))
+    for (const one of partitions)
+      if (!sessions.put(session, sessionPartition(session.byId ? topicId : topic, one))) return false
   for (const { topicId, topic, partitions } of request.forgottenTopicsData)
     for (const index of partitions) sessions.forget(session, session.byId ? topicId : topic, index)
+  return true
 }
 
 interface Asked {
@@ -101,12 +108,13 @@ async function answer(request: Request, exchange: Exchange, asked: Asked): Promi
   const entries: FetchRequest['entries'][number][] = []
   const read: SessionPartition[] = []
   const told: { partition: SessionPartition; data: PartitionData }[] = []
+  const topics = new Map<string, Known>()
   for (const partition of asked.partitions.values()) {
-    const name = asked.byId ? (broker.catalog.byId(partition.topic)?.name ?? null) : partition.topic
-    if (name === null) told.push({ partition, data: errorData(partition.index, code.unknownTopicId) })
-    else if (!exchange.access.may('read', 'topic', name))
-      told.push({ partition, data: errorData(partition.index, code.topicAuthorizationFailed) })
-    else if (partition.offset < 0) told.push({ partition, data: errorData(partition.index, code.offsetOutOfRange) })
+    let known = topics.get(partition.topic)
+    if (known === undefined) topics.set(partition.topic, (known = knownOf(partition.topic, asked.byId, exchange)))
+    const { name } = known
+    const wrong = wrongWith(partition, known)
+    if (wrong !== code.none) told.push({ partition, data: errorData(partition.index, wrong) })
     else {
       read.push(partition)
       entries.push({
@@ -138,6 +146,27 @@ async function answer(request: Request, exchange: Exchange, asked: Asked): Promi
   const responses = asked.incremental ? onlyNews(told, asked.partitions) : told
   remember(told)
   return { errorCode: code.none, sessionId: asked.sessionId, responses: byTopic(responses, asked.byId) }
+}
+
+interface Known {
+  readonly name: string
+  /** Of the topic, whatever the partition; 0 = none. */
+  readonly error: number
+  readonly partitions: number
+}
+/** Once for each topic of a request, which may name a hundred thousand partitions of it. */
+function knownOf(topic: string, byId: boolean, { broker, access }: Exchange): Known {
+  const found = byId ? broker.catalog.byId(topic) : broker.catalog.byName(topic)
+  const name = found?.name ?? topic
+  if (byId && found === null) return { name, error: code.unknownTopicId, partitions: 0 }
+  const error = access.may('read', 'topic', name) ? code.none : code.topicAuthorizationFailed
+  return { name, error, partitions: found?.partitions ?? 0 }
+}
+/** What need not be asked of the log: a fault costs more than an answer. */
+function wrongWith({ index, offset: from }: SessionPartition, { error, partitions }: Known): number {
+  if (error !== code.none) return error
+  if (index < 0 || index >= partitions) return code.unknownTopicOrPartition
+  return from < 0 ? code.offsetOutOfRange : code.none
 }
 
 type Told = { readonly partition: SessionPartition; readonly data: PartitionData }

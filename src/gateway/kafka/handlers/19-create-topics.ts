@@ -15,6 +15,7 @@ import {
   deliveryRefusal,
   reservedName,
   resource,
+  shortened,
 } from '../handler.ts'
 import { createTopicsApi } from '../../../wire/kafka/messages/19-create-topics.ts'
 import { topicSpec } from '../topic-defaults.ts'
@@ -75,11 +76,11 @@ const mayCreate = ({ access }: Exchange, topic: string): boolean =>
 function specOf(asked: Asked, exchange: Exchange): TopicSpec | Refusal {
   const { topicDefaults } = exchange
   const reserved = reservedName(asked.name)
-  if (reserved !== null) return { error: errorCode(reserved), message: reserved.message }
+  if (reserved !== null) return { error: errorCode(reserved), message: errorMessage(reserved)! }
   const config: Record<string, string> = Object.create(null) as Record<string, string>
   for (const { name, value } of asked.configs) {
     if (value === null)
-      return { error: code.invalidConfig, message: `Null value not supported for topic configs: ${name}` }
+      return { error: code.invalidConfig, message: shortened(`Null value not supported for topic configs: ${name}`) }
     config[name] = value
   }
   const refusal = deliveryRefusal(exchange, config)

@@ -10,11 +10,13 @@ import {
   configSource,
   configTypeNumber,
   errorCode,
+  errorMessage,
   handler,
   resource,
   resourceConfigs,
   settingless,
   synonymsOf,
+  shortened,
 } from '../handler.ts'
 import { describeConfigsApi } from '../../../wire/kafka/messages/32-describe-configs.ts'
 
@@ -29,7 +31,7 @@ export const describeConfigs = handler({
   async handle(request, exchange) {
     const results = request.resources.map(async (asked): Promise<Result> => {
       const entries = await attempt(exchange, () => entriesOf(asked, exchange))
-      if (entries instanceof Fault) return failed(asked, errorCode(entries), entries.message)
+      if (entries instanceof Fault) return failed(asked, errorCode(entries), errorMessage(entries)!)
       if ('error' in entries) return failed(asked, entries.error, entries.message)
       const names = new Set(asked.configurationKeys)
       return {
@@ -58,7 +60,7 @@ function entriesOf({ resourceType, resourceName }: Asked, exchange: Exchange): E
   if (resourceType === resource.broker) {
     const entries = brokerConfig(resourceName, exchange)
     if (entries !== null) return entries
-    return { error: code.invalidRequest, message: `there is no broker ${resourceName}` }
+    return { error: code.invalidRequest, message: shortened(`there is no broker ${resourceName}`) }
   }
   const configs = resourceConfigs(exchange, resourceType)
   if (configs !== null) return configs.describe(resourceName)

@@ -1,4 +1,4 @@
-import { code, handler } from '../handler.ts'
+import { code, handler, shortened } from '../handler.ts'
 import { saslAuthenticateApi } from '../../../wire/kafka/messages/36-sasl-authenticate.ts'
 
 const nothing = new Uint8Array(0)
@@ -17,7 +17,8 @@ export const saslAuthenticate = handler({
         sessionLifetimeMs: outcome.lifetimeMs,
       }
     endAfter()
-    const { error: errorCode, message: errorMessage } = outcome
+    const { error: errorCode, message } = outcome
+    const errorMessage = shortened(message)
     const { subject } = access
     security.audit.note({
       subject,

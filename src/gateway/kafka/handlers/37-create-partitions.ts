@@ -1,6 +1,16 @@
 import { Fault } from '../../../lib/fault.ts'
 import type { Decoded } from '../../../wire/kafka/codec/shape.ts'
-import { type Exchange, attempt, code, errorCode, errorMessage, handler, keptTopic, nodeId } from '../handler.ts'
+import {
+  type Exchange,
+  attempt,
+  code,
+  errorCode,
+  errorMessage,
+  handler,
+  keptTopic,
+  nodeId,
+  repeated,
+} from '../handler.ts'
 import { createPartitionsApi } from '../../../wire/kafka/messages/37-create-partitions.ts'
 
 const firstStrictVersion = 3
@@ -12,12 +22,12 @@ export const createPartitions = handler({
   versions: [0, 3],
   access: { needs: ['alter topic'] },
   async handle(request, exchange) {
-    const names = request.topics.map(({ name }) => name)
+    const twice = repeated(request.topics.map(({ name }) => name))
     const results = request.topics.map(async (asked) => {
       const { name } = asked
       if (!exchange.access.may('alter', 'topic', name))
         return { name, errorCode: code.topicAuthorizationFailed, errorMessage: 'Topic authorization failed.' }
-      if (names.indexOf(name) !== names.lastIndexOf(name))
+      if (twice.has(name))
         return { name, errorCode: code.invalidRequest, errorMessage: 'the topic is named twice in this request' }
       const wrong = wrongAssignment(asked, exchange)
       if (wrong !== null) return { name, errorCode: code.invalidReplicaAssignment, errorMessage: wrong }

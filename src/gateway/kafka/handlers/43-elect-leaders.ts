@@ -1,4 +1,4 @@
-import { code, handler } from '../handler.ts'
+import { code, handler, shortened } from '../handler.ts'
 import { electLeadersApi } from '../../../wire/kafka/messages/43-elect-leaders.ts'
 
 const electionTypes = [0, 1]
@@ -40,8 +40,12 @@ export const electLeaders = handler({
 })
 
 function outcome(topic: string, index: number, count: number | null): { errorCode: number; errorMessage: string } {
-  if (count === null) return { errorCode: code.unknownTopicOrPartition, errorMessage: `No such topic as ${topic}` }
+  if (count === null)
+    return { errorCode: code.unknownTopicOrPartition, errorMessage: shortened(`No such topic as ${topic}`) }
   if (index < 0 || index >= count)
-    return { errorCode: code.unknownTopicOrPartition, errorMessage: `No such partition as ${topic}-${index}` }
+    return {
+      errorCode: code.unknownTopicOrPartition,
+      errorMessage: shortened(`No such partition as ${topic}-${index}`),
+    }
   return { errorCode: code.electionNotNeeded, errorMessage: 'Leader election not needed for topic partition.' }
 }

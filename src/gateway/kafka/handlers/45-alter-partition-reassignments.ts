@@ -1,4 +1,4 @@
-import { code, handler, nodeId } from '../handler.ts'
+import { code, handler, nodeId, shortened } from '../handler.ts'
 import { alterPartitionReassignmentsApi } from '../../../wire/kafka/messages/45-alter-partition-reassignments.ts'
 
 /** A partition can stay where it is: on the only broker. */
@@ -35,8 +35,9 @@ interface Problem {
 }
 function placeProblem(topic: string, index: number, count: number | null): Problem | null {
   const errorCode = code.unknownTopicOrPartition
-  if (count === null) return { errorCode, errorMessage: `Unable to find a topic named ${topic}.` }
-  if (index < 0 || index >= count) return { errorCode, errorMessage: `Unable to find partition ${topic}:${index}.` }
+  if (count === null) return { errorCode, errorMessage: shortened(`Unable to find a topic named ${topic}.`) }
+  if (index < 0 || index >= count)
+    return { errorCode, errorMessage: shortened(`Unable to find partition ${topic}:${index}.`) }
   return null
 }
 function replicasProblem(replicas: readonly number[] | null): Problem | null {

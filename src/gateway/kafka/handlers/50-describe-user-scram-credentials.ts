@@ -1,6 +1,6 @@
 import { scramMechanisms } from '../../../security/scram.ts'
 import type { UserDefinition } from '../../../security/users.ts'
-import { code, handler } from '../handler.ts'
+import { code, handler, repeated, shortened } from '../handler.ts'
 import { describeUserScramCredentialsApi } from '../../../wire/kafka/messages/50-describe-user-scram-credentials.ts'
 
 export const describeUserScramCredentials = handler({
@@ -15,14 +15,15 @@ export const describeUserScramCredentials = handler({
     const isAll = asked === null || asked.length === 0
     const having = users.all().filter(({ scram }) => Object.keys(scram).length > 0)
     const names = isAll ? having.map(({ name }) => name) : asked.map(({ name }) => name)
+    const twice = repeated(names)
     const results = [...new Set(names)].map((user) => {
       const refused = (errorCode: number, errorMessage: string) => ({
         user,
         errorCode,
-        errorMessage,
+        errorMessage: shortened(errorMessage),
         credentialInfos: [],
       })
-      if (names.indexOf(user) !== names.lastIndexOf(user))
+      if (twice.has(user))
         return refused(code.duplicateResource, `Cannot describe SCRAM credentials for the same user twice: ${user}`)
       const credentialInfos = infosOf(users.get(user))
       if (credentialInfos.length === 0)

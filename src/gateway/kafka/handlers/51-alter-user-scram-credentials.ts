@@ -25,7 +25,8 @@ export const alterUserScramCredentials = handler({
   access: { needs: ['alter cluster'] },
   async handle(request, exchange) {
     const { access, security } = exchange
-    const names = [...new Set([...request.deletions, ...request.upsertions].map(({ name }) => name))]
+    const wishes = byUser(request)
+    const names = [...wishes.keys()]
     const answer = (outcomeOf: (name: string) => Outcome) => ({
       results: names.map((user) => {
         const { error, message } = outcomeOf(user)
@@ -37,7 +38,7 @@ export const alterUserScramCredentials = handler({
     const outcomes = new Map<string, Outcome>()
     for (const name of names) {
       const fault = await attempt(exchange, async () => {
-        const change = changeOf(name, request, security.users)
+        const change = changeOf(name, wishes.get(name)!, security.users)
         if ('error' in change) return change
         const mechanisms = Object.entries(change.scram ?? {})
         access.says(mechanisms.map(([mechanism, is]) => `user:${name} ${is === null ? 'no' : 'another'} ${mechanism}`))
@@ -51,10 +52,28 @@ export const alterUserScramCredentials = handler({
   },
 })
 
+interface Wishes {
+  readonly deletions: Request['deletions'][number][]
+  readonly upsertions: Request['upsertions'][number][]
+}
+/** In the order in which the request names the users. */
+function byUser({ deletions, upsertions }: Request): Map<string, Wishes> {
+  const found = new Map<string, Wishes>()
+  const of = (name: string): Wishes => {
+    const known = found.get(name)
+    if (known !== undefined) return known
+    const wishes = { deletions: [], upsertions: [] }
+    found.set(name, wishes)
+    return wishes
+  }
+  for (const one of deletions) of(one.name).deletions.push(one)
+  for (const one of upsertions) of(one.name).upsertions.push(one)
+  return found
+}
 /** Throws Fault security.unacceptable-credential. */
-function changeOf(name: string, { deletions, upsertions }: Request, users: Users): UserChange | Outcome {
+function changeOf(name: string, { deletions, upsertions }: Wishes, users: Users): UserChange | Outcome {
   const changed: Partial<Record<ScramMechanism, ScramCredential | null>> = {}
-  for (const { mechanism: number } of deletions.filter((one) => one.name === name)) {
+  for (const { mechanism: number } of deletions) {
     const mechanism = scramMechanisms[number - 1]
     if (mechanism === undefined) return unknownMechanism
     if (mechanism in changed) return twice
@@ -62,7 +81,7 @@ function changeOf(name: string, { deletions, upsertions }: Request, users: Users
       return { error: code.resourceNotFound, message: 'Attempt to delete a user credential that does not exist' }
     changed[mechanism] = null
   }
-  for (const { mechanism: number, iterations, salt, saltedPassword } of upsertions.filter((one) => one.name === name)) {
+  for (const { mechanism: number, iterations, salt, saltedPassword } of upsertions) {
     const mechanism = scramMechanisms[number - 1]
     if (mechanism === undefined) return unknownMechanism
     if (mechanism in changed) return twice

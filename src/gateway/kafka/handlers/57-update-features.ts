@@ -1,5 +1,5 @@
 import { type Feature, featuresOf } from '../features.ts'
-import { code, handler, nodeId } from '../handler.ts'
+import { code, handler, nodeId, shortened } from '../handler.ts'
 import { updateFeaturesApi } from '../../../wire/kafka/messages/57-update-features.ts'
 
 const upgradeTypes = [1, 2, 3]
@@ -27,9 +27,10 @@ export const updateFeatures = handler({
       if (why !== null)
         return {
           errorCode: code.invalidUpdateVersion,
-          errorMessage:
+          errorMessage: shortened(
             'The update failed for all features since the following feature had an error: ' +
-            `Invalid update version ${maxVersionLevel} for feature ${feature}. ${why}`,
+              `Invalid update version ${maxVersionLevel} for feature ${feature}. ${why}`,
+          ),
           results: [],
         }
     }

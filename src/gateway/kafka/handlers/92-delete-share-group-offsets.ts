@@ -1,7 +1,7 @@
 import { Fault } from '../../../lib/fault.ts'
 import { type Encoded, nullUuid } from '../../../wire/kafka/codec/shape.ts'
 import { deleteShareGroupOffsetsApi } from '../../../wire/kafka/messages/92-delete-share-group-offsets.ts'
-import { attempt, code, errorMessage, groupErrorCode, handler, keptGroup } from '../handler.ts'
+import { attempt, code, errorMessage, groupErrorCode, handler, keptGroup, shortened } from '../handler.ts'
 
 type Response = Encoded<typeof deleteShareGroupOffsetsApi.response>
 
@@ -24,7 +24,7 @@ export const deleteShareGroupOffsets = handler({
       if (!access.may('read', 'topic', topic))
         return { errorCode: code.topicAuthorizationFailed, errorMessage: 'Topic authorization failed.' }
       if (broker.catalog.byName(topic) === null)
-        return { errorCode: code.unknownTopicOrPartition, errorMessage: `topic ${topic} does not exist` }
+        return { errorCode: code.unknownTopicOrPartition, errorMessage: shortened(`topic ${topic} does not exist`) }
       return known.has(topic)
         ? null
         : { errorCode: code.unknownTopicOrPartition, errorMessage: 'There is no offset information to delete.' }

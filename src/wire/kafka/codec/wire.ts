@@ -13,6 +13,7 @@ import { limits } from '../../../lib/limits.ts'
 const malformed = (what: string): Fault => new Fault('wire.malformed', { what })
 const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const highest = Number.MAX_SAFE_INTEGER
+const textBytesMax = 0x7fff
 
 export class WireReader extends ByteReader {
   private itemsLeft = limits.kafkaItems
@@ -30,6 +31,8 @@ export class WireReader extends ByteReader {
   }
   text(length: number): string {
     if (length > this.left) throw malformed(`a text of ${length} bytes, ${this.left} left`)
+    // As in Kafka, also where the length could say more: what has been read can be written back.
+    if (length > textBytesMax) throw malformed(`a text of ${length} bytes`)
     const from = this.at
     this.at = from + length
     const text = this.buffer.toString('utf8', from, this.at)
@@ -148,11 +151,11 @@ export class WireWriter extends ByteWriter {
     this.at += 16
   }
   text(value: string): void {
-    this.int16(textLength(value, 0x7fff))
+    this.int16(textLength(value, textBytesMax))
     this.utf8(value)
   }
   compactText(value: string): void {
-    this.uvarint(textLength(value, 0x7fff) + 1)
+    this.uvarint(textLength(value, textBytesMax) + 1)
     this.utf8(value)
   }
 }
