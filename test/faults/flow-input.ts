@@ -1,7 +1,7 @@
 /** A known input for views: clicks of a few keys over an hour of event time, slightly out of order, and what must come out. */
 import { encodeBatch } from '../../src/log/batch.ts'
-import { ownBatch } from '../../src/store/batch-header.ts'
-import { ConnectionLost, initProducer, kafkaError, produce, Wire } from './wire.ts'
+import { type FedRecord, feed } from './feed.ts'
+import { kafkaError, produce, type Wire } from './wire.ts'
 
 export interface Click {
   readonly k: string
@@ -35,62 +35,30 @@ export function clicks(count: number, random: () => number): readonly Click[][] 
  */
 export async function open(wire: Wire, partitions: readonly Click[][]): Promise<void> {
   for (const [partition, [first]] of partitions.entries()) {
-    const { error } = await produce(wire, { topic: clicksTopic, partition }, batchOf([first!]), -1)
+    const { error } = await produce(
+      wire,
+      { topic: clicksTopic, partition },
+      Buffer.from(encodeBatch([recordOf(first!)])),
+      -1,
+    )
     if (error !== kafkaError.none) throw new Error(`the first click of partition ${partition}: error ${error}`)
   }
 }
 
-/** Sends the other clicks of one partition with an idempotent producer, one batch at a time, again until acknowledged. */
-export async function feed(
+/** Sends the other clicks of one partition. */
+export const feedClicks = (
   addressNow: () => string,
   partition: number,
   input: readonly Click[],
   pause: () => Promise<void>,
-): Promise<void> {
-  let owner: { producerId: number; epoch: number } | null = null
-  let wire: Wire | null = null
-  for (let at = 1; at < input.length;) {
-    try {
-      wire ??= await Wire.open(addressNow())
-      owner ??= await ownerFrom(wire)
-      const part = input.slice(at, at + batchRecords)
-      const { error } = await produce(
-        wire,
-        { topic: clicksTopic, partition },
-        batchOf(part, { ...owner, sequence: at - 1 }),
-        -1,
-      )
-      if (error === kafkaError.none || error === kafkaError.duplicateSequence) at += part.length
-      else if (error === kafkaError.outOfOrderSequence)
-        throw new Error(`partition ${partition}: the sequence was lost at ${at}`)
-    } catch (error) {
-      if (!(error instanceof ConnectionLost)) throw error
-      wire = null
-    }
-    await pause()
-  }
-  wire?.close()
-}
+): Promise<void> =>
+  feed(addressNow, { topic: clicksTopic, partition }, input.slice(1).map(recordOf), { batchRecords, pause })
 
-async function ownerFrom(wire: Wire): Promise<{ producerId: number; epoch: number }> {
-  const { error, producerId, epoch } = await initProducer(wire)
-  if (error !== kafkaError.none) throw new ConnectionLost(`no producer id: error ${error}`)
-  return { producerId, epoch }
-}
-
-function batchOf(part: readonly Click[], owner?: { producerId: number; epoch: number; sequence: number }): Buffer {
-  const records = part.map(({ k, n, atMs }) => ({
-    key: Buffer.from(k),
-    value: Buffer.from(JSON.stringify({ k, n, at: new Date(atMs).toISOString() })),
-    timeMs: atMs,
-  }))
-  const batch = Buffer.from(encodeBatch(records))
-  if (owner !== undefined) {
-    const { producerId, epoch, sequence } = owner
-    ownBatch(batch, { producerId, producerEpoch: epoch, baseSequence: sequence, transactional: false })
-  }
-  return batch
-}
+const recordOf = ({ k, n, atMs }: Click): FedRecord => ({
+  key: Buffer.from(k),
+  value: Buffer.from(JSON.stringify({ k, n, at: new Date(atMs).toISOString() })),
+  timeMs: atMs,
+})
 
 export const viewStatements = [
   `CREATE STREAM clicks (k text, n int, at timestamptz, WATERMARK FOR at AS at - INTERVAL '2 seconds')

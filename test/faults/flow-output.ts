@@ -98,7 +98,8 @@ function lineOf(view: string, row: Row): string {
   }
 }
 
-async function recordsOf(product: Millrace, topic: string): Promise<RecordJson[]> {
+/** All of a topic that a committed reader sees, in order. */
+export async function recordsOf(product: Millrace, topic: string): Promise<RecordJson[]> {
   const base = `http://${product.http}/v1/topics/${topic}`
   const detail = (await getJson(base)) as { partitions: number }
   const records: RecordJson[] = []

@@ -23,6 +23,7 @@ import { idle } from './cases/idle.ts'
 import { kill } from './cases/kill.ts'
 import { shares } from './cases/shares.ts'
 import { soak } from './cases/soak.ts'
+import { nexmark } from './cases/nexmark.ts'
 import { oneId } from './cases/one-id.ts'
 import { lyingDisk, powerCutExt4, powerCutXfs } from './cases/power-cut.ts'
 
@@ -39,6 +40,7 @@ const cases: readonly FaultCase[] = [
   diskError,
   diskFull,
   flow,
+  nexmark,
   definitions,
   frames,
   bodies,

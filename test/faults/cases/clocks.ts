@@ -15,7 +15,7 @@ import { endTxnApi } from '../../../src/wire/kafka/messages/26-end-txn.ts'
 import { WireClient } from '../../gateway/kafka/wire-client.ts'
 import { between, type Context, type FaultCase, type Outcome, startAgain, startFirst } from '../case.ts'
 import { FakeClock } from '../fake-clock.ts'
-import { clicks, expectedOutputs, feed } from '../flow-input.ts'
+import { clicks, expectedOutputs, feedClicks } from '../flow-input.ts'
 import { compare, defineViews, settledOutputs } from '../flow-output.ts'
 import { Member } from '../member.ts'
 import { batchOf, recordId } from '../records.ts'
@@ -73,7 +73,7 @@ async function setClocks(context: Context): Promise<Outcome> {
     await defineViews(product, input, takesAnyTime)
     const feeding = Promise.all(
       input.map((part, i) =>
-        feed(
+        feedClicks(
           () => kafka,
           i,
           part,

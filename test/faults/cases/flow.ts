@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Millrace } from '../../interop/setup/index.ts'
 import { between, type Context, type FaultCase, type Outcome, startAgain, startFirst } from '../case.ts'
-import { type Click, clicks, expectedOutputs, feed } from '../flow-input.ts'
+import { type Click, clicks, expectedOutputs, feedClicks } from '../flow-input.ts'
 import { compare, defineViews, type Outputs, settledOutputs } from '../flow-output.ts'
 
 export const flow: FaultCase = { name: 'flow', says: 'views, killed while they work', run: killViews }
@@ -42,7 +42,7 @@ async function runOnce(data: string, input: readonly Click[][], kills: number, c
     const { kafka } = product
     const pause = (): Promise<void> => sleep(between(context.random, 0, kills === 0 ? 4 : 30))
     let fed = false
-    const feeding = Promise.all(input.map((part, partition) => feed(() => kafka, partition, part, pause))).then(
+    const feeding = Promise.all(input.map((part, partition) => feedClicks(() => kafka, partition, part, pause))).then(
       () => (fed = true),
     )
     feeding.catch(() => {})

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { between, type Context, type FaultCase, type Outcome, startFirst } from '../case.ts'
 import { Canary } from '../canary.ts'
-import { clicks, feed } from '../flow-input.ts'
+import { clicks, feedClicks } from '../flow-input.ts'
 import { defineViews } from '../flow-output.ts'
 import { Member } from '../member.ts'
 import { megabytes, openFiles, residentBytes } from '../process.ts'
@@ -66,7 +66,7 @@ async function longDay(context: Context): Promise<Outcome> {
     await load.start()
     const pause = (): Promise<void> => sleep(between(random, 0, 1_500))
     const background = [
-      ...input.map((part, i) => feed(() => kafka, i, part, pause)),
+      ...input.map((part, i) => feedClicks(() => kafka, i, part, pause)),
       ...[0, 1, 2].map((i) =>
         until(async () => {
           const member = new Member(kafka, 'soak', `member-${i}`)
