@@ -246,7 +246,7 @@ class Code {
 
   private call(call: Expression & { kind: 'call' }, body: Body): Emitted {
     const types = call.args.map((a) => a.type)
-    const row = functions.find(call.name, types, call.name === 'cast' ? call.type.kind : undefined)
+    const row = call.user?.fn ?? functions.find(call.name, types, call.name === 'cast' ? call.type.kind : undefined)
     if (row === null)
       throw new Fault('flow.unsupported', {
         what: `there is no function ${call.name}(${types.map(typeName).join(', ')})`,

@@ -10,6 +10,7 @@ import { timeDefaults } from './clock.ts'
 import { columnsOfJsonSchema, optionalFields } from './json-schema-columns.ts'
 import type { SourcePlan, ViewPlan } from './plan.ts'
 import { type Schema, jsonSchemaOf } from './standard-schema.ts'
+import { type SqlFunctionDefinition, isSqlFunction } from './user-functions.ts'
 import { Stream, type StreamShape, delayMsMin } from './stream.ts'
 
 export interface TopicOptions<T> {
@@ -202,7 +203,7 @@ export class AlertDefinition {
 }
 
 /** Any of them; what a project's files export. */
-export type Definition = AnyTopic | AnyView | AlertDefinition
+export type Definition = AnyTopic | AnyView | AlertDefinition | SqlFunctionDefinition
 // A definition is invariant in its row type; here only its name and plan are read.
 export type AnyTopic = Pick<TopicDefinition<never>, typeof kind | 'name' | 'jsonSchema' | 'columns'> & {
   stream(): { readonly shape: StreamShape }
@@ -215,7 +216,8 @@ export type AnyView = Pick<ViewDefinition<never>, typeof kind | 'name' | 'option
 export const isTopic = (value: unknown): value is AnyTopic => value instanceof TopicDefinition
 export const isView = (value: unknown): value is AnyView => value instanceof ViewDefinition
 export const isAlert = (value: unknown): value is AlertDefinition => value instanceof AlertDefinition
-export const isDefinition = (value: unknown): value is Definition => isTopic(value) || isView(value) || isAlert(value)
+export const isDefinition = (value: unknown): value is Definition =>
+  isTopic(value) || isView(value) || isAlert(value) || isSqlFunction(value)
 
 /** A topic whose events have this form. */
 export const defineTopic = <T>(name: string, options: TopicOptions<T>): TopicDefinition<T> =>

@@ -19,6 +19,12 @@ export {
   isView,
   sql,
 } from './definitions.ts'
+export {
+  type SqlFunctionDefinition,
+  type SqlFunctionOptions,
+  type SqlType,
+  defineSqlFunction,
+} from './user-functions.ts'
 export { type Schema } from './standard-schema.ts'
 export {
   type Aggregation,

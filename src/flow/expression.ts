@@ -19,7 +19,14 @@ export type Expression =
   | { readonly kind: 'column'; readonly index: number; readonly type: DataType }
   | { readonly kind: 'literal'; readonly value: Value; readonly type: DataType }
   /** `name` and the argument types pick one row of the function table (`functions/`); operators and casts are functions too. */
-  | { readonly kind: 'call'; readonly name: string; readonly args: readonly Expression[]; readonly type: DataType }
+  | {
+      readonly kind: 'call'
+      readonly name: string
+      readonly args: readonly Expression[]
+      readonly type: DataType
+      /** A function of a program: no row of the table is meant. */
+      readonly user?: UserFunction
+    }
   /** Evaluated in order, only as far as needed. `otherwise` null = NULL. */
   | {
       readonly kind: 'case'
@@ -34,6 +41,37 @@ export type Expression =
   | { readonly kind: 'field'; readonly arg: Expression; readonly name: string; readonly type: DataType }
   /** Drawn once per tick and recorded. */
   | { readonly kind: 'now'; readonly type: DataType }
+
+/** What an expression is made of, one level down. */
+export function partsOf(expr: Expression): readonly Expression[] {
+  switch (expr.kind) {
+    case 'column':
+    case 'literal':
+    case 'now':
+      return []
+    case 'call':
+    case 'and':
+    case 'or':
+      return expr.args
+    case 'not':
+    case 'is-null':
+    case 'field':
+      return [expr.arg]
+    case 'case': {
+      const otherwise = expr.otherwise === null ? [] : [expr.otherwise]
+      return [...expr.branches.flatMap((one) => [one.when, one.then]), ...otherwise]
+    }
+  }
+}
+
+/** What a plan keeps of a function that a program gave (`user-functions.ts`). */
+export interface UserFunction {
+  readonly version: string
+  /** It may give another value for the same arguments. */
+  readonly volatile: boolean
+  /** Its code is not part of what the plan is. */
+  readonly fn: import('./functions/table.ts').FunctionRow
+}
 
 /** An aggregate over a group or a window of rows. */
 export interface Aggregate {

@@ -1,6 +1,7 @@
 /** What can be read off a plan without running it. */
 import { createHash } from 'node:crypto'
 import { durationText } from '../lib/duration.ts'
+import { type Expression, type UserFunction, partsOf } from './expression.ts'
 import { expressionText } from './expression-text.ts'
 import { looksAhead } from './over-calls.ts'
 import type { JoinInterval, Plan, PlanOf, SourcePlan, Window } from './plan.ts'
@@ -57,6 +58,48 @@ export function shareSteps(plan: Plan): Plan {
     return one
   }
   return share(plan)
+}
+/** What the step itself computes. */
+export function expressionsOf(plan: Plan): readonly Expression[] {
+  switch (plan.op) {
+    case 'source':
+      return plan.fields.flatMap((field) => (field.from === 'computed' ? [field.expression] : []))
+    case 'filter':
+      return [plan.where]
+    case 'project':
+      return plan.expressions
+    case 'expire':
+      return [plan.from, plan.until].filter((bound) => bound !== null)
+    case 'aggregate':
+    case 'session':
+      return plan.aggregates.flatMap(({ args, filter }) => (filter === null ? args : [...args, filter]))
+    case 'temporal-join':
+    case 'lookup':
+      return plan.where === null ? plan.leftKeys : [...plan.leftKeys, plan.where]
+    case 'join':
+      return plan.where === null ? [] : [plan.where]
+    case 'union':
+    case 'window':
+    case 'over':
+    case 'top':
+    case 'process':
+      return []
+  }
+}
+/** Functions of the program that it calls, by name and types of their arguments. */
+export function userFunctionsOf(plan: Plan): ReadonlyMap<string, UserFunction> {
+  const found = new Map<string, UserFunction>()
+  const look = (expr: Expression): void => {
+    if (expr.kind === 'call' && expr.user !== undefined)
+      found.set(`${expr.name}(${expr.user.fn.args.join(', ')})`, expr.user)
+    partsOf(expr).forEach(look)
+  }
+  const walk = (step: Plan): void => {
+    expressionsOf(step).forEach(look)
+    inputsOf(step).forEach(walk)
+  }
+  walk(plan)
+  return found
 }
 /** Topics of tables that lookups read: their rows are wanted before any other. */
 export function lookupTopics(plan: Plan): Set<string> {

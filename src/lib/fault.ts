@@ -968,8 +968,17 @@ export const faults = {
     http: 500,
     sqlstate: '38000',
     retry: false,
-    says: (f) => `the function threw: ${f.what}`,
+    says: (f) => `a function failed: ${f.what}`,
     hint: 'Repair the function; what happens to such events is the onError of its view.',
+  }),
+  'flow.function-changed': meaning<{ view: string; function: string; was: string; is: string }>({
+    kafka: -1,
+    http: 409,
+    sqlstate: '55000',
+    retry: false,
+    says: (f) =>
+      `the saved state of ${f.view} was made with version ${f.was} of ${f.function}; this program has version ${f.is}`,
+    hint: 'CREATE OR REPLACE the view, so that it is made anew; a project does that by itself. Or give the former version back.',
   }),
   'flow.state-mismatch': meaning<{ view: string; what: string }>({
     kafka: -1,

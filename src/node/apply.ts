@@ -126,7 +126,10 @@ async function createMissing(to: ApplyTo, wanted: Wanted): Promise<void> {
 
 /** With what reads it, readers first. A reader that is not of the project stands in the way: nothing is dropped then. */
 async function dropChanged(to: ApplyTo, wanted: readonly Wanted[]): Promise<void> {
-  const changed = wanted.filter((one) => ![null, one.text].includes(known(to, one)))
+  const outdated = new Set(to.engine.outdated().map(({ kind, name }) => `${kind} ${name}`))
+  const changed = wanted.filter(
+    (one) => ![null, one.text].includes(known(to, one)) || outdated.has(`${one.kind} ${one.name}`),
+  )
   const ours = new Set(wanted.map(({ kind, name }) => `${kind} ${name}`))
   const drops = new Map<string, { kind: Wanted['kind']; name: string }>()
   for (const one of changed) {

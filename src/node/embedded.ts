@@ -1,5 +1,12 @@
 /** Millrace inside another program: `start` with definitions, typed topics and views, nothing listening unless asked. */
-import type { AnyTopic, AnyView, Definition, TopicDefinition, ViewDefinition } from '../flow/dsl.ts'
+import type {
+  AnyTopic,
+  AnyView,
+  Definition,
+  SqlFunctionDefinition,
+  TopicDefinition,
+  ViewDefinition,
+} from '../flow/dsl.ts'
 import { Placing, type Target } from '../log/placing.ts'
 import { Fault } from '../lib/fault.ts'
 import { type Logger, silent } from '../lib/logger.ts'
@@ -14,6 +21,8 @@ export interface EmbeddedOptions extends Settings {
   readonly topics?: readonly AnyTopic[]
   readonly views?: readonly AnyView[]
   readonly alerts?: readonly Extract<Definition, { statement(): string }>[]
+  /** Functions that SQL may call. */
+  readonly functions?: readonly SqlFunctionDefinition[]
   /** What goes wrong where no caller can be told. Default: nothing is said. */
   readonly logger?: Logger
 }
@@ -62,14 +71,14 @@ export async function startIn(
   options: EmbeddedOptions,
   keep: KeepAlive = () => () => {},
 ): Promise<Millrace> {
-  const { topics = [], views = [], alerts = [], logger = silent, ...settings } = options
+  const { topics = [], views = [], alerts = [], functions = [], logger = silent, ...settings } = options
   const closed = protocols.map((protocol) => `${protocol}=off`)
   const { config } = resolveConfig(
     { ...settings, listen: [...(settings.listen ?? []), ...closed] },
     environmentSettings({}),
     {},
   )
-  const definitions = { sql: [], definitions: [...topics, ...views, ...alerts] }
+  const definitions = { sql: [], definitions: [...functions, ...topics, ...views, ...alerts] }
   return new Embedded(await startMillrace({ config, world, logger, definitions }), keep)
 }
 

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type RunningAlerts, openAlerts } from '../act/open.ts'
 import { type FlowOptions, openFlow } from '../flow/runtime/flow.ts'
+import { isSqlFunction } from '../flow/user-functions.ts'
 import { listenHttp } from '../gateway/http/listen.ts'
 import { type SaslSettings, listenKafka } from '../gateway/kafka/index.ts'
 import { Fault } from '../lib/fault.ts'
@@ -134,7 +135,18 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
   const onEngineFault: typeof onFault = (name, fault) => {
     if (reports.now) onFault(name, fault)
   }
-  const engine = await openEngine({ log, catalog, commits, flow, world, check, fields, onFault: onEngineFault })
+  const functions = options.definitions?.definitions.filter(isSqlFunction) ?? []
+  const engine = await openEngine({
+    log,
+    catalog,
+    commits,
+    flow,
+    world,
+    check,
+    fields,
+    functions,
+    onFault: onEngineFault,
+  })
   stack.defer(() => engine.close())
   if (options.definitions !== undefined) await applyDefinitions({ engine, contracts, logger }, options.definitions)
   for (const { name, error } of engine.views()) if (error !== null) onFault(name, error)

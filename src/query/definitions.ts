@@ -4,11 +4,12 @@
  * any more stays, shown as failed with its reason: nothing is dropped by itself.
  */
 import type { ViewPlan } from '../flow/plan.ts'
-import { fingerprint, sourcesOf } from '../flow/plan-facts.ts'
+import { fingerprint, sourcesOf, userFunctionsOf } from '../flow/plan-facts.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import type { Catalog, CatalogKind } from '../log/catalog.ts'
 import type { PlannedAlert } from '../sql/alert.ts'
 import { matchesName } from '../sql/bind/scope.ts'
+import type { UserFunctions } from '../sql/bind/user-functions.ts'
 import { planAlert } from '../sql/plan/alert.ts'
 import type { PlanContext } from '../sql/plan/context.ts'
 import { planRelation, type PlannedRelation, type TopicWish } from '../sql/plan/definitions.ts'
@@ -28,6 +29,8 @@ export interface Stored {
   readonly sql: string
   /** Of a view's plan; another one would read the kept state wrongly. */
   readonly fingerprint?: string
+  /** Functions of the program that it calls, and their versions; absent = none. */
+  readonly functions?: Readonly<Record<string, string>>
   readonly paused?: boolean
   /** It is gone; what it has left behind is not yet. */
   readonly dropping?: boolean
@@ -64,9 +67,11 @@ type Create = Extract<
 export class Definitions {
   private readonly known = new Map<string, Definition>()
   private readonly catalog: Catalog
+  readonly functions: UserFunctions
 
-  constructor(catalog: Catalog) {
+  constructor(catalog: Catalog, functions: UserFunctions) {
     this.catalog = catalog
+    this.functions = functions
   }
 
   /** Reads the catalogue. Entries that do not make sense are shown as failed. */
@@ -122,9 +127,8 @@ export class Definitions {
     const healed: Definition[] = []
     for (const definition of this.failed()) {
       const again = this.restored(definition.kind, definition.name, definition.stored)
-      if (again.fault !== null) continue
       this.known.set(keyOf(again.kind, again.name), again)
-      healed.push(again)
+      if (again.fault === null) healed.push(again)
     }
     return healed
   }
@@ -140,6 +144,8 @@ export class Definitions {
       if (statement === undefined || more !== undefined || !isCreate(statement))
         throw new Fault('internal', { what: `the text of ${kind} ${name} is not one definition` })
       const planned = this.plan(statement, stored.sql)
+      const changed = changedFunction(name, stored, planned)
+      if (changed !== null) return { ...planned, name, stored, fault: changed }
       const print = planned.view === null ? null : fingerprint(planned.view.plan)
       if (print !== null && stored.fingerprint !== undefined && print !== stored.fingerprint) {
         return {
@@ -191,7 +197,7 @@ export class Definitions {
       version: 1,
       seq: this.nextSeq(),
       sql,
-      ...(definition.view === null ? {} : { fingerprint: fingerprint(definition.view.plan) }),
+      ...printOf(definition),
     }
     return this.store({ ...definition, stored })
   }
@@ -203,7 +209,7 @@ export class Definitions {
       // It may read what was made after the one before.
       seq: anew ? this.nextSeq() : known.stored!.seq,
       sql,
-      ...(definition.view === null ? {} : { fingerprint: fingerprint(definition.view.plan) }),
+      ...printOf(definition),
       ...(paused === true ? { paused } : {}),
       ...(anew ? { replacing: true } : {}),
     }
@@ -297,17 +303,47 @@ const isCreate = (statement: Statement): statement is Create =>
 
 function readStored(value: unknown): Stored | null {
   if (value === null || typeof value !== 'object') return null
-  const { version, seq, sql, fingerprint: print, paused, dropping, replacing } = value as Record<string, unknown>
+  const {
+    version,
+    seq,
+    sql,
+    fingerprint: print,
+    functions,
+    paused,
+    dropping,
+    replacing,
+  } = value as Record<string, unknown>
   if (version !== 1 || typeof seq !== 'number' || typeof sql !== 'string') return null
   return {
     version,
     seq,
     sql,
     ...(typeof print === 'string' ? { fingerprint: print } : {}),
+    ...(typeof functions === 'object' && functions !== null ? { functions: functions as Record<string, string> } : {}),
     ...(paused === true ? { paused } : {}),
     ...(dropping === true ? { dropping } : {}),
     ...(replacing === true ? { replacing } : {}),
   }
+}
+
+/** What the state of a view depends on. */
+function printOf({ view }: Definition): Pick<Stored, 'fingerprint' | 'functions'> {
+  if (view === null) return {}
+  const called = [...userFunctionsOf(view.plan)].map(([signature, { version }]) => [signature, version])
+  return {
+    fingerprint: fingerprint(view.plan),
+    ...(called.length === 0 ? {} : { functions: Object.fromEntries(called) as Record<string, string> }),
+  }
+}
+/** What another version has computed cannot be gone on with. */
+function changedFunction(view: string, stored: Stored, planned: Definition): Fault | null {
+  if (planned.view === null || stored.functions === undefined) return null
+  for (const [signature, { version }] of userFunctionsOf(planned.view.plan)) {
+    const was = stored.functions[signature]
+    if (was !== undefined && was !== version)
+      return new Fault('flow.function-changed', { view, function: signature, was, is: version })
+  }
+  return null
 }
 
 const nothing = {

@@ -2,12 +2,14 @@
 import type { SourcePlan, ViewPlan } from '../flow/plan.ts'
 import { sourcesOf } from '../flow/plan-facts.ts'
 import type { Flow } from '../flow/runtime/flow.ts'
+import type { SqlFunctionDefinition } from '../flow/user-functions.ts'
 import { Fault, asFault } from '../lib/fault.ts'
 import type { World } from '../lib/world.ts'
 import type { Catalog } from '../log/catalog.ts'
 import type { Commits } from '../log/commits.ts'
 import type { Log } from '../log/log.ts'
 import type { Columns } from '../schema/types.ts'
+import { UserFunctions } from '../sql/bind/user-functions.ts'
 import { SqlFault } from '../sql/fault.ts'
 import { type Relation, pseudoColumns } from '../sql/plan/relation.ts'
 import { planOnce, viewRelation } from '../sql/plan/view.ts'
@@ -49,6 +51,8 @@ export interface EngineOptions {
   readonly commits: Commits
   readonly flow: Flow
   readonly world: World
+  /** What the program gives to SQL. */
+  readonly functions?: readonly SqlFunctionDefinition[]
   /** Why a topic's contract refuses an event that is inserted; null = it does not. */
   readonly check?: EngineParts['check']
   /** What a topic's contract says its events have; null = it does not say. */
@@ -77,13 +81,15 @@ export interface OpenEngine extends Engine {
   define(definition: ProgramDefinition): Promise<void>
   /** The definition and everything that reads it, directly or not: what is read by others last. [] = there is none. */
   dependents(kind: DefinitionKind, name: string): readonly { readonly kind: DefinitionKind; readonly name: string }[]
+  /** Views and alerts whose state was made with another version of a function. */
+  outdated(): readonly { readonly kind: DefinitionKind; readonly name: string }[]
   close(): Promise<void>
 }
 
 /** What the catalogue holds is planned and begins to run; restoring goes on behind. */
 export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
   const { log, world, commits } = options
-  const definitions = new Definitions(options.catalog)
+  const definitions = new Definitions(options.catalog, new UserFunctions(options.functions))
   definitions.load()
   const parts: EngineParts = {
     log,
@@ -343,7 +349,8 @@ class SqlEngine implements OpenEngine {
   }
   recordFilter(topic: string, where: string): (record: RecordView) => boolean {
     const relations = [...this.parts.definitions.relations()].filter((relation) => relation.source.topic === topic)
-    return recordFilter(where, { relations, fields: this.parts.fields(topic) }, this.parts.world.clock)
+    const { functions } = this.parts.definitions
+    return recordFilter(where, { relations, fields: this.parts.fields(topic), functions }, this.parts.world.clock)
   }
 
   async doctor(name: string, { samples = true }: { readonly samples?: boolean } = {}): Promise<readonly Diagnosis[]> {
@@ -365,6 +372,9 @@ class SqlEngine implements OpenEngine {
   dependents(kind: DefinitionKind, name: string): readonly Definition[] {
     const found = this.parts.definitions.get(kind, name)
     return found === null ? [] : dependents(this.parts, found)
+  }
+  outdated(): readonly Definition[] {
+    return this.parts.definitions.all().filter(({ fault }) => fault?.code === 'flow.function-changed')
   }
   async pause(view: string): Promise<void> {
     await this.changeDefinitions(() => setPaused(this.parts, this.running(view), true))

@@ -15,6 +15,7 @@ import type { DeclaredFields } from '../schema/contracts.ts'
 import { isJsonNull, isJsonObject, jsonMembers, trimJson } from '../schema/json-text.ts'
 import type { DataType } from '../schema/types.ts'
 import { bindBoolean } from '../sql/bind/expressions.ts'
+import type { UserFunctions } from '../sql/bind/user-functions.ts'
 import { matchesName, quoteIfNeeded, type ScopeColumn } from '../sql/bind/scope.ts'
 import { SqlFault } from '../sql/fault.ts'
 import { resolveType } from '../sql/bind/types.ts'
@@ -33,12 +34,14 @@ interface FieldColumn {
 export interface Declared {
   readonly relations: readonly Relation[]
   readonly fields: DeclaredFields | null
+  /** Those that a program gave. */
+  readonly functions: UserFunctions
 }
 
 /** Throws SqlFault. */
 export function recordFilter(
   where: string,
-  { relations, fields: contract }: Declared,
+  { relations, fields: contract, functions }: Declared,
   clock: Clock,
 ): (record: RecordView) => boolean {
   const tree = parseLoneExpression(where)
@@ -83,6 +86,7 @@ export function recordFilter(
     aggregate: null,
     window: null,
     places: new Map(),
+    functions,
   }
   const test = compileScalar(bindBoolean(context, flat, 'WHERE').expr)
   const readFields = fieldReader(fields)

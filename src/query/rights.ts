@@ -52,6 +52,7 @@ function missed(rights: Rights, all: Iterable<Definition>, wanted: Name): void {
 export function shownSchema(rights: Rights, definitions: Definitions): Schema {
   const relations = (): Definition[] => definitions.all().filter(({ kind }) => kind !== 'alert')
   return {
+    functions: definitions.functions,
     *relations() {
       for (const one of relations()) if (one.relation !== null && isShown(rights, one)) yield one.relation
     },

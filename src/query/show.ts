@@ -72,7 +72,7 @@ export async function show(parts: EngineParts, what: string, text: string, at: n
     case 'topics':
       return showTopics(parts)
     case 'functions':
-      return showFunctions()
+      return showFunctions(definitions)
     default:
       return setting(what, text, at)
   }
@@ -116,7 +116,7 @@ async function showTopics({ log, rights }: EngineParts): Promise<Table> {
     }),
   }
 }
-function showFunctions(): Table {
+function showFunctions({ functions: given }: EngineParts['definitions']): Table {
   const rows = functions.rows
     .filter((row) => row.name !== 'cast')
     .map((row) => {
@@ -124,10 +124,14 @@ function showFunctions(): Table {
       const returns = typeof row.returns === 'function' ? 'by arguments' : typeName(row.returns)
       return [row.name, `${args.join(', ')}${row.variadic === true ? ' …' : ''}`, returns, row.about]
     })
+  const ours = given.all.map(({ name, args, returns, user: { fn, version } }) => {
+    const about = `${fn.about} (version ${version})`
+    return [name, args.map(typeName).join(', '), typeName(returns), about]
+  })
   const aggregates = aggregateNames.map((name) => [name, 'any', 'by arguments', 'Aggregate'])
   return {
     columns: [field('name'), field('arguments'), field('returns'), field('about')],
-    rows: [...rows, ...aggregates],
+    rows: [...rows, ...aggregates, ...ours],
   }
 }
 

@@ -240,7 +240,7 @@ test('a function that throws changes nothing of its key, and its neighbours go o
       ['a', 3],
     ],
   )
-  assert.deepEqual(bench.failed, ['the function threw: unlucky'])
+  assert.deepEqual(bench.failed, ['a function failed: unlucky'])
 })
 test('state of another plan is refused', () => {
   const one = new Bench(plans['group over a stream']!)

@@ -1,5 +1,6 @@
 /** An engine over the local log in memory, under a simulated world: everything real but the machine. */
 import { type Flow, openFlow } from '../../src/flow/runtime/flow.ts'
+import type { SqlFunctionDefinition } from '../../src/flow/user-functions.ts'
 import type { Fault } from '../../src/lib/fault.ts'
 import { realWorld } from '../../src/lib/real/world.ts'
 import { memoryDisk } from '../../src/lib/real/memory-disk.ts'
@@ -23,7 +24,13 @@ export interface House extends AsyncDisposable {
 }
 
 /** `beside`: on the log of that one, as another process would be. */
-export async function openHouse(options: { disk?: Disk; beside?: House } = {}): Promise<House> {
+export async function openHouse(
+  options: {
+    disk?: Disk
+    beside?: House
+    functions?: readonly SqlFunctionDefinition[]
+  } = {},
+): Promise<House> {
   // The world's timers keep no process alive; a test that waits must.
   const alive = setInterval(() => {}, 1_000)
   const world: World = { ...realWorld(), disk: options.disk ?? memoryDisk() }
@@ -38,6 +45,7 @@ export async function openHouse(options: { disk?: Disk; beside?: House } = {}): 
     commits,
     flow,
     world,
+    functions: options.functions ?? [],
     onFault: (name, fault) => faults.push([name, fault]),
   })
   const sql = async (text: string, params: readonly unknown[] = []): Promise<unknown[][]> => {

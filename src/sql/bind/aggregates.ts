@@ -77,15 +77,15 @@ export function resolveAggregate(
   if (name === 'count') return count(star, args, text, at)
   const [arg] = args
   if (star || arg === undefined || args.length > 1)
-    throw noSuchFunction(written, star ? [] : args, text, at, aggregateNames)
+    throw noSuchFunction(written, star ? [] : args, text, at, { more: aggregateNames })
   const [cast, type] = argumentOf(name, arg, text) ?? []
-  if (cast === undefined || type === undefined) throw noSuchFunction(written, args, text, at, aggregateNames)
+  if (cast === undefined || type === undefined) throw noSuchFunction(written, args, text, at, { more: aggregateNames })
   return { name, args: [cast], type }
 }
 function count(star: boolean, args: readonly Bound[], text: string, at: number): AggregateCall {
   const type: DataType = { kind: 'bigint' }
   if (star) return { name: 'count', args: [], type }
-  if (args.length !== 1) throw noSuchFunction('count', args, text, at, aggregateNames)
+  if (args.length !== 1) throw noSuchFunction('count', args, text, at, { more: aggregateNames })
   return {
     name: 'count',
     args: [coerce(args[0]!, args[0]!.unknown ? { kind: 'text' } : args[0]!.expr.type, 'implicit', text)!],

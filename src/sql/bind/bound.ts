@@ -1,5 +1,5 @@
 /** What binding an expression gives: the typed tree, where it stands in the text, and whether its type is still open. */
-import type { Expression, Value } from '../../flow/expression.ts'
+import { type Expression, type Value, partsOf } from '../../flow/expression.ts'
 import type { DataType } from '../../schema/types.ts'
 import type { Span } from '../fault.ts'
 
@@ -65,26 +65,6 @@ export function mapExpression(expr: Expression, replace: (part: Expression) => E
       }
   }
 }
-function partsOf(expr: Expression): readonly Expression[] {
-  switch (expr.kind) {
-    case 'column':
-    case 'literal':
-    case 'now':
-      return []
-    case 'call':
-    case 'and':
-    case 'or':
-      return expr.args
-    case 'not':
-    case 'is-null':
-    case 'field':
-      return [expr.arg]
-    case 'case': {
-      const otherwise = expr.otherwise === null ? [] : [expr.otherwise]
-      return [...expr.branches.flatMap((one) => [one.when, one.then]), ...otherwise]
-    }
-  }
-}
 const sizes = new WeakMap<Expression, number>()
 /** Nodes of the tree. A part that stands in it several times counts each time, and is looked at once. */
 export function treeSize(expr: Expression): number {
@@ -109,6 +89,9 @@ export function columnsOf(expr: Expression): Set<number> {
   })
   return found
 }
+/** It may give another value each time it is computed. */
+export const isVolatile = (expr: Expression): boolean =>
+  (expr.kind === 'call' && expr.user?.volatile === true) || partsOf(expr).some(isVolatile)
 /** The same over other positions. */
 export const shiftColumns = (expr: Expression, to: (index: number) => number): Expression =>
   mapExpression(expr, (part) => (part.kind === 'column' ? { ...part, index: to(part.index) } : null))

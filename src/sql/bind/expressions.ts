@@ -11,7 +11,7 @@ import type { Call, Expr, Query } from '../syntax/ast.ts'
 import { aggregateNames, isAggregate, rankings } from './aggregates.ts'
 import { type Bound, booleanType, branch, column, isNull, literal, not, textType, treeSize } from './bound.ts'
 import { coerce, explicitCast, unify } from './coerce.ts'
-import { resolveCall, resolveUniform } from './functions.ts'
+import { resolveCall, resolveUniform, resolveUserCall } from './functions.ts'
 import { asSqlFault, intervalConstant, numberLiteral, textConstant } from './literals.ts'
 import {
   anyOf,
@@ -28,6 +28,7 @@ import {
 import { columnField, fieldOf, findName } from './names.ts'
 import { matchesName, type Scope } from './scope.ts'
 import { resolveType } from './types.ts'
+import type { UserFunctions } from './user-functions.ts'
 
 export interface BindContext {
   readonly text: string
@@ -42,6 +43,8 @@ export interface BindContext {
   readonly clause: string
   readonly aggregate: ((call: Call, name: string) => Bound) | null
   readonly window: ((call: Call, name: string) => Bound) | null
+  /** Those that a program gave; absent = none may be called. */
+  readonly functions?: UserFunctions
   /** Where each column reference stands, for errors found after binding. */
   readonly places: Map<Expression, Span>
 }
@@ -517,9 +520,10 @@ function functionCall(ctx: BindContext, expr: Call): Bound {
         only !== undefined && args.length === 1 && castFunctions.has(functionName)
           ? castFunctions.get(functionName)!
           : null
-      return type === null
-        ? resolveCall(functionName, args, expr, ctx.text)
-        : { ...explicitCast(only!, type, ctx.text), at: expr.at, end: expr.end }
+      if (type !== null) return { ...explicitCast(only!, type, ctx.text), at: expr.at, end: expr.end }
+      const given = ctx.functions?.named(functionName) ?? []
+      if (given.length > 0) return resolveUserCall(given, args, expr, ctx.text)
+      return resolveCall(functionName, args, expr, ctx.text, expr.at, ctx.functions?.names())
     }
   }
 }

@@ -1,23 +1,59 @@
 /** Which row of the function table a call means: PostgreSQL's rules of overload resolution (`func_select_candidate`). */
+import type { Expression } from '../../flow/expression.ts'
 import { functions } from '../../flow/functions/index.ts'
 import { type ArgumentKind, type FunctionRow, returnType } from '../../flow/functions/table.ts'
-import { typeName } from '../../schema/types.ts'
+import type { SqlFunctionDefinition } from '../../flow/user-functions.ts'
+import { type DataType, typeName } from '../../schema/types.ts'
 import { SqlFault, type Span } from '../fault.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import { type Bound, call, textType } from './bound.ts'
 import { canCoerce, coerce, unify } from './coerce.ts'
-import { type Category, category, isPreferred, typeOfKind } from './types.ts'
+import { type Category, castContext, category, isPreferred, typeOfKind } from './types.ts'
 
 /** A call of a function or operator by name, its arguments cast as the chosen row asks. Throws SqlFault. */
-export function resolveCall(name: string, args: readonly Bound[], span: Span, text: string, at = span.at): Bound {
-  const row = chooseRow(name, args, text, at)
-  const cast = args.map((arg, i) => {
+export function resolveCall(
+  name: string,
+  args: readonly Bound[],
+  span: Span,
+  text: string,
+  at = span.at,
+  /** Names to suggest beside those of the table. */
+  more: Iterable<string> = [],
+): Bound {
+  const row = chooseRow(functions.named(name), name, args, text, at, more)
+  return callOf(row, castTo(row, args, text), span)
+}
+/** The same of a function that a program gave; `among`: those of the name. */
+export function resolveUserCall(
+  among: readonly SqlFunctionDefinition[],
+  args: readonly Bound[],
+  span: Span,
+  text: string,
+): Bound {
+  const { name } = among[0]!
+  // Kinds alone do not tell arrays apart.
+  const fitting = among.filter((one) => one.args.every((type, i) => type.kind !== 'array' || isArrayOf(type, args[i])))
+  const row = chooseRow(
+    (fitting.length === 0 ? among : fitting).map(({ user }) => user.fn),
+    name,
+    args,
+    text,
+    span.at,
+  )
+  const chosen = among.find(({ user }) => user.fn === row)!
+  const cast = castTo(row, args, text).map((arg, i) => coerce(arg, chosen.args[i]!, 'implicit', text) ?? arg)
+  const bound = callOf(row, cast, span)
+  return { ...bound, expr: { ...(bound.expr as Expression & { kind: 'call' }), user: chosen.user } }
+}
+const isArrayOf = (type: DataType, arg: Bound | undefined): boolean =>
+  arg !== undefined && !arg.unknown && castContext(arg.expr.type, type) === 'implicit'
+function castTo(row: FunctionRow, args: readonly Bound[], text: string): Bound[] {
+  return args.map((arg, i) => {
     const wanted = kindAt(row, i)
     const type =
       wanted === 'any' ? arg.expr.type : accepts(wanted, arg) ? arg.expr.type : typeOfKind(wanted, arg.expr.type)
     return coerce(arg, arg.unknown && wanted === 'any' ? textType : type, 'implicit', text)!
   })
-  return callOf(row, cast, span)
 }
 function callOf(row: FunctionRow, args: readonly Bound[], span: Span): Bound {
   const type = returnType(
@@ -61,12 +97,19 @@ const kindAt = (row: FunctionRow, i: number): ArgumentKind => row.args[Math.min(
 const accepts = (wanted: ArgumentKind, arg: Bound): boolean =>
   !arg.unknown && (wanted === arg.expr.type.kind || (wanted === 'text' && arg.expr.type.kind === 'varchar'))
 
-function chooseRow(name: string, args: readonly Bound[], text: string, at: number): FunctionRow {
-  const rows = functions.named(name).filter((row) => countFits(row, args.length))
+function chooseRow(
+  named: readonly FunctionRow[],
+  name: string,
+  args: readonly Bound[],
+  text: string,
+  at: number,
+  more: Iterable<string> = [],
+): FunctionRow {
+  const rows = named.filter((row) => countFits(row, args.length))
   const exact = rows.filter((row) => args.every((arg, i) => accepts(kindAt(row, i), arg)))
   if (exact.length > 0) return exact[0]!
   let candidates = rows.filter((row) => args.every((arg, i) => fits(kindAt(row, i), arg)))
-  if (candidates.length === 0) throw noSuchFunction(name, args, text, at)
+  if (candidates.length === 0) throw noSuchFunction(name, args, text, at, { rows: named, more })
   candidates = sameTypeForUnknown(candidates, args)
   candidates = most(candidates, (row) => count(args, (arg, i) => accepts(kindAt(row, i), arg)))
   candidates = most(candidates, (row) =>
@@ -149,10 +192,9 @@ export function noSuchFunction(
   args: readonly Bound[],
   text: string,
   at: number,
-  more: Iterable<string> = [],
+  { rows = functions.named(name), more = [] }: { rows?: readonly FunctionRow[]; more?: Iterable<string> } = {},
 ): SqlFault {
   const { what, call: shown } = signature(name, args)
-  const rows = functions.named(name)
   if (what === 'operator') {
     return new SqlFault('sql.unknown-function', `operator does not exist: ${shown}`, text, at)
   }
@@ -165,7 +207,7 @@ const forms = (rows: readonly FunctionRow[]): string =>
     .map((row) => `${row.name}(${row.args.map(shownKind).join(', ')}${row.variadic === true ? ' …' : ''})`)
     .join(', ')
 const shownKind = (kind: ArgumentKind): string => (kind === 'double' ? 'double precision' : kind)
-const windowFunctions = new Set(['tumble', 'hop', 'cumulate', 'session'])
+export const windowFunctions = new Set(['tumble', 'hop', 'cumulate', 'session'])
 function nearest(name: string, more: Iterable<string>): { hint?: string } {
   if (windowFunctions.has(name))
     return { hint: `Windows stand in FROM: ${name.toUpperCase()}(stream, time, INTERVAL '1 minute').` }

@@ -40,5 +40,6 @@ export function bindContext(ctx: PlanContext, scope: Scope, clause: string): Bin
     aggregate: null,
     window: null,
     places: new Map<Expression, Span>(),
+    ...(ctx.schema.functions === undefined ? {} : { functions: ctx.schema.functions }),
   }
 }

@@ -1,7 +1,7 @@
 /** A plan as text: a step a line, what it reads below it, with what bounds its state. */
 import { describeOver, shownAggregate, shownOrder } from './explain-over.ts'
 import { expressionText } from '../../flow/expression-text.ts'
-import { inputsOf, windowLabel } from '../../flow/plan-facts.ts'
+import { inputsOf, userFunctionsOf, windowLabel } from '../../flow/plan-facts.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import { durationText } from '../../lib/duration.ts'
 import { type Columns, typeName } from '../../schema/types.ts'
@@ -17,7 +17,8 @@ function startsFrom({ start }: ViewPlan): string[] {
 export function explainPlan(plan: Plan, note: (plan: Plan) => string | null = () => null): string[] {
   const lines: string[] = []
   describe(plan, 0, lines, note)
-  return lines
+  const called = [...userFunctionsOf(plan)].map(([signature, { version }]) => `${signature} version ${version}`)
+  return called.length === 0 ? lines : [...lines, `calls in TypeScript: ${called.join(', ')}`]
 }
 export function explainView(view: ViewPlan): string[] {
   const key = view.key?.map((i) => view.plan.columns[i]!.name).join(', ') ?? null

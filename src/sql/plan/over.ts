@@ -128,7 +128,7 @@ export class WindowCalls {
       throw new SqlFault('sql.unsupported', `${name} OVER (…) is not supported yet`, text, call.at, {
         hint: `Aggregates and ${[...Object.keys(rankTypes), 'lag', 'lead', 'first_value', 'last_value'].join(', ')} are.`,
       })
-    if (args.length < range[0] || args.length > range[1]) throw noSuchFunction(name, args, text, call.at, [])
+    if (args.length < range[0] || args.length > range[1]) throw noSuchFunction(name, args, text, call.at)
     if (name === 'ntile') return made(types.ntile, [this.whole(args[0]!, 'ntile', 1)])
     if (isRank) return made(rankTypes[name]!, [])
     if (name === 'lag' || name === 'lead') return this.move(name, args, made)

@@ -4,6 +4,7 @@ import type { Columns, Field } from '../../schema/types.ts'
 import { SqlFault } from '../fault.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import type { Name, QualifiedName, Query } from '../syntax/ast.ts'
+import type { UserFunctions } from '../bind/user-functions.ts'
 import { type Scope, type ScopeColumn, matchesName, quoteIfNeeded } from '../bind/scope.ts'
 
 /** A stream, table or view as a source: its columns, then all pseudo-columns. */
@@ -27,6 +28,8 @@ export interface PlainView {
 }
 export interface Schema {
   relations(): Iterable<Relation>
+  /** Those that a program gave. */
+  readonly functions?: UserFunctions
   plainViews?(): Iterable<PlainView>
   /** Why a name that is defined has no relation; null = it is not defined. */
   broken?(name: Name): string | null

@@ -6,7 +6,7 @@
 import type { Expression } from '../../flow/expression.ts'
 import type { Plan, PlanOf as Of } from '../../flow/plan.ts'
 import { shareSteps, withInputs } from '../../flow/plan-facts.ts'
-import { columnsOf, conjunction, conjuncts, mapExpression, shiftColumns } from '../bind/bound.ts'
+import { columnsOf, conjunction, conjuncts, isVolatile, mapExpression, shiftColumns } from '../bind/bound.ts'
 import { findKeys } from './join-keys.ts'
 import { prune } from './prune.ts'
 
@@ -72,8 +72,9 @@ function pushIntoSides(plan: Of<'join'>): Plan {
   const staying: Expression[] = []
   for (const condition of plan.where === null ? [] : conjuncts(plan.where)) {
     const read = [...columnsOf(condition)]
-    const ofLeft = read.length > 0 && read.every((index) => index < width)
-    const ofRight = read.length > 0 && read.every((index) => index >= width)
+    const isMovable = read.length > 0 && !isVolatile(condition)
+    const ofLeft = isMovable && read.every((index) => index < width)
+    const ofRight = isMovable && read.every((index) => index >= width)
     if (ofLeft && (plan.kind === 'inner' || plan.kind === 'right' || plan.kind === 'semi'))
       left = pushInto(left, condition)
     else if (ofRight && plan.kind !== 'right' && plan.kind !== 'full')
@@ -94,6 +95,8 @@ const pushInto = (input: Plan, condition: Expression): Plan => push(input, condi
 
 /** The plan with the condition inside it; null when it must stay above. */
 function push(plan: Plan, condition: Expression): Plan | null {
+  // How often it is computed may not change what it gives.
+  if (isVolatile(condition)) return null
   const read = [...columnsOf(condition)]
   switch (plan.op) {
     case 'filter': {
@@ -177,7 +180,9 @@ const both = (where: Expression | null, condition: Expression): Expression =>
 const isCheap = (expr: Expression): boolean =>
   expr.kind === 'column' ||
   expr.kind === 'literal' ||
-  (expr.kind === 'call' && expr.args.every((arg) => arg.kind === 'column' || arg.kind === 'literal'))
+  (expr.kind === 'call' &&
+    expr.user === undefined &&
+    expr.args.every((arg) => arg.kind === 'column' || arg.kind === 'literal'))
 const substitute = (expr: Expression, by: readonly Expression[]): Expression =>
   mapExpression(expr, (part) => (part.kind === 'column' ? by[part.index]! : null))
 

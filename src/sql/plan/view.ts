@@ -16,6 +16,7 @@ import { catalogName, type Key, type PlainView, pseudoColumns, type Rel, type Re
 import { keepsHistory } from './join-keys.ts'
 import { rewrite } from './rewrite.ts'
 import { projectRel } from './select.ts'
+import { refuseVolatile } from './volatile.ts'
 
 type CreateView = Extract<Statement, { kind: 'create-view' }>
 type CreatePlainView = Extract<Statement, { kind: 'create-plain-view' }>
@@ -64,9 +65,11 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
   const rel = named(ctx, planViewQuery(inner, statement.query), statement.columns)
   checkNames(ctx, rel.plan.columns, statement)
   const key = flatKey(rel.key)
+  const plan = rewrite(rel.plan)
+  refuseVolatile(plan, ctx.text, statement.query.at)
   const view: ViewPlan = {
     name,
-    plan: withLateness(rewrite(rel.plan), options.duration('allowed_lateness') ?? 0),
+    plan: withLateness(plan, options.duration('allowed_lateness') ?? 0),
     key,
     appendOnly: rel.appendOnly,
     lateTopic: options.textOf('late_topic'),
@@ -180,7 +183,9 @@ export function planOnce(ctx: PlanContext, query: Query): ReturnType<typeof plan
     answer.rel.plan.columns.length === answer.visible && answer.order.length === 0
       ? firstColumns(answer.rel, answer.visible)
       : answer.rel
-  return { ...answer, rel: { ...rel, plan: rewrite(rel.plan) } }
+  const plan = rewrite(rel.plan)
+  refuseVolatile(plan, ctx.text, query.at)
+  return { ...answer, rel: { ...rel, plan } }
 }
 
 function named(ctx: PlanContext, rel: Rel, names: readonly Name[]): Rel {
