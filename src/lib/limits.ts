@@ -29,6 +29,8 @@ export const limits = {
    */
   kafkaAnswerBytes: 256 * 1024 * 1024,
   kafkaAnswerBytesMin: 64 * 1024,
+  /** Where even the smaller amounts have come to so much, whoever takes nothing for longest is cut off. */
+  kafkaOwedBytes: 512 * 1024 * 1024,
   /** Requests of one connection that are taken in and not answered; beyond it its socket is not read. */
   kafkaConnectionBytesInFlight: 32 * 1024 * 1024,
   kafkaConnectionRequestsInFlight: 1_000,
@@ -154,6 +156,8 @@ export const limits = {
   delayedRecords: 500_000,
   /** Open segment files. Well below the 1,024 that many systems allow a process by default. */
   storeHandles: 512,
+  /** Reads of segments that wait for the disk at once: each holds the memory that it reads into, a batch at least. */
+  storeReads: 32,
   /** Newest batches kept in memory for readers: a tenth of a second of a fast writer. */
   storeHotBytes: 32 * 1024 * 1024,
   /** Intake stops when less is free: room for indexes, the journal and what other parts must write to shut down. */

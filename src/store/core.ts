@@ -1,6 +1,7 @@
 /** What the partitions of one store share. */
 import type { BufferPool } from '../lib/buffer-pool.ts'
 import type { Fault } from '../lib/fault.ts'
+import type { Gate } from '../lib/gate.ts'
 import type { World } from '../lib/world.ts'
 import type { Directories } from './directories.ts'
 import type { DiskGuard } from './disk-guard.ts'
@@ -22,6 +23,8 @@ export interface Core {
   /** Of the buffers that files are read into. */
   readonly pool: BufferPool
   readonly guard: DiskGuard
+  /** Reads that wait for the disk. */
+  readonly reads: Gate
   /** By the clock of ages: a jump forward must not make retention delete early. */
   retentionNow(): number
   /** For what begins to age now. */

@@ -2,6 +2,7 @@
 import { AgeClock } from '../lib/age-clock.ts'
 import { BufferPool } from '../lib/buffer-pool.ts'
 import { asFault, Fault } from '../lib/fault.ts'
+import { Gate } from '../lib/gate.ts'
 import { limits } from '../lib/limits.ts'
 import type { World } from '../lib/world.ts'
 import type { Core } from './core.ts'
@@ -167,6 +168,7 @@ export class DiskStore implements Store {
       hot: new HotTail(options.hotBytes ?? limits.storeHotBytes),
       pool: options.pool ?? new BufferPool(limits.poolIdleBytes),
       guard: new DiskGuard(world, dir, options.reserveBytes ?? limits.diskReserveBytes),
+      reads: new Gate(limits.storeReads),
       retentionNow: () => ages.now(),
       retentionStamp: () => ages.stamp(),
       toWrite: (partition) => this.#loop.toWrite(partition),

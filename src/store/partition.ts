@@ -221,7 +221,7 @@ export class Partition implements PartitionLog {
     const limit = Math.min(end, this.#durable)
     if (from >= limit) return nothing
     try {
-      return await readBatches(this.segments, { from, limit, bytesMax: maxBytes })
+      return await this.#core.reads.pass(() => readBatches(this.segments, { from, limit, bytesMax: maxBytes }))
     } catch (error) {
       // Retention may have taken the files meanwhile.
       this.#checkInside(from)

@@ -10,7 +10,7 @@ import { limits } from '../../lib/limits.ts'
 import type { Address, Connection } from '../../lib/world.ts'
 import type { ClientQuota } from '../../security/quotas.ts'
 import { codecOf } from '../../wire/kafka/codec/compile.ts'
-import { WireReader } from '../../wire/kafka/codec/wire.ts'
+import { WireReader, totalBytes } from '../../wire/kafka/codec/wire.ts'
 import { RequestAccess } from './access.ts'
 import { type Frame, FrameReader } from './frame.ts'
 import { type Answer, type Exchange, type Handler, code } from './handler.ts'
@@ -73,11 +73,14 @@ export class ClientConnection {
   private readonly openedTick: number
   private activeTick: number
   private frameTick: number
-  private blockedTick = 0
   /** Bytes of the frame that is not whole yet. */
   private heldBytes = 0
+  /** Of answers: what was written, what of it the client had taken when last looked at, and when that last grew. */
+  private writtenBytes = 0
+  private takenBytes = 0
+  takenTick = 0
   /** Of answers that the client has not taken. */
-  private owedBytes = 0
+  owedBytes = 0
 
   constructor(server: Server, connection: Connection) {
     this.server = server
@@ -323,11 +326,13 @@ export class ClientConnection {
     }
     const pieces = writer.take()
     const whenSent = sent.length === 0 ? undefined : () => sent.forEach((call) => call())
+    this.writtenBytes += totalBytes(pieces)
     if (pieces.length > 0 && !this.connection.write(pieces, whenSent)) {
       this.blocked = this.connection.backlogBytes > limits.kafkaBacklogBytes
-      this.blockedTick = this.server.tick
+      if (this.owedBytes === 0) this.takenTick = this.server.tick
       this.owe(this.connection.backlogBytes)
     }
+    if (this.closed) return
     if (mustEnd || (this.ending && this.queue.length === 0)) return this.end()
     if (throttleMs > 0 && !this.muted) this.mute(throttleMs)
     this.start()
@@ -393,8 +398,13 @@ export class ClientConnection {
   check(tick: number): void {
     if (this.closed) return
     const ms = (since: number): number => (tick - since) * this.server.tickMs
-    if (this.blocked && ms(this.blockedTick) > limits.kafkaStalledMs)
-      return this.fail(new Fault('wire.malformed', { what: 'answers that are not read' }))
+    if (this.owedBytes > 0) {
+      this.owe(this.connection.backlogBytes)
+      const takenBytes = this.writtenBytes - this.owedBytes
+      if (takenBytes > this.takenBytes) this.takenTick = tick
+      else if (ms(this.takenTick) > limits.kafkaStalledMs) return this.failUnread()
+      this.takenBytes = takenBytes
+    }
     if (this.isStranger && ms(this.openedTick) > limits.kafkaAuthenticationMs)
       return this.fail(new Fault('wire.malformed', { what: 'no authentication in time' }))
     if (this.paused || this.queue.length > 0) return
@@ -405,6 +415,10 @@ export class ClientConnection {
     if (ms(this.activeTick) > limits.kafkaIdleMs) this.end()
   }
 
+  /** The client takes nothing of its answers, or others need the memory of them. */
+  failUnread(): void {
+    this.fail(new Fault('wire.malformed', { what: 'answers that are not read' }))
+  }
   private fail(fault: Fault): void {
     if (this.closed) return
     this.server.complain('kafka: connection closed', { client: this.host, why: fault.message })

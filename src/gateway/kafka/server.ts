@@ -241,6 +241,24 @@ export class Server implements KafkaListener {
   /** A connection's answers that were not taken yet changed by so much. */
   owed(bytes: number): void {
     this.owedBytes += bytes
+    while (this.owedBytes > limits.kafkaOwedBytes) {
+      const slowest = this.slowest()
+      if (slowest === null) return
+      slowest.failUnread()
+    }
+  }
+  /** Who has gone longest without taking anything; of those who take, who owes most. */
+  private slowest(): ClientConnection | null {
+    let found: ClientConnection | null = null
+    for (const one of this.connections) {
+      if (one.owedBytes === 0) continue
+      const isSlower =
+        found === null ||
+        one.takenTick < found.takenTick ||
+        (one.takenTick === found.takenTick && one.owedBytes > found.owedBytes)
+      if (isSlower) found = one
+    }
+    return found
   }
   ran(requests: number): void {
     this.running += requests
