@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Context, type FaultCase, type Outcome, randomFrom } from './case.ts'
+import { administration } from './cases/administration.ts'
 import { bodies } from './cases/bodies.ts'
 import { clocks } from './cases/clocks.ts'
 import { cluster } from './cases/cluster.ts'
@@ -42,6 +43,7 @@ const cases: readonly FaultCase[] = [
   flow,
   nexmark,
   definitions,
+  administration,
   frames,
   bodies,
   connections,
