@@ -21,11 +21,12 @@ export class DiskGuard {
     this.#path = path
     this.#reserveBytes = reserveBytes
   }
-  /** Throws Fault store.full when `bytes` more would not leave the reserve free. */
-  take(bytes: number): void {
+  /** Throws Fault store.full when `bytes` more would not leave the reserve free, or this part of it. */
+  take(bytes: number, reserveKept = 1): void {
     if (bytes > this.#allowance || this.#world.clock.monotonic() >= this.#askAtMs) this.#ask(bytes)
-    if (bytes > this.#allowance) throw this.fault()
-    this.#allowance -= bytes
+    if (bytes <= this.#allowance) this.#allowance -= bytes
+    else if (this.#free - bytes >= this.#reserveBytes * reserveKept && reserveKept < 1) this.#free -= bytes
+    else throw this.fault()
   }
   /** The disk itself said that it is full. */
   hitTheEnd(): Fault {

@@ -167,7 +167,7 @@ export class Partition implements PartitionLog {
     if (!this.#isVerified) this.#verify()
     if (this.damage !== null) throw this.damage.fault
     if (this.#fence !== null) throw this.#fence
-    this.#core.guard.take(batch.length)
+    this.#core.guard.take(batch.length, this.#config.reserveKept)
     const bytes = Buffer.isBuffer(batch) ? batch : Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength)
     const base = this.#end
     const end = base + bytes.readInt32BE(23) + 1

@@ -38,6 +38,8 @@ export interface PartitionConfig {
   /** 'log-append-time' rewrites time, flags and CRC of a batch at append. */
   readonly timestampType: 'create-time' | 'log-append-time'
   readonly indexIntervalBytes: number
+  /** The part of the disk's reserve that its appends leave alone; all of it unless said. */
+  readonly reserveKept?: number
 }
 
 export interface SealedSegment {

@@ -4,7 +4,7 @@ import { Fault } from '../../lib/fault.ts'
 import type { Store } from '../../store/store.ts'
 import type { Partition, TopicInfo } from '../log.ts'
 import { type PartitionHost, PartitionState } from './partition.ts'
-import { isSystemTopic } from './system-topics.ts'
+import { isSystemTopic, reserveKept } from './system-topics.ts'
 import { type TopicPolicy, policyOf } from './topic-config.ts'
 import { partitionFolder } from './topic-name.ts'
 
@@ -86,7 +86,9 @@ export class Registry {
   }
   #policyOf(entry: Entry): TopicPolicy {
     const { id, name, config, defaults } = entry.info
-    return (entry.policy ??= policyOf({ ...defaults, ...this.topicDefaults(name), ...config }, spreadOf(id)))
+    if (entry.policy !== null) return entry.policy
+    const policy = policyOf({ ...defaults, ...this.topicDefaults(name), ...config }, spreadOf(id))
+    return (entry.policy = { ...policy, store: { ...policy.store, reserveKept: reserveKept(name) } })
   }
   #open(entry: Entry, index: number): PartitionState {
     const { info } = entry

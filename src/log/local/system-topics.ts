@@ -22,6 +22,15 @@ export const systemTopics: readonly TopicInfo[] = [
   { name: queuesTopic, id: '6d696c6c-7261-4365-8000-000000000004', partitions: 1, config: trimmedConfig },
 ]
 
+/**
+ * The part of the disk's reserve that is left when intake of a topic stops. Deleting a topic, keeping one for less long and
+ * going on in one make room, and each is a record: so the catalogue goes on longest, and positions go on when records stop.
+ */
+export function reserveKept(topic: string): number {
+  if (topic === catalogTopic) return 1 / 4
+  return topic === offsetsTopic ? 1 / 2 : 1
+}
+
 /** Written by the log alone; a client that could write here could forge commits. */
 export const isSealed = (topic: string): boolean =>
   topic === offsetsTopic || topic === transactionsTopic || topic === queuesTopic
