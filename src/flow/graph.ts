@@ -6,11 +6,10 @@
  * input's, idle or not. All state, the clocks' included, lies in tables that are committed,
  * undone, saved and restored together.
  */
-import { ByteReader, ByteWriter } from '../lib/bytes.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Clock } from '../lib/world.ts'
 import type { Columns } from '../schema/types.ts'
-import { type Batch, type FailedRows, type LateRows, emptyBatch } from './batch.ts'
+import { type Batch, type FailedRows, type LateRows, emptyBatch, sourceOf } from './batch.ts'
 import { type ClockOptions, SourceClock, clockTable, saveWatermark, savedWatermark } from './clock.ts'
 import { type Decoder, createDecoder } from './decode.ts'
 import { KeyWriter } from './key.ts'
@@ -30,8 +29,18 @@ import { top } from './operators/top.ts'
 import { upsert } from './operators/upsert.ts'
 import { window } from './operators/window.ts'
 import type { Plan, SourcePlan } from './plan.ts'
-import { fingerprint, inputsOf, label, neverWithdraws, timeColumn } from './plan-facts.ts'
+import { inputsOf, label, neverWithdraws, timeColumn } from './plan-facts.ts'
 import { type StateChange, StateTable, type TellChange, changeOf } from './state.ts'
+import {
+  Left,
+  type Marks,
+  stateVersion,
+  changelogPrefix,
+  keyOfChangelog,
+  marksOf,
+  missing,
+  readMarks,
+} from './state-marks.ts'
 import { Rate } from '../telemetry/rate.ts'
 
 export interface GraphOptions {
@@ -44,12 +53,13 @@ export interface GraphOptions {
   /** Measures what passes through the nodes, and how long they are at work. */
   readonly clock?: Clock
 }
+/** Index, decoder and clock are those that the state was kept with, from `restored` on. */
 export interface Source {
-  readonly index: number
+  index: number
   readonly node: Node
   readonly plan: SourcePlan
-  readonly decoder: Decoder
-  readonly clock: SourceClock
+  decoder: Decoder
+  clock: SourceClock
 }
 export interface Node {
   readonly id: number
@@ -86,7 +96,6 @@ export interface StepResult {
   readonly failed: readonly { readonly node: Node; readonly rows: FailedRows }[]
 }
 
-const stateVersion = 2
 const metaTable = { name: 'meta', numbers: 0, values: 1 }
 /** Operator 0 of the state is the graph itself: its clocks and its meta data. */
 const graphOperator = 0
@@ -94,28 +103,34 @@ const graphOperator = 0
 export class Graph {
   readonly nodes: Node[] = []
   readonly sources: Source[] = []
-  private readonly fingerprint: string
   private readonly options: GraphOptions
   private readonly clocks = new StateTable(clockTable)
   private readonly meta = new StateTable(metaTable)
   private readonly output: Node
   private readonly byPlan = new Map<Plan, Node>()
-  private isShared = false
+  private known: Marks | null = null
+  /** Of operators that the plan does not have: told as gone with the next changes. */
+  private readonly left = new Left()
 
   constructor(plan: Plan, options: GraphOptions) {
     this.options = options
     this.output = this.build(plan)
-    // Equal plans with another number of nodes share steps in another way: their state is numbered differently.
-    this.fingerprint = this.isShared ? `${fingerprint(plan)}/${this.nodes.length}` : fingerprint(plan)
     this.rebuild()
+  }
+  /** Of a row's provenance. */
+  topicOf(sourcePartition: number): string {
+    const index = sourceOf(sourcePartition)
+    return this.sources.find((source) => source.index === index)?.plan.topic ?? this.marks.topicOf(index)!
+  }
+  /** What names its operators and sources in the state. */
+  get marks(): Marks {
+    return (this.known ??= marksOf(this))
   }
 
   // Building.
 
   private build(plan: Plan): Node {
-    const known = this.byPlan.get(plan)
-    if (known !== undefined) this.isShared = true
-    return known ?? this.buildNew(plan)
+    return this.byPlan.get(plan) ?? this.buildNew(plan)
   }
   private buildNew(plan: Plan): Node {
     if (plan.op === 'source') return this.buildSource(plan)
@@ -123,16 +138,17 @@ export class Graph {
     return this.add(plan, inputs, operatorOf(plan, this.options.standing === true))
   }
   private buildSource(plan: SourcePlan): Node {
-    const index = this.sources.length
+    const operator = plan.mode === 'upsert' ? upsert(plan.columns, plan.key, plan.columns.length) : null
+    const node = this.add(plan, [], operator)
+    node.source = { node, plan, ...this.reading(plan, this.sources.length) }
+    this.sources.push(node.source)
+    return node
+  }
+  private reading(plan: SourcePlan, index: number): Pick<Source, 'index' | 'decoder' | 'clock'> {
     const delayMs = this.options.standing === true ? Infinity : (plan.time?.delayMs ?? 1) + (plan.latenessMs ?? 0)
     const { idleMs, maxFutureMs, steadyMs } = this.options
     const options: ClockOptions = { idleMs, maxFutureMs, delayMs, ...(steadyMs === undefined ? {} : { steadyMs }) }
-    const operator = plan.mode === 'upsert' ? upsert(plan.columns, plan.key, plan.columns.length) : null
-    const node = this.add(plan, [], operator)
-    const clock = new SourceClock(index, options, this.clocks)
-    node.source = { index, node, plan, decoder: createDecoder(plan, index), clock }
-    this.sources.push(node.source)
-    return node
+    return { index, decoder: createDecoder(plan, index), clock: new SourceClock(index, options, this.clocks) }
   }
   private add(plan: Plan, inputs: readonly Node[], operator: Operator | null): Node {
     const { clock } = this.options
@@ -271,16 +287,18 @@ export class Graph {
     for (const node of this.nodes)
       if (node.operator?.save !== undefined) this.measured(node, () => node.operator!.save!(node.tables))
     for (const { clock } of this.sources) clock.save()
-    for (const node of this.nodes) if (node.watermark > -Infinity) saveWatermark(this.clocks, node.id, node.watermark)
+    for (const node of this.nodes) {
+      const number = this.marks.watermarks.get(node)
+      if (number !== undefined && node.watermark > -Infinity) saveWatermark(this.clocks, number, node.watermark)
+    }
     this.remember('now', nowMs)
-    this.remember('plan', this.fingerprint)
+    this.remember('marks', this.marks.text)
   }
   /** A node with one input has its watermark: only those of sources and of joins are saved. */
   private loadWatermarks(): void {
     for (const node of this.nodes) {
-      const [only] = node.inputs
-      node.watermark =
-        only !== undefined && node.inputs.length === 1 ? only.watermark : savedWatermark(this.clocks, node.id)
+      const number = this.marks.watermarks.get(node)
+      node.watermark = number === undefined ? node.inputs[0]!.watermark : savedWatermark(this.clocks, number)
     }
   }
   private remember(name: string, value: number | string): void {
@@ -294,7 +312,8 @@ export class Graph {
   /** What differs from the last commit; see `StateTable.tellChanges`. */
   tellChanges(tell: TellChange): void {
     tellAll(graphOperator, [this.clocks, this.meta], tell)
-    for (const node of this.nodes) tellAll(node.id, node.tables, tell)
+    for (const [node, { number }] of this.marks.operators) tellAll(number, node.tables, tell)
+    this.left.tell(tell)
   }
   /** The same as values. */
   changes(): StateChange[] {
@@ -303,6 +322,7 @@ export class Graph {
     return changes
   }
   commit(): void {
+    this.left.commit()
     for (const table of this.allTables()) table.commit()
     for (const node of this.nodes) {
       for (const name of countNames) node.counts[name] += node.pending[name]
@@ -321,26 +341,24 @@ export class Graph {
   clear(): void {
     this.unreadable = null
     this.otherVersion = null
+    this.left.clear()
     for (const table of this.allTables()) table.clear()
     this.rebuild()
   }
-  /** Takes an entry of the changelog. Entries of operators that the plan does not have are not its. */
+  /** Takes an entry of the changelog. */
   restore(key: Uint8Array, value: Uint8Array | null): void {
-    const input = new ByteReader(key)
-    const version = input.uint8()
-    if (version !== stateVersion) {
+    const { version, operator, table: number, rest } = keyOfChangelog(key)
+    if (operator === null) {
       this.otherVersion = version
       return
     }
-    input.uint8()
-    const operator = input.uvarint()
-    const number = input.uvarint()
-    const tables = operator === graphOperator ? [this.clocks, this.meta] : (this.nodes[operator - 1]?.tables ?? [])
-    const table = tables[number]
+    const tables = operator === graphOperator ? [this.clocks, this.meta] : this.marks.byNumber.get(operator)?.tables
+    if (tables === undefined) return this.left.take(key, value)
     try {
+      const table = tables[number]
       if (table === undefined)
         throw new Fault('wire.malformed', { what: `state of operator ${operator}, table ${number}` })
-      table.restore(key.subarray(input.at), value)
+      table.restore(rest, value)
     } catch (error) {
       // Whether it is damage or the state of another plan is known when all of it is there.
       this.unreadable ??= error
@@ -348,20 +366,35 @@ export class Graph {
   }
   private unreadable: unknown = null
   private otherVersion: number | null = null
-  /** After the last `restore`. Throws Fault flow.state-mismatch where the state was saved by another plan. */
+  /**
+   * After the last `restore`. Throws Fault flow.state-mismatch where an operator does not find its state in what was saved,
+   * because another plan saved it.
+   */
   restored(view: string): void {
     if (this.otherVersion !== null)
       throw new Fault('flow.state-mismatch', {
         view,
         what: `it has format ${this.otherVersion}, this program's is ${stateVersion}`,
       })
-    const row = this.meta.find(metaKey('plan'))
-    const hasState = this.nodes.some(({ tables }) => tables.length > 0)
-    if (hasState && row >= 0 && this.meta.values[row] !== this.fingerprint)
-      throw new Fault('flow.state-mismatch', { view, what: 'it was saved by another definition' })
+    const saved = this.saved
+    if (saved !== null) {
+      const others = missing(this.marks, saved)
+      if (others.length > 0)
+        throw new Fault('flow.state-mismatch', { view, what: `there is none of ${others.join(', ')}` })
+      this.known = this.marks.after(saved)
+      for (const source of this.sources) {
+        const index = this.marks.index(source)
+        if (index !== source.index) Object.assign(source, this.reading(source.plan, index))
+      }
+    }
     if (this.unreadable !== null) throw this.unreadable
     this.rebuild()
     for (const table of this.allTables()) table.settle()
+  }
+  /** What the state that was restored says of itself; null: there is none. */
+  private get saved(): ReturnType<typeof readMarks> {
+    const row = this.meta.find(metaKey('marks'))
+    return row < 0 ? null : readMarks(this.meta.values[row])
   }
   private rebuild(): void {
     for (const node of this.nodes) node.operator?.rebuild(node.tables)
@@ -398,15 +431,6 @@ function metaKey(name: string): KeyWriter {
 function tellAll(operator: number, tables: readonly StateTable[], tell: TellChange): void {
   for (let t = 0; t < tables.length; t++)
     if (tables[t]!.changed) tables[t]!.tellChanges(changelogPrefix(operator, t), tell)
-}
-/** Before a table's own key: format version, slot (the table puts it there), operator, table. */
-function changelogPrefix(operator: number, table: number): Buffer {
-  const out = new ByteWriter(12)
-  out.int8(stateVersion)
-  out.int8(0)
-  out.uvarint(operator)
-  out.uvarint(table)
-  return out.done()
 }
 
 function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean): Operator {

@@ -1,5 +1,4 @@
 /** What can be read off a plan without running it. */
-import { createHash } from 'node:crypto'
 import { durationText } from '../lib/duration.ts'
 import { type Expression, type UserFunction, partsOf } from './expression.ts'
 import { expressionText } from './expression-text.ts'
@@ -177,11 +176,8 @@ export function intervalDelayMs(kind: PlanOf<'join'>['kind'], { lowUs, highUs }:
   if (kind === 'full') return 0
   return Math.max(0, Math.ceil((kind === 'right' ? -lowUs : highUs) / 1000))
 }
-/** Changes with everything that decides what the state means; user functions are not part of it. */
-export function fingerprint(plan: Plan): string {
-  return createHash('sha256').update(planText(plan)).digest('hex').slice(0, 32)
-}
-const planText = (plan: object): string =>
+/** A plan, or a part of one, as text: equal ones are equal. User functions are left out. */
+export const planText = (plan: object): string =>
   JSON.stringify(plan, (name, value: unknown) => {
     if (typeof value === 'bigint') return `${value}n`
     if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0))) return `${1 / value} ${value}`

@@ -986,7 +986,7 @@ export const faults = {
     sqlstate: '55000',
     retry: false,
     says: (f) => `the saved state of view ${f.view} is not of this plan: ${f.what}`,
-    hint: 'Drop the view and create it again; it is rebuilt from its input.',
+    hint: 'Replace the view: CREATE OR REPLACE … makes it anew, with START FROM RESUME it keeps the state that is of its plan.',
   }),
   'flow.position-lost': meaning<{
     view: string

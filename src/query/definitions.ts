@@ -4,7 +4,7 @@
  * any more stays, shown as failed with its reason: nothing is dropped by itself.
  */
 import type { ViewPlan } from '../flow/plan.ts'
-import { fingerprint, sourcesOf, userFunctionsOf } from '../flow/plan-facts.ts'
+import { sourcesOf, userFunctionsOf } from '../flow/plan-facts.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import type { Catalog, CatalogKind } from '../log/catalog.ts'
 import type { PlannedAlert } from '../sql/alert.ts'
@@ -27,8 +27,6 @@ export interface Stored {
   /** Definitions are read again in this order. */
   readonly seq: number
   readonly sql: string
-  /** Of a view's plan; another one would read the kept state wrongly. */
-  readonly fingerprint?: string
   /** Functions of the program that it calls, and their versions; absent = none. */
   readonly functions?: Readonly<Record<string, string>>
   readonly paused?: boolean
@@ -146,18 +144,6 @@ export class Definitions {
       const planned = this.plan(statement, stored.sql)
       const changed = changedFunction(name, stored, planned)
       if (changed !== null) return { ...planned, name, stored, fault: changed }
-      const print = planned.view === null ? null : fingerprint(planned.view.plan)
-      if (print !== null && stored.fingerprint !== undefined && print !== stored.fingerprint) {
-        return {
-          ...planned,
-          name,
-          stored,
-          fault: new Fault('flow.state-mismatch', {
-            view: name,
-            what: 'this version of Millrace plans its text differently',
-          }),
-        }
-      }
       return { ...planned, name, stored }
     } catch (error) {
       return broken(asFault(error))
@@ -193,12 +179,7 @@ export class Definitions {
   }
   /** Durable when it resolves. */
   async keep(definition: Definition, sql: string): Promise<Definition> {
-    const stored: Stored = {
-      version: 1,
-      seq: this.nextSeq(),
-      sql,
-      ...printOf(definition),
-    }
+    const stored: Stored = { version: 1, seq: this.nextSeq(), sql, ...calledBy(definition) }
     return this.store({ ...definition, stored })
   }
   /** Takes the place of `known`; `anew`: what that one left has to go first, until `settle`. Durable when it resolves. */
@@ -209,7 +190,7 @@ export class Definitions {
       // It may read what was made after the one before.
       seq: anew ? this.nextSeq() : known.stored!.seq,
       sql,
-      ...printOf(definition),
+      ...calledBy(definition),
       ...(paused === true ? { paused } : {}),
       ...(anew ? { replacing: true } : {}),
     }
@@ -303,22 +284,12 @@ const isCreate = (statement: Statement): statement is Create =>
 
 function readStored(value: unknown): Stored | null {
   if (value === null || typeof value !== 'object') return null
-  const {
-    version,
-    seq,
-    sql,
-    fingerprint: print,
-    functions,
-    paused,
-    dropping,
-    replacing,
-  } = value as Record<string, unknown>
+  const { version, seq, sql, functions, paused, dropping, replacing } = value as Record<string, unknown>
   if (version !== 1 || typeof seq !== 'number' || typeof sql !== 'string') return null
   return {
     version,
     seq,
     sql,
-    ...(typeof print === 'string' ? { fingerprint: print } : {}),
     ...(typeof functions === 'object' && functions !== null ? { functions: functions as Record<string, string> } : {}),
     ...(paused === true ? { paused } : {}),
     ...(dropping === true ? { dropping } : {}),
@@ -327,13 +298,10 @@ function readStored(value: unknown): Stored | null {
 }
 
 /** What the state of a view depends on. */
-function printOf({ view }: Definition): Pick<Stored, 'fingerprint' | 'functions'> {
+function calledBy({ view }: Definition): Pick<Stored, 'functions'> {
   if (view === null) return {}
   const called = [...userFunctionsOf(view.plan)].map(([signature, { version }]) => [signature, version])
-  return {
-    fingerprint: fingerprint(view.plan),
-    ...(called.length === 0 ? {} : { functions: Object.fromEntries(called) as Record<string, string> }),
-  }
+  return called.length === 0 ? {} : { functions: Object.fromEntries(called) as Record<string, string> }
 }
 /** What another version has computed cannot be gone on with. */
 function changedFunction(view: string, stored: Stored, planned: Definition): Fault | null {

@@ -4,9 +4,10 @@
  * before left goes, behind a mark in the catalogue, so that a crash in between leaves the old definition or the new one.
  */
 import { timeDefaults } from '../flow/clock.ts'
+import { isSamePlan } from '../flow/plan-change.ts'
 import { Graph } from '../flow/graph.ts'
 import type { ViewPlan } from '../flow/plan.ts'
-import { fingerprint, sourcesOf } from '../flow/plan-facts.ts'
+import { sourcesOf } from '../flow/plan-facts.ts'
 import { SqlFault } from '../sql/fault.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import type { Definition } from './definitions.ts'
@@ -62,8 +63,7 @@ export function changeOf(parts: EngineParts, { known, planned, statement, text }
   const next = planned.view!
   const before = known.fault === null ? known.view : null
   const resumes = start?.from === 'resume'
-  if (before !== null && (start === null || resumes) && fingerprint(before.plan) === fingerprint(next.plan))
-    return 'keeps'
+  if (before !== null && (start === null || resumes) && isSamePlan(before.plan, next.plan)) return 'keeps'
   if (!resumes) return 'begins anew'
   const why = before === null ? 'what it was cannot be planned any more' : whyNot(parts, known, before, next)
   if (why === null) return 'goes on'

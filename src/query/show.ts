@@ -1,5 +1,5 @@
 /** SHOW, DESCRIBE, EXPLAIN: what is there, as rows. */
-import { fingerprint } from '../flow/plan-facts.ts'
+import { Fingerprints } from '../flow/fingerprint.ts'
 import { functions } from '../flow/functions/index.ts'
 import { type Columns, type DataType, typeName } from '../schema/types.ts'
 import { withoutSecrets } from '../sql/alert.ts'
@@ -264,7 +264,7 @@ function explainLines(
       return [
         ...explainView(view!),
         ...explainChange(parts, statement, planned, text),
-        `Plan ${fingerprint(view!.plan)}`,
+        `Plan ${new Fingerprints().ofResult(view!.plan)}`,
       ]
     }
     default:

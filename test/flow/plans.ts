@@ -292,6 +292,12 @@ export class Bench {
     this.open()
     this.begin()
   }
+  /** Goes on from what another plan has committed. */
+  takeOver(other: Bench): void {
+    for (const [key, entry] of other.changelog) this.changelog.set(key, entry)
+    this.offsets = new Map(other.offsets)
+    this.restart()
+  }
   /** Everything so far, summed up. */
   sum(): Map<string, number> {
     return total(this.deltas.flat())

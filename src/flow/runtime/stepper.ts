@@ -1,6 +1,6 @@
 /** One tick's steps over a graph, and what they leave: deltas, and events that were invalid, late or failed. */
 import type { Fault } from '../../lib/fault.ts'
-import { type Batch, partitionOf, sourceOf } from '../batch.ts'
+import { type Batch, partitionOf } from '../batch.ts'
 import type { InvalidRecord } from '../decode.ts'
 import type { Graph, Node, Source, StepResult } from '../graph.ts'
 import { rowWriter } from '../json-value.ts'
@@ -96,6 +96,6 @@ export class Stepper {
   }
   private placeOf(source: number, offset: number): Place | null {
     if (source < 0) return null
-    return { topic: this.graph.sources[sourceOf(source)]!.plan.topic, partition: partitionOf(source), offset }
+    return { topic: this.graph.topicOf(source), partition: partitionOf(source), offset }
   }
 }

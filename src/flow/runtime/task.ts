@@ -25,7 +25,7 @@ import type { Clock } from '../../lib/world.ts'
 import { decodeBatch } from '../../log/batch.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { At, Bounds, Claim, Log, Membership, Partition, TopicInfo } from '../../log/log.ts'
-import { type Batch, partitionOf, sourceOf } from '../batch.ts'
+import { type Batch, partitionOf } from '../batch.ts'
 import { Graph } from '../graph.ts'
 import { TickAgain } from '../operator.ts'
 import type { Start, ViewPlan } from '../plan.ts'
@@ -516,7 +516,7 @@ export class ViewTask {
     return {
       nowMs,
       place: (source) => {
-        const { topic } = this.graph.sources[sourceOf(source)]!.plan
+        const topic = this.graph.topicOf(source)
         return { topic, topicId: this.topics.get(topic)!.id, partition: partitionOf(source) }
       },
     }
