@@ -34,12 +34,13 @@ import { type StateChange, StateTable, type TellChange, changeOf } from './state
 import {
   Left,
   type Marks,
-  stateVersion,
+  type SavedMarks,
   changelogPrefix,
   keyOfChangelog,
   marksOf,
   missing,
   readMarks,
+  stateVersion,
 } from './state-marks.ts'
 import { Rate } from '../telemetry/rate.ts'
 
@@ -96,9 +97,11 @@ export interface StepResult {
   readonly failed: readonly { readonly node: Node; readonly rows: FailedRows }[]
 }
 
-const metaTable = { name: 'meta', numbers: 0, values: 1 }
+/** The graph's own tables in the state: its clocks are the first. */
+export const metaNumber = 1
+export const metaTable = { name: 'meta', numbers: 0, values: 1 }
 /** Operator 0 of the state is the graph itself: its clocks and its meta data. */
-const graphOperator = 0
+export const graphOperator = 0
 
 export class Graph {
   readonly nodes: Node[] = []
@@ -367,18 +370,20 @@ export class Graph {
   private unreadable: unknown = null
   private otherVersion: number | null = null
   /**
-   * After the last `restore`. Throws Fault flow.state-mismatch where an operator does not find its state in what was saved,
+   * After the last `restore`. Gives what the state says of itself where this plan is to go on with it though it is of another
+   * (`into`: the print of this one); null: it is of this plan. Throws Fault flow.state-mismatch where an operator does not find its state in what was saved,
    * because another plan saved it.
    */
-  restored(view: string): void {
+  restored(view: string, into: string | null = null): SavedMarks | null {
     if (this.otherVersion !== null)
       throw new Fault('flow.state-mismatch', {
         view,
         what: `it has format ${this.otherVersion}, this program's is ${stateVersion}`,
       })
     const saved = this.saved
+    const adopts = saved !== null && into === this.marks.print && saved.print !== into
     if (saved !== null) {
-      const others = missing(this.marks, saved)
+      const others = adopts ? [] : missing(this.marks, saved)
       if (others.length > 0)
         throw new Fault('flow.state-mismatch', { view, what: `there is none of ${others.join(', ')}` })
       this.known = this.marks.after(saved)
@@ -390,9 +395,14 @@ export class Graph {
     if (this.unreadable !== null) throw this.unreadable
     this.rebuild()
     for (const table of this.allTables()) table.settle()
+    return adopts ? saved : null
+  }
+  /** What the state that was committed last says of itself, and of this plan at that; null: there is none. */
+  get committed(): SavedMarks | null {
+    return this.saved === null ? null : this.marks.saved
   }
   /** What the state that was restored says of itself; null: there is none. */
-  private get saved(): ReturnType<typeof readMarks> {
+  private get saved(): SavedMarks | null {
     const row = this.meta.find(metaKey('marks'))
     return row < 0 ? null : readMarks(this.meta.values[row])
   }
@@ -422,7 +432,7 @@ function* sourcesUnder(node: Node): IterableIterator<Source> {
   if (node.source !== null) yield node.source
   for (const input of node.inputs) yield* sourcesUnder(input)
 }
-function metaKey(name: string): KeyWriter {
+export function metaKey(name: string): KeyWriter {
   const key = new KeyWriter()
   key.text(name)
   return key

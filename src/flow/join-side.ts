@@ -10,7 +10,7 @@ import { KeyIndex, longerInts } from './key-index.ts'
 import { KeyWriter, type KeyPart, anyNull, keyEncoder } from './key.ts'
 import { closeMsOfRow, OpenWindows } from './open-windows.ts'
 import type { Ordinal } from './pair-provenance.ts'
-import { type RowLayout, newestOffsets, rowLayout, writeOrdinal } from './row-store.ts'
+import { Output, type RowLayout, newestOffsets, rowLayout, writeOrdinal } from './row-store.ts'
 import type { StateTable, TableSpec } from './state.ts'
 
 // Fields of a row: time (µs) and ordinal of what it came from last, the watermark that stood before it; then, where they
@@ -263,6 +263,16 @@ export class JoinSide {
     ordinal.offset = numbers[at + offsetAt]!
     ordinal.watermark = numbers[at + watermarkAt]!
     return ordinal
+  }
+  /** All that it keeps. */
+  allRows(table: StateTable): Batch {
+    const out = new Output(this.columns)
+    for (const id of table.all()) {
+      this.layout.read(table, id, out.builders)
+      const { source, offset, time, watermark } = this.ordinalOf(table, id)
+      out.end(this.copiesOf(table, id), source, offset, time, watermark)
+    }
+    return out.done()
   }
   copiesOf(table: StateTable, id: number): number {
     return this.copiesAt < 0 ? 1 : table.numbers[id * table.spec.numbers + this.copiesAt]!

@@ -37,6 +37,11 @@ export interface Operator {
   save?(state: State): void
   /** When the clock alone changes the output, in whole ms since 1970; Infinity = never. */
   due?(state: State): number
+  /**
+   * All that it has given and not withdrawn again, read from its tables: what begins behind it later begins with that. Absent
+   * where they do not say, as that of windows that have closed.
+   */
+  content?(state: State): Batch
   /** True while a later watermark alone may change the output: the runtime then steps without rows. */
   waits(state: State): boolean
 }

@@ -236,6 +236,13 @@ export interface ViewPlan {
   readonly onError: 'stop' | 'quarantine' | 'skip'
   /** Which events of streams it takes in when it is made; absent = all that are there. Tables are always read whole. */
   readonly start?: Start
+  /** It goes on with the state of another plan. */
+  readonly adopts?: Adopts
+}
+/** `into`: the print of the plan for which this was decided (`state-marks.ts`); `rows`: as in `PlanChange`. */
+export interface Adopts {
+  readonly into: string
+  readonly rows: 'stay' | 'restated' | 'anew'
 }
 /** What comes from now on; or from the first record on whose own time is at or after that one. */
 export type Start = { readonly from: 'now' } | { readonly from: 'time'; readonly timeMs: number }

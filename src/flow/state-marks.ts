@@ -6,6 +6,7 @@
  *
  * A key of the changelog: format version, slot, operator, table, then the table's own key.
  */
+import { createHash } from 'node:crypto'
 import { ByteReader, ByteWriter } from '../lib/bytes.ts'
 import { Fingerprints } from './fingerprint.ts'
 import type { Node, Source } from './graph.ts'
@@ -26,29 +27,35 @@ interface SourceMark {
   readonly index: number
   readonly fingerprint: string
   readonly topic: string
+  /** No longer in the plan; rows in its state may be from it. */
+  readonly gone?: boolean
 }
 /** As it lies beside the state. */
 export interface SavedMarks {
+  /** Of the whole plan, its result included. */
+  readonly print: string
   readonly operators: readonly Mark[]
   readonly sources: readonly SourceMark[]
 }
 
 export class Marks {
+  readonly print: string
   /** Of those that have tables. */
   readonly operators: ReadonlyMap<Node, Mark>
   readonly byNumber: ReadonlyMap<number, { readonly tables: readonly StateTable[] }>
   /** Of those whose watermark is saved; all others have that of their input. */
   readonly watermarks: ReadonlyMap<Node, number>
   private readonly sources: ReadonlyMap<Source, SourceMark>
-  /** Of sources that the plan does not have any more, and rows in its state may be from. */
   private readonly gone: readonly SourceMark[]
 
   constructor(
+    print: string,
     operators: ReadonlyMap<Node, Mark>,
     watermarks: ReadonlyMap<Node, number>,
     sources: ReadonlyMap<Source, SourceMark>,
     gone: readonly SourceMark[],
   ) {
+    this.print = print
     this.operators = operators
     this.watermarks = watermarks
     this.sources = sources
@@ -56,7 +63,11 @@ export class Marks {
     this.byNumber = new Map([...operators].map(([node, { number }]) => [number, node]))
   }
   get saved(): SavedMarks {
-    return { operators: [...this.operators.values()], sources: [...this.sources.values(), ...this.gone] }
+    return {
+      print: this.print,
+      operators: [...this.operators.values()],
+      sources: [...this.sources.values(), ...this.gone],
+    }
   }
   get text(): string {
     return JSON.stringify(this.saved)
@@ -77,8 +88,8 @@ export class Marks {
     for (const [source, mark] of this.sources)
       sources.set(source, { ...mark, index: known.get(mark.fingerprint)?.index ?? next++ })
     const held = new Set([...this.sources.values()].map(({ fingerprint }) => fingerprint))
-    const gone = saved.sources.filter(({ fingerprint }) => !held.has(fingerprint))
-    return new Marks(this.operators, this.watermarks, sources, gone)
+    const gone = saved.sources.flatMap((mark) => (held.has(mark.fingerprint) ? [] : [{ ...mark, gone: true }]))
+    return new Marks(this.print, this.operators, this.watermarks, sources, gone)
   }
 }
 
@@ -101,8 +112,15 @@ export function marksOf({ nodes, sources }: { nodes: readonly Node[]; sources: r
     const { fingerprint } = marked.mark(fingerprints.ofSource(source.plan))
     return [source, { index, fingerprint, topic: source.plan.topic }] as const
   })
-  return new Marks(operators, watermarks, new Map(ofSources), [])
+  const prints = [...operators.values(), ...ofSources.map(([, mark]) => mark)].map(({ fingerprint }) => fingerprint)
+  const print = printOf([fingerprints.ofResult(nodes.at(-1)!.plan), ...prints.toSorted()])
+  return new Marks(print, operators, watermarks, new Map(ofSources), [])
 }
+const printOf = (prints: readonly string[]): string =>
+  createHash('sha256').update(prints.join()).digest('hex').slice(0, 32)
+/** Topics that it has read. */
+export const liveTopics = ({ sources }: SavedMarks): ReadonlySet<string> =>
+  new Set(sources.flatMap(({ topic, gone }) => (gone === true ? [] : [topic])))
 /** Equal steps, which a plan may hold several times where they are not shared, are told apart by their order. */
 class Distinct {
   private readonly taken = new Set<number>()

@@ -9,6 +9,7 @@ import { SqlFault } from '../sql/fault.ts'
 import { matchesName } from '../sql/bind/scope.ts'
 import { catalogName, matcher, pickNamed } from '../sql/plan/relation.ts'
 import type { ObjectKind, QualifiedName, Statement } from '../sql/syntax/ast.ts'
+import { alteredView } from './alter-view.ts'
 import type { Definition, DefinitionKind, Definitions, Dropped } from './definitions.ts'
 import type { EngineParts } from './engine-parts.ts'
 import { finishReplacing, replace } from './replace.ts'
@@ -28,21 +29,25 @@ const tags: Readonly<Record<DefinitionKind, string>> = {
   alert: 'ALERT',
 }
 
-/** The command tag. Throws SqlFault, or a fault of the log. */
-export async function create(parts: EngineParts, statement: Create, text: string): Promise<string> {
+export interface Done {
+  /** The command tag. */
+  readonly command: string
+  readonly notices: readonly string[]
+}
+/** Throws SqlFault, or a fault of the log. */
+export async function create(parts: EngineParts, statement: Create, text: string): Promise<Done> {
   await finishDrops(parts)
   const planned = parts.definitions.plan(statement, text, shownSchema(parts.rights, parts.definitions))
   await demandCreate(parts, planned)
-  const tag = `CREATE ${tags[planned.kind]}`
+  const done: Done = { command: `CREATE ${tags[planned.kind]}`, notices: [] }
   const known =
     planned.kind === 'alert' ? parts.definitions.get('alert', planned.name) : parts.definitions.relation(planned.name)
   if (known === null || known.kind === 'view') checkInputs(parts, planned, text, statement.name.at)
   if (known !== null) {
     if (statement.kind === 'create-view' && statement.orReplace) {
-      await replace(parts, { known, planned, statement, text })
-      return tag
+      return { ...done, notices: await replace(parts, { known, planned, statement, text }) }
     }
-    if (statement.ifNotExists && known.kind === planned.kind) return tag
+    if (statement.ifNotExists && known.kind === planned.kind) return done
     throw new SqlFault(
       'sql.relation-exists',
       `${wordOf(known)} "${known.name}" already exists`,
@@ -59,7 +64,17 @@ export async function create(parts: EngineParts, statement: Create, text: string
     await remove(parts, [kept])
     throw error
   }
-  return tag
+  return done
+}
+/** ALTER MATERIALIZED VIEW … AS. */
+export async function alterView(
+  parts: EngineParts,
+  statement: Extract<Statement, { kind: 'alter-view' }>,
+  text: string,
+): Promise<Done> {
+  const altered = alteredView(parts, statement, text)
+  const { notices } = await create(parts, altered.statement, altered.text)
+  return { command: `ALTER ${tags.view}`, notices }
 }
 
 /** A view is what it reads copied into a topic of its own; a stream or table says how a topic is read and written. */

@@ -3,7 +3,7 @@
  * the order in which they were made; what a program defines is given again by the program. A text that cannot be planned
  * any more stays, shown as failed with its reason: nothing is dropped by itself.
  */
-import type { ViewPlan } from '../flow/plan.ts'
+import type { Adopts, ViewPlan } from '../flow/plan.ts'
 import { sourcesOf, userFunctionsOf } from '../flow/plan-facts.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import type { Catalog, CatalogKind } from '../log/catalog.ts'
@@ -32,8 +32,10 @@ export interface Stored {
   readonly paused?: boolean
   /** It is gone; what it has left behind is not yet. */
   readonly dropping?: boolean
-  /** It takes the place of another, whose state and topic are still to go before it begins. */
-  readonly replacing?: boolean
+  /** It takes the place of another, whose rows, or also state and positions, are still to go before it begins. */
+  readonly replacing?: 'rows' | 'all'
+  /** It goes on with what the one before has kept. */
+  readonly adopts?: Adopts
 }
 export interface Definition {
   readonly kind: DefinitionKind
@@ -83,6 +85,8 @@ export class Definitions {
       if (stored?.dropping === true) continue
       this.known.set(keyOf(kind, name), this.restored(kind, name, stored))
     }
+    // What was replaced may stand behind what reads it.
+    while (this.retry().length > 0);
   }
   /**
    * Takes over what has been changed in the catalogue, by others: what is gone, with what was made anew under its name;
@@ -96,7 +100,7 @@ export class Definitions {
           .all(kind)
           .map(({ name, value }) => [keyOf(kind, name), { kind, name, stored: readStored(value) }] as const)
           // What another process is about to replace is not there until it is done.
-          .filter(([, { stored }]) => stored?.dropping !== true && stored?.replacing !== true),
+          .filter(([, { stored }]) => stored?.dropping !== true && stored?.replacing === undefined),
       ),
     )
     for (const [key, one] of this.known) {
@@ -144,7 +148,7 @@ export class Definitions {
       const planned = this.plan(statement, stored.sql)
       const changed = changedFunction(name, stored, planned)
       if (changed !== null) return { ...planned, name, stored, fault: changed }
-      return { ...planned, name, stored }
+      return { ...adopting(planned, stored), name, stored }
     } catch (error) {
       return broken(asFault(error))
     }
@@ -182,19 +186,26 @@ export class Definitions {
     const stored: Stored = { version: 1, seq: this.nextSeq(), sql, ...calledBy(definition) }
     return this.store({ ...definition, stored })
   }
-  /** Takes the place of `known`; `anew`: what that one left has to go first, until `settle`. Durable when it resolves. */
-  async replace(known: Definition, definition: Definition, sql: string, anew: boolean): Promise<Definition> {
-    const { paused } = known.stored!
+  /** Takes the place of `known`; `replacing`: what that one left has to go first, until `settle`. Durable when it resolves. */
+  async replace(
+    known: Definition,
+    definition: Definition,
+    sql: string,
+    change: { readonly isSame: boolean } & Pick<Stored, 'replacing' | 'adopts'>,
+  ): Promise<Definition> {
+    const { paused, seq } = known.stored!
+    const { isSame, replacing, adopts = isSame ? known.stored!.adopts : undefined } = change
     const stored: Stored = {
       version: 1,
       // It may read what was made after the one before.
-      seq: anew ? this.nextSeq() : known.stored!.seq,
+      seq: isSame ? seq : this.nextSeq(),
       sql,
       ...calledBy(definition),
       ...(paused === true ? { paused } : {}),
-      ...(anew ? { replacing: true } : {}),
+      ...(replacing === undefined ? {} : { replacing }),
+      ...(adopts === undefined ? {} : { adopts }),
     }
-    return this.store({ ...definition, stored })
+    return this.store({ ...adopting(definition, stored), stored })
   }
   /** What the one before left is gone. */
   async settle(definition: Definition): Promise<Definition> {
@@ -284,7 +295,7 @@ const isCreate = (statement: Statement): statement is Create =>
 
 function readStored(value: unknown): Stored | null {
   if (value === null || typeof value !== 'object') return null
-  const { version, seq, sql, functions, paused, dropping, replacing } = value as Record<string, unknown>
+  const { version, seq, sql, functions, paused, dropping, replacing, adopts } = value as Record<string, unknown>
   if (version !== 1 || typeof seq !== 'number' || typeof sql !== 'string') return null
   return {
     version,
@@ -293,7 +304,8 @@ function readStored(value: unknown): Stored | null {
     ...(typeof functions === 'object' && functions !== null ? { functions: functions as Record<string, string> } : {}),
     ...(paused === true ? { paused } : {}),
     ...(dropping === true ? { dropping } : {}),
-    ...(replacing === true ? { replacing } : {}),
+    ...(replacing === 'rows' || replacing === 'all' ? { replacing } : {}),
+    ...(isAdopts(adopts) ? { adopts } : {}),
   }
 }
 
@@ -313,6 +325,12 @@ function changedFunction(view: string, stored: Stored, planned: Definition): Fau
   }
   return null
 }
+const isAdopts = (value: unknown): value is Adopts =>
+  typeof value === 'object' && value !== null && 'into' in value && 'rows' in value
+const adopting = (definition: Definition, { adopts }: Stored): Definition =>
+  adopts === undefined || definition.view === null
+    ? definition
+    : { ...definition, view: { ...definition.view, adopts } }
 
 const nothing = {
   stored: null,

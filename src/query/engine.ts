@@ -87,6 +87,8 @@ export interface Result {
   readonly columns: Columns
   /** Values in JSON form: numbers, text, ISO 8601 UTC; bigint and numeric beyond 2^53 as bigint or text. */
   readonly rows: AsyncIterable<readonly unknown[]>
+  /** What else is to be said, a line each. */
+  readonly notices?: readonly string[]
 }
 export type Change =
   | { readonly op: '+' | '-'; readonly row: { readonly [column: string]: unknown }; readonly at: string }

@@ -3,6 +3,7 @@ import { Fault } from '../lib/fault.ts'
 import type { ViewPlan } from '../flow/plan.ts'
 import type { Examination } from '../flow/runtime/examine.ts'
 import type { Flow, FlowGraph, ViewInfo } from '../flow/runtime/flow.ts'
+import type { SavedMarks } from '../flow/state-marks.ts'
 import { timeText } from './engine-parts.ts'
 import type { Graph } from './engine.ts'
 import type { Runner, ViewState } from './runner.ts'
@@ -41,6 +42,13 @@ class FlowRunner implements Runner {
     this.waiting.delete(name)
     this.broken.delete(name)
     await this.flow.drop(name)
+  }
+  async vacate(name: string): Promise<void> {
+    await this.leave(name)
+    await this.flow.vacated(name)
+  }
+  saved(name: string): Promise<SavedMarks | null> {
+    return this.flow.saved(name)
   }
   async leave(name: string): Promise<void> {
     this.waiting.delete(name)

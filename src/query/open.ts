@@ -16,7 +16,7 @@ import { planOnce, viewRelation } from '../sql/plan/view.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import { parseStatements, parseSubscription } from '../sql/syntax/parse.ts'
 import { analyze } from './analyze.ts'
-import { alter, beginAll, create, drop, dropAll, finishDrops, follow, setPaused } from './ddl.ts'
+import { type Done, alter, alterView, beginAll, create, drop, dropAll, finishDrops, follow, setPaused } from './ddl.ts'
 import { type Definition, type DefinitionKind, Definitions, ofRelation, ofView, sourceNames } from './definitions.ts'
 import { type EngineParts, planContext, readsKeptRows, timeText } from './engine-parts.ts'
 import type {
@@ -116,6 +116,10 @@ async function* listed(rows: Table['rows']): AsyncGenerator<readonly unknown[]> 
   yield* rows
 }
 const done = (command: string): Result => ({ command, columns: noColumns, rows: nothing() })
+const saying = ({ command, notices }: Done): Result => ({
+  ...done(command),
+  ...(notices.length === 0 ? {} : { notices }),
+})
 const answered = (command: string, { columns, rows }: Table): Result => ({ command, columns, rows: listed(rows) })
 
 class SqlEngine implements OpenEngine {
@@ -179,7 +183,9 @@ class SqlEngine implements OpenEngine {
       case 'create-view':
       case 'create-plain-view':
       case 'create-alert':
-        return done(await this.changeDefinitions(() => create(parts, statement, text)))
+        return saying(await this.changeDefinitions(() => create(parts, statement, text)))
+      case 'alter-view':
+        return saying(await this.changeDefinitions(() => alterView(parts, statement, text)))
       case 'drop':
         return done(await this.changeDefinitions(() => drop(parts, statement, text)))
       case 'alter':
@@ -192,7 +198,7 @@ class SqlEngine implements OpenEngine {
       case 'describe':
         return answered('DESCRIBE', describe(parts, statement.name, text))
       case 'explain':
-        if (!statement.analyze) return answered('EXPLAIN', explain(parts, statement, text, params))
+        if (!statement.analyze) return answered('EXPLAIN', await explain(parts, statement, text, params))
         return answered(
           'EXPLAIN',
           await analyze({ context, rights: parts.rights, host }, statement, this.signalWith(signal)),

@@ -1,6 +1,7 @@
 /** What the engine asks of the runtime of views (`flow/runtime`). */
 import type { ViewPlan } from '../flow/plan.ts'
 import type { Examination } from '../flow/runtime/examine.ts'
+import type { SavedMarks } from '../flow/state-marks.ts'
 import type { Fault } from '../lib/fault.ts'
 import type { Graph, RelationInfo } from './engine.ts'
 
@@ -16,6 +17,10 @@ export interface Runner {
   start(view: ViewPlan, paused: boolean): Promise<void>
   /** Ends it and forgets its state, its positions, and what it wrote. */
   remove(name: string): Promise<void>
+  /** Ends it here, and waits until it runs nowhere. */
+  vacate(name: string): Promise<void>
+  /** What the state that it has committed says of itself; null: there is none. */
+  saved(name: string): Promise<SavedMarks | null>
   /** Ends it here; others may run it, or remove it. */
   leave(name: string): Promise<void>
   pause(name: string): Promise<void>

@@ -14,7 +14,8 @@ import type { QualifiedName, Statement } from '../sql/syntax/ast.ts'
 import type { Definition } from './definitions.ts'
 import { type EngineParts, planContext, timeText } from './engine-parts.ts'
 import type { RelationInfo, Rights } from './engine.ts'
-import { type Change, changeOf } from './replace.ts'
+import { alteredView } from './alter-view.ts'
+import { changeLines, changeOf } from './replace.ts'
 import { isShown, pickShown, shownFault, shownSchema } from './rights.ts'
 
 export interface Table {
@@ -210,29 +211,30 @@ function describeDefinition(rights: Rights, definition: Definition): Table {
   }
 }
 
-export function explain(
+export async function explain(
   parts: EngineParts,
   statement: Extract<Statement, { kind: 'explain' }>,
   text: string,
   parameters: readonly unknown[],
-): Table {
-  return planTable(explainLines(parts, statement.statement, text, parameters))
+): Promise<Table> {
+  return planTable(await explainLines(parts, statement.statement, text, parameters))
 }
 export const planTable = (lines: readonly string[]): Table => ({
   columns: [field('QUERY PLAN')],
   rows: lines.map((line) => [line]),
 })
 /** What OR REPLACE would do to what is there. */
-function explainChange(parts: EngineParts, statement: Statement, planned: Definition, text: string): string[] {
+async function explainChange(
+  parts: EngineParts,
+  statement: Statement,
+  planned: Definition,
+  text: string,
+): Promise<string[]> {
   const known = parts.definitions.relation(planned.name)
   if (statement.kind !== 'create-view' || !statement.orReplace || known === null || !isShown(parts.rights, known))
     return []
-  return [`Replaces view ${known.name}: ${changes[changeOf(parts, { known, planned, statement, text })]}`]
-}
-const changes: Readonly<Record<Change, string>> = {
-  keeps: 'the plan is the same, state and rows are kept',
-  'goes on': 'it goes on where the one before has come to, its rows stay as they are',
-  'begins anew': 'state and rows are made anew',
+  const [headline, ...more] = changeLines(await changeOf(parts, { known, planned, statement, text }))
+  return [`Replaces view ${known.name}: ${headline}`, ...more]
 }
 /** What is done with the rows of a query in the end. */
 export function explainArrangement({ rel, order, limit, offset }: ReturnType<typeof planOnce>): string[] {
@@ -242,12 +244,12 @@ export function explainArrangement({ rel, order, limit, offset }: ReturnType<typ
     ...(order.length === 0 ? [] : [`Sort by ${sorts.join(', ')}`]),
   ]
 }
-function explainLines(
+async function explainLines(
   parts: EngineParts,
   statement: Statement,
   text: string,
   parameters: readonly unknown[],
-): string[] {
+): Promise<string[]> {
   const context = planContext(parts, text, parameters)
   switch (statement.kind) {
     case 'query':
@@ -263,9 +265,13 @@ function explainLines(
       const { view } = planned
       return [
         ...explainView(view!),
-        ...explainChange(parts, statement, planned, text),
+        ...(await explainChange(parts, statement, planned, text)),
         `Plan ${new Fingerprints().ofResult(view!.plan)}`,
       ]
+    }
+    case 'alter-view': {
+      const altered = alteredView(parts, statement, text)
+      return explainLines(parts, altered.statement, altered.text, parameters)
     }
     default:
       throw new SqlFault('sql.unsupported', 'EXPLAIN takes a query, a view or an alert', text, statement.at)

@@ -9,9 +9,10 @@ import type {
 } from '../../gateway/http/api.ts'
 import { call, json } from '../client.ts'
 import { type Call, type Command, groupNames, relationNames, usageError } from '../command.ts'
-import { printNext, printOne, printRows } from '../output.ts'
+import { printNext, printOne, printRows, printable } from '../output.ts'
 
 export function printAnswer(output: Parameters<typeof printRows>[0], answer: QueryAnswer): void {
+  for (const notice of answer.notices ?? []) process.stderr.write(`NOTICE: ${printable(notice)}\n`)
   const names = answer.columns.map((column) => column.name)
   const rows = answer.rows.map((row) => Object.fromEntries(names.map((name, i) => [name, row[i]])))
   if (names.length === 0) printNext(output, { command: answer.command }, () => answer.command)

@@ -45,6 +45,7 @@ export function aggregate(plan: AggregatePlan, input: Columns, grows: boolean): 
 class GroupBy implements Operator {
   readonly kind = 'aggregate'
   readonly tables
+  readonly content?: (state: readonly StateTable[]) => Batch
   private readonly plan: AggregatePlan
   private readonly keyColumns: Columns
   private readonly fold: Fold
@@ -90,6 +91,19 @@ class GroupBy implements Operator {
       { name: 'groups', found: 'elsewhere' as const, ...this.keys.fields, numbers, values },
       ...(members === null ? [] : [members.spec]),
     ]
+    // What windows gave that have closed since is in no state.
+    if (this.windowColumn < 0) this.content = (state) => this.results(state)
+  }
+  private results([groups, members]: readonly StateTable[]): Batch {
+    const out = new Output(this.plan.columns)
+    for (const group of groups!.all()) {
+      if (!this.exists(groups!, group)) continue
+      this.fold.results(groups!, group, members, this.after, 0)
+      this.pushRow(groups!, group, this.after, out)
+      out.end(1, -1, -1, -Infinity, -Infinity)
+      out.rows.origins([], true)
+    }
+    return out.done()
   }
 
   rebuild([groups, members]: readonly StateTable[]): void {

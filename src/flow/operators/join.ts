@@ -27,11 +27,21 @@ import { JoinSide } from '../join-side.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import { PairProvenance } from '../pair-provenance.ts'
 import type { Plan } from '../plan.ts'
+import { planText } from '../plan-facts.ts'
 import { Output } from '../row-store.ts'
-import type { StateTable } from '../state.ts'
+import { StateTable } from '../state.ts'
 
 type JoinPlan = Plan & { op: 'join' }
-
+/** In the text of a condition that asks for the time. */
+const nowText = '"kind":"now"'
+/** Every row that stands in the result is made of rows in its state. A row whose key holds a NULL is given and not kept. */
+function keepsAll({ kind, left, right, leftKeys, rightKeys, windowEnd, where }: JoinPlan): boolean {
+  if (windowEnd !== null || (where !== null && planText(where).includes(nowText))) return false
+  const isKept = (side: Plan, keys: readonly number[]): boolean => keys.every((key) => !side.columns[key]!.nullable)
+  const leftAlone = kind === 'left' || kind === 'full' || kind === 'anti'
+  const rightAlone = kind === 'right' || kind === 'full'
+  return (!leftAlone || isKept(left, leftKeys)) && (!rightAlone || isKept(right, rightKeys))
+}
 /** `grows`: what never withdraws, left and right. */
 export function join(plan: JoinPlan, grows: readonly [boolean, boolean]): Operator {
   return new Join(plan, grows)
@@ -40,6 +50,7 @@ export function join(plan: JoinPlan, grows: readonly [boolean, boolean]): Operat
 class Join implements Operator {
   readonly kind = 'join'
   readonly tables
+  readonly content?: (state: readonly StateTable[]) => Batch
   private readonly plan: JoinPlan
   private readonly left: JoinSide
   private readonly right: JoinSide
@@ -48,6 +59,7 @@ class Join implements Operator {
 
   constructor(plan: JoinPlan, [leftGrows, rightGrows]: readonly [boolean, boolean]) {
     this.plan = plan
+    if (keepsAll(plan)) this.content = (state) => this.again(state, [leftGrows, rightGrows])
     const { kind, windowEnd } = plan
     this.pairs = kind !== 'semi' && kind !== 'anti'
     this.where = plan.where === null ? null : compileFilter(plan.where)
@@ -66,6 +78,14 @@ class Join implements Operator {
     this.tables = [this.left.spec, this.right.spec]
   }
 
+  /** What another one gives of the rows that this one keeps. */
+  private again([left, right]: readonly StateTable[], grows: readonly [boolean, boolean]): Batch {
+    const again = new Join(this.plan, grows)
+    const nowUs = 0
+    const time = { nowUs, before: -Infinity, watermark: -Infinity, due: -Infinity }
+    const tables = again.tables.map((spec) => new StateTable(spec))
+    return again.step(tables, [this.left.allRows(left!), this.right.allRows(right!)], time)
+  }
   rebuild([left, right]: readonly StateTable[]): void {
     this.left.rebuild(left!)
     this.right.rebuild(right!)

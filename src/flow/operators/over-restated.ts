@@ -53,6 +53,7 @@ interface Given {
 class OverRestated implements Operator {
   readonly kind = 'over'
   readonly tables
+  readonly content?: (state: State) => Batch
   private readonly plan: PlanOf<'over'>
   private readonly options: RestatedOptions
   private readonly rows: OverRows
@@ -89,6 +90,12 @@ class OverRestated implements Operator {
     this.back = ofAll(reach(plan.calls, 'preceding'))
     this.sums = this.calls.tables.map((spec) => new StateTable(spec))
     this.tables = [this.rows.spec]
+    if (this.windowColumn < 0) this.content = ([table]) => this.all(table!)
+  }
+  private all(table: StateTable): Batch {
+    const out = new Output(this.plan.columns)
+    for (const partition of this.partitions.values()) this.tell(table, partition, [], new Set(partition.ids), out)
+    return out.done()
   }
   rebuild([table]: State): void {
     this.partitions = new Map()

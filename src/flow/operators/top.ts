@@ -18,7 +18,7 @@ import type { Plan } from '../plan.ts'
 import { Output, rowLayout } from '../row-store.ts'
 import { RankedRows } from '../ranked-rows.ts'
 import { SortedIds } from '../sorted.ts'
-import type { StateTable } from '../state.ts'
+import { StateTable } from '../state.ts'
 
 type TopPlan = Plan & { op: 'top' }
 
@@ -50,10 +50,14 @@ class TopOfGrowing implements Operator {
   readonly kind = 'top'
   readonly tables
   private readonly plan: TopPlan
+  private readonly input: Columns
+  private readonly descendingTies: boolean
   private readonly ranked: RankedRows
 
   constructor(plan: TopPlan, input: Columns, descendingTies: boolean) {
     this.plan = plan
+    this.input = input
+    this.descendingTies = descendingTies
     this.ranked = new RankedRows(plan, input, descendingTies)
     this.tables = [this.ranked.spec]
   }
@@ -62,6 +66,16 @@ class TopOfGrowing implements Operator {
   }
   waits(): boolean {
     return false
+  }
+  /** What another one gives of the rows that this one keeps. */
+  content([table]: readonly StateTable[]): Batch {
+    const rows = new Output(this.input)
+    for (const id of table!.all()) {
+      this.ranked.layout.read(table!, id, rows.builders)
+      this.ranked.end(table!, id, 1, rows)
+    }
+    const again = new TopOfGrowing(this.plan, this.input, this.descendingTies)
+    return again.step([new StateTable(this.ranked.spec)], [rows.done()])
   }
   step([table]: readonly StateTable[], [batch = emptyBatch]: readonly Batch[]): Batch {
     const out = new Output(this.plan.columns)
@@ -122,6 +136,11 @@ class Top implements Operator {
     return sorted
   }
 
+  content([table]: readonly StateTable[]): Batch {
+    const out = new Output(this.plan.columns)
+    for (const [key, partition] of this.partitions) this.emit(table!, key, { before: [], partition }, out)
+    return out.done()
+  }
   step([table]: readonly StateTable[], [batch = emptyBatch]: readonly Batch[]): Batch {
     for (let row = 0; row < batch.count; row++) this.take(table!, batch, row)
     const out = new Output(this.plan.columns)

@@ -26,6 +26,16 @@ export function upsert(columns: Columns, key: readonly number[], deleted: number
     tables: [{ name: 'rows', ...layout.fields }],
     rebuild() {},
     waits: () => false,
+    content([table]) {
+      const out = new Output(columns)
+      for (const id of table!.all()) {
+        layout.read(table!, id, out.builders)
+        const at = id * table!.spec.numbers
+        const { numbers } = table!
+        out.end(1, numbers[at + sourceAt]!, numbers[at + offsetAt]!, numbers[at + timeAt]!, -Infinity)
+      }
+      return out.done()
+    },
     step([table], [batch = emptyBatch]) {
       const out = new Output(columns)
       for (let row = 0; row < batch.count; row++) {

@@ -10,9 +10,11 @@ import type { Batch } from '../batch.ts'
 import type { Node } from '../graph.ts'
 import type { ViewPlan } from '../plan.ts'
 import { sourcesOf } from '../plan-facts.ts'
+import type { SavedMarks } from '../state-marks.ts'
 import { type Examination, examine } from './examine.ts'
 import { stateTopic, viewGroup } from './names.ts'
 import { Quarantine } from './quarantine.ts'
+import { savedMarks } from './saved-state.ts'
 import { viewRows } from './snapshot.ts'
 import { type Committed, type TaskHost, type TaskStatus, ViewTask } from './task.ts'
 
@@ -89,6 +91,10 @@ export interface Flow extends AsyncDisposable {
   resume(name: string): Promise<void>
   /** Stops it, where it runs, and removes its topics, its state and its positions, as far as they are there. */
   drop(name: string): Promise<void>
+  /** Resolves when no process runs it. */
+  vacated(name: string): Promise<void>
+  /** What its committed state says of itself, whether it runs or not; null: there is none. */
+  saved(name: string): Promise<SavedMarks | null>
   views(): readonly ViewInfo[]
   /** Throws Fault flow.unknown-view. */
   view(name: string): ViewInfo
@@ -187,6 +193,20 @@ class Views implements Flow {
     await this.removeGroup(viewGroup(name))
     for (const fault of await log.topics.remove([stateTopic(name), name]))
       if (fault !== null && fault.code !== 'log.unknown-topic') throw fault
+  }
+  async vacated(name: string): Promise<void> {
+    const { log, clock } = this.host
+    const group = viewGroup(name)
+    for (let leftMs = leaveMsMax; ; leftMs -= leavePauseMs) {
+      const found = (await log.groups.list()).find((one) => one.group === group)
+      if (found === undefined || found.members.length === 0) return
+      if (leftMs <= 0) throw new Fault('log.group-not-empty', { group })
+      await clock.sleep(leavePauseMs)
+    }
+  }
+  saved(name: string): Promise<SavedMarks | null> {
+    const known = this.running.get(name)?.task.saved
+    return known === undefined ? savedMarks(this.host.log, name) : Promise.resolve(known)
   }
 
   /** Other processes that ran the view are on their way out. */

@@ -2,18 +2,13 @@
 import { limits } from '../../lib/limits.ts'
 import { Fault } from '../../lib/fault.ts'
 import type { Log, TopicInfo } from '../../log/log.ts'
+import { outputMode } from '../output-mode.ts'
 import { sourcesOf } from '../plan-facts.ts'
 import type { Plan, ViewPlan } from '../plan.ts'
 
 export const stateTopic = (view: string): string => `_millrace_state.${view}`
 export const viewGroup = (view: string): string => `_millrace_view.${view}`
 
-/** How a view's changes lie in its topic. */
-export type OutputMode = 'upsert' | 'append' | 'weighted'
-export function outputMode(view: ViewPlan): OutputMode {
-  if (view.appendOnly) return 'append'
-  return view.key === null ? 'weighted' : 'upsert'
-}
 export const sourceTopics = (plan: Plan): string[] => [...new Set(sourcesOf(plan).map((s) => s.topic))]
 
 /** Throws Fault log.unknown-topic. */

@@ -10,7 +10,7 @@ import { weightHeader } from '../decode.ts'
 import { keyWriter } from '../encode-key.ts'
 import { Slab, rowBytes } from '../json-bytes.ts'
 import type { ViewPlan } from '../plan.ts'
-import { outputMode } from './names.ts'
+import { outputMode } from '../output-mode.ts'
 
 export interface TickFacts {
   /** Drawn once per tick and recorded. */

@@ -6,7 +6,7 @@ import type { RawRecords } from '../../log/raw-records.ts'
 import type { Batch } from '../batch.ts'
 import { Graph } from '../graph.ts'
 import type { SourcePlan, ViewPlan } from '../plan.ts'
-import { outputMode } from './names.ts'
+import { outputMode } from '../output-mode.ts'
 
 /** A view's topic as a source. */
 export function viewSource(view: ViewPlan): SourcePlan {

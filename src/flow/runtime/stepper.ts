@@ -73,7 +73,8 @@ export class Stepper {
     }
     this.take(this.graph.step(rows, nowMs))
   }
-  private take(result: StepResult): void {
+  /** What is given by no step over new records. */
+  take(result: StepResult): void {
     if (result.out.count > 0) {
       this.deltas.push(result.out)
       this.rowsOut += result.out.count

@@ -30,6 +30,8 @@ import { Graph } from '../graph.ts'
 import { TickAgain } from '../operator.ts'
 import type { Start, ViewPlan } from '../plan.ts'
 import { lookupTopics, sourcesOf } from '../plan-facts.ts'
+import type { SavedMarks } from '../state-marks.ts'
+import { type Adoption, adopted, adoption, readAnew } from './adopt.ts'
 import { Input } from './input.ts'
 import { ensureOutput, ensureState, ensureTopic, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
 import type { Quarantine } from './quarantine.ts'
@@ -129,6 +131,12 @@ export class ViewTask {
     this.started.promise.catch(() => {})
     this.running = this.run().finally(() => (this.running = null))
     await this.started.promise
+  }
+  /** What its committed state says of itself; null: it has none; undefined: that is to be read. */
+  get saved(): SavedMarks | null | undefined {
+    return this.claim !== null && (this.status === 'running' || this.status === 'paused') && this.adoption === null
+      ? this.graph.committed
+      : undefined
   }
   /** The claim that its ticks stand on; null while it does not run. */
   get held(): Claim | null {
@@ -273,6 +281,7 @@ export class ViewTask {
     this.status = 'restoring'
     try {
       await this.restore(claim, active)
+      await this.adopt(signal)
       this.status = this.paused === null ? 'running' : 'paused'
       this.started.resolve()
       while (!signal.aborted) await this.turn(signal)
@@ -315,7 +324,9 @@ export class ViewTask {
           for (const record of decodeBatch(batch)) if (record.key !== null) this.graph.restore(record.key, record.value)
       }
     this.graph.commit()
-    this.graph.restored(this.view.name)
+    const saved = this.graph.restored(this.view.name, this.view.adopts?.into)
+    this.adoption = saved === null ? null : adoption(this.graph, this.view, saved)
+    if (this.adoption !== null) readAnew(this.adoption, from, bounds)
     const unread = new Map(
       from.map((at, i) => [`${at.partition.topic}/${at.partition.index}`, bounds[i]!.stable > at.offset]),
     )
@@ -332,6 +343,17 @@ export class ViewTask {
     this.input.open(from, ({ topic, index }) => (first.has(topic) ? (ends.get(`${topic}/${index}`) ?? -1) : -1))
   }
 
+  private adoption: Adoption | null = null
+  /** The first tick of a plan on the state of another. */
+  private async adopt(signal: AbortSignal): Promise<void> {
+    const { adoption: asked, graph, stepper, host, view, claim } = this
+    if (asked === null) return
+    await this.tick(signal, async (nowMs) => {
+      for await (const result of adopted(graph, asked, { log: host.log, view, claim, nowMs })) stepper.take(result)
+      this.checkFailures()
+    })
+    if (!signal.aborted) this.adoption = null
+  }
   /** Moves the streams' places to where the view is to start, and keeps them: a restart must not choose anew. */
   private async startAt(start: Start, claim: Claim, from: At[], bounds: readonly Bounds[]): Promise<void> {
     const streams = new Set(sourcesOf(this.view.plan).flatMap(({ topic, mode }) => (mode === 'append' ? [topic] : [])))
@@ -386,12 +408,15 @@ export class ViewTask {
     await this.host.commits.run(() => Promise.resolve({ parts: [{ claim, positions }], result: null }))
     this.input.settled()
   }
-  private async tick(signal: AbortSignal): Promise<void> {
+  private async tick(
+    signal: AbortSignal,
+    collect = (nowMs: number): Promise<void> => this.collect(nowMs, signal),
+  ): Promise<void> {
     const nowMs = this.host.clock.now()
     let pauseMs = backoffMs.first
     for (;;) {
       try {
-        await this.collect(nowMs, signal)
+        await collect(nowMs)
       } catch (error) {
         if (!(error instanceof TickAgain)) throw error
         this.undo()
@@ -462,7 +487,7 @@ export class ViewTask {
   private async commit(nowMs: number): Promise<void> {
     assert(this.claim !== null && this.output !== null && this.state !== null, 'a task with a claim')
     const { claim, output } = this
-    const positions = this.input.positions()
+    const positions = this.adoption === null ? this.input.positions() : this.input.committed()
     this.graph.save(nowMs)
     const context = this.context(nowMs)
     const { result } = this.stepper

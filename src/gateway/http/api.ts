@@ -140,6 +140,8 @@ export interface QueryAnswer {
   readonly command: string
   readonly columns: readonly { readonly name: string; readonly type: string }[]
   readonly rows: readonly (readonly unknown[])[]
+  /** What else is to be said, as of a view whose query was changed. */
+  readonly notices?: readonly string[]
 }
 export interface Overview {
   readonly version: string

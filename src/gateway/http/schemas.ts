@@ -180,7 +180,10 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     additionalProperties: false,
     properties: { sql: text, params: { type: 'array' } },
   },
-  QueryAnswer: object({ command: text, columns: list(object({ name: text, type: text })), rows: list(list({})) }),
+  QueryAnswer: object(
+    { command: text, columns: list(object({ name: text, type: text })), rows: list(list({})), notices: list(text) },
+    ['notices'],
+  ),
   Overview: object({
     version: text,
     uptimeMs: count,

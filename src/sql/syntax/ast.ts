@@ -315,6 +315,13 @@ export type Statement = Span &
         readonly name: QualifiedName
         readonly action: 'pause' | 'resume'
       }
+    /** Another query, and where it begins; without one the query stays. */
+    | {
+        readonly kind: 'alter-view'
+        readonly name: QualifiedName
+        readonly query: Query | null
+        readonly start: StartFrom | null
+      }
     | { readonly kind: 'show'; readonly what: string }
     /** Waits until all views have caught up. */
     | { readonly kind: 'flush' }

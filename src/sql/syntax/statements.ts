@@ -197,14 +197,18 @@ function drop(cursor: Cursor, at: number): Statement {
   return { kind: 'drop', object, names, ifExists, cascade, ...cursor.span(at) }
 }
 
-/** ALTER VIEW v PAUSE | RESUME */
+/** ALTER VIEW v PAUSE | RESUME | [AS query] [START FROM …] */
 function alter(cursor: Cursor, at: number): Statement {
   cursor.take()
   const object = objectKind(cursor)
   const name = cursor.qualifiedName()
+  if (object === 'view' && cursor.isWord('as', 'start')) {
+    const query = cursor.acceptWords('as') ? parseQuery(cursor) : null
+    return { kind: 'alter-view', name, query, start: startFrom(cursor), ...cursor.span(at) }
+  }
   if (!cursor.isWord('pause', 'resume')) {
     if (cursor.token.kind === 'word') cursor.unsupported(`ALTER … ${cursor.token.text.toUpperCase()}`, cursor.at)
-    cursor.fail(['PAUSE', 'RESUME'])
+    cursor.fail(object === 'view' ? ['PAUSE', 'RESUME', 'AS', 'START FROM'] : ['PAUSE', 'RESUME'])
   }
   const action = cursor.take().word as 'pause' | 'resume'
   return { kind: 'alter', object, name, action, ...cursor.span(at) }

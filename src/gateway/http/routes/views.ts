@@ -195,11 +195,15 @@ export async function resultAnswer(result: Result, type: string): Promise<Answer
     rows.push(text)
   }
   const head = `{"command":${JSON.stringify(result.command)},"columns":${JSON.stringify(columns)},"rows":[`
-  return { status: 200, headers: { 'content-type': mediaTypes.json }, body: `${head}${rows.join(',')}]}` }
+  const tail = result.notices === undefined ? '' : `,"notices":${JSON.stringify(result.notices)}`
+  return { status: 200, headers: { 'content-type': mediaTypes.json }, body: `${head}${rows.join(',')}]${tail}}` }
 }
 /** First what the columns are, then a row a line. */
-async function* resultLines({ command, rows }: Result, columns: QueryAnswer['columns']): AsyncIterable<unknown> {
-  yield { command, columns }
+async function* resultLines(
+  { command, rows, notices }: Result,
+  columns: QueryAnswer['columns'],
+): AsyncIterable<unknown> {
+  yield { command, columns, ...(notices === undefined ? {} : { notices }) }
   yield* rows
 }
 

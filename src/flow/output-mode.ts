@@ -1,0 +1,8 @@
+import type { ViewPlan } from './plan.ts'
+
+/** How a view's changes lie in its topic. */
+export type OutputMode = 'upsert' | 'append' | 'weighted'
+export function outputMode(view: ViewPlan): OutputMode {
+  if (view.appendOnly) return 'append'
+  return view.key === null ? 'weighted' : 'upsert'
+}
