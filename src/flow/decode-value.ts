@@ -24,9 +24,21 @@ export class Misfit extends Error {
     this.field = field
   }
 }
+/** Bytes that are not of their format. */
+export class Malformed extends Error {
+  readonly what: string
+  readonly at: number | null
+  constructor(what: string, at: number | null = null) {
+    super(at === null ? what : `${what} at byte ${at}`)
+    this.name = 'Malformed'
+    this.what = what
+    this.at = at
+  }
+}
 /** What a reader threw because the value is not of its type: beyond what it holds, too, is such a Fault. null: it is a mistake of ours. */
 export function misfitOf(error: unknown): Misfit | null {
   if (error instanceof Misfit) return error
+  if (error instanceof Malformed) return new Misfit(`is malformed: ${error.what}`)
   return error instanceof Fault ? new Misfit(error.message) : null
 }
 /** Appends the value at [from, to) of a scanned JSON text, which is not `null`. */

@@ -3,11 +3,11 @@
  * that stood before it; the partition's clock moves after it. A record that does not parse or fit is handed back with
  * its reason (or becomes NULLs, where the source says so) and moves no clock.
  */
-import { isUtf8 } from 'node:buffer'
 import { assert } from '../lib/assert.ts'
 import { Fault } from '../lib/fault.ts'
 import type { LogRecord } from '../log/batch.ts'
 import { type RawRecords, place } from '../log/raw-records.ts'
+import type { Schemas } from '../schema/formats/registry.ts'
 import type { DataType } from '../schema/types.ts'
 import {
   type Batch,
@@ -23,11 +23,12 @@ import { type ColumnBuilder, columnBuilder } from './columns.ts'
 import { compileProject } from './compile.ts'
 import type { Value } from './expression.ts'
 import { KeyWriter, writeKey } from './key.ts'
-import { Misfit, type ValueReader, misfitOf, readerOf } from './decode-value.ts'
+import { Malformed, Misfit, misfitOf } from './decode-value.ts'
 import { keyReader } from './encode-key.ts'
+import { type Payload, payloadOf } from './formats/payload.ts'
+import { missingIds } from './formats/writers.ts'
 import { JsonSyntax } from './json-scan.ts'
 import { LearntReader } from './learnt-reader.ts'
-import { FieldLocator } from './payload.ts'
 import type { SourcePlan } from './plan.ts'
 
 export interface InvalidRecord {
@@ -45,6 +46,11 @@ export interface PartitionRecords {
   readonly records: RawRecords
 }
 export interface Decoder {
+  /**
+   * Waits until what is needed to read the records is known, or was waited for long enough; null: it is. Throws what the
+   * log throws, and when aborted.
+   */
+  prepare(input: readonly PartitionRecords[], signal?: AbortSignal): Promise<void> | null
   /** Rows in the order given: partition by partition, by offset. */
   decode(input: readonly PartitionRecords[], clock: SourceClock, nowMs: number): Decoded
   /** The first half: what the records hold, whoever asks. */
@@ -78,33 +84,44 @@ type Pseudo = Exclude<SourcePlan['fields'][number]['from'], 'value' | 'computed'
 const keyA = new KeyWriter()
 const keyB = new KeyWriter()
 
-/** `generate: false`: the complete parser reads everything, as the oracle of what is generated. */
-export function createDecoder(plan: SourcePlan, source: number, { generate = true } = {}): Decoder {
-  if (plan.format !== 'json' && plan.format !== 'raw')
-    throw new Fault('flow.unsupported', { what: `the format ${plan.format} of source ${plan.name} cannot be decoded` })
-  return new RecordDecoder(plan, source, generate ? LearntReader.of(plan) : null)
+export interface DecoderOptions {
+  /** False: the complete parser reads everything, as the oracle of what is generated. */
+  readonly generate?: boolean
+  /** Where the schemas are that ids of framed values name; none: every id is unknown. */
+  readonly schemas?: Schemas | null
+}
+export function createDecoder(
+  plan: SourcePlan,
+  source: number,
+  { generate = true, schemas = null }: DecoderOptions = {},
+): Decoder {
+  return new RecordDecoder(plan, source, { learnt: generate ? LearntReader.of(plan) : null, schemas })
 }
 
 class RecordDecoder implements Decoder {
   private readonly plan: SourcePlan
   private readonly source: number
   private readonly types: readonly DataType[]
-  private readonly readers: readonly (ValueReader | null)[]
-  private readonly locator: FieldLocator
+  private readonly payload: Payload
+  private readonly schemas: Schemas | null
   private readonly keys: ReturnType<typeof keyReader> | null
   private readonly computed: { column: number; project: ReturnType<typeof compileProject> }[] = []
   /** Columns that are neither of the payload nor computed. */
   private readonly pseudo: number[] = []
   private readonly learnt: LearntReader | null
 
-  constructor(plan: SourcePlan, source: number, learnt: LearntReader | null) {
+  constructor(
+    plan: SourcePlan,
+    source: number,
+    { learnt, schemas }: { learnt: LearntReader | null; schemas: Schemas | null },
+  ) {
     assert(plan.columns.length === plan.fields.length, 'a field for each column')
     this.plan = plan
     this.source = source
     this.learnt = learnt
     this.types = plan.columns.map((c) => c.type)
-    this.locator = new FieldLocator(plan.fields.map((f) => (f.from === 'value' ? f.path : null)))
-    this.readers = plan.fields.map((f, c) => (f.from === 'value' ? readerOf(this.types[c]!) : null))
+    this.schemas = schemas
+    this.payload = payloadOf(plan, schemas)
     this.keys = plan.key.length === 0 ? null : keyReader(plan.key.map((k) => plan.columns[k]!))
     for (let c = 0; c < plan.fields.length; c++) {
       const field = plan.fields[c]!
@@ -114,6 +131,18 @@ class RecordDecoder implements Decoder {
   }
   get stats(): Decoder['stats'] {
     return this.learnt?.stats ?? { fast: 0, slow: 0 }
+  }
+  prepare(input: readonly PartitionRecords[], signal?: AbortSignal): Promise<void> | null {
+    const { schemas } = this
+    const { schema, format } = this.plan
+    if (schemas === null || schema === undefined) return null
+    const missing = missingIds(
+      schema,
+      format === 'avro',
+      schemas,
+      input.map(({ records }) => records),
+    )
+    return missing.length === 0 ? null : schemas.settle(missing, signal)
   }
   decode(input: readonly PartitionRecords[], clock: SourceClock, nowMs: number): Decoded {
     return this.rows(this.read(input), clock, nowMs)
@@ -226,6 +255,10 @@ class RecordDecoder implements Decoder {
     if (error instanceof Misfit)
       return new Fault('schema.invalid', { topic: this.plan.topic, field: error.field, why: error.message }, error)
     if (error instanceof JsonSyntax) return new Fault('json.malformed', { what: error.what, position: error.at }, error)
+    const { topic, format } = this.plan
+    if (error instanceof Malformed)
+      return new Fault('schema.malformed', { topic, format, what: error.what, position: error.at }, error)
+    if (isUnread(error)) return error
     throw error
   }
   private weight(record: LogRecord): number {
@@ -238,7 +271,7 @@ class RecordDecoder implements Decoder {
   }
 
   private readRecord(partition: number, record: LogRecord, builders: readonly ColumnBuilder[]): void {
-    this.locator.clear()
+    this.payload.clear()
     const value = record.value === null ? null : bufferOf(record.value)
     if (value === null) this.checkTombstone(record)
     else this.scanOrNull(value)
@@ -265,19 +298,17 @@ class RecordDecoder implements Decoder {
   }
   private scanOrNull(value: Buffer): void {
     try {
-      this.scan(value)
+      this.payload.locate(value)
     } catch (error) {
-      if (this.plan.onInvalid !== 'null' || !(error instanceof Misfit || error instanceof JsonSyntax)) throw error
-      this.locator.clear()
+      const isInvalid =
+        error instanceof Misfit || error instanceof JsonSyntax || error instanceof Malformed || isUnread(error)
+      if (this.plan.onInvalid !== 'null' || !isInvalid) throw error
+      this.payload.clear()
     }
   }
   private checkTombstone(record: LogRecord): void {
     if (this.plan.mode !== 'upsert') throw new Misfit('is null')
     if (record.key === null) throw new Misfit('is null, and so is the key')
-  }
-  private scan(value: Buffer): void {
-    if (this.plan.format === 'raw') this.locator.whole(value.length)
-    else this.locator.locate(value)
   }
   /** Values of the key columns from the record's key. */
   private keyColumns(key: Uint8Array): readonly Value[] {
@@ -293,20 +324,23 @@ class RecordDecoder implements Decoder {
   }
   private readValue(c: number, value: Buffer | null, builder: ColumnBuilder, fromKey: readonly Value[] | null): void {
     const field = this.plan.columns[c]!
-    const from = this.locator.places.from[c]!
     const keyAt = this.plan.key.indexOf(c)
-    if (from < 0 || value === null || (this.plan.format === 'json' && value[from] === 110)) {
+    if (value === null || this.payload.isMissing(c)) {
       if (keyAt >= 0 && fromKey !== null) return builder.push(fromKey[keyAt]!)
       return this.pushMissing(c, builder, value === null)
     }
     try {
-      if (this.plan.format === 'raw') readRaw(value, this.types[c]!, builder)
-      else this.readers[c]!(value, from, this.locator.places.to[c]!, builder)
+      this.payload.read(c, builder)
     } catch (error) {
       const misfit = misfitOf(error)
       if (misfit === null) throw error
       if (this.plan.onInvalid !== 'null') throw new Misfit(misfit.message, field.name)
       builder.pushNull()
+    }
+    // A value may say null in its own way, as an enum does with a number that it does not have.
+    if (this.plan.format !== 'json' && builder.last(this.types[c]!) === null) {
+      builder.truncate(builder.count - 1)
+      return this.pushMissing(c, builder, false)
     }
     if (keyAt >= 0 && fromKey !== null) this.checkKey(c, fromKey[keyAt]!, builder)
   }
@@ -384,11 +418,9 @@ function timeColumn(column: Column): NumberColumn {
   assert(column.kind === 'f64', 'event time is a timestamp')
   return column
 }
-function readRaw(value: Buffer, type: DataType, builder: ColumnBuilder): void {
-  if (type.kind === 'bytea') return builder.push(value)
-  if (!isUtf8(value)) throw new Misfit('is not UTF-8')
-  builder.push(value.toString('utf8'))
-}
+/** The schema that a value was written by cannot be had. */
+const isUnread = (error: unknown): error is Fault =>
+  error instanceof Fault && (error.code === 'schema.unknown-id' || error.code === 'schema.invalid-schema')
 /** Header names and their values as text; of equal names the last one. */
 function headersJson(record: LogRecord): string {
   return JSON.stringify(

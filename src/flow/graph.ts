@@ -8,6 +8,7 @@
  */
 import { Fault } from '../lib/fault.ts'
 import type { Clock } from '../lib/world.ts'
+import type { Schemas } from '../schema/formats/registry.ts'
 import type { Columns } from '../schema/types.ts'
 import { type Batch, type FailedRows, type LateRows, emptyBatch, sourceOf } from './batch.ts'
 import { type ClockOptions, SourceClock, clockTable, saveWatermark, savedWatermark } from './clock.ts'
@@ -51,6 +52,8 @@ export interface GraphOptions {
   readonly steadyMs?: () => number
   /** Watermarks stand still until `finish`: nothing is late. */
   readonly standing?: boolean
+  /** Where schemas are that ids before values name. */
+  readonly schemas?: Schemas
   /** Measures what passes through the nodes, and how long they are at work. */
   readonly clock?: Clock
 }
@@ -130,6 +133,11 @@ export class Graph {
     return (this.known ??= marksOf(this))
   }
 
+  /** null: sources have none. */
+  get schemas(): Schemas | null {
+    return this.options.schemas ?? null
+  }
+
   // Building.
 
   private build(plan: Plan): Node {
@@ -151,7 +159,11 @@ export class Graph {
     const delayMs = this.options.standing === true ? Infinity : (plan.time?.delayMs ?? 1) + (plan.latenessMs ?? 0)
     const { idleMs, maxFutureMs, steadyMs } = this.options
     const options: ClockOptions = { idleMs, maxFutureMs, delayMs, ...(steadyMs === undefined ? {} : { steadyMs }) }
-    return { index, decoder: createDecoder(plan, index), clock: new SourceClock(index, options, this.clocks) }
+    return {
+      index,
+      decoder: createDecoder(plan, index, { schemas: this.schemas }),
+      clock: new SourceClock(index, options, this.clocks),
+    }
   }
   private add(plan: Plan, inputs: readonly Node[], operator: Operator | null): Node {
     const { clock } = this.options

@@ -179,6 +179,17 @@ export type FrameEnd =
   | { readonly at: 'unbounded' | 'current' }
   | { readonly at: 'preceding' | 'following'; readonly value: number }
 
+/** By which schema values are read. */
+export interface SchemaUse {
+  /** confluent: a byte 0 and the id of the writer's schema stand before each value. */
+  readonly framing: 'none' | 'confluent'
+  /** The schema to read by; null: the writer's, whatever it is. */
+  readonly text: string | null
+  /** Of a Protobuf file the message; null: the only one, or that which the value's framing names. */
+  readonly message: string | null
+  /** Protobuf files that the schema imports, by name. */
+  readonly imports: Readonly<Record<string, string>>
+}
 export interface SourcePlan {
   readonly op: 'source'
   /** Catalogue name of the stream, table or view. */
@@ -190,6 +201,8 @@ export interface SourcePlan {
    */
   readonly mode: 'append' | 'upsert' | 'weighted'
   readonly format: 'json' | 'raw' | 'avro' | 'protobuf'
+  /** Of avro and protobuf. */
+  readonly schema?: SchemaUse
   /** Declared columns in order, then the pseudo-columns that the plan reads. */
   readonly columns: Columns
   /** For each column: a field of the value, or a pseudo-column. */

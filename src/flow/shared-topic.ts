@@ -3,6 +3,7 @@
  * wants. Each then has its own columns of what was read, computes and keeps its own clock. A record that does not fit what
  * one of them wants is invalid for all.
  */
+import type { Schemas } from '../schema/formats/registry.ts'
 import { type Decoder, type PartitionRecords, type ReadRecords, createDecoder } from './decode.ts'
 import { LearntReader } from './learnt-reader.ts'
 import type { SourcePlan } from './plan.ts'
@@ -14,38 +15,46 @@ interface Mention {
 export interface SharedTopic<S extends Mention = Mention> {
   readonly topic: string
   readonly sources: readonly S[]
+  /** As `Decoder.prepare`. */
+  prepare(input: readonly PartitionRecords[], signal?: AbortSignal): Promise<void> | null
   /** For each of the sources. */
   read(input: readonly PartitionRecords[]): readonly ReadRecords[]
 }
 
-export function sharedTopics<S extends Mention>(sources: readonly S[]): SharedTopic<S>[] {
+export function sharedTopics<S extends Mention>(
+  sources: readonly S[],
+  schemas: Schemas | null = null,
+): SharedTopic<S>[] {
   const groups = Map.groupBy(sources, ({ plan }) => relationOf(plan))
   return [...groups.values()].flatMap((mentions) => {
-    const shared = mentions.length > 1 ? together(mentions) : null
+    const shared = mentions.length > 1 ? together(mentions, schemas) : null
     return shared === null ? mentions.map(alone) : [shared]
   })
 }
 /** Whatever decides how a record is read, but for which of its fields. */
-function relationOf({ name, topic, mode, format, onInvalid, columns, fields, key, time }: SourcePlan): string {
+function relationOf(plan: SourcePlan): string {
+  const { name, topic, mode, format, schema, onInvalid, columns, fields, key, time } = plan
   const at = (c: number): unknown => [columns[c], fields[c]]
   const isRead = time !== null && fields[time.column]!.from !== 'computed'
-  return JSON.stringify([name, topic, mode, format, onInvalid, key.map(at), isRead ? at(time.column) : null])
+  return JSON.stringify([name, topic, mode, format, schema, onInvalid, key.map(at), isRead ? at(time.column) : null])
 }
 const alone = <S extends Mention>(source: S): SharedTopic<S> => ({
   topic: source.plan.topic,
   sources: [source],
+  prepare: (input, signal) => source.decoder.prepare(input, signal),
   read: (input) => [source.decoder.read(input)],
 })
 /** null: it would be read slower together. */
-function together<S extends Mention>(sources: readonly S[]): SharedTopic<S> | null {
+function together<S extends Mention>(sources: readonly S[], schemas: Schemas | null): SharedTopic<S> | null {
   const plans = sources.map(({ plan }) => plan)
   const { union, picks } = unionOf(plans)
   if (union.columns.length === 0) return null
   if (LearntReader.of(union) === null && plans.some((plan) => LearntReader.of(plan) !== null)) return null
-  const decoder = createDecoder(union, 0)
+  const decoder = createDecoder(union, 0, { schemas })
   return {
     topic: union.topic,
     sources,
+    prepare: (input, signal) => decoder.prepare(input, signal),
     read(input) {
       const read = decoder.read(input)
       return picks.map((pick) => ({ ...read, columns: pick.map((c) => read.columns[c]!) }))

@@ -763,7 +763,24 @@ export const faults = {
     sqlstate: '22023',
     retry: false,
     says: (f) => `the schema cannot be used: ${f.field === '' ? '' : `${f.field}: `}${f.why}`,
-    hint: 'Give a JSON Schema of draft 2020-12, 2019-09 or 07 that refers to nothing outside itself.',
+    hint: 'Give a JSON Schema of draft 2020-12, 2019-09 or 07, an Avro schema or a Protobuf file that refers to nothing but what is given with it.',
+  }),
+  'schema.malformed': meaning<{ topic: string; format: string; what: string; position: number | null }>({
+    kafka: 87,
+    http: 422,
+    sqlstate: '22P03',
+    retry: false,
+    says: (f) =>
+      `the event is not ${f.format} of the schema of ${f.topic}${f.position === null ? '' : `, at byte ${f.position}`}: ${f.what}`,
+    hint: 'Check which schema the event was written by, and whether a schema id stands before it (the option `framing`).',
+  }),
+  'schema.unknown-id': meaning<{ id: number }>({
+    kafka: 87,
+    http: 422,
+    sqlstate: '22P03',
+    retry: true,
+    says: (f) => `there is no schema with the id ${f.id} in _schemas`,
+    hint: 'Register the schema, or copy the topic _schemas of the registry that gave the id.',
   }),
   'log.topic-in-use': meaning<{ topic: string; by: string }>({
     kafka: 44,

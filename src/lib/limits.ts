@@ -162,6 +162,8 @@ export const limits = {
   storeHotBytes: 32 * 1024 * 1024,
   /** Intake stops when less is free: room for indexes, the journal and what other parts must write to shut down. */
   diskReserveBytes: 32 * 1024 * 1024,
+  /** Items of one block of an Avro array that take no byte, as nulls do. */
+  emptyItems: 65_536,
   /** JSON documents nested deeper are refused. */
   jsonDepth: 64,
   /** Body of one HTTP request that is not a stream. */
@@ -191,6 +193,11 @@ export const limits = {
   subscriberBacklog: 100_000,
   /** A JSON Schema as text; larger ones take seconds to compile. */
   schemaBytes: 256 * 1024,
+  /** Texts of a schema registry that are kept; further ones are not known. Schemas that one refers to, directly or not. */
+  schemasBytes: 128 * 1024 * 1024,
+  schemaReferences: 1_000,
+  /** Ids that were waited for in vain, and are not waited for again for a while. */
+  schemaIdsMissing: 10_000,
   /** Instructions of one compiled `pattern`, and steps one match may take: about a tenth of a second. */
   patternSize: 20_000,
   patternSteps: 5_000_000,

@@ -10,6 +10,7 @@ import type { Plan, SourcePlan } from '../flow/plan.ts'
 import { neverWithdraws } from '../flow/plan-facts.ts'
 import type { Clock } from '../lib/world.ts'
 import type { Log } from '../log/log.ts'
+import { schemasOf } from '../schema/formats/registry.ts'
 import type { Columns, DataType } from '../schema/types.ts'
 import { demandState, Held } from './held.ts'
 import { frontier, type Range, readRanges, slices } from './topic-reader.ts'
@@ -56,6 +57,7 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
     idleMs: Infinity,
     maxFutureMs: Infinity,
     standing: true,
+    schemas: schemasOf(options.log, options.clock),
     ...(options.watch === undefined ? {} : { clock: options.clock }),
   })
   options.watch?.(graph)
@@ -98,6 +100,7 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
       options.signal,
     )) {
       for (const some of slices(records, () => stepSize)) {
+        await source.decoder.prepare([{ partition: partition.index, records: some }], options.signal)
         const decoded = (): Batch =>
           graph.measured(source.node, () =>
             source.decoder.decode([{ partition: partition.index, records: some }], source.clock, nowMs),

@@ -61,6 +61,15 @@ export async function insertRows(
       topic: relation.source.topic,
       why: `it holds the changes of the view ${view}, which alone writes it`,
     })
+  const { format } = relation.source
+  if (format !== 'json')
+    throw new SqlFault(
+      'sql.unsupported',
+      `INSERT writes JSON, and "${target.name}" is of the format ${format}`,
+      ctx.text,
+      statement.into.at,
+      { hint: 'Write such events with a Kafka client.' },
+    )
   host.usage?.mayWrite()
   const fields = targetFields(ctx, statement, target)
   const selection = planSelection(expecting(ctx, fields), statement.source, host)

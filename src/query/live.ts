@@ -14,6 +14,7 @@ import { asFault, Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import type { Clock } from '../lib/world.ts'
 import type { Log } from '../log/log.ts'
+import { schemasOf } from '../schema/formats/registry.ts'
 import type { DataType } from '../schema/types.ts'
 import { type Row, rowAt, stepped } from './execute.ts'
 import { frontier, type Piece, type Range, readRanges } from './topic-reader.ts'
@@ -55,7 +56,7 @@ export class LiveRows {
     this.log = log
     this.clock = clock
     this.types = source.columns.map((field) => field.type)
-    this.graph = new Graph(source, { idleMs: Infinity, maxFutureMs: Infinity })
+    this.graph = new Graph(source, { idleMs: Infinity, maxFutureMs: Infinity, schemas: schemasOf(log, clock) })
     const keyed = source.mode === 'upsert' ? source.key : source.columns.map((_, i) => i)
     const text = keyText(keyed.map((i) => source.columns[i]!))
     this.keyOf = (row) => text(keyed.map((i) => row[i]!))
@@ -114,7 +115,11 @@ export class LiveRows {
     )
     while (!signal.aborted) {
       const batches: Batch[] = []
-      for await (const piece of readRanges(reader, this.ranges, signal)) this.take(piece, batches)
+      for await (const piece of readRanges(reader, this.ranges, signal)) {
+        const { decoder } = this.graph.sources[0]!
+        await decoder.prepare([{ partition: piece.partition.index, records: piece.records }], signal)
+        this.take(piece, batches)
+      }
       this.publish(batches)
       await this.advance(reader, signal)
     }

@@ -3,6 +3,7 @@ import { Graph } from '../flow/graph.ts'
 import type { SourcePlan } from '../flow/plan.ts'
 import type { Clock } from '../lib/world.ts'
 import type { Log } from '../log/log.ts'
+import { schemasOf } from '../schema/formats/registry.ts'
 import { type Row, rowAt } from './execute.ts'
 import { frontier, readRanges } from './topic-reader.ts'
 
@@ -21,13 +22,12 @@ export async function readNewest(log: Log, source: SourcePlan, limit: number, cl
     for (let back = limit + 16; ; back *= 4) {
       const start = Math.max(from, to - back)
       const rows: Placed[] = []
-      const { decoder, clock: sourceClock } = new Graph(source, { idleMs: Infinity, maxFutureMs: Infinity }).sources[0]!
+      const graph = new Graph(source, { idleMs: Infinity, maxFutureMs: Infinity, schemas: schemasOf(log, clock) })
+      const { decoder, clock: sourceClock } = graph.sources[0]!
       for await (const piece of readRanges(log.reader(), [{ partition, from: start, to }])) {
-        const { batch } = decoder.decode(
-          [{ partition: partition.index, records: piece.records }],
-          sourceClock,
-          clock.now(),
-        )
+        const input = [{ partition: partition.index, records: piece.records }]
+        await decoder.prepare(input)
+        const { batch } = decoder.decode(input, sourceClock, clock.now())
         const types = source.columns.map((field) => field.type)
         for (let i = 0; i < batch.count; i++) {
           const offset = batch.rows.offset[i]!

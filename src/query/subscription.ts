@@ -14,6 +14,7 @@ import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import type { Clock } from '../lib/world.ts'
 import type { Log, Reader } from '../log/log.ts'
+import { schemasOf } from '../schema/formats/registry.ts'
 import type { Columns } from '../schema/types.ts'
 import type { Change } from './engine.ts'
 import { timeText } from './engine-parts.ts'
@@ -171,7 +172,11 @@ const progress = (at: string, { watermark }: SubscriptionOptions): Change => ({
 
 async function* followTopics(plan: Plan, options: SubscriptionOptions): AsyncGenerator<Change> {
   const { log, clock, signal } = options
-  const graph = new Graph(plan, { ...timeDefaults, idleMs: options.idleMs ?? timeDefaults.idleMs })
+  const graph = new Graph(plan, {
+    ...timeDefaults,
+    idleMs: options.idleMs ?? timeDefaults.idleMs,
+    schemas: schemasOf(log, clock),
+  })
   const lanes = await Promise.all(
     graph.sources.map(async (source) => ({ source, ranges: await frontier(log, source.plan.topic) })),
   )
@@ -215,6 +220,7 @@ async function* rowsUpToFrontier(
     for await (const { partition, records } of readRanges(reader, ranges, signal)) {
       for (const some of slices(records, () => stepRecords)) {
         const part = [{ partition: partition.index, records: some }]
+        await source.decoder.prepare(part, signal)
         yield new Map([[source.index, source.decoder.decode(part, source.clock, clock.now()).batch]])
       }
     }

@@ -44,7 +44,7 @@ export class Stepper {
 
   constructor(graph: Graph) {
     this.graph = graph
-    this.topics = sharedTopics(graph.sources)
+    this.topics = sharedTopics(graph.sources, graph.schemas)
   }
   get result(): TickResult {
     const { deltas, rowsOut, late, failed } = this
@@ -57,6 +57,17 @@ export class Stepper {
     this.failed = []
     this.invalid = new Map()
     this.rowsOut = 0
+  }
+  /** As `Decoder.prepare`. */
+  prepare(slices: readonly Slice[], signal: AbortSignal): Promise<unknown> | null {
+    const waits = this.topics.flatMap(({ topic, prepare }) => {
+      const wait = prepare(
+        slices.filter((s) => s.topic === topic),
+        signal,
+      )
+      return wait === null ? [] : [wait]
+    })
+    return waits.length === 0 ? null : Promise.all(waits)
   }
   step(slices: readonly Slice[], nowMs: number): void {
     const rows = new Map<number, Batch>()

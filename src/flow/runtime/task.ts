@@ -25,6 +25,7 @@ import type { Clock } from '../../lib/world.ts'
 import { decodeBatch } from '../../log/batch.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { At, Bounds, Claim, Log, Membership, Partition, TopicInfo } from '../../log/log.ts'
+import { schemasOf } from '../../schema/formats/registry.ts'
 import { type Batch, partitionOf } from '../batch.ts'
 import { Graph } from '../graph.ts'
 import { TickAgain } from '../operator.ts'
@@ -32,7 +33,7 @@ import type { Start, ViewPlan } from '../plan.ts'
 import { lookupTopics, sourcesOf } from '../plan-facts.ts'
 import type { SavedMarks } from '../state-marks.ts'
 import { type Adoption, adopted, adoption, readAnew } from './adopt.ts'
-import { Input } from './input.ts'
+import { Input, type Slice } from './input.ts'
 import { ensureOutput, ensureState, ensureTopic, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
 import type { Quarantine } from './quarantine.ts'
 import { type OutputRecord, batchesFor, stateBatches } from './records.ts'
@@ -114,7 +115,11 @@ export class ViewTask {
     this.ages = new AgeClock(host.clock)
     const steadyMs = (): number => this.ages.steady()
     const { idleMs, maxFutureMs } = view
-    this.graph = new Graph(view.plan, { idleMs, maxFutureMs, steadyMs, clock: host.clock })
+    this.graph = new Graph(view.plan, {
+      ...{ idleMs, maxFutureMs, steadyMs },
+      clock: host.clock,
+      schemas: schemasOf(host.log, host.clock),
+    })
     this.sink = host.keepsOutput(view.name) ? viewSink(view) : noSink
     this.input = new Input(host.log.reader())
     this.stepper = new Stepper(this.graph)
@@ -444,7 +449,13 @@ export class ViewTask {
     let yieldedMs = startedMs
     this.graph.markIdle(nowMs)
     for (let first = true; ; first = false) {
-      if (first || this.input.hasRecords) this.step(nowMs)
+      if (first || this.input.hasRecords) {
+        const slices = this.input.take(this.stepSize)
+        // Seldom: a schema that nobody has seen before.
+        const wait = this.stepper.prepare(slices, signal)
+        if (wait !== null) await wait
+        this.step(slices, nowMs)
+      }
       this.checkFailures()
       const elapsed = clock.monotonic() - startedMs
       if (elapsed >= this.host.commitMs || this.stepper.result.rowsOut >= tickRows || signal.aborted) return
@@ -457,10 +468,10 @@ export class ViewTask {
       if (!this.input.hasRecords) return
     }
   }
-  private step(nowMs: number): void {
+  private step(slices: readonly Slice[], nowMs: number): void {
     const { clock } = this.host
     const startedMs = clock.monotonic()
-    this.stepper.step(this.input.take(this.stepSize), nowMs)
+    this.stepper.step(slices, nowMs)
     const elapsed = clock.monotonic() - startedMs
     if (elapsed > stepMs.long) this.stepSize = Math.max(stepRecords.least, this.stepSize / 2)
     else if (elapsed < stepMs.short) this.stepSize = Math.min(stepRecords.most, this.stepSize * 2)

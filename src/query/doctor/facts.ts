@@ -7,6 +7,7 @@ import { asFault, type Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Clock } from '../../lib/world.ts'
 import type { Log } from '../../log/log.ts'
+import { type Schemas, schemasOf } from '../../schema/formats/registry.ts'
 import type { Columns } from '../../schema/types.ts'
 import type { RelationInfo } from '../engine.ts'
 import type { Row } from '../execute.ts'
@@ -64,6 +65,7 @@ export async function gather(
   seen: Pick<DoctorFacts, 'name' | 'state' | 'upstream'>,
 ): Promise<DoctorFacts> {
   const nowMs = host.clock.now()
+  const schemas = schemasOf(host.log, host.clock)
   const pieces = new Map<string, Piece[]>()
   for (const topic of new Set(examined.sources.map(({ plan }) => plan.topic)))
     pieces.set(topic, await newest(host.log, topic))
@@ -80,7 +82,7 @@ export async function gather(
         (sum, { partition, from, to }) => sum + Math.max(0, to - Math.max(from, position(partition.index))),
         0,
       ),
-      samples: samplesOf(source.plan, pieces.get(source.plan.topic)!, nowMs),
+      samples: await samplesOf(source.plan, pieces.get(source.plan.topic)!, { nowMs, schemas }),
     })
   }
   const known = new Map<Plan, readonly Row[]>()
@@ -92,7 +94,7 @@ export async function gather(
     idleMs: examined.view.idleMs,
     maxFutureMs: examined.view.maxFutureMs,
     rows: (plan) => {
-      const rows = known.get(plan) ?? rowsOf(plan, pieces, nowMs)
+      const rows = known.get(plan) ?? rowsOf(plan, pieces, { nowMs, schemas })
       known.set(plan, rows)
       return rows
     },
@@ -118,8 +120,13 @@ async function newest(log: Log, topic: string): Promise<Piece[]> {
 
 const still = { idleMs: Infinity, maxFutureMs: Infinity, standing: true }
 
-function samplesOf(plan: SourcePlan, pieces: readonly Piece[], nowMs: number): Sample[] {
-  const { decoder, clock } = new Graph(plan, still).sources[0]!
+async function samplesOf(
+  plan: SourcePlan,
+  pieces: readonly Piece[],
+  { nowMs, schemas }: { nowMs: number; schemas: Schemas },
+): Promise<Sample[]> {
+  const { decoder, clock } = new Graph(plan, { ...still, schemas }).sources[0]!
+  await decoder.prepare(pieces.map(({ partition, records }) => ({ partition: partition.index, records })))
   const samples: Sample[] = []
   for (const { partition, records } of pieces)
     for (let number = records.from; number < records.to; number++) {
@@ -154,9 +161,13 @@ const rowAt = (batch: Batch, row: number, columns: Columns): Row =>
   columns.map(({ type }, c) => valueAt(batch.columns[c]!, row, type))
 
 /** Rows that came out and were not taken back; [] where the samples cannot be worked on. */
-function rowsOf(plan: Plan, pieces: ReadonlyMap<string, readonly Piece[]>, nowMs: number): Row[] {
+function rowsOf(
+  plan: Plan,
+  pieces: ReadonlyMap<string, readonly Piece[]>,
+  { nowMs, schemas }: { nowMs: number; schemas: Schemas },
+): Row[] {
   try {
-    const graph = new Graph(plan, still)
+    const graph = new Graph(plan, { ...still, schemas })
     graph.open(
       (topic) => (pieces.get(topic) ?? []).map(({ partition }) => ({ partition: partition.index, unread: true })),
       nowMs,

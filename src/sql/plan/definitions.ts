@@ -1,6 +1,6 @@
 /** CREATE STREAM and CREATE TABLE as relations: columns, key, event time, topic. */
 import type { SourcePlan } from '../../flow/plan.ts'
-import type { Columns, Field } from '../../schema/types.ts'
+import type { Columns, DataType, Field } from '../../schema/types.ts'
 import { bindExpression } from '../bind/expressions.ts'
 import { coerceOrFail } from '../bind/coerce.ts'
 import { intervalMs } from '../bind/durations.ts'
@@ -9,6 +9,7 @@ import { resolveType } from '../bind/types.ts'
 import { SqlFault } from '../fault.ts'
 import type { Expr, Name, Statement } from '../syntax/ast.ts'
 import { bindContext, type PlanContext } from './context.ts'
+import { type ValueFormat, formatOptions, valueFormat } from './format.ts'
 import { Options, type OptionSpecs } from './options.ts'
 import { catalogName, pseudoColumns, type Relation, sourceScope, withFields } from './relation.ts'
 
@@ -30,7 +31,7 @@ export interface PlannedRelation {
 
 export const relationOptions: OptionSpecs = {
   topic: { kind: 'text', about: 'the topic that holds the events; default: the name' },
-  format: { kind: 'choice', choices: ['json'], about: 'how values are written' },
+  ...formatOptions,
   key: { kind: 'names', about: 'the column, or columns, that the record key is taken from' },
   partitions: { kind: 'count', about: 'partitions of the topic when it is created; default 1' },
   on_invalid: {
@@ -44,16 +45,19 @@ export function planRelation(ctx: PlanContext, statement: Create): PlannedRelati
   const kind = statement.kind === 'create-stream' ? 'stream' : 'table'
   const name = catalogName(statement.name)
   const options = new Options(statement.options, relationOptions, ctx.text)
-  const declared = declaredColumns(ctx, statement)
+  const format = valueFormat(ctx, options)
+  const definitions = definitionsOf(ctx, statement, format)
+  const declared = declaredColumns(ctx, statement, definitions)
   const plain: SourcePlan = {
     op: 'source',
     name,
     topic: options.textOf('topic') ?? name,
     mode: kind === 'table' ? 'upsert' : 'append',
-    format: 'json',
+    format: format.format,
+    ...(format.schema === null ? {} : { schema: format.schema }),
     columns: [...declared.columns, ...pseudoColumns.map((p) => p.field)],
     fields: [...declared.fields, ...pseudoColumns.map((p) => ({ from: p.from }))],
-    key: keyPositions(ctx, statement, declared.columns, kind),
+    key: keyPositions(ctx, statement, { columns: declared.columns, definitions }, kind),
     time: eventTime(ctx, statement, declared.columns),
     onInvalid: (options.textOf('on_invalid')?.toLowerCase() as SourcePlan['onInvalid'] | undefined) ?? 'quarantine',
   }
@@ -95,10 +99,35 @@ interface Declared {
   readonly columns: Columns
   readonly fields: SourcePlan['fields'][number][]
 }
-function declaredColumns(ctx: PlanContext, statement: Create): Declared {
+/** A column as it is declared, or as it follows from the schema of the values. */
+interface ColumnOf {
+  readonly name: string
+  readonly at: number
+  readonly type: DataType
+  readonly nullable: boolean
+  readonly generated: Expr | null
+  readonly primaryKey: boolean
+}
+function definitionsOf(ctx: PlanContext, statement: Create, format: ValueFormat): ColumnOf[] {
+  const inKey = (name: string): boolean => statement.primaryKey.some((part) => matchesName(part, name))
+  const written = statement.columns.map(({ name: { text: name, at }, type, notNull, generated, primaryKey }) => ({
+    ...{ name, at, type: resolveType(type, ctx.text), nullable: !notNull && !primaryKey && !inKey(name) },
+    ...{ generated, primaryKey },
+  }))
+  if (written.some(({ generated }) => generated === null)) return written
+  const { at } = statement.name
+  const derived = format.columns().map(({ name, type, nullable }) => ({
+    ...{ name, at, type, nullable: nullable && !inKey(name), generated: null, primaryKey: false },
+  }))
+  if (derived.length > 0) return [...derived, ...written]
+  const kind = statement.kind === 'create-stream' ? 'stream' : 'table'
+  throw new SqlFault('sql.invalid-definition', `a ${kind} needs columns`, ctx.text, at, {
+    hint: "Declare them in parentheses; with format = 'avro' or 'protobuf' and a schema they may follow from that.",
+  })
+}
+function declaredColumns(ctx: PlanContext, statement: Create, definitions: readonly ColumnOf[]): Declared {
   const columns: Field[] = []
-  for (const definition of statement.columns) {
-    const { text: name, at } = definition.name
+  for (const { name, at, type, nullable } of definitions) {
     if (columns.some((field) => field.name === name)) {
       throw new SqlFault('sql.duplicate-column', `column "${name}" specified more than once`, ctx.text, at)
     }
@@ -107,8 +136,7 @@ function declaredColumns(ctx: PlanContext, statement: Create): Declared {
         hint: 'It is there without being declared.',
       })
     }
-    const key = definition.primaryKey || statement.primaryKey.some((part) => matchesName(part, name))
-    columns.push({ name, type: resolveType(definition.type, ctx.text), nullable: !definition.notNull && !key })
+    columns.push({ name, type, nullable })
   }
   const values = columns.map((field): Declared['fields'][number] => ({ from: 'value', path: [field.name] }))
   const all: SourcePlan = {
@@ -117,10 +145,8 @@ function declaredColumns(ctx: PlanContext, statement: Create): Declared {
     fields: [...values, ...pseudoColumns.map((p) => ({ from: p.from }))],
   }
   const [named] = sourceScope(null, statement.kind === 'create-stream' ? withFields(all) : all, columns.length)
-  const scope = named!.columns.filter(
-    ({ index }) => statement.columns[index]?.generated === null || index >= columns.length,
-  )
-  const fields = statement.columns.map((definition, i): Declared['fields'][number] => {
+  const scope = named!.columns.filter(({ index }) => definitions[index]?.generated === null || index >= columns.length)
+  const fields = definitions.map((definition, i): Declared['fields'][number] => {
     const { generated } = definition
     if (generated === null) return { from: 'value', path: [columns[i]!.name] }
     const bind = bindContext(ctx, [{ name: null, schema: null, columns: scope }], 'a generated column')
@@ -141,8 +167,13 @@ function findDeclared(ctx: PlanContext, columns: Columns, name: Name): number {
   throw new SqlFault('sql.unknown-column', `column "${name.text}" is not among the columns`, ctx.text, name.at)
 }
 
-function keyPositions(ctx: PlanContext, statement: Create, columns: Columns, kind: 'stream' | 'table'): number[] {
-  const inline = statement.columns.flatMap((definition, i) => (definition.primaryKey ? [i] : []))
+function keyPositions(
+  ctx: PlanContext,
+  statement: Create,
+  { columns, definitions }: { columns: Columns; definitions: readonly ColumnOf[] },
+  kind: 'stream' | 'table',
+): number[] {
+  const inline = definitions.flatMap((definition, i) => (definition.primaryKey ? [i] : []))
   const separate = statement.primaryKey.map((name) => findDeclared(ctx, columns, name))
   const at = statement.primaryKey[0]?.at ?? statement.columns.find((c) => c.primaryKey)?.at ?? statement.name.at
   if (kind === 'stream') {
@@ -166,7 +197,7 @@ function keyPositions(ctx: PlanContext, statement: Create, columns: Columns, kin
     })
   }
   for (const position of key) {
-    if (statement.columns[position]!.generated !== null)
+    if (definitions[position]!.generated !== null)
       throw new SqlFault('sql.unsupported', 'a generated column cannot be part of a key', ctx.text, at)
   }
   return key

@@ -10,10 +10,13 @@ export function createRelation(cursor: Cursor, kind: 'stream' | 'table', at: num
   cursor.take()
   const ifNotExists = cursor.acceptWords('if', 'not', 'exists')
   const name = cursor.qualifiedName(`a name for the ${kind}`)
-  const elements = elementList(cursor)
+  const elements = cursor.isMark('(') ? elementList(cursor) : noElements
   const options = withOptions(cursor)
   return { kind: `create-${kind}`, name, ifNotExists, ...elements, options, ...cursor.span(at) }
 }
+
+/** Columns then follow from the schema that is named in WITH. */
+const noElements = { columns: [], primaryKey: [], watermark: null } as const
 
 function elementList(cursor: Cursor): Pick<Relation, 'columns' | 'primaryKey' | 'watermark'> {
   const columns: ColumnDefinition[] = []

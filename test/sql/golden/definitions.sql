@@ -71,10 +71,7 @@ HINT: Perhaps you meant partitions.
 ----
 CREATE STREAM s (a int) WITH (format = 'avro')
 =>
-ERROR 22023: option format must be one of json
-LINE 1: CREATE STREAM s (a int) WITH (format = 'avro')
-                                               ^
-HINT: docs/sql.md lists the settings and their values.
+{"kind":"stream","topic":"s","mode":"append","key":null,"appendOnly":true,"time":null,"onInvalid":"quarantine","columns":[{"name":"a","type":{"kind":"int"},"nullable":true}]}
 ----
 CREATE STREAM s (a int) WITH (key = 'b')
 =>
