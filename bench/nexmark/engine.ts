@@ -10,8 +10,12 @@ import { closingEvent, definitions, sideRows } from './queries.ts'
 
 const batchRecords = 1_000
 
-/** `data`: a folder, or `:memory:`. The side table is filled, the events are still to come. */
-export async function openNexmark(data: string, flow: StartOptions['flow'] = {}): Promise<Running> {
+/** `data`: a folder, or `:memory:`. When it is new, relations are made and the side table is filled; events are still to come. */
+export async function openNexmark(
+  data: string,
+  flow: StartOptions['flow'] = {},
+  { isNew }: { readonly isNew: boolean } = { isNew: true },
+): Promise<Running> {
   const { config } = resolveConfig(
     { data, listen: protocols.map((protocol) => `${protocol}=off`) },
     environmentSettings({}),
@@ -24,6 +28,7 @@ export async function openNexmark(data: string, flow: StartOptions['flow'] = {})
     definitions: { sql: [], definitions: [] },
     flow,
   })
+  if (!isNew) return running
   try {
     await running.engine.run(definitions)
     for (let from = 0; from < sideRows; from += batchRecords) {

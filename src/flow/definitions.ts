@@ -3,6 +3,7 @@
  * `start` or stand in a project's folder. A schema is anything of Standard Schema that can say its JSON Schema (zod from
  * 4.2), or any validator with `jsonSchema` beside it.
  */
+import { parseBytes } from '../lib/byte-size.ts'
 import { parseDuration } from '../lib/duration.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Columns } from '../schema/types.ts'
@@ -96,6 +97,8 @@ export interface ViewOptions {
   readonly onError?: 'stop' | 'quarantine' | 'skip'
   /** Which events it takes in when it is made: all that are there (default), those from now on, or from a record time on. */
   readonly startFrom?: 'beginning' | 'now' | Date
+  /** How much memory its state may take, as 256MB; beyond it rows go to disk, or the view ends where they cannot. */
+  readonly memoryBudget?: string
 }
 export class ViewDefinition<Row> {
   readonly [kind] = 'view' as const
@@ -141,7 +144,7 @@ export class ViewDefinition<Row> {
   plan(): ViewPlan | null {
     if (!(this.from instanceof Stream)) return null
     const { plan, key, appendOnly } = this.from.shape
-    const { idle } = this.options
+    const { idle, memoryBudget } = this.options
     return {
       name: this.name,
       plan,
@@ -152,6 +155,7 @@ export class ViewDefinition<Row> {
       maxFutureMs: timeDefaults.maxFutureMs,
       onError: this.options.onError ?? 'stop',
       ...startOf(this.options.startFrom),
+      ...(memoryBudget === undefined ? {} : { memoryBytes: parseBytes(`memoryBudget of ${this.name}`, memoryBudget) }),
     }
   }
 }

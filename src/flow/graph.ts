@@ -31,6 +31,7 @@ import { upsert } from './operators/upsert.ts'
 import { window } from './operators/window.ts'
 import type { Plan, SourcePlan } from './plan.ts'
 import { inputsOf, label, neverWithdraws, timeColumn } from './plan-facts.ts'
+import { SpillFiles, type SpillOptions, TableSpill } from './spill.ts'
 import { type StateChange, StateTable, type TellChange, changeOf } from './state.ts'
 import {
   Left,
@@ -54,6 +55,8 @@ export interface GraphOptions {
   readonly standing?: boolean
   /** Where schemas are that ids before values name. */
   readonly schemas?: Schemas
+  /** Above so many bytes rows of state go to files in `folder`, where operators can do without them. */
+  readonly memory?: SpillOptions & { readonly bytes: number }
   /** Measures what passes through the nodes, and how long they are at work. */
   readonly clock?: Clock
 }
@@ -118,8 +121,12 @@ export class Graph {
   /** Of operators that the plan does not have: told as gone with the next changes. */
   private readonly left = new Left()
 
+  private readonly spill: SpillFiles | null
+
   constructor(plan: Plan, options: GraphOptions) {
     this.options = options
+    const { memory } = options
+    this.spill = memory === undefined ? null : new SpillFiles(memory)
     this.output = this.build(plan)
     this.rebuild()
   }
@@ -183,6 +190,8 @@ export class Graph {
       pending: zero(),
       meter: clock === undefined ? null : { rowsOut: new Rate(clock), busyMs: new Rate(clock) },
     }
+    if (this.spill !== null)
+      for (const table of node.tables) if (table.spec.spills === true) table.spill = new TableSpill(this.spill)
     this.nodes.push(node)
     this.byPlan.set(plan, node)
     return node
@@ -295,6 +304,44 @@ export class Graph {
     return this.nodes.reduce((sum, n) => sum + n.tables.reduce((s, t) => s + t.bytes, 0), 0)
   }
 
+  // Memory.
+
+  /** Between ticks: where state has more than its half of the memory, what was not used lately goes to files. */
+  makeRoom(): void {
+    const { memory } = this.options
+    if (memory === undefined || this.usedBytes <= memory.bytes * roomFrom) return
+    const spilling = this.nodes.filter(({ operator }) => operator?.evict !== undefined)
+    const here = sumOf(spilling, usedOf)
+    if (here === 0) return
+    const part = Math.min(1, (this.usedBytes - memory.bytes * roomTo) / here)
+    for (const node of spilling)
+      this.measured(node, () => node.operator!.evict!(node.tables, Math.ceil(usedOf(node) * part)))
+    this.spill!.compact()
+  }
+  /** Of the rows in memory, without what the arrays that they lie in could still take. */
+  get usedBytes(): number {
+    return sumOf(this.nodes, usedOf)
+  }
+  /** In files. */
+  get spilledBytes(): number {
+    return this.spill?.bytes ?? 0
+  }
+  /** Until the next `clear`, nothing is asked for. */
+  closeFiles(): void {
+    this.spill?.clear()
+  }
+  /** While state is restored what operators keep beside their tables is not there yet. */
+  private makeRoomToRestore(): void {
+    const { memory } = this.options
+    if (memory === undefined || this.restoresAll || ++this.restoredEntries % roomEveryEntries !== 0) return
+    if (this.usedBytes <= memory.bytes * roomFrom) return
+    for (const { operator, tables } of this.nodes) if (operator?.evict !== undefined) operator.rebuild(tables)
+    this.makeRoom()
+  }
+  private restoredEntries = 0
+  /** What is restored stays in memory, until `makeRoom`: all of it is about to be read. */
+  restoresAll = false
+
   // State.
 
   /** Puts clocks, watermarks and what operators hold into their tables: the last act of a tick before `changes`. */
@@ -374,6 +421,7 @@ export class Graph {
       if (table === undefined)
         throw new Fault('wire.malformed', { what: `state of operator ${operator}, table ${number}` })
       table.restore(rest, value)
+      this.makeRoomToRestore()
     } catch (error) {
       // Whether it is damage or the state of another plan is known when all of it is there.
       this.unreadable ??= error
@@ -427,6 +475,14 @@ export class Graph {
     for (const node of this.nodes) yield* node.tables
   }
 }
+
+// Arrays are up to twice as long as what is in them: rows may fill half of the memory.
+const roomFrom = 0.5
+const roomTo = 0.4
+const roomEveryEntries = 4_096
+const usedOf = ({ tables }: Node): number => tables.reduce((sum, table) => sum + table.usedBytes, 0)
+const sumOf = (nodes: readonly Node[], of: (node: Node) => number): number =>
+  nodes.reduce((sum, node) => sum + of(node), 0)
 
 const countNames = ['rowsIn', 'rowsOut', 'late', 'lateAfterIdle', 'failed'] as const
 function count(counts: Counts, batches: readonly Batch[], out: Batch): void {

@@ -11,6 +11,7 @@ import { KeyWriter, type KeyPart, anyNull, keyEncoder } from './key.ts'
 import { closeMsOfRow, OpenWindows } from './open-windows.ts'
 import type { Ordinal } from './pair-provenance.ts'
 import { Output, type RowLayout, newestOffsets, rowLayout, writeOrdinal } from './row-store.ts'
+import { evictKeys, keepAway } from './spill.ts'
 import type { StateTable, TableSpec } from './state.ts'
 
 // Fields of a row: time (µs) and ordinal of what it came from last, the watermark that stood before it; then, where they
@@ -64,7 +65,7 @@ export class JoinSide {
 
   // By key: the first and last row of its list, and whether that is in order. By row: its neighbours and its key.
   private readonly index: KeyIndex
-  private first = new Int32Array(16)
+  private first = new Int32Array(16).fill(none)
   private last = new Int32Array(16)
   private unordered = new Int32Array(16)
   private next = new Int32Array(64)
@@ -83,7 +84,13 @@ export class JoinSide {
     this.partnersAt = alone === 'never' ? none : own++
     this.closeAt = windowEnd === null ? none : own++
     this.layout = rowLayout(columns, own)
-    this.spec = { name, ...this.layout.fields, ...(grows ? { found: 'elsewhere' as const } : {}) }
+    this.spec = {
+      name,
+      ...this.layout.fields,
+      ...(grows ? { found: 'elsewhere' as const } : {}),
+      // Rows that go with a window are found by the time at which it closes.
+      ...(windowEnd === null ? { spills: true } : {}),
+    }
     this.keyParts = keys.map((k) => ({ column: k, type: columns[k]!.type }))
     this.index = new KeyIndex(this.keyParts.map(({ type }) => type))
     this.encodeKey = keyEncoder(this.keyParts)
@@ -92,7 +99,8 @@ export class JoinSide {
   rebuild(table: StateTable): void {
     this.touched = new Map()
     this.open = new OpenWindows()
-    this.index.clear()
+    keepAway(this.index, table)
+    this.first.fill(none)
     this.newest.clear()
     let ids: number[] = []
     for (const id of table.all()) {
@@ -110,7 +118,7 @@ export class JoinSide {
     const builders = this.columns.map(({ type }) => columnBuilder(type, ids.length))
     for (const id of ids) this.layout.read(table, id, builders)
     this.index.use(this.keysOf({ columns: builders.map((builder) => builder.done()) }))
-    for (let i = 0; i < ids.length; i++) this.append(table, this.index.add(i), this.index.isNew, ids[i]!)
+    for (let i = 0; i < ids.length; i++) this.append(table, this.index.add(i), ids[i]!)
   }
   /** The key's columns of a batch of this side. */
   keysOf(batch: Pick<Batch, 'columns'>): readonly Column[] {
@@ -123,9 +131,10 @@ export class JoinSide {
 
   // Lists.
 
-  private append(table: StateTable, entry: number, isNew: boolean, id: number): void {
+  private append(table: StateTable, entry: number, id: number): void {
     if (entry >= this.first.length) {
-      this.first = longerInts(this.first, entry + 1)
+      const before = this.first.length
+      this.first = longerInts(this.first, entry + 1).fill(none, before)
       this.last = longerInts(this.last, entry + 1)
       this.unordered = longerInts(this.unordered, entry + 1)
     }
@@ -136,8 +145,9 @@ export class JoinSide {
     }
     this.entryOf[id] = entry
     this.next[id] = none
-    this.previous[id] = isNew ? none : this.last[entry]!
-    if (isNew) {
+    const isFirst = this.first[entry] === none
+    this.previous[id] = isFirst ? none : this.last[entry]!
+    if (isFirst) {
       this.first[entry] = id
       this.unordered[entry] = 0
     } else {
@@ -146,6 +156,20 @@ export class JoinSide {
       if (this.unordered[entry] === 0 && !this.isInOrder(table, last, id)) this.unordered[entry] = 1
     }
     this.last[entry] = id
+  }
+  /** What memory had no room for comes back behind the others: the list is sorted when it is read. */
+  private takeBack(table: StateTable, entry: number): void {
+    const ids = table.spill!.take(table, entry)
+    for (const id of ids) this.append(table, entry, id)
+  }
+  /** Moves rows of keys that were not asked for lately to files, until so many bytes are gone. Only between ticks. */
+  evict(table: StateTable, bytes: number): void {
+    evictKeys(table, this.index, bytes, (entry) => {
+      const ids: number[] = []
+      for (let id = this.first[entry]!; id !== none; id = this.next[id]!) ids.push(id)
+      this.first[entry] = none
+      return ids
+    })
   }
   private isInOrder(table: StateTable, a: number, b: number): boolean {
     const { numbers, spec } = table
@@ -160,7 +184,10 @@ export class JoinSide {
     const entry = this.entryOf[id]!
     const next = this.next[id]!
     const previous = this.previous[id]!
-    if (next === none && previous === none) return this.index.remove(entry)
+    if (next === none && previous === none) {
+      this.first[entry] = none
+      return this.index.remove(entry)
+    }
     if (previous === none) this.first[entry] = next
     else this.next[previous] = next
     if (next === none) this.last[entry] = previous
@@ -186,6 +213,7 @@ export class JoinSide {
       if (ids[row]! < 0) continue
       const entry = this.index.find(row)
       if (entry < 0) continue
+      if (table.spill !== null) this.ask(table, entry)
       if (this.unordered[entry] === 1) this.order(table, entry)
       for (let id = this.first[entry]!; id !== none; id = this.next[id]!) {
         if (this.copiesAt >= 0 && this.copiesOf(table, id) === 0) continue
@@ -200,6 +228,10 @@ export class JoinSide {
     return { rows: this.rows, partners: this.partners, count }
   }
 
+  private ask(table: StateTable, entry: number): void {
+    if (table.spill!.isAway(entry)) this.takeBack(table, entry)
+    else table.spill!.use(entry)
+  }
   /** Keeps the rows; those whose key holds a NULL are told to `keyless` if they count without partner. */
   take(table: StateTable, batch: Batch, keyless: (row: number, weight: number) => void): Taken {
     const { grows, alone } = this.options
@@ -217,6 +249,8 @@ export class JoinSide {
       this.writer.length = 0
       this.encodeKey(this.writer, batch, row)
       const stateKey = this.writer.length
+      // Also where rows are only added: those of one record are told apart by a number.
+      if (table.spill !== null) this.askFor(table, row)
       let id = none
       if (grows) writeOrdinal(table, this.writer, batch.rows, row, this.newest)
       else {
@@ -230,9 +264,13 @@ export class JoinSide {
       if (tracks) this.note(table, id)
       ids[row] = id
       this.stamp(table, id, batch, row, weight)
-      if (isNew[row] === 1) this.append(table, this.index.add(row), this.index.isNew, id)
+      if (isNew[row] === 1) this.append(table, this.index.add(row), id)
     }
     return { ids, isNew }
+  }
+  private askFor(table: StateTable, row: number): void {
+    const entry = this.index.find(row)
+    if (entry >= 0) this.ask(table, entry)
   }
   private create(table: StateTable, batch: Batch, row: number, stateKey: number): number {
     const id = table.add(this.writer, stateKey)

@@ -78,6 +78,18 @@ export class KeyIndex {
     this.count--
     if (this.arenaDead > 65_536 && this.arenaDead * 2 > this.arenaUsed) this.compact()
   }
+  /** All but those entries go; their numbers stay what they are. */
+  keepOnly(isKept: (entry: number) => boolean): void {
+    for (let entry = 0; entry < this.used; entry++)
+      if (this.length[entry] !== isFree && !isKept(entry)) this.remove(entry)
+  }
+  /** Numbers of entries are below this. */
+  get end(): number {
+    return this.used
+  }
+  has(entry: number): boolean {
+    return entry < this.used && this.length[entry] !== isFree
+  }
   clear(): void {
     this.count = 0
     this.used = 0

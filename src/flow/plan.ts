@@ -251,6 +251,8 @@ export interface ViewPlan {
   readonly start?: Start
   /** It goes on with the state of another plan. */
   readonly adopts?: Adopts
+  /** Bytes of memory that its state may take; absent = `limits.viewMemoryBytes`, and no end where it cannot spill. */
+  readonly memoryBytes?: number
 }
 /** `into`: the print of the plan for which this was decided (`state-marks.ts`); `rows`: as in `PlanChange`. */
 export interface Adopts {

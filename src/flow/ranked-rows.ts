@@ -8,6 +8,7 @@ import { columnBuilder } from './columns.ts'
 import { KeyIndex, longerInts } from './key-index.ts'
 import { KeyWriter, keyEncoder } from './key.ts'
 import { type NumberField, type Output, type RowLayout, isFlagged, rowLayout } from './row-store.ts'
+import { evictKeys, keepAway } from './spill.ts'
 import type { StateTable, TableSpec } from './state.ts'
 
 const sourceAt = 0
@@ -54,7 +55,7 @@ export class RankedRows {
     this.input = input
     const { partitionBy, order, limit } = ranking
     this.layout = rowLayout(input, ownNumbers)
-    this.spec = { name: 'rows', ...this.layout.fields, found: 'elsewhere' }
+    this.spec = { name: 'rows', ...this.layout.fields, found: 'elsewhere', spills: true }
     this.index = new KeyIndex(partitionBy.map((k) => input[k]!.type))
     this.encodePartition = keyEncoder(partitionBy.map((k) => ({ column: k, type: input[k]!.type })))
     this.encodeOrder = keyEncoder(order.map((o) => ({ ...o, type: input[o.column]!.type })))
@@ -65,7 +66,8 @@ export class RankedRows {
     this.idsBefore = new Int32Array(64 * limit)
   }
   rebuild(table: StateTable): void {
-    this.index.clear()
+    keepAway(this.index, table)
+    this.counts.fill(0)
     this.touchedCount = 0
     let ids: number[] = []
     for (const id of table.all())
@@ -78,12 +80,30 @@ export class RankedRows {
   private indexAll(table: StateTable, ids: readonly number[]): void {
     const columns = this.read(table, ids)
     this.index.use(this.ranking.partitionBy.map((k) => columns[k]!))
-    for (let i = 0; i < ids.length; i++) {
-      const at = ids[i]! * table.spec.numbers
-      const from = { source: table.numbers[at + sourceAt]!, offset: table.numbers[at + offsetAt]! }
-      const entry = this.entryOf(i)
-      this.insert(entry, this.placeFor(table, entry, { columns }, i, from.source, from.offset), ids[i]!)
-    }
+    for (let i = 0; i < ids.length; i++) this.putInPlace(table, this.entryOf(i), columns, i, ids[i]!)
+  }
+  /** Of a row in the table that these are the columns of. */
+  private putInPlace(table: StateTable, entry: number, columns: readonly Column[], row: number, id: number): void {
+    const at = id * table.spec.numbers
+    const source = table.numbers[at + sourceAt]!
+    this.insert(entry, this.placeFor(table, entry, { columns }, row, source, table.numbers[at + offsetAt]!), id)
+  }
+  /** Moves partitions that were not asked for lately to files, until so many bytes are gone. Only between ticks. */
+  evict(table: StateTable, bytes: number): void {
+    const { limit } = this.ranking
+    evictKeys(table, this.index, bytes, (entry) => {
+      const first = entry * limit
+      const ids = Array.from(this.ids.subarray(first, first + this.counts[entry]!))
+      this.counts[entry] = 0
+      return ids
+    })
+  }
+  private ask(table: StateTable, entry: number): void {
+    const spill = table.spill!
+    if (!spill.isAway(entry)) return spill.use(entry)
+    const ids = spill.take(table, entry)
+    const columns = this.read(table, ids)
+    for (let i = 0; i < ids.length; i++) this.putInPlace(table, entry, columns, i, ids[i]!)
   }
   private read(table: StateTable, ids: readonly number[]): Column[] {
     const builders = this.input.map(({ type }) => columnBuilder(type, ids.length))
@@ -106,6 +126,7 @@ export class RankedRows {
     const { rows } = batch
     for (let row = 0; row < batch.count; row++) {
       const entry = this.entryOf(row)
+      if (table.spill !== null) this.ask(table, entry)
       const place = this.placeFor(table, entry, batch, row, rows.source[row]!, rows.offset[row]!)
       if (place === limit) continue
       this.touch(entry)

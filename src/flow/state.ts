@@ -17,6 +17,7 @@ import { ByteReader, ByteWriter, copyBytes } from '../lib/bytes.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Value } from './expression.ts'
 import { hashKey, type KeyWriter, slotOf } from './key.ts'
+import type { TableSpill } from './spill.ts'
 import { Pages, placeOf } from './state-pages.ts'
 import { UndoLog } from './state-undo.ts'
 import { readRowNumber, readValue, writeRowNumber, writeValue } from './value-codec.ts'
@@ -29,6 +30,8 @@ export interface TableSpec {
   /** The number field that holds where the row's bytes lie; the next one holds how many they are. Absent or −1 = none. */
   readonly bytesAt?: number
   readonly found?: 'elsewhere'
+  /** Its operator can do without rows in memory (`Operator.evict`). */
+  readonly spills?: boolean
 }
 /** The new value of a key; null = gone. `key`: length of the state key, state key, row key. */
 export interface StateChange {
@@ -46,6 +49,8 @@ export const changeOf = (slot: number, bytes: Buffer, middle: number, end: numbe
 })
 
 const minSlots = 64
+/** Of a row, in the arrays of the table and of its operator. */
+const besideBytes = 64
 // What an id is. Of a row that another took the place of, key for key, the changelog says nothing.
 const free = 0
 const live = 1
@@ -59,7 +64,7 @@ const keptBytes = 1 << 20
 
 export class StateTable {
   readonly spec: TableSpec
-  /** Rows that exist. */
+  /** Rows that are in memory. */
   count = 0
   /** Row id, field f: `numbers[id * spec.numbers + f]`. Growing replaces the array. */
   numbers: Float64Array
@@ -67,6 +72,8 @@ export class StateTable {
   values: Value[] = []
   /** Bytes of rows. */
   pages = new Pages()
+  /** Where rows are that memory has no room for; null: all are here. */
+  spill: TableSpill | null = null
 
   private readonly bytesAt: number
   /** null: not kept. Id + 1 by hash, 0 where there is none. */
@@ -83,6 +90,8 @@ export class StateTable {
   private ids = 0
   private readonly free: number[] = []
   private freedInTick: number[] = []
+  /** Rows that came back from files in this tick. */
+  private back: number[] = []
   private readonly log: UndoLog
 
   constructor(spec: TableSpec) {
@@ -172,6 +181,10 @@ export class StateTable {
     const fromB = this.keyFrom[b]!
     return this.arena.compare(this.arena, fromB, fromB + this.keyLength[b]!, fromA, fromA + this.keyLength[a]!)
   }
+  /** Those in files too. */
+  get rows(): number {
+    return this.count + (this.spill?.rows ?? 0)
+  }
   get bytes(): number {
     return (
       this.arena.length +
@@ -181,6 +194,12 @@ export class StateTable {
       this.values.length * 24 +
       this.pages.bytes
     )
+  }
+  /** Of the rows alone, without what the arrays could still take; some more with what the operator keeps beside them. */
+  get usedBytes(): number {
+    const { numbers, values } = this.spec
+    const perRow = numbers * 8 + values * 24 + besideBytes
+    return this.count * perRow + (this.arenaUsed - this.arenaDead) + this.pages.live
   }
 
   // Ticks.
@@ -193,9 +212,14 @@ export class StateTable {
     this.log.clear()
     for (const id of this.freedInTick) this.release(id)
     this.freedInTick = []
+    this.back = []
+    this.spill?.commit()
+    this.compact()
+    this.pages.commit()
+  }
+  private compact(): void {
     if (this.arenaDead > compactBytesMin && this.arenaDead * 2 > this.arenaUsed) this.compactArena()
     if (this.pages.dead > compactBytesMin && this.pages.dead > this.pages.live) this.compactPages()
-    this.pages.commit()
   }
   /** Back to what the last commit left. Ids of rows may have changed: rebuild what is derived from them. */
   undo(): void {
@@ -229,7 +253,16 @@ export class StateTable {
       }
     this.freedInTick = []
     log.clear()
+    this.undoSpill()
+  }
+  private undoSpill(): void {
+    for (const id of this.back) this.dropRow(id, 0)
+    this.back = []
     this.pages.undo()
+    if (this.spill === null) return
+    this.spill.undo(this)
+    this.back = []
+    this.pages.commit()
   }
   /** What differs from the last commit, as values. */
   changes(): StateChange[] {
@@ -268,18 +301,53 @@ export class StateTable {
     if (stateKeyLength > input.left) throw new Fault('wire.malformed', { what: 'a key of state' })
     const bytes = key.subarray(input.at)
     let id = this.findKey(bytes)
+    this.spill?.restored(bytes, value === null)
     if (value === null) {
-      if (id < 0) return
-      this.unlink(id)
-      this.standing[id] = gone
-      this.count--
-      this.release(id)
+      if (id >= 0) this.dropRow(id, this.bytesOf(id))
       return
     }
     if (id < 0) id = this.insert(bytes, bytes.length, stateKeyLength)
     else this.pages.dead += this.bytesOf(id)
     this.readRow(new ByteReader(value), id)
     this.pages.commit()
+  }
+  /** Without a word to the changelog; `bytes`: how many of its own are dead then. */
+  private dropRow(id: number, bytes: number): void {
+    this.unlink(id)
+    this.standing[id] = gone
+    this.count--
+    if (this.bytesAt >= 0) this.numbers[id * this.spec.numbers + this.bytesAt + 1] = bytes
+    this.release(id)
+  }
+
+  // Rows that go to files and come back (`spill.ts`). The changelog hears nothing of it.
+
+  /** Only between ticks. */
+  evict(id: number): void {
+    assert(this.log.count === 0 && this.standing[id] === live, 'a committed row between ticks')
+    this.dropRow(id, this.bytesOf(id))
+  }
+  /** Gives memory back after rows went. Only between ticks. */
+  shrink(): void {
+    this.compact()
+    this.pages.commit()
+  }
+  /** Key and fields, as `takeBack` wants them. */
+  writeWhole(out: ByteWriter, id: number): void {
+    const length = this.keyLength[id]!
+    out.uvarint(this.prefix[id]!)
+    out.uvarint(length)
+    out.raw(this.keyOf(id))
+    const at = out.at
+    out.int32(0)
+    this.writeRow(out, id)
+    out.buffer.writeUInt32BE(out.at - at - 4, at)
+  }
+  takeBack(key: Uint8Array, stateKeyLength: number, row: Uint8Array): number {
+    const id = this.insert(key, key.length, stateKeyLength)
+    this.readRow(new ByteReader(row), id)
+    this.back.push(id)
+    return id
   }
   /** All is restored: an index that nobody else asks for goes. */
   settle(): void {
@@ -295,8 +363,10 @@ export class StateTable {
     this.arenaDead = 0
     this.free.length = 0
     this.freedInTick = []
+    this.back = []
     this.log.clear()
     this.pages = new Pages()
+    this.spill?.clear()
   }
 
   private writeChangeKey(out: ByteWriter, id: number, prefix: Buffer): number {

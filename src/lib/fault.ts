@@ -1005,6 +1005,14 @@ export const faults = {
     says: (f) => `the saved state of view ${f.view} is not of this plan: ${f.what}`,
     hint: 'Replace the view: CREATE OR REPLACE … makes it anew, with START FROM RESUME it keeps the state that is of its plan.',
   }),
+  'flow.over-memory': meaning<{ view: string; bytes: number; bytesMax: number }>({
+    kafka: -1,
+    http: 409,
+    sqlstate: '53200',
+    retry: false,
+    says: (f) => `the state of view ${f.view} takes ${f.bytes} bytes of memory; its memory_budget is ${f.bytesMax}`,
+    hint: 'Give it more (WITH (memory_budget = …)) or bound its state by a window or a filter on now(); rows of joins, groups and top-N go to disk by themselves, those of windows, sessions and OVER do not.',
+  }),
   'flow.position-lost': meaning<{
     view: string
     topic: string

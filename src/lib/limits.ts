@@ -245,6 +245,8 @@ export const limits = {
   queryRows: 5_000_000,
   /** Their bytes, about; and those of its operators' state. Several run at once, beside everything else. */
   queryBytes: 512 * 1024 * 1024,
+  /** Memory for the state of a view that says nothing else; rows that can go to disk then do. */
+  viewMemoryBytes: 1024 * 1024 * 1024,
   /** Deliveries waiting at once, about 150 bytes each; beyond it alerts wait in their topics. */
   deliveriesWaiting: 200_000,
   /** Attempts under way at once, over all and per destination: one dead receiver must not hold up the others. */

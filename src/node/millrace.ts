@@ -125,6 +125,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
     clock: world.clock,
     onFault,
     sortedOut: (topic, event) => sortedOut(contracts, topic, event),
+    spill: local === null || config.data === ':memory:' ? null : { disk: world.disk, folder: `${config.data}/spill` },
     ...options.flow,
   })
   stack.defer(() => flow.close())

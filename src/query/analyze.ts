@@ -52,7 +52,7 @@ function stepsOf({ nodes }: Graph): string[] {
   })
 }
 function measured({ source, counts, tables, meter }: Node): string {
-  const held = tables.reduce((sum, table) => sum + table.count, 0)
+  const held = tables.reduce((sum, table) => sum + table.rows, 0)
   const bytes = tables.reduce((sum, table) => sum + table.bytes, 0)
   return [
     source === null ? `rows in ${counts.rowsIn}, out ${counts.rowsOut}` : `rows ${counts.rowsOut}`,

@@ -259,6 +259,7 @@ export class Bench {
       if (value === null) this.changelog.delete(key.toString('hex'))
       else this.changelog.set(key.toString('hex'), { key, value })
     this.graph.commit()
+    this.graph.makeRoom()
     this.begin()
   }
   private begin(): void {

@@ -26,6 +26,7 @@ import { closeMsOfRow, OpenWindows } from '../open-windows.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import type { Plan } from '../plan.ts'
 import { LateCollector, Output, rowLayout, sameValue } from '../row-store.ts'
+import { evictKeys, keepAway } from '../spill.ts'
 import type { StateTable } from '../state.ts'
 import { TouchedGroups } from '../touched-groups.ts'
 
@@ -88,7 +89,15 @@ class GroupBy implements Operator {
     this.index = new KeyIndex(types)
     const { numbers, values, members } = this.fold
     this.tables = [
-      { name: 'groups', found: 'elsewhere' as const, ...this.keys.fields, numbers, values },
+      {
+        name: 'groups',
+        found: 'elsewhere' as const,
+        ...this.keys.fields,
+        numbers,
+        values,
+        // Groups of windows are found by the time at which they close, members by the rows of their groups.
+        spills: members === null && this.windowColumn < 0 && !this.global,
+      },
       ...(members === null ? [] : [members.spec]),
     ]
     // What windows gave that have closed since is in no state.
@@ -108,7 +117,7 @@ class GroupBy implements Operator {
 
   rebuild([groups, members]: readonly StateTable[]): void {
     this.touched.clear()
-    this.index.clear()
+    keepAway(this.index, groups!)
     this.open = this.windowColumn < 0 ? null : new OpenWindows()
     let ids: number[] = []
     for (const id of groups!.all()) {
@@ -195,10 +204,24 @@ class GroupBy implements Operator {
   /** The row's group, kept as it was before. */
   private take(groups: StateTable, members: StateTable | undefined, rows: Rows, row: number, closeMs: number): number {
     const entry = this.index.add(row)
-    const group = this.index.isNew ? this.create(groups, rows, row, entry, closeMs) : this.groupOf[entry]!
+    const isNew = this.index.isNew
+    if (groups.spill !== null) this.ask(groups, entry)
+    const group = isNew ? this.create(groups, rows, row, entry, closeMs) : this.groupOf[entry]!
     if (!this.touched.has(group)) this.touch(groups, members, group)
     this.touched.note(group, rows.batch.rows, row)
     return group
+  }
+  private ask(groups: StateTable, entry: number): void {
+    const spill = groups.spill!
+    if (spill.isAway(entry)) this.link(entry, spill.take(groups, entry)[0]!)
+    else spill.use(entry)
+  }
+  evict([groups]: readonly StateTable[], bytes: number): void {
+    evictKeys(groups!, this.index, bytes, (entry) => {
+      const group = this.groupOf[entry]!
+      this.groupOf[entry] = -1
+      return group < 0 ? [] : [group]
+    })
   }
   private create(groups: StateTable, { batch, keys }: Rows, row: number, entry: number, closeMs: number): number {
     this.writer.length = 0

@@ -90,6 +90,11 @@ class Join implements Operator {
     this.left.rebuild(left!)
     this.right.rebuild(right!)
   }
+  evict([left, right]: readonly StateTable[], bytes: number): void {
+    const [ofLeft, ofRight] = [left!.usedBytes, right!.usedBytes]
+    this.left.evict(left!, (bytes * ofLeft) / (ofLeft + ofRight))
+    this.right.evict(right!, (bytes * ofRight) / (ofLeft + ofRight))
+  }
   waits(): boolean {
     return this.left.waiting + this.right.waiting > 0
   }

@@ -64,6 +64,9 @@ class TopOfGrowing implements Operator {
   rebuild([table]: readonly StateTable[]): void {
     this.ranked.rebuild(table!)
   }
+  evict([table]: readonly StateTable[], bytes: number): void {
+    this.ranked.evict(table!, bytes)
+  }
   waits(): boolean {
     return false
   }

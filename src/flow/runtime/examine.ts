@@ -75,7 +75,7 @@ function nodeOf({ id, plan, label, inputs, counts, tables, watermark, operator }
     label,
     inputs: inputs.map((node) => String(node.id)),
     ...counts,
-    stateRows: tables.reduce((sum, table) => sum + table.count, 0),
+    stateRows: tables.reduce((sum, table) => sum + table.rows, 0),
     watermarkMs: watermark,
     waits: operator?.waits(tables) ?? false,
   }

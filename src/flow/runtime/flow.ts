@@ -30,6 +30,8 @@ export interface FlowOptions {
   readonly sortedOut?: TaskHost['sortedOut']
   /** False: what the view gives is told to its observers and not written to its topic. For measurements. Default: true. */
   readonly keepsOutput?: TaskHost['keepsOutput']
+  /** Where rows of state go that memory has no room for; null: nowhere. Default: null. */
+  readonly spill?: TaskHost['spill']
 }
 /** Told of a view's committed ticks, in order. Calls should be short: the view waits for them. */
 export interface ViewObserver {
@@ -141,6 +143,7 @@ class Views implements Flow {
       commitMs: Math.max(options.commitMs ?? commitMsDefault, options.log.limits.tickFloorMs),
       sortedOut: options.sortedOut ?? ((): boolean => false),
       keepsOutput: options.keepsOutput ?? ((): boolean => true),
+      spill: options.spill ?? null,
       onFault: (view, fault) => options.onFault?.(view, fault),
     }
   }
@@ -331,7 +334,7 @@ function nodeOf(node: Node): FlowGraph['nodes'][number] {
     label: node.label,
     inputs: node.inputs.map((n) => String(n.id)),
     ...node.counts,
-    stateRows: node.tables.reduce((sum, t) => sum + t.count, 0),
+    stateRows: node.tables.reduce((sum, t) => sum + t.rows, 0),
     stateBytes: node.tables.reduce((sum, t) => sum + t.bytes, 0),
     watermarkMs: node.watermark,
     rowsOutPerSecond: node.meter?.rowsOut.perSecond() ?? 0,

@@ -21,13 +21,13 @@ import { type Offset, offset as asOffset } from '../../lib/brand.ts'
 import { assert } from '../../lib/assert.ts'
 import { Fault, asFault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
-import type { Clock } from '../../lib/world.ts'
+import type { Clock, Disk } from '../../lib/world.ts'
 import { decodeBatch } from '../../log/batch.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { At, Bounds, Claim, Log, Membership, Partition, TopicInfo } from '../../log/log.ts'
 import { schemasOf } from '../../schema/formats/registry.ts'
 import { type Batch, partitionOf } from '../batch.ts'
-import { Graph } from '../graph.ts'
+import { Graph, type GraphOptions } from '../graph.ts'
 import { TickAgain } from '../operator.ts'
 import type { Start, ViewPlan } from '../plan.ts'
 import { lookupTopics, sourcesOf } from '../plan-facts.ts'
@@ -50,6 +50,8 @@ export interface TaskHost {
   /** Somebody else moves this invalid event of the topic to its quarantine. */
   readonly sortedOut: (topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }) => boolean
   readonly keepsOutput: (view: string) => boolean
+  /** Where rows of state go that memory has no room for; null: nowhere. */
+  readonly spill: { readonly disk: Disk; readonly folder: string } | null
   /** Told of what nobody waits for. */
   readonly onFault: (view: string, fault: Fault) => void
 }
@@ -80,6 +82,17 @@ const sliceMs = 10
 const waitMaxMs = 60_000
 const moveMs = 1_000
 const backoffMs = { first: 50, most: 5_000 }
+
+const memoryOf = ({ name, memoryBytes }: ViewPlan, { spill }: TaskHost): Pick<GraphOptions, 'memory'> =>
+  spill === null
+    ? {}
+    : {
+        memory: {
+          bytes: memoryBytes ?? limits.viewMemoryBytes,
+          disk: spill.disk,
+          folder: `${spill.folder}/${name}`,
+        },
+      }
 
 export class ViewTask {
   readonly view: ViewPlan
@@ -119,6 +132,7 @@ export class ViewTask {
       ...{ idleMs, maxFutureMs, steadyMs },
       clock: host.clock,
       schemas: schemasOf(host.log, host.clock),
+      ...memoryOf(view, host),
     })
     this.sink = host.keepsOutput(view.name) ? viewSink(view) : noSink
     this.input = new Input(host.log.reader())
@@ -218,6 +232,7 @@ export class ViewTask {
       this.membership = null
       for (const work of this.between.splice(0)) await work()
       this.claim = null
+      this.graph.closeFiles()
       this.onEnded(this.error)
       this.started.reject(this.error ?? new Fault('log.closed', { what: `view ${this.view.name}` }))
     }
@@ -320,6 +335,7 @@ export class ViewTask {
     const isFirst = positions.every((position) => position === null)
     if (isFirst && this.view.start !== undefined) await this.startAt(this.view.start, claim, from, bounds)
     this.graph.clear()
+    this.graph.restoresAll = this.view.adopts !== undefined
     this.stepper.clear()
     const name = stateTopic(this.view.name)
     for (let index = 0; index < this.state.partitions; index++)
@@ -332,6 +348,7 @@ export class ViewTask {
     const saved = this.graph.restored(this.view.name, this.view.adopts?.into)
     this.adoption = saved === null ? null : adoption(this.graph, this.view, saved)
     if (this.adoption !== null) readAnew(this.adoption, from, bounds)
+    else this.makeRoom()
     const unread = new Map(
       from.map((at, i) => [`${at.partition.topic}/${at.partition.index}`, bounds[i]!.stable > at.offset]),
     )
@@ -547,6 +564,15 @@ export class ViewTask {
       watermarkMs: this.graph.watermark,
       next: next === null ? null : { partition: { topic: this.view.name, index: 0 }, offset: next },
     })
+    this.makeRoom()
+  }
+  /** Throws Fault flow.over-memory where a budget was given that the state does not keep to. */
+  private makeRoom(): void {
+    const { graph, view } = this
+    graph.makeRoom()
+    const bytesMax = view.memoryBytes
+    if (bytesMax !== undefined && graph.usedBytes > bytesMax)
+      throw new Fault('flow.over-memory', { view: view.name, bytes: graph.usedBytes, bytesMax })
   }
   private facts(nowMs: number): TickFacts {
     return {

@@ -1,11 +1,12 @@
 /** WITH ( … ): known names with typed values; anything else is an error that suggests. */
+import { parseBytes } from '../../lib/byte-size.ts'
 import { parseDuration } from '../../lib/duration.ts'
 import { Fault } from '../../lib/fault.ts'
 import { SqlFault } from '../fault.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import type { Option } from '../syntax/ast.ts'
 
-type Kind = 'text' | 'count' | 'duration' | 'flag' | 'names' | 'choice'
+type Kind = 'text' | 'count' | 'duration' | 'bytes' | 'flag' | 'names' | 'choice'
 export interface OptionSpec {
   readonly kind: Kind
   readonly choices?: readonly string[]
@@ -46,6 +47,7 @@ export class Options {
     if ((spec.kind === 'text' || spec.kind === 'names') && typeof option.value !== 'string')
       this.fail(option, "a text in '…'")
     if (spec.kind === 'duration') this.duration(normal(option.name))
+    if (spec.kind === 'bytes') this.bytes(normal(option.name))
   }
   private fail(option: Option, wanted: string): never {
     throw new SqlFault('sql.invalid-value', `option ${option.name} must be ${wanted}`, this.text, option.valueAt)
@@ -86,6 +88,16 @@ export class Options {
       return parseDuration(option.name, String(option.value))
     } catch (error) {
       if (error instanceof Fault) return this.fail(option, 'a duration like 500ms, 5s, 1h or 7d')
+      throw error
+    }
+  }
+  bytes(name: string): number | null {
+    const option = this.given.get(name)
+    if (option === undefined) return null
+    try {
+      return parseBytes(option.name, String(option.value))
+    } catch (error) {
+      if (error instanceof Fault) return this.fail(option, 'a size like 64MB, 1.5GB or 1048576')
       throw error
     }
   }

@@ -45,6 +45,11 @@ export const viewOptions: OptionSpecs = {
     kind: 'duration',
     about: 'how long windows stay open for late rows after the watermark has passed them; default 0s',
   },
+  memory_budget: {
+    kind: 'bytes',
+    about:
+      'how much memory its state may take, as 256MB; beyond it rows go to disk, or the view ends where they cannot',
+  },
   allow_unbounded_state: { kind: 'flag', about: 'accept a state that grows with history' },
 }
 
@@ -77,6 +82,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
     maxFutureMs: options.duration('max_future') ?? timeDefaults.maxFutureMs,
     onError: (options.textOf('on_error')?.toLowerCase() as ViewPlan['onError'] | undefined) ?? 'stop',
     ...startOf(ctx, statement.start),
+    ...(options.has('memory_budget') ? { memoryBytes: options.bytes('memory_budget')! } : {}),
   }
   return {
     view,

@@ -1,0 +1,138 @@
+/** State that memory has no room for: the same rows in the same order, step for step, as where all of it is in memory. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Plan } from '../../src/flow/plan.ts'
+import { simulate } from '../../src/lib/sim/world.ts'
+import { aggregate, Bench, column, field, type Input, random, source, t } from './plans.ts'
+
+const columns = [field('id', t.int, false), field('k', t.text), field('n', t.int), field('s', t.text)]
+const kinds = ['inner', 'left', 'right', 'full', 'semi', 'anti'] as const
+const modes = [
+  ['append', 'append'],
+  ['append', 'upsert'],
+  ['upsert', 'upsert'],
+] as const
+
+type Next = () => number
+const whole = (next: Next, below: number): number => Math.floor(next() * below)
+function told(topic: string, mode: 'append' | 'upsert', next: Next, count: number): Input {
+  const id = mode === 'upsert' ? whole(next, 30) : count
+  const key = String(id)
+  if (mode === 'upsert' && next() < 0.2) return { topic, partition: 0, key, value: null }
+  const k = next() < 0.1 ? null : `key ${whole(next, 12)}`
+  const row = { id, k, n: whole(next, 5), s: 'x'.repeat(whole(next, 200)) }
+  return { topic, partition: 0, key, value: row }
+}
+/** Both run the same; gives how many rows lay in files at most. */
+function twins(plan: Plan, inputsOf: (next: Next, count: number) => Input, seed: number, what: string): number {
+  const next = random(seed)
+  const { disk } = simulate(seed)
+  const roomy = new Bench(plan)
+  const tight = new Bench(
+    plan,
+    {},
+    { memory: { bytes: 1 + whole(next, 20_000), disk, folder: 'spill', fileBytes: 1_000 } },
+  )
+  let count = 0
+  let most = 0
+  for (let step = 0; step < 40; step++) {
+    const inputs = Array.from({ length: whole(next, 9) }, () => inputsOf(next, count++))
+    assert.deepEqual(tight.step(inputs), roomy.step(inputs), `${what} seed ${seed} step ${step}`)
+    if (next() < 0.5) continue
+    for (const bench of [roomy, tight]) bench.commit()
+    most = Math.max(most, spilled(tight))
+    assert.ok(tight.graph.spilledBytes <= 1_000 || disk.list('spill').length > 1, 'several files')
+    assert.deepEqual([...tight.changelog].sort(), [...roomy.changelog].sort(), `${what} seed ${seed}: the changelog`)
+    const undone = Array.from({ length: whole(next, 9) }, () => inputsOf(next, count++))
+    if (next() < 0.3) for (const bench of [roomy, tight]) bench.tryOut(() => void bench.step(undone))
+    else if (next() < 0.2) for (const bench of [roomy, tight]) bench.restart()
+  }
+  return most
+}
+const spilled = ({ graph }: Bench): number =>
+  graph.nodes.reduce((sum, { tables }) => sum + tables.reduce((s, { spill }) => s + (spill?.rows ?? 0), 0), 0)
+
+const seeds = Number(process.env['RUNS'] ?? 3)
+for (const kind of kinds)
+  test(`a ${kind} join`, () => {
+    for (const of of modes) {
+      const sides = of.map((mode, i) => source('lr'[i]!, columns, mode === 'upsert' ? { mode, key: [0] } : {}))
+      const plan: Plan = {
+        op: 'join',
+        left: sides[0]!,
+        right: sides[1]!,
+        kind,
+        leftKeys: [1],
+        rightKeys: [1],
+        windowEnd: null,
+        where: null,
+        columns: kind === 'semi' || kind === 'anti' ? columns : [...columns, ...columns],
+      }
+      let most = 0
+      for (let seed = 1; seed <= seeds; seed++)
+        most = Math.max(
+          most,
+          twins(
+            plan,
+            (next, count) => {
+              const side = next() < 0.5 ? 0 : 1
+              return told('lr'[side]!, of[side]!, next, count)
+            },
+            seed,
+            `${kind} ${of.join(' ')}`,
+          ),
+        )
+      assert.ok(most > 20, `${most} rows in files`)
+    }
+  })
+
+const many = (plan: Plan, mode: 'append' | 'upsert', what: string): void => {
+  let most = 0
+  for (let seed = 1; seed <= seeds * 2; seed++)
+    most = Math.max(
+      most,
+      twins(plan, (next, count) => told('l', mode, next, count), seed, what),
+    )
+  assert.ok(most > 5, `${most} rows in files`)
+}
+const append = source('l', columns)
+const upsert = source('l', columns, { mode: 'upsert', key: [0] })
+
+for (const [what, input, mode] of [
+  ['of a stream', append, 'append'],
+  ['of a table', upsert, 'upsert'],
+] as const)
+  test(`GROUP BY ${what}`, () => {
+    const calls =
+      mode === 'append'
+        ? [aggregate('count', t.bigint), aggregate('max', t.text, [column(columns, 's')])]
+        : [aggregate('count', t.bigint), aggregate('sum', t.bigint, [column(columns, 'n')])]
+    const plan: Plan = {
+      op: 'aggregate',
+      input,
+      keys: [1, 2],
+      aggregates: calls,
+      windowEnd: null,
+      emit: 'update',
+      columns: [columns[1]!, columns[2]!, field('c', t.bigint), field('x', calls[1]!.type)],
+    }
+    many(plan, mode, what)
+  })
+
+for (const rank of [false, true])
+  test(`the first three of each partition${rank ? ', with their ranks' : ''}`, () => {
+    const plan: Plan = {
+      op: 'top',
+      input: append,
+      partitionBy: [1],
+      order: [
+        { column: 2, descending: true, nullsFirst: false },
+        { column: 3, descending: false, nullsFirst: true },
+      ],
+      limit: 3,
+      offset: 0,
+      rank,
+      columns: rank ? [...columns, field('rank', t.bigint)] : columns,
+    } as Plan
+    many(plan, 'append', `top ${rank}`)
+  })
