@@ -22,10 +22,10 @@ import type { PartitionState } from './journal.ts'
 import { type Opened, Opening } from './opening.ts'
 import type { OpenedPartition } from './partition.ts'
 import { scratchDisk } from './scratch-disk.ts'
-import { segmentName, segmentOf, type SegmentState } from './segment.ts'
+import { segmentName, segmentsIn, type SegmentState } from './segment.ts'
 import { newSalt } from './segments.ts'
 import { freeName } from './set-aside.ts'
-import { readWhole, unpackSmallFile } from './small-file.ts'
+import { ownerOf, readWhole, unpackSmallFile } from './small-file.ts'
 import { SparseIndex } from './sparse-index.ts'
 
 /** Bytes that are not as written, and the offsets that are lost with them: from `from` up to, not with, `to`. */
@@ -176,7 +176,7 @@ export class Examination {
   #isBadSmallFile(dir: string, name: string): boolean {
     if (name !== 'log-start' && !name.endsWith('.snapshot')) return false
     const packed = readWhole(this.#world.disk, `${this.#folder(dir)}/${name}`)
-    return packed === null || unpackSmallFile(packed) === null
+    return packed === null || unpackSmallFile(packed, ownerOf(this.#folder(dir))) === null
   }
 
   /** Makes a partition whole but for what is lost. Returns that, and where the damaged bytes are now. Durable. */
@@ -257,18 +257,19 @@ export class Examination {
     const states = [...state.segments]
     const isDamaged = state.damaged !== undefined
     if (isDamaged)
-      for (const { base, generation } of this.#world.disk
-        .list(folder)
-        .map(segmentOf)
-        .filter((one) => one !== null))
-        if (generation === 0 && base < state.end && base > (states.at(-1)?.base ?? -1))
-          states.push({ base, createdMs: 0, salts: [], bytes: 0, end: base, maxTimeMs: -1, maxTimeOffset: -1 })
+      for (const { base, generation } of segmentsIn(this.#world.disk, folder))
+        if (generation === 0 && base < state.end && base > (states.at(-1)?.base ?? -1)) states.push(nothingFrom(base))
+    const known = state.segments.length
+    // The first of them is gone: its offsets are lost like any others.
+    const first = states[0]?.base ?? state.end
+    const gaps = isDamaged && first > state.start ? 1 : 0
+    if (gaps > 0) states.unshift(nothingFrom(state.start))
     return states.map((segment, i) => {
       const file = `${folder}/${segmentName(segment.base, segment.generation)}.log`
       const size = this.#world.disk.stat(file)?.size ?? 0
       const next = states[i + 1]?.base ?? state.end
       // The last one of which something is known ends at the damage, as far as the state knows.
-      const isCut = isDamaged && i >= state.segments.length - 1
+      const isCut = isDamaged && (i < gaps || i >= gaps + Math.max(0, known - 1))
       return { state: segment, file, bytes: isCut ? size : segment.bytes, end: isCut ? next : segment.end }
     })
   }
@@ -372,6 +373,7 @@ export class Examination {
     const { disk, random } = this.#world
     const { base, createdMs, generation = 0 } = segment.state
     const path = `${this.#folder(dir)}/${segmentName(base, generation + 1)}.log`
+    this.#opened.directories.make(this.#folder(dir))
     disk.remove(path)
     const file = disk.open(path, 'write')
     const marks = new Marks(base)
@@ -442,6 +444,15 @@ class Marks {
   }
 }
 
+const nothingFrom = (base: number): SegmentState => ({
+  base,
+  createdMs: 0,
+  salts: [],
+  bytes: 0,
+  end: base,
+  maxTimeMs: -1,
+  maxTimeOffset: -1,
+})
 const nothingThere = { bytes: 0, what: 'nothing is there' }
 /** A batch's last offset delta has 31 bits. */
 const spanMax = 0x7fff_ffff

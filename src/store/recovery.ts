@@ -19,11 +19,11 @@ import type { Directories } from './directories.ts'
 import { Epochs } from './epochs.ts'
 import type { DamagedPlace, KnownPartition, PartitionState } from './journal.ts'
 import type { Damage } from './partition.ts'
-import { segmentName, segmentOf, type SegmentState } from './segment.ts'
+import { segmentName, segmentsIn, type SegmentState } from './segment.ts'
 import { Indexer, newSalt } from './segments.ts'
 import { setAside, tornPath } from './set-aside.ts'
 import { SparseIndex } from './sparse-index.ts'
-import { readWhole, unpackSmallFile } from './small-file.ts'
+import { ownerOf, readWhole, unpackSmallFile } from './small-file.ts'
 
 export interface Recovered {
   readonly state: PartitionState
@@ -123,17 +123,16 @@ class PartitionRecovery {
    * a file that is not needed, one that died after it left those that are not needed any more.
    */
   #chooseGenerations(): Map<number, number> {
-    const found = this.#context.world.disk
-      .list(this.#folder)
-      .map(segmentOf)
-      .filter((each) => each !== null)
+    const found = segmentsIn(this.#context.world.disk, this.#folder)
     const chosen = new Map<number, number>()
     for (const [base, files] of Map.groupBy(found, (each) => each.base)) {
       const known = this.#known.state.segments.find((segment) => segment.base === base)
       const largest = Math.max(...files.map(({ generation }) => generation))
       const right = known?.generation ?? (known === undefined && this.#context.epoch === null ? largest : 0)
-      if (files.some(({ generation }) => generation === right)) chosen.set(base, right)
-      if (this.#context.epoch === null) continue
+      const isThere = files.some(({ generation }) => generation === right)
+      if (isThere) chosen.set(base, right)
+      // Without the right one nobody can say that the others are not needed.
+      if (this.#context.epoch === null || !isThere) continue
       for (const { generation } of files)
         if (generation !== right) this.#forgotten.push(`${this.#folder}/${segmentName(base, generation)}`)
     }
@@ -148,7 +147,7 @@ class PartitionRecovery {
   }
   #savedStart(): number {
     const packed = readWhole(this.#context.world.disk, `${this.#folder}/log-start`)
-    return (packed === null ? null : unpackSmallFile(packed))?.number ?? 0
+    return (packed === null ? null : unpackSmallFile(packed, ownerOf(this.#folder)))?.number ?? 0
   }
   /** Segments that lie before the start as a whole: retention had decided, but not deleted yet. */
   #passForgotten(): void {
@@ -196,7 +195,9 @@ class PartitionRecovery {
     }
     this.#sealed = sealed
     const last = this.#segments.at(-1)
-    if (last === undefined) this.#beginWithFiles()
+    // There was damage before anything that a checkpoint knew: it is looked for again.
+    if (last === undefined && damaged !== undefined) this.#end = damaged.end
+    else if (last === undefined) this.#beginWithFiles()
     if (last === undefined || sealed) return null
     return this.#scan(last)
   }
@@ -248,9 +249,28 @@ class PartitionRecovery {
       if (segment.base === last && this.#segments.at(-1)!.bytes < segment.bytes) this.#segments.splice(-1, 1, segment)
       if (segment.base > last) this.#segments.push(segment)
     }
+    if (this.#context.epoch === null) this.#lookBehind(last)
     // Everything behind it was written under the epoch that every later start must expect there.
     if (this.#context.epoch !== null && this.#known.state.damaged === undefined)
       this.#epochs.begin(this.#context.epoch, this.#known.state.end)
+  }
+  /**
+   * Without a journal only the files say what lies behind the damage: under which epochs it was written, and where the last
+   * of them ends. What is as written there was not lost, and its offsets are given to nothing else.
+   */
+  #lookBehind(last: number): void {
+    for (const base of this.#files.filter((each) => each > last)) {
+      const file = this.#context.world.disk.open(this.#path(base), 'read')
+      try {
+        const walk = new BatchWalk(file, { position: 0, offset: base, limit: file.size(), epochAt: () => null })
+        for (let batch = walk.next(); batch !== null; batch = walk.next())
+          this.#epochs.begin(batchEpoch(batch), batchBase(batch))
+        this.#end = Math.max(this.#end, walk.offset)
+        this.#scannedBytes += walk.position
+      } finally {
+        file.close()
+      }
+    }
   }
   /** Segments made after the checkpoint. */
   #takeNew(): Break | null {

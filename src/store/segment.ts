@@ -1,5 +1,6 @@
 /** A file of batches. Three marks move through it: `tail` (given out), `written` (page cache), `durable`. */
 import type { Fault } from '../lib/fault.ts'
+import type { Disk } from '../lib/world.ts'
 import type { Salt, SparseIndex } from './sparse-index.ts'
 
 export interface Mark {
@@ -66,8 +67,15 @@ export const segmentName = (base: number, generation = 0): string =>
   String(base).padStart(20, '0') + (generation === 0 ? '' : `.c${generation}`)
 
 const pattern = /^(\d{20})(?:\.c([1-9]\d*))?\.log$/
+/** Files of a folder that are segments by their name. */
+export const segmentsIn = (disk: Disk, folder: string): { base: number; generation: number }[] =>
+  disk
+    .list(folder)
+    .filter((name) => pattern.test(name) && disk.stat(`${folder}/${name}`)?.directory === false)
+    .map(segmentOf)
+    .filter((one) => one !== null)
 /** What a segment's file is of; null when it is some other file. */
-export function segmentOf(fileName: string): { base: number; generation: number } | null {
+function segmentOf(fileName: string): { base: number; generation: number } | null {
   const found = pattern.exec(fileName)
   return found === null ? null : { base: Number(found[1]), generation: Number(found[2] ?? 0) }
 }

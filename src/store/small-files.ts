@@ -2,7 +2,7 @@
 import { asFault, Fault } from '../lib/fault.ts'
 import type { Core } from './core.ts'
 import { diskFault } from './disk-fault.ts'
-import { packSmallFile, readWhole, replaceFile, type SmallFile, unpackSmallFile } from './small-file.ts'
+import { ownerOf, packSmallFile, readWhole, replaceFile, type SmallFile, unpackSmallFile } from './small-file.ts'
 
 export class SmallFiles {
   readonly #core: Core
@@ -25,7 +25,7 @@ export class SmallFiles {
     const path = `${this.#folder}/${name}`
     try {
       directories.make(this.#folder)
-      await replaceFile(world.disk, directories, path, packSmallFile(content))
+      await replaceFile(world.disk, directories, path, packSmallFile(content, ownerOf(this.#folder)))
     } catch (error) {
       throw diskFault(error, path)
     }
@@ -36,7 +36,7 @@ export class SmallFiles {
     try {
       const packed = readWhole(this.#core.world.disk, path)
       if (packed === null) return null
-      const found = unpackSmallFile(packed)
+      const found = unpackSmallFile(packed, ownerOf(this.#folder))
       if (found !== null) return found
       this.#core.report(new Fault('store.damaged', { file: path, position: 0, what: 'it is not what was written' }))
     } catch (error) {
