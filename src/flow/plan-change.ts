@@ -8,6 +8,7 @@
  * - `nothing`: it will only add to it, so who begins now begins now;
  * - `unknown`: it may withdraw what nobody can name any more. Nothing new can stand behind that.
  */
+import type { Columns } from '../schema/types.ts'
 import { timeDefaults } from './clock.ts'
 import { Fingerprints } from './fingerprint.ts'
 import { Graph, type Node } from './graph.ts'
@@ -38,6 +39,10 @@ export interface PlanChange {
   readonly refusal: string | null
 }
 
+/** How the rows of a view lie in its topic. */
+export type ViewRows = Pick<ViewPlan, 'key' | 'appendOnly'> & { readonly columns: Columns }
+export const viewRowsOf = ({ plan: { columns }, key, appendOnly }: ViewPlan): ViewRows => ({ columns, key, appendOnly })
+
 /** They give the same rows out of the same state, now and later. */
 export function isSamePlan(before: Plan, next: Plan): boolean {
   const of = (plan: Plan): string => new Fingerprints().ofResult(plan)
@@ -47,7 +52,7 @@ export function isSamePlan(before: Plan, next: Plan): boolean {
 const graphOf = (plan: Plan): Graph => new Graph(plan, timeDefaults)
 
 /** `before` null: what it was is not known, but for its state. */
-export function planChange(saved: SavedMarks, before: ViewPlan | null, next: ViewPlan): PlanChange {
+export function planChange(saved: SavedMarks, before: ViewRows | null, next: ViewPlan): PlanChange {
   const graph = graphOf(next.plan)
   const kept = keptNodes(graph, saved)
   const read = liveTopics(saved)
@@ -63,7 +68,7 @@ export function planChange(saved: SavedMarks, before: ViewPlan | null, next: Vie
     }
     given.set(node, givenBy(node, behind, { isKept: kept.has(node), read }))
   }
-  const rows = rowsOf(before, next)
+  const rows = rowsOf(before, viewRowsOf(next))
   const output = graph.nodes.at(-1)!
   if (rows !== 'stay' && given.get(output) === 'unknown')
     refusal ??= `what ${nameOf(output)} has given is not all in its state, so its rows cannot be made again`
@@ -124,7 +129,7 @@ function changeOf(node: Node, { number }: Mark, isKept: boolean, given: Readonly
 const fills = (input: Node, given: ReadonlyMap<Node, Given>): boolean =>
   given.get(input) === 'rows' || (input.plan.op === 'source' && input.plan.mode !== 'append')
 
-function rowsOf(before: ViewPlan | null, next: ViewPlan): PlanChange['rows'] {
+function rowsOf(before: ViewRows | null, next: ViewRows): PlanChange['rows'] {
   if (before === null) return 'anew'
   if (before.appendOnly && next.appendOnly && sameKey(before, next)) return 'stay'
   const mode: OutputMode = outputMode(next)
@@ -132,8 +137,8 @@ function rowsOf(before: ViewPlan | null, next: ViewPlan): PlanChange['rows'] {
     ? 'restated'
     : 'anew'
 }
-const sameKey = (a: ViewPlan, b: ViewPlan): boolean => JSON.stringify(a.key) === JSON.stringify(b.key)
-export function sameColumns({ plan: a }: ViewPlan, { plan: b }: ViewPlan): boolean {
-  const shape = (plan: Plan): string => JSON.stringify(plan.columns.map(({ name, type }) => [name, type]))
+const sameKey = (a: ViewRows, b: ViewRows): boolean => JSON.stringify(a.key) === JSON.stringify(b.key)
+export function sameColumns(a: ViewRows, b: ViewRows): boolean {
+  const shape = ({ columns }: ViewRows): string => JSON.stringify(columns.map(({ name, type }) => [name, type]))
   return shape(a) === shape(b)
 }

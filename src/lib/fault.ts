@@ -1012,6 +1012,52 @@ export const faults = {
     retry: false,
     says: (f) => `the state of view ${f.view} takes ${f.bytes} bytes of memory; its memory_budget is ${f.bytesMax}`,
     hint: 'Give it more (WITH (memory_budget = …)) or bound its state by a window or a filter on now(); rows of joins, groups and top-N go to disk by themselves, those of windows, sessions and OVER do not.',
+  'flow.runs-elsewhere': meaning<{ view: string }>({
+    kafka: -1,
+    http: 409,
+    sqlstate: '55006',
+    retry: true,
+    says: (f) => `view ${f.view} does not run in this process, and is not stopped everywhere`,
+    hint: 'Ask the process that runs it, or again when it is restored.',
+  }),
+  'flow.savepoint-busy': meaning<{ view: string }>({
+    kafka: -1,
+    http: 409,
+    sqlstate: '55006',
+    retry: true,
+    says: (f) => `a savepoint of view ${f.view}, or of that name, is being made`,
+    hint: 'Wait until it is done.',
+  }),
+  'flow.savepoint-exists': meaning<{ savepoint: string }>({
+    kafka: -1,
+    http: 409,
+    sqlstate: '42710',
+    retry: false,
+    says: (f) => `savepoint ${f.savepoint} already exists`,
+    hint: 'Choose another name, or drop it; SHOW SAVEPOINTS lists them.',
+  }),
+  'flow.unknown-savepoint': meaning<{ savepoint: string }>({
+    kafka: -1,
+    http: 404,
+    sqlstate: '42704',
+    retry: false,
+    says: (f) => `there is no savepoint ${f.savepoint}`,
+    hint: 'SHOW SAVEPOINTS lists them.',
+  }),
+  'flow.savepoint-input-gone': meaning<{
+    savepoint: string
+    topic: string
+    partition: number
+    position: number
+    what: string
+  }>({
+    kafka: -1,
+    http: 409,
+    sqlstate: '55000',
+    retry: false,
+    says: (f) =>
+      `savepoint ${f.savepoint} goes on at offset ${f.position} of ${f.topic}:${f.partition}, and that is not there: ${f.what}`,
+    hint: 'Its rows and state would go on with a gap. Make the view anew: START FROM BEGINNING.',
   }),
   'flow.position-lost': meaning<{
     view: string

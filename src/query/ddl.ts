@@ -12,7 +12,7 @@ import type { ObjectKind, QualifiedName, Statement } from '../sql/syntax/ast.ts'
 import { alteredView } from './alter-view.ts'
 import type { Definition, DefinitionKind, Definitions, Dropped } from './definitions.ts'
 import type { EngineParts } from './engine-parts.ts'
-import { finishReplacing, replace } from './replace.ts'
+import { changeLines, finishReplacing, goneBack, replace } from './replace.ts'
 import { begin, clearView, dependents, ensureTopics, removeTopic } from './running.ts'
 import { demandDependents, pickShown, shownSchema, topicOf, wordOf } from './rights.ts'
 
@@ -56,15 +56,18 @@ export async function create(parts: EngineParts, statement: Create, text: string
     )
   }
   await checkTopic(parts, planned, text, statement.name.at)
-  const kept = await parts.definitions.keep(planned, text.slice(statement.at, statement.end))
+  const start = statement.kind === 'create-view' ? statement.start : null
+  const change = start?.from === 'savepoint' ? await goneBack(parts, planned.view!, { text, start }) : null
+  const load = change === null ? {} : { replacing: 'all' as const, ...change.stored }
+  const kept = await parts.definitions.keep(planned, text.slice(statement.at, statement.end), load)
   try {
-    await begin(parts, kept)
+    await begin(parts, await finishReplacing(parts, kept))
   } catch (error) {
     // Who was told that it cannot be had must not find it there.
     await remove(parts, [kept])
     throw error
   }
-  return done
+  return change === null ? done : { ...done, notices: changeLines(change) }
 }
 /** ALTER MATERIALIZED VIEW … AS. */
 export async function alterView(
@@ -331,11 +334,16 @@ export async function beginAll(
   definitions: readonly Definition[],
   onFault: (name: string, fault: Fault) => void,
 ): Promise<void> {
-  const sound = definitions.filter(({ name, fault }) => {
+  const sound: Definition[] = []
+  for (const definition of definitions) {
+    const { name, fault } = definition
     if (fault !== null) onFault(name, fault)
-    return fault === null
-  })
-  for (const definition of sound) await finishReplacing(parts, definition)
+    else
+      await finishReplacing(parts, definition).then(
+        (one) => sound.push(one),
+        (error: unknown) => onFault(name, asFault(error)),
+      )
+  }
   for (const definition of sound) await ensureTopics(parts, definition)
   for (const definition of sound)
     void begin(parts, definition).catch((error: unknown) => onFault(definition.name, asFault(error)))

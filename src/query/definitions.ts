@@ -34,6 +34,8 @@ export interface Stored {
   readonly dropping?: boolean
   /** It takes the place of another, whose rows, or also state and positions, are still to go before it begins. */
   readonly replacing?: 'rows' | 'all'
+  /** What is to be brought in before it begins. */
+  readonly load?: { readonly savepoint: string; readonly rows: boolean }
   /** It goes on with what the one before has kept. */
   readonly adopts?: Adopts
 }
@@ -182,19 +184,23 @@ export class Definitions {
     }
   }
   /** Durable when it resolves. */
-  async keep(definition: Definition, sql: string): Promise<Definition> {
-    const stored: Stored = { version: 1, seq: this.nextSeq(), sql, ...calledBy(definition) }
-    return this.store({ ...definition, stored })
+  async keep(
+    definition: Definition,
+    sql: string,
+    more: Pick<Stored, 'replacing' | 'load' | 'adopts'> = {},
+  ): Promise<Definition> {
+    const stored: Stored = { version: 1, seq: this.nextSeq(), sql, ...calledBy(definition), ...more }
+    return this.store({ ...adopting(definition, stored), stored })
   }
   /** Takes the place of `known`; `replacing`: what that one left has to go first, until `settle`. Durable when it resolves. */
   async replace(
     known: Definition,
     definition: Definition,
     sql: string,
-    change: { readonly isSame: boolean } & Pick<Stored, 'replacing' | 'adopts'>,
+    change: { readonly isSame: boolean } & Pick<Stored, 'replacing' | 'load' | 'adopts'>,
   ): Promise<Definition> {
     const { paused, seq } = known.stored!
-    const { isSame, replacing, adopts = isSame ? known.stored!.adopts : undefined } = change
+    const { isSame, replacing, load, adopts = isSame ? known.stored!.adopts : undefined } = change
     const stored: Stored = {
       version: 1,
       // It may read what was made after the one before.
@@ -203,13 +209,14 @@ export class Definitions {
       ...calledBy(definition),
       ...(paused === true ? { paused } : {}),
       ...(replacing === undefined ? {} : { replacing }),
+      ...(load === undefined ? {} : { load }),
       ...(adopts === undefined ? {} : { adopts }),
     }
     return this.store({ ...adopting(definition, stored), stored })
   }
   /** What the one before left is gone. */
   async settle(definition: Definition): Promise<Definition> {
-    const { replacing: _, ...stored } = definition.stored!
+    const { replacing: _, load: _load, ...stored } = definition.stored!
     return this.store({ ...definition, stored })
   }
   private async store(definition: Definition): Promise<Definition> {
@@ -295,7 +302,7 @@ const isCreate = (statement: Statement): statement is Create =>
 
 function readStored(value: unknown): Stored | null {
   if (value === null || typeof value !== 'object') return null
-  const { version, seq, sql, functions, paused, dropping, replacing, adopts } = value as Record<string, unknown>
+  const { version, seq, sql, functions, paused, dropping, replacing, load, adopts } = value as Record<string, unknown>
   if (version !== 1 || typeof seq !== 'number' || typeof sql !== 'string') return null
   return {
     version,
@@ -305,6 +312,7 @@ function readStored(value: unknown): Stored | null {
     ...(paused === true ? { paused } : {}),
     ...(dropping === true ? { dropping } : {}),
     ...(replacing === 'rows' || replacing === 'all' ? { replacing } : {}),
+    ...(isLoad(load) ? { load } : {}),
     ...(isAdopts(adopts) ? { adopts } : {}),
   }
 }
@@ -325,6 +333,8 @@ function changedFunction(view: string, stored: Stored, planned: Definition): Fau
   }
   return null
 }
+const isLoad = (value: unknown): value is NonNullable<Stored['load']> =>
+  typeof value === 'object' && value !== null && 'savepoint' in value && 'rows' in value
 const isAdopts = (value: unknown): value is Adopts =>
   typeof value === 'object' && value !== null && 'into' in value && 'rows' in value
 const adopting = (definition: Definition, { adopts }: Stored): Definition =>

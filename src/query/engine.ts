@@ -35,6 +35,11 @@ export interface Engine {
   /** Topics that a view reads; [] of a stream or table; null where the definition cannot be planned. */
   sources(name: string): readonly string[] | null
   drop(kind: RelationInfo['kind'] | 'alert', name: string, rights?: Rights): Promise<void>
+  /** Of a view as it is between two ticks. Throws Fault flow.unknown-view, flow.savepoint-exists … */
+  createSavepoint(view: string, name: string, rights?: Rights): Promise<SavepointInfo>
+  savepoints(rights?: Rights): Promise<readonly SavepointInfo[]>
+  /** Throws Fault flow.unknown-savepoint. */
+  dropSavepoint(name: string, rights?: Rights): Promise<void>
   pause(view: string): Promise<void>
   resume(view: string): Promise<void>
   readonly alertRules: AlertRules
@@ -115,6 +120,19 @@ export interface RelationInfo {
   readonly watermark: string | null
 }
 
+/** A named copy of a view's state, rows and input positions as of one moment. */
+export interface SavepointInfo {
+  readonly name: string
+  readonly view: string
+  /** ISO 8601. */
+  readonly at: string
+  readonly stateBytes: number
+  readonly rowBytes: number
+  /** Those with state; rows null: the view did not run, they were not counted. */
+  readonly operators: readonly { readonly kind: string; readonly label: string; readonly rows: number | null }[]
+  /** Where it goes on. */
+  readonly positions: readonly { readonly topic: string; readonly partition: number; readonly offset: number }[]
+}
 export interface Diagnosis {
   /** stopped, partition-silent, time-zone … docs/query.md lists them. */
   readonly code: string

@@ -3,6 +3,7 @@ import { Fault } from '../lib/fault.ts'
 import type { ViewPlan } from '../flow/plan.ts'
 import type { Examination } from '../flow/runtime/examine.ts'
 import type { Flow, FlowGraph, ViewInfo } from '../flow/runtime/flow.ts'
+import type { Savepoint } from '../flow/runtime/savepoints.ts'
 import type { SavedMarks } from '../flow/state-marks.ts'
 import { timeText } from './engine-parts.ts'
 import type { Graph } from './engine.ts'
@@ -49,6 +50,12 @@ class FlowRunner implements Runner {
   }
   saved(name: string): Promise<SavedMarks | null> {
     return this.flow.saved(name)
+  }
+  savepoint(view: ViewPlan, name: string): Promise<Savepoint> {
+    return this.flow.savepoint(view, name)
+  }
+  load(view: ViewPlan, savepoint: string, rows: boolean): Promise<void> {
+    return this.flow.load(view, savepoint, rows)
   }
   async leave(name: string): Promise<void> {
     this.waiting.delete(name)

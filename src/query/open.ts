@@ -11,7 +11,7 @@ import type { Log } from '../log/log.ts'
 import type { Columns } from '../schema/types.ts'
 import { UserFunctions } from '../sql/bind/user-functions.ts'
 import { SqlFault } from '../sql/fault.ts'
-import { type Relation, pseudoColumns } from '../sql/plan/relation.ts'
+import { type Relation, catalogName, pseudoColumns } from '../sql/plan/relation.ts'
 import { planOnce, viewRelation } from '../sql/plan/view.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import { parseStatements, parseSubscription } from '../sql/syntax/parse.ts'
@@ -31,6 +31,7 @@ import type {
   Result,
   Rights,
   RunOptions,
+  SavepointInfo,
 } from './engine.ts'
 import { examineView } from './doctor/doctor.ts'
 import { flowRunner } from './flow-runner.ts'
@@ -43,6 +44,7 @@ import { everyRight, pickShown, topicOf } from './rights.ts'
 import { type SelectHost, jsonRows, planSelection } from './select.ts'
 import { describe, explain, show, statusOf, type Table } from './show.ts'
 import { begin, dependents } from './running.ts'
+import { createSavepoint, listSavepoints, removeSavepoint } from './savepoints.ts'
 import { subscription } from './subscription.ts'
 
 export interface EngineOptions {
@@ -186,6 +188,14 @@ class SqlEngine implements OpenEngine {
         return saying(await this.changeDefinitions(() => create(parts, statement, text)))
       case 'alter-view':
         return saying(await this.changeDefinitions(() => alterView(parts, statement, text)))
+      case 'create-savepoint':
+        await createSavepoint(parts, this.find(parts, statement.view, text), catalogName(statement.name))
+        return done('CREATE SAVEPOINT')
+      case 'drop-savepoint':
+        for (const name of statement.names)
+          if (!(await removeSavepoint(parts, catalogName(name))) && !statement.ifExists)
+            throw new Fault('flow.unknown-savepoint', { savepoint: catalogName(name) })
+        return done('DROP SAVEPOINT')
       case 'drop':
         return done(await this.changeDefinitions(() => drop(parts, statement, text)))
       case 'alter':
@@ -381,6 +391,16 @@ class SqlEngine implements OpenEngine {
   }
   outdated(): readonly Definition[] {
     return this.parts.definitions.all().filter(({ fault }) => fault?.code === 'flow.function-changed')
+  }
+  createSavepoint(view: string, name: string, rights?: Rights): Promise<SavepointInfo> {
+    return createSavepoint(this.partsFor(rights), this.running(view), name)
+  }
+  savepoints(rights?: Rights): Promise<readonly SavepointInfo[]> {
+    return listSavepoints(this.partsFor(rights))
+  }
+  async dropSavepoint(name: string, rights?: Rights): Promise<void> {
+    if (!(await removeSavepoint(this.partsFor(rights), name)))
+      throw new Fault('flow.unknown-savepoint', { savepoint: name })
   }
   async pause(view: string): Promise<void> {
     await this.changeDefinitions(() => setPaused(this.parts, this.running(view), true))

@@ -7,7 +7,14 @@
 import { timeDefaults } from '../flow/clock.ts'
 import { Graph } from '../flow/graph.ts'
 import type { Adopts, ViewPlan } from '../flow/plan.ts'
-import { type OperatorChange, type PlanChange, isSamePlan, planChange, sameColumns } from '../flow/plan-change.ts'
+import {
+  type OperatorChange,
+  type PlanChange,
+  isSamePlan,
+  planChange,
+  sameColumns,
+  viewRowsOf,
+} from '../flow/plan-change.ts'
 import { sourcesOf } from '../flow/plan-facts.ts'
 import type { SavedMarks } from '../flow/state-marks.ts'
 import { SqlFault } from '../sql/fault.ts'
@@ -15,7 +22,8 @@ import type { Statement } from '../sql/syntax/ast.ts'
 import type { Definition } from './definitions.ts'
 import type { EngineParts } from './engine-parts.ts'
 import { demandDependents, isShown, topicOf, wordOf } from './rights.ts'
-import { begin, clearView, dependents, removeTopic } from './running.ts'
+import { begin, clearView, dependents, ensureTopics, removeTopic } from './running.ts'
+import { type FromSavepoint, fromSavepoint } from './savepoints.ts'
 
 interface Replacing {
   readonly known: Definition
@@ -27,6 +35,7 @@ interface Replacing {
 export type Change =
   | { readonly does: 'keeps'; readonly operators: readonly OperatorChange[] }
   | { readonly does: 'goes on'; readonly change: PlanChange; readonly adopts: Adopts }
+  | { readonly does: 'goes back'; readonly change: PlanChange; readonly stored: FromSavepoint['stored'] }
   | { readonly does: 'begins anew'; readonly operators: readonly OperatorChange[] }
 
 /** Says what it did, a line each. Throws SqlFault. */
@@ -35,14 +44,17 @@ export async function replace(parts: EngineParts, replacing: Replacing): Promise
   const change = await changeOf(parts, replacing)
   const says = changeLines(change)
   const sql = text.slice(statement.at, statement.end)
-  const takesTopic = change.does === 'begins anew' || (change.does === 'goes on' && change.adopts.rows === 'anew')
+  const takesTopic =
+    change.does === 'begins anew' ||
+    change.does === 'goes back' ||
+    (change.does === 'goes on' && change.adopts.rows === 'anew')
   if (takesTopic) {
     const others = { text, at: statement.name.at, cascade: false }
     demandDependents(parts.rights, known, dependents(parts, known), others)
   } else parts.rights.demand('alter', topicOf(known))
   const kept = await parts.definitions.replace(known, planned, sql, {
     isSame: change.does === 'keeps',
-    ...(change.does === 'goes on' ? { adopts: change.adopts } : {}),
+    ...(change.does === 'goes on' ? { adopts: change.adopts } : change.does === 'goes back' ? change.stored : {}),
     ...(takesTopic ? { replacing: change.does === 'goes on' ? 'rows' : 'all' } : {}),
   })
   await parts.live.drop(known.name)
@@ -54,8 +66,14 @@ export async function replace(parts: EngineParts, replacing: Replacing): Promise
 export async function finishReplacing(parts: EngineParts, definition: Definition): Promise<Definition> {
   const replacing = definition.stored?.replacing
   if (replacing === undefined) return definition
-  if (replacing === 'all') await clearView(parts, definition.name)
-  else {
+  if (replacing === 'all') {
+    await clearView(parts, definition.name)
+    const { load } = definition.stored!
+    if (load !== undefined) {
+      await ensureTopics(parts, definition)
+      await parts.runner.load(definition.view!, load.savepoint, load.rows)
+    }
+  } else {
     await parts.live.drop(definition.name)
     await parts.runner.vacate(definition.name)
     await removeTopic(parts, definition.name)
@@ -81,6 +99,7 @@ export async function changeOf(
   const before = known.fault === null ? known.view : null
   if (start === null && before !== null && isSamePlan(before.plan, next.plan))
     return { does: 'keeps', operators: operatorsOf(next, 'keeps') }
+  if (start?.from === 'savepoint') return goneBack(parts, next, { text, start })
   if (start?.from !== 'resume') {
     const isRead = start === null || start.from === 'beginning'
     return { does: 'begins anew', operators: operatorsOf(next, isRead ? 'rebuilds' : 'starts empty') }
@@ -92,9 +111,24 @@ export async function changeOf(
   if (change.refusal === null) return { does: 'goes on', change, adopts: { into: print, rows: change.rows } }
   const message = `view "${known.name}" cannot go on with this query: ${change.refusal}`
   throw new SqlFault('sql.cannot-resume', message, text, start.at, {
-    hint: 'Without START FROM RESUME it begins anew, from the beginning of what it reads; START FROM NOW or TIMESTAMP leave earlier events out.',
+    hint: anewHint,
   })
 }
+/** Throws SqlFault, and faults of savepoints. */
+export async function goneBack(
+  parts: EngineParts,
+  next: ViewPlan,
+  { text, start }: { readonly text: string; readonly start: { readonly at: number; readonly text: string } },
+): Promise<Change & { readonly does: 'goes back' }> {
+  const { change, stored } = await fromSavepoint(parts, next, start.text)
+  if (change.refusal !== null) {
+    const message = `view "${next.name}" cannot go on from savepoint "${start.text}": ${change.refusal}`
+    throw new SqlFault('sql.cannot-resume', message, text, start.at, { hint: anewHint })
+  }
+  return { does: 'goes back', change, stored }
+}
+const anewHint =
+  'Without START FROM it begins anew, from the beginning of what it reads; START FROM NOW or TIMESTAMP leave earlier events out.'
 const nothingSaved: SavedMarks = { print: '', operators: [], sources: [] }
 
 function resumed(
@@ -104,9 +138,13 @@ function resumed(
 ): PlanChange {
   // What stands in its topic is of the plan that its state is of, which may not be the one defined last.
   const isOf = before !== null && new Graph(before.plan, timeDefaults).marks.print === saved.print
-  const change = planChange(saved, isOf || saved === nothingSaved ? before : null, next)
+  const change = planChange(
+    saved,
+    before !== null && (isOf || saved === nothingSaved) ? viewRowsOf(before) : null,
+    next,
+  )
   const readers = dependents(parts, known).filter((one) => one !== known)
-  const isOther = before === null || !sameColumns(before, next)
+  const isOther = before === null || !sameColumns(viewRowsOf(before), viewRowsOf(next))
   const refusal =
     change.rows === 'stay' && isOther && readers.length > 0 ? `${namesOf(parts, readers)} would read both` : null
   return { ...hidden(parts, change, before), refusal: change.refusal ?? refusal }
@@ -129,12 +167,12 @@ function operatorsOf(view: ViewPlan, does: OperatorChange['does']): OperatorChan
 
 /** A line for what becomes of the view, and one for each operator. */
 export function changeLines(change: Change): string[] {
-  const operators = change.does === 'goes on' ? change.change.operators : change.operators
+  const operators = 'change' in change ? change.change.operators : change.operators
   const lines = operators.map(({ does, kind, label, from }) => {
     const source = from.length === 0 ? '' : `, from ${from.join(' and ')}`
     return `  ${does}: ${kind} ${label}${source}`.trimEnd()
   })
-  if (change.does !== 'goes on') return [`${headlines[change.does]}`, ...lines]
+  if (!('change' in change)) return [`${headlines[change.does]}`, ...lines]
   const { rows, readAnew } = change.change
   return [
     headlines[change.does],
@@ -146,6 +184,7 @@ export function changeLines(change: Change): string[] {
 const headlines: Readonly<Record<Change['does'], string>> = {
   keeps: 'the plan is the same, state and rows are kept',
   'goes on': 'it goes on where the one before has come to',
+  'goes back': 'it goes on from the savepoint; state and rows that are there go',
   'begins anew': 'state and rows are made anew',
 }
 const rowLines: Readonly<Record<Adopts['rows'], string>> = {

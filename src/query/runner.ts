@@ -1,6 +1,7 @@
 /** What the engine asks of the runtime of views (`flow/runtime`). */
 import type { ViewPlan } from '../flow/plan.ts'
 import type { Examination } from '../flow/runtime/examine.ts'
+import type { Savepoint } from '../flow/runtime/savepoints.ts'
 import type { SavedMarks } from '../flow/state-marks.ts'
 import type { Fault } from '../lib/fault.ts'
 import type { Graph, RelationInfo } from './engine.ts'
@@ -21,6 +22,9 @@ export interface Runner {
   vacate(name: string): Promise<void>
   /** What the state that it has committed says of itself; null: there is none. */
   saved(name: string): Promise<SavedMarks | null>
+  savepoint(view: ViewPlan, name: string): Promise<Savepoint>
+  /** Into a view that has nothing and runs nowhere. */
+  load(view: ViewPlan, savepoint: string, rows: boolean): Promise<void>
   /** Ends it here; others may run it, or remove it. */
   leave(name: string): Promise<void>
   pause(name: string): Promise<void>

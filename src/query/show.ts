@@ -13,9 +13,10 @@ import { planOnce } from '../sql/plan/view.ts'
 import type { QualifiedName, Statement } from '../sql/syntax/ast.ts'
 import type { Definition } from './definitions.ts'
 import { type EngineParts, planContext, timeText } from './engine-parts.ts'
-import type { RelationInfo, Rights } from './engine.ts'
+import type { RelationInfo, Rights, SavepointInfo } from './engine.ts'
 import { alteredView } from './alter-view.ts'
-import { changeLines, changeOf } from './replace.ts'
+import { changeLines, changeOf, goneBack } from './replace.ts'
+import { listSavepoints } from './savepoints.ts'
 import { isShown, pickShown, shownFault, shownSchema } from './rights.ts'
 
 export interface Table {
@@ -70,6 +71,8 @@ export async function show(parts: EngineParts, what: string, text: string, at: n
           d.alert?.rule.destinations.map((one) => one.kind).join(', ') ?? null,
         ]),
       }
+    case 'savepoints':
+      return showSavepoints(parts)
     case 'topics':
       return showTopics(parts)
     case 'functions':
@@ -115,6 +118,29 @@ async function showTopics({ log, rights }: EngineParts): Promise<Table> {
       const retention = config['retention.ms'] ?? defaults?.['retention.ms'] ?? null
       return [name, partitions, config['cleanup.policy'] ?? 'delete', retention === null ? null : Number(retention)]
     }),
+  }
+}
+async function showSavepoints(parts: EngineParts): Promise<Table> {
+  const all = await listSavepoints(parts)
+  const operatorText = ({ kind, label, rows }: SavepointInfo['operators'][number]): string =>
+    `${kind} ${label}${rows === null ? '' : `: ${rows} rows`}`
+  return {
+    columns: [
+      field('name'),
+      field('view'),
+      field('at', { kind: 'timestamptz' }),
+      field('state_bytes', count),
+      field('row_bytes', count),
+      field('operators'),
+    ],
+    rows: all.map(({ name, view, at, stateBytes, rowBytes, operators }) => [
+      name,
+      view,
+      at,
+      stateBytes,
+      rowBytes,
+      operators.map(operatorText).join('; '),
+    ]),
   }
 }
 function showFunctions({ functions: given }: EngineParts['definitions']): Table {
@@ -231,6 +257,8 @@ async function explainChange(
   text: string,
 ): Promise<string[]> {
   const known = parts.definitions.relation(planned.name)
+  if (known === null && statement.kind === 'create-view' && statement.start?.from === 'savepoint')
+    return changeLines(await goneBack(parts, planned.view!, { text, start: statement.start }))
   if (statement.kind !== 'create-view' || !statement.orReplace || known === null || !isShown(parts.rights, known))
     return []
   const [headline, ...more] = changeLines(await changeOf(parts, { known, planned, statement, text }))

@@ -15,6 +15,14 @@ import { type Examination, examine } from './examine.ts'
 import { stateTopic, viewGroup } from './names.ts'
 import { Quarantine } from './quarantine.ts'
 import { savedMarks } from './saved-state.ts'
+import {
+  type Halted,
+  type Savepoint,
+  loadSavepoint,
+  makeSavepoint,
+  readSavepoint,
+  savepointTopic,
+} from './savepoints.ts'
 import { viewRows } from './snapshot.ts'
 import { type Committed, type TaskHost, type TaskStatus, ViewTask } from './task.ts'
 
@@ -97,6 +105,12 @@ export interface Flow extends AsyncDisposable {
   vacated(name: string): Promise<void>
   /** What its committed state says of itself, whether it runs or not; null: there is none. */
   saved(name: string): Promise<SavedMarks | null>
+  /**
+   * A savepoint of a view as it is between two ticks. Throws Fault flow.savepoint-exists, flow.runs-elsewhere …
+   */
+  savepoint(view: ViewPlan, name: string): Promise<Savepoint>
+  /** Brings a view that has nothing to where the savepoint is. Throws Fault flow.unknown-savepoint, flow.savepoint-input-gone … */
+  load(view: ViewPlan, savepoint: string, rows: boolean): Promise<void>
   views(): readonly ViewInfo[]
   /** Throws Fault flow.unknown-view. */
   view(name: string): ViewInfo
@@ -210,6 +224,39 @@ class Views implements Flow {
   saved(name: string): Promise<SavedMarks | null> {
     const known = this.running.get(name)?.task.saved
     return known === undefined ? savedMarks(this.host.log, name) : Promise.resolve(known)
+  }
+  async savepoint(view: ViewPlan, name: string): Promise<Savepoint> {
+    const { log, clock } = this.host
+    if (this.saving.has(view.name) || this.saving.has(savepointTopic(name)))
+      throw new Fault('flow.savepoint-busy', { view: view.name })
+    const marks = [view.name, savepointTopic(name)]
+    for (const mark of marks) this.saving.add(mark)
+    try {
+      return await makeSavepoint({ log, clock }, name, view, (work) => this.halted(view, work))
+    } finally {
+      for (const mark of marks) this.saving.delete(mark)
+    }
+  }
+  /** Views and savepoints that are on their way. */
+  private readonly saving = new Set<string>()
+  private async halted(view: ViewPlan, work: (halted: Halted) => Promise<void>): Promise<void> {
+    const task = this.running.get(view.name)?.task
+    if (task !== undefined && task.isServing) return task.betweenTicks(() => work(task.halted()))
+    const { log } = this.host
+    const group = (await log.groups.list()).find((one) => one.group === viewGroup(view.name))
+    if (group !== undefined && group.members.length > 0) throw new Fault('flow.runs-elsewhere', { view: view.name })
+    return work({
+      claim: null,
+      positions: await log.groups.positions(viewGroup(view.name)),
+      marks: await savedMarks(log, view.name),
+      counts: null,
+    })
+  }
+  async load(view: ViewPlan, name: string, rows: boolean): Promise<void> {
+    const { log } = this.host
+    const savepoint = await readSavepoint(log, name)
+    if (savepoint === null) throw new Fault('flow.unknown-savepoint', { savepoint: name })
+    await loadSavepoint(log, savepoint, view, rows)
   }
 
   /** Other processes that ran the view are on their way out. */

@@ -31,9 +31,14 @@ export async function ensureTopic(
   return topicInfo(log, name)
 }
 /** Rows and states are larger than the events they come from. */
-const large = { 'max.message.bytes': String(limits.batchBytesMax), 'retention.ms': '-1' }
+export const largeRecords = { 'max.message.bytes': String(limits.batchBytesMax), 'retention.ms': '-1' }
 export const ensureOutput = (log: Log, view: ViewPlan): Promise<TopicInfo> =>
-  ensureTopic(log, view.name, 1, outputMode(view) === 'upsert' ? { ...large, 'cleanup.policy': 'compact' } : large)
+  ensureTopic(
+    log,
+    view.name,
+    1,
+    outputMode(view) === 'upsert' ? { ...largeRecords, 'cleanup.policy': 'compact' } : largeRecords,
+  )
 /** Its partition count stays what it was at its creation: that of the widest input. */
 export const ensureState = (log: Log, view: ViewPlan, partitions: number): Promise<TopicInfo> =>
-  ensureTopic(log, stateTopic(view.name), partitions, { ...large, 'cleanup.policy': 'compact' })
+  ensureTopic(log, stateTopic(view.name), partitions, { ...largeRecords, 'cleanup.policy': 'compact' })

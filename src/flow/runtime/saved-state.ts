@@ -24,16 +24,22 @@ export async function savedMarks(log: Log, view: string): Promise<SavedMarks | n
   const row = meta.find(name)
   return row < 0 ? null : readMarks(meta.values[row])
 }
-/** Of a partition, up to its end as it is now. */
-export async function* committedRecords(log: Log, partition: Partition): AsyncGenerator<LogRecord> {
+/** Of a partition, by default up to its end as it is now. */
+export async function* committedRecords(
+  log: Log,
+  partition: Partition,
+  from = 0,
+  until = Infinity,
+): AsyncGenerator<LogRecord> {
   const [bounds] = await log.bounds([partition])
+  const end = Math.min(bounds!.stable, until)
   const reader = log.reader()
-  for (let at: number = bounds!.start; at < bounds!.stable;) {
+  for (let at: number = Math.max(bounds!.start, from); at < end;) {
     const [chunk] = await reader.read([{ partition, offset: asOffset(at) }], { ms: 1_000 })
     if (chunk === undefined) return
     if ('fault' in chunk) throw chunk.fault
     for (const batch of chunk.batches)
-      for (const record of decodeBatch(batch)) if (record.offset >= at && record.offset < bounds!.stable) yield record
+      for (const record of decodeBatch(batch)) if (record.offset >= at && record.offset < end) yield record
     at = chunk.next
   }
 }

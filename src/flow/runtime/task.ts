@@ -35,6 +35,7 @@ import type { SavedMarks } from '../state-marks.ts'
 import { type Adoption, adopted, adoption, readAnew } from './adopt.ts'
 import { Input, type Slice } from './input.ts'
 import { ensureOutput, ensureState, ensureTopic, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
+import type { Halted } from './savepoints.ts'
 import type { Quarantine } from './quarantine.ts'
 import { type OutputRecord, batchesFor, stateBatches } from './records.ts'
 import { type Sink, type TickFacts, noSink, viewSink } from './sink.ts'
@@ -151,11 +152,22 @@ export class ViewTask {
     this.running = this.run().finally(() => (this.running = null))
     await this.started.promise
   }
+  /** It has its state, and between two ticks everything it did is committed. */
+  get isServing(): boolean {
+    return this.claim !== null && (this.status === 'running' || this.status === 'paused') && this.adoption === null
+  }
+  /** For work between two ticks. Throws Fault flow.not-running where it has just lost its state. */
+  halted(): Halted {
+    if (!this.isServing) throw new Fault('flow.runs-elsewhere', { view: this.view.name })
+    const counts = this.graph.nodes.flatMap((node) => {
+      const mark = this.graph.marks.operators.get(node)
+      return mark === undefined ? [] : [[mark.number, node.tables.reduce((sum, { count }) => sum + count, 0)] as const]
+    })
+    return { claim: this.claim, positions: this.positions, marks: this.graph.committed, counts: new Map(counts) }
+  }
   /** What its committed state says of itself; null: it has none; undefined: that is to be read. */
   get saved(): SavedMarks | null | undefined {
-    return this.claim !== null && (this.status === 'running' || this.status === 'paused') && this.adoption === null
-      ? this.graph.committed
-      : undefined
+    return this.isServing ? this.graph.committed : undefined
   }
   /** The claim that its ticks stand on; null while it does not run. */
   get held(): Claim | null {

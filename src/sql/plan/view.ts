@@ -93,8 +93,8 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
 }
 
 function startOf(ctx: PlanContext, start: CreateView['start']): Pick<ViewPlan, 'start'> {
-  if (start === null || start.from === 'beginning' || start.from === 'resume') return {}
-  if (start.from === 'now') return { start: { from: 'now' } }
+  if (start?.from === 'now') return { start: { from: 'now' } }
+  if (start?.from !== 'timestamp') return {}
   const micros = parseInstant(start.text)
   if (micros === null || !Number.isFinite(micros))
     throw new SqlFault('sql.invalid-value', `"${start.text}" is no timestamp`, ctx.text, start.at, {

@@ -231,10 +231,10 @@ export type TableArgument = Span & {
   )
 
 /** WITH (topic = 'x', partitions = 6, flag) */
-/** START FROM BEGINNING | NOW | TIMESTAMP '…' | RESUME */
+/** START FROM BEGINNING | NOW | TIMESTAMP '…' | RESUME | SAVEPOINT name */
 export interface StartFrom extends Span {
-  readonly from: 'beginning' | 'now' | 'timestamp' | 'resume'
-  /** Of a timestamp. */
+  readonly from: 'beginning' | 'now' | 'timestamp' | 'resume' | 'savepoint'
+  /** Of a timestamp; the name of a savepoint. */
   readonly text: string
 }
 export interface Option extends Span {
@@ -315,6 +315,8 @@ export type Statement = Span &
         readonly name: QualifiedName
         readonly action: 'pause' | 'resume'
       }
+    | { readonly kind: 'create-savepoint'; readonly name: QualifiedName; readonly view: QualifiedName }
+    | { readonly kind: 'drop-savepoint'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
     /** Another query, and where it begins; without one the query stays. */
     | {
         readonly kind: 'alter-view'

@@ -1,5 +1,5 @@
 /** Everything that is not a plain query: definitions, INSERT, SUBSCRIBE, SHOW and their kin. */
-import type { ObjectKind, StartFrom, Statement } from './ast.ts'
+import type { ObjectKind, QualifiedName, StartFrom, Statement } from './ast.ts'
 import { createAlert } from './alert.ts'
 import type { Cursor } from './cursor.ts'
 import { createRelation, optionList, withOptions } from './definitions.ts'
@@ -127,6 +127,7 @@ function create(cursor: Cursor, at: number): Statement {
     return createView(cursor, at, orReplace)
   }
   if (word === 'alert') return createAlert(cursor, at)
+  if (word === 'savepoint') return createSavepoint(cursor, at)
   if (word === 'view') return createPlainView(cursor, at)
   if (unsupportedObjects.has(word)) {
     cursor.unsupported(`CREATE ${word.toUpperCase()}`, cursor.at)
@@ -134,6 +135,14 @@ function create(cursor: Cursor, at: number): Statement {
   return cursor.fail(['STREAM', 'TABLE', 'MATERIALIZED VIEW', 'VIEW', 'ALERT'])
 }
 
+/** CREATE SAVEPOINT name FOR view */
+function createSavepoint(cursor: Cursor, at: number): Statement {
+  cursor.expectWord('savepoint')
+  const name = cursor.qualifiedName('a name for the savepoint')
+  cursor.expectWord('for')
+  const view = cursor.qualifiedName('a view')
+  return { kind: 'create-savepoint', name, view, ...cursor.span(at) }
+}
 /** CREATE VIEW [IF NOT EXISTS] name [(columns)] AS query */
 function createPlainView(cursor: Cursor, at: number): Statement {
   cursor.expectWord('view')
@@ -166,15 +175,21 @@ function createView(cursor: Cursor, at: number, orReplace: boolean): Statement {
   const start = startFrom(cursor)
   return { kind: 'create-view', name, ifNotExists, columns, query, options, orReplace, start, ...cursor.span(at) }
 }
+const textOf = ({ parts }: QualifiedName): string => parts.map(({ text }) => text).join('.')
 function startFrom(cursor: Cursor): StartFrom | null {
   const { at } = cursor
   if (!cursor.isWord('start')) return null
   cursor.take()
   cursor.expectWord('from')
-  if (!cursor.isWord('beginning', 'now', 'timestamp', 'resume'))
-    cursor.fail(['BEGINNING', 'NOW', 'TIMESTAMP', 'RESUME'])
+  if (!cursor.isWord('beginning', 'now', 'timestamp', 'resume', 'savepoint'))
+    cursor.fail(['BEGINNING', 'NOW', 'TIMESTAMP', 'RESUME', 'SAVEPOINT'])
   const from = cursor.take().word as StartFrom['from']
-  const text = from === 'timestamp' ? cursor.string('a time as a string') : ''
+  const text =
+    from === 'timestamp'
+      ? cursor.string('a time as a string')
+      : from === 'savepoint'
+        ? textOf(cursor.qualifiedName('a savepoint'))
+        : ''
   return { from, text, ...cursor.span(at) }
 }
 
@@ -189,6 +204,10 @@ function objectKind(cursor: Cursor): ObjectKind {
 
 function drop(cursor: Cursor, at: number): Statement {
   cursor.take()
+  if (cursor.acceptWords('savepoint')) {
+    const ifExists = cursor.acceptWords('if', 'exists')
+    return { kind: 'drop-savepoint', names: cursor.list(() => cursor.qualifiedName()), ifExists, ...cursor.span(at) }
+  }
   const object = objectKind(cursor)
   const ifExists = cursor.acceptWords('if', 'exists')
   const names = cursor.list(() => cursor.qualifiedName())
@@ -214,7 +233,7 @@ function alter(cursor: Cursor, at: number): Statement {
   return { kind: 'alter', object, name, action, ...cursor.span(at) }
 }
 
-const shown = ['streams', 'tables', 'views', 'topics', 'alerts', 'functions', 'all'] as const
+const shown = ['streams', 'tables', 'views', 'topics', 'alerts', 'functions', 'savepoints', 'all'] as const
 function show(cursor: Cursor, at: number): Statement {
   cursor.take()
   cursor.acceptWords('materialized')
@@ -222,7 +241,10 @@ function show(cursor: Cursor, at: number): Statement {
   if (what === undefined) {
     if (cursor.token.kind === 'word' && cursor.isWord('create'))
       cursor.unsupported('SHOW CREATE', cursor.at, 'DESCRIBE shows the definition.')
-    if (cursor.token.kind === 'word' && !cursor.isWord('stream', 'table', 'view', 'topic', 'alert', 'function'))
+    if (
+      cursor.token.kind === 'word' &&
+      !cursor.isWord('stream', 'table', 'view', 'topic', 'alert', 'function', 'savepoint')
+    )
       return setting(cursor, at)
     cursor.fail(shown.map((word) => word.toUpperCase()))
   }

@@ -9,7 +9,7 @@ import { realWorld } from '../../../src/lib/real/world.ts'
 import type { World } from '../../../src/lib/world.ts'
 import { openCommits } from '../../../src/log/commits.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
-import type { Change, Diagnosis, Engine, RelationInfo, Result } from '../../../src/query/engine.ts'
+import type { Change, Diagnosis, Engine, RelationInfo, Result, SavepointInfo } from '../../../src/query/engine.ts'
 import { type Contracts, openContracts } from '../../../src/schema/contracts.ts'
 import type { Catalog } from '../../../src/log/catalog.ts'
 import { openSecurity } from '../../../src/security/security.ts'
@@ -169,6 +169,27 @@ export class FakeEngine implements Engine {
   diagnoses: Diagnosis[] = []
   doctor(): ReturnType<Engine['doctor']> {
     return Promise.resolve(this.diagnoses)
+  }
+  saved: SavepointInfo[] = []
+  createSavepoint(view: string, name: string): Promise<SavepointInfo> {
+    const made = {
+      name,
+      view,
+      at: '2026-01-01T00:00:00.000Z',
+      stateBytes: 1,
+      rowBytes: 2,
+      operators: [],
+      positions: [],
+    }
+    this.saved.push(made)
+    return Promise.resolve(made)
+  }
+  savepoints(): Promise<readonly SavepointInfo[]> {
+    return Promise.resolve(this.saved)
+  }
+  dropSavepoint(name: string): Promise<void> {
+    this.saved = this.saved.filter((one) => one.name !== name)
+    return Promise.resolve()
   }
   graph(): ReturnType<Engine['graph']> {
     return { nodes: [], edges: [], heldBackBy: null }
