@@ -1012,6 +1012,7 @@ export const faults = {
     retry: false,
     says: (f) => `the state of view ${f.view} takes ${f.bytes} bytes of memory; its memory_budget is ${f.bytesMax}`,
     hint: 'Give it more (WITH (memory_budget = …)) or bound its state by a window or a filter on now(); rows of joins, groups and top-N go to disk by themselves, those of windows, sessions and OVER do not.',
+  }),
   'flow.runs-elsewhere': meaning<{ view: string }>({
     kafka: -1,
     http: 409,
