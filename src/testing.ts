@@ -3,7 +3,7 @@
  * something, so a day takes milliseconds; the disk survives a crash and loses what was not durable; HTTP requests of
  * alerts are answered by the test. The same seed and the same test give the same run.
  */
-import type { ViewDefinition } from './flow/dsl.ts'
+import type { ViewDefinition } from './dsl/index.ts'
 import { parseDuration } from './lib/duration.ts'
 import { Fault } from './lib/fault.ts'
 import { Simulation } from './lib/sim/world.ts'

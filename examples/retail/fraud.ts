@@ -25,7 +25,7 @@ export const fraud = defineView(
   'fraud',
   purchases
     .stream()
-    .filter(({ kind }) => kind === 'purchase')
+    .where(({ kind }) => kind.eq('purchase'))
     .process(
       {
         key: 'customer',

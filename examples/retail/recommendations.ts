@@ -23,7 +23,7 @@ const Together = z.object({
 
 const together = purchases
   .stream()
-  .filter(({ kind }) => kind === 'purchase')
+  .where(({ kind }) => kind.eq('purchase'))
   .process({ key: 'customer', output: Together }, (purchase, state: number[] | undefined, emit) => {
     const { customer, items, seq, bought_at } = purchase
     const before = state ?? []

@@ -240,6 +240,8 @@ export interface ViewPlan {
   readonly plan: Plan
   /** Positions of the key columns; null = no key (append, or weights). */
   readonly key: readonly number[] | null
+  /** Of rows that are only added: columns of the record key, where they are others. */
+  readonly recordKey?: readonly number[]
   /** Nothing is ever withdrawn. */
   readonly appendOnly: boolean
   /** Topic that late rows go to. */

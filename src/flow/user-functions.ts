@@ -75,7 +75,10 @@ export interface SqlFunctionOptions<A extends readonly SqlType[], R extends SqlT
 
 const kind: unique symbol = Symbol('millrace.function')
 
-export class SqlFunctionDefinition {
+export class SqlFunctionDefinition<A extends readonly SqlType[] = readonly SqlType[], R extends SqlType = SqlType> {
+  /** Only for the types. */
+  declare readonly takes: A
+  declare readonly gives: R
   readonly [kind] = 'function' as const
   readonly name: string
   readonly args: readonly DataType[]
@@ -130,8 +133,8 @@ export function defineSqlFunction<
   name: string,
   options: SqlFunctionOptions<A, R, Strict>,
   fn: (...args: ArgumentsOf<A, Strict>) => ResultOf<R>,
-): SqlFunctionDefinition {
-  return new SqlFunctionDefinition(name, options, fn as AnyFunction)
+): SqlFunctionDefinition<A, R> {
+  return new SqlFunctionDefinition<A, R>(name, options, fn as AnyFunction)
 }
 
 const argumentsMax = 100

@@ -3,9 +3,9 @@
  * changed is dropped with everything of the project that reads it, and made anew. Files may come in any order: what names
  * something that is not there yet is tried again after the rest.
  */
-import type { AnyTopic, AnyView, Definition } from '../flow/dsl.ts'
-import { isAlert, isTopic, isView } from '../flow/dsl.ts'
-import { SqlText } from '../flow/definitions.ts'
+import type { AnyTopic, AnyView, Definition } from '../dsl/index.ts'
+import { isAlert, isTopic, isView } from '../dsl/index.ts'
+import { SqlText } from '../dsl/definitions.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { OpenEngine } from '../query/open.ts'
@@ -50,11 +50,9 @@ export async function applyDefinitions(to: ApplyTo, { sql, definitions }: Defini
 
 async function applyTopic({ engine, contracts }: ApplyTo, topic: AnyTopic): Promise<void> {
   const { key, partitions, config, onInvalid } = topic.options
-  const { plan } = topic.stream().shape
-  if (plan.op !== 'source') throw new Fault('internal', { what: `the stream of ${topic.name} is not its source` })
   await engine.define({
     kind: 'stream',
-    source: plan,
+    source: topic.source('append'),
     keyColumns: key === undefined ? [] : [key],
     ...(partitions === undefined ? {} : { partitions }),
     ...(config === undefined ? {} : { config }),

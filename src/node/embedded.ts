@@ -6,7 +6,7 @@ import type {
   SqlFunctionDefinition,
   TopicDefinition,
   ViewDefinition,
-} from '../flow/dsl.ts'
+} from '../dsl/index.ts'
 import { Placing, type Target } from '../log/placing.ts'
 import { Fault } from '../lib/fault.ts'
 import { type Logger, silent } from '../lib/logger.ts'

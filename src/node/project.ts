@@ -6,7 +6,7 @@ import { registerHooks } from 'node:module'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type Definition, isDefinition } from '../flow/dsl.ts'
+import { type Definition, isDefinition } from '../dsl/index.ts'
 import { Fault } from '../lib/fault.ts'
 
 export interface Project {

@@ -13,6 +13,7 @@ const layers = [
   ['schema'],
   ['flow'],
   ['sql'],
+  ['dsl'],
   ['query'],
   ['act'],
   ['connect'],

@@ -12,7 +12,7 @@ import {
   defineTopic,
   defineView,
   sql,
-} from '../../src/flow/dsl.ts'
+} from '../../src/dsl/index.ts'
 import { memoryDisk } from '../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../src/lib/real/world.ts'
 import { startIn } from '../../src/node/embedded.ts'

@@ -83,7 +83,8 @@ class Origins {
 
 function appendSink(view: ViewPlan): Sink {
   const write = rowBytes(view.plan.columns)
-  const key = view.key === null ? null : keyWriter(view.plan.columns, view.key)
+  const columns = view.recordKey ?? view.key
+  const key = columns === null ? null : keyWriter(view.plan.columns, columns)
   return {
     records(deltas, facts) {
       const slab = new Slab()

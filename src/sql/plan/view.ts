@@ -13,6 +13,7 @@ import { Options, type OptionSpecs } from './options.ts'
 import { refuseSession } from './session.ts'
 import { firstColumns, planAnswer, planQuery } from './query.ts'
 import { catalogName, type Key, type PlainView, pseudoColumns, type Rel, type Relation } from './relation.ts'
+import { type HistoryKeeper, historyFault } from './history.ts'
 import { keepsHistory } from './join-keys.ts'
 import { rewrite } from './rewrite.ts'
 import { projectRel } from './select.ts'
@@ -120,28 +121,12 @@ export function planViewQuery(ctx: PlanContext, query: Query): Rel {
   refuseSession(ctx, rel)
   const keeper = ctx.allowUnbounded ? null : keepsHistory(rewrite(rel.plan))
   if (keeper !== null) {
-    const { message, hint } = history[keeper]
-    throw new SqlFault('sql.unbounded-state', message, ctx.text, keeperIn(query, keeper), { hint })
+    throw historyFault(keeper, ctx.text, keeperIn(query, keeper))
   }
   return rel
 }
-const history = {
-  join: {
-    message: 'a join of streams keeps all of them for ever',
-    hint:
-      "Say how far apart they are (a.t BETWEEN b.t - INTERVAL '5 minutes' AND b.t + INTERVAL '5 minutes', of both event times); " +
-      'or join the windows of both (… AND a.window_end = b.window_end); or a stream with the version of a table at its event time: ' +
-      'JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key; or accept it: WITH (allow_unbounded_state).',
-  },
-  over: {
-    message: 'this window function keeps every row of a stream',
-    hint:
-      'Order it by the event time, ascending, with a frame that ends; or partition it by a window_end; or keep the first few: ' +
-      'SELECT … FROM (SELECT …, row_number() OVER (…) AS n FROM …) WHERE n <= 3; or accept it: WITH (allow_unbounded_state).',
-  },
-}
 /** Where the first join, or OVER, stands. */
-function keeperIn(query: Query, keeper: keyof typeof history): number {
+function keeperIn(query: Query, keeper: HistoryKeeper): number {
   const find = (node: unknown): number | null => {
     if (typeof node !== 'object' || node === null) return null
     const { kind, at, right, from, over } = node as {

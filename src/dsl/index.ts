@@ -24,18 +24,22 @@ export {
   type SqlFunctionOptions,
   type SqlType,
   defineSqlFunction,
-} from './user-functions.ts'
+} from '../flow/user-functions.ts'
 export { type Schema } from './standard-schema.ts'
 export {
   type Aggregation,
-  type Context,
-  type Process,
-  type Stream,
   avg,
   count,
   countDistinct,
+  every,
   max,
   min,
+  some,
   stddev,
+  stddevPop,
   sum,
-} from './stream.ts'
+  variance,
+  variancePop,
+} from './aggregation.ts'
+export { type ColumnsOf, type Expr, type RowOf, asc, call, desc, when } from './expr.ts'
+export { type Context, type JoinOptions, type Output, type OverOptions, type Process, type Stream } from './stream.ts'

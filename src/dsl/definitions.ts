@@ -7,11 +7,18 @@ import { parseBytes } from '../lib/byte-size.ts'
 import { parseDuration } from '../lib/duration.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Columns } from '../schema/types.ts'
-import { timeDefaults } from './clock.ts'
+import { timeDefaults } from '../flow/clock.ts'
+import type { SourcePlan, ViewPlan } from '../flow/plan.ts'
+import { type SqlFunctionDefinition, isSqlFunction } from '../flow/user-functions.ts'
+import { refuseHistory } from '../sql/plan/history.ts'
+import { sourceRel } from '../sql/plan/from.ts'
+import type { Rel } from '../sql/plan/relation.ts'
+import { rewrite } from '../sql/plan/rewrite.ts'
+import { flatKey } from '../sql/plan/view.ts'
+import { refuseVolatile } from '../sql/plan/volatile.ts'
+import type { Expr } from './expr.ts'
 import { columnsOfJsonSchema, optionalFields } from './json-schema-columns.ts'
-import type { SourcePlan, ViewPlan } from './plan.ts'
 import { type Schema, jsonSchemaOf } from './standard-schema.ts'
-import { type SqlFunctionDefinition, isSqlFunction } from './user-functions.ts'
 import { Stream, type StreamShape, delayMsMin } from './stream.ts'
 
 export interface TopicOptions<T> {
@@ -47,24 +54,46 @@ export class TopicDefinition<T> {
   }
   /** The events of the topic, as they come. */
   stream(): Stream<T> {
-    const { eventTime, lateness } = this.options
+    const optional = optionalFields(this.jsonSchema)
+    return new Stream<T>({ rel: relOf(this.source('append')), optional })
+  }
+  /** The newest event of each key, as a table that changes; one without a value takes its row away. */
+  table(): Stream<T> {
+    const { key } = this.options
+    if (key === undefined)
+      throw new Fault('config.invalid', { setting: `topic ${this.name}`, value: 'table()', why: 'it has no key' })
+    return new Stream<T>({ rel: relOf(this.source('upsert')), optional: optionalFields(this.jsonSchema) })
+  }
+  source(mode: 'append' | 'upsert'): SourcePlan {
+    const { eventTime, lateness, key } = this.options
     const column = this.columns.findIndex(({ name }) => name === eventTime)
     const wishedMs = lateness === undefined ? 0 : parseDuration(`lateness of ${this.name}`, lateness)
     const time = column < 0 ? null : { column, delayMs: Math.max(delayMsMin, wishedMs) }
-    const source: SourcePlan = {
+    return {
       op: 'source',
       name: this.name,
       topic: this.name,
-      mode: 'append',
+      mode,
       format: 'json',
       columns: this.columns,
       fields: this.columns.map(({ name }) => ({ from: 'value', path: [name] })),
-      key: [],
+      key: mode === 'append' ? [] : [this.columns.findIndex(({ name }) => name === key)],
       time,
       onInvalid: this.options.onInvalid ?? 'reject',
     }
-    return new Stream<T>({ plan: source, time, key: null, appendOnly: true, optional: optionalFields(this.jsonSchema) })
   }
+}
+function relOf(source: SourcePlan): Rel {
+  const isTable = source.mode === 'upsert'
+  const rel = sourceRel({
+    name: source.name,
+    kind: isTable ? 'table' : 'stream',
+    source,
+    declared: source.columns.length,
+    appendOnly: source.mode === 'append',
+    key: isTable ? source.key : null,
+  })
+  return { ...rel, time: source.time }
 }
 
 /** SQL text of a view: what the tag `sql` gives. */
@@ -95,6 +124,8 @@ export interface ViewOptions {
   readonly lateTopic?: string
   /** What an event that cannot be processed does. Default stop. */
   readonly onError?: 'stop' | 'quarantine' | 'skip'
+  /** Accept a state that grows with history. Default false. */
+  readonly allowUnboundedState?: boolean
   /** Which events it takes in when it is made: all that are there (default), those from now on, or from a record time on. */
   readonly startFrom?: 'beginning' | 'now' | Date
   /** How much memory its state may take, as 256MB; beyond it rows go to disk, or the view ends where they cannot. */
@@ -113,16 +144,35 @@ export class ViewDefinition<Row> {
   }
   /** The view's rows as the input of another. Only of a view made of streams: the type of SQL is known when it is planned. */
   stream(): Stream<Row> {
+    const { rel } = this.#shape('stream()')
+    const mode = rel.appendOnly ? 'append' : rel.key === null ? 'weighted' : 'upsert'
+    return new Stream<Row>({ rel: { ...relOf(this.#source(mode)), key: rel.key, windows: rel.windows }, optional: [] })
+  }
+  /** Each row that the view comes to, as an event; that a row goes is none. */
+  toStream(): Stream<Row> {
+    const { rel } = this.#shape('toStream()')
+    const key = flatKey(rel.key)
+    if (rel.appendOnly || key === null || key.length === 0) return this.stream()
+    const stream = new Stream<Row>({ rel: relOf(this.#source('append')), optional: [] })
+    const names = key.map((i) => rel.plan.columns[i]!.name)
+    return stream.where((row) => {
+      const [first, ...more] = names.map((name) => (row as { [name: string]: Expr<unknown> })[name]!.isNotNull())
+      return first!.or(...more)
+    })
+  }
+  #shape(what: string): StreamShape {
     const { from } = this
-    if (!(from instanceof Stream))
-      throw new Fault('config.invalid', {
-        setting: `view ${this.name}`,
-        value: 'stream()',
-        why: 'a view in SQL is read in SQL',
-      })
-    const { columns } = from.shape.plan
-    const mode = from.shape.appendOnly ? 'append' : from.shape.key === null ? 'weighted' : 'upsert'
-    const source: SourcePlan = {
+    if (from instanceof Stream) return from.shape
+    throw new Fault('config.invalid', {
+      setting: `view ${this.name}`,
+      value: what,
+      why: 'a view in SQL is read in SQL',
+    })
+  }
+  #source(mode: SourcePlan['mode']): SourcePlan {
+    const { rel } = this.#shape('its rows')
+    const { columns } = rel.plan
+    return {
       op: 'source',
       name: this.name,
       topic: this.name,
@@ -130,26 +180,32 @@ export class ViewDefinition<Row> {
       format: 'json',
       columns,
       fields: columns.map(({ name }) => ({ from: 'value', path: [name] })),
-      key: mode === 'upsert' ? from.shape.key! : [],
-      time: from.shape.time,
+      key: mode === 'upsert' ? (flatKey(rel.key) ?? []) : [],
+      time: rel.time,
       onInvalid: 'reject',
     }
-    return new Stream<Row>({ ...from.shape, plan: source })
   }
   /** The column that says when a row happened, for views that read this one; null = the record's time. */
-  eventTime(): StreamShape['time'] {
-    return this.from instanceof Stream ? this.from.shape.time : null
+  eventTime(): Rel['time'] {
+    return this.from instanceof Stream ? this.from.shape.rel.time : null
   }
-  /** null for a view in SQL: its text is planned like any other. */
+  /** null for a view in SQL: its text is planned like any other. Throws SqlFault. */
   plan(): ViewPlan | null {
     if (!(this.from instanceof Stream)) return null
-    const { plan, key, appendOnly } = this.from.shape
-    const { idle, memoryBudget } = this.options
+    const { rel, recordKey } = this.from.shape
+    const { idle, memoryBudget, allowUnboundedState = false } = this.options
+    const plan = rewrite(rel.plan)
+    if (!allowUnboundedState) refuseHistory(plan)
+    refuseVolatile(plan, '', 0)
+    const names = plan.columns.map(({ name }) => name)
     return {
       name: this.name,
       plan,
-      key,
-      appendOnly,
+      key: flatKey(rel.key),
+      ...(recordKey === undefined || !rel.appendOnly
+        ? {}
+        : { recordKey: recordKey.map((name) => names.indexOf(name)) }),
+      appendOnly: rel.appendOnly,
       lateTopic: this.options.lateTopic ?? null,
       idleMs: idle === undefined ? timeDefaults.idleMs : parseDuration(`idle of ${this.name}`, idle),
       maxFutureMs: timeDefaults.maxFutureMs,
@@ -209,8 +265,7 @@ export class AlertDefinition {
 /** Any of them; what a project's files export. */
 export type Definition = AnyTopic | AnyView | AlertDefinition | SqlFunctionDefinition
 // A definition is invariant in its row type; here only its name and plan are read.
-export type AnyTopic = Pick<TopicDefinition<never>, typeof kind | 'name' | 'jsonSchema' | 'columns'> & {
-  stream(): { readonly shape: StreamShape }
+export type AnyTopic = Pick<TopicDefinition<never>, typeof kind | 'name' | 'jsonSchema' | 'columns' | 'source'> & {
   readonly options: Omit<TopicOptions<never>, 'schema'>
 }
 export type AnyView = Pick<ViewDefinition<never>, typeof kind | 'name' | 'options' | 'plan' | 'eventTime'> & {

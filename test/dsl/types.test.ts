@@ -1,0 +1,252 @@
+/** What does not fit does not type-check: a wrong use of each call. The compiler is the test; nothing here runs. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { z } from 'zod'
+import {
+  avg,
+  call,
+  count,
+  defineSqlFunction,
+  defineTopic,
+  defineView,
+  desc,
+  every,
+  max,
+  min,
+  some,
+  stddev,
+  sum,
+  when,
+} from '../../src/dsl/index.ts'
+
+const bids = defineTopic('bids', {
+  schema: z.object({
+    bidder: z.string(),
+    kind: z.enum(['ask', 'bid']),
+    item: z.int(),
+    price: z.number(),
+    note: z.string().optional(),
+    at: z.iso.datetime(),
+  }),
+  eventTime: 'at',
+  key: 'item',
+})
+const b = bids.stream()
+const table = bids.table()
+const twice = defineSqlFunction('twice', { args: ['double'], returns: 'double' }, (x) => x * 2)
+
+/** Equal types. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+const same = <A, B>(is: Same<A, B>): unknown => is
+
+test('wrong uses do not type-check, and rows have the types of what made them', () => {
+  const wrong = (): void => {
+    // @ts-expect-error there is no such column
+    b.where((row) => row.colour.eq('red'))
+    // @ts-expect-error a condition is boolean
+    b.where((row) => row.price)
+    // @ts-expect-error a number is not compared with a text
+    b.where((row) => row.price.gt('10'))
+    // @ts-expect-error nor a text with a number
+    b.where((row) => row.bidder.eq(1))
+    // @ts-expect-error it is neither of the words
+    b.where((row) => row.kind.eq('sell'))
+    // @ts-expect-error nothing equals null
+    b.where((row) => row.note.eq(null))
+    // @ts-expect-error a text has no sum
+    b.select((row) => ({ x: row.bidder.plus(1) }))
+    // @ts-expect-error a number is like nothing
+    b.where((row) => row.price.like('1%'))
+    // @ts-expect-error a number is no condition
+    b.where((row) => row.price.and(row.price.gt(1)))
+    // @ts-expect-error one of a list of texts
+    b.where((row) => row.item.in(['1']))
+    // @ts-expect-error a selection is made of expressions
+    b.select((row) => ({ x: 1, y: row.item }))
+    // @ts-expect-error nor is what is beside
+    b.extend(() => ({ x: 'text' }))
+    // @ts-expect-error a branch is a condition
+    b.branch({ some: (row) => row.item })
+    // @ts-expect-error there is no such branch
+    void b.branch({ some: (row) => row.price.gt(1) }).other
+    // @ts-expect-error rows of another form
+    b.merge(b.select((row) => ({ item: row.item })))
+    // @ts-expect-error there is no such column
+    b.selectKey('colour')
+    b.join(
+      table,
+      // @ts-expect-error sides of other types
+      (l, r) => l.bidder.eq(r.item),
+      (l) => ({ item: l.item }),
+    )
+    b.leftJoin(
+      table,
+      (l, r) => l.item.eq(r.item),
+      // @ts-expect-error there is no such column on the right
+      (l, r) => ({ x: r.colour }),
+    )
+    b.join(
+      b,
+      (l, r) => l.item.eq(r.item),
+      (l) => ({ item: l.item }),
+      // @ts-expect-error both bounds are said
+      { within: { before: '1s' } },
+    )
+    b.outerJoin(
+      table,
+      // @ts-expect-error no such side
+      (l, r, _x) => l.item.eq(r.item),
+      (l) => ({ item: l.item }),
+    )
+    // @ts-expect-error a condition
+    b.semiJoin(table, (l) => l.item)
+    // @ts-expect-error a condition
+    b.antiJoin(table, (_, r) => r.bidder)
+    b.asOf(
+      table,
+      // @ts-expect-error sides of other types
+      (l, r) => l.item.eq(r.bidder),
+      (l) => ({ item: l.item }),
+    )
+    b.leftAsOf(
+      table,
+      (l, r) => l.item.eq(r.item),
+      // @ts-expect-error a selection
+      (l) => l.item,
+    )
+    b.lookup(
+      table,
+      (l, r) => l.item.eq(r.item),
+      // @ts-expect-error there is no such column
+      (_, r) => ({ x: r.colour }),
+    )
+    b.leftLookup(
+      // @ts-expect-error a table is needed
+      'items',
+      () => call<boolean>('holds'),
+      () => ({}),
+    )
+    // @ts-expect-error an order is asc or desc of something
+    b.top(3, { order: (row) => row.price })
+    // @ts-expect-error there is no such column
+    b.top(3, { order: (row) => desc(row.price), by: 'colour' })
+    // @ts-expect-error there is no such column
+    b.dedupe({ by: 'colour' })
+    // @ts-expect-error first or last
+    b.dedupe({ by: 'item', keep: 'best' })
+    // @ts-expect-error there is no such column
+    b.toTable('colour')
+    // @ts-expect-error an aggregate
+    b.over({ by: 'item' }, (row) => ({ x: row.price }))
+    // @ts-expect-error there is no such column
+    b.over({ by: 'colour' }, () => ({ n: count() }))
+    // @ts-expect-error there is no such window
+    b.window({ rolling: '1m' })
+    // @ts-expect-error a hop says how often
+    b.window({ hopping: '1m' })
+    // @ts-expect-error a cumulating window says how often
+    b.window({ cumulating: '1m' })
+    // @ts-expect-error a gap is a duration
+    b.window({ session: 10 })
+    // @ts-expect-error there is no such column
+    b.groupBy('colour')
+    const grouped = b.groupBy('item')
+    // @ts-expect-error text has no sum
+    grouped.aggregate((row) => ({ x: sum(row.bidder) }))
+    // @ts-expect-error nor a mean
+    grouped.aggregate((row) => ({ x: avg(row.bidder) }))
+    // @ts-expect-error nor a deviation
+    grouped.aggregate((row) => ({ x: stddev(row.bidder) }))
+    // @ts-expect-error of conditions alone
+    grouped.aggregate((row) => ({ x: every(row.price) }))
+    // @ts-expect-error of conditions alone
+    grouped.aggregate((row) => ({ x: some(row.bidder) }))
+    // @ts-expect-error a filter is a condition
+    grouped.aggregate((row) => ({ x: count().filter(row.price) }))
+    // @ts-expect-error an expression is no aggregate
+    grouped.aggregate((row) => ({ x: row.price }))
+    // @ts-expect-error updates or at the close
+    grouped.aggregate({ n: count() }, { emit: 'sometimes' })
+    // @ts-expect-error keys of other types
+    grouped.cogroup(() => ({ n: count() })).and(b.groupBy('bidder'), () => ({ m: count() }))
+    // @ts-expect-error a text where a number is asked for
+    b.select((row) => ({ x: call(twice, row.bidder) }))
+    // @ts-expect-error one argument
+    b.select((row) => ({ x: call(twice, row.price, row.price) }))
+    // @ts-expect-error there is no such type
+    b.select((row) => ({ x: row.price.cast('money') }))
+    // @ts-expect-error a condition
+    b.select((row) => ({ x: when(row.price, 1, 2) }))
+    // @ts-expect-error the row has another form
+    const row: { readonly n: string } = rowOf(grouped.aggregate({ n: count() }))
+    void row
+  }
+  assert.equal(typeof wrong, 'function')
+  const right = (): void => {
+    same<Row<typeof b>['note'], string | undefined>(true)
+    const selected = b.select((row) => ({
+      x: row.price.times(2),
+      y: row.note,
+      z: row.note.isNull(),
+      u: row.price.gt(1),
+      w: row.note.eq('a'),
+      c: call(twice, row.price),
+      s: when(row.price.gt(1), 'a', 2),
+    }))
+    same<
+      Row<typeof selected>,
+      {
+        readonly x: number
+        readonly y: string | null
+        readonly z: boolean
+        readonly u: boolean
+        readonly w: boolean | null
+        readonly c: number | null
+        readonly s: string | number
+      }
+    >(true)
+    const outer = b.leftJoin(
+      table,
+      (l, r) => l.item.eq(r.item),
+      (l, r) => ({ a: l.bidder, b: r.bidder, c: r.bidder.orElse('nobody') }),
+    )
+    same<Row<typeof outer>, { readonly a: string; readonly b: string | null; readonly c: string }>(true)
+    const grouped = b
+      .window({ session: '1m' })
+      .groupBy('kind')
+      .aggregate((row) => ({
+        n: count(),
+        low: min(row.note),
+        high: max(row.price),
+        some: sum(row.price).filter(row.price.gt(3)),
+      }))
+    same<
+      Row<typeof grouped>,
+      {
+        readonly window_start: string
+        readonly window_end: string
+        readonly kind: 'ask' | 'bid'
+        readonly n: number
+        readonly low: string | null
+        readonly high: number
+        readonly some: number | null
+      }
+    >(true)
+    const both = b
+      .groupBy('item')
+      .cogroup((row) => ({ n: count(), total: sum(row.price) }))
+      .and(table.groupBy('item'), () => ({ m: count() }))
+      .aggregate()
+    same<
+      Row<typeof both>,
+      { readonly item: number; readonly n: number; readonly total: number | null; readonly m: number }
+    >(true)
+    const ranked = b.top(3, { order: (row) => desc(row.price), rank: 'place' })
+    same<Row<typeof ranked>['place'], number>(true)
+    const view = defineView('v', both)
+    view.toStream().where((row) => row.total.gt(3))
+  }
+  assert.equal(typeof right, 'function')
+})
+type Row<S> = S extends { readonly row: (value: infer T) => unknown } ? T : never
+declare function rowOf<T>(stream: { readonly row: (value: T) => T }): T
