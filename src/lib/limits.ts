@@ -36,6 +36,8 @@ export const limits = {
   kafkaConnectionRequestsInFlight: 1_000,
   /** The same over all connections. A frame that has begun is always finished. */
   kafkaBytesInFlight: 256 * 1024 * 1024,
+  /** So long may all of that be taken before requests that have not arrived as a whole are given up. */
+  kafkaFullMs: 5_000,
   /** Answers that a client does not fetch; beyond it its next request waits. */
   kafkaBacklogBytes: 4 * 1024 * 1024,
   /** Buffers that nobody holds, kept for those who take the next: what one busy connection has under way, about. */

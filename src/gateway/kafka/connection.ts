@@ -72,9 +72,9 @@ export class ClientConnection {
   /** Ticks of the server's clock: when it was opened, when the last bytes came, when the open frame began. */
   private readonly openedTick: number
   private activeTick: number
-  private frameTick: number
+  frameTick: number
   /** Bytes of the frame that is not whole yet. */
-  private heldBytes = 0
+  heldBytes = 0
   /** Of answers: what was written, what of it the client had taken when last looked at, and when that last grew. */
   private writtenBytes = 0
   private takenBytes = 0
@@ -415,6 +415,10 @@ export class ClientConnection {
     if (ms(this.activeTick) > limits.kafkaIdleMs) this.end()
   }
 
+  /** Others wait for the memory that its unfinished request holds. */
+  failUnfinished(): void {
+    this.fail(new Fault('wire.malformed', { what: 'a request that does not go on while others wait for room' }))
+  }
   /** The client takes nothing of its answers, or others need the memory of them. */
   failUnread(): void {
     this.fail(new Fault('wire.malformed', { what: 'answers that are not read' }))

@@ -99,6 +99,8 @@ export class Server implements KafkaListener {
   private readonly tls: TlsServer | undefined
   private readonly waiting = new Set<ClientConnection>()
   bytesInFlight = 0
+  /** The last tick at which there was room. */
+  private fullSinceTick = 1
   private owedBytes = 0
   private running = 0
   private complaints = 0
@@ -273,6 +275,16 @@ export class Server implements KafkaListener {
     this.meter?.refused()
     if (this.complaints++ < complaintsPerTick) this.log.warn(message, facts)
   }
+  /**
+   * Requests that have begun may hold all the room there is, and then nobody else is read. Who has not finished one in a
+   * time that is long for that gives it up, the oldest first, until there is room.
+   */
+  private dropUnfinished(): void {
+    const since = this.tick - limits.kafkaFullMs / this.tickMs
+    if (this.fullSinceTick > since) return
+    const slow = [...this.connections].filter(({ heldBytes, frameTick }) => heldBytes > 0 && frameTick <= since)
+    for (const one of slow.toSorted((a, b) => a.frameTick - b.frameTick)) if (this.isFull) one.failUnfinished()
+  }
   private scheduleTick(): void {
     this.stopTicking = this.clock.after(this.tickMs, () => {
       this.tick++
@@ -280,6 +292,8 @@ export class Server implements KafkaListener {
       if (unsaid > 0) this.log.warn('kafka: more connections closed or refused', { count: unsaid })
       this.complaints = 0
       for (const connection of this.connections) connection.check(this.tick)
+      this.fullSinceTick = this.isFull ? this.fullSinceTick : this.tick
+      this.dropUnfinished()
       this.scheduleTick()
     })
   }
