@@ -10,6 +10,7 @@ import type { Plan, SourcePlan } from '../src/flow/plan.ts'
 import { Unread, encodeBatch } from '../src/log/batch.ts'
 import type { Columns, DataType } from '../src/schema/types.ts'
 import { nexmarkEvents } from './nexmark/generate.ts'
+import { type Format, formats } from './decode-formats.ts'
 import type { Report, RowSpec } from './lib/rows.ts'
 
 const int: DataType = { kind: 'int' }
@@ -71,13 +72,29 @@ function bids(names: readonly string[]): Plan {
 }
 
 const all = Object.keys(bid)
-const cases: readonly { readonly row: string; readonly plan: Plan; readonly isFlat: boolean }[] = [
+interface Case {
+  readonly row: string
+  readonly plan: Plan
+  readonly isFlat: boolean
+  /** JSON. */
+  readonly format?: 'json' | 'avro' | 'protobuf'
+}
+const json: readonly Case[] = [
   { row: 'flat bids, 3 fields', plan: flat(few), isFlat: true },
   { row: 'flat bids, 7 fields', plan: flat(all), isFlat: true },
   { row: 'events, 3 fields of bids', plan: nested(few), isFlat: false },
   { row: 'events, 7 fields of bids', plan: nested(all), isFlat: false },
   { row: 'events, bids alone, 3 fields', plan: bids(few), isFlat: false },
   { row: 'events, bids alone, 7 fields', plan: bids(all), isFlat: false },
+]
+const written = { avro: 'Avro', protobuf: 'Protobuf' } as const
+const cases: readonly Case[] = [
+  ...json,
+  ...(['avro', 'protobuf'] as const).flatMap((format) =>
+    json
+      .filter(({ row }) => !row.includes('alone'))
+      .map((one): Case => ({ ...one, row: `${written[format]}: ${one.row}`, format })),
+  ),
 ]
 export const decodeRows: readonly RowSpec[] = cases.map(({ row }) => ({
   ...{ row, unit: 'k/CPU-s', better: 'higher', goal: null, alone: true },
@@ -94,13 +111,15 @@ interface Read {
   readonly bytes: Buffer
   readonly lengths: readonly number[]
 }
-function reads(lines: readonly string[]): Read[] {
+function reads(values: readonly (string | Buffer)[]): Read[] {
   const found: Read[] = []
-  for (let at = 0; at < lines.length; at += batchRecords * readBatches) {
+  for (let at = 0; at < values.length; at += batchRecords * readBatches) {
     const batches: Buffer[] = []
-    for (let b = 0; b < readBatches && at + b * batchRecords < lines.length; b++) {
-      const some = lines.slice(at + b * batchRecords, at + (b + 1) * batchRecords)
-      batches.push(Buffer.from(encodeBatch(some.map((line) => ({ key: null, value: Buffer.from(line), timeMs: 1 })))))
+    for (let b = 0; b < readBatches && at + b * batchRecords < values.length; b++) {
+      const some = values.slice(at + b * batchRecords, at + (b + 1) * batchRecords)
+      batches.push(
+        Buffer.from(encodeBatch(some.map((value) => ({ key: null, value: Buffer.from(value as string), timeMs: 1 })))),
+      )
     }
     found.push({ bytes: Buffer.concat(batches), lengths: batches.map(({ length }) => length) })
   }
@@ -109,15 +128,25 @@ function reads(lines: readonly string[]): Read[] {
 
 export function benchDecode(report: Report, { quick, runs }: { quick: boolean; runs: number | null }): Promise<void> {
   const lines = [...nexmarkEvents({ events, seed: 7, rate: 10_000 })]
-  const nestedReads = reads(lines)
   const isBid = (line: string): boolean => line.startsWith('{"event_type":2')
-  const flatReads = reads(lines.filter(isBid).map((line) => line.slice(line.indexOf('"bid":') + 6, -1)))
+  const nested = { json: reads(lines) } as Record<string, Read[]>
+  const flat = {
+    json: reads(lines.filter(isBid).map((line) => line.slice(line.indexOf('"bid":') + 6, -1))),
+  } as typeof nested
+  const schemas = {} as Record<string, Format['schemas']>
+  for (const format of formats()) {
+    nested[format.name] = reads(lines.map((line) => format.event(line)))
+    flat[format.name] = reads(lines.filter(isBid).map((line) => format.bid(line)))
+    schemas[format.name] = format.schemas
+  }
   lines.length = 0
   for (let run = 0; run < (runs ?? (quick ? 1 : 5)); run++)
-    for (const { row, plan, isFlat } of cases) {
+    for (const { row, plan: asJson, isFlat, format = 'json' } of cases) {
       if (!report.wantsAny(decodeRows.filter((spec) => spec.row === row))) continue
+      const schema = schemas[format]?.[isFlat ? 'bids' : 'events']
+      const plan: Plan = schema === undefined ? asJson : { ...(asJson as SourcePlan), format, schema }
       const graph = new Graph(plan, { idleMs: 1e9, maxFutureMs: 1e15 })
-      const input = isFlat ? flatReads : nestedReads
+      const input = (isFlat ? flat : nested)[format]!
       // As hot as code of a view that runs.
       through(graph, input)
       const started = process.cpuUsage()

@@ -28,8 +28,8 @@ import { keyReader } from './encode-key.ts'
 import { type Payload, payloadOf } from './formats/payload.ts'
 import { missingIds } from './formats/writers.ts'
 import { JsonSyntax } from './json-scan.ts'
-import { LearntReader } from './learnt-reader.ts'
 import type { SourcePlan } from './plan.ts'
+import { type FastReader, fastReaderOf } from './schema-reader.ts'
 
 export interface InvalidRecord {
   readonly partition: number
@@ -95,7 +95,7 @@ export function createDecoder(
   source: number,
   { generate = true, schemas = null }: DecoderOptions = {},
 ): Decoder {
-  return new RecordDecoder(plan, source, { learnt: generate ? LearntReader.of(plan) : null, schemas })
+  return new RecordDecoder(plan, source, { fast: generate ? fastReaderOf(plan, schemas) : null, schemas })
 }
 
 class RecordDecoder implements Decoder {
@@ -108,17 +108,17 @@ class RecordDecoder implements Decoder {
   private readonly computed: { column: number; project: ReturnType<typeof compileProject> }[] = []
   /** Columns that are neither of the payload nor computed. */
   private readonly pseudo: number[] = []
-  private readonly learnt: LearntReader | null
+  private readonly fast: FastReader | null
 
   constructor(
     plan: SourcePlan,
     source: number,
-    { learnt, schemas }: { learnt: LearntReader | null; schemas: Schemas | null },
+    { fast, schemas }: { fast: FastReader | null; schemas: Schemas | null },
   ) {
     assert(plan.columns.length === plan.fields.length, 'a field for each column')
     this.plan = plan
     this.source = source
-    this.learnt = learnt
+    this.fast = fast
     this.types = plan.columns.map((c) => c.type)
     this.schemas = schemas
     this.payload = payloadOf(plan, schemas)
@@ -130,7 +130,7 @@ class RecordDecoder implements Decoder {
     }
   }
   get stats(): Decoder['stats'] {
-    return this.learnt?.stats ?? { fast: 0, slow: 0 }
+    return this.fast?.stats ?? { fast: 0, slow: 0 }
   }
   prepare(input: readonly PartitionRecords[], signal?: AbortSignal): Promise<void> | null {
     const { schemas } = this
@@ -149,7 +149,7 @@ class RecordDecoder implements Decoder {
   }
   read(input: readonly PartitionRecords[]): ReadRecords {
     const total = input.reduce((sum, { records }) => sum + records.count, 0)
-    const flat = this.learnt?.begin(input.map(({ records }) => records)) ?? null
+    const flat = this.fast?.begin(input.map(({ records }) => records)) ?? null
     const builders = this.types.map((type, c) =>
       columnBuilder(type, this.plan.fields[c]!.from === 'computed' ? 1 : total, flat?.bytes ?? null),
     )
@@ -163,7 +163,7 @@ class RecordDecoder implements Decoder {
       for (let number = records.from; number < records.to; number++) {
         if (loop !== null) {
           loop.rows = count
-          number = this.learnt!.read(loop, piece, number, records.to)
+          number = this.fast!.read(loop, piece, number, records.to)
           this.fillPseudo(builders, { partition, records }, numbers.subarray(count, loop.rows))
           count = loop.rows
           if (number === records.to) break
@@ -173,7 +173,7 @@ class RecordDecoder implements Decoder {
           this.readRecord(partition, record, builders)
           if (weights !== null) weights[count] = this.weight(record)
           numbers[count++] = number
-          this.learnt?.learn(record.value === null ? null : bufferOf(record.value))
+          this.fast?.learn(record.value === null ? null : bufferOf(record.value))
         } catch (error) {
           for (const builder of builders) builder.truncate(count)
           invalid.push({ partition, record, fault: this.fault(error) })

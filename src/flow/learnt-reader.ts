@@ -7,7 +7,8 @@ import { isUtf8 } from 'node:buffer'
 import { assert } from '../lib/assert.ts'
 import { type RawRecords, place } from '../log/raw-records.ts'
 import type { ColumnBuilder } from './columns.ts'
-import { type JsonColumn, type JsonLoop, type LoopInput, jsonLoop, keyIsText } from './generate/json.ts'
+import { jsonLoop, keyIsText } from './generate/json.ts'
+import type { LoopColumn, LoopInput, RecordLoop } from './generate/loop.ts'
 import { JsonSyntax } from './json-scan.ts'
 import type { SourcePlan } from './plan.ts'
 import { ObjectShape } from './shape.ts'
@@ -22,10 +23,10 @@ const pathMax = 16
 export class LearntReader {
   /** Rows that the loop read, and those left to the complete parser. */
   readonly stats = { fast: 0, slow: 0 }
-  private readonly columns: readonly JsonColumn[]
+  private readonly columns: readonly LoopColumn[]
   private readonly shape: ObjectShape
   private readonly weighted: boolean
-  private loop: JsonLoop | null = null
+  private loop: RecordLoop | null = null
   private hasLearnt = false
   private generations = 0
   private sinceGeneration = 0

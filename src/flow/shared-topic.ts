@@ -5,8 +5,8 @@
  */
 import type { Schemas } from '../schema/formats/registry.ts'
 import { type Decoder, type PartitionRecords, type ReadRecords, createDecoder } from './decode.ts'
-import { LearntReader } from './learnt-reader.ts'
 import type { SourcePlan } from './plan.ts'
+import { fastReaderOf } from './schema-reader.ts'
 
 interface Mention {
   readonly plan: SourcePlan
@@ -49,7 +49,8 @@ function together<S extends Mention>(sources: readonly S[], schemas: Schemas | n
   const plans = sources.map(({ plan }) => plan)
   const { union, picks } = unionOf(plans)
   if (union.columns.length === 0) return null
-  if (LearntReader.of(union) === null && plans.some((plan) => LearntReader.of(plan) !== null)) return null
+  const isFast = (plan: SourcePlan): boolean => fastReaderOf(plan, schemas) !== null
+  if (!isFast(union) && plans.some(isFast)) return null
   const decoder = createDecoder(union, 0, { schemas })
   return {
     topic: union.topic,

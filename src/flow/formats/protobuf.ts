@@ -422,6 +422,8 @@ function messageJson(b: Buffer, parts: readonly number[], message: ProtoMessage,
 /** By number the places of what is there. */
 function fieldsOf(b: Buffer, parts: readonly number[], message: ProtoMessage): Map<number, number[]> {
   const found = new Map<number, number[]>()
+  /** Of each oneof the member that is there. */
+  const members = new Map<number, number>()
   const r = new BinaryReader()
   for (let i = 0; i < parts.length; i += 2) {
     r.open(b, parts[i]!, parts[i + 1]!)
@@ -431,9 +433,11 @@ function fieldsOf(b: Buffer, parts: readonly number[], message: ProtoMessage): M
       skipField(r, type)
       const field = message.byNumber.get(number)
       if (field === undefined || !isWritten(field, type)) continue
-      if (field.oneof >= 0)
-        for (const other of message.fields)
-          if (other.oneof === field.oneof && other !== field) found.delete(other.number)
+      if (field.oneof >= 0) {
+        const before = members.get(field.oneof)
+        if (before !== undefined && before !== number) found.delete(before)
+        members.set(field.oneof, number)
+      }
       const places = found.get(number)
       if (places === undefined) found.set(number, [at, r.at, type])
       else places.push(at, r.at, type)

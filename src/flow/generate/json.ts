@@ -3,16 +3,15 @@
  * compared with those that come next in the shape, four bytes at a time; wanted values go straight into the columns'
  * arrays, others are passed. It stops at the first record that it does not know for valid and plain: the caller reads that
  * one with the complete parser. What it takes is what that parser takes, to the same values.
- *
- * The text is made of numbers and of the names below; names of fields are in it as the numbers that their bytes make.
+ * Names of fields are in it as the numbers that their bytes make.
  */
 import { place } from '../../log/raw-records.ts'
 import type { DataType } from '../../schema/types.ts'
-import type { ColumnBuilder } from '../columns.ts'
 import { readDouble, readerOf } from '../decode-value.ts'
 import { skipSpace } from '../json-scan.ts'
 import { storageOf } from '../memory.ts'
 import type { ObjectShape, ShapeField } from '../shape.ts'
+import { type LoopColumn, LoopText, type RecordLoop } from './loop.ts'
 import { parseClock, parseDate, parseInstant, parseTimestamp, readPlainInstant } from '../time-text.ts'
 import {
   appended,
@@ -26,47 +25,16 @@ import {
   valuePassed,
 } from './json-scalars.ts'
 
-/** What a loop reads from and writes to. */
-export interface LoopInput {
-  /** Of the piece of records that is read. */
-  places: Int32Array
-  /** Add it to a place to have the position in `bytes`. */
-  shift: number
-  readonly bytes: Buffer
-  readonly view: DataView
-  readonly builders: readonly ColumnBuilder[]
-  /** By row the number of its record. */
-  readonly numbers: Int32Array
-  /** Rows so far. */
-  rows: number
-}
-/** Reads records [at, to) and gives the number of the first that it did not take; `to` if it took all. */
-export type JsonLoop = (input: LoopInput, at: number, to: number) => number
-
-export interface JsonColumn {
-  readonly type: DataType
-  /** Is it a field of the payload? Others are left to the caller, also their builders. */
-  readonly isRead: boolean
-  /** A record without it is not taken. */
-  readonly isNeeded: boolean
-  /** The record's key must be the value's text, where it has one. */
-  readonly isKey: boolean
-}
 /** Is the value of such a key the same whenever its text is? */
 export const keyIsText = (type: DataType): boolean =>
   type.kind === 'text' || type.kind === 'smallint' || type.kind === 'int' || type.kind === 'bigint'
 
 /** `weighted`: records with headers are not taken. */
-export function jsonLoop(columns: readonly JsonColumn[], shape: ObjectShape, weighted: boolean): JsonLoop {
-  const code = new LoopCode(columns)
-  const text = code.loop(shape, weighted)
-  // As in compile.ts: nothing in the text was written by a user.
-  const make = new Function('k', text) as (constants: readonly unknown[]) => JsonLoop
-  return make(code.constants)
+export function jsonLoop(columns: readonly LoopColumn[], shape: ObjectShape, weighted: boolean): RecordLoop {
+  return new JsonText(columns).loop(shape, weighted)
 }
 
 const int32 = (b: Buffer, at: number): string => String(b.readInt32LE(at))
-const bitsPerWord = 30
 const integerRange: Readonly<Record<string, readonly [least: number, most: number]>> = {
   smallint: [-32_768, 32_767],
   int: [-2_147_483_648, 2_147_483_647],
@@ -74,36 +42,16 @@ const integerRange: Readonly<Record<string, readonly [least: number, most: numbe
 /** Digits that are exact in a double, whatever they are. */
 const exactDigits = 15
 
-class LoopCode {
-  readonly constants: unknown[] = []
-  private readonly columns: readonly JsonColumn[]
-  private readonly out: string[] = []
-  private labels = 0
-
-  constructor(columns: readonly JsonColumn[]) {
-    this.columns = columns
-  }
-  private use(constant: unknown): string {
-    const known = this.constants.indexOf(constant)
-    return `k${known >= 0 ? known : this.constants.push(constant) - 1}`
-  }
-  private line(...lines: string[]): void {
-    this.out.push(...lines)
-  }
-  /** By column: does it write arrays, or does it append to the builder? */
-  private isDirect(c: number): boolean {
+class JsonText extends LoopText {
+  protected override isDirect(c: number): boolean {
     return directReader(this.columns[c]!.type) !== null
   }
-  private get read(): number[] {
-    return [...this.columns.keys()].filter((c) => this.columns[c]!.isRead)
-  }
 
-  loop(shape: ObjectShape, weighted: boolean): string {
+  loop(shape: ObjectShape, weighted: boolean): RecordLoop {
     const { read } = this
-    const words = Math.ceil(read.length / bitsPerWord)
     this.line(
       'for (; at < to; at++) {',
-      ...Array.from({ length: words }, (_, w) => `let seen${w} = 0`),
+      ...this.words.map((word) => `let ${word} = 0`),
       'row: {',
       `const base = at * ${place.stride}`,
       `p = places[base + ${place.valueFrom}]`,
@@ -126,25 +74,7 @@ class LoopCode {
     this.line('break', '}')
     for (const c of read) if (this.isDirect(c)) this.line(`g${c}.count = n`)
     this.line('input.rows = n', 'return at', '}')
-    return [...this.head(), ...this.out].join('\n')
-  }
-  private head(): string[] {
-    const arrays = this.read.map((c) => {
-      const builder = `const g${c} = builders[${c}]`
-      if (!this.isDirect(c)) return builder
-      return storageOf(this.columns[c]!.type) === 'bytes'
-        ? `${builder}, f${c} = g${c}.from, t${c} = g${c}.to`
-        : `${builder}, d${c} = g${c}.data`
-    })
-    return [
-      "'use strict'",
-      ...this.constants.map((_, i) => `const k${i} = k[${i}]`),
-      'return function (input, at, to) {',
-      'const b = input.bytes, view = input.view, places = input.places, shift = input.shift',
-      'const numbers = input.numbers, builders = input.builders',
-      ...arrays,
-      'let n = input.rows, p = 0, q = 0, c = 0, s = 0, v = 0, x = 0, fraction = 0, negative = false',
-    ]
+    return this.made()
   }
   /** White space before `c`, the byte at p. */
   private space(): string {
@@ -153,7 +83,7 @@ class LoopCode {
 
   /** p is at the opening brace; goes behind the closing one. */
   private object(shape: ObjectShape): void {
-    const label = `o${this.labels++}`
+    const label = this.label()
     this.line(`${label}: {`, 'c = b[++p]', this.space(), `if (c === 125) { p++; break ${label} }`)
     for (const field of shape.fields) {
       this.line(`if (${this.isName(field.name)}) {`, `p += ${field.name.length + 3}; c = b[p]`, this.space())
@@ -192,7 +122,6 @@ class LoopCode {
   private column(c: number, depth: number): void {
     const { type, isKey } = this.columns[c]!
     const direct = directReader(type)
-    const seen = `seen${this.word(c)} |= ${this.bit(c)}`
     this.line('if (c === 110) {', this.passNull(), '} else {')
     if (direct === null) {
       this.line('s = p')
@@ -207,32 +136,8 @@ class LoopCode {
         this.line(`if (places[base + ${place.keyFrom}] >= 0 && !${same}) break row`)
       }
     }
-    this.line(seen, '}')
+    this.line(this.see(c), '}')
   }
-  private word(c: number): number {
-    return Math.floor(this.read.indexOf(c) / bitsPerWord)
-  }
-  private bit(c: number): number {
-    return 2 ** (this.read.indexOf(c) % bitsPerWord)
-  }
-  /** NULL where no value was seen. */
-  private missing(): void {
-    const { read } = this
-    for (let w = 0; w * bitsPerWord < read.length; w++) {
-      const mine = read.slice(w * bitsPerWord, (w + 1) * bitsPerWord)
-      this.line(`if (seen${w} !== ${2 ** mine.length - 1}) {`)
-      for (const c of mine) if (this.columns[c]!.isNeeded) this.line(`if ((seen${w} & ${this.bit(c)}) === 0) break row`)
-      for (const c of mine)
-        if (!this.columns[c]!.isNeeded) this.line(`if ((seen${w} & ${this.bit(c)}) === 0) ${this.putNull(c)}`)
-      this.line('}')
-    }
-  }
-  private putNull(c: number): string {
-    if (!this.isDirect(c)) return `g${c}.pushNull()`
-    const cell = storageOf(this.columns[c]!.type) === 'bytes' ? `f${c}[n] = t${c}[n] = 0` : `d${c}[n] = 0`
-    return `{ g${c}.validity.nullAt(n); ${cell} }`
-  }
-
   // Values: p is at the first byte, which is c; s is set to it, p goes behind the value.
 
   /** Digits into x, and how many there are behind a point into `fraction`. JSON has no 01 and no 1. */
