@@ -45,11 +45,12 @@ export {
 } from './dsl/index.ts'
 export { Fault, type FaultCode } from './lib/fault.ts'
 export type { Settings } from './node/config.ts'
-export type { Diagnosis } from './query/engine.ts'
+export type { Diagnosis, SavepointInfo } from './query/engine.ts'
 export {
   type EmbeddedOptions,
   type Millrace,
   type RowChange,
+  type Savepoints,
   type SendOptions,
   type TopicHandle,
   type ViewHandle,

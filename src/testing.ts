@@ -111,6 +111,11 @@ class Virtual implements TestMillrace {
 
   doctor: Millrace['doctor'] = (view) => this.#caughtUp(() => this.#running.doctor(view))
 
+  savepoints: Millrace['savepoints'] = {
+    create: (name, view) => this.#caughtUp(() => this.#running.savepoints.create(name, view)),
+    list: () => this.#drive(() => this.#running.savepoints.list()),
+    drop: (name) => this.#drive(() => this.#running.savepoints.drop(name)),
+  }
   async crash(how: 'kill' | 'power' = 'kill'): Promise<void> {
     this.#inner = null
     this.#life.end()

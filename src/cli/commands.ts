@@ -2,6 +2,7 @@ import type { Command } from './command.ts'
 import { eventCommands } from './commands/events.ts'
 import { logCommands } from './commands/log.ts'
 import { lookCommands } from './commands/look.ts'
+import { savepointCommands } from './commands/savepoint.ts'
 import { serveCommands } from './commands/serve.ts'
 import { topicCommands } from './commands/topic.ts'
 import { userCommands } from './commands/user.ts'
@@ -12,5 +13,6 @@ export const commands: readonly Command[] = [
   ...topicCommands,
   ...userCommands,
   ...lookCommands,
+  ...savepointCommands,
   ...logCommands,
 ]

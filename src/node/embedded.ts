@@ -13,7 +13,7 @@ import { type Logger, silent } from '../lib/logger.ts'
 import { keepAlive } from '../lib/real/keep-alive.ts'
 import { realWorld } from '../lib/real/world.ts'
 import type { World } from '../lib/world.ts'
-import type { Diagnosis } from '../query/engine.ts'
+import type { Diagnosis, SavepointInfo } from '../query/engine.ts'
 import { environmentSettings, protocols, resolveConfig, type Protocol, type Settings } from './config.ts'
 import { type Running, startMillrace } from './millrace.ts'
 
@@ -59,7 +59,16 @@ export interface Millrace extends AsyncDisposable {
   sql<Row extends object = Record<string, unknown>>(text: string, params?: readonly unknown[]): Promise<Row[]>
   /** Why a view gives nothing, or not what was expected: causes, the likeliest first; [] = none is known. */
   doctor<Row>(view: ViewDefinition<Row> | string): Promise<readonly Diagnosis[]>
+  readonly savepoints: Savepoints
   close(): Promise<void>
+}
+/** Named copies of views: `START FROM SAVEPOINT name` goes back to one. */
+export interface Savepoints {
+  /** Durable when it resolves. Throws Fault flow.unknown-view, flow.savepoint-exists. */
+  create<Row>(name: string, view: ViewDefinition<Row> | string): Promise<SavepointInfo>
+  list(): Promise<readonly SavepointInfo[]>
+  /** Throws Fault flow.unknown-savepoint. */
+  drop(name: string): Promise<void>
 }
 
 /** Throws the first Fault met; then nothing is left running. */
@@ -115,6 +124,12 @@ class Embedded implements Millrace {
   }
   doctor<Row>(view: ViewDefinition<Row> | string): Promise<readonly Diagnosis[]> {
     return this.#whileAlive(() => this.#running.engine.doctor(typeof view === 'string' ? view : view.name))
+  }
+  readonly savepoints: Savepoints = {
+    create: (name, view) =>
+      this.#whileAlive(() => this.#running.engine.createSavepoint(typeof view === 'string' ? view : view.name, name)),
+    list: () => this.#whileAlive(() => this.#running.engine.savepoints()),
+    drop: (name) => this.#whileAlive(() => this.#running.engine.dropSavepoint(name)),
   }
   close(): Promise<void> {
     return this.#whileAlive(() => this.#running.close())

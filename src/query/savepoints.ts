@@ -7,7 +7,7 @@ import { type Savepoint, checkInputs, dropSavepoint, readSavepoint, savepoints }
 import { Fault } from '../lib/fault.ts'
 import type { Definition, Stored } from './definitions.ts'
 import { type EngineParts, timeText } from './engine-parts.ts'
-import type { SavepointInfo } from './engine.ts'
+import type { Rights, SavepointInfo } from './engine.ts'
 import { topicOf } from './rights.ts'
 
 /** Throws Fault flow.unknown-view, flow.savepoint-exists … */
@@ -16,13 +16,13 @@ export async function createSavepoint(parts: EngineParts, found: Definition, nam
   if (view === null || found.kind !== 'view') throw found.fault ?? new Fault('flow.unknown-view', { view: found.name })
   parts.rights.demand('alter', topicOf(found))
   const made = await parts.runner.savepoint(view, name)
-  if (parts.definitions.get('view', found.name)?.view === view) return infoOf(made)
+  if (parts.definitions.get('view', found.name)?.view === view) return shownTo(parts.rights, infoOf(made))
   await dropSavepoint(parts.log, name)
   throw new Fault('flow.savepoint-busy', { view: found.name })
 }
 /** Those of views that may be seen. */
 export async function listSavepoints({ log, rights }: EngineParts): Promise<readonly SavepointInfo[]> {
-  return (await savepoints(log)).filter(({ view }) => rights.sees(view)).map(infoOf)
+  return (await savepoints(log)).filter(({ view }) => rights.sees(view)).map((one) => shownTo(rights, infoOf(one)))
 }
 /** False: there is none of that name, or none that may be seen. */
 export async function removeSavepoint({ log, rights, definitions }: EngineParts, name: string): Promise<boolean> {
@@ -37,6 +37,11 @@ export async function removeSavepoint({ log, rights, definitions }: EngineParts,
   if (user !== undefined) throw new Fault('flow.savepoint-busy', { view: user.name })
   return dropSavepoint(log, name)
 }
+/** What operators do is told to who sees all that the view reads. */
+const shownTo = (rights: Rights, info: SavepointInfo): SavepointInfo =>
+  info.positions.every(({ topic }) => rights.sees(topic))
+    ? info
+    : { ...info, positions: [], operators: info.operators.map((one) => ({ ...one, label: '' })) }
 const infoOf = ({ name, view, atMs, operators, stateBytes, rowBytes, positions }: Savepoint): SavepointInfo => ({
   name,
   view,

@@ -194,3 +194,16 @@ test('a crash at any moment of going back leaves the view as it was or as it was
   }
   assert.ok(none > 0 && whole > 0, `${none} none, ${whole} whole`)
 })
+test('in TypeScript: made, listed, dropped', async () => {
+  await using millrace = await opened()
+  await millrace.sql(`CREATE MATERIALIZED VIEW v AS ${sums}; FLUSH`)
+  const made = await millrace.savepoints.create('p', 'v')
+  assert.deepEqual(
+    [made.name, made.view, made.operators],
+    ['p', 'v', [{ kind: 'aggregate', label: 'sum by k', rows: 2 }]],
+  )
+  assert.deepEqual(await millrace.savepoints.list(), [made])
+  await assert.rejects(millrace.savepoints.create('q', 'nothing'), { code: 'flow.unknown-view' })
+  await millrace.savepoints.drop('p')
+  await assert.rejects(millrace.savepoints.drop('p'), { code: 'flow.unknown-savepoint' })
+})

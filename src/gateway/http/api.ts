@@ -19,6 +19,8 @@
  * GET    /v1/views/{v}/changes               SSE of Change: the rows there are, a progress mark, then changes
  * GET    /v1/views/{v}/doctor                Diagnosis[]
  * GET    /v1/views/{v}/graph                 Graph
+ * GET    /v1/savepoints                      SavepointInfo[]
+ * PUT|DELETE /v1/savepoints/{s}              {view} → SavepointInfo
  * GET    /v1/groups  /v1/groups/{g}          GroupSummary
  * GET    /v1/alerts                          AlertInfo[]
  * GET|DELETE /v1/alerts/{a}                  AlertInfo
@@ -38,7 +40,7 @@
  * WebSocket, wherever GET gives SSE: a message is {event, id?, …data}; `position` only moves the id.
  */
 export type { AlertInfo, FiredAlert } from '../../act/alerts.ts'
-export type { Change, Diagnosis, Graph, RelationInfo } from '../../query/engine.ts'
+export type { Change, Diagnosis, Graph, RelationInfo, SavepointInfo } from '../../query/engine.ts'
 
 export interface Problem {
   readonly type: string

@@ -15,6 +15,7 @@ import { overviewRoute } from './routes/overview.ts'
 import { produceRoute } from './routes/produce.ts'
 import { recordsRoute } from './routes/records.ts'
 import { serviceRoutes } from './routes/service.ts'
+import { savepointRoutes } from './routes/savepoints.ts'
 import { sqlRoute } from './routes/sql.ts'
 import { topicRoutes } from './routes/topics.ts'
 import { userRoutes } from './routes/users.ts'
@@ -71,6 +72,7 @@ export class Gateway {
       produceRoute(parts),
       recordsRoute(parts),
       ...viewRoutes(parts),
+      ...savepointRoutes(parts),
       ...groupRoutes(parts, lag),
       ...alertRoutes(parts),
       ...userRoutes(parts),

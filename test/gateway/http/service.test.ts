@@ -81,12 +81,14 @@ test('openapi.json is true: each operation answers in the form it says', async (
     alert: 'low',
     code: 'log.closed',
     user: 'root',
+    savepoint: 'before',
   }
   const bodies: Readonly<Record<string, Json>> = {
     produce: { a: 1 },
     runSql: { sql: 'SELECT 1' },
     putTopic: {},
     changeTopic: {},
+    createSavepoint: { view: 'revenue' },
     createUser: { password: 'x', super: true },
     changeUser: { super: true },
   }
