@@ -13,6 +13,7 @@ import { bodies } from './cases/bodies.ts'
 import { clocks } from './cases/clocks.ts'
 import { cluster } from './cases/cluster.ts'
 import { connections } from './cases/connections.ts'
+import { changes } from './cases/changes.ts'
 import { definitions } from './cases/definitions.ts'
 import { diskError } from './cases/disk-error.ts'
 import { diskFull } from './cases/disk-full.ts'
@@ -42,6 +43,7 @@ const cases: readonly FaultCase[] = [
   diskFull,
   flow,
   nexmark,
+  changes,
   definitions,
   administration,
   frames,
