@@ -5,10 +5,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { weightHeader } from '../../src/flow/decode.ts'
+import { Fault } from '../../src/lib/fault.ts'
 import type { SourcePlan } from '../../src/flow/plan.ts'
 import type { LogRecord } from '../../src/log/batch.ts'
 import { avroColumns, parseAvro } from '../../src/schema/formats/avro.ts'
 import { messageNamed, parseProtobuf, protobufColumns } from '../../src/schema/formats/protobuf.ts'
+import type { Schemas } from '../../src/schema/formats/registry.ts'
 import type { Columns, DataType, Field } from '../../src/schema/types.ts'
 import { avscType, pick, recordOf } from './avro-values.ts'
 import { Pair, pieces } from './decoder-pair.ts'
@@ -119,6 +121,7 @@ function records(values: readonly Buffer[], plan: SourcePlan, next: Next): LogRe
   }))
 }
 interface Kind {
+  readonly schemas?: Schemas
   readonly more: Partial<SourcePlan>
   readonly derived: Columns
   make(next: Next): Buffer
@@ -129,9 +132,9 @@ function check(name: string, kindOf: (next: Next) => Kind): void {
     const next = random(seed * 1_000 + round)
     const kind = kindOf(next)
     const plan = randomPlan(kind.derived, kind.more, next)
-    const pair = new Pair(plan)
+    const pair = new Pair(plan, { schemas: kind.schemas ?? null })
     const values = Array.from({ length: casesPerRound }, () => kind.make(next))
-    const what = `${name}, seed ${seed}, round ${round}: ${JSON.stringify(plan.columns)} ${plan.schema!.text!}`
+    const what = `${name}, seed ${seed}, round ${round}: ${JSON.stringify(plan.columns)} ${plan.schema!.text ?? 'registered'}`
     pair.check(pieces(records(values, plan, next), next), what)
     fast += pair.fast.stats.fast
   }
@@ -164,6 +167,74 @@ test(`Protobuf: generated and complete agree (seed ${seed})`, () => {
       derived: protobufColumns(messageNamed(parseProtobuf(text), null)),
       // Two messages behind each other are one: fields come again, are merged, and take the place of others.
       make: (n) => (n() < 0.1 ? Buffer.concat([encoded(n), encoded(n)]) : encoded(n)),
+    }
+  })
+})
+
+/** As Confluent's framing has it before a value. */
+const header = (id: number, indexes: readonly number[] = []): Buffer => {
+  const bytes = Buffer.alloc(5)
+  bytes.writeInt32BE(id, 1)
+  return Buffer.concat([bytes, Buffer.from(indexes.map((index) => index * 2))])
+}
+test(`Avro of several schemas, by ids, also read by one of another version (seed ${seed})`, () => {
+  check('avro by ids', (next) => {
+    const form = recordOf(next, 0, 8)
+    const { name } = form.schema as { name: string }
+    // What others wrote: fields in another order, some of them left out, and one that nobody else has.
+    const versions = Array.from({ length: 3 }, (_, id) => {
+      const kept = form.fields.filter(() => next() < 0.85).toSorted(() => (id === 0 ? 0 : next() - 0.5))
+      const fields = kept.map((one) => ({ name: one.name, type: one.form.schema }))
+      return { type: 'record', name, fields: next() < 0.5 ? fields : [{ name: 'own', type: 'string' }, ...fields] }
+    })
+    const types = versions.map((schema) => avscType(schema))
+    const parsed = versions.map((schema) => parseAvro(JSON.stringify(schema)))
+    const schemas = {
+      isSettled: () => true,
+      avro(id: number) {
+        if (parsed[id] === undefined) throw new Fault('schema.unknown-id', { id })
+        return parsed[id]
+      },
+    } as unknown as Schemas
+    const withDefaults = {
+      ...(form.schema as object),
+      fields: [
+        ...(form.schema as { fields: object[] }).fields,
+        { name: 'more', type: 'string', default: 'é' },
+        { name: 'many', type: { type: 'array', items: 'int' }, default: [1, 2] },
+        { name: 'none', type: ['null', 'long'], default: null },
+      ],
+    }
+    const text = JSON.stringify(withDefaults)
+    return {
+      schemas,
+      more: {
+        format: 'avro',
+        schema: { framing: 'confluent', text: next() < 0.5 ? text : null, message: null, imports: {} },
+      },
+      derived: avroColumns(parseAvro(text)),
+      make(n) {
+        const id = Math.floor(n() * 3)
+        const value = { ...(form.make(n).js as object), own: 'x' }
+        return Buffer.concat([header(n() < 0.02 ? 9 : id), types[id]!.toBuffer(value)])
+      },
+    }
+  })
+})
+test(`Protobuf by its place in the file (seed ${seed})`, () => {
+  check('protobuf by place', (next) => {
+    const form = messageOf(next, 0, false, 8)
+    const text = `${fileOf(form, false)}\nmessage Other { string f0 = 1; int64 f1 = 3; }`
+    const [type, other] = [form.type, 'Other'].map((name) => protobufType(text, name))
+    const schema = { framing: 'confluent', text, message: next() < 0.5 ? form.type : null, imports: {} } as const
+    return {
+      more: { format: 'protobuf', schema },
+      derived: protobufColumns(messageNamed(parseProtobuf(text), form.type)),
+      make(n) {
+        if (n() < 0.1) return Buffer.concat([header(1, [1, 1]), other!.encode({ f0: 'x', f1: 5 }).finish()])
+        const value = type!.encode(type!.fromObject(form.make(n).js as object)).finish()
+        return Buffer.concat([header(pick([1, 2], n), n() < 0.8 ? [0] : [1, 0]), value])
+      },
     }
   })
 })

@@ -53,7 +53,7 @@ export function missingIds(use: SchemaUse, isAvro: boolean, schemas: Schemas, in
 export class AvroWriters {
   private readonly use: SchemaUse
   private readonly schemas: Schemas | null
-  private readonly known = new Map<number, AvroNode>()
+  private readonly known = new Map<number | null, AvroNode>()
 
   constructor(use: SchemaUse, schemas: Schemas | null) {
     this.use = use
@@ -61,19 +61,19 @@ export class AvroWriters {
   }
   /** Throws Malformed; Fault schema.unknown-id, schema.invalid-schema. */
   of(value: Buffer): { readonly node: AvroNode; readonly from: number } {
-    if (this.use.framing === 'none') return { node: this.byId(-1), from: 0 }
+    if (this.use.framing === 'none') return { node: this.byId(null), from: 0 }
     return { node: this.byId(checkHeader(value)), from: headerBytes }
   }
-  /** −1: of values without one. */
-  byId(id: number): AvroNode {
+  /** null: of values without one. */
+  private byId(id: number | null): AvroNode {
     let node = this.known.get(id)
     if (node === undefined) this.known.set(id, (node = this.make(id)))
     return node
   }
-  private make(id: number): AvroNode {
+  private make(id: number | null): AvroNode {
     const { text } = this.use
     const own = text === null ? null : parseAvro(text)
-    if (id < 0) return nodeOf(own!)
+    if (id === null) return nodeOf(own!)
     if (this.schemas === null) throw new Fault('schema.unknown-id', { id })
     const writer = this.schemas.avro(id)
     return own === null ? nodeOf(writer) : resolve(writer, own)
