@@ -74,6 +74,8 @@ export class Partition implements PartitionLog {
   #config: PartitionConfig
   readonly #epochs: Epochs
   #start: number
+  /** A trim has failed half done: it is seen, and may not be durable. */
+  #isStartUnsure = false
   /** Where the start is moving to. */
   #startNoted = 0
   #end: number
@@ -253,11 +255,23 @@ export class Partition implements PartitionLog {
 
   trim(offset: Offset): Promise<void> {
     return this.#inTurn(async () => {
-      if (offset <= this.#start) return
+      if (offset <= this.#start && !this.#isStartUnsure) return
       if (offset > this.#durable)
         throw new Fault('log.offset-out-of-range', { offset, first: this.#start, next: this.#durable })
-      await this.#small.replace('log-start', { number: offset, bytes: new Uint8Array(0) })
-      await this.#moveStart(offset)
+      const to = Math.max(offset, this.#start)
+      try {
+        await this.#small.replace('log-start', { number: to, bytes: new Uint8Array(0) })
+      } catch (error) {
+        // The file may be in its place all the same: what the next start would find is so from now on.
+        if (this.#small.load('log-start')?.number === to) {
+          this.#isStartUnsure = true
+          this.#start = to
+        }
+        throw error
+      }
+      this.#isStartUnsure = true
+      await this.#moveStart(to, true)
+      this.#isStartUnsure = false
     })
   }
   async saveSnapshot(name: string, at: Offset, bytes: Uint8Array): Promise<void> {
@@ -445,16 +459,18 @@ export class Partition implements PartitionLog {
     await this.#core.directories.sync(this.segments.folder)
   }
 
-  async #moveStart(offset: number): Promise<void> {
-    if (offset <= this.#start) return
+  async #moveStart(offset: number, isInFile = false): Promise<void> {
+    if (isInFile) this.#start = offset
+    else if (offset <= this.#start) return
     const { list } = this.segments
     // A checkpoint that is made meanwhile must know of it.
     this.#startNoted = offset
     try {
       this.#core.journal.start(this.dir, offset)
+      // From here on the next start may find it, whatever becomes of the sync.
+      this.#start = offset
       // A file that is missing without a word about it would be damage.
       if (list.length > 1 && list[1]!.base <= offset) await this.#core.journal.sync()
-      this.#start = offset
       while (!this.#gone && list.length > 1 && list[1]!.base <= offset) this.#remove(list.shift()!)
     } catch (error) {
       throw this.#failure(error, this.segments.folder)

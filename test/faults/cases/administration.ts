@@ -3,7 +3,11 @@
  * groups deleted, grants, SCRAM credentials and quotas changed. Each thing has a value, which one act replaces. After each
  * start: what was answered is as it was answered; what was not answered has the value of before or the one that was asked
  * for, nothing in between; and what was deleted comes back with nothing of what it was.
+ *
+ * Before one kill in three the disk fails for a moment. An act that is refused then is done or not: whoever asks next sees
+ * which, and it stays so over the kill.
  */
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { encodeBatch } from '../../../src/log/batch.ts'
 import type { AnyShape, Api, Decoded, Encoded } from '../../../src/wire/kafka/codec/shape.ts'
@@ -30,6 +34,7 @@ import { alterUserScramCredentialsApi } from '../../../src/wire/kafka/messages/5
 import { WireClient } from '../../gateway/kafka/wire-client.ts'
 import type { Millrace } from '../../interop/setup/index.ts'
 import { between, type Context, type FaultCase, type Outcome, startAgain, startFirst } from '../case.ts'
+import { inject, tracingMissing } from '../inject.ts'
 
 export const administration: FaultCase = {
   name: 'administration',
@@ -40,6 +45,8 @@ export const administration: FaultCase = {
 const killsOf = ({ times }: Context): number => times(15, 500)
 /** Things of each kind; each is changed by one client, so that its next value is known. */
 const each = 3
+/** A disk that does not fail any more is written to again after this. */
+const recoversMs = 1_500
 /** Records of the partition whose records are deleted. */
 const keptRecords = 20_000
 
@@ -66,9 +73,17 @@ class Admin {
     this.#wire.close()
   }
 }
-class Refused extends Error {}
+/** What an act is answered when the disk fails: it may be done or not. */
+const ofTheDisk = new Set([-1, 15, 16, 56])
+class Refused extends Error {
+  readonly code: number
+  constructor(what: string, code = 0) {
+    super(what)
+    this.code = code
+  }
+}
 function mustBe(error: number | undefined, what: string, ...fine: number[]): void {
-  if (error !== 0 && !fine.includes(error ?? -1)) throw new Refused(`${what}: error ${error}`)
+  if (error !== 0 && !fine.includes(error ?? -1)) throw new Refused(`${what}: error ${error}`, error)
 }
 
 /** Something with a value, as text; '' = it is not there. `change` makes it `to`, in one act. */
@@ -389,7 +404,20 @@ async function killAdministration(context: Context): Promise<Outcome> {
   const problems: string[] = []
   const known = new Map<Thing, Known>(things.map((thing) => [thing, { value: '', asked: null }]))
   known.get(keptStart)!.value = '0'
-  const counts = { acts: 0, unanswered: 0, 'unanswered and done': 0 }
+  const counts = { acts: 0, unanswered: 0, 'unanswered and done': 0, 'refused by a failing disk': 0 }
+  const untraced = await tracingMissing(folder)
+  if (untraced !== null) note(`the disk does not fail here: ${untraced}`)
+  let isFailing = false
+  /** Of one third of the kills. */
+  const failForAMoment = async (number: number): Promise<void> => {
+    const calls = ['fdatasync', 'pwrite64,pwritev', 'fsync'][soMany(random, 3)]!
+    const effect = random() < 0.5 ? 'error=EIO' : 'error=ENOSPC'
+    isFailing = true
+    const injection = await inject(product.pid, { calls, effect }, join(folder, `strace-${number}.log`))
+    await sleep(between(random, 50, 400))
+    await injection.stop()
+    note(`${calls} failed ${injection.count} times with ${effect}`)
+  }
   const act = async (thing: Thing, over: AbortSignal): Promise<void> => {
     const admin = await Admin.open(product)
     const state = known.get(thing)!
@@ -402,7 +430,8 @@ async function killAdministration(context: Context): Promise<Outcome> {
         counts.acts++
       }
     } catch (error) {
-      if (error instanceof Refused) {
+      if (error instanceof Refused && isFailing && ofTheDisk.has(error.code)) counts['refused by a failing disk']++
+      else if (error instanceof Refused) {
         problems.push(`${thing.name}: ${state.value || 'nothing'} to ${state.asked || 'nothing'}: ${error.message}`)
         state.asked = null
       } else if (state.asked !== null) counts.unanswered++
@@ -431,7 +460,14 @@ async function killAdministration(context: Context): Promise<Outcome> {
       const over = new AbortController()
       const running = things.map((thing) => act(thing, over.signal))
       await sleep(between(random, 20, 800))
+      if (untraced === null && killed % 3 === 0) await failForAMoment(killed)
       over.abort()
+      if (isFailing) {
+        await Promise.all(running)
+        await sleep(recoversMs)
+        await check()
+        isFailing = false
+      }
       await product.kill('SIGKILL')
       await Promise.all(running)
       product = await startAgain(product)
