@@ -219,6 +219,13 @@ export class Definitions {
     const { replacing: _, load: _load, ...stored } = definition.stored!
     return this.store({ ...definition, stored })
   }
+  /** Its state is of its own plan now. */
+  async adopted(definition: Definition): Promise<void> {
+    const known = this.get(definition.kind, definition.name)
+    if (known?.stored?.adopts === undefined || known.stored.seq !== definition.stored?.seq) return
+    const { adopts: _, ...stored } = known.stored
+    await this.store({ ...known, stored })
+  }
   private async store(definition: Definition): Promise<Definition> {
     await this.catalog.change([{ kind: definition.kind, name: definition.name, value: definition.stored }])
     this.known.set(keyOf(definition.kind, definition.name), definition)

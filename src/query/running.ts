@@ -8,7 +8,11 @@ import type { EngineParts } from './engine-parts.ts'
 export async function begin(parts: EngineParts, definition: Definition): Promise<void> {
   await ensureTopics(parts, definition)
   const { view, stored } = definition
-  if (view !== null) await parts.runner.start(view, stored?.paused === true)
+  if (view === null) return
+  await parts.runner.start(view, stored?.paused === true)
+  const into = stored?.adopts?.into
+  if (into !== undefined && (await parts.runner.saved(view.name))?.print === into)
+    await parts.definitions.adopted(definition)
 }
 export async function ensureTopics({ log }: EngineParts, { topic, view, kind }: Definition): Promise<void> {
   if (topic === null || (await log.topics.get(topic.name)) !== null) return

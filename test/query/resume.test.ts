@@ -186,3 +186,18 @@ test('a crash at any moment leaves the rows of the old query or of the new one, 
   }
   assert.ok(old > 0 && made > 0, `${old} old, ${made} new`)
 })
+test('state that lies in files for want of memory is found too', async () => {
+  await using millrace = await testMillrace({ seed: 5 })
+  await millrace.sql(`CREATE STREAM s (k text, n int) WITH (topic = 's')`)
+  for (let from = 0; from < 12_000; from += 3_000) {
+    const rows = Array.from({ length: 3_000 }, (_, i) => `('key number ${(from + i) % 5_000}', ${i % 10})`)
+    await millrace.sql(`INSERT INTO s VALUES ${rows.join(', ')}`)
+  }
+  const all = 'SELECT k, sum(n) AS x FROM s GROUP BY k'
+  await millrace.sql(`CREATE MATERIALIZED VIEW v WITH (memory_budget = '1MB') AS ${all}; FLUSH`)
+  const behind = `SELECT x, count(*) AS c FROM (${all}) g GROUP BY x`
+  for (const query of [`${all} HAVING sum(n) % 2 = 0`, behind, all]) {
+    await millrace.sql(`ALTER MATERIALIZED VIEW v AS ${query} START FROM RESUME; FLUSH`)
+    assert.deepEqual(await text(millrace), await text(millrace, query), query)
+  }
+})
