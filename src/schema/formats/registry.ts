@@ -26,6 +26,12 @@ export interface RegisteredSchema {
   readonly text: string
   readonly references: readonly Reference[]
 }
+interface Referred {
+  /** As it is imported. */
+  readonly name: string
+  readonly text: string
+}
+type Make = (schema: RegisteredSchema, references: readonly Referred[]) => AvroSchema | ProtoFile
 /** So long is an id waited for: it may be written by somebody who is slower than the events. */
 const waitMs = 5_000
 /** So long it is then not waited for again. */
@@ -72,66 +78,58 @@ export class Schemas {
   }
   /** Throws Fault schema.unknown-id, schema.invalid-schema. */
   avro(id: number): AvroSchema {
-    return this.made(id, 'AVRO', (schema) => {
-      const texts: string[] = []
-      this.eachReference(schema, (_, { text }) => texts.push(text))
-      return parseAvro(schema.text, texts)
-    }) as AvroSchema
+    const make: Make = ({ text }, references) =>
+      parseAvro(
+        text,
+        references.map((one) => one.text),
+      )
+    return this.made(id, 'AVRO', make) as AvroSchema
   }
   /** Throws Fault schema.unknown-id, schema.invalid-schema. */
   protobuf(id: number): ProtoFile {
-    return this.made(id, 'PROTOBUF', (schema) => {
-      const imports = new Map<string, string>()
-      this.eachReference(schema, ({ name }, { text }) => imports.set(name, text))
-      return parseProtobuf(schema.text, imports)
-    }) as ProtoFile
+    const make: Make = ({ text }, references) =>
+      parseProtobuf(text, new Map(references.map((one) => [one.name, one.text])))
+    return this.made(id, 'PROTOBUF', make) as ProtoFile
   }
-  private made(
-    id: number,
-    type: RegisteredSchema['type'],
-    make: (schema: RegisteredSchema) => AvroSchema | ProtoFile,
-  ): AvroSchema | ProtoFile {
+  private made(id: number, type: RegisteredSchema['type'], make: Make): AvroSchema | ProtoFile {
     const schema = this.byId.get(id)
     if (schema === undefined) throw new Fault('schema.unknown-id', { id })
+    if (schema.type !== type) throw idFault(id, `it is a schema of ${schema.type}, the format here is ${type}`)
     let parsed = this.parsed.get(id)
     if (parsed === undefined) {
+      // Not kept: what is missing may come.
+      const references = this.referencesOf(schema)
       try {
-        if (schema.type !== type) throw idFault(id, `it is a schema of ${schema.type}, the format here is ${type}`)
-        parsed = make(schema)
+        parsed = make(schema, references)
       } catch (error) {
-        if (!(error instanceof Fault)) throw error
-        const { why } = error.facts as { why: string }
-        parsed = error.code === 'schema.invalid-schema' ? idFault(id, why) : error
+        if (!(error instanceof Fault) || error.code !== 'schema.invalid-schema') throw error
+        parsed = idFault(id, (error.facts as { why: string }).why)
       }
       this.parsed.set(id, parsed)
     }
     if (parsed instanceof Fault) throw parsed
     return parsed
   }
-  /** Each once, those that others use before them. */
-  private eachReference(
-    schema: RegisteredSchema,
-    take: (reference: Reference, schema: RegisteredSchema) => void,
-    seen = new Set<string>(),
-  ): void {
-    for (const reference of schema.references) {
-      const key = `${reference.subject}\0${reference.version}`
-      if (seen.has(key)) continue
-      seen.add(key)
-      const found = this.byVersion.get(key)
-      if (found === undefined)
-        throw new Fault('schema.invalid-schema', {
-          field: '',
-          why: `it refers to version ${reference.version} of ${reference.subject}, which is not there`,
-        })
-      if (seen.size > limits.schemaReferences)
-        throw new Fault('schema.invalid-schema', {
-          field: '',
-          why: `it refers to more than ${limits.schemaReferences} schemas`,
-        })
-      this.eachReference(found, take, seen)
-      take(reference, found)
+  /** What it refers to, directly or not: each once, those that others use before them. */
+  private referencesOf(schema: RegisteredSchema): Referred[] {
+    const found: Referred[] = []
+    const seen = new Set<string>()
+    const visit = (references: readonly Reference[]): void => {
+      for (const { name, subject, version } of references) {
+        const key = `${subject}\0${version}`
+        if (seen.has(key)) continue
+        seen.add(key)
+        const other = this.byVersion.get(key)
+        if (other === undefined)
+          throw idFault(schema.id, `it refers to version ${version} of ${subject}, which is not there`)
+        if (seen.size > limits.schemaReferences)
+          throw idFault(schema.id, `it refers to more than ${limits.schemaReferences} schemas`)
+        visit(other.references)
+        found.push({ name, text: other.text })
+      }
     }
+    visit(schema.references)
+    return found
   }
 
   // The topic.
