@@ -20,10 +20,19 @@ import {
   selectionText,
 } from './expr.ts'
 import { type Grouping, GroupedStream, WindowedStream, type WindowOptions, windowOf } from './grouped.ts'
+import {
+  type KeyedOptions,
+  type Output,
+  type StateSpecs,
+  columnOfSide,
+  keyedPlan,
+  sideColumn,
+  withoutNulls,
+} from './keyed.ts'
 import { columnsOfJsonSchema, optionalFields } from './json-schema-columns.ts'
 import { type Schema, jsonSchemaOf } from './standard-schema.ts'
 import { planStep } from './step.ts'
-import { Text, intervalText, listOf, quoted, textOf } from './text.ts'
+import { Text, intervalText, listOf, literalText, quoted, textOf } from './text.ts'
 
 export interface StreamShape {
   readonly rel: Rel
@@ -283,11 +292,22 @@ export class Stream<T> {
   map<Out>(output: Schema<Out> | Output<Out>, make: (event: T) => Out): Stream<Out> {
     return this.flatMap(output, (event, emit) => emit(make(event)))
   }
-  /** Events in order for each key, with a state of its own: what `fn` returns is the state that the next event finds. */
+  /** Events in order for each key, with named states, timers, and outputs beside the one of the stream. */
+  process<Out, S extends StateSpecs = {}, Sides = {}>(
+    options: KeyedOptions<T, Out, S, Sides>,
+  ): ProcessedStream<Out, Sides>
+  /** The same with one state: what `fn` returns is the state that the key's next event finds. */
   process<Out, S = unknown>(
     options: { readonly key: Names<T>; readonly output: Schema<Out> | Output<Out> },
     fn: Process<T, Out, S>,
+  ): Stream<Out>
+  process<Out>(
+    options:
+      | KeyedOptions<T, Out, StateSpecs, {}>
+      | { readonly key: Names<T>; readonly output: Schema<Out> | Output<Out> },
+    fn?: Process<T, Out, unknown>,
   ): Stream<Out> {
+    if ('onEvent' in options) return this.#keyed(options)
     return this.#shaped(
       namesOf(options.key).map((name) => this.#names.indexOf(this.#checked(name))),
       options.output,
@@ -351,7 +371,44 @@ export class Stream<T> {
     const text = textOf`SELECT ${selectionText(make(left, right))} FROM input ${kind} other FOR SYSTEM_TIME AS OF ${at} AS other ON ${on(left, right) as Text}`
     return this.#step(text, { other: table.shape.rel })
   }
+  /** For functions. */
+  #grows(): Rel {
+    const { rel } = this.shape
+    if (rel.appendOnly) return rel
+    throw new Fault('config.invalid', {
+      setting: 'stream',
+      value: 'a function',
+      why: 'its rows may be withdrawn, and a function cannot take back what it has done',
+    })
+  }
+  #keyed<Out, S extends StateSpecs, Sides>(options: KeyedOptions<T, Out, S, Sides>): ProcessedStream<Out, Sides> {
+    const rel = this.#grows()
+    const key = namesOf(options.key).map((name) => this.#names.indexOf(this.#checked(name)))
+    const main = this.#form(options.output)
+    const outputs = Object.entries<Schema<unknown> | Output<unknown>>((options.sides ?? {}) as {})
+    const sides = new Map(outputs.map(([name, output]) => [name, this.#form(output)]))
+    const plan = keyedPlan(rel.plan, key, options, { main, sides, optional: this.shape.optional })
+    const scope = columnsToScope(null, plan.columns)
+    const all: Rel = { plan, scope, time: null, key: null, appendOnly: true, windows: [] }
+    if (sides.size === 0)
+      return new ProcessedStream({ rel: { ...all, time: main.time }, optional: main.optional }, sideless)
+    const of = (name: string, { columns, time, optional }: Form): StreamShape => {
+      const list = columns.map((field) => `${quoted(columnOfSide(name, field.name))} AS ${quoted(field.name)}`)
+      const where = `${quoted(sideColumn)} = ${literalText(name)}`
+      const side = planStep(new Text(`SELECT ${list.join(', ')} FROM input WHERE ${where}`), { input: all })
+      return { rel: { ...side, time }, optional }
+    }
+    return new ProcessedStream(of('', main), (name) => {
+      const side = sides.get(name)
+      if (side === undefined)
+        throw new Fault('config.invalid', { setting: 'side', value: name, why: 'the function has no such output' })
+      return of(name, side)
+    })
+  }
   #shaped<Out>(key: readonly number[], output: Schema<Out> | Output<Out>, fn: ProcessFunction): Stream<Out> {
+    return this.#process(key, this.#form(output), fn)
+  }
+  #form<Out>(output: Schema<Out> | Output<Out>): Form {
     const { schema, eventTime, jsonSchema } =
       '~standard' in output ? { schema: output, eventTime: undefined, jsonSchema: undefined } : output
     // The event time goes on under its name, where the output has it.
@@ -363,46 +420,39 @@ export class Stream<T> {
     const columns = columnsOfJsonSchema('output', json, timeName)
     const column = columns.findIndex(({ name }) => name === timeName)
     const time = column < 0 ? null : { column, delayMs: from?.delayMs ?? delayMsMin }
-    return this.#process(key, { columns, time, optional: optionalFields(json) }, fn)
+    return { columns, time, optional: optionalFields(json) }
   }
-  #process<Out>(
-    key: readonly number[],
-    output: { readonly columns: Columns; readonly time: Rel['time']; readonly optional: readonly string[] },
-    fn: ProcessFunction,
-  ): Stream<Out> {
+  #process<Out>(key: readonly number[], output: Form, fn: ProcessFunction): Stream<Out> {
     const { columns, time, optional } = output
-    const { rel } = this.shape
-    if (!rel.appendOnly)
-      throw new Fault('config.invalid', {
-        setting: 'stream',
-        value: 'a function',
-        why: 'its rows may be withdrawn, and a function cannot take back what it has done',
-      })
-    const plan: Plan = {
-      op: 'process',
-      input: rel.plan,
-      key,
-      fn: withoutNulls(fn, this.shape.optional),
-      columns,
-    }
+    const rel = this.#grows()
+    const missing = this.shape.optional
+    const called: ProcessFunction =
+      missing.length === 0 ? fn : (event, ...more) => fn(withoutNulls(event, missing), ...more)
+    const plan: Plan = { op: 'process', input: rel.plan, key, fn: called, columns }
     const scope = columnsToScope(null, columns)
     return new Stream<Out>({ rel: { plan, scope, time, key: null, appendOnly: true, windows: [] }, optional })
   }
 }
-const streamOf = <Row>(rel: Rel): Stream<Row> => new Stream<Row>({ rel, optional: [] })
-const namesOf = (names: string | readonly string[]): readonly string[] => (typeof names === 'string' ? [names] : names)
-/** An event of the function's own type: what is optional there is missing, not null. */
-function withoutNulls(fn: ProcessFunction, optional: readonly string[]): ProcessFunction {
-  if (optional.length === 0) return fn
-  return (event, state, emit, context) => {
-    const given: { [column: string]: unknown } = { ...event }
-    for (const field of optional) if (given[field] === null) delete given[field]
-    return fn(given, state, emit, context)
+/** What a function gives. */
+interface Form {
+  readonly columns: Columns
+  readonly time: Rel['time']
+  readonly optional: readonly string[]
+}
+/** The rows that a function emits, and those for its sides. */
+export class ProcessedStream<T, Sides> extends Stream<T> {
+  readonly #side: (name: string) => StreamShape
+
+  constructor(shape: StreamShape, side: (name: string) => StreamShape) {
+    super(shape)
+    this.#side = side
+  }
+  side<K extends keyof Sides & string>(name: K): Stream<Sides[K]> {
+    return new Stream<Sides[K]>(this.#side(name))
   }
 }
-export interface Output<Out> {
-  readonly schema: Schema<Out>
-  readonly jsonSchema?: object
-  /** The field that says when the row happened. Default: the input's event-time field, where the output has one of that name. */
-  readonly eventTime?: keyof Out & string
+const sideless = (name: string): never => {
+  throw new Fault('config.invalid', { setting: 'side', value: name, why: 'the function has no side outputs' })
 }
+const streamOf = <Row>(rel: Rel): Stream<Row> => new Stream<Row>({ rel, optional: [] })
+const namesOf = (names: string | readonly string[]): readonly string[] => (typeof names === 'string' ? [names] : names)

@@ -66,7 +66,8 @@ export class Fingerprints {
       case 'process': {
         const input = this.form(plan.input)
         const names = plan.input.columns.map(({ name, type }) => [name, type])
-        return made(plan, ['process', input.base, input.columns, names, plan.key, plan.columns])
+        const states = plan.keyed === undefined ? [] : [plan.keyed.states]
+        return made(plan, ['process', input.base, input.columns, names, plan.key, plan.columns, ...states])
       }
       default:
         return this.stepForm(plan)

@@ -20,6 +20,7 @@ import { expire } from './operators/expire.ts'
 import { intervalJoin } from './operators/interval-join.ts'
 import { join } from './operators/join.ts'
 import { filter, project, union } from './operators/linear.ts'
+import { keyedProcess } from './operators/keyed-process.ts'
 import { lookup } from './operators/lookup.ts'
 import { over } from './operators/over.ts'
 import { overRestated } from './operators/over-restated.ts'
@@ -552,7 +553,9 @@ function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean): Operator {
       return top(plan, plan.input.columns, neverWithdraws(plan.input), timeColumn(plan.input))
     case 'process':
       needGrowth(plan.input, 'the input of process')
-      return process(plan, plan.input.columns)
+      return plan.keyed === undefined
+        ? process(plan, plan.input.columns)
+        : keyedProcess(plan, plan.keyed, plan.input.columns)
   }
 }
 function needGrowth(plan: Plan, what: string): void {

@@ -39,18 +39,25 @@ export function sourcesOf(plan: Plan): SourcePlan[] {
   if (plan.op === 'source') return [plan]
   return [...new Set(inputsOf(plan).flatMap(sourcesOf))]
 }
+const numbered = new WeakMap<object, number>()
+let nextNumber = 0
+function numberOf(code: object): number {
+  const number = numbered.get(code) ?? nextNumber++
+  numbered.set(code, number)
+  return number
+}
 /** The plan with equal steps over equal inputs as one object: the graph makes one node of it, whatever reads it. */
 export function shareSteps(plan: Plan): Plan {
   const known = new Map<string, Plan>()
   const numbers = new Map<Plan, number>()
   const share = (step: Plan): Plan => {
     const shared = withInputs(step, share)
-    // User code cannot be compared.
-    if (shared.op === 'process') return shared
     const inputs = inputsOf(shared).map((input) => numbers.get(input) ?? -1)
     if (inputs.includes(-1)) return shared
     const none = { input: null, inputs: null, left: null, right: null }
-    const text = `${inputs.join()} ${planText({ ...shared, ...none })}`
+    // Of user code, only what is the same object is the same.
+    const code = shared.op === 'process' ? numberOf(shared.keyed?.fn ?? shared.fn) : ''
+    const text = `${inputs.join()} ${code} ${planText({ ...shared, ...none })}`
     const one = known.get(text) ?? shared
     known.set(text, one)
     if (!numbers.has(one)) numbers.set(one, numbers.size)

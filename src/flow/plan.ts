@@ -134,6 +134,8 @@ export type Plan =
       readonly input: Plan
       readonly key: readonly number[]
       readonly fn: ProcessFunction
+      /** Instead of `fn`: named states, and timers. */
+      readonly keyed?: KeyedFunction
       readonly columns: Columns
     }
 
@@ -232,6 +234,66 @@ export interface ProcessFunction {
     emit: (row: Row) => void,
     context: { readonly timeMs: number; readonly watermarkMs: number; readonly key: readonly unknown[] },
   ): unknown
+}
+
+/** Each reads and writes one key's state, as JSON; what it gives is a copy. */
+export interface ValueState<V> {
+  get(): V | undefined
+  set(value: V | undefined): void
+  clear(): void
+}
+export interface ListState<V> {
+  get(): V[]
+  readonly length: number
+  /** Costs no more in a long list than in a short one. */
+  push(...values: V[]): void
+  set(values: readonly V[]): void
+  clear(): void
+}
+export interface MapState<K extends string | number, V> {
+  get(key: K): V | undefined
+  has(key: K): boolean
+  set(key: K, value: V | undefined): void
+  delete(key: K): void
+  /** In order: numbers by value, texts by their code units. */
+  keys(): K[]
+  entries(): [K, V][]
+  clear(): void
+}
+export type TimerClock = 'event' | 'processing'
+export interface Timer {
+  readonly clock: TimerClock
+  readonly atMs: number
+  readonly name: string | null
+}
+/** Of one key. Without a name one of the same time is the same; with a name it takes the place of the one of that name. */
+export interface Timers {
+  /** When the watermark comes to it. */
+  event(atMs: number, name?: string | null): void
+  /** When the clock comes to it. */
+  processing(atMs: number, name?: string | null): void
+  /** That of a time, or of a name; nothing where there is none. */
+  delete(clock: TimerClock, which: number | string): void
+}
+export interface KeyedAccess {
+  readonly key: readonly unknown[]
+  /** Event time of the event; of a timer its own time. */
+  readonly timeMs: number
+  readonly watermarkMs: number
+  /** The clock, the same in all of a tick. */
+  readonly nowMs: number
+  readonly state: {
+    readonly [name: string]: ValueState<unknown> | ListState<unknown> | MapState<string | number, unknown>
+  }
+  readonly timers: Timers
+  emit(row: Row): void
+}
+export interface KeyedFunction {
+  readonly states: readonly { readonly name: string; readonly kind: 'value' | 'list' | 'map' }[]
+  readonly fn: {
+    onEvent(event: Row, access: KeyedAccess): unknown
+    onTimer?(timer: Timer, access: KeyedAccess): unknown
+  }
 }
 
 /** What the catalogue holds about a view, beside its text. */

@@ -124,7 +124,11 @@ function describeStep(plan: Plan): string[] {
     case 'process':
       return [
         `Function in TypeScript by ${names(plan.key, plan.input.columns)}`,
-        'state: what the function keeps, one entry per key',
+        ...(plan.keyed === undefined
+          ? ['state: what the function keeps, one entry per key']
+          : [
+              `state: ${[...plan.keyed.states.map(({ name, kind }) => `${name} (${kind})`), 'timers'].join(', ')} per key, until the function clears it`,
+            ]),
       ]
   }
 }
