@@ -33,9 +33,10 @@ export function writeSnappy(bytes: Uint8Array): Uint8Array {
 }
 
 export function readSnappy(bytes: Buffer, bytesMax: number): Uint8Array {
-  const isStream = bytes.length >= streamHeaderBytes && bytes.subarray(0, magic.length).equals(magic)
-  return isStream ? readStream(bytes, bytesMax) : readBlock(bytes, bytesMax)
+  return isStream(bytes) ? readStream(bytes, bytesMax) : readBlock(bytes, bytesMax)
 }
+const isStream = (bytes: Buffer): boolean =>
+  bytes.length >= streamHeaderBytes && bytes.subarray(0, magic.length).equals(magic)
 
 /** First the blocks' declared lengths are added up, then they are decompressed into one buffer. */
 function readStream(bytes: Buffer, bytesMax: number): Uint8Array {
@@ -54,6 +55,14 @@ function readStream(bytes: Buffer, bytesMax: number): Uint8Array {
     free(plain)
   })
   return out
+}
+
+/** Blocks that `readSnappy` would read one by one. */
+export function snappyBlocks(bytes: Buffer): number {
+  if (!isStream(bytes)) return 1
+  let count = 0
+  eachBlock(bytes, () => void count++)
+  return count
 }
 
 function eachBlock(bytes: Buffer, visit: (block: Buffer) => void): void {

@@ -52,6 +52,17 @@ export function readZstd(bytes: Buffer, bytesMax: number): Uint8Array {
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts, total)
 }
 
+/** Frames that `readZstd` would read one by one. */
+export function zstdFrames(bytes: Buffer): number {
+  let count = 0
+  for (let at = 0; at < bytes.length;) {
+    const { end, skip } = walk(bytes, at)
+    if (!skip) count++
+    at = end
+  }
+  return count
+}
+
 interface Frame {
   readonly end: number
   /** Nothing for readers in it. */

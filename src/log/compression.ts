@@ -12,8 +12,8 @@ import { constants, gunzipSync, gzipSync } from 'node:zlib'
 import { Fault } from '../lib/fault.ts'
 import { free, freeableBytesMin } from '../lib/free.ts'
 import { lendLz4, readLz4, writeLz4 } from './compression-lz4.ts'
-import { readSnappy, writeSnappy } from './compression-snappy.ts'
-import { readZstd, writeZstd } from './compression-zstd.ts'
+import { readSnappy, snappyBlocks, writeSnappy } from './compression-snappy.ts'
+import { readZstd, writeZstd, zstdFrames } from './compression-zstd.ts'
 
 export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
 const names: readonly Compression[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
@@ -61,6 +61,15 @@ export function decompress(codec: Compression, bytes: Uint8Array, bytesMax: numb
 }
 /** No more of a buffer is left unused, as many times what is used, for as long as that is kept. */
 const slackMax = 1.25
+
+/**
+ * Of how many pieces the bytes are, each of which is unpacked by a call of its own: many that hold nothing take as long as a
+ * few that hold much. Throws Fault log.corrupt-batch.
+ */
+export function piecesOf(codec: Compression, bytes: Uint8Array): number {
+  if (codec === 'zstd') return zstdFrames(bufferOf(bytes))
+  return codec === 'snappy' ? snappyBlocks(bufferOf(bytes)) : 1
+}
 
 /** The same, for `look` alone: what it was given is gone when it returns. */
 export function withDecompressed<Result>(

@@ -14,7 +14,7 @@ import {
   readBatchHeader,
   setMaxTime,
 } from '../../store/batch-header.ts'
-import { codecName, withDecompressed } from '../compression.ts'
+import { codecName, piecesOf, withDecompressed } from '../compression.ts'
 import type { TopicPolicy } from './topic-config.ts'
 
 export interface CheckedBatch {
@@ -151,6 +151,8 @@ export function checkRecords(
   setMaxTime(batch.bytes, maxTimeMs)
   return { bytes: batch.bytes, header: readBatchHeader(batch.bytes) }
 }
+/** What a piece counts at least: to unpack one takes as long as so many bytes. Snappy's have 32 KB. */
+const pieceBytes = 16 * 1024
 /** The last one that has a date. */
 const timeMsMax = 8_640_000_000_000_000
 function withClientRecords<Result>(
@@ -159,11 +161,15 @@ function withClientRecords<Result>(
   unpacking: Unpacking,
   look: (records: Uint8Array) => Result,
 ): Result {
+  const { bytes, header } = batch
   const bytesMax = unpackedBytesMax(policy.batchBytesMax)
-  if ((batch.header.attributes & attribute.compressionMask) === 0) return withRecords(batch, bytesMax, look)
-  const taken = unpacking.take(bytesMax)
-  return withRecords(batch, taken, (records) => {
-    unpacking.giveBack(taken - records.length)
+  const codec = codecName(header.attributes & attribute.compressionMask)
+  if (codec === 'none') return withRecords(batch, bytesMax, look)
+  const least = pieceBytes * piecesOf(codec, bytes.subarray(batchHeaderBytes, header.bytes))
+  const taken = unpacking.take(Math.max(bytesMax, least))
+  if (taken < least) throw new Fault('wire.too-large', { what: 'a batch by its pieces', bytes: least, bytesMax: taken })
+  return withRecords(batch, Math.min(taken, bytesMax), (records) => {
+    unpacking.giveBack(taken - Math.max(least, records.length))
     return look(records)
   })
 }

@@ -18,7 +18,7 @@ export function readClientId(input: WireReader, flexible: boolean): string {
   const length = input.nullableLength(input.int16())
   const clientId = length < 0 ? '' : input.text(length)
   if (flexible)
-    for (let tags = input.uvarint(); tags > 0; tags--) {
+    for (let tags = input.count(input.uvarint(), 2); tags > 0; tags--) {
       input.uvarint()
       const end = input.taggedEnd(input.uvarint())
       input.at = end

@@ -171,6 +171,19 @@ test('a text as long as the wire allows is answered; a longer one ends the conne
   await client.closed
   assert.match(complaints.at(-1)!, /connection closed.*a text of 32768 bytes/)
 })
+test('tagged fields are counted as items are', async (t) => {
+  const { open, complaints } = await gateway(t)
+  const client = await open()
+  await client.ask(apiVersionsApi, 0, { clientSoftwareName: '', clientSoftwareVersion: '' })
+  // 300,000 fields of nothing in the header of a Metadata request.
+  const head = Buffer.from([0, 3, 0, 9, 0, 0, 0, 1, 0, 0, 0xe0, 0xa7, 0x12])
+  const body = Buffer.concat([head, Buffer.alloc(600_000), Buffer.from([0, 0, 0, 0, 0])])
+  const length = Buffer.alloc(4)
+  length.writeInt32BE(body.length)
+  client.socket.write(Buffer.concat([length, body]))
+  await client.closed
+  assert.match(complaints.at(-1)!, /by its items of 300000/)
+})
 function tooLong(): Buffer {
   const name = Buffer.from('x'.repeat(32_768))
   // Metadata v9, correlation 1, client id '', no tags; one topic, its name's length as a varint.

@@ -115,6 +115,40 @@ test('the batches of one request unpack to no more than a request may: the rest 
   await log.close()
 })
 
+const packedBatch = (packed: Uint8Array, attributes: number): Uint8Array =>
+  withHeader(Buffer.concat([batch(['a']).subarray(0, batchHeaderBytes), packed]), {
+    bytes: batchHeaderBytes + packed.length,
+    attributes,
+  })
+test('a batch of many pieces that hold nothing counts as what they take to unpack', async () => {
+  const log = await memoryLog()
+  const partition = await withTopic(log)
+  const frame = zstdCompressSync(Buffer.alloc(1))
+  const xerial = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1])
+  const block = Buffer.from([0, 0, 0, 3, 1, 0, 65])
+  for (const [name, records] of [
+    ['zstd', packedBatch(Buffer.concat(Array.from({ length: 1_000 }, () => frame)), 4)],
+    ['snappy', packedBatch(Buffer.concat([xerial, ...Array.from({ length: 1_000 }, () => block)]), 2)],
+  ] as const) {
+    const entries = Array.from({ length: 1_000 }, () => ({ partition, records: Buffer.from(records) }))
+    const codes = (await log.produce({ acks: 'all', transactionalId: null, entries })).map(said)
+    const unpacked = codes.filter((code) => code === 'log.invalid-batch').length
+    assert.ok(unpacked > 0 && unpacked <= 20, `${name}: ${unpacked} were unpacked`)
+    assert.equal(codes.filter((code) => code === 'wire.too-large').length, entries.length - unpacked)
+  }
+  const much = packedBatch(Buffer.concat([xerial, ...Array.from({ length: 60_000 }, () => block)]), 2)
+  assert.equal(said(await produceOne(log, partition, much)), 'wire.too-large')
+  for (const codec of ['zstd', 'snappy', 'gzip', 'lz4'] as const) {
+    const value = Buffer.alloc(20_000_000, 'some text')
+    const good = encodeBatch([{ key: null, value, timeMs: Date.now() }], codec)
+    assert.ok(
+      typeof said(await produceOne(log, partition, good)) === 'number' || good.length > limits.batchBytes,
+      codec,
+    )
+  }
+  await log.close()
+})
+
 test('a request of a hundred packed batches that unpack to a MiB each is taken', async () => {
   const log = await memoryLog()
   await log.topics.create([{ name: 'wide', partitions: 100 }])

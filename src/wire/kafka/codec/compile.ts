@@ -154,7 +154,7 @@ class Source {
       } else lines.push(`const ${v} = ${this.decodeValue(shape)}`)
     }
     if (this.flexible)
-      lines.push(`for (let n = r.uvarint(); n > 0; n--) {
+      lines.push(`for (let n = r.count(r.uvarint(), 2); n > 0; n--) {
         const tag = r.uvarint(); const end = r.taggedEnd(r.uvarint())
         switch (tag) { ${tags.join(' ')} default: r.at = end }
         r.taggedDone(end)
