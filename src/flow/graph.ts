@@ -359,9 +359,12 @@ export class Graph {
   }
   /** A node with one input has its watermark: only those of sources and of joins are saved. */
   private loadWatermarks(): void {
+    const { clocks } = this
     for (const node of this.nodes) {
-      const number = this.marks.watermarks.get(node)
-      node.watermark = number === undefined ? node.inputs[0]!.watermark : savedWatermark(this.clocks, number)
+      const [only, other] = node.inputs
+      if (only !== undefined && other === undefined) node.watermark = only.watermark
+      // A graph that nothing was saved of needs no names for it.
+      else node.watermark = clocks.count === 0 ? -Infinity : savedWatermark(clocks, this.marks.watermarks.get(node)!)
     }
   }
   private remember(name: string, value: number | string): void {
@@ -432,8 +435,8 @@ export class Graph {
   private otherVersion: number | null = null
   /**
    * After the last `restore`. Gives what the state says of itself where this plan is to go on with it though it is of another
-   * (`into`: the print of this one); null: it is of this plan. Throws Fault flow.state-mismatch where an operator does not find its state in what was saved,
-   * because another plan saved it.
+   * (`into`: the print of this one); null: it is of this plan. Throws Fault flow.state-mismatch where an operator does not find
+   * its state in what was saved, because another plan saved it.
    */
   restored(view: string, into: string | null = null): SavedMarks | null {
     if (this.otherVersion !== null)

@@ -69,9 +69,11 @@ export class Marks {
       sources: [...this.sources.values(), ...this.gone],
     }
   }
+  /** As it lies beside the state; asked for in every tick. */
   get text(): string {
-    return JSON.stringify(this.saved)
+    return (this.written ??= JSON.stringify(this.saved))
   }
+  private written: string | null = null
   index(source: Source): number {
     return this.sources.get(source)!.index
   }
