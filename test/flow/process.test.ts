@@ -109,6 +109,7 @@ test('a state is made text at most twice in a tick, however often its key is cal
     })),
   )
   const inputs = Array.from({ length: 100 }, (_, n) => input('ab'[n % 2]!, n + 1))
+  assert.ok(bench.graph.marks.text.length > 0, 'what names the state is made text once, before')
   for (let tick = 0; tick < 3; tick++) {
     const before = stringify.mock.callCount()
     bench.step(inputs)
