@@ -130,6 +130,8 @@ export interface ViewOptions {
   readonly startFrom?: 'beginning' | 'now' | Date
   /** How much memory its state may take, as 256MB; beyond it rows go to disk, or the view ends where they cannot. */
   readonly memoryBudget?: string
+  /** State of joins, groups and first rows without windows goes when it was not written for so long. Default: it stays. */
+  readonly stateTtl?: string
 }
 export class ViewDefinition<Row> {
   readonly [kind] = 'view' as const
@@ -193,9 +195,9 @@ export class ViewDefinition<Row> {
   plan(): ViewPlan | null {
     if (!(this.from instanceof Stream)) return null
     const { rel, recordKey } = this.from.shape
-    const { idle, memoryBudget, allowUnboundedState = false } = this.options
+    const { idle, memoryBudget, stateTtl, allowUnboundedState = false } = this.options
     const plan = rewrite(rel.plan)
-    if (!allowUnboundedState) refuseHistory(plan)
+    if (!allowUnboundedState) refuseHistory(plan, stateTtl !== undefined)
     refuseVolatile(plan, '', 0)
     const names = plan.columns.map(({ name }) => name)
     return {
@@ -211,6 +213,7 @@ export class ViewDefinition<Row> {
       maxFutureMs: timeDefaults.maxFutureMs,
       onError: this.options.onError ?? 'stop',
       ...startOf(this.options.startFrom),
+      ...(stateTtl === undefined ? {} : { ttlMs: parseDuration(`stateTtl of ${this.name}`, stateTtl) }),
       ...(memoryBudget === undefined ? {} : { memoryBytes: parseBytes(`memoryBudget of ${this.name}`, memoryBudget) }),
     }
   }

@@ -33,6 +33,7 @@ import { window } from './operators/window.ts'
 import type { Plan, SourcePlan } from './plan.ts'
 import { inputsOf, label, neverWithdraws, timeColumn } from './plan-facts.ts'
 import { SpillFiles, type SpillOptions, TableSpill } from './spill.ts'
+import { RowAges } from './state-ages.ts'
 import { type StateChange, StateTable, type TellChange, changeOf } from './state.ts'
 import {
   Left,
@@ -58,6 +59,8 @@ export interface GraphOptions {
   readonly schemas?: Schemas
   /** Above so many bytes rows of state go to files in `folder`, where operators can do without them. */
   readonly memory?: SpillOptions & { readonly bytes: number }
+  /** State that was not written for so long goes, of operators that let it (`Operator.forgetOld`). */
+  readonly ttlMs?: number
   /** Measures what passes through the nodes, and how long they are at work. */
   readonly clock?: Clock
 }
@@ -193,6 +196,9 @@ export class Graph {
     }
     if (this.spill !== null)
       for (const table of node.tables) if (table.spec.spills === true) table.spill = new TableSpill(this.spill)
+    const { ttlMs } = this.options
+    if (ttlMs !== undefined && operator?.forgetOld !== undefined)
+      for (const table of node.tables) table.ages = new RowAges(ttlMs)
     this.nodes.push(node)
     this.byPlan.set(plan, node)
     return node
@@ -215,6 +221,7 @@ export class Graph {
       const batches =
         node.source === null ? node.inputs.map((n) => outputs.get(n)!) : [rows.get(node.source.index) ?? emptyBatch]
       const before = node.watermark
+      if (this.options.ttlMs !== undefined) this.forgetOld(node, nowMs)
       const due = this.moveWatermark(node)
       const out = this.run(node, batches, { nowUs: nowMs * 1000, before, watermark: node.watermark, due })
       node.idle = this.isIdle(node)
@@ -225,6 +232,10 @@ export class Graph {
       outputs.set(node, out.late === null && out.failed === null ? out : { ...out, late: null, failed: null })
     }
     return { out: outputs.get(this.output)!, late, failed }
+  }
+  private forgetOld({ operator, tables }: Node, nowMs: number): void {
+    for (const { ages } of tables) if (ages !== null) ages.nowMs = nowMs
+    operator?.forgetOld?.(tables)
   }
   private run(node: Node, batches: readonly Batch[], time: StepTime): Batch {
     const { operator } = node
@@ -412,7 +423,7 @@ export class Graph {
     this.rebuild()
   }
   /** Takes an entry of the changelog. */
-  restore(key: Uint8Array, value: Uint8Array | null): void {
+  restore(key: Uint8Array, value: Uint8Array | null, timeMs?: number): void {
     const { version, operator, table: number, rest } = keyOfChangelog(key)
     if (operator === null) {
       this.otherVersion = version
@@ -424,7 +435,7 @@ export class Graph {
       const table = tables[number]
       if (table === undefined)
         throw new Fault('wire.malformed', { what: `state of operator ${operator}, table ${number}` })
-      table.restore(rest, value)
+      table.restore(rest, value, timeMs)
       this.makeRoomToRestore()
     } catch (error) {
       // Whether it is damage or the state of another plan is known when all of it is there.

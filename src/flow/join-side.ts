@@ -161,6 +161,7 @@ export class JoinSide {
   private takeBack(table: StateTable, entry: number): void {
     const ids = table.spill!.take(table, entry)
     for (const id of ids) this.append(table, entry, id)
+    for (const id of ids) if (table.isOld(id)) this.forget(table, id)
   }
   /** Moves rows of keys that were not asked for lately to files, until so many bytes are gone. Only between ticks. */
   evict(table: StateTable, bytes: number): void {
@@ -257,6 +258,11 @@ export class JoinSide {
         this.encodeRow(this.writer, batch, row)
         id = table.find(this.writer)
       }
+      if (id < 0 && weight < 0 && table.ages !== null) {
+        // It has gone already.
+        ids[row] = -1
+        continue
+      }
       if (id < 0) {
         id = this.create(table, batch, row, stateKey)
         isNew[row] = 1
@@ -345,6 +351,10 @@ export class JoinSide {
     if (this.touched.size > 0) this.touched.clear()
     for (let ids = this.open.takeClosed(watermark); ids !== null; ids = this.open.takeClosed(watermark))
       for (const id of ids) this.forget(table, id)
+  }
+  /** Rows that were not written for too long; those of the other side that they met stay as they are. */
+  forgetOld(table: StateTable): void {
+    for (const id of table.takeOld()) this.forget(table, id)
   }
   private forget(table: StateTable, id: number): void {
     this.unlink(id)

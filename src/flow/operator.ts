@@ -35,6 +35,8 @@ export interface Operator {
   rebuild(state: State): void
   /** Puts what it keeps beside the tables into them: the last call of a tick, before its changes are listed. */
   save?(state: State): void
+  /** Lets rows go that were not written for the view's `state_ttl` (`StateTable.takeOld`), without a word: before a step. */
+  forgetOld?(state: State): void
   /** Moves some of its rows to files (`spill.ts`), some so many bytes of them. Between ticks; of tables that say `spills`. */
   evict?(state: State, bytes: number): void
   /** When the clock alone changes the output, in whole ms since 1970; Infinity = never. */

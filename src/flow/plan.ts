@@ -317,6 +317,8 @@ export interface ViewPlan {
   readonly adopts?: Adopts
   /** Bytes of memory that its state may take; absent = `limits.viewMemoryBytes`, and no end where it cannot spill. */
   readonly memoryBytes?: number
+  /** State without a window of its own goes when it was not written for so long; absent = it stays. */
+  readonly ttlMs?: number
 }
 /** `into`: the print of the plan for which this was decided (`state-marks.ts`); `rows`: as in `PlanChange`. */
 export interface Adopts {

@@ -98,12 +98,32 @@ export class RankedRows {
       return ids
     })
   }
+  /** Partitions of which no row was written lately: the slots of the others stay in use. */
+  forgetOld(table: StateTable): void {
+    const old = table.takeOld()
+    if (old.length === 0) return
+    const { limit, partitionBy } = this.ranking
+    const columns = this.read(table, old)
+    this.index.use(partitionBy.map((k) => columns[k]!))
+    for (let i = 0; i < old.length; i++) {
+      const entry = this.index.find(i)
+      if (entry < 0) continue
+      const ids = Array.from(this.ids.subarray(entry * limit, entry * limit + this.counts[entry]!))
+      if (!ids.every((id) => table.isOld(id))) continue
+      for (const id of ids) table.remove(id)
+      this.counts[entry] = 0
+      this.index.remove(entry)
+    }
+  }
   private ask(table: StateTable, entry: number): void {
     const spill = table.spill!
     if (!spill.isAway(entry)) return spill.use(entry)
     const ids = spill.take(table, entry)
     const columns = this.read(table, ids)
     for (let i = 0; i < ids.length; i++) this.putInPlace(table, entry, columns, i, ids[i]!)
+    if (!ids.every((id) => table.isOld(id))) return
+    for (const id of ids) table.remove(id)
+    this.counts[entry] = 0
   }
   private read(table: StateTable, ids: readonly number[]): Column[] {
     const builders = this.input.map(({ type }) => columnBuilder(type, ids.length))

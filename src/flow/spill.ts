@@ -196,8 +196,9 @@ export class TableSpill {
       const stateKeyLength = input.uvarint()
       const key = input.raw(input.uvarint())
       const row = input.raw(input.uint32())
+      const timeMs = table.ages === null ? null : input.float64()
       const isOld = this.isMixed && (this.removed.has(nameOf(key)) || table.findKey(key) >= 0)
-      if (!isOld) ids.push(table.takeBack(key, stateKeyLength, row))
+      if (!isOld) ids.push(table.takeBack(key, stateKeyLength, row, timeMs))
     }
     this.rows -= count
     if (this.rows === 0) {

@@ -19,6 +19,7 @@ import type { Value } from './expression.ts'
 import { hashKey, type KeyWriter, slotOf } from './key.ts'
 import type { TableSpill } from './spill.ts'
 import { Pages, placeOf } from './state-pages.ts'
+import type { RowAges } from './state-ages.ts'
 import { UndoLog } from './state-undo.ts'
 import { readRowNumber, readValue, writeRowNumber, writeValue } from './value-codec.ts'
 
@@ -74,6 +75,8 @@ export class StateTable {
   pages = new Pages()
   /** Where rows are that memory has no room for; null: all are here. */
   spill: TableSpill | null = null
+  /** When rows were written last; null: they are kept however old they are. */
+  ages: RowAges | null = null
 
   private readonly bytesAt: number
   /** null: not kept. Id + 1 by hash, 0 where there is none. */
@@ -117,6 +120,7 @@ export class StateTable {
   add(key: KeyWriter, stateKeyLength = key.length): number {
     const id = this.insert(key.bytes, key.length, stateKeyLength)
     this.log.addNew(id)
+    this.ages?.note(id)
     return id
   }
   /**
@@ -136,11 +140,21 @@ export class StateTable {
     this.standing[old] = replaced
     this.freedInTick.push(old)
     this.log.addNew(id, true)
+    this.ages?.note(id)
     return id
   }
   /** Call before changing a row's fields. */
   touch(id: number): void {
-    if (!this.log.has(id)) this.log.addCopy(id, this.numbers, this.values)
+    if (this.log.has(id)) return
+    this.log.addCopy(id, this.numbers, this.values)
+    this.ages?.note(id)
+  }
+  /** Rows that were not written for so long; each is told once. */
+  takeOld(): readonly number[] {
+    return this.ages?.takeOld((id) => this.standing[id] === live) ?? []
+  }
+  isOld(id: number): boolean {
+    return this.ages !== null && this.ages.isOld(this.ages.timeOf(id))
   }
   /** Changed or added in this tick. */
   isTouched(id: number): boolean {
@@ -254,6 +268,7 @@ export class StateTable {
     this.freedInTick = []
     log.clear()
     this.undoSpill()
+    this.ages?.rebuild(this.all())
   }
   private undoSpill(): void {
     for (const id of this.back) this.dropRow(id, 0)
@@ -294,8 +309,8 @@ export class StateTable {
       }
     if (out.buffer.length > keptBytes) out = new ByteWriter()
   }
-  /** Takes an entry of the changelog; later entries of a key replace earlier ones. */
-  restore(key: Uint8Array, value: Uint8Array | null): void {
+  /** Takes an entry of the changelog, written at `timeMs`; later entries of a key replace earlier ones. */
+  restore(key: Uint8Array, value: Uint8Array | null, timeMs = -Infinity): void {
     const input = new ByteReader(key)
     const stateKeyLength = input.uvarint()
     if (stateKeyLength > input.left) throw new Fault('wire.malformed', { what: 'a key of state' })
@@ -309,6 +324,7 @@ export class StateTable {
     if (id < 0) id = this.insert(bytes, bytes.length, stateKeyLength)
     else this.pages.dead += this.bytesOf(id)
     this.readRow(new ByteReader(value), id)
+    this.ages?.note(id, timeMs)
     this.pages.commit()
   }
   /** Without a word to the changelog; `bytes`: how many of its own are dead then. */
@@ -342,15 +358,19 @@ export class StateTable {
     out.int32(0)
     this.writeRow(out, id)
     out.buffer.writeUInt32BE(out.at - at - 4, at)
+    if (this.ages !== null) out.float64(this.ages.timeOf(id))
   }
-  takeBack(key: Uint8Array, stateKeyLength: number, row: Uint8Array): number {
+  takeBack(key: Uint8Array, stateKeyLength: number, row: Uint8Array, timeMs: number | null): number {
     const id = this.insert(key, key.length, stateKeyLength)
     this.readRow(new ByteReader(row), id)
+    if (timeMs !== null) this.ages?.note(id, timeMs)
     this.back.push(id)
     return id
   }
   /** All is restored: an index that nobody else asks for goes. */
   settle(): void {
+    // Entries of several partitions came one partition after the other.
+    this.ages?.rebuild(this.all())
     if (this.spec.found === 'elsewhere') this.index = null
   }
   clear(): void {

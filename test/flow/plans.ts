@@ -153,7 +153,7 @@ export class Bench {
   /** Why rows could not be computed. */
   readonly failed: string[] = []
   /** The changelog: newest value per key. */
-  readonly changelog = new Map<string, { readonly key: Buffer; readonly value: Uint8Array }>()
+  readonly changelog = new Map<string, { readonly key: Buffer; readonly value: Uint8Array; readonly timeMs: number }>()
   private offsets = new Map<string, number>()
   private readonly plan: Plan
   private readonly options: GraphOptions
@@ -257,7 +257,7 @@ export class Bench {
     this.orAgain(() => this.graph.save(this.nowMs), this.tick)
     for (const { key, value } of this.graph.changes())
       if (value === null) this.changelog.delete(key.toString('hex'))
-      else this.changelog.set(key.toString('hex'), { key, value })
+      else this.changelog.set(key.toString('hex'), { key, value, timeMs: this.nowMs })
     this.graph.commit()
     this.graph.makeRoom()
     this.begin()
@@ -287,7 +287,7 @@ export class Bench {
   /** The process dies and starts again from the changelog. */
   restart(): void {
     this.graph = new Graph(this.plan, this.options)
-    for (const { key, value } of this.changelog.values()) this.graph.restore(key, value)
+    for (const { key, value, timeMs } of this.changelog.values()) this.graph.restore(key, value, timeMs)
     this.graph.commit()
     this.graph.restored('view')
     this.open()

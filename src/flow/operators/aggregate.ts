@@ -203,18 +203,35 @@ class GroupBy implements Operator {
   }
   /** The row's group, kept as it was before. */
   private take(groups: StateTable, members: StateTable | undefined, rows: Rows, row: number, closeMs: number): number {
-    const entry = this.index.add(row)
-    const isNew = this.index.isNew
-    if (groups.spill !== null) this.ask(groups, entry)
+    let entry = this.index.add(row)
+    if (groups.spill !== null && this.hasGone(groups, members, entry)) entry = this.index.add(row)
+    const { isNew } = this.index
+    if (isNew && groups.ages !== null && weightOf(rows.batch, row) < 0) {
+      // It has gone already.
+      this.index.remove(entry)
+      return -1
+    }
     const group = isNew ? this.create(groups, rows, row, entry, closeMs) : this.groupOf[entry]!
     if (!this.touched.has(group)) this.touch(groups, members, group)
     this.touched.note(group, rows.batch.rows, row)
     return group
   }
-  private ask(groups: StateTable, entry: number): void {
+  /** Brings the group back where it is in a file; true where it was too old to stay. */
+  private hasGone(groups: StateTable, members: StateTable | undefined, entry: number): boolean {
     const spill = groups.spill!
-    if (spill.isAway(entry)) this.link(entry, spill.take(groups, entry)[0]!)
-    else spill.use(entry)
+    if (!spill.isAway(entry)) {
+      spill.use(entry)
+      return false
+    }
+    const group = spill.take(groups, entry)[0]!
+    this.link(entry, group)
+    if (!groups.isOld(group)) return false
+    this.drop(groups, members, group)
+    return true
+  }
+  forgetOld([groups, members]: readonly StateTable[]): void {
+    if (this.windowColumn >= 0) return
+    for (const group of groups!.takeOld()) this.drop(groups!, members, group)
   }
   evict([groups]: readonly StateTable[], bytes: number): void {
     evictKeys(groups!, this.index, bytes, (entry) => {
@@ -349,6 +366,7 @@ interface Rows {
   /** The key's columns. */
   readonly keys: readonly Column[]
 }
+const weightOf = ({ weights }: Batch, row: number): number => (weights === null ? 1 : weights[row]!)
 /** By the ordinal; what comes from the clock alone is of no record. */
 function isSameRecord({ rows }: Batch, a: number, b: number): boolean {
   return rows.source[a]! >= 0 && rows.source[a] === rows.source[b] && rows.offset[a] === rows.offset[b]

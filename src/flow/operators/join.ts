@@ -90,6 +90,11 @@ class Join implements Operator {
     this.left.rebuild(left!)
     this.right.rebuild(right!)
   }
+  forgetOld([left, right]: readonly StateTable[]): void {
+    if (this.plan.windowEnd !== null) return
+    this.left.forgetOld(left!)
+    this.right.forgetOld(right!)
+  }
   evict([left, right]: readonly StateTable[], bytes: number): void {
     const [ofLeft, ofRight] = [left!.usedBytes, right!.usedBytes]
     this.left.evict(left!, (bytes * ofLeft) / (ofLeft + ofRight))

@@ -64,6 +64,9 @@ class TopOfGrowing implements Operator {
   rebuild([table]: readonly StateTable[]): void {
     this.ranked.rebuild(table!)
   }
+  forgetOld([table]: readonly StateTable[]): void {
+    this.ranked.forgetOld(table!)
+  }
   evict([table]: readonly StateTable[], bytes: number): void {
     this.ranked.evict(table!, bytes)
   }
@@ -151,6 +154,15 @@ class Top implements Operator {
     this.touched.clear()
     return out.done()
   }
+  forgetOld([table]: readonly StateTable[]): void {
+    for (const id of table!.takeOld()) {
+      const key = table!.stateKeyOf(id).toString('latin1')
+      const partition = this.partition(table!, key)
+      partition.remove(id)
+      table!.remove(id)
+      if (partition.count === 0) this.partitions.delete(key)
+    }
+  }
   private take(table: StateTable, batch: Batch, row: number): void {
     const { writer } = this
     writer.length = 0
@@ -164,6 +176,8 @@ class Top implements Operator {
     else this.encodeRow(writer, batch, row)
     const weight = batch.weights === null ? 1 : batch.weights[row]!
     let id = table.find(writer)
+    // It has gone already.
+    if (id < 0 && weight < 0 && table.ages !== null) return
     if (id < 0) {
       id = table.add(writer, stateKey)
       this.layout.write(table, id, batch, row)

@@ -134,6 +134,7 @@ export class ViewTask {
       clock: host.clock,
       schemas: schemasOf(host.log, host.clock),
       ...memoryOf(view, host),
+      ...(view.ttlMs === undefined ? {} : { ttlMs: view.ttlMs }),
     })
     this.sink = host.keepsOutput(view.name) ? viewSink(view) : noSink
     this.input = new Input(host.log.reader())
@@ -354,7 +355,8 @@ export class ViewTask {
       for await (const chunk of log.reader().restore({ topic: name, index }, claim)) {
         if ('fault' in chunk) throw chunk.fault
         for (const batch of chunk.batches)
-          for (const record of decodeBatch(batch)) if (record.key !== null) this.graph.restore(record.key, record.value)
+          for (const record of decodeBatch(batch))
+            if (record.key !== null) this.graph.restore(record.key, record.value, record.timeMs)
       }
     this.graph.commit()
     const saved = this.graph.restored(this.view.name, this.view.adopts?.into)

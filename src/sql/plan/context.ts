@@ -18,6 +18,8 @@ export interface PlanContext {
   /** EMIT ON WINDOW CLOSE holds here. */
   readonly close: CloseRequest | null
   readonly allowUnbounded: boolean
+  /** Rows of joins go by `state_ttl`. */
+  readonly joinsEnd?: boolean
   /** Of the whole text so far: steps of what it named, and nodes of what it selects, counted each time. */
   readonly size?: { steps: number; nodes: number }
   /** Takes the names of the plain views that are read. */

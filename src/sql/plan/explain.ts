@@ -32,6 +32,12 @@ export function explainView(view: ViewPlan): string[] {
   return [
     `View ${quoteIfNeeded(view.name)}: ${changes}`,
     ...startsFrom(view),
+    ...(view.ttlMs === undefined
+      ? []
+      : [
+          `  state of joins, groups and first rows without windows goes ${durationText(view.ttlMs)} after it was written`,
+        ]),
+    ...(view.memoryBytes === undefined ? [] : [`  memory for state: ${view.memoryBytes} bytes`]),
     ...explainPlan(view.plan).map((line) => `  ${line}`),
   ]
 }

@@ -9,7 +9,8 @@ const history = {
     hint:
       "Say how far apart they are (a.t BETWEEN b.t - INTERVAL '5 minutes' AND b.t + INTERVAL '5 minutes', of both event times); " +
       'or join the windows of both (… AND a.window_end = b.window_end); or a stream with the version of a table at its event time: ' +
-      'JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key; or accept it: WITH (allow_unbounded_state).',
+      "JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key; or let rows go after a while: WITH (state_ttl = '1d'); " +
+      'or accept it: WITH (allow_unbounded_state).',
   },
   over: {
     message: 'this window function keeps every row of a stream',
@@ -21,8 +22,8 @@ const history = {
 export type HistoryKeeper = keyof typeof history
 export const historyFault = (keeper: HistoryKeeper, text: string, at: number): SqlFault =>
   new SqlFault('sql.unbounded-state', history[keeper].message, text, at, { hint: history[keeper].hint })
-/** Throws SqlFault. */
-export function refuseHistory(plan: Plan): void {
-  const keeper = keepsHistory(plan)
+/** `joinsEnd`: rows of joins go by `state_ttl`. Throws SqlFault. */
+export function refuseHistory(plan: Plan, joinsEnd: boolean): void {
+  const keeper = keepsHistory(plan, joinsEnd)
   if (keeper !== null) throw historyFault(keeper, '', 0)
 }

@@ -51,6 +51,11 @@ export const viewOptions: OptionSpecs = {
     about:
       'how much memory its state may take, as 256MB; beyond it rows go to disk, or the view ends where they cannot',
   },
+  state_ttl: {
+    kind: 'duration',
+    about:
+      'state of joins, groups and first rows without windows goes when it was not written for so long; default: it stays',
+  },
   allow_unbounded_state: { kind: 'flag', about: 'accept a state that grows with history' },
 }
 
@@ -67,7 +72,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
       { hint: 'Leave the option out.' },
     )
   }
-  const inner = { ...ctx, allowUnbounded: options.flag('allow_unbounded_state') }
+  const inner = { ...ctx, allowUnbounded: options.flag('allow_unbounded_state'), joinsEnd: options.has('state_ttl') }
   const rel = named(ctx, planViewQuery(inner, statement.query), statement.columns)
   checkNames(ctx, rel.plan.columns, statement)
   const key = flatKey(rel.key)
@@ -83,6 +88,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
     maxFutureMs: options.duration('max_future') ?? timeDefaults.maxFutureMs,
     onError: (options.textOf('on_error')?.toLowerCase() as ViewPlan['onError'] | undefined) ?? 'stop',
     ...startOf(ctx, statement.start),
+    ...(options.has('state_ttl') ? { ttlMs: options.duration('state_ttl')! } : {}),
     ...(options.has('memory_budget') ? { memoryBytes: options.bytes('memory_budget')! } : {}),
   }
   return {
@@ -119,7 +125,7 @@ export function planViewQuery(ctx: PlanContext, query: Query): Rel {
   }
   const rel = planQuery(ctx, query)
   refuseSession(ctx, rel)
-  const keeper = ctx.allowUnbounded ? null : keepsHistory(rewrite(rel.plan))
+  const keeper = ctx.allowUnbounded ? null : keepsHistory(rewrite(rel.plan), ctx.joinsEnd === true)
   if (keeper !== null) {
     throw historyFault(keeper, ctx.text, keeperIn(query, keeper))
   }
