@@ -10,6 +10,7 @@ import type {
   Timers,
   ValueState,
 } from '../flow/plan.ts'
+import { parseDuration } from '../lib/duration.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Columns, Field } from '../schema/types.ts'
 import type { Schema } from './standard-schema.ts'
@@ -46,6 +47,8 @@ export interface KeyedOptions<T, Out, S extends StateSpecs, Sides> {
   readonly key: (keyof T & string) | readonly (keyof T & string)[]
   readonly output: Schema<Out> | Output<Out>
   readonly state?: S
+  /** States of a key go when it had no call for so long, by the clock: `7d`. Default: they stay until they are cleared. */
+  readonly ttl?: string
   readonly sides?: { readonly [K in keyof Sides]: Schema<Sides[K]> | Output<Sides[K]> }
   /** Events in order for each key. */
   readonly onEvent: (event: T, context: KeyedContext<Out, S, Sides>) => void
@@ -105,7 +108,11 @@ export function keyedPlan<T, Out, S extends StateSpecs, Sides>(
     input,
     key,
     fn: () => undefined,
-    keyed: { states: specs.map(([name, { kind }]) => ({ name, kind })), fn },
+    keyed: {
+      states: specs.map(([name, { kind }]) => ({ name, kind })),
+      ...(options.ttl === undefined ? {} : { ttlMs: parseDuration('ttl', options.ttl) }),
+      fn,
+    },
     columns: sides.size === 0 ? main.columns : [sideField, ...[['', main] as const, ...sides].flatMap(prefixed)],
   }
 }

@@ -290,6 +290,8 @@ export interface KeyedAccess {
 }
 export interface KeyedFunction {
   readonly states: readonly { readonly name: string; readonly kind: 'value' | 'list' | 'map' }[]
+  /** States of a key that had no call for so long, by the clock, go. */
+  readonly ttlMs?: number
   readonly fn: {
     onEvent(event: Row, access: KeyedAccess): unknown
     onTimer?(timer: Timer, access: KeyedAccess): unknown

@@ -206,6 +206,40 @@ test('timers of the clock fire when it comes to them, once, also after a crash',
   assert.deepEqual((await rows()).filter((row) => row.includes('later')).length, 4)
 })
 
+test('states of a key without calls for their time to live go, also through a crash; others stay', async () => {
+  const counted = clicks.stream().process({
+    key: 'k',
+    output: Said,
+    state: { n: valueState<number>(), all: listState<number>(), by: mapState<string, number>() },
+    ttl: '1h',
+    onEvent: ({ k, n }, { state, emit }) => {
+      state.n.set((state.n.get() ?? 0) + 1)
+      state.all.push(n)
+      state.by.set(`n${n}`, n)
+      emit({ k, what: String(state.n.get()), text: JSON.stringify([state.all.get(), state.by.keys()]) })
+    },
+  })
+  const view = defineView('counted', counted)
+  await using millrace = await testMillrace({ topics: [clicks], views: [view] })
+  const send = async (k: string, n: number) => {
+    await millrace.topic(clicks).send({ k, n, at: time(n) })
+    return (await millrace.view(view).rows()).filter((row) => row.k === k).at(-1)
+  }
+  await send('a', 1)
+  await send('b', 1)
+  await millrace.clock.advance('40m')
+  assert.equal((await send('a', 2))?.what, '2')
+  await millrace.clock.advance('30m')
+  // b is over; a had a call in between.
+  assert.deepEqual(await send('b', 3), { k: 'b', what: '1', text: '[[3],["n3"]]' })
+  assert.equal((await send('a', 3))?.what, '3')
+  await millrace.crash('power')
+  await millrace.clock.advance('59m')
+  assert.deepEqual(await send('a', 4), { k: 'a', what: '4', text: '[[1,2,3,4],["n1","n2","n3","n4"]]' })
+  await millrace.clock.advance('64m')
+  assert.equal((await send('a', 5))?.what, '1')
+})
+
 test('rows go to the outputs that they are emitted to, each with its own event time', async () => {
   const split = clicks.stream().process({
     key: 'k',

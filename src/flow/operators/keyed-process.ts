@@ -9,6 +9,9 @@
  * before each event those at or below the watermark that stood before it, so that over one partition the order of calls
  * depends on the records alone. Those of the clock fire at the beginning of the first step at or after their time. A
  * timer goes when it fires, in the tick that holds what its call did.
+ *
+ * A time to live is a timer of the key that each call moves on. Not by every call, which would write it every time: it is set
+ * a sixteenth too far, and moved once less than the whole is left. So states live that long, and a sixteenth longer at most.
  */
 import { Fault } from '../../lib/fault.ts'
 import type { Columns } from '../../schema/types.ts'
@@ -34,6 +37,8 @@ const offsetAt = 3
 const timeAt = 4
 const timerNumbers = 5
 const clocks = ['event', 'processing'] as const
+/** The third clock is that of times to live. */
+const ofLife = 2
 
 /** Where a call's rows come from. */
 interface Origin {
@@ -72,7 +77,7 @@ class KeyedProcess implements Operator {
   private readonly readers
   private readonly writer = new KeyWriter()
   /** By clock. */
-  private pending!: readonly [SortedIds, SortedIds]
+  private pending!: readonly [SortedIds, SortedIds, SortedIds]
   /** Keys of maps, by the key of their state. */
   private readonly members = new Map<string, Set<string>>()
   private failures: RowFailure[] = []
@@ -99,16 +104,16 @@ class KeyedProcess implements Operator {
           timers!.numbers[a * timerNumbers + atAt]! - timers!.numbers[b * timerNumbers + atAt]! ||
           timers!.compareKeys(a, b),
       )
-    const pending = [order(), order()] as const
-    for (const id of timers!.all()) pending[timers!.numbers[id * timerNumbers + clockAt] as 0 | 1].add(id)
+    const pending = [order(), order(), order()] as const
+    for (const id of timers!.all()) pending[timers!.numbers[id * timerNumbers + clockAt] as 0 | 1 | 2].add(id)
     this.pending = pending
   }
   waits(): boolean {
-    return this.pending[0].count + this.pending[1].count > 0
+    return this.pending.some(({ count }) => count > 0)
   }
   due([, , timers]: readonly StateTable[]): number {
-    const first = this.pending[1].first()
-    return first === undefined ? Infinity : timers!.numbers[first * timerNumbers + atAt]!
+    const firsts = [this.pending[1].first(), this.pending[ofLife].first()]
+    return Math.min(...firsts.map((id) => (id === undefined ? Infinity : timers!.numbers[id * timerNumbers + atAt]!)))
   }
 
   step(tables: readonly StateTable[], [batch = emptyBatch]: readonly Batch[], time: StepTime): Batch {
@@ -116,6 +121,7 @@ class KeyedProcess implements Operator {
     this.failures = []
     this.failedTimers = []
     const nowMs = Math.floor(time.nowUs / 1000)
+    this.expire(tables, nowMs)
     this.fire(tables, 1, { upTo: nowMs, watermark: time.before, nowMs }, out)
     const { rows } = batch
     for (let row = 0; row < batch.count; row++) {
@@ -245,6 +251,7 @@ class KeyedProcess implements Operator {
     const rows = emitted.map((row) => this.plan.columns.map((c, i) => this.readers[i]!(row[c.name])))
     this.apply(tables, call.stateKey, draft)
     for (const change of timers.changes) this.setTimer(tables[2]!, call, change)
+    this.prolong(tables[2]!, call.stateKey, nowMs)
     for (const values of rows) {
       for (let c = 0; c < values.length; c++) out.builders[c]!.push(values[c]!)
       if (call.row !== null) out.endFrom(1, batch!.rows, call.row)
@@ -254,6 +261,36 @@ class KeyedProcess implements Operator {
         out.rows.origins([], true)
       }
     }
+  }
+
+  /** States whose time to live is over. Their timers stay. */
+  private expire(tables: readonly StateTable[], nowMs: number): void {
+    const timers = tables[2]!
+    const pending = this.pending[ofLife]
+    for (let id = pending.first(); id !== undefined; id = pending.first()) {
+      if (timers.numbers[id * timerNumbers + atAt]! > nowMs) return
+      pending.shift()
+      const stateKey = Buffer.from(timers.stateKeyOf(id))
+      timers.remove(id)
+      const draft = draftOf(this.keyed.states, (state, kind) => this.cell(tables, stateKey, state, kind))
+      for (const state of Object.values(draft.states)) state.clear()
+      this.apply(tables, stateKey, draft)
+    }
+  }
+  private prolong(timers: StateTable, stateKey: Buffer, nowMs: number): void {
+    const { ttlMs } = this.keyed
+    if (ttlMs === undefined) return
+    const key = this.keyOf(stateKey, ofLife)
+    let id = timers.find(key)
+    if (id >= 0 && timers.numbers[id * timerNumbers + atAt]! >= nowMs + ttlMs) return
+    if (id < 0) id = timers.add(key, stateKey.length)
+    else {
+      this.pending[ofLife].remove(id)
+      timers.touch(id)
+    }
+    timers.numbers[id * timerNumbers + atAt] = nowMs + ttlMs + Math.ceil(ttlMs / 16)
+    timers.numbers[id * timerNumbers + clockAt] = ofLife
+    this.pending[ofLife].add(id)
   }
 
   // State.

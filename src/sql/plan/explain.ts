@@ -133,7 +133,7 @@ function describeStep(plan: Plan): string[] {
         ...(plan.keyed === undefined
           ? ['state: what the function keeps, one entry per key']
           : [
-              `state: ${[...plan.keyed.states.map(({ name, kind }) => `${name} (${kind})`), 'timers'].join(', ')} per key, until the function clears it`,
+              `state: ${[...plan.keyed.states.map(({ name, kind }) => `${name} (${kind})`), 'timers'].join(', ')} per key, ${plan.keyed.ttlMs === undefined ? 'until the function clears it' : `gone when untouched for ${durationText(plan.keyed.ttlMs)}`}`,
             ]),
       ]
   }
