@@ -163,6 +163,26 @@ test('what cannot be resolved is an error where it is wanted, and nowhere else',
   })
 })
 
+test('a branch of a union is found by its whole name, its name, its aliases, and then by what it is promoted to', () => {
+  const fixed = (name: string, more: object = {}) => ({ type: 'fixed', name, size: 1, ...more })
+  const union = ['null', 'double', fixed('a.X'), fixed('b.X'), fixed('c.Y', { aliases: ['c.Z'] })]
+  const kinds = (writer: unknown): string => {
+    const node = resolve(parseAvro(JSON.stringify(writer)), parseAvro(JSON.stringify(union)))
+    return node.kind === 'fixed' ? node.name : node.kind
+  }
+  assert.deepEqual([fixed('b.X'), fixed('d.X'), fixed('Z'), fixed('W'), 'int', 'string', 'null'].map(kinds), [
+    'b.X',
+    'd.X',
+    'Z',
+    'unreadable',
+    'int',
+    'unreadable',
+    'null',
+  ])
+  const resolved = resolve(parseAvro(JSON.stringify(['int', 'string'])), parseAvro(JSON.stringify(union)))
+  assert.equal(resolved.kind === 'union' && resolved.branches.map(({ kind }) => kind).join(), 'int,unreadable')
+})
+
 test('columns of other types than the schema’s: ranges, numbers of times, texts', () => {
   const text = record([
     { name: 'n', type: 'long' },

@@ -194,6 +194,39 @@ test('bytes that lie are refused at once', () => {
     assert.match(invalid[0]!, why)
   }
 })
+test('files that would keep the thread busy are refused before they are parsed', () => {
+  const fields = Array.from({ length: 4_500 }, (_, i) => `int32 f${i} = ${i + 1};`)
+  const startedMs = performance.now()
+  assert.throws(
+    () => parseProtobuf(`syntax = "proto3"; message A { ${fields.join(' ')} }`),
+    /more than 4000 statements/,
+  )
+  const blocks = fields.map((one) => one.replace(';', ' { }'))
+  assert.throws(
+    () => parseProtobuf(`syntax = "proto3"; message A { ${blocks.join(' ')} }`),
+    /more than 4000 statements/,
+  )
+  assert.ok(performance.now() - startedMs < 1_000)
+})
+test('a oneof of a thousand members is read, if not by generated code', () => {
+  const members = Array.from({ length: 1_000 }, (_, i) => `int32 f${i} = ${i + 1};`)
+  const text = `syntax = "proto3"; message A { oneof o { ${members.join(' ')} } }`
+  const plan = protoSource(text, protobufColumns(messageNamed(parseProtobuf(text), null)))
+  const decoder = createDecoder(plan, 0)
+  const value = Buffer.from([...whole(7, 1), ...whole(1_000, 5)])
+  const records = Array.from({ length: 100 }, (_, offset) => ({ offset, timeMs: 0, key: null, value, headers: [] }))
+  const clock = new SourceClock(0, { delayMs: 0, idleMs: 1e9, maxFutureMs: 1e15 }, new StateTable(clockTable))
+  clock.open([{ partition: 0, unread: true }], 0)
+  const { batch } = decoder.decode([{ partition: 0, records: raw(records) }], clock, 0)
+  const [first] = rowsOf(
+    batch,
+    plan.columns.map(({ type }) => type),
+  )
+  assert.deepEqual(
+    first!.values.map((v, i) => [i, v]).filter(([, v]) => v !== null),
+    [[999, 5]],
+  )
+})
 test('a message that says little costs no more than its text', () => {
   // Two bytes an item, of which each is shown with its long name.
   const name = 'n'.repeat(200)

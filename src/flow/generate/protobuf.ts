@@ -146,13 +146,17 @@ class ProtoText extends BinaryText {
       '}',
       'switch (c) {',
     )
-    for (const one of wanted.byNumber.values()) this.wanted(one, wanted, { messages, end, start })
+    for (const one of wanted.byNumber.values()) {
+      this.wanted(one, wanted, { messages, end, start })
+      if (this.out.length > linesMax) throw new NoLoop()
+    }
     // Members of a oneof that nobody wants say that those are not there that somebody wants.
     for (const field of wanted.message.fields)
       if (!wanted.byNumber.has(field.number) && this.othersOf(wanted, field).length > 0) {
         this.line(`case ${field.number * 8 + wireOf(field.kind)}: {`, ...this.forgetOthers(wanted, field, messages))
         this.passKind(wireOf(field.kind), end)
         this.line('break', '}')
+        if (this.out.length > linesMax) throw new NoLoop()
       }
     this.line('default:', 'if (!(c >= 8)) break row', 'switch (c & 7) {')
     for (const type of Object.values(wire)) {

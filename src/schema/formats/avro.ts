@@ -191,11 +191,19 @@ const promotions: Readonly<Record<string, readonly string[]>> = {
   string: ['bytes'],
   bytes: ['string'],
 }
+/** Of a branch of a union: its kind, of named types with its name, and those that it had before. */
+function namesOf(type: avsc.Type): string[] {
+  const kind = kindOf(type)
+  if (kind !== 'record' && kind !== 'enum' && kind !== 'fixed') return [kind]
+  const { name, aliases = [] } = type as Named
+  return [name, ...aliases].flatMap((one) => [`${kind} ${one}`, `${kind} ${shortName(one)}`])
+}
 const shortName = (name = ''): string => name.slice(name.lastIndexOf('.') + 1)
 
 class Resolver {
   private readonly writer: AvroSchema
   private readonly reader: AvroSchema
+  private readonly branches = new Map<avsc.Type, Map<string, avsc.Type>>()
   private readonly pairs = new Map<avsc.Type, Map<avsc.Type, AvroNode>>()
 
   constructor(writer: AvroSchema, reader: AvroSchema) {
@@ -208,11 +216,30 @@ class Resolver {
     if (kindOf(w) === 'union')
       return { kind: 'union', branches: (w as avsc.types.WrappedUnionType).types.map((t) => this.resolve(t, to)) }
     if (kindOf(r) === 'union') {
-      const branches = (r as avsc.types.WrappedUnionType).types
-      const found = branches.find((t) => this.isSame(w, under(t))) ?? branches.find((t) => promotes(w, under(t)))
+      const found = this.branchFor(w, r as avsc.types.WrappedUnionType)
       return found === undefined ? this.unreadable(from, to) : this.resolve(from, found)
     }
     return this.isSame(w, r) || promotes(w, r) ? this.both(from, to) : this.unreadable(from, to)
+  }
+  /** The branch of a reader's union for what was written; one of its own kind before one that it is promoted to. */
+  private branchFor(w: avsc.Type, union: avsc.types.WrappedUnionType): avsc.Type | undefined {
+    let byName = this.branches.get(union)
+    if (byName === undefined) {
+      byName = new Map()
+      for (const branch of union.types)
+        for (const name of namesOf(under(branch))) if (!byName.has(name)) byName.set(name, branch)
+      this.branches.set(union, byName)
+    }
+    // Its whole name, then without the namespace.
+    for (const name of namesOf(w).slice(0, 2)) {
+      const same = byName.get(name)
+      if (same !== undefined && this.isSame(w, under(same))) return same
+    }
+    for (const kind of promotions[kindOf(w)] ?? []) {
+      const branch = byName.get(kind)
+      if (branch !== undefined) return branch
+    }
+    return undefined
   }
   private unreadable(from: avsc.Type, to: avsc.Type): AvroNode {
     const writer = nodeOf({ type: from, logicals: this.writer.logicals })
@@ -259,7 +286,8 @@ class Resolver {
   }
   private symbols(w: avsc.types.EnumType, r: avsc.types.EnumType): (string | null)[] {
     const otherwise = (r as avsc.types.EnumType & { default?: string }).default ?? null
-    return w.symbols.map((symbol) => (r.symbols.includes(symbol) ? symbol : otherwise))
+    const known = new Set(r.symbols)
+    return w.symbols.map((symbol) => (known.has(symbol) ? symbol : otherwise))
   }
   private record(w: avsc.types.RecordType, r: avsc.types.RecordType): AvroNode {
     const known = this.pairs.get(w)?.get(r)
@@ -268,8 +296,9 @@ class Resolver {
     if (!this.pairs.has(w)) this.pairs.set(w, new Map())
     this.pairs.get(w)!.set(r, node)
     const taken = new Map<string, avsc.types.Field>()
+    const names = new Set(w.fields.map(({ name }) => name))
     for (const field of r.fields) {
-      const written = [field.name, ...field.aliases].find((name) => w.fields.some((f) => f.name === name))
+      const written = [field.name, ...field.aliases].find((name) => names.has(name))
       if (written !== undefined && !taken.has(written)) taken.set(written, field)
       else node.defaults.push(this.missing(field))
     }

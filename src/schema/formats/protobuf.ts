@@ -59,6 +59,9 @@ const invalid = (why: string, cause?: unknown): Fault => new Fault('schema.inval
 export function parseProtobuf(text: string, imports: ReadonlyMap<string, string> = new Map()): ProtoFile {
   const bytes = [text, ...imports.values()].reduce((sum, one) => sum + one.length, 0)
   if (bytes > limits.schemaBytes) throw invalid(`it is longer than ${limits.schemaBytes} bytes`)
+  let statements = 0
+  for (const one of [text, ...imports.values()]) for (const c of one) if (c === ';' || c === '{') statements++
+  if (statements > limits.protobufStatements) throw invalid(`it has more than ${limits.protobufStatements} statements`)
   try {
     return read(text, imports)
   } catch (error) {
