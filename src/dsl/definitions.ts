@@ -8,6 +8,7 @@ import { parseDuration } from '../lib/duration.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Columns } from '../schema/types.ts'
 import { timeDefaults } from '../flow/clock.ts'
+import { slotCount } from '../flow/key.ts'
 import type { SourcePlan, ViewPlan } from '../flow/plan.ts'
 import { type SqlFunctionDefinition, isSqlFunction } from '../flow/user-functions.ts'
 import { refuseHistory } from '../sql/plan/history.ts'
@@ -132,6 +133,8 @@ export interface ViewOptions {
   readonly memoryBudget?: string
   /** State of joins, groups and first rows without windows goes when it was not written for so long. Default: it stays. */
   readonly stateTtl?: string
+  /** Into how many parts steps with state are cut by their keys, at most 64. Default 1. */
+  readonly parallelism?: number
 }
 export class ViewDefinition<Row> {
   readonly [kind] = 'view' as const
@@ -215,10 +218,17 @@ export class ViewDefinition<Row> {
       ...startOf(this.options.startFrom),
       ...(stateTtl === undefined ? {} : { ttlMs: parseDuration(`stateTtl of ${this.name}`, stateTtl) }),
       ...(memoryBudget === undefined ? {} : { memoryBytes: parseBytes(`memoryBudget of ${this.name}`, memoryBudget) }),
+      ...parallelismOf(this.name, this.options),
     }
   }
 }
 
+function parallelismOf(view: string, { parallelism }: ViewOptions): Pick<ViewPlan, 'parallelism'> {
+  if (parallelism === undefined) return {}
+  if (Number.isSafeInteger(parallelism) && parallelism >= 1 && parallelism <= slotCount) return { parallelism }
+  const why = `it is a whole number from 1 to ${slotCount}`
+  throw new Fault('config.invalid', { setting: `parallelism of ${view}`, value: String(parallelism), why })
+}
 function startOf(from: ViewOptions['startFrom']): Pick<ViewPlan, 'start'> {
   if (from === undefined || from === 'beginning') return {}
   return { start: from === 'now' ? { from } : { from: 'time', timeMs: from.getTime() } }

@@ -32,6 +32,7 @@ import { upsert } from './operators/upsert.ts'
 import { window } from './operators/window.ts'
 import type { Plan, SourcePlan } from './plan.ts'
 import { inputsOf, label, neverWithdraws, timeColumn } from './plan-facts.ts'
+import { type Exchange, exchangesOf, partOfSlot, spread } from './spread.ts'
 import { SpillFiles, type SpillOptions, TableSpill } from './spill.ts'
 import { RowAges } from './state-ages.ts'
 import { type StateChange, StateTable, type TellChange, changeOf } from './state.ts'
@@ -55,6 +56,8 @@ export interface GraphOptions {
   readonly steadyMs?: () => number
   /** Watermarks stand still until `finish`: nothing is late. */
   readonly standing?: boolean
+  /** Steps whose state can be cut by slots are so many. Default: 1. */
+  readonly parallelism?: number
   /** Where schemas are that ids before values name. */
   readonly schemas?: Schemas
   /** Above so many bytes rows of state go to files in `folder`, where operators can do without them. */
@@ -126,11 +129,14 @@ export class Graph {
   private readonly left = new Left()
 
   private readonly spill: SpillFiles | null
+  /** Of the steps that are cut. */
+  private readonly exchanges: ReadonlyMap<Plan, Exchange>
 
   constructor(plan: Plan, options: GraphOptions) {
     this.options = options
     const { memory } = options
     this.spill = memory === undefined ? null : new SpillFiles(memory)
+    this.exchanges = this.parallelism === 1 ? new Map() : exchangesOf(plan)
     this.output = this.build(plan)
     this.rebuild()
   }
@@ -149,6 +155,10 @@ export class Graph {
     return this.options.schemas ?? null
   }
 
+  get parallelism(): number {
+    return this.options.parallelism ?? 1
+  }
+
   // Building.
 
   private build(plan: Plan): Node {
@@ -157,10 +167,19 @@ export class Graph {
   private buildNew(plan: Plan): Node {
     if (plan.op === 'source') return this.buildSource(plan)
     const inputs = inputsOf(plan).map((input) => this.build(input))
-    return this.add(plan, inputs, operatorOf(plan, this.options.standing === true))
+    return this.add(
+      plan,
+      inputs,
+      this.spread(plan, () => operatorOf(plan, this.options.standing === true)),
+    )
+  }
+  private spread(plan: Plan, make: () => Operator): Operator {
+    const exchange = this.exchanges.get(plan)
+    return exchange === undefined ? make() : spread(plan, make, exchange, this.parallelism)
   }
   private buildSource(plan: SourcePlan): Node {
-    const operator = plan.mode === 'upsert' ? upsert(plan.columns, plan.key, plan.columns.length) : null
+    const isKeyed = plan.mode === 'upsert'
+    const operator = isKeyed ? this.spread(plan, () => upsert(plan.columns, plan.key, plan.columns.length)) : null
     const node = this.add(plan, [], operator)
     node.source = { node, plan, ...this.reading(plan, this.sources.length) }
     this.sources.push(node.source)
@@ -389,7 +408,7 @@ export class Graph {
   /** What differs from the last commit; see `StateTable.tellChanges`. */
   tellChanges(tell: TellChange): void {
     tellAll(graphOperator, [this.clocks, this.meta], tell)
-    for (const [node, { number }] of this.marks.operators) tellAll(number, node.tables, tell)
+    for (const [node, { number }] of this.marks.operators) tellAll(number, node.tables, tell, tablesOfPart(node))
     this.left.tell(tell)
   }
   /** The same as values. */
@@ -424,12 +443,12 @@ export class Graph {
   }
   /** Takes an entry of the changelog. */
   restore(key: Uint8Array, value: Uint8Array | null, timeMs?: number): void {
-    const { version, operator, table: number, rest } = keyOfChangelog(key)
+    const { version, slot, operator, table: number, rest } = keyOfChangelog(key)
     if (operator === null) {
       this.otherVersion = version
       return
     }
-    const tables = operator === graphOperator ? [this.clocks, this.meta] : this.marks.byNumber.get(operator)?.tables
+    const tables = operator === graphOperator ? [this.clocks, this.meta] : this.tablesOf(operator, slot)
     if (tables === undefined) return this.left.take(key, value)
     try {
       const table = tables[number]
@@ -441,6 +460,14 @@ export class Graph {
       // Whether it is damage or the state of another plan is known when all of it is there.
       this.unreadable ??= error
     }
+  }
+  /** Of the part that holds the slot. */
+  private tablesOf(operator: number, slot: number): readonly StateTable[] | undefined {
+    const node = this.marks.byNumber.get(operator)
+    if (node === undefined || partsOf(node) === 1) return node?.tables
+    const count = tablesOfPart(node)
+    const from = partOfSlot(slot, partsOf(node)) * count
+    return node.tables.slice(from, from + count)
   }
   private unreadable: unknown = null
   private otherVersion: number | null = null
@@ -507,6 +534,9 @@ function count(counts: Counts, batches: readonly Batch[], out: Batch): void {
   counts.lateAfterIdle += out.late?.afterIdle ?? 0
   counts.failed += out.failed?.batch.count ?? 0
 }
+/** How many hold its state; 1: it is not cut. */
+export const partsOf = ({ operator }: Pick<Node, 'operator'>): number => operator?.parts ?? 1
+const tablesOfPart = (node: Pick<Node, 'operator' | 'tables'>): number => node.tables.length / partsOf(node)
 /** Inputs whose watermarks are a node's. */
 const heldBy = ({ operator, inputs }: Pick<Node, 'operator' | 'inputs'>): readonly Node[] =>
   operator?.alone === true ? inputs.slice(0, 1) : inputs
@@ -521,9 +551,10 @@ export function metaKey(name: string): KeyWriter {
   return key
 }
 
-function tellAll(operator: number, tables: readonly StateTable[], tell: TellChange): void {
+/** `ofPart`: how many of the tables are those of one part; to the changelog the parts' tables are one. */
+function tellAll(operator: number, tables: readonly StateTable[], tell: TellChange, ofPart = tables.length): void {
   for (let t = 0; t < tables.length; t++)
-    if (tables[t]!.changed) tables[t]!.tellChanges(changelogPrefix(operator, t), tell)
+    if (tables[t]!.changed) tables[t]!.tellChanges(changelogPrefix(operator, t % ofPart), tell)
 }
 
 function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean): Operator {

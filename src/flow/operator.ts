@@ -24,6 +24,8 @@ export interface Operator {
   /** filter, project, aggregate … */
   readonly kind: string
   readonly tables: readonly TableSpec[]
+  /** It is cut by slots into so many (`spread.ts`): `tables` are those of the first, then of the second … Absent = 1. */
+  readonly parts?: number
   /** Its rows are those of its first input, the others are waited for: its watermark never passes that input's. */
   readonly leads?: boolean
   /** Its watermark is that of its first input alone: the others hold nothing back. */

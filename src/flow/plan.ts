@@ -321,6 +321,8 @@ export interface ViewPlan {
   readonly memoryBytes?: number
   /** State without a window of its own goes when it was not written for so long; absent = it stays. */
   readonly ttlMs?: number
+  /** Into how many parts its steps are cut (`spread.ts`), 1 to 64; absent = 1. Not part of what its state means. */
+  readonly parallelism?: number
 }
 /** `into`: the print of the plan for which this was decided (`state-marks.ts`); `rows`: as in `PlanChange`. */
 export interface Adopts {

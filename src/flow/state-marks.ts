@@ -11,7 +11,7 @@ import { ByteReader, ByteWriter } from '../lib/bytes.ts'
 import { Fingerprints } from './fingerprint.ts'
 import type { Node, Source } from './graph.ts'
 import type { Value } from './expression.ts'
-import type { StateTable, TellChange } from './state.ts'
+import type { TellChange } from './state.ts'
 
 export const stateVersion = 3
 /** Bits of an operator's number: four bytes in a key. 0 is the graph itself. */
@@ -42,7 +42,7 @@ export class Marks {
   readonly print: string
   /** Of those that have tables. */
   readonly operators: ReadonlyMap<Node, Mark>
-  readonly byNumber: ReadonlyMap<number, { readonly tables: readonly StateTable[] }>
+  readonly byNumber: ReadonlyMap<number, Node>
   /** Of those whose watermark is saved; all others have that of their input. */
   readonly watermarks: ReadonlyMap<Node, number>
   private readonly sources: ReadonlyMap<Source, SourceMark>
@@ -102,7 +102,8 @@ export function marksOf({ nodes, sources }: { nodes: readonly Node[]; sources: r
   const watermarks = new Map<Node, number>()
   for (const node of nodes) {
     const { plan, tables, kind, label } = node
-    const specs = tables.map(({ spec }) => spec)
+    // However many parts hold them.
+    const specs = tables.slice(0, tables.length / (node.operator?.parts ?? 1)).map(({ spec }) => spec)
     const mark = tables.length === 0 ? null : distinct.mark(fingerprints.ofState(plan, specs))
     if (mark !== null) operators.set(node, { ...mark, kind, label })
     if (plan.op === 'source') watermarks.set(node, distinct.mark(fingerprints.ofSource(plan)).number)
@@ -191,15 +192,16 @@ export function changelogPrefix(operator: number, table: number): Buffer {
 /** `operator` null: a format that this program does not read. */
 export function keyOfChangelog(key: Uint8Array): {
   readonly version: number
+  readonly slot: number
   readonly operator: number | null
   readonly table: number
   readonly rest: Uint8Array
 } {
   const input = new ByteReader(key)
   const version = input.uint8()
-  if (version !== stateVersion) return { version, operator: null, table: 0, rest: key }
-  input.uint8()
+  if (version !== stateVersion) return { version, slot: 0, operator: null, table: 0, rest: key }
+  const slot = input.uint8()
   const operator = input.uvarint()
   const table = input.uvarint()
-  return { version, operator, table, rest: key.subarray(input.at) }
+  return { version, slot, operator, table, rest: key.subarray(input.at) }
 }

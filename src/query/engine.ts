@@ -158,6 +158,8 @@ export interface Graph {
     readonly watermark: string | null
     /** Share of the last seconds spent in this operator, 0 to 1; absent where it is not measured. */
     readonly busy?: number
+    /** Into how many parts its state is cut by keys, where it is. */
+    readonly parts?: number
   }[]
   readonly edges: readonly {
     readonly from: string

@@ -107,6 +107,7 @@ function shownGraph({ nodes, heldBackBy }: FlowGraph, name: string): Graph {
     stateBytes: node.stateBytes,
     watermark: timeText(node.watermarkMs),
     busy: node.busy,
+    ...(node.parts === 1 ? {} : { parts: node.parts }),
   }))
   const edge = (from: FlowGraph['nodes'][number], to: string): Graph['edges'][number] => ({
     from: from.id,

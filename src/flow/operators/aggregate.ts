@@ -22,7 +22,7 @@ import { columnBuilder } from '../columns.ts'
 import type { Value } from '../expression.ts'
 import { KeyIndex, longerInts } from '../key-index.ts'
 import { KeyWriter, keyEncoder } from '../key.ts'
-import { closeMsOfRow, OpenWindows } from '../open-windows.ts'
+import { closeMsOfRow, isSameRecord, OpenWindows } from '../open-windows.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import type { Plan } from '../plan.ts'
 import { LateCollector, Output, rowLayout, sameValue } from '../row-store.ts'
@@ -367,8 +367,4 @@ interface Rows {
   readonly keys: readonly Column[]
 }
 const weightOf = ({ weights }: Batch, row: number): number => (weights === null ? 1 : weights[row]!)
-/** By the ordinal; what comes from the clock alone is of no record. */
-function isSameRecord({ rows }: Batch, a: number, b: number): boolean {
-  return rows.source[a]! >= 0 && rows.source[a] === rows.source[b] && rows.offset[a] === rows.offset[b]
-}
 const closeOf = (groups: StateTable, group: number): number => groups.numbers[group * groups.spec.numbers + closeAt]!

@@ -7,7 +7,7 @@ import type { Clock } from '../../lib/world.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { Log } from '../../log/log.ts'
 import type { Batch } from '../batch.ts'
-import type { Node } from '../graph.ts'
+import { type Node, partsOf } from '../graph.ts'
 import type { ViewPlan } from '../plan.ts'
 import { sourcesOf } from '../plan-facts.ts'
 import type { SavedMarks } from '../state-marks.ts'
@@ -78,6 +78,8 @@ export interface FlowGraph {
     readonly failed: number
     readonly stateRows: number
     readonly stateBytes: number
+    /** Into how many parts it is cut by its keys. */
+    readonly parts: number
     readonly watermarkMs: number
     /** Mean over the last seconds. */
     readonly rowsOutPerSecond: number
@@ -383,6 +385,7 @@ function nodeOf(node: Node): FlowGraph['nodes'][number] {
     ...node.counts,
     stateRows: node.tables.reduce((sum, t) => sum + t.rows, 0),
     stateBytes: node.tables.reduce((sum, t) => sum + t.bytes, 0),
+    parts: partsOf(node),
     watermarkMs: node.watermark,
     rowsOutPerSecond: node.meter?.rowsOut.perSecond() ?? 0,
     busy: Math.min(1, (node.meter?.busyMs.perSecond() ?? 0) / 1000),

@@ -135,6 +135,7 @@ export class ViewTask {
       schemas: schemasOf(host.log, host.clock),
       ...memoryOf(view, host),
       ...(view.ttlMs === undefined ? {} : { ttlMs: view.ttlMs }),
+      parallelism: view.parallelism ?? 1,
     })
     this.sink = host.keepsOutput(view.name) ? viewSink(view) : noSink
     this.input = new Input(host.log.reader())

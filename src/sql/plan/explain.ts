@@ -3,6 +3,7 @@ import { describeOver, shownAggregate, shownOrder } from './explain-over.ts'
 import { expressionText } from '../../flow/expression-text.ts'
 import { inputsOf, userFunctionsOf, windowLabel } from '../../flow/plan-facts.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
+import { exchangesOf } from '../../flow/spread.ts'
 import { durationText } from '../../lib/duration.ts'
 import { type Columns, typeName } from '../../schema/types.ts'
 import { quoteIfNeeded } from '../bind/scope.ts'
@@ -29,6 +30,9 @@ export function explainView(view: ViewPlan): string[] {
       : key === ''
         ? 'one row'
         : `newest row per key (${key})`
+  const parts = view.parallelism ?? 1
+  const cut = parts === 1 ? new Map<Plan, unknown>() : exchangesOf(view.plan)
+  const note = (plan: Plan): string | null => (cut.has(plan) ? `in ${parts} parts, by key` : null)
   return [
     `View ${quoteIfNeeded(view.name)}: ${changes}`,
     ...startsFrom(view),
@@ -38,7 +42,7 @@ export function explainView(view: ViewPlan): string[] {
           `  state of joins, groups and first rows without windows goes ${durationText(view.ttlMs)} after it was written`,
         ]),
     ...(view.memoryBytes === undefined ? [] : [`  memory for state: ${view.memoryBytes} bytes`]),
-    ...explainPlan(view.plan).map((line) => `  ${line}`),
+    ...explainPlan(view.plan, note).map((line) => `  ${line}`),
   ]
 }
 

@@ -1,4 +1,5 @@
 /** CREATE MATERIALIZED VIEW as a plan for the runtime, and as a relation that other texts can name. */
+import { slotCount } from '../../flow/key.ts'
 import { timeDefaults } from '../../flow/clock.ts'
 import { sourcesOf, withInputs } from '../../flow/plan-facts.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
@@ -56,6 +57,10 @@ export const viewOptions: OptionSpecs = {
     about:
       'state of joins, groups and first rows without windows goes when it was not written for so long; default: it stays',
   },
+  parallelism: {
+    kind: 'count',
+    about: `into how many parts steps with state are cut by their keys, at most ${slotCount}; default 1`,
+  },
   allow_unbounded_state: { kind: 'flag', about: 'accept a state that grows with history' },
 }
 
@@ -90,6 +95,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
     ...startOf(ctx, statement.start),
     ...(options.has('state_ttl') ? { ttlMs: options.duration('state_ttl')! } : {}),
     ...(options.has('memory_budget') ? { memoryBytes: options.bytes('memory_budget')! } : {}),
+    ...parallelismOf(ctx, options),
   }
   return {
     view,
@@ -99,6 +105,13 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
   }
 }
 
+function parallelismOf(ctx: PlanContext, options: Options): Pick<ViewPlan, 'parallelism'> {
+  const parallelism = options.count('parallelism')
+  if (parallelism === null) return {}
+  if (parallelism <= slotCount) return { parallelism }
+  const what = `option parallelism must be a whole number from 1 to ${slotCount}`
+  throw new SqlFault('sql.invalid-value', what, ctx.text, options.at('parallelism'))
+}
 function startOf(ctx: PlanContext, start: CreateView['start']): Pick<ViewPlan, 'start'> {
   if (start?.from === 'now') return { start: { from: 'now' } }
   if (start?.from !== 'timestamp') return {}

@@ -1,0 +1,342 @@
+/**
+ * Parallel parts of a step. Its state is cut by the 64 slots of the changelog: each part is an operator of its own over the
+ * slots that are its, and gets the rows whose key lies there (the exchange). To the graph they are one operator: a step
+ * cuts its inputs, lets each part work, and puts together what they give. Nothing else knows of parts, so watermarks, undo
+ * and commit are those of one operator, and the state can be read by any other number of parts.
+ *
+ * The result does not depend on how many there are. Each part sees the rows of its keys in the order in which the step was
+ * given them, with the provenance and the watermarks that they had. Rows of different parts are put together in the order
+ * that one part would have given them, where the step has one that its rows show: closed windows by time and key, rows that
+ * waited for event time by that and their ordinal, rows that are made one by one by the records that they were made from. Of joins and
+ * of changes of a result only the order within a key is certain, as it is between cuts of the input; so what a `process`
+ * step reads, whose functions see the order, is never cut.
+ */
+import { assert } from '../lib/assert.ts'
+import type { Columns } from '../schema/types.ts'
+import { type Batch, type FailedRows, type LateRows, type Provenance, emptyBatch, gatherBatch } from './batch.ts'
+import { concatenate } from './concatenate.ts'
+import { evaluator } from './evaluate.ts'
+import type { Expression } from './expression.ts'
+import { KeyWriter, hashKey, keyEncoder, slotOf } from './key.ts'
+import { lateRecords } from './open-windows.ts'
+import type { Operator, State, StepTime } from './operator.ts'
+import type { Plan } from './plan.ts'
+import { inputsOf } from './plan-facts.ts'
+
+/** Which part holds a slot. */
+export const partOfSlot = (slot: number, parts: number): number => slot % parts
+
+/** Steps of the plan that are cut, with what makes their keys, by input: the same bytes as the state keys of their tables. */
+export function exchangesOf(plan: Plan): Map<Plan, Exchange> {
+  const found = new Map<Plan, Exchange>()
+  const whole = new Set<Plan>()
+  const visit = (step: Plan, isWhole: boolean): void => {
+    if (isWhole ? whole.has(step) : found.has(step)) return
+    if (isWhole) whole.add(step)
+    const exchange = exchangeOf(step)
+    if (exchange !== null) found.set(step, exchange)
+    for (const input of inputsOf(step)) visit(input, isWhole || step.op === 'process')
+  }
+  visit(plan, false)
+  for (const step of whole) found.delete(step)
+  return found
+}
+export interface Exchange {
+  readonly keys: readonly (readonly Expression[])[]
+  readonly order: Order
+}
+/**
+ * How rows of parts are put together. 'time': by event time in steps of `unitUs`, the ordinal, and these columns. 'made': as
+ * the rows of the first input that they were made from.
+ */
+type Order = TimeOrder | { readonly by: 'made' }
+interface TimeOrder {
+  readonly by: 'time'
+  readonly unitUs: number
+  readonly ties: readonly number[]
+}
+const byTime: TimeOrder = { by: 'time', unitUs: 1, ties: [] }
+
+function exchangeOf(plan: Plan): Exchange | null {
+  const of = (columns: Columns, positions: readonly number[]): Expression[] =>
+    positions.map((index) => ({ kind: 'column', index, type: columns[index]!.type }))
+  const cut = (keys: readonly (readonly Expression[])[], order: Order): Exchange | null =>
+    keys[0]!.length === 0 ? null : { keys, order }
+  switch (plan.op) {
+    case 'source':
+      return plan.mode === 'upsert' ? cut([of(plan.columns, plan.key)], { by: 'made' }) : null
+    case 'aggregate':
+    case 'session': {
+      // The values of a session's DISTINCT lie in slots of its own key, which has its first row behind that of the plan.
+      if (plan.op === 'session' && plan.aggregates.some(({ distinct }) => distinct)) return null
+      // Windows that close within a millisecond do so by their keys.
+      const closing: Order = { by: 'time', unitUs: 1000, ties: [...plan.keys.keys()] }
+      return cut([of(plan.input.columns, plan.keys)], plan.emit === 'close' ? closing : byTime)
+    }
+    case 'join':
+      return cut([of(plan.left.columns, plan.leftKeys), of(plan.right.columns, plan.rightKeys)], byTime)
+    case 'temporal-join': {
+      const ties = plan.leftKeys.flatMap((key) => (key.kind === 'column' ? [key.index] : []))
+      return cut([plan.leftKeys, of(plan.right.columns, plan.rightKeys)], { ...byTime, ties })
+    }
+    case 'lookup':
+      return cut([plan.leftKeys, of(plan.right.columns, plan.rightKeys)], { by: 'made' })
+    case 'over':
+      return cut([of(plan.input.columns, plan.partitionBy)], { ...byTime, ties: plan.partitionBy })
+    case 'top':
+      return cut([of(plan.input.columns, plan.partitionBy)], byTime)
+    case 'process':
+      // Timers of functions with named states go in one order.
+      if (plan.keyed !== undefined) return null
+      return cut([of(plan.input.columns, plan.key)], { by: 'made' })
+    case 'filter':
+    case 'project':
+    case 'expire':
+    case 'union':
+    case 'window':
+      return null
+  }
+}
+
+export function spread(plan: Plan, make: () => Operator, { keys, order }: Exchange, parts: number): Operator {
+  return new Spread(plan, Array.from({ length: parts }, make), keys, order)
+}
+
+class Spread implements Operator {
+  readonly kind
+  readonly tables
+  readonly parts: number
+  declare readonly leads?: boolean
+  declare readonly alone?: boolean
+  declare readonly delayMs?: number
+  declare readonly forgetOld?: NonNullable<Operator['forgetOld']>
+  declare readonly evict?: NonNullable<Operator['evict']>
+  declare readonly content?: NonNullable<Operator['content']>
+  private readonly plan: Plan
+  private readonly operators: readonly Operator[]
+  private readonly cutters: readonly Cutter[]
+  private readonly order: Order
+  /** Of the rows that may fail; a step that reads a topic computes nothing. */
+  private readonly first: Columns
+
+  constructor(plan: Plan, operators: readonly Operator[], keys: Exchange['keys'], order: Order) {
+    this.plan = plan
+    this.operators = operators
+    this.order = order
+    this.parts = operators.length
+    const [one] = operators
+    const { kind, tables, leads, alone, delayMs, forgetOld, evict, content } = one!
+    this.kind = kind
+    this.tables = operators.flatMap(() => tables)
+    if (leads !== undefined) this.leads = leads
+    if (alone !== undefined) this.alone = alone
+    if (delayMs !== undefined) this.delayMs = delayMs
+    if (forgetOld !== undefined) this.forgetOld = (state) => this.each(state, (one, own) => one.forgetOld!(own))
+    if (evict !== undefined) this.evict = (state, bytes) => this.evictAll(state, bytes)
+    if (content !== undefined) this.content = (state) => this.contentOf(state)
+    const inputs = inputsOf(plan)
+    this.first = inputs[0]?.columns ?? []
+    this.cutters = keys.map((key, input) => cutter(key, inputs[input]?.columns ?? [], operators.length))
+  }
+  private stateOf(state: State, part: number): State {
+    const count = state.length / this.parts
+    return state.slice(part * count, part * count + count)
+  }
+  private some(state: State, holds: (operator: Operator, state: State) => boolean): boolean {
+    return this.operators.some((operator, part) => holds(operator, this.stateOf(state, part)))
+  }
+  private each(state: State, act: (operator: Operator, state: State) => void): void {
+    for (const [part, operator] of this.operators.entries()) act(operator, this.stateOf(state, part))
+  }
+  rebuild(state: State): void {
+    this.each(state, (operator, own) => operator.rebuild(own))
+  }
+  save(state: State): void {
+    this.each(state, (operator, own) => operator.save?.(own))
+  }
+  waits(state: State): boolean {
+    return this.some(state, (operator, own) => operator.waits(own))
+  }
+  due(state: State): number {
+    let due = Infinity
+    this.each(state, (operator, own) => (due = Math.min(due, operator.due?.(own) ?? Infinity)))
+    return due
+  }
+  private evictAll(state: State, bytes: number): void {
+    const usedOf = (tables: State): number => tables.reduce((sum, table) => sum + table.usedBytes, 0)
+    const used = usedOf(state)
+    if (used === 0) return
+    this.each(state, (operator, own) => operator.evict!(own, Math.ceil((bytes * usedOf(own)) / used)))
+  }
+  private contentOf(state: State): Batch {
+    const contents = this.operators.map((operator, part) => operator.content!(this.stateOf(state, part)))
+    return joinedRows(contents, this.plan.columns)
+  }
+
+  step(state: State, batches: readonly Batch[], time: StepTime): Batch {
+    const cuts = batches.map((batch, input) => this.cutters[input]!(batch, time.nowUs))
+    // Each has its turn, as one alone would have it: also what goes with the watermark goes at the same time.
+    const given = this.operators.map((operator, part) =>
+      operator.step(
+        this.stateOf(state, part),
+        cuts.map(({ pieces }) => pieces[part]!),
+        time,
+      ),
+    )
+    const failed = allFailed(given, this.first)
+    return { ...this.joined(given, cuts[0]!), late: this.late(given, batches[0]!, failed, time), failed }
+  }
+  private joined(given: readonly Batch[], cut: Cut): Batch {
+    const { columns } = this.plan
+    return this.order.by === 'made' ? asMade(given, columns, cut) : inTimeOrder(given, columns, this.order)
+  }
+  /** A record in several windows is late when all of them have closed, whichever parts they are with. */
+  private late(given: readonly Batch[], input: Batch, failed: FailedRows | null, time: StepTime): LateRows | null {
+    const { plan } = this
+    if (plan.op !== 'aggregate' || plan.windowEnd === null) return allLate(given)
+    if (given.every(({ late }) => late === null)) return null
+    return lateRecords(failed === null ? input : without(input, failed), plan.keys[plan.windowEnd]!, time.before)
+  }
+}
+
+// Cutting.
+
+/** `whose[row]`: the part of each row of `batch`, the input without what could not be computed. */
+interface Cut {
+  readonly pieces: readonly Batch[]
+  readonly batch: Batch
+  readonly whose: Uint8Array
+}
+type Cutter = (batch: Batch, nowUs: number) => Cut
+
+function cutter(key: readonly Expression[], columns: Columns, parts: number): Cutter {
+  const evaluate = evaluator(key)
+  const encode = keyEncoder(key.map(({ type }, column) => ({ column, type })))
+  const writer = new KeyWriter()
+  return (input, nowUs) => {
+    if (input.count === 0)
+      return { pieces: Array.from({ length: parts }, () => emptyBatch), batch: input, whose: new Uint8Array(0) }
+    const { batch, columns: keys, failed } = evaluate(input, nowUs)
+    const whose = new Uint8Array(batch.count)
+    const rows = Array.from({ length: parts }, (): number[] => [])
+    for (let row = 0; row < batch.count; row++) {
+      writer.length = 0
+      encode(writer, { columns: keys }, row)
+      const part = partOfSlot(slotOf(hashKey(writer.bytes, 0, writer.length)), parts)
+      whose[row] = part
+      rows[part]!.push(row)
+    }
+    const pieces = rows.map((own) => {
+      if (own.length === 0) return emptyBatch
+      return own.length === batch.count ? batch : gatherBatch(batch, Int32Array.from(own), own.length)
+    })
+    // What has no key fails again, wherever it is given to.
+    if (failed !== null) pieces[0] = joinedRows([pieces[0]!, failed.batch], columns)
+    return { pieces, batch, whose }
+  }
+}
+
+// Putting together.
+
+function joinedRows(parts: readonly Batch[], columns: Columns): Batch {
+  const filled = parts.filter(({ count }) => count > 0)
+  return filled.length === 0 ? emptyBatch : filled.length === 1 ? plain(filled[0]!) : concatenate(filled, columns)
+}
+const plain = (batch: Batch): Batch =>
+  batch.late === null && batch.failed === null ? batch : { ...batch, late: null, failed: null }
+
+/** Rows of all parts, each in its own order: of the rows that are next, the one that comes before the others. */
+function inTimeOrder(parts: readonly Batch[], columns: Columns, by: TimeOrder): Batch {
+  const filled = parts.filter(({ count }) => count > 0)
+  if (filled.length < 2) return joinedRows(filled, columns)
+  const rows = concatenate(filled, columns)
+  const order = new Int32Array(rows.count)
+  const heads: { at: number; readonly end: number }[] = []
+  for (let part = 0, at = 0; part < filled.length; at += filled[part++]!.count)
+    heads.push({ at, end: at + filled[part]!.count })
+  const isBefore = earlier(rows, columns, by)
+  let next = heads[0]!
+  for (let i = 0; i < order.length; i++) {
+    // What is equal stays with the part that the row before was from: a withdrawal and what follows it are together.
+    for (const head of heads)
+      if (head.at < head.end && (next.at === next.end || isBefore(head.at, next.at))) next = head
+    order[i] = next.at++
+  }
+  return gatherBatch(rows, order, order.length)
+}
+function earlier(batch: Batch, columns: Columns, { unitUs, ties }: TimeOrder) {
+  const encode = keyEncoder(ties.map((column) => ({ column, type: columns[column]!.type })))
+  const writer = new KeyWriter()
+  const { time, source, offset } = batch.rows
+  return (a: number, b: number): boolean => {
+    const ofA = Math.floor(time[a]! / unitUs)
+    const ofB = Math.floor(time[b]! / unitUs)
+    if (ofA !== ofB) return ofA < ofB
+    if (source[a] !== source[b]) return source[a]! < source[b]!
+    if (offset[a] !== offset[b]) return offset[a]! < offset[b]!
+    writer.length = 0
+    encode(writer, batch, a)
+    const { length } = writer
+    encode(writer, batch, b)
+    return writer.bytes.compare(writer.bytes, length, writer.length, 0, length) < 0
+  }
+}
+/** Rows that say of which row of the input they were made: its ordinal and its time are theirs. */
+function asMade(parts: readonly Batch[], columns: Columns, { batch, whose }: Cut): Batch {
+  const filled = parts.filter(({ count }) => count > 0)
+  if (filled.length < 2) return joinedRows(filled, columns)
+  const rows = concatenate(filled, columns)
+  const order = new Int32Array(rows.count)
+  const heads = new Int32Array(parts.length)
+  const ends = new Int32Array(parts.length)
+  for (let part = 0, at = 0; part < parts.length; part++) {
+    heads[part] = at
+    ends[part] = at += parts[part]!.count
+  }
+  const { source, offset, time } = rows.rows
+  const of = batch.rows
+  let count = 0
+  for (let row = 0; row < batch.count; row++) {
+    const part = whose[row]!
+    for (let at = heads[part]!; at < ends[part]!; at = heads[part]!) {
+      if (source[at] !== of.source[row] || offset[at] !== of.offset[row] || time[at] !== of.time[row]) break
+      order[count++] = at
+      heads[part]!++
+    }
+  }
+  assert(count === rows.count, 'each row was made from one of the input')
+  return gatherBatch(rows, order, count)
+}
+
+const rowsAlone = (rows: Provenance, count: number): Batch => ({ ...emptyBatch, rows, count })
+function allLate(parts: readonly Batch[]): LateRows | null {
+  const found = parts.flatMap(({ late }) => (late === null ? [] : [late]))
+  if (found.length < 2) return found[0] ?? null
+  const { rows, count } = concatenate(
+    found.map((late) => rowsAlone(late.rows, late.count)),
+    [],
+  )
+  return { rows, count, afterIdle: found.reduce((sum, { afterIdle }) => sum + afterIdle, 0) }
+}
+/** In the order of the records. */
+function allFailed(parts: readonly Batch[], columns: Columns): FailedRows | null {
+  const found = parts.flatMap(({ failed }) => (failed === null ? [] : [failed]))
+  if (found.length < 2) return found[0] ?? null
+  const batch = concatenate(
+    found.map((failed) => failed.batch),
+    columns,
+  )
+  const faults = found.flatMap((failed) => failed.faults)
+  const { source, offset } = batch.rows
+  const order = Int32Array.from(faults.keys()).sort((a, b) => source[a]! - source[b]! || offset[a]! - offset[b]!)
+  return { batch: gatherBatch(batch, order, order.length), faults: Array.from(order, (row) => faults[row]!) }
+}
+/** The input without the records that failed. */
+function without(input: Batch, { batch }: FailedRows): Batch {
+  const place = ({ source, offset }: Provenance, row: number): string => `${source[row]}/${offset[row]}`
+  const bad = new Set(Array.from({ length: batch.count }, (_, row) => place(batch.rows, row)))
+  const kept = Int32Array.from({ length: input.count }, (_, row) => row).filter(
+    (row) => input.rows.source[row]! < 0 || !bad.has(place(input.rows, row)),
+  )
+  return gatherBatch(input, kept, kept.length)
+}
