@@ -54,6 +54,26 @@ test('a changed query goes on from the state of parts, with parts', async () => 
   await millrace.sql('FLUSH')
   assert.deepEqual(await rowsOf(millrace, 'SELECT * FROM several'), await rowsOf(millrace, 'SELECT * FROM one'))
 })
+test('state that was not written for so long goes from parts as from one', async () => {
+  await using millrace = await opened(5)
+  const kept = (name: string, parts: number): string =>
+    make(name, parts, 'SELECT k, count(*) AS c FROM s GROUP BY k').replace(
+      'parallelism',
+      `state_ttl = '1h', parallelism`,
+    )
+  await millrace.sql(kept('one', 1))
+  await millrace.sql(kept('several', 5))
+  await insert(millrace, 0, 23)
+  await millrace.clock.advance('50m')
+  await insert(millrace, 3, 5)
+  await millrace.crash()
+  await millrace.clock.advance('20m')
+  await insert(millrace, 0, 23)
+  await millrace.sql('FLUSH')
+  const expected = await rowsOf(millrace, 'SELECT * FROM one')
+  assert.equal(expected.filter((row) => row.endsWith(' 1')).length, 18, expected.join(', '))
+  assert.deepEqual(await rowsOf(millrace, 'SELECT * FROM several'), expected)
+})
 test('EXPLAIN says which steps are in parts; a number that is none is refused', async () => {
   await using millrace = await opened(4)
   const lines = (await rowsOf(millrace, `EXPLAIN ${make('v', 4)}`)).join('\n')
