@@ -207,3 +207,16 @@ test('in TypeScript: made, listed, dropped', async () => {
   await millrace.savepoints.drop('p')
   await assert.rejects(millrace.savepoints.drop('p'), { code: 'flow.unknown-savepoint' })
 })
+test('a view in several parts is changed, saved and goes back, with another number of parts too', async () => {
+  await using millrace = await opened()
+  await millrace.sql(`CREATE MATERIALIZED VIEW v WITH (parallelism = 3) AS ${sums}; FLUSH; CREATE SAVEPOINT p FOR v`)
+  await millrace.sql(`ALTER MATERIALIZED VIEW v AS ${sums} HAVING sum(n) > 3 START FROM RESUME; FLUSH`)
+  assert.deepEqual(await text(millrace), ['a 4'])
+  for (const parts of [1, 4]) {
+    await millrace.sql(`CREATE OR REPLACE MATERIALIZED VIEW v WITH (parallelism = ${parts}) AS
+      SELECT count(*) AS k, sum(x) AS x FROM (${sums}) g START FROM SAVEPOINT p; FLUSH`)
+    assert.deepEqual(await text(millrace), ['2 6'])
+    await millrace.sql(`ALTER MATERIALIZED VIEW v AS ${sums} START FROM RESUME; FLUSH`)
+    assert.deepEqual(await text(millrace), ['a 4', 'b 2'])
+  }
+})
