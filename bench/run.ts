@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util'
 import { cacheDir, flinkDir, kafkaDir, need, python } from '../test/interop/setup/index.ts'
 import { benchKafka, kafkaRows } from './kafka/index.ts'
 import { benchDecode, decodeRows } from './decode.ts'
+import { benchLatency, latencyRows } from './latency.ts'
 import type { PlanOptions } from './kafka/plan.ts'
 import { Report, type RowSpec } from './lib/rows.ts'
 import { benchNexmark, nexmarkRows } from './nexmark/index.ts'
@@ -53,6 +54,11 @@ const benches: Readonly<Record<string, Bench>> = {
     says: "the engine's state alone, from decoded batches, with the changes listed every 20,000 events",
     rows: stateRows,
     run: (report, { quick, runs }) => benchState(report, { quick, runs }),
+  },
+  latency: {
+    says: 'from the acknowledgement of an event to its place in what a subscriber of a view sees',
+    rows: latencyRows,
+    run: (report, { quick }) => benchLatency(report, quick),
   },
   views: {
     says: '1,000 small views in one process; a start with 1 GB of state (quick: 100, 20 MB)',

@@ -3,8 +3,9 @@
  * state to read.
  */
 import { cpuSeconds, residentBytes } from '../test/faults/process.ts'
-import { type Millrace, startMillrace } from '../test/interop/setup/index.ts'
+import { startMillrace } from '../test/interop/setup/index.ts'
 import type { Report, RowSpec } from './lib/rows.ts'
+import { sql } from './lib/sql.ts'
 
 const created = '1,000 views: make one'
 const first = '1,000 views: a new one, statement to first output'
@@ -89,14 +90,4 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now()
   await work()
   return performance.now() - start
-}
-async function sql({ http }: Millrace, text: string): Promise<string> {
-  const answer = await fetch(`http://${http}/v1/sql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/sql' },
-    body: text,
-  })
-  const body = await answer.text()
-  if (!answer.ok) throw new Error(`${text}: ${answer.status} ${body}`)
-  return JSON.stringify((JSON.parse(body) as { rows: unknown }).rows)
 }

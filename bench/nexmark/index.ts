@@ -59,10 +59,25 @@ const medianRow = (kind: Kind): RowSpec => ({
 })
 const inMedians = all.filter((kind) => goals[kind] !== null)
 
+/** State that grows with what came, without an end to its memory and with one. */
+const memoryQueries = ['q4', 'q20']
+const budget = { text: '256MB', megabytes: 256 }
+const quickBudget = { text: '16MB' }
+const memoryEvents = { full: 10_000_000, quick: 300_000 }
+const memoryRow = (query: string, limited: boolean): RowSpec => ({
+  row: `${query} memory of its state${limited ? ', with a budget' : ''}`,
+  unit: 'MB',
+  better: 'lower',
+  goal: limited ? budget.megabytes : null,
+  alone: true,
+})
+const memoryRows = memoryQueries.flatMap((query) => [memoryRow(query, false), memoryRow(query, true)])
+
 /** `only`: what is asked for by name; else the quick form has a few queries. */
 export function nexmarkRows(isQuick: boolean, only: string): readonly RowSpec[] {
   const names = isQuick && only === '' ? quickQueries : Object.keys(queries)
-  return [...names.flatMap((query) => all.map((kind) => rowOf(query, kind))), ...inMedians.map(medianRow)]
+  const speed = names.flatMap((query) => all.map((kind) => rowOf(query, kind)))
+  return [...speed, ...inMedians.map(medianRow), ...memoryRows]
 }
 
 export async function benchNexmark(report: Report, options: BenchOptions): Promise<void> {
@@ -70,6 +85,8 @@ export async function benchNexmark(report: Report, options: BenchOptions): Promi
   const runs = options.runs ?? plan.runs
   const events = options.events ?? plan.events
   const asked = Object.keys(queries).filter((query) => report.wantsAny(all.map((kind) => rowOf(query, kind))))
+  if (report.wantsAny(memoryRows)) await measureMemory(report, options)
+  if (asked.length === 0) return
   const right = await checkAll(report, asked, options.quick ? ['A'] : Object.keys(files))
   if (right.length === 0) return
   const file = eventsFile(events)
@@ -175,6 +192,30 @@ async function measure({ report, ours, theirs, query, runs, events, file }: Meas
     async () => note(['decoded'], 'ours', await us()),
     async () => note(['decoded'], 'theirs', await them()),
   ])
+}
+/** A process for each: what one has grown by, another would use again. */
+async function measureMemory(report: Report, options: BenchOptions): Promise<void> {
+  const events = options.events ?? (options.quick ? memoryEvents.quick : memoryEvents.full)
+  const file = eventsFile(events)
+  for (const query of memoryQueries) {
+    const hashes: (string | undefined)[] = []
+    for (const limited of [false, true]) {
+      if (!report.wantsAny([memoryRow(query, false), memoryRow(query, true)])) continue
+      await using ours = await Ours.start()
+      await ours.ask({ what: 'load', file })
+      const given = options.quick ? quickBudget.text : budget.text
+      const said = await ours.ask({ what: 'memory', query, budget: limited ? given : null })
+      const megabytes = said.grownBytes! / (1024 * 1024)
+      console.error(
+        `${query}, ${limited ? `budget ${given}` : 'no budget'}: ${megabytes.toFixed(0)} MB, ${said.cpuSeconds.toFixed(1)} CPU-s`,
+      )
+      report.raw({ query, limited, events, ...said })
+      report.sample(memoryRow(query, limited).row, 'ours', megabytes)
+      hashes.push(said.rowsHash)
+    }
+    if (hashes.length === 2 && hashes[0] !== hashes[1])
+      report.failed(memoryRow(query, true).row, new Error('the rows are not those of the run without a budget'))
+  }
 }
 /** A B, B A, A B, …: neither side always runs after the other. */
 async function inTurns(runs: number, sides: readonly (() => Promise<void>)[]): Promise<void> {

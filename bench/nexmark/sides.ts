@@ -37,7 +37,15 @@ export class Ours implements AsyncDisposable {
   static async start(): Promise<Ours> {
     const folder = dataFolder('ours')
     const script = fileURLToPath(new URL('ours.ts', import.meta.url))
-    const words = ['-c', String(core), process.execPath, `--max-old-space-size=${heapMegabytes}`, script, folder]
+    const words = [
+      '-c',
+      String(core),
+      process.execPath,
+      `--max-old-space-size=${heapMegabytes}`,
+      '--expose-gc',
+      script,
+      folder,
+    ]
     const child = spawn('taskset', words, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const ours = new Ours(child, folder)
     await ours.#answer()
