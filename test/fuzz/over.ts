@@ -141,7 +141,7 @@ function frameOf(
   ] as const)
   if (shape === 'none' && !waits) return { frame: '', peers: chance.is(0.5) ? [] : order.slice(0, 1) }
   if (shape === 'range') return { frame: ` RANGE ${some(openFrames)}`, peers: waits ? order : order.slice(0, 1) }
-  const kind = first!.expr.kind
+  const kind = first?.expr.kind
   if (shape === 'offset' && (kind === 'int' || kind === 'timestamptz' || kind === 'timestamp')) {
     const unit =
       kind === 'int' ? (n: string): string => n : (n: string): string => `INTERVAL '${Number(n) * 3} minutes'`
