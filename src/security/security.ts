@@ -121,7 +121,14 @@ class CatalogGrants implements Grants {
     await this.#catalog.change(grants.map((grant) => ({ kind: 'grant', name: grantKey(grant), value: grant })))
   }
   async remove(filters: readonly GrantFilter[]): Promise<readonly (readonly Grant[])[]> {
-    const found = filters.map((filter) => this.find(filter))
+    const all = this.all()
+    const byName = Map.groupBy(all, ({ name }) => name)
+    // Few filters are about every name, and many may come at once.
+    const found = filters.map((filter) => {
+      const { name, pattern } = filter
+      const some = name === null || pattern === 'match' ? all : (byName.get(name) ?? [])
+      return some.filter((grant) => fits(filter, grant))
+    })
     const names = new Set(found.flat().map(grantKey))
     await this.#catalog.change([...names].map((name) => ({ kind: 'grant', name, value: null })))
     return found
