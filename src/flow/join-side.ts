@@ -251,7 +251,7 @@ export class JoinSide {
       this.encodeKey(this.writer, batch, row)
       const stateKey = this.writer.length
       // Also where rows are only added: those of one record are told apart by a number.
-      if (table.spill !== null) this.askFor(table, row)
+      if (table.spill !== null && table.spill.rows > 0) this.askFor(table, row)
       let id = none
       if (grows) writeOrdinal(table, this.writer, batch.rows, row, this.newest)
       else {
@@ -270,7 +270,11 @@ export class JoinSide {
       if (tracks) this.note(table, id)
       ids[row] = id
       this.stamp(table, id, batch, row, weight)
-      if (isNew[row] === 1) this.append(table, this.index.add(row), id)
+      if (isNew[row] === 1) {
+        const entry = this.index.add(row)
+        this.append(table, entry, id)
+        table.spill?.use(entry)
+      }
     }
     return { ids, isNew }
   }
