@@ -9,7 +9,7 @@ import type { Graph, Node, StepResult } from '../graph.ts'
 import type { ViewPlan } from '../plan.ts'
 import { keptNodes } from '../plan-change.ts'
 import { type SavedMarks, liveTopics } from '../state-marks.ts'
-import { viewRows } from './snapshot.ts'
+import { heldRows } from './snapshot.ts'
 
 export interface Adoption {
   readonly kept: ReadonlySet<Node>
@@ -40,7 +40,8 @@ export async function* adopted(
   const result = fill(graph, kept, nowMs)
   yield rows === 'stay' ? { ...result, out: emptyBatch } : result
   if (rows === 'stay') return
-  for await (const batch of viewRows(log, view, claim)) yield { out: withdrawn(batch), late: [], failed: [] }
+  // Of a history taken back as it came, a row that came and went would come again.
+  for await (const batch of heldRows(log, view, claim)) yield { out: withdrawn(batch), late: [], failed: [] }
 }
 /** Brings new operators to where they would be, and gives the rows that the plan then stands for. */
 function fill(graph: Graph, kept: ReadonlySet<Node>, nowMs: number): StepResult {

@@ -26,7 +26,18 @@ export function viewSource(view: ViewPlan): SourcePlan {
 }
 /** Deltas that add up to what the view's topic holds; `claim`: also what is committed and not yet visible to others. */
 export async function* viewRows(log: Log, view: ViewPlan, claim: Claim | null): AsyncIterable<Batch> {
-  const graph = new Graph(viewSource(view), { idleMs: Infinity, maxFutureMs: Infinity })
+  yield* deltasOf(log, view, claim, new Graph(viewSource(view), forever))
+}
+/** The same without what came and went, where the view has a key: a row for each. */
+export async function* heldRows(log: Log, view: ViewPlan, claim: Claim | null): AsyncIterable<Batch> {
+  const graph = new Graph(viewSource(view), forever)
+  const { operator, tables } = graph.sources[0]!.node
+  for await (const delta of deltasOf(log, view, claim, graph)) if (operator === null) yield delta
+  const held = operator?.content?.(tables)
+  if (held !== undefined && held.count > 0) yield held
+}
+const forever = { idleMs: Infinity, maxFutureMs: Infinity }
+async function* deltasOf(log: Log, view: ViewPlan, claim: Claim | null, graph: Graph): AsyncIterable<Batch> {
   const source = graph.sources[0]!
   const partition = { topic: view.name, index: 0 }
   const chunks = claim === null ? recordsUpTo(log, partition) : restored(log, partition, claim)

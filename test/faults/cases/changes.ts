@@ -106,6 +106,8 @@ class Load {
 
   async check(): Promise<void> {
     await this.#compare('after the start')
+    // What lies in the folder tells why.
+    if (this.problems.length > 0) return
     const listed = (await this.must('SHOW SAVEPOINTS')).map(([name]) => String(name))
     for (const name of this.#savepoints)
       if (!listed.includes(name)) this.problems.push(`savepoint ${name} was made and is gone`)
