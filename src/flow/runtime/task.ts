@@ -12,8 +12,6 @@
  * - the claim was lost to another member: the state is dropped and restored once the claim is there again;
  * - anything else ends the view with its fault. Neighbours never notice.
  *
- * Long because claim, restore, tick and commit are one life: each leaves what the next begins with.
- *
  * Long because claims, restoring, ticks and commits are one life, in which each step may fall back to any before it.
  */
 import { AgeClock } from '../../lib/age-clock.ts'
@@ -201,9 +199,9 @@ export class ViewTask {
   get positions(): readonly At[] {
     return this.input.committed()
   }
-  /** All up to there is in what it has committed, and so is the row that it gives of nothing. */
+  /** All up to there is in what it has committed, and so is the row that it gives of nothing, and what a changed query restates. */
   isBeyond(ends: readonly At[]): boolean {
-    return !this.owesFirst && ends.every((end) => this.input.hasReached(end))
+    return this.status !== 'restoring' && !this.owesFirst && ends.every((end) => this.input.hasReached(end))
   }
   private owesFirst = true
   pause(): void {
