@@ -5,6 +5,8 @@
  * is idle holds nothing back) and never goes back; that of an operator which leads with its first input never passes that
  * input's, idle or not. All state, the clocks' included, lies in tables that are committed,
  * undone, saved and restored together.
+ *
+ * Long because nodes, ticks and state are one object: apart, each would reach into the others.
  */
 import { Fault } from '../lib/fault.ts'
 import type { Clock } from '../lib/world.ts'
@@ -15,23 +17,10 @@ import { type ClockOptions, SourceClock, clockTable, saveWatermark, savedWaterma
 import { type Decoder, createDecoder } from './decode.ts'
 import { KeyWriter } from './key.ts'
 import type { Operator, StepTime } from './operator.ts'
-import { aggregate } from './operators/aggregate.ts'
-import { expire } from './operators/expire.ts'
-import { intervalJoin } from './operators/interval-join.ts'
-import { join } from './operators/join.ts'
-import { filter, project, union } from './operators/linear.ts'
-import { keyedProcess } from './operators/keyed-process.ts'
-import { lookup } from './operators/lookup.ts'
-import { over } from './operators/over.ts'
-import { overRestated } from './operators/over-restated.ts'
-import { process } from './operators/process.ts'
-import { session } from './operators/session.ts'
-import { temporalJoin } from './operators/temporal-join.ts'
-import { top } from './operators/top.ts'
+import { operatorOf } from './operator-of.ts'
 import { upsert } from './operators/upsert.ts'
-import { window } from './operators/window.ts'
 import type { Plan, SourcePlan } from './plan.ts'
-import { inputsOf, label, neverWithdraws, timeColumn } from './plan-facts.ts'
+import { inputsOf, label } from './plan-facts.ts'
 import { type Exchange, exchangesOf, partOfSlot, spread } from './spread.ts'
 import { SpillFiles, type SpillOptions, TableSpill } from './spill.ts'
 import { RowAges } from './state-ages.ts'
@@ -555,55 +544,4 @@ export function metaKey(name: string): KeyWriter {
 function tellAll(operator: number, tables: readonly StateTable[], tell: TellChange, ofPart = tables.length): void {
   for (let t = 0; t < tables.length; t++)
     if (tables[t]!.changed) tables[t]!.tellChanges(changelogPrefix(operator, t % ofPart), tell)
-}
-
-function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean): Operator {
-  switch (plan.op) {
-    case 'filter':
-      return filter(plan.where)
-    case 'project':
-      return project(plan.expressions)
-    case 'expire':
-      return expire(plan, plan.input.columns, neverWithdraws(plan.input))
-    case 'union':
-      return union(plan.columns)
-    case 'window':
-      return window(plan.time, plan.input.columns[plan.time]!.type, plan.window)
-    case 'aggregate':
-      return aggregate(plan, plan.input.columns, neverWithdraws(plan.input))
-    case 'session':
-      needGrowth(plan.input, 'the input of SESSION')
-      return session(plan, plan.input.columns)
-    case 'temporal-join':
-      needGrowth(plan.left, 'the left side of a temporal join')
-      return temporalJoin(plan, plan.left.columns, plan.right.columns)
-    case 'lookup':
-      needGrowth(plan.left, 'the left side of a lookup join')
-      return lookup(plan, plan.left.columns, plan.right.columns)
-    case 'join':
-      if (plan.interval !== undefined) {
-        needGrowth(plan.left, 'the left side of an interval join')
-        needGrowth(plan.right, 'the right side of an interval join')
-        return intervalJoin(plan, plan.interval)
-      }
-      return join(plan, [neverWithdraws(plan.left), neverWithdraws(plan.right)])
-    case 'over':
-      if (plan.time === null) {
-        const grows = neverWithdraws(plan.input)
-        return overRestated(plan, plan.input.columns, { grows, timeColumn: timeColumn(plan.input), atEnd })
-      }
-      needGrowth(plan.input, 'the input of OVER by event time')
-      return over(plan, plan.input.columns)
-    case 'top':
-      return top(plan, plan.input.columns, neverWithdraws(plan.input), timeColumn(plan.input))
-    case 'process':
-      needGrowth(plan.input, 'the input of process')
-      return plan.keyed === undefined
-        ? process(plan, plan.input.columns)
-        : keyedProcess(plan, plan.keyed, plan.input.columns)
-  }
-}
-function needGrowth(plan: Plan, what: string): void {
-  if (!neverWithdraws(plan))
-    throw new Fault('flow.unsupported', { what: `${what} must be append-only: it may not withdraw rows` })
 }

@@ -7,8 +7,8 @@ import { place } from '../../log/raw-records.ts'
 import type { DataType } from '../../schema/types.ts'
 import type { ValueReader } from '../decode-value.ts'
 import { storageOf } from '../memory.ts'
-import { appendedTo, cursor, isKeyNumber, isNull, isText, put, varintPassed } from './binary.ts'
-import { isPlainUuid, sameBytes } from './json-scalars.ts'
+import { cursor, isKeyNumber, isNull, isText, put, varintPassed } from './binary.ts'
+import { appended, isPlainUuid, sameBytes } from './json-scalars.ts'
 import { LoopText, type RecordLoop } from './loop.ts'
 
 /** The source wants something that no loop is made for. */
@@ -149,7 +149,7 @@ export abstract class BinaryText extends LoopText {
     const k = this.use(read)
     if (isKey) this.line(`if (places[base + ${place.keyFrom}] >= 0) break row`)
     if (this.isDirect(c)) this.line(`if (!${this.use(put)}(${k}, b, s, p, g${c}, n)) break row`)
-    else this.line(`if (!${this.use(appendedTo)}(${k}, b, s, p, g${c})) break row`)
+    else this.line(`if (!${this.use(appended)}(${k}, b, s, p, g${c})) break row`)
     if (isNeeded) this.line(`if (${this.use(isNull)}(g${c}, ${this.use(type)})) break row`)
   }
 }

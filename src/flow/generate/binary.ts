@@ -4,7 +4,8 @@ import type { AvroNode } from '../../schema/formats/avro.ts'
 import type { ProtoEnum, ProtoField } from '../../schema/formats/protobuf.ts'
 import type { DataType } from '../../schema/types.ts'
 import type { BytesBuilder, ColumnBuilder, NumberBuilder } from '../columns.ts'
-import { Malformed, Misfit, type ValueReader, misfitOf } from '../decode-value.ts'
+import { Malformed, Misfit, type ValueReader } from '../decode-value.ts'
+import { appended } from './json-scalars.ts'
 import type { Value } from '../expression.ts'
 import { skipAvro } from '../formats/avro.ts'
 import { BinaryReader } from '../formats/binary.ts'
@@ -202,16 +203,7 @@ export function put(
   row: number,
 ): boolean {
   ;(builder as NumberBuilder | BytesBuilder).count = row
-  return appendedTo(read, b, from, to, builder)
-}
-export function appendedTo(read: ValueReader, b: Buffer, from: number, to: number, builder: ColumnBuilder): boolean {
-  try {
-    read(b, from, to, builder)
-    return true
-  } catch (error) {
-    if (misfitOf(error) !== null) return false
-    throw error
-  }
+  return appended(read, b, from, to, builder)
 }
 export function putValue(value: Value, builder: ColumnBuilder, row: number): void {
   ;(builder as NumberBuilder | BytesBuilder).count = row

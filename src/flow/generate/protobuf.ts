@@ -9,8 +9,8 @@ import type { ProtoField, ProtoKind } from '../../schema/formats/protobuf.ts'
 import { columnBuilder } from '../columns.ts'
 import { misfitOf } from '../decode-value.ts'
 import { type WantedMessage, protoReader, wire, wireOf } from '../formats/protobuf.ts'
+import { appended } from './json-scalars.ts'
 import {
-  appendedTo,
   cursor,
   enumName,
   fixedInt64,
@@ -126,7 +126,7 @@ class ProtoText extends BinaryText {
     const value = builder.last(type)
     if (isKey || (value === null && isNeeded)) return 'break row'
     // Each row has an object of its own.
-    if (!this.isDirect(c)) return `${this.use(appendedTo)}(${this.use(read)}, b, 0, 0, g${c})`
+    if (!this.isDirect(c)) return `${this.use(appended)}(${this.use(read)}, b, 0, 0, g${c})`
     if (typeof value === 'number') return `d${c}[n] = ${Object.is(value, -0) ? '-0' : value}`
     if (value === '') return `f${c}[n] = t${c}[n] = 0`
     return `${this.use(putValue)}(${this.use({ value })}.value, g${c}, n)`

@@ -1,0 +1,71 @@
+/** Which operator does a step of a plan. Throws Fault flow.unsupported where its input may not withdraw rows and does. */
+import { Fault } from '../lib/fault.ts'
+import type { Operator } from './operator.ts'
+import { aggregate } from './operators/aggregate.ts'
+import { expire } from './operators/expire.ts'
+import { intervalJoin } from './operators/interval-join.ts'
+import { join } from './operators/join.ts'
+import { filter, project, union } from './operators/linear.ts'
+import { keyedProcess } from './operators/keyed-process.ts'
+import { lookup } from './operators/lookup.ts'
+import { over } from './operators/over.ts'
+import { overRestated } from './operators/over-restated.ts'
+import { process } from './operators/process.ts'
+import { session } from './operators/session.ts'
+import { temporalJoin } from './operators/temporal-join.ts'
+import { top } from './operators/top.ts'
+import { window } from './operators/window.ts'
+import type { Plan, SourcePlan } from './plan.ts'
+import { neverWithdraws, timeColumn } from './plan-facts.ts'
+
+/** `atEnd`: nothing is given before the input has ended. */
+export function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean): Operator {
+  switch (plan.op) {
+    case 'filter':
+      return filter(plan.where)
+    case 'project':
+      return project(plan.expressions)
+    case 'expire':
+      return expire(plan, plan.input.columns, neverWithdraws(plan.input))
+    case 'union':
+      return union(plan.columns)
+    case 'window':
+      return window(plan.time, plan.input.columns[plan.time]!.type, plan.window)
+    case 'aggregate':
+      return aggregate(plan, plan.input.columns, neverWithdraws(plan.input))
+    case 'session':
+      needGrowth(plan.input, 'the input of SESSION')
+      return session(plan, plan.input.columns)
+    case 'temporal-join':
+      needGrowth(plan.left, 'the left side of a temporal join')
+      return temporalJoin(plan, plan.left.columns, plan.right.columns)
+    case 'lookup':
+      needGrowth(plan.left, 'the left side of a lookup join')
+      return lookup(plan, plan.left.columns, plan.right.columns)
+    case 'join':
+      if (plan.interval !== undefined) {
+        needGrowth(plan.left, 'the left side of an interval join')
+        needGrowth(plan.right, 'the right side of an interval join')
+        return intervalJoin(plan, plan.interval)
+      }
+      return join(plan, [neverWithdraws(plan.left), neverWithdraws(plan.right)])
+    case 'over':
+      if (plan.time === null) {
+        const grows = neverWithdraws(plan.input)
+        return overRestated(plan, plan.input.columns, { grows, timeColumn: timeColumn(plan.input), atEnd })
+      }
+      needGrowth(plan.input, 'the input of OVER by event time')
+      return over(plan, plan.input.columns)
+    case 'top':
+      return top(plan, plan.input.columns, neverWithdraws(plan.input), timeColumn(plan.input))
+    case 'process':
+      needGrowth(plan.input, 'the input of process')
+      return plan.keyed === undefined
+        ? process(plan, plan.input.columns)
+        : keyedProcess(plan, plan.keyed, plan.input.columns)
+  }
+}
+function needGrowth(plan: Plan, what: string): void {
+  if (!neverWithdraws(plan))
+    throw new Fault('flow.unsupported', { what: `${what} must be append-only: it may not withdraw rows` })
+}
