@@ -92,6 +92,9 @@ class Consumer extends Member {
   async step(log: LocalLog): Promise<void> {
     this.#obey()
     const joins = this.epoch === 0
+    // What was said in a request that was not answered is said again.
+    const saysAll = joins || this.#full
+    this.#full = true
     const answer = await this.ask(() =>
       log.coordinator.consumerHeartbeat({
         group,
@@ -99,16 +102,15 @@ class Consumer extends Member {
         epoch: this.epoch,
         instanceId: null,
         rackId: null,
-        rebalanceTimeoutMs: joins || this.#full ? rebalanceTimeoutMs : -1,
-        topics: joins || this.#full ? [...topics] : null,
-        pattern: joins || this.#full ? '' : null,
+        rebalanceTimeoutMs: saysAll ? rebalanceTimeoutMs : -1,
+        topics: saysAll ? [...topics] : null,
+        pattern: saysAll ? '' : null,
         assignor: null,
         owned: joins ? [] : this.#owned(log),
         clientId: 'consumer',
         host: '/127.0.0.1',
       }),
     )
-    this.#full = true
     if ('epoch' in answer) {
       this.run.heartbeats++
       this.epoch = answer.epoch

@@ -508,7 +508,6 @@ function holdsAll(holding: Holding, owned: TopicPartitions | null): boolean {
   for (const [topicId, indexes] of owned) {
     const held = holding.get(topicId)
     for (const index of indexes) if (held?.has(index) !== true) return false
-    if (held === undefined) return false
   }
   return true
 }
