@@ -1217,13 +1217,25 @@ export const faults = {
 export type FaultCode = keyof typeof faults
 export type Facts<C extends FaultCode> = Parameters<(typeof faults)[C]['says']>[0]
 
-/** An error that a user can meet. Its meaning to each protocol comes from the table by its code. */
+/** Node's own; whoever debugs asks for more (`node --stack-trace-limit=50`), and then of every Fault. */
+const stackTraceLimitDefault = 10
+
+/**
+ * An error that a user can meet. Its meaning to each protocol comes from the table by its code.
+ *
+ * A Fault is an answer: its code and facts say all, and a request may earn a hundred thousand of them. Where it was made
+ * costs fifteen times what the rest of it does, so only one that nobody foresaw notes that.
+ */
 export class Fault<C extends FaultCode = FaultCode> extends Error {
   readonly code: C
   readonly facts: Facts<C>
 
   constructor(code: C, facts: Facts<C>, cause?: unknown) {
+    const limit = Error.stackTraceLimit
+    const isForeseen = code !== 'internal' && limit <= stackTraceLimitDefault
+    if (isForeseen) Error.stackTraceLimit = 0
     super((faults[code].says as (f: Facts<C>) => string)(facts), cause === undefined ? undefined : { cause })
+    if (isForeseen) Error.stackTraceLimit = limit
     this.name = 'Fault'
     this.code = code
     this.facts = facts

@@ -3,6 +3,9 @@ import { codecOf } from '../wire/kafka/codec/compile.ts'
 import type { AnyShape, Decoded, Encoded } from '../wire/kafka/codec/shape.ts'
 import { WireReader, WireWriter } from '../wire/kafka/codec/wire.ts'
 
+/** One for all: a writer begins with a slab that a hundred keys and values fit in. */
+const out = new WireWriter()
+
 /** `number`: of the version, or of what a key is of. Keys have plain lengths, values compact ones. */
 export function encodeForm<S extends AnyShape>(
   number: number,
@@ -10,9 +13,13 @@ export function encodeForm<S extends AnyShape>(
   value: Encoded<S>,
   part: 'key' | 'value',
 ): Uint8Array {
-  const out = new WireWriter()
-  out.int16(number)
-  codecOf(shape, 0, part === 'value').encode(value, out)
+  try {
+    out.int16(number)
+    codecOf(shape, 0, part === 'value').encode(value, out)
+  } catch (error) {
+    out.take()
+    throw error
+  }
   const pieces = out.take()
   return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
 }

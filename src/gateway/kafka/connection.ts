@@ -7,6 +7,7 @@
  */
 import { Fault, asFault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
+import { Turns } from '../../lib/turns.ts'
 import type { Address, Connection } from '../../lib/world.ts'
 import type { ClientQuota } from '../../security/quotas.ts'
 import { codecOf } from '../../wire/kafka/codec/compile.ts'
@@ -221,6 +222,7 @@ export class ClientConnection {
     const { broker, sessions, shareSessions, supported, topicDefaults, uses, answerBytesMax, log } = this.server
     const { security, listenerProtocol, clientTelemetry } = this.server
     const { node, session } = this
+    const turns = new Turns(this.server.clock)
     return {
       broker,
       sessions,
@@ -228,6 +230,7 @@ export class ClientConnection {
       supported,
       topicDefaults,
       uses,
+      turns,
       answerBytesMax,
       log,
       version,

@@ -23,7 +23,7 @@ export async function describeGroups<M>(
   const { access } = exchange
   /** Asked for once in a request, and only where a group is missed. */
   let known: Promise<ReadonlySet<string>> | null = null
-  const described = groupIds.map(async (groupId) => {
+  const groups = await exchange.turns.map(groupIds, async (groupId) => {
     if (!access.may('describe', 'group', groupId))
       return absent(groupId, code.groupAuthorizationFailed, 'Group authorization failed.')
     if (groupId === '') return absent(groupId, code.invalidGroupId, null)
@@ -51,7 +51,7 @@ export async function describeGroups<M>(
       authorizedOperations: includeAuthorizedOperations ? access.operations('group', groupId) : operationsUnknown,
     }
   })
-  return { groups: await Promise.all(described) }
+  return { groups }
 }
 const topicsOf = ({ topics, assigned, target }: Member): string[] => [
   ...topics,

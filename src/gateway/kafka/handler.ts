@@ -5,6 +5,7 @@
 import type { Lease } from '../../lib/buffer-pool.ts'
 import { Fault, asFault, faults } from '../../lib/fault.ts'
 import type { Logger } from '../../lib/logger.ts'
+import type { Turns } from '../../lib/turns.ts'
 import type { Address } from '../../lib/world.ts'
 import type { Broker, ConfigEntry, ResourceConfigs } from '../../log/broker.ts'
 import type { Partition, TopicInfo } from '../../log/log.ts'
@@ -44,6 +45,8 @@ export interface Exchange {
   readonly supported: readonly SupportedApi[]
   readonly topicDefaults: TopicDefaults
   readonly uses: TopicUses
+  /** Lists of the request that may be long are gone through by these. */
+  readonly turns: Turns
   /** Bytes of records that the answer may have, as busy as it is. */
   readonly answerBytesMax: number
   readonly log: Logger

@@ -77,7 +77,6 @@ export interface LocalLogParts {
 
 /** A tick costs a sync round here; below this, syncs would only queue. */
 const tickFloorMs = 1
-const listedAtOnce = 256
 
 export class LocalLog implements Broker {
   readonly topics: Topics
@@ -184,20 +183,13 @@ export class LocalLog implements Broker {
     of: readonly { partition: Partition; timeMs: number; leaderEpoch?: number }[],
     committedOnly: boolean,
   ): ReturnType<Broker['listOffsets']> {
-    const found: Awaited<ReturnType<Broker['listOffsets']>> = []
-    const turns = new Turns(this.#parts.world.clock)
-    for (let from = 0; from < of.length; from += listedAtOnce) {
-      if (turns.isOver) await turns.next()
-      const some = of.slice(from, from + listedAtOnce).map(async (asked) => {
-        try {
-          return await this.#listOffset(asked, committedOnly)
-        } catch (error) {
-          return { fault: asFault(error) }
-        }
-      })
-      found.push(...(await Promise.all(some)))
-    }
-    return found
+    return new Turns(this.#parts.world.clock).map(of, async (asked) => {
+      try {
+        return await this.#listOffset(asked, committedOnly)
+      } catch (error) {
+        return { fault: asFault(error) }
+      }
+    })
   }
   async #listOffset(
     { partition, timeMs, leaderEpoch: claimed }: { partition: Partition; timeMs: number; leaderEpoch?: number },

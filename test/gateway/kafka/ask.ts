@@ -13,6 +13,7 @@ import { type Principal, anonymous } from '../../../src/security/principal.ts'
 import { operationsOf, resourceTypes } from '../../../src/security/grants.ts'
 import { type Security, openToAll } from '../../../src/security/security.ts'
 import { isFlexible } from '../../../src/wire/kafka/header.ts'
+import { Turns } from '../../../src/lib/turns.ts'
 import { silent } from '../../../src/lib/logger.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
 import type { Broker } from '../../../src/log/broker.ts'
@@ -51,6 +52,7 @@ export function exchangeFor(broker: Broker, given: Partial<Exchange> = {}): Exch
     supported: [],
     topicDefaults: kafkaDefaults,
     uses: unused,
+    turns: new Turns(realWorld().clock),
     answerBytesMax: 1_000_000,
     log: silent,
     lease: { bytes: Buffer.alloc(0), hold() {}, release() {} },

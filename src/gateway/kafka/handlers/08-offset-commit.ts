@@ -4,6 +4,8 @@ import { attempt, code, groupErrorCode, findTopic, handler, keptGroup } from '..
 import { offsetCommitApi } from '../../../wire/kafka/messages/08-offset-commit.ts'
 
 const firstVersionOfEpochs = 9
+/** They share a write: more than any member has. */
+const committedAtOnce = 2_000
 
 type Offsets = Parameters<GroupCoordinator['commit']>[0]['offsets'][number]
 
@@ -43,15 +45,17 @@ export const offsetCommit = handler({
       offsets.length === 0 || kept !== null
         ? (kept ?? [])
         : await attempt(exchange, () =>
-            exchange.broker.coordinator.commit({
-              group: request.groupId,
-              generation: request.generationIdOrMemberEpoch,
-              memberId: request.memberId,
-              instanceId: request.groupInstanceId,
-              knowsEpochs: exchange.version >= firstVersionOfEpochs,
-              retentionMs: request.retentionTimeMs,
-              offsets,
-            }),
+            exchange.turns.inPieces(offsets, committedAtOnce, (some) =>
+              exchange.broker.coordinator.commit({
+                group: request.groupId,
+                generation: request.generationIdOrMemberEpoch,
+                memberId: request.memberId,
+                instanceId: request.groupInstanceId,
+                knowsEpochs: exchange.version >= firstVersionOfEpochs,
+                retentionMs: request.retentionTimeMs,
+                offsets: some,
+              }),
+            ),
           )
     const codeOf = (outcome: { code: number } | { at: number }): number => {
       if ('code' in outcome) return outcome.code

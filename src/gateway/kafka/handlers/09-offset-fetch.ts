@@ -31,10 +31,8 @@ export const offsetFetch = handler({
   async handle(request, exchange): Promise<Response> {
     const { requireStable } = request
     if (exchange.version >= firstVersionOfGroups) {
-      const groups = await Promise.all(
-        request.groups.map(({ groupId, topics, memberId, memberEpoch }) =>
-          answer(exchange, { group: groupId, by: { memberId, epoch: memberEpoch }, requireStable }, topics),
-        ),
+      const groups = await exchange.turns.map(request.groups, ({ groupId, topics, memberId, memberEpoch }) =>
+        answer(exchange, { group: groupId, by: { memberId, epoch: memberEpoch }, requireStable }, topics),
       )
       return { groups, topics: [], errorCode: code.none }
     }

@@ -16,18 +16,16 @@ export const describeGroups = handler({
   async handle(request, exchange) {
     const operations = (group: string): number =>
       request.includeAuthorizedOperations ? exchange.access.operations('group', group) : operationsUnknown
-    const groups = await Promise.all(
-      request.groups.map(async (groupId): Promise<Group> => {
-        if (!exchange.access.may('describe', 'group', groupId))
-          return absent(groupId, code.groupAuthorizationFailed, null)
-        const group = await attempt(exchange, () => exchange.broker.coordinator.describe(groupId))
-        if (group instanceof Fault) return absent(groupId, groupErrorCode(group), errorMessage(group))
-        if (group !== null) return describe(group, operations(groupId))
-        return exchange.version >= firstVersionOfNotFound
-          ? absent(groupId, code.groupIdNotFound, `Group ${groupId} not found.`)
-          : { ...absent(groupId, code.none, null), authorizedOperations: operations(groupId) }
-      }),
-    )
+    const groups = await exchange.turns.map(request.groups, async (groupId): Promise<Group> => {
+      if (!exchange.access.may('describe', 'group', groupId))
+        return absent(groupId, code.groupAuthorizationFailed, null)
+      const group = await attempt(exchange, () => exchange.broker.coordinator.describe(groupId))
+      if (group instanceof Fault) return absent(groupId, groupErrorCode(group), errorMessage(group))
+      if (group !== null) return describe(group, operations(groupId))
+      return exchange.version >= firstVersionOfNotFound
+        ? absent(groupId, code.groupIdNotFound, `Group ${groupId} not found.`)
+        : { ...absent(groupId, code.none, null), authorizedOperations: operations(groupId) }
+    })
     return { groups }
   },
 })

@@ -32,7 +32,7 @@ export const createTopics = handler({
     const { broker } = exchange
     const counts = new Map<string, number>()
     for (const { name } of request.topics) counts.set(name, (counts.get(name) ?? 0) + 1)
-    const plans = request.topics.map((asked) => {
+    const plans = await exchange.turns.map(request.topics, (asked) => {
       if (!mayCreate(exchange, asked.name)) return unauthorized
       const twice = { error: code.invalidRequest, message: 'the topic is named twice in this request' }
       return counts.get(asked.name)! > 1 ? twice : specOf(asked, exchange)
@@ -49,7 +49,9 @@ export const createTopics = handler({
       specs.length === 0
         ? []
         : await attempt(exchange, () =>
-            request.validateOnly ? broker.checkCreate(specs) : broker.topics.create(specs),
+            exchange.turns.inPieces(specs, createdAtOnce, async (some) =>
+              request.validateOnly ? broker.checkCreate(some) : broker.topics.create(some),
+            ),
           )
     let next = 0
     const topics = plans.map((plan, i): Topic => {
@@ -64,6 +66,8 @@ export const createTopics = handler({
 })
 
 const firstStrictVersion = 6
+/** They share a write. */
+const createdAtOnce = 100
 const refusalOf = (plan: TopicSpec | Refusal): Refusal | null => ('error' in plan ? plan : null)
 const throttled: Refusal = {
   error: code.throttlingQuotaExceeded,

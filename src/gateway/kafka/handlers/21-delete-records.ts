@@ -12,19 +12,17 @@ export const deleteRecords = handler({
   versions: [0, 2],
   access: { needs: ['delete topic'] },
   async handle(request, exchange) {
-    const topics = await Promise.all(
-      request.topics.map(async ({ name, partitions }) => ({
-        name,
-        partitions: await Promise.all(
-          partitions.map(async ({ partitionIndex, offset: before }) => {
-            const done = await remove(exchange, { topic: name, index: partitionIndex }, before)
-            if (typeof done === 'number') return { partitionIndex, lowWatermark: -1, errorCode: done }
-            return { partitionIndex, lowWatermark: done.start, errorCode: code.none }
-          }),
-        ),
-      })),
+    const { topics } = request
+    const done = await exchange.turns.mapEach(
+      topics,
+      ({ partitions }) => partitions,
+      async ({ partitionIndex, offset: before }, { name }) => {
+        const outcome = await remove(exchange, { topic: name, index: partitionIndex }, before)
+        if (typeof outcome === 'number') return { partitionIndex, lowWatermark: -1, errorCode: outcome }
+        return { partitionIndex, lowWatermark: outcome.start, errorCode: code.none }
+      },
     )
-    return { topics }
+    return { topics: topics.map(({ name }, i) => ({ name, partitions: done[i]! })) }
   },
 })
 

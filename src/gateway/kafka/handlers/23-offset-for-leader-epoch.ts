@@ -8,15 +8,13 @@ export const offsetForLeaderEpoch = handler({
   versions: [2, 4],
   access: { needs: ['describe topic'] },
   async handle(request, exchange) {
-    const topics = await Promise.all(
-      request.topics.map(async ({ topic, partitions }) => ({
-        topic,
-        partitions: await Promise.all(
-          partitions.map(async (asked) => ({ partition: asked.partition, ...(await end(exchange, topic, asked)) })),
-        ),
-      })),
+    const { topics } = request
+    const ends = await exchange.turns.mapEach(
+      topics,
+      ({ partitions }) => partitions,
+      async (asked, { topic }) => ({ partition: asked.partition, ...(await end(exchange, topic, asked)) }),
     )
-    return { topics }
+    return { topics: topics.map(({ topic }, i) => ({ topic, partitions: ends[i]! })) }
   },
 })
 

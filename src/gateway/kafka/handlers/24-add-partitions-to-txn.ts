@@ -27,12 +27,10 @@ export const addPartitionsToTxn = handler({
     if (exchange.version >= firstVersionOfBrokers) {
       if (!exchange.access.onCluster('cluster-action'))
         return { errorCode: code.clusterAuthorizationFailed, resultsByTransaction: [], resultsByTopicV3AndBelow: [] }
-      const resultsByTransaction = await Promise.all(
-        request.transactions.map(async (asked) => ({
-          transactionalId: asked.transactionalId,
-          topicResults: await add(asked, exchange),
-        })),
-      )
+      const resultsByTransaction = await exchange.turns.map(request.transactions, async (asked) => ({
+        transactionalId: asked.transactionalId,
+        topicResults: await add(asked, exchange),
+      }))
       return { errorCode: code.none, resultsByTransaction, resultsByTopicV3AndBelow: [] }
     }
     const asked = {

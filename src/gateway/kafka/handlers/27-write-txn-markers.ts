@@ -19,24 +19,22 @@ export const writeTxnMarkers = handler({
   async handle(request, exchange) {
     const { access } = exchange
     const allowed = access.seesCluster('alter') || access.onCluster('cluster-action')
-    const markers = await Promise.all(
-      request.markers.map(async (marker) => ({
-        producerId: marker.producerId,
-        topics: await Promise.all(
-          marker.topics.map(async ({ name, partitionIndexes }) => ({
-            name,
-            partitions: await Promise.all(
-              partitionIndexes.map(async (partitionIndex) => ({
-                partitionIndex,
-                errorCode: allowed
-                  ? await write(marker, { topic: name, index: partitionIndex }, exchange)
-                  : code.clusterAuthorizationFailed,
-              })),
-            ),
-          })),
-        ),
-      })),
+    const asked = request.markers.flatMap((marker) => marker.topics.map((topic) => ({ marker, topic })))
+    const written = await exchange.turns.mapEach(
+      asked,
+      ({ topic }) => topic.partitionIndexes,
+      async (partitionIndex, { marker, topic }) => ({
+        partitionIndex,
+        errorCode: allowed
+          ? await write(marker, { topic: topic.name, index: partitionIndex }, exchange)
+          : code.clusterAuthorizationFailed,
+      }),
     )
+    let next = 0
+    const markers = request.markers.map(({ producerId, topics }) => ({
+      producerId,
+      topics: topics.map(({ name }) => ({ name, partitions: written[next++]! })),
+    }))
     return { markers }
   },
   firstError({ markers }) {

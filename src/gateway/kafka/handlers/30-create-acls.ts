@@ -15,15 +15,13 @@ export const createAcls = handler({
       const refused = { errorCode: code.clusterAuthorizationFailed, errorMessage: 'Cluster authorization failed.' }
       return { results: creations.map(() => refused) }
     }
-    const wanted = await Promise.all(
-      creations.map((asked) =>
-        attempt(exchange, (): Grant => {
-          const grant = grantOf({ ...asked, patternType: asked.resourcePatternType })
-          if (typeof grant === 'string') throw new Fault('security.invalid-grant', { why: grant })
-          checkGrant(grant)
-          return grant
-        }),
-      ),
+    const wanted = await exchange.turns.map(creations, (asked) =>
+      attempt(exchange, (): Grant => {
+        const grant = grantOf({ ...asked, patternType: asked.resourcePatternType })
+        if (typeof grant === 'string') throw new Fault('security.invalid-grant', { why: grant })
+        checkGrant(grant)
+        return grant
+      }),
     )
     const fine = wanted.filter((one): one is Grant => !(one instanceof Fault))
     access.says(fine.map(grantText))

@@ -29,7 +29,7 @@ export const describeConfigs = handler({
   versions: [1, 4],
   access: { needs: ['describe-configs topic', 'describe-configs group', 'describe-configs cluster'] },
   async handle(request, exchange) {
-    const results = request.resources.map(async (asked): Promise<Result> => {
+    const results = await exchange.turns.map(request.resources, async (asked): Promise<Result> => {
       const entries = await attempt(exchange, () => entriesOf(asked, exchange))
       if (entries instanceof Fault) return failed(asked, errorCode(entries), errorMessage(entries)!)
       if ('error' in entries) return failed(asked, entries.error, entries.message)
@@ -44,7 +44,7 @@ export const describeConfigs = handler({
           .map((entry) => describe(entry, asked.resourceType, request)),
       }
     })
-    return { results: await Promise.all(results) }
+    return { results }
   },
 })
 

@@ -8,7 +8,7 @@ export const alterConfigs = handler({
   versions: [0, 2],
   access: { needs: ['alter-configs topic', 'alter-configs group', 'alter-configs cluster'], shows: ['write topic'] },
   async handle(request, exchange) {
-    const responses = request.resources.map((asked) =>
+    const responses = await exchange.turns.map(request.resources, (asked) =>
       alterConfig(exchange, asked, request.validateOnly, (current) => {
         const change: Record<string, string | null> = Object.create(null) as Record<string, string | null>
         for (const name of Object.keys(current)) change[name] = null
@@ -16,6 +16,6 @@ export const alterConfigs = handler({
         return change
       }),
     )
-    return { responses: await Promise.all(responses) }
+    return { responses }
   },
 })

@@ -23,7 +23,7 @@ export const createPartitions = handler({
   access: { needs: ['alter topic'] },
   async handle(request, exchange) {
     const twice = repeated(request.topics.map(({ name }) => name))
-    const results = request.topics.map(async (asked) => {
+    const results = await exchange.turns.map(request.topics, async (asked) => {
       const { name } = asked
       if (!exchange.access.may('alter', 'topic', name))
         return { name, errorCode: code.topicAuthorizationFailed, errorMessage: 'Topic authorization failed.' }
@@ -41,7 +41,7 @@ export const createPartitions = handler({
       const fault = await attempt(exchange, () => grow(asked, exchange, request.validateOnly))
       return { name, errorCode: errorCode(fault), errorMessage: errorMessage(fault) }
     })
-    return { results: await Promise.all(results) }
+    return { results }
   },
 })
 

@@ -2,6 +2,9 @@ import { Fault } from '../../../lib/fault.ts'
 import { attempt, code, groupErrorCode, handler, keptGroup } from '../handler.ts'
 import { deleteGroupsApi } from '../../../wire/kafka/messages/42-delete-groups.ts'
 
+/** They share a write. */
+const removedAtOnce = 100
+
 export const deleteGroups = handler({
   api: deleteGroupsApi,
   versions: [0, 2],
@@ -10,7 +13,9 @@ export const deleteGroups = handler({
     const groups = request.groupsNames
     const allowed = new Set(groups.filter((group) => exchange.access.may('delete', 'group', group)))
     const free = groups.filter((group) => allowed.has(group) && keptGroup(group) === null)
-    const faults = await attempt(exchange, () => exchange.broker.coordinator.remove(free))
+    const faults = await attempt(exchange, () =>
+      exchange.turns.inPieces(free, removedAtOnce, (some) => exchange.broker.coordinator.remove(some)),
+    )
     let next = 0
     return {
       results: groups.map((groupId) => ({

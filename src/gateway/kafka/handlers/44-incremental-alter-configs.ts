@@ -12,10 +12,10 @@ export const incrementalAlterConfigs = handler({
   versions: [0, 1],
   access: { needs: ['alter-configs topic', 'alter-configs group', 'alter-configs cluster'], shows: ['write topic'] },
   async handle(request, exchange) {
-    const responses = request.resources.map((asked) =>
+    const responses = await exchange.turns.map(request.resources, (asked) =>
       alterConfig(exchange, asked, request.validateOnly, (_current, effective) => changeOf(asked.configs, effective)),
     )
-    return { responses: await Promise.all(responses) }
+    return { responses }
   },
 })
 

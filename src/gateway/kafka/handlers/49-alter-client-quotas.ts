@@ -18,6 +18,7 @@ export const alterClientQuotas = handler({
     const answers = []
     // One after another: two of one entity change the same definition.
     for (const entry of entries) {
+      if (exchange.turns.isOver) await exchange.turns.next()
       const fault = await attempt(exchange, () => change(exchange, entry, validateOnly))
       answers.push({ errorCode: errorCode(fault), errorMessage: errorMessage(fault), entity: inOrder(entry.entity) })
     }

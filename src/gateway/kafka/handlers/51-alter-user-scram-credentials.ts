@@ -37,6 +37,7 @@ export const alterUserScramCredentials = handler({
       return answer(() => ({ error: code.clusterAuthorizationFailed, message: 'Cluster authorization failed.' }))
     const outcomes = new Map<string, Outcome>()
     for (const name of names) {
+      if (exchange.turns.isOver) await exchange.turns.next()
       const fault = await attempt(exchange, async () => {
         const change = changeOf(name, wishes.get(name)!, security.users)
         if ('error' in change) return change

@@ -8,20 +8,17 @@ export const describeProducers = handler({
   versions: [0, 0],
   access: { needs: ['read topic'] },
   async handle(request, exchange) {
-    const topics = await Promise.all(
-      request.topics.map(async ({ name, partitionIndexes }) => {
-        const mayRead = exchange.access.may('read', 'topic', name)
-        const partitions = await Promise.all(
-          partitionIndexes.map(async (index) =>
-            mayRead
-              ? describe({ topic: name, index }, exchange)
-              : refused(index, code.topicAuthorizationFailed, 'Topic authorization failed.'),
-          ),
-        )
-        return { name, partitions }
-      }),
+    const { topics } = request
+    const readable = new Set(topics.filter(({ name }) => exchange.access.may('read', 'topic', name)))
+    const described = await exchange.turns.mapEach(
+      topics,
+      ({ partitionIndexes }) => partitionIndexes,
+      (index, topic) =>
+        readable.has(topic)
+          ? describe({ topic: topic.name, index }, exchange)
+          : refused(index, code.topicAuthorizationFailed, 'Topic authorization failed.'),
     )
-    return { topics }
+    return { topics: topics.map(({ name }, i) => ({ name, partitions: described[i]! })) }
   },
 })
 

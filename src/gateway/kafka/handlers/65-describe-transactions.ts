@@ -7,7 +7,7 @@ export const describeTransactions = handler({
   versions: [0, 0],
   access: { needs: ['describe transactional-id'], shows: ['describe topic'] },
   async handle({ transactionalIds }, exchange) {
-    return { transactionStates: await Promise.all(transactionalIds.map((id) => describe(id, exchange))) }
+    return { transactionStates: await exchange.turns.map(transactionalIds, (id) => describe(id, exchange)) }
   },
 })
 

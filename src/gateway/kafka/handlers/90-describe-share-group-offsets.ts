@@ -14,7 +14,7 @@ export const describeShareGroupOffsets = handler({
   versions: [0, 1],
   access: { needs: ['describe group', 'describe topic'] },
   async handle(request, exchange) {
-    return { groups: await Promise.all(request.groups.map((asked) => describe(asked, exchange))) }
+    return { groups: await exchange.turns.map(request.groups, (asked) => describe(asked, exchange)) }
   },
   firstError: ({ groups }) => groups.find(({ errorCode }) => errorCode !== code.none)?.errorCode ?? code.none,
 })

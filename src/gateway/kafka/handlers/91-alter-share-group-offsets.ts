@@ -6,6 +6,9 @@ import { type Exchange, attempt, code, errorMessage, groupErrorCode, handler, ke
 
 type Asked = Decoded<typeof alterShareGroupOffsetsApi.request>['topics'][number]
 type Response = Encoded<typeof alterShareGroupOffsetsApi.response>
+/** They share a write. */
+const resetAtOnce = 100
+
 type Refusal = { readonly errorCode: number; readonly errorMessage: string | null }
 
 /** A group that is not there is made. */
@@ -20,13 +23,26 @@ export const alterShareGroupOffsets = handler({
       return refused(code.groupAuthorizationFailed, 'Group authorization failed.')
     const kept = keptGroup(groupId)
     if (kept !== null) return refused(groupErrorCode(kept), errorMessage(kept))
-    const checked = await Promise.all(topics.map((asked) => check(asked, exchange)))
+    const readable = new Set(topics.filter(({ topicName }) => access.may('read', 'topic', topicName)))
+    const checked = await exchange.turns.mapEach(
+      topics,
+      ({ partitions }) => partitions,
+      (asked, topic) => (readable.has(topic) ? wrongWith(topic.topicName, asked, exchange) : unauthorized),
+    )
     const to = topics.flatMap(({ topicName: topic, partitions }, i) =>
       partitions.flatMap(({ partitionIndex: index, startOffset }, place) =>
         checked[i]![place] === null ? [{ partition: { topic, index }, offset: startOffset as Offset }] : [],
       ),
     )
-    const done = await attempt(exchange, () => broker.coordinator.shareOffsets.reset(groupId, to))
+    const { shareOffsets } = broker.coordinator
+    // The first, which may be empty, makes the group.
+    const done = await attempt(exchange, async () => {
+      await shareOffsets.reset(groupId, to.slice(0, resetAtOnce))
+      await exchange.turns.inPieces(to.slice(resetAtOnce), resetAtOnce, async (some) => {
+        await shareOffsets.reset(groupId, some)
+        return []
+      })
+    })
     if (done instanceof Fault) return refused(groupErrorCode(done), errorMessage(done))
     return {
       errorCode: code.none,
@@ -47,26 +63,26 @@ const refused = (errorCode: number, message: string | null): Response => ({
   responses: [],
 })
 
-/** What is wrong with each of its partitions; null = nothing. */
-async function check({ topicName, partitions }: Asked, exchange: Exchange): Promise<(Refusal | null)[]> {
-  const { access, broker } = exchange
-  if (!access.may('read', 'topic', topicName))
-    return partitions.map(() => ({
-      errorCode: code.topicAuthorizationFailed,
-      errorMessage: 'Topic authorization failed.',
-    }))
-  const topic = broker.catalog.byName(topicName)
-  return Promise.all(
-    partitions.map(async ({ partitionIndex: index, startOffset }): Promise<Refusal | null> => {
-      if (topic === null || index < 0 || index >= topic.partitions) {
-        const fault = new Fault('log.unknown-partition', { topic: topicName, partition: index })
-        return { errorCode: code.unknownTopicOrPartition, errorMessage: errorMessage(fault) }
-      }
-      const [bounds] = await broker.bounds([{ topic: topicName, index }])
-      const { start: first, end: next } = bounds!
-      if (startOffset >= 0 && startOffset <= next) return null
-      const fault = new Fault('log.offset-out-of-range', { offset: startOffset, first, next })
-      return { errorCode: code.offsetOutOfRange, errorMessage: errorMessage(fault) }
-    }),
-  )
+const unauthorized: Refusal = {
+  errorCode: code.topicAuthorizationFailed,
+  errorMessage: 'Topic authorization failed.',
+}
+
+/** What is wrong with one of its partitions; null = nothing. */
+async function wrongWith(
+  topic: string,
+  asked: Asked['partitions'][number],
+  exchange: Exchange,
+): Promise<Refusal | null> {
+  const { broker } = exchange
+  const { partitionIndex: index, startOffset } = asked
+  if (index < 0 || index >= (broker.catalog.byName(topic)?.partitions ?? 0)) {
+    const fault = new Fault('log.unknown-partition', { topic, partition: index })
+    return { errorCode: code.unknownTopicOrPartition, errorMessage: errorMessage(fault) }
+  }
+  const [bounds] = await broker.bounds([{ topic, index }])
+  const { start: first, end: next } = bounds!
+  if (startOffset >= 0 && startOffset <= next) return null
+  const fault = new Fault('log.offset-out-of-range', { offset: startOffset, first, next })
+  return { errorCode: code.offsetOutOfRange, errorMessage: errorMessage(fault) }
 }

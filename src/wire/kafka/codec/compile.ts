@@ -94,7 +94,7 @@ class Source {
     lines.push('w.uvarint(tags)')
     tags.forEach(({ name, shape }, i) => {
       lines.push(
-        `if (${flags[i]}) { const outer = w; const v = x.${name}; { const w = new WireWriter(); ${this.encodeValue('v', shape)};
+        `if (${flags[i]}) { const outer = w; const v = x.${name}; { const w = new WireWriter(256); ${this.encodeValue('v', shape)};
         const pieces = w.take(); outer.uvarint(${shape.tag}); outer.uvarint(totalBytes(pieces)); outer.splice(pieces) } }`,
       )
     })

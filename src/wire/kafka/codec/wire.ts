@@ -92,8 +92,8 @@ export class WireWriter extends ByteWriter {
   private pieceFrom = 0
   private piecesBytes = 0
 
-  constructor() {
-    super(slabBytes)
+  constructor(firstBytes = slabBytes) {
+    super(firstBytes)
   }
   override reserve(bytes: number): void {
     if (this.at + bytes <= this.buffer.length) return
