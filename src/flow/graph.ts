@@ -21,6 +21,7 @@ import { operatorOf } from './operator-of.ts'
 import { upsert } from './operators/upsert.ts'
 import type { Plan, SourcePlan } from './plan.ts'
 import { inputsOf, label } from './plan-facts.ts'
+import { type SlicedSteps, slicedSteps } from './slices.ts'
 import { type Exchange, exchangesOf, partOfSlot, spread } from './spread.ts'
 import { SpillFiles, type SpillOptions, TableSpill } from './spill.ts'
 import { RowAges } from './state-ages.ts'
@@ -120,12 +121,14 @@ export class Graph {
   private readonly spill: SpillFiles | null
   /** Of the steps that are cut. */
   private readonly exchanges: ReadonlyMap<Plan, Exchange>
+  private readonly sliced: SlicedSteps
 
   constructor(plan: Plan, options: GraphOptions) {
     this.options = options
     const { memory } = options
     this.spill = memory === undefined ? null : new SpillFiles(memory)
     this.exchanges = this.parallelism === 1 ? new Map() : exchangesOf(plan)
+    this.sliced = slicedSteps(plan)
     this.output = this.build(plan)
     this.rebuild()
   }
@@ -159,7 +162,7 @@ export class Graph {
     return this.add(
       plan,
       inputs,
-      this.spread(plan, () => operatorOf(plan, this.options.standing === true)),
+      this.spread(plan, () => operatorOf(plan, this.options.standing === true, this.sliced)),
     )
   }
   private spread(plan: Plan, make: () => Operator): Operator {
@@ -376,12 +379,13 @@ export class Graph {
     this.remember('now', nowMs)
     this.remember('marks', this.marks.text)
   }
-  /** A node with one input has its watermark: only those of sources and of joins are saved. */
+  /** A node with one input has its watermark: only those of sources, of joins and of what knows more by them are saved. */
   private loadWatermarks(): void {
     const { clocks } = this
     for (const node of this.nodes) {
       const [only, other] = node.inputs
-      if (only !== undefined && other === undefined) node.watermark = only.watermark
+      const follows = only !== undefined && other === undefined && node.operator?.keepsWatermark !== true
+      if (follows) node.watermark = only.watermark
       // A graph that nothing was saved of needs no names for it.
       else node.watermark = clocks.count === 0 ? -Infinity : savedWatermark(clocks, this.marks.watermarks.get(node)!)
     }

@@ -40,8 +40,9 @@ export class KeyIndex {
   private free: number[] = []
 
   private source: { readonly columns: readonly Column[] } = { columns: [] }
-  /** The columns' numbers, where no row is NULL. */
+  /** The columns' numbers, where all are such; and which are NULL. */
   private data: readonly Float64Array[] | null = null
+  private valid: readonly (Uint8Array | null)[] = []
   private readonly key: Float64Array
   private hash = 0
 
@@ -56,7 +57,8 @@ export class KeyIndex {
   use(columns: readonly Column[]): void {
     this.source = { columns }
     const data: Float64Array[] = []
-    for (const column of columns) if (column.kind === 'f64' && column.valid === null) data.push(column.data)
+    for (const column of columns) if (column.kind === 'f64') data.push(column.data)
+    this.valid = columns.map(({ valid }) => valid)
     this.data = this.mayBeNumbers && data.length === this.width ? data : null
   }
   /** The entry of the row's key; −1 = none. */
@@ -105,10 +107,12 @@ export class KeyIndex {
 
   /** Makes the row's key the one asked for; false: it is in the writer, as bytes. */
   private load(row: number): boolean {
-    const { data, key, width } = this
+    const { data, key, width, valid } = this
     if (data === null) return this.loadSlowly(row)
     let hash = width
     for (let p = 0; p < width; p++) {
+      const known = valid[p]!
+      if (known !== null && known[row] === 0) return this.loadBytes(row)
       // −0 is 0.
       const number = data[p]![row]! + 0
       if (number !== number) return this.loadBytes(row)

@@ -1,33 +1,34 @@
 import { assert } from '../lib/assert.ts'
 import type { Batch, LateRows } from './batch.ts'
 import { LateCollector } from './row-store.ts'
+import type { SliceTimes } from './slices.ts'
 
 /** From a window's end in µs: the watermark, in whole ms, that closes it. */
 export const closeMsOf = (end: number): number => Math.floor(end / 1000) - 1
-/** The same of a row, whose column holds the end. */
-export function closeMsOfRow(batch: Batch, column: number, row: number): number {
+/** The same of a row, whose column holds the end; with `times` that of a slice, and the last of its windows is meant. */
+export function closeMsOfRow(batch: Batch, column: number, row: number, times?: SliceTimes): number {
   const end = batch.columns[column]!
   assert(end.kind === 'f64', "a window's end is a time")
-  return closeMsOf(end.data[row]!)
+  return closeMsOf(times === undefined ? end.data[row]! : times.lastEnd(end.data[row]!))
 }
 
 /** By the ordinal; what comes from the clock alone is of no record. */
 export function isSameRecord({ rows }: Batch, a: number, b: number): boolean {
   return rows.source[a]! >= 0 && rows.source[a] === rows.source[b] && rows.offset[a] === rows.offset[b]
 }
-/** Of rows of records, one a window: the records all of whose windows have closed, each once. */
-export function lateRecords(batch: Batch, windowColumn: number, before: number): LateRows | null {
+/** Of rows of records, one a window: the records all of whose windows have closed, each once. `closeOf`: when that of a row does. */
+export function lateRecords(batch: Batch, closeOf: (row: number) => number, before: number): LateRows | null {
   const late = new LateCollector()
   const { watermark } = batch.rows
   for (let from = 0, row = 0; from < batch.count; from = row) {
     let isLate = true
     do {
-      const closeMs = closeMsOfRow(batch, windowColumn, row)
+      const closeMs = closeOf(row)
       if (closeMs > watermark[row]! && closeMs > before) isLate = false
       row++
     } while (row < batch.count && isSameRecord(batch, from, row))
     const last = row - 1
-    if (isLate) late.add(batch.rows, last, closeMsOfRow(batch, windowColumn, last) > watermark[last]!)
+    if (isLate) late.add(batch.rows, last, closeOf(last) > watermark[last]!)
   }
   return late.done()
 }

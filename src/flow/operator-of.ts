@@ -12,14 +12,16 @@ import { over } from './operators/over.ts'
 import { overRestated } from './operators/over-restated.ts'
 import { process } from './operators/process.ts'
 import { session } from './operators/session.ts'
+import { sliced } from './operators/slices.ts'
 import { temporalJoin } from './operators/temporal-join.ts'
 import { top } from './operators/top.ts'
 import { window } from './operators/window.ts'
 import type { Plan, SourcePlan } from './plan.ts'
 import { neverWithdraws, timeColumn } from './plan-facts.ts'
+import { type SlicedSteps, sliceOf } from './slices.ts'
 
-/** `atEnd`: nothing is given before the input has ended. */
-export function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean): Operator {
+/** `atEnd`: nothing is given before the input has ended. `slices`: which steps of the whole plan have to do with slices. */
+export function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean, slices: SlicedSteps): Operator {
   switch (plan.op) {
     case 'filter':
       return filter(plan.where)
@@ -30,8 +32,13 @@ export function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean): Ope
     case 'union':
       return union(plan.columns)
     case 'window':
-      return window(plan.time, plan.input.columns[plan.time]!.type, plan.window)
+      return window(
+        plan.time,
+        plan.input.columns[plan.time]!.type,
+        slices.windows.has(plan) ? sliceOf(plan.window) : plan.window,
+      )
     case 'aggregate':
+      if (slices.groups.has(plan)) return sliced(plan, plan.input.columns, slices.groups.get(plan)!)
       return aggregate(plan, plan.input.columns, neverWithdraws(plan.input))
     case 'session':
       needGrowth(plan.input, 'the input of SESSION')

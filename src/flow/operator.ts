@@ -32,6 +32,8 @@ export interface Operator {
   readonly alone?: boolean
   /** Its rows lie so far behind the watermark of its inputs: so much later is its own. */
   readonly delayMs?: number
+  /** What it has done is known by its watermark: that is saved beside its state, also where it has but one input. */
+  readonly keepsWatermark?: boolean
   step(state: State, batches: readonly Batch[], time: StepTime): Batch
   /** Makes what is derived from the tables anew (orders, timers): called before the first step and after an undo. */
   rebuild(state: State): void

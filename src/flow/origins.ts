@@ -26,3 +26,8 @@ export function addOrigins(ranges: Ranges, rows: Provenance, row: number): void 
 export function mergeRanges(into: Ranges, from: ArrayLike<number>): void {
   for (let i = 0; i < from.length; i += 3) addRange(into, from[i]!, from[i + 1]!, from[i + 2]!)
 }
+export function bySource(ranges: Ranges): Ranges {
+  if (ranges.length <= 3) return ranges
+  const triples = Array.from({ length: ranges.length / 3 }, (_, i) => ranges.slice(i * 3, i * 3 + 3))
+  return triples.sort(([a], [b]) => a! - b!).flat()
+}

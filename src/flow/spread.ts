@@ -18,10 +18,11 @@ import { concatenate } from './concatenate.ts'
 import { evaluator } from './evaluate.ts'
 import type { Expression } from './expression.ts'
 import { KeyWriter, hashKey, keyEncoder, slotOf } from './key.ts'
-import { lateRecords } from './open-windows.ts'
+import { closeMsOfRow, lateRecords } from './open-windows.ts'
 import type { Operator, State, StepTime } from './operator.ts'
 import type { Plan } from './plan.ts'
 import { inputsOf } from './plan-facts.ts'
+import { type Slices, slicedSteps } from './slices.ts'
 
 /** Which part holds a slot. */
 export const partOfSlot = (slot: number, parts: number): number => slot % parts
@@ -30,10 +31,11 @@ export const partOfSlot = (slot: number, parts: number): number => slot % parts
 export function exchangesOf(plan: Plan): Map<Plan, Exchange> {
   const found = new Map<Plan, Exchange>()
   const whole = new Set<Plan>()
+  const { groups } = slicedSteps(plan)
   const visit = (step: Plan, isWhole: boolean): void => {
     if (isWhole ? whole.has(step) : found.has(step)) return
     if (isWhole) whole.add(step)
-    const exchange = exchangeOf(step)
+    const exchange = exchangeOf(step, groups.get(step))
     if (exchange !== null) found.set(step, exchange)
     for (const input of inputsOf(step)) visit(input, isWhole || step.op === 'process')
   }
@@ -44,6 +46,8 @@ export function exchangesOf(plan: Plan): Map<Plan, Exchange> {
 export interface Exchange {
   readonly keys: readonly (readonly Expression[])[]
   readonly order: Order
+  /** Its rows are of slices, which are with their key. */
+  readonly slices?: Slices
 }
 /**
  * How rows of parts are put together. 'time': by event time in steps of `unitUs`, the ordinal, and these columns. 'made': as
@@ -57,7 +61,7 @@ interface TimeOrder {
 }
 const byTime: TimeOrder = { by: 'time', unitUs: 1, ties: [] }
 
-function exchangeOf(plan: Plan): Exchange | null {
+function exchangeOf(plan: Plan, slices?: Slices): Exchange | null {
   const of = (columns: Columns, positions: readonly number[]): Expression[] =>
     positions.map((index) => ({ kind: 'column', index, type: columns[index]!.type }))
   const cut = (keys: readonly (readonly Expression[])[], order: Order): Exchange | null =>
@@ -71,6 +75,11 @@ function exchangeOf(plan: Plan): Exchange | null {
       if (plan.op === 'session' && plan.aggregates.some(({ distinct }) => distinct)) return null
       // Windows that close within a millisecond do so by their keys.
       const closing: Order = { by: 'time', unitUs: 1000, ties: [...plan.keys.keys()] }
+      if (slices !== undefined) {
+        const own = plan.keys.filter((_, key) => slices.bounds[key] === null)
+        const exchange = cut([of(plan.input.columns, own)], closing)
+        return exchange === null ? null : { ...exchange, slices }
+      }
       return cut([of(plan.input.columns, plan.keys)], plan.emit === 'close' ? closing : byTime)
     }
     case 'join':
@@ -98,8 +107,8 @@ function exchangeOf(plan: Plan): Exchange | null {
   }
 }
 
-export function spread(plan: Plan, make: () => Operator, { keys, order }: Exchange, parts: number): Operator {
-  return new Spread(plan, Array.from({ length: parts }, make), keys, order)
+export function spread(plan: Plan, make: () => Operator, exchange: Exchange, parts: number): Operator {
+  return new Spread(plan, Array.from({ length: parts }, make), exchange)
 }
 
 class Spread implements Operator {
@@ -109,6 +118,7 @@ class Spread implements Operator {
   declare readonly leads?: boolean
   declare readonly alone?: boolean
   declare readonly delayMs?: number
+  declare readonly keepsWatermark?: boolean
   declare readonly forgetOld?: NonNullable<Operator['forgetOld']>
   declare readonly evict?: NonNullable<Operator['evict']>
   declare readonly content?: NonNullable<Operator['content']>
@@ -116,21 +126,24 @@ class Spread implements Operator {
   private readonly operators: readonly Operator[]
   private readonly cutters: readonly Cutter[]
   private readonly order: Order
+  private readonly slices: Slices | undefined
   /** Of the rows that may fail; a step that reads a topic computes nothing. */
   private readonly first: Columns
 
-  constructor(plan: Plan, operators: readonly Operator[], keys: Exchange['keys'], order: Order) {
+  constructor(plan: Plan, operators: readonly Operator[], { keys, order, slices }: Exchange) {
     this.plan = plan
     this.operators = operators
     this.order = order
+    this.slices = slices
     this.parts = operators.length
     const [one] = operators
-    const { kind, tables, leads, alone, delayMs, forgetOld, evict, content } = one!
+    const { kind, tables, leads, alone, delayMs, keepsWatermark, forgetOld, evict, content } = one!
     this.kind = kind
     this.tables = operators.flatMap(() => tables)
     if (leads !== undefined) this.leads = leads
     if (alone !== undefined) this.alone = alone
     if (delayMs !== undefined) this.delayMs = delayMs
+    if (keepsWatermark !== undefined) this.keepsWatermark = keepsWatermark
     if (forgetOld !== undefined) this.forgetOld = (state) => this.each(state, (one, own) => one.forgetOld!(own))
     if (evict !== undefined) this.evict = (state, bytes) => this.evictAll(state, bytes)
     if (content !== undefined) this.content = (state) => this.contentOf(state)
@@ -195,7 +208,10 @@ class Spread implements Operator {
     const { plan } = this
     if (plan.op !== 'aggregate' || plan.windowEnd === null) return allLate(given)
     if (given.every(({ late }) => late === null)) return null
-    return lateRecords(failed === null ? input : without(input, failed), plan.keys[plan.windowEnd]!, time.before)
+    const batch = failed === null ? input : without(input, failed)
+    const column = plan.keys[plan.windowEnd]!
+    const { slices } = this
+    return lateRecords(batch, (row) => closeMsOfRow(batch, column, row, slices?.times), time.before)
   }
 }
 

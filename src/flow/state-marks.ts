@@ -107,7 +107,7 @@ export function marksOf({ nodes, sources }: { nodes: readonly Node[]; sources: r
     const mark = tables.length === 0 ? null : distinct.mark(fingerprints.ofState(plan, specs))
     if (mark !== null) operators.set(node, { ...mark, kind, label })
     if (plan.op === 'source') watermarks.set(node, distinct.mark(fingerprints.ofSource(plan)).number)
-    else if (node.inputs.length !== 1)
+    else if (node.inputs.length !== 1 || node.operator?.keepsWatermark === true)
       watermarks.set(node, mark?.number ?? distinct.mark(fingerprints.ofState(plan, specs)).number)
   }
   const marked = new Distinct()

@@ -5,11 +5,11 @@
  *
  * Nearly always all rows of a group are from one source partition: then a range of offsets is three numbers.
  */
-import type { Fields } from './aggregates/accumulator.ts'
+import type { RowFields } from './aggregates/accumulator.ts'
 import type { Provenance, ProvenanceBuilder } from './batch.ts'
 import type { Value } from './expression.ts'
 import { longerInts } from './key-index.ts'
-import { addOrigins, mergeRanges, type Ranges } from './origins.ts'
+import { addOrigins, bySource, mergeRanges, type Ranges } from './origins.ts'
 import type { StateTable } from './state.ts'
 
 // Told fields: the largest watermark of the rows, the source partition + 1, first and last offset.
@@ -156,23 +156,31 @@ export class TouchedGroups {
     this.marks[t * 3] = -Infinity
     this.more.delete(t)
   }
-  /** Adds what one row tells to another. */
-  static mergeTold(groups: StateTable, into: number, from: number, toldAt: number): void {
-    const { numbers, values, spec } = groups
-    const at = into * spec.numbers + toldAt
-    const other = from * spec.numbers + toldAt
-    numbers[at + watermarkAt] = Math.max(numbers[at + watermarkAt]!, numbers[other + watermarkAt]!)
-    const ranges = TouchedGroups.toldOrigins(groups, into, toldAt)
-    mergeRanges(ranges, TouchedGroups.toldOrigins(groups, from, toldAt))
-    numbers[at + sourceAt] = ranges.length === 0 ? 0 : ranges[0]! + 1
-    numbers[at + firstAt] = ranges[1] ?? 0
-    numbers[at + lastAt] = ranges[2] ?? 0
-    values[into * spec.values] = ranges.length > 3 ? ranges.slice(3) : null
+  /** Adds what one row tells to another; ranges of several source partitions then lie in the order of these. */
+  static mergeTold(to: RowFields, into: number, of: RowFields, from: number, toldAt: number): void {
+    const { numbers, values } = to
+    const at = into * to.spec.numbers + toldAt
+    const other = from * of.spec.numbers + toldAt
+    const place = into * to.spec.values
+    numbers[at + watermarkAt] = Math.max(numbers[at + watermarkAt]!, of.numbers[other + watermarkAt]!)
+    const isOne = numbers[at + sourceAt] === of.numbers[other + sourceAt] && numbers[at + sourceAt]! > 0
+    if (isOne && values[place] === null && of.values[from * of.spec.values] === null) {
+      numbers[at + firstAt] = Math.min(numbers[at + firstAt]!, of.numbers[other + firstAt]!)
+      numbers[at + lastAt] = Math.max(numbers[at + lastAt]!, of.numbers[other + lastAt]!)
+      return
+    }
+    const ranges = TouchedGroups.toldOrigins(to, into, toldAt)
+    mergeRanges(ranges, TouchedGroups.toldOrigins(of, from, toldAt))
+    const sorted = bySource(ranges)
+    numbers[at + sourceAt] = sorted.length === 0 ? 0 : sorted[0]! + 1
+    numbers[at + firstAt] = sorted[1] ?? 0
+    numbers[at + lastAt] = sorted[2] ?? 0
+    values[place] = sorted.length > 3 ? sorted.slice(3) : null
   }
-  static toldWatermark(groups: StateTable, group: number, toldAt: number): number {
+  static toldWatermark(groups: RowFields, group: number, toldAt: number): number {
     return groups.numbers[group * groups.spec.numbers + toldAt + watermarkAt]!
   }
-  static toldOrigins(groups: Fields & { readonly spec: StateTable['spec'] }, group: number, toldAt: number): Ranges {
+  static toldOrigins(groups: RowFields, group: number, toldAt: number): Ranges {
     const at = group * groups.spec.numbers + toldAt
     const ranges: Ranges = []
     const source = groups.numbers[at + sourceAt]! - 1
@@ -192,7 +200,7 @@ export class TouchedGroups {
     this.copies.numbers = longerDoubles(this.copies.numbers, size * this.stride)
   }
 }
-function longerDoubles(array: Float64Array, length: number): Float64Array<ArrayBuffer> {
+export function longerDoubles(array: Float64Array, length: number): Float64Array<ArrayBuffer> {
   const longer = new Float64Array(length)
   longer.set(array)
   return longer

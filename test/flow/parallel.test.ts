@@ -6,7 +6,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Expression } from '../../src/flow/expression.ts'
+import type { Aggregate, Expression } from '../../src/flow/expression.ts'
 import type { Plan } from '../../src/flow/plan.ts'
 import { inputsOf } from '../../src/flow/plan-facts.ts'
 import { rowsOf } from '../../src/flow/batch.ts'
@@ -66,8 +66,13 @@ function windowed(input: Plan, next: Next): Plan {
   const bounds = [field('ws', t.timestamptz), field('we', t.timestamptz)]
   return { op: 'window', input, window, time: 4, columns: [...input.columns, ...bounds] }
 }
-function grouped(input: Plan, keys: readonly number[], windowEnd: number | null, emit: 'update' | 'close'): Plan {
-  const aggregates = sumsOf(input.columns)
+function grouped(
+  input: Plan,
+  keys: readonly number[],
+  windowEnd: number | null,
+  emit: 'update' | 'close',
+  aggregates: readonly Aggregate[] = sumsOf(input.columns),
+): Plan {
   const results = aggregates.map((a, i) => field(`a${i}`, a.type))
   const of = keys.map((key) => input.columns[key]!)
   return { op: 'aggregate', input, keys, aggregates, windowEnd, emit, columns: [...of, ...results] }
@@ -175,7 +180,9 @@ function closing(next: Next): Plan {
   switch (pick(next, ['window', 'window', 'session', 'interval', 'process', 'chain'])) {
     case 'window': {
       const window = windowed(input, next)
-      return next() < 0.5 ? grouped(window, [6, 1, 5], 0, emit) : grouped(window, [6], 0, emit)
+      // Without a DISTINCT, windows that overlap are counted in slices.
+      const aggregates = sumsOf(columns).filter(({ distinct }) => !distinct || next() < 0.5)
+      return grouped(window, next() < 0.6 ? [6, 1, 5] : [6], 0, emit, aggregates)
     }
     case 'session': {
       // With a DISTINCT it is not cut.

@@ -17,6 +17,10 @@ export interface Fields {
   readonly numbers: Float64Array
   readonly values: Value[]
 }
+/** The same of many rows, one behind the other. */
+export interface RowFields extends Fields {
+  readonly spec: { readonly numbers: number; readonly values: number }
+}
 /** Rows to be added, each to its group. */
 export interface Additions {
   readonly fields: Fields
@@ -40,8 +44,8 @@ export interface Accumulator {
   add(fields: Fields, n: number, v: number, value: Value, weight: number): void
   /** As `add` for each row whose argument is not NULL, in a loop of its own where that is faster. */
   addAll?(additions: Additions): void
-  /** Adds what another row has: its fields begin at `fromN` and `fromV`. */
-  merge(fields: Fields, n: number, v: number, fromN: number, fromV: number): void
+  /** Adds what another row has: its fields begin at `fromN` and `fromV` of `from`. */
+  merge(fields: Fields, n: number, v: number, from: Fields, fromN: number, fromV: number): void
   /** null = NULL, as of an empty bag. */
   result(fields: Fields, n: number, v: number): Value
 }
@@ -111,8 +115,8 @@ const count: Accumulator = {
       if (n >= 0 && (valid === null || valid[i] === 1)) numbers[n]! += weights === null ? 1 : weights[i]!
     }
   },
-  merge({ numbers }, n, _, fromN) {
-    numbers[n]! += numbers[fromN]!
+  merge({ numbers }, n, _, from, fromN) {
+    numbers[n]! += from.numbers[fromN]!
   },
   result: (fields, n) => fields.numbers[n]!,
 }
@@ -123,9 +127,9 @@ const truth = (all: boolean): Accumulator => ({
   add(fields, n, _, value, weight) {
     fields.numbers[value === true ? n : n + 1]! += weight
   },
-  merge({ numbers }, n, _, fromN) {
-    numbers[n]! += numbers[fromN]!
-    numbers[n + 1]! += numbers[fromN + 1]!
+  merge({ numbers }, n, _, from, fromN) {
+    numbers[n]! += from.numbers[fromN]!
+    numbers[n + 1]! += from.numbers[fromN + 1]!
   },
   result(fields, n) {
     const [trues, falses] = [fields.numbers[n]!, fields.numbers[n + 1]!]
@@ -208,9 +212,9 @@ function exactSum(scale: number, to: DataType, mean: boolean): Accumulator {
         } else this.add(fields, n, additions.valuesAt[i]!, data[i]!, weight)
       }
     },
-    merge(fields, n, v, fromN, fromV) {
-      fields.numbers[n]! += fields.numbers[fromN]!
-      setInt(fields, n + 1, v, h.addInts(getInt(fields, n + 1, v), getInt(fields, fromN + 1, fromV)))
+    merge(fields, n, v, from, fromN, fromV) {
+      fields.numbers[n]! += from.numbers[fromN]!
+      setInt(fields, n + 1, v, h.addInts(getInt(fields, n + 1, v), getInt(from, fromN + 1, fromV)))
     },
     result(fields, n, v) {
       const rows = fields.numbers[n]!
@@ -238,9 +242,9 @@ function decimalSum(to: DataType, mean: boolean): Accumulator {
       fields.numbers[n]! += weight
       fields.values[v] = before === null ? term : decimal.add(before, term)
     },
-    merge(fields, n, v, fromN, fromV) {
-      fields.numbers[n]! += fields.numbers[fromN]!
-      fields.values[v] = addDecimals(fields.values[v]!, fields.values[fromV]!)
+    merge(fields, n, v, from, fromN, fromV) {
+      fields.numbers[n]! += from.numbers[fromN]!
+      fields.values[v] = addDecimals(fields.values[v]!, from.values[fromV]!)
     },
     result(fields, n, v) {
       const rows = fields.numbers[n]!
@@ -296,8 +300,8 @@ function countDouble(fields: Fields, n: number, x: number, weight: number): bool
   fields.numbers[n + (x !== x ? 1 : x > 0 ? 2 : 3)]! += weight
   return false
 }
-function mergeSpecials({ numbers }: Fields, n: number, fromN: number): void {
-  for (let i = 0; i < specials; i++) numbers[n + i]! += numbers[fromN + i]!
+function mergeSpecials({ numbers }: Fields, n: number, from: Fields, fromN: number): void {
+  for (let i = 0; i < specials; i++) numbers[n + i]! += from.numbers[fromN + i]!
 }
 /** x × weight without rounding. */
 function weighted(x: number, weight: number): number[] {
@@ -314,9 +318,9 @@ function doubleSum(to: DataType, mean: boolean): Accumulator {
       if (!countDouble(fields, n, x, weight)) return
       if (weight !== 1 || !addToFirst(fields, n + specials, v, x)) addTo(fields, n + specials, v, weighted(x, weight))
     },
-    merge(fields, n, v, fromN, fromV) {
-      mergeSpecials(fields, n, fromN)
-      addTo(fields, n + specials, v, loadPartials(fields, fromN + specials, fromV))
+    merge(fields, n, v, from, fromN, fromV) {
+      mergeSpecials(fields, n, from, fromN)
+      addTo(fields, n + specials, v, loadPartials(from, fromN + specials, fromV))
     },
     result(fields, n, v) {
       const rows = fields.numbers[n]!
@@ -355,9 +359,9 @@ function exactSpread(from: DataType, to: DataType, kind: SpreadKind): Accumulato
         times(square(d), weight),
       )
     },
-    merge(fields, n, v, fromN, fromV) {
-      fields.numbers[n]! += fields.numbers[fromN]!
-      for (const i of [0, 1]) fields.values[v + i] = addDecimals(fields.values[v + i]!, fields.values[fromV + i]!)
+    merge(fields, n, v, from, fromN, fromV) {
+      fields.numbers[n]! += from.numbers[fromN]!
+      for (const i of [0, 1]) fields.values[v + i] = addDecimals(fields.values[v + i]!, from.values[fromV + i]!)
     },
     result(fields, n, v) {
       const rows = fields.numbers[n]!
@@ -389,11 +393,11 @@ function doubleSpread(kind: SpreadKind): Accumulator {
         ...weighted(square.low, weight),
       ])
     },
-    merge(fields, n, v, fromN, fromV) {
-      mergeSpecials(fields, n, fromN)
+    merge(fields, n, v, from, fromN, fromV) {
+      mergeSpecials(fields, n, from, fromN)
       for (const i of [0, 1]) {
         const at = specials + i * partialFields
-        addTo(fields, n + at, v + i, loadPartials(fields, fromN + at, fromV + i))
+        addTo(fields, n + at, v + i, loadPartials(from, fromN + at, fromV + i))
       }
     },
     result(fields, n, v) {
@@ -447,8 +451,8 @@ function extremeNumber(type: DataType, largest: boolean): Accumulator {
         else this.add(fields, n, additions.valuesAt[i]!, value, 1)
       }
     },
-    merge(fields, n, v, fromN, fromV) {
-      const other = this.result(fields, fromN, fromV)
+    merge(fields, n, v, from, fromN, fromV) {
+      const other = this.result(from, fromN, fromV)
       if (other !== null) this.add(fields, n, v, other, 1)
     },
     result({ numbers, values }, n, v) {
@@ -467,8 +471,8 @@ function extremeValue(type: DataType, largest: boolean): Accumulator {
       const order = before === null ? 1 : compare(value, before) * (largest ? 1 : -1)
       if (order > 0) fields.values[v] = value instanceof Uint8Array ? Buffer.from(value) : value
     },
-    merge(fields, n, v, fromN, fromV) {
-      const other = this.result(fields, fromN, fromV)
+    merge(fields, n, v, from, fromN, fromV) {
+      const other = this.result(from, fromN, fromV)
       if (other !== null) this.add(fields, n, v, other, 1)
     },
     result: (fields, _, v) => fields.values[v]!,

@@ -7,7 +7,7 @@ import { valueAt } from '../batch.ts'
 import type { Aggregate, Expression, Value } from '../expression.ts'
 import { type Evaluated, evaluator } from '../evaluate.ts'
 import type { StateTable } from '../state.ts'
-import { type Accumulator, type Fields, accumulator, addOneByOne } from './accumulator.ts'
+import { type Accumulator, type Fields, type RowFields, accumulator, addOneByOne } from './accumulator.ts'
 import { Distinct } from './distinct.ts'
 import { Members } from './members.ts'
 
@@ -115,21 +115,22 @@ export class Fold {
    * then.
    */
   merge(table: StateTable, members: StateTable | undefined, into: number, from: number): void {
+    this.mergeRows(table, into, table, from)
     const { numbers, values } = table.spec
-    for (const { accumulator: one, role, numbersAt, valuesAt } of this.parts)
-      if (role === 'plain')
-        one!.merge(
-          table,
-          into * numbers + numbersAt,
-          into * values + valuesAt,
-          from * numbers + numbersAt,
-          from * values + valuesAt,
-        )
     if (members === undefined) return
     this.members!.distinct.merge(table, members, into, from, (p, value) => {
       const part = this.parts[p]!
       part.accumulator!.add(table, into * numbers + part.numbersAt, into * values + part.valuesAt, value, 1)
     })
+  }
+  /** The same of what is in the groups' rows alone, which may lie apart. */
+  mergeRows(to: RowFields, into: number, of: RowFields, from: number): void {
+    const { numbers, values } = to.spec
+    for (const { accumulator: one, role, numbersAt, valuesAt } of this.parts) {
+      if (role !== 'plain') continue
+      const [n, v] = [into * numbers + numbersAt, into * values + valuesAt]
+      one!.merge(to, n, v, of, from * numbers + numbersAt, from * values + valuesAt)
+    }
   }
   /** Adds rows of the prepared batch, aggregate by aggregate: row i to the group `groups[i]`, −1 = to none. */
   addAll(

@@ -230,7 +230,7 @@ class Sessions implements Operator {
       // What the step's rows told of both so far goes into their rows before one of these goes.
       this.touched.settle(into!, sessions, toldAt)
       this.touched.settle(other, sessions, toldAt)
-      TouchedGroups.mergeTold(sessions, into!, other, toldAt)
+      TouchedGroups.mergeTold(sessions, into!, sessions, other, toldAt)
       this.fold.merge(sessions, members, into!, other)
       sessions.numbers[into! * sessions.spec.numbers + rowsAt]! += rows(other)
       this.drop(state, other)

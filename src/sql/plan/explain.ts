@@ -3,6 +3,7 @@ import { describeOver, shownAggregate, shownOrder } from './explain-over.ts'
 import { expressionText } from '../../flow/expression-text.ts'
 import { inputsOf, userFunctionsOf, windowLabel } from '../../flow/plan-facts.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
+import { slicedSteps } from '../../flow/slices.ts'
 import { exchangesOf } from '../../flow/spread.ts'
 import { durationText } from '../../lib/duration.ts'
 import { type Columns, typeName } from '../../schema/types.ts'
@@ -17,7 +18,17 @@ function startsFrom({ start }: ViewPlan): string[] {
 /** `note`: a last line for a step, where it has one. */
 export function explainPlan(plan: Plan, note: (plan: Plan) => string | null = () => null): string[] {
   const lines: string[] = []
-  describe(plan, 0, lines, note)
+  const { groups } = slicedSteps(plan)
+  const sliceNote = (step: Plan): readonly string[] => {
+    const slices = groups.get(step)
+    return slices === undefined
+      ? []
+      : [`counted in slices of ${durationText(slices.times.step / 1000)}, added up by window`]
+  }
+  describe(plan, 0, lines, (step) => {
+    const noted = note(step)
+    return noted === null ? sliceNote(step) : [...sliceNote(step), noted]
+  })
   const called = [...userFunctionsOf(plan)].map(([signature, { version }]) => `${signature} version ${version}`)
   return called.length === 0 ? lines : [...lines, `calls in TypeScript: ${called.join(', ')}`]
 }
@@ -46,14 +57,12 @@ export function explainView(view: ViewPlan): string[] {
   ]
 }
 
-function describe(plan: Plan, depth: number, lines: string[], note: (plan: Plan) => string | null): void {
+function describe(plan: Plan, depth: number, lines: string[], notes: (plan: Plan) => readonly string[]): void {
   const indent = '  '.repeat(depth)
   const [head, ...details] = describeStep(plan)
   lines.push(`${indent}${depth === 0 ? '' : '-> '}${head}`)
-  const noted = note(plan)
-  for (const detail of noted === null ? details : [...details, noted])
-    lines.push(`${indent}${depth === 0 ? '' : '   '}     ${detail}`)
-  for (const input of inputsOf(plan)) describe(input, depth + 1, lines, note)
+  for (const detail of [...details, ...notes(plan)]) lines.push(`${indent}${depth === 0 ? '' : '   '}     ${detail}`)
+  for (const input of inputsOf(plan)) describe(input, depth + 1, lines, notes)
 }
 function describeStep(plan: Plan): string[] {
   const names = (positions: readonly number[], columns: Columns): string =>

@@ -68,6 +68,21 @@ View v: newest row per key (window_end)
                 reads bought_at timestamptz
                 watermark: bought_at - 5000 ms
 ----
+CREATE MATERIALIZED VIEW v AS SELECT item, window_end, count(*) AS n FROM HOP(purchases, bought_at, INTERVAL '5 seconds', INTERVAL '1 minute') GROUP BY item, window_start, window_end EMIT ON WINDOW CLOSE
+=>
+View v: rows are only ever added, one per key (item, window_end)
+  Project
+       item, window_end, count as n
+    -> Aggregate by item, window_start, window_end
+            count(*)
+            emits once, when the watermark has passed the window
+            state: one entry per group of the windows still open
+            counted in slices of 5s, added up by window
+      -> Window over bought_at: hop 1m every 5s
+        -> Events of purchases
+                reads item text, bought_at timestamptz
+                watermark: bought_at - 5000 ms
+----
 CREATE MATERIALIZED VIEW v AS SELECT * FROM HOP(purchases, bought_at, INTERVAL '7 seconds', INTERVAL '1 minute')
 =>
 ERROR 22023: the size of a window must be a multiple of its slide
