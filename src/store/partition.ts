@@ -164,12 +164,16 @@ export class Partition implements PartitionLog {
     this.segments.intervalBytes = config.indexIntervalBytes
   }
 
-  append(batch: Uint8Array, lease: Lease | null = null): { baseOffset: Offset; appendTimeMs: number } {
+  append(
+    batch: Uint8Array,
+    lease: Lease | null = null,
+    reserveKept = this.#config.reserveKept,
+  ): { baseOffset: Offset; appendTimeMs: number } {
     if (this.#gone || this.#isStopped) throw new Fault('log.closed', { what: this.dir })
     if (!this.#isVerified) this.#verify()
     if (this.damage !== null) throw this.damage.fault
     if (this.#fence !== null) throw this.#fence
-    this.#core.guard.take(batch.length, this.#config.reserveKept)
+    this.#core.guard.take(batch.length, reserveKept)
     const bytes = Buffer.isBuffer(batch) ? batch : Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength)
     const base = this.#end
     const end = base + bytes.readInt32BE(23) + 1

@@ -78,9 +78,10 @@ export interface PartitionLog {
    * queues it. The bytes belong to the store from here on: they are also what readers get. Returns its base offset and
    * the append time (−1 unless log-append-time). Throws Fault: store.full, store.failed, store.damaged, log.closed.
    * Wait for it in the same turn: after a failed write the same offsets are given to others. `lease` is of the memory that
-   * the bytes are in: it is held until they are written and no longer kept for readers.
+   * the bytes are in: it is held until they are written and no longer kept for readers. `reserveKept`: as in the
+   * configuration, for this batch.
    */
-  append(batch: Uint8Array, lease?: Lease | null): { baseOffset: Offset; appendTimeMs: number }
+  append(batch: Uint8Array, lease?: Lease | null, reserveKept?: number): { baseOffset: Offset; appendTimeMs: number }
   /** Resolves when everything before `offset` is written (the page cache has it). Rejects with Fault 'store.failed'. */
   whenWritten(offset: Offset): Promise<void>
   /** Resolves when everything before `offset` is durable; asks for a sync. Rejects with Fault 'store.failed'. */

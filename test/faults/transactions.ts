@@ -24,7 +24,7 @@ const retryMs = 20
 
 interface Attempt {
   readonly number: number
-  readonly commits: boolean
+  commits: boolean
   fate: 'open' | 'committed' | 'aborted'
 }
 
@@ -36,6 +36,8 @@ export class TransactionLoad {
   #loops: Promise<void>[] = []
   running = false
   #isAbandoned = false
+  /** What cannot be written whole is aborted. */
+  givesUp = false
   readonly complaints: string[] = []
 
   constructor(
@@ -68,6 +70,17 @@ export class TransactionLoad {
   async stop(): Promise<void> {
     this.running = false
     await Promise.all(this.#loops)
+  }
+  /** The same when nothing more can be written. False: what is open did not come to its end in time. */
+  async giveUpWriting(withinMs: number): Promise<boolean> {
+    this.givesUp = true
+    this.running = false
+    const inTime = await Promise.race([
+      Promise.all(this.#loops).then(() => true),
+      sleep(withinMs, false, { ref: false }),
+    ])
+    if (!inTime) this.abandon()
+    return inTime
   }
   /** When there is nobody left who could answer. */
   abandon(): void {
@@ -158,6 +171,10 @@ class Producer {
       this.attempts.push(this.#current)
       this.#left = [...this.#load.topics]
       if (this.#random() < 0.2) await sleep(this.#random() * 30)
+    }
+    if (this.#load.givesUp && this.#left.length > 0) {
+      this.#current.commits = false
+      this.#left = []
     }
     return this.#left.length > 0 ? this.#write(client, this.#left[0]!) : this.#end(client)
   }

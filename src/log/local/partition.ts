@@ -24,6 +24,7 @@ import type { PartitionLog } from '../../store/store.ts'
 import type { Partition } from '../log.ts'
 import { AbortedTransactions } from './aborted.ts'
 import { loadCompaction } from './compaction/state.ts'
+import { reserveKeptByEnds } from './system-topics.ts'
 import { type Outcome, encodeMarker, outcomeOf } from './control-batch.ts'
 import { ByteMarks } from './byte-marks.ts'
 import { ProducerTable } from './producers.ts'
@@ -323,9 +324,9 @@ export class PartitionState {
   }
 
   /** Appends a checked batch, which the lease is of. Only inside `perform`. Throws the store's Fault. */
-  append(batch: Uint8Array, header: BatchHeader, lease: Lease | null = null): Placed {
+  append(batch: Uint8Array, header: BatchHeader, lease: Lease | null = null, reserveKept?: number): Placed {
     if ((header.attributes & attribute.transactional) !== 0) this.#endFormer(header)
-    const placed = this.log.append(batch, lease)
+    const placed = this.log.append(batch, lease, reserveKept)
     this.#end = this.log.end
     this.table.appended(header, { ...placed, nowMs: this.#ages.stamp() })
     this.#noteAppend(header.bytes, header.recordCount)
@@ -357,7 +358,7 @@ export class PartitionState {
   appendMarker(producerId: number, { outcome, markerEpoch }: Ending): Mark {
     const timeMs = this.#host.clock.now()
     const marker = encodeMarker({ producerId, epoch: markerEpoch, outcome, timeMs, coordinatorEpoch })
-    const { baseOffset } = this.log.append(marker)
+    const { baseOffset } = this.log.append(marker, null, reserveKeptByEnds)
     this.#end = this.log.end
     this.#ended({ producerId, producerEpoch: markerEpoch }, outcome, baseOffset)
     this.#noteAppend(marker.length, 1)

@@ -13,19 +13,27 @@ import type { Mark, PartitionState } from './partition.ts'
 const readBytes = 1024 * 1024
 
 /** Appends one batch; resolves when it is durable. Throws the store's Fault. */
-export async function appendDurably(to: PartitionState, records: readonly RecordInput[]): Promise<void> {
-  await placeDurably(to, records)
+export async function appendDurably(
+  to: PartitionState,
+  records: readonly RecordInput[],
+  reserveKept?: number,
+): Promise<void> {
+  await placeDurably(to, records, reserveKept)
 }
 /** The same; resolves with where the batch begins. */
-export async function placeDurably(to: PartitionState, records: readonly RecordInput[]): Promise<Offset> {
-  const mark = await to.perform(() => appendNow(to, records))
+export async function placeDurably(
+  to: PartitionState,
+  records: readonly RecordInput[],
+  reserveKept?: number,
+): Promise<Offset> {
+  const mark = await to.perform(() => appendNow(to, records, reserveKept))
   await to.whenDurable(mark)
   return (mark.end - records.length) as Offset
 }
 /** The same without waiting for the disk. Only inside `perform`. Returns the mark to wait for. */
-export function appendNow(to: PartitionState, records: readonly RecordInput[]): Mark {
+export function appendNow(to: PartitionState, records: readonly RecordInput[], reserveKept?: number): Mark {
   const batch = encodeBatch(records)
-  to.append(batch, readBatchHeader(batch))
+  to.append(batch, readBatchHeader(batch), null, reserveKept)
   return to.mark
 }
 

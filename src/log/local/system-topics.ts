@@ -31,6 +31,12 @@ export function reserveKept(topic: string): number {
   return topic === offsetsTopic ? 1 / 2 : 1
 }
 
+/**
+ * The same of what ends a transaction: its record and its markers. A client has to come out of what it has begun, and
+ * readers wait for that; what can be ended was begun while there was room, so it is not much.
+ */
+export const reserveKeptByEnds = 3 / 8
+
 /** Written by the log alone; a client that could write here could forge commits. */
 export const isSealed = (topic: string): boolean =>
   topic === offsetsTopic || topic === transactionsTopic || topic === queuesTopic

@@ -1,7 +1,8 @@
 /**
  * R5: the disk fills up under load, three ways: by the records themselves, to the last byte by someone else while intake
  * is already stopped, and all at once by someone else in the middle of writes. Producers get an error that clients retry,
- * reads go on, nothing acknowledged is lost, and with space again intake resumes within 5 s without a restart.
+ * reads go on, nothing acknowledged is lost, and with space again intake resumes within 5 s without a restart. Transactions
+ * that are open when records fill it up are ended while it is full.
  */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Millrace } from '../../interop/setup/index.ts'
 import type { Context, FaultCase, Outcome } from '../case.ts'
 import { startAgain, startFirst } from '../case.ts'
+import { TransactionLoad } from '../transactions.ts'
 import { describeViolations, Verifier } from '../verify.ts'
 import { Volume, volumesMissing } from '../volume.ts'
 import { kafkaError } from '../wire.ts'
@@ -22,6 +24,7 @@ const leftMegabytes = 48
 const megabyte = 1024 * 1024
 const fullWithinMs = 120_000
 const resumesWithinMs = 5_000
+const endsWithinMs = 5_000
 
 async function fillAndFree(context: Context): Promise<Outcome> {
   const reason = await volumesMissing(context.folder)
@@ -32,6 +35,7 @@ async function fillAndFree(context: Context): Promise<Outcome> {
   const { random } = context
   const load = new Workload({ address: product.kafka, topic: 'full', partitions: 3, leaderCounts: true, random })
   const verifier = new Verifier(load.history, load.places)
+  const transactions = new TransactionLoad(product.kafka, 'full-tx', 4, random)
   const problems: string[] = []
   const resumed: Record<string, number> = {}
   /** Reads while the disk is full, frees it, and waits until records are taken again. */
@@ -47,9 +51,12 @@ async function fillAndFree(context: Context): Promise<Outcome> {
   }
   try {
     ballast.leave(leftMegabytes)
+    await transactions.start()
     await load.start()
     await refused(load)
+    await endAll(transactions, problems)
     await readThenFree('by records')
+    problems.push(...(await transactions.check()))
 
     ballast.leave(leftMegabytes)
     await refused(load)
@@ -69,6 +76,7 @@ async function fillAndFree(context: Context): Promise<Outcome> {
     await product.kill('SIGKILL')
     product = await startAgain(product)
     problems.push(...describeViolations(await verifier.fromStart().look(product.kafka)))
+    problems.push(...(await transactions.check()))
   } finally {
     await load.stop()
     await product[Symbol.asyncDispose]()
@@ -80,6 +88,13 @@ async function fillAndFree(context: Context): Promise<Outcome> {
     problems: [...new Set(problems)],
     figures: { ...figures, acknowledged, seen, refused: load.errors.get(kafkaError.storage) ?? 0 },
   }
+}
+
+/** No new one can be begun, and each that is open comes to its end: those that lack records of a partition by an abort. */
+async function endAll(transactions: TransactionLoad, problems: string[]): Promise<void> {
+  const began = performance.now()
+  if (!(await transactions.giveUpWriting(endsWithinMs)))
+    problems.push(`transactions could not be ended in ${Math.round(performance.now() - began)} ms on a full disk`)
 }
 
 /** Waits until producers are told that there is no space and none is acknowledged any more. */

@@ -28,6 +28,7 @@ import type { ProducerIdentity } from '../../broker.ts'
 import type { Outcome } from '../control-batch.ts'
 import { type Ending, type Mark, type PartitionState, type Placed, afterEpoch } from '../partition.ts'
 import { appendDurably, appendNow } from '../system-log.ts'
+import { reserveKeptByEnds } from '../system-topics.ts'
 import {
   type InputPosition,
   type PendingMarkers,
@@ -158,7 +159,9 @@ export class TransactionCoordinator {
       // Opens what a cut has closed; then nothing is awaited between the check and the record.
       for (const [partition] of parts) await partition.perform(() => undefined)
       written = await this.#log.perform(() =>
-        transaction.isWhole() ? appendNow(this.#log, [this.#record(transaction, status.prepareCommit, inputs)]) : null,
+        transaction.isWhole()
+          ? appendNow(this.#log, [this.#record(transaction, status.prepareCommit, inputs)], reserveKeptByEnds)
+          : null,
       )
     } catch {
       return 'unwritten'
@@ -176,7 +179,7 @@ export class TransactionCoordinator {
   async #writeAbort(transaction: Transaction): Promise<void> {
     for (let waitMs = retryFirstMs; ; waitMs = Math.min(waitMs * 2, retryLastMs)) {
       try {
-        await appendDurably(this.#log, [this.#record(transaction, status.completeAbort, [])])
+        await appendDurably(this.#log, [this.#record(transaction, status.completeAbort, [])], reserveKeptByEnds)
         return
       } catch (error) {
         if (this.#closed) throw error
@@ -275,7 +278,8 @@ export class TransactionCoordinator {
   }
   /** What a transactional id is from now on. Resolves when that is durable. Throws the store's Fault. */
   async write(transactionalId: string, state: Omit<TransactionState, 'pending'>): Promise<void> {
-    await appendDurably(this.#log, [this.#stateRecord(transactionalId, state)])
+    const reserveKept = state.status === status.empty || state.status === status.ongoing ? undefined : reserveKeptByEnds
+    await appendDurably(this.#log, [this.#stateRecord(transactionalId, state)], reserveKept)
   }
   /** These are to be forgotten. */
   async forget(transactionalIds: readonly string[]): Promise<void> {
@@ -307,7 +311,7 @@ export class TransactionCoordinator {
     const records = found.flatMap(({ transactionalId, closing }) =>
       closing === null ? [] : [this.#stateRecord(transactionalId, closing)],
     )
-    if (records.length > 0) await appendDurably(this.#log, records)
+    if (records.length > 0) await appendDurably(this.#log, records, reserveKeptByEnds)
   }
 
   /** Waits for decisions and markers under way; what cannot be written any more is left to the next start. */
