@@ -1013,6 +1013,14 @@ export const faults = {
     says: (f) => `the state of view ${f.view} takes ${f.bytes} bytes of memory; its memory_budget is ${f.bytesMax}`,
     hint: 'Give it more (WITH (memory_budget = …)) or bound its state by a window or a filter on now(); rows of joins, groups and top-N go to disk by themselves, those of windows, sessions and OVER do not.',
   }),
+  'flow.thread-ended': meaning<{ view: string; why: string }>({
+    kafka: -1,
+    http: 500,
+    sqlstate: '58000',
+    retry: false,
+    says: (f) => `the thread that ran the view ${f.view} ended: ${f.why}`,
+    hint: 'The other views of that thread go on in another one. This one starts again with ALTER MATERIALIZED VIEW … RESUME; a query that takes so much memory or time in one step wants a smaller window, fewer rows a key or a memory_budget.',
+  }),
   'flow.runs-elsewhere': meaning<{ view: string }>({
     kafka: -1,
     http: 409,

@@ -251,6 +251,14 @@ export const limits = {
   queryBytes: 512 * 1024 * 1024,
   /** Memory for the state of a view that says nothing else; rows that can go to disk then do. */
   viewMemoryBytes: 1024 * 1024 * 1024,
+  /** Threads for views: each takes some 40 MB. */
+  viewThreads: 64,
+  /**
+   * A thread of views is asked so often whether it is there, and ended when it has not answered for so long: a step of a
+   * view takes milliseconds, the heaviest known some seconds.
+   */
+  viewThreadPingMs: 1_000,
+  viewThreadSilentMs: 15_000,
   /** Deliveries waiting at once, about 150 bytes each; beyond it alerts wait in their topics. */
   deliveriesWaiting: 200_000,
   /** Attempts under way at once, over all and per destination: one dead receiver must not hold up the others. */

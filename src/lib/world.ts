@@ -4,12 +4,27 @@
  * this). `lib/real/` is the machine we run on; `lib/sim/` is a machine with a seed.
  */
 import type { TimeMs } from './brand.ts'
+import type { Port } from './line.ts'
 
 export interface World {
   readonly clock: Clock
   readonly random: Random
   readonly disk: Disk
   readonly net: Net
+  /** Absent: everything runs on one. */
+  readonly threads?: Threads
+}
+
+export interface Threads {
+  /** Starts one that loads `module`, which finds `data` there. It keeps the process from ending by nothing but what it has open. */
+  start(module: URL, data: unknown): Thread
+}
+export interface Thread {
+  readonly port: Port
+  /** Resolves when it has ended: why it did so by itself; null: it was told to. */
+  readonly ended: Promise<string | null>
+  /** Whatever it is at. */
+  end(): Promise<void>
 }
 
 export interface Clock {

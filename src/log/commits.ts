@@ -5,7 +5,8 @@
  */
 import { Fault, asFault } from '../lib/fault.ts'
 import type { Clock } from '../lib/world.ts'
-import type { At, Claim, Owner, Tick } from './log.ts'
+import type { Offset } from '../lib/brand.ts'
+import type { At, Batch, Claim, Owner, Partition, Tick } from './log.ts'
 
 export interface Part {
   readonly claim: Claim
@@ -16,6 +17,11 @@ export interface Work<T> {
   (append: Tick['append']): Promise<{ readonly parts: readonly Part[]; readonly result: T }>
 }
 export interface Commits {
+  /** The same of work that is known: these appends and these parts. Answers where each batch lies. */
+  put(
+    entries: readonly { readonly partition: Partition; readonly batch: Batch }[],
+    parts: readonly Part[],
+  ): Promise<readonly { readonly offset: Offset; readonly timeMs: number }[]>
   /** Resolves when all of it is durable. Throws what the work throws, or Fault log.claim-lost; then nothing of it stands. */
   run<T>(work: Work<T>): Promise<T>
   /** After what was asked before. */
@@ -57,6 +63,9 @@ class SharedOwner implements Commits {
       this.#asked.push({ work, resolve, reject, retries: 0 })
       this.#running ??= this.#loop()
     }) as Promise<T>
+  }
+  put(entries: Parameters<Commits['put']>[0], parts: readonly Part[]): ReturnType<Commits['put']> {
+    return this.run(async (append) => ({ parts, result: entries.length === 0 ? [] : await append(entries) }))
   }
   async close(): Promise<void> {
     this.#closed = true

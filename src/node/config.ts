@@ -2,6 +2,7 @@
  * Configuration: flag over environment over file over default. Every value remembers where it came from
  * (`millrace config` prints it).
  */
+import { availableParallelism } from 'node:os'
 import type { Address } from '../lib/world.ts'
 import { durationText, parseDuration } from '../lib/duration.ts'
 import { Fault } from '../lib/fault.ts'
@@ -41,6 +42,8 @@ export interface Config {
   /** Origins whose pages may call, beside the server's own. */
   readonly httpOrigins: readonly string[]
   readonly security: SecurityConfig
+  /** Threads that views may take beside the one of the log and the listeners; 0: they run on that one. */
+  readonly workers: number
 }
 export type Origin = 'flag' | 'environment' | 'file' | 'default'
 
@@ -63,6 +66,8 @@ export interface Settings extends SecuritySettings {
   readonly webhooksAllow?: readonly string[] | undefined
   readonly httpHosts?: readonly string[] | undefined
   readonly httpOrigins?: readonly string[] | undefined
+  /** A whole number, or `auto`: one less than the machine has cores, at least one. */
+  readonly workers?: string | undefined
 }
 
 /** What listens besides, unless it is said: clients come to a log of our own; processes that share a cluster watch each other. */
@@ -82,6 +87,7 @@ const defaults: Required<Settings> = {
   webhooksAllow: [],
   httpHosts: [],
   httpOrigins: [],
+  workers: 'auto',
 }
 
 type SettingOf<V> = { [K in keyof Required<Settings>]: Required<Settings>[K] extends V ? K : never }[keyof Settings]
@@ -140,6 +146,13 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     const why = `it is at most ${durationText(limits.rebalanceDelayMaxMs)}`
     throw new Fault('config.invalid', { setting, value, why })
   }
+  function threadCount(): number {
+    const value = single('workers')
+    if (value === 'auto') return Math.min(limits.viewThreads, Math.max(1, availableParallelism() - 1))
+    if (/^\d{1,9}$/.test(value) && Number(value) <= limits.viewThreads) return Number(value)
+    const why = `it is auto, or a whole number from 0 to ${limits.viewThreads}`
+    throw new Fault('config.invalid', { setting: 'workers', value, why })
+  }
   function logOf(): LogConfig {
     // Whichever of the two is said nearer by, so that what is given for one run wins.
     const [, nearest] = sources.find(([, source]) => source.logPassword ?? source.logPasswordFile) ?? [
@@ -189,6 +202,7 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     httpHosts: list('httpHosts').map(hostName),
     httpOrigins: list('httpOrigins').map(originText),
     security: securityOf(single, list),
+    workers: threadCount(),
   }
   for (const protocol of protocols) {
     const at = config.listen[protocol]
@@ -252,6 +266,7 @@ export function environmentSettings(env: Readonly<Record<string, string | undefi
     webhooksAllow: list(env['MILLRACE_WEBHOOKS_ALLOW']),
     httpHosts: list(env['MILLRACE_HTTP_HOSTS']),
     httpOrigins: list(env['MILLRACE_HTTP_ORIGINS']),
+    workers: env['MILLRACE_WORKERS'],
     ...securityEnvironment(env),
   }
 }

@@ -5,8 +5,10 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type RunningAlerts, openAlerts } from '../act/open.ts'
-import { type FlowOptions, openFlow } from '../flow/runtime/flow.ts'
+import { type Flow, type FlowOptions, openFlow } from '../flow/runtime/flow.ts'
+import { Quarantine } from '../flow/runtime/quarantine.ts'
 import { isSqlFunction } from '../flow/user-functions.ts'
+import { openFlowOnThreads } from '../flow/workers/pool.ts'
 import { listenHttp } from '../gateway/http/listen.ts'
 import { type SaslSettings, listenKafka } from '../gateway/kafka/index.ts'
 import { Fault } from '../lib/fault.ts'
@@ -119,12 +121,12 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
 
   const onFault = (name: string, fault: { message: string; code: string }): void =>
     logger.error(`${name}: ${fault.message}`, { code: fault.code })
-  const flow = openFlow({
+  const flow = openViews(world.threads, config.workers, {
     log,
     commits,
     clock: world.clock,
     onFault,
-    sortedOut: (topic, event) => sortedOut(contracts, topic, event),
+    quarantine: new Quarantine(log, (topic, event) => sortedOut(contracts, topic, event)),
     spill: local === null || config.data === ':memory:' ? null : { disk: world.disk, folder: `${config.data}/spill` },
     ...options.flow,
   })
@@ -217,6 +219,11 @@ async function startGateways(
   return bound
 }
 
+function openViews(threads: World['threads'], count: number, options: FlowOptions): Flow {
+  if (threads === undefined || count === 0) return openFlow(options)
+  const module = new URL(import.meta.url.replace(/[^/]*(\.[jt]s)$/, 'view-thread$1'))
+  return openFlowOnThreads({ ...options, threads, count, module })
+}
 /** Who locks the door has to be inside: without a user nobody could make the first one. */
 async function makeAdmin({ users }: Security, { disk }: World, file: string | null): Promise<void> {
   if (file === null || users.all().length > 0) return

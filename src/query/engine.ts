@@ -24,7 +24,7 @@ export interface Engine {
   /** Rows of a view or table as of the last committed tick, by key, or all up to `limit`. */
   rows(name: string, options?: { readonly key?: readonly unknown[]; readonly limit?: number }): Promise<Result>
   /** The dataflow of a view with what runs through its edges. */
-  graph(view: string): Graph
+  graph(view: string): Promise<Graph>
   /**
    * Why a view gives nothing, or not what was expected: causes, the likeliest first; [] = none is known. Without `samples` no
    * value of an event is told. Throws Fault flow.unknown-view.

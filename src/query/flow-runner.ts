@@ -86,11 +86,11 @@ class FlowRunner implements Runner {
     const status = info.status === 'stopped' ? 'paused' : info.status
     return { status, fault: info.error ?? fault, stats: { rowsIn, rowsOut, late, invalid, stateBytes }, watermarkMs }
   }
-  examine(name: string): Examination | null {
+  async examine(name: string): Promise<Examination | null> {
     return this.flow.has(name) ? this.flow.examine(name) : null
   }
-  graph(name: string): Graph | null {
-    return this.flow.has(name) ? shownGraph(this.flow.graph(name), name) : null
+  async graph(name: string): Promise<Graph | null> {
+    return this.flow.has(name) ? shownGraph(await this.flow.graph(name), name) : null
   }
 }
 

@@ -357,9 +357,9 @@ class SqlEngine implements OpenEngine {
     if (found.fault !== null) throw found.fault
     return found
   }
-  graph(view: string): Graph {
+  async graph(view: string): Promise<Graph> {
     const found = this.existing(view)
-    const graph = found.view === null ? null : this.parts.runner.graph(found.view.name)
+    const graph = found.view === null ? null : await this.parts.runner.graph(found.view.name)
     if (graph === null) throw new Fault('flow.unknown-view', { view })
     return graph
   }

@@ -33,6 +33,6 @@ export interface Runner {
   flush(signal: AbortSignal): Promise<void>
   /** null: it does not run here. */
   state(name: string): ViewState | null
-  graph(name: string): Graph | null
-  examine(name: string): Examination | null
+  graph(name: string): Promise<Graph | null>
+  examine(name: string): Promise<Examination | null>
 }

@@ -4,17 +4,18 @@ import type { Fault } from '../../src/lib/fault.ts'
 import { memoryDisk } from '../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../src/lib/real/world.ts'
 import type { World } from '../../src/lib/world.ts'
-import { type Flow, openFlow } from '../../src/flow/runtime/flow.ts'
+import { type Flow, type FlowOptions, type LocalFlow, openFlow } from '../../src/flow/runtime/flow.ts'
+import { Quarantine } from '../../src/flow/runtime/quarantine.ts'
 import { type LogRecord, decodeBatch, encodeBatch } from '../../src/log/batch.ts'
 import { type Commits, openCommits } from '../../src/log/commits.ts'
 import { openLocalLog } from '../../src/log/local/open.ts'
 import type { Log } from '../../src/log/log.ts'
 
-export interface House extends AsyncDisposable {
+export interface House<F extends Flow = Flow> extends AsyncDisposable {
   readonly world: World
   readonly log: Log
   readonly commits: Commits
-  readonly flow: Flow
+  readonly flow: F
   readonly faults: Fault[]
   topic(name: string, partitions?: number, config?: Record<string, string>): Promise<void>
   send(
@@ -28,14 +29,23 @@ export interface House extends AsyncDisposable {
 }
 export const memoryWorld = (): World => ({ ...realWorld(), disk: memoryDisk() })
 
-export async function openHouse(world: World = memoryWorld(), dir = 'data'): Promise<House> {
+export type OpenHouse = (world?: World, dir?: string) => Promise<House>
+export const openHouse = (world: World = memoryWorld(), dir = 'data'): Promise<House<LocalFlow>> =>
+  openHouseWith(world, dir, openFlow)
+
+export async function openHouseWith<F extends Flow>(
+  world: World,
+  dir: string,
+  open: (options: FlowOptions) => F,
+): Promise<House<F>> {
   const log = await openLocalLog({ world, dir })
   const commits = openCommits(await log.owner())
   const faults: Fault[] = []
-  const flow = openFlow({
+  const flow = open({
     log,
     commits,
     clock: world.clock,
+    quarantine: new Quarantine(log),
     onFault: (_, fault) => void faults.push(fault),
     commitMs: 20,
   })

@@ -105,9 +105,9 @@ test('a running view measures itself by the clock of its world', async () => {
     Array.from({ length: 20 }, (_, n) => ({ k: 'a', n })),
   )
   await until(() => house.flow.view('v').rowsIn === 20, 'all taken')
-  await until(() => house.flow.graph('v').nodes.at(-1)!.busy >= 0.4 / 6, 'the work shows')
+  await until(async () => (await house.flow.graph('v')).nodes.at(-1)!.busy >= 0.4 / 6, 'the work shows')
   // Rows count when their tick has committed: that may be in the next second.
-  await until(() => house.flow.graph('v').nodes.at(-1)!.rowsOutPerSecond > 0, 'the rows show')
-  const [read, work] = house.flow.graph('v').nodes
+  await until(async () => (await house.flow.graph('v')).nodes.at(-1)!.rowsOutPerSecond > 0, 'the rows show')
+  const [read, work] = (await house.flow.graph('v')).nodes
   assert.ok(work!.busy <= 1 && read!.busy < work!.busy, `${read!.busy} ${work!.busy}`)
 })

@@ -499,7 +499,7 @@ describe('views', () => {
       ['a', 2, 11.75],
       ['b', 1, 20],
     ])
-    const { nodes, edges } = house.engine.graph('totals')
+    const { nodes, edges } = await house.engine.graph('totals')
     assert.deepEqual(
       nodes.map((node) => node.kind),
       ['source', 'aggregate', 'project', 'sink'],
@@ -507,17 +507,17 @@ describe('views', () => {
     assert.equal(edges.length, 3)
     assert.equal(edges[0]!.rows, 3)
     // A rate is the mean over full seconds: that of the rows is over at most a second later.
-    const rate = (): number => house.engine.graph('totals').edges[0]!.rowsPerSecond
-    for (let i = 0; i < 500 && rate() === 0; i++) await new Promise((resolve) => setTimeout(resolve, 10))
-    assert.ok(rate() > 0)
+    const rate = async (): Promise<number> => (await house.engine.graph('totals')).edges[0]!.rowsPerSecond
+    for (let i = 0; i < 500 && (await rate()) === 0; i++) await new Promise((resolve) => setTimeout(resolve, 10))
+    assert.ok((await rate()) > 0)
     assert.ok(nodes.filter((node) => node.kind !== 'sink').every(({ busy }) => busy !== undefined && busy <= 1))
-    assert.throws(() => house.engine.graph('items'), Fault)
+    await assert.rejects(house.engine.graph('items'), Fault)
     await house.sql(
       `CREATE STREAM ticks (a int, b text, at timestamptz, WATERMARK FOR at AS at);
        CREATE MATERIALIZED VIEW days AS SELECT window_start, count(*) AS n
        FROM TUMBLE(ticks, at, INTERVAL '1 day') WHERE a > 3 AND b = 'it''s' GROUP BY window_start, window_end`,
     )
-    const labels = house.engine.graph('days').nodes.map((node) => node.label)
+    const labels = (await house.engine.graph('days')).nodes.map((node) => node.label)
     assert.ok(labels.includes('tumble 1d'), labels.join(' | '))
     assert.ok(labels.includes("(a > 3) and (b = 'it''s')"), labels.join(' | '))
   })

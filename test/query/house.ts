@@ -1,5 +1,6 @@
 /** An engine over the local log in memory, under a simulated world: everything real but the machine. */
 import { type Flow, openFlow } from '../../src/flow/runtime/flow.ts'
+import { Quarantine } from '../../src/flow/runtime/quarantine.ts'
 import type { SqlFunctionDefinition } from '../../src/flow/user-functions.ts'
 import type { Fault } from '../../src/lib/fault.ts'
 import { realWorld } from '../../src/lib/real/world.ts'
@@ -38,7 +39,13 @@ export async function openHouse(
   const catalog = await openCatalog(log, () => world.clock.now())
   const commits = openCommits(await log.owner())
   const faults: [string, Fault][] = []
-  const flow = openFlow({ log, commits, clock: world.clock, onFault: (view, fault) => faults.push([view, fault]) })
+  const flow = openFlow({
+    log,
+    commits,
+    clock: world.clock,
+    quarantine: new Quarantine(log),
+    onFault: (view, fault) => faults.push([view, fault]),
+  })
   const engine = await openEngine({
     log,
     catalog,

@@ -71,6 +71,7 @@ const startOptions: readonly Option[] = [
   { name: 'webhooks-allow', value: 'CIDR', repeatable: true, summary: 'private addresses that alerts may call' },
   { name: 'http-hosts', value: 'NAME', repeatable: true, summary: 'host names that HTTP answers for beside localhost' },
   { name: 'http-origins', value: 'ORIGIN', repeatable: true, summary: 'origins whose pages may call, https://HOST' },
+  { name: 'workers', value: 'N|auto', summary: 'threads for views (default auto: one less than there are cores)' },
   ...securityOptions.map(({ name, value, repeatable, summary }) => ({ name, value, repeatable, summary })),
 ]
 
@@ -93,6 +94,7 @@ async function configuration(on: Call): Promise<ResolvedConfig> {
     webhooksAllow: on.options.list('webhooks-allow'),
     httpHosts: on.options.list('http-hosts'),
     httpOrigins: on.options.list('http-origins'),
+    workers: on.options.text('workers'),
     ...Object.fromEntries(
       securityOptions.map(({ name, setting, repeatable }) => [
         setting,

@@ -13,33 +13,37 @@ import { sourcesOf } from '../plan-facts.ts'
 import type { SavedMarks } from '../state-marks.ts'
 import { type Examination, examine } from './examine.ts'
 import { stateTopic, viewGroup } from './names.ts'
-import { Quarantine } from './quarantine.ts'
+import type { QuarantineUse } from './quarantine.ts'
 import { savedMarks } from './saved-state.ts'
 import {
   type Halted,
   type Savepoint,
+  SavepointsUnderWay,
   loadSavepoint,
   makeSavepoint,
   readSavepoint,
-  savepointTopic,
 } from './savepoints.ts'
 import { viewRows } from './snapshot.ts'
 import { type Committed, type TaskHost, type TaskStatus, ViewTask } from './task.ts'
 
 export interface FlowOptions {
   readonly log: Log
-  readonly commits: Commits
+  readonly commits: Pick<Commits, 'put'>
   readonly clock: Clock
   /** What ends a view or delays it, for the log of the program. */
   readonly onFault?: (view: string, fault: Fault) => void
   /** Under load a view commits this often. */
   readonly commitMs?: number
-  /** Somebody else moves this invalid event of the topic to its quarantine (`schema/quarantine-service.ts`). */
-  readonly sortedOut?: TaskHost['sortedOut']
+  /** What cannot be computed goes there; one for all views of the process. */
+  readonly quarantine: QuarantineUse
   /** False: what the view gives is told to its observers and not written to its topic. For measurements. Default: true. */
   readonly keepsOutput?: TaskHost['keepsOutput']
   /** Where rows of state go that memory has no room for; null: nowhere. Default: null. */
   readonly spill?: TaskHost['spill']
+  /** Told before a view works on something in one go. */
+  readonly onWork?: TaskHost['onWork']
+  /** Told after a commit of the view, and whenever its status is another one. */
+  readonly onInfo?: (info: ViewInfo) => void
 }
 /** Told of a view's committed ticks, in order. Calls should be short: the view waits for them. */
 export interface ViewObserver {
@@ -118,17 +122,22 @@ export interface Flow extends AsyncDisposable {
   view(name: string): ViewInfo
   has(name: string): boolean
   plan(name: string): ViewPlan
-  graph(name: string): FlowGraph
-  /** Throws Fault flow.unknown-view. */
-  examine(name: string): Examination
+  /** Rejects with Fault flow.unknown-view, as `examine` does. */
+  graph(name: string): Promise<FlowGraph>
+  examine(name: string): Promise<Examination>
+  /** Waits until every running view has committed all that was there when its turn came: first those that others read. */
+  flush(signal?: AbortSignal): Promise<void>
+  close(): Promise<void>
+}
+/** Views that run on this thread. */
+export interface LocalFlow extends Flow {
   /**
    * Observes a view from a point between two ticks. `snapshot` is called with deltas that add up to what the view holds
    * at that point, before the first `committed`. Returns the way to stop.
    */
   observe(name: string, observer: ViewObserver, snapshot?: (delta: Batch) => void): Promise<() => void>
-  /** Waits until every running view has committed all that was there when its turn came: first those that others read. */
-  flush(signal?: AbortSignal): Promise<void>
-  close(): Promise<void>
+  /** Waits until the view has committed all that is there now, as long as it runs. */
+  settled(name: string, signal?: AbortSignal): Promise<void>
 }
 
 const commitMsDefault = 50
@@ -137,7 +146,7 @@ const flushPauseMs = 20
 const leaveMsMax = 10_000
 const leavePauseMs = 50
 
-export function openFlow(options: FlowOptions): Flow {
+export function openFlow(options: FlowOptions): LocalFlow {
   return new Views(options)
 }
 
@@ -145,8 +154,9 @@ interface Running {
   readonly task: ViewTask
   readonly observers: Set<ViewObserver>
 }
-class Views implements Flow {
+class Views implements LocalFlow {
   private readonly host: TaskHost
+  private readonly onInfo: (info: ViewInfo) => void
   private readonly running = new Map<string, Running>()
   private closed = false
 
@@ -155,13 +165,14 @@ class Views implements Flow {
       log: options.log,
       commits: options.commits,
       clock: options.clock,
-      quarantine: new Quarantine(options.log),
+      quarantine: options.quarantine,
       commitMs: Math.max(options.commitMs ?? commitMsDefault, options.log.limits.tickFloorMs),
-      sortedOut: options.sortedOut ?? ((): boolean => false),
       keepsOutput: options.keepsOutput ?? ((): boolean => true),
       spill: options.spill ?? null,
       onFault: (view, fault) => options.onFault?.(view, fault),
+      onWork: options.onWork ?? ((): void => {}),
     }
+    this.onInfo = options.onInfo ?? ((): void => {})
   }
 
   async start(view: ViewPlan): Promise<void> {
@@ -169,7 +180,9 @@ class Views implements Flow {
     if (this.running.has(view.name)) throw new Fault('flow.view-exists', { view: view.name })
     const task = new ViewTask(view, this.host)
     const one: Running = { task, observers: new Set() }
+    task.onStatus = () => this.onInfo(infoOf(task))
     task.onCommitted = (deltas, tick) => {
+      this.onInfo(infoOf(task))
       for (const observer of one.observers) this.tell(view.name, () => observer.committed(deltas, tick))
     }
     task.onEnded = (fault) => {
@@ -227,20 +240,13 @@ class Views implements Flow {
     const known = this.running.get(name)?.task.saved
     return known === undefined ? savedMarks(this.host.log, name) : Promise.resolve(known)
   }
-  async savepoint(view: ViewPlan, name: string): Promise<Savepoint> {
+  savepoint(view: ViewPlan, name: string): Promise<Savepoint> {
     const { log, clock } = this.host
-    if (this.saving.has(view.name) || this.saving.has(savepointTopic(name)))
-      throw new Fault('flow.savepoint-busy', { view: view.name })
-    const marks = [view.name, savepointTopic(name)]
-    for (const mark of marks) this.saving.add(mark)
-    try {
-      return await makeSavepoint({ log, clock }, name, view, (work) => this.halted(view, work))
-    } finally {
-      for (const mark of marks) this.saving.delete(mark)
-    }
+    return this.saving.run(view.name, name, () =>
+      makeSavepoint({ log, clock }, name, view, (work) => this.halted(view, work)),
+    )
   }
-  /** Views and savepoints that are on their way. */
-  private readonly saving = new Set<string>()
+  private readonly saving = new SavepointsUnderWay()
   private async halted(view: ViewPlan, work: (halted: Halted) => Promise<void>): Promise<void> {
     const task = this.running.get(view.name)?.task
     if (task !== undefined && task.isServing) return task.betweenTicks(() => work(task.halted()))
@@ -288,10 +294,10 @@ class Views implements Flow {
   plan(name: string): ViewPlan {
     return this.find(name).task.view
   }
-  graph(name: string): FlowGraph {
+  async graph(name: string): Promise<FlowGraph> {
     return graphOf(this.find(name).task)
   }
-  examine(name: string): Examination {
+  async examine(name: string): Promise<Examination> {
     return examine(this.find(name).task, this.host.clock.now())
   }
 
@@ -306,27 +312,17 @@ class Views implements Flow {
   }
 
   async flush(signal?: AbortSignal): Promise<void> {
-    for (const { task, observers } of this.inputsFirst()) {
-      if (!task.goesOn) continue
-      const ends = await task.inputEnds()
-      while (task.goesOn && !task.isBeyond(ends)) {
-        signal?.throwIfAborted()
-        await this.nextCommit(observers)
-      }
-    }
+    for (const { name } of inputsFirst([...this.running.values()].map(({ task }) => task.view)))
+      await this.settled(name, signal)
   }
-  private inputsFirst(): Running[] {
-    const order = new Set<Running>()
-    const visit = (one: Running): void => {
-      if (order.has(one)) return
-      for (const { name } of sourcesOf(one.task.view.plan)) {
-        const input = this.running.get(name)
-        if (input !== undefined) visit(input)
-      }
-      order.add(one)
+  async settled(name: string, signal?: AbortSignal): Promise<void> {
+    const one = this.running.get(name)
+    if (one === undefined || !one.task.goesOn) return
+    const ends = await one.task.inputEnds()
+    while (one.task.goesOn && !one.task.isBeyond(ends)) {
+      signal?.throwIfAborted()
+      await this.nextCommit(one.observers)
     }
-    for (const one of this.running.values()) visit(one)
-    return [...order]
   }
   /** Or a short while: positions also move over what nobody sees. */
   private nextCommit(observers: Set<ViewObserver>): Promise<void> {
@@ -352,6 +348,21 @@ class Views implements Flow {
   }
 }
 
+/** Those that others read come before them. */
+export function inputsFirst(views: readonly ViewPlan[]): ViewPlan[] {
+  const byName = new Map(views.map((view) => [view.name, view]))
+  const order = new Set<ViewPlan>()
+  const visit = (view: ViewPlan): void => {
+    if (order.has(view)) return
+    for (const { name } of sourcesOf(view.plan)) {
+      const input = byName.get(name)
+      if (input !== undefined) visit(input)
+    }
+    order.add(view)
+  }
+  for (const view of views) visit(view)
+  return [...order]
+}
 function infoOf(task: ViewTask): ViewInfo {
   const { counters, graph, view, status, error } = task
   const sum = (name: 'late' | 'lateAfterIdle'): number => graph.nodes.reduce((all, n) => all + n.counts[name], 0)

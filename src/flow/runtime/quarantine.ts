@@ -11,47 +11,60 @@ import { ensureQuarantine, quarantineName, quarantined } from '../../schema/quar
 import { topicInfo } from './names.ts'
 import type { OutputRecord } from './records.ts'
 
-export interface BadRecord {
+export interface BadPlace {
   readonly topic: string
   readonly partition: number
   readonly offset: number
+}
+export interface BadRecord extends BadPlace {
   readonly record: RecordInput
   readonly fault: Fault
+  /** It is no row of its topic, whoever reads it. */
+  readonly isInvalid: boolean
+}
+/** Somebody else moves this invalid event of the topic to its quarantine. */
+export type SortedOut = (topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }) => boolean
+/** What a view's tick asks for; `owner` names the view. */
+export interface QuarantineUse {
+  /** Records that are not there yet and that nobody else is about to put there. Asked again by the same owner it gives the same. */
+  records(bad: readonly BadRecord[], owner: string): Promise<readonly OutputRecord[]>
+  /** What became of them. */
+  settled(places: readonly BadPlace[], owner: string, outcome: 'committed' | 'failed'): Promise<void>
 }
 interface Known {
   readonly info: TopicInfo
-  /** Partition and offset of the events it holds, and of those that somebody is about to put there. */
-  readonly places: Map<string, object | 'kept'>
+  /** Partition and offset of the events it holds (`kept`), and of those that an owner is about to put there. */
+  readonly places: Map<string, string>
 }
+/** No view has this name. */
+const kept = ''
 const placeOf = (partition: number, at: number): string => `${partition}/${at}`
 
-export class Quarantine {
+export class Quarantine implements QuarantineUse {
   private readonly log: Log
+  private readonly sortedOut: SortedOut
   private readonly topics = new Map<string, Promise<Known>>()
 
-  constructor(log: Log) {
+  constructor(log: Log, sortedOut: SortedOut = () => false) {
     this.log = log
+    this.sortedOut = sortedOut
   }
-  /** Before `records`: makes the topics and reads what they hold. */
-  async prepare(bad: readonly BadRecord[]): Promise<void> {
-    for (const topic of new Set(bad.map((b) => b.topic))) {
-      let loading = this.topics.get(topic)
-      if (loading === undefined) {
-        loading = this.load(topic)
-        this.topics.set(topic, loading)
-        loading.catch(() => this.topics.delete(topic))
-      }
-      await loading
+  /** Makes the topics and reads what they hold, where that is not known. */
+  private async known(topic: string): Promise<Known> {
+    let loading = this.topics.get(topic)
+    if (loading === undefined) {
+      loading = this.load(topic)
+      this.topics.set(topic, loading)
+      loading.catch(() => this.topics.delete(topic))
     }
+    return loading
   }
-  /**
-   * Records for what is not there yet and nobody else is about to put there; `owner` is, until `committed` or `failed`.
-   * Asked again by the same owner it gives the same.
-   */
-  async records(bad: readonly BadRecord[], owner: object): Promise<OutputRecord[]> {
+  async records(bad: readonly BadRecord[], owner: string): Promise<OutputRecord[]> {
+    const own = bad.filter(({ isInvalid, topic, record }) => !isInvalid || !this.sortedOut(topic, record))
+    for (const topic of new Set(own.map((b) => b.topic))) await this.known(topic)
     const records: OutputRecord[] = []
-    for (const { topic, partition, offset: at, record, fault } of bad) {
-      const { info, places } = (await this.topics.get(topic))!
+    for (const { topic, partition, offset: at, record, fault } of own) {
+      const { info, places } = await this.known(topic)
       const place = placeOf(partition, at)
       if ((places.get(place) ?? owner) !== owner) continue
       places.set(place, owner)
@@ -60,28 +73,19 @@ export class Quarantine {
     }
     return records
   }
-  async committed(bad: readonly BadRecord[], owner: object): Promise<void> {
-    for (const { places, place } of await this.ownedBy(bad, owner)) places.set(place, 'kept')
-  }
-  async failed(bad: readonly BadRecord[], owner: object): Promise<void> {
-    for (const { places, place } of await this.ownedBy(bad, owner)) places.delete(place)
-  }
-  private async ownedBy(
-    bad: readonly BadRecord[],
-    owner: object,
-  ): Promise<{ places: Map<string, object | 'kept'>; place: string }[]> {
-    const all = await Promise.all(
-      bad.map(async (b) => ({
-        places: (await this.topics.get(b.topic))!.places,
-        place: placeOf(b.partition, b.offset),
-      })),
-    )
-    return all.filter(({ places, place }) => places.get(place) === owner)
+  async settled(bad: readonly BadPlace[], owner: string, outcome: 'committed' | 'failed'): Promise<void> {
+    for (const { topic, partition, offset: at } of bad) {
+      const places = (await this.topics.get(topic))?.places
+      const place = placeOf(partition, at)
+      if (places === undefined || places.get(place) !== owner) continue
+      if (outcome === 'committed') places.set(place, kept)
+      else places.delete(place)
+    }
   }
   private async load(topic: string): Promise<Known> {
     const info = await topicInfo(this.log, topic)
     const { name, partitions } = await ensureQuarantine(this.log, info)
-    const places = new Map<string, object | 'kept'>()
+    const places = new Map<string, string>()
     const reader = this.log.reader()
     const bounds = await this.log.bounds(Array.from({ length: partitions }, (_, index) => ({ topic: name, index })))
     for (const { partition, start, stable } of bounds)
@@ -101,7 +105,7 @@ export class Quarantine {
  * Origins of another topic of that name, dropped since, are not this one's. Anybody may write to a quarantine: what is no
  * origin as we write them, of one event, says nothing.
  */
-function note(places: Map<string, object | 'kept'>, info: TopicInfo, origin: Uint8Array | null | undefined): void {
+function note(places: Map<string, string>, info: TopicInfo, origin: Uint8Array | null | undefined): void {
   if (origin === undefined || origin === null) return
   let ranges: readonly OriginRange[]
   try {
@@ -110,5 +114,5 @@ function note(places: Map<string, object | 'kept'>, info: TopicInfo, origin: Uin
     return
   }
   for (const { topicId, partition, first, last } of ranges)
-    if (topicId === info.id && first === last) places.set(placeOf(partition, first), 'kept')
+    if (topicId === info.id && first === last) places.set(placeOf(partition, first), kept)
 }

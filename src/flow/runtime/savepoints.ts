@@ -221,6 +221,23 @@ const said = (value: object, timeMs: number): RecordInput => ({
 })
 
 /** null: there is none of that name, or none that is whole. */
+/** What is being made: of a view one at a time, and of a name. */
+export class SavepointsUnderWay {
+  private readonly names = new Set<string>()
+
+  /** Throws Fault flow.savepoint-busy. */
+  async run<T>(view: string, savepoint: string, work: () => Promise<T>): Promise<T> {
+    const marks = [view, savepointTopic(savepoint)]
+    if (marks.some((mark) => this.names.has(mark))) throw new Fault('flow.savepoint-busy', { view })
+    for (const mark of marks) this.names.add(mark)
+    try {
+      return await work()
+    } finally {
+      for (const mark of marks) this.names.delete(mark)
+    }
+  }
+}
+
 export async function readSavepoint(log: Log, name: string): Promise<Savepoint | null> {
   const read = await readManifest(log, name)
   return read !== null && 'version' in read ? read : null

@@ -34,7 +34,7 @@ import { type Adoption, adopted, adoption, readAnew } from './adopt.ts'
 import { Input, type Slice } from './input.ts'
 import { ensureOutput, ensureState, ensureTopic, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
 import type { Halted } from './savepoints.ts'
-import type { Quarantine } from './quarantine.ts'
+import type { QuarantineUse } from './quarantine.ts'
 import { type OutputRecord, batchesFor, stateBatches } from './records.ts'
 import { type Sink, type TickFacts, noSink, viewSink } from './sink.ts'
 import { Stepper } from './stepper.ts'
@@ -42,17 +42,17 @@ import { type TickContext, badRecords, lateRecords } from './tick-records.ts'
 
 export interface TaskHost {
   readonly log: Log
-  readonly commits: Commits
+  readonly commits: Pick<Commits, 'put'>
   readonly clock: Clock
-  readonly quarantine: Quarantine
+  readonly quarantine: QuarantineUse
   readonly commitMs: number
-  /** Somebody else moves this invalid event of the topic to its quarantine. */
-  readonly sortedOut: (topic: string, event: { key: Uint8Array | null; value: Uint8Array | null }) => boolean
   readonly keepsOutput: (view: string) => boolean
   /** Where rows of state go that memory has no room for; null: nowhere. */
   readonly spill: { readonly disk: Disk; readonly folder: string } | null
   /** Told of what nobody waits for. */
   readonly onFault: (view: string, fault: Fault) => void
+  /** Told before the view works on something in one go. */
+  readonly onWork: (view: string) => void
 }
 export type TaskStatus = 'restoring' | 'running' | 'idle' | 'paused' | 'failed' | 'stopped'
 
@@ -97,12 +97,13 @@ export class ViewTask {
   readonly view: ViewPlan
   readonly graph: Graph
   readonly counters: Counters = { rowsIn: 0, rowsOut: 0, invalid: 0, failed: 0, ticks: 0 }
-  status: TaskStatus = 'restoring'
+  private now: TaskStatus = 'restoring'
   private stepSize = 512
   error: Fault | null = null
   /** Called within the turn in which a tick has become durable. */
   onCommitted: (deltas: readonly Batch[], tick: Committed) => void = () => {}
   onEnded: (fault: Fault | null) => void = () => {}
+  onStatus: () => void = () => {}
   private readonly host: TaskHost
   private readonly sink: Sink
   private readonly input: Input
@@ -151,6 +152,13 @@ export class ViewTask {
     this.started.promise.catch(() => {})
     this.running = this.run().finally(() => (this.running = null))
     await this.started.promise
+  }
+  get status(): TaskStatus {
+    return this.now
+  }
+  private set status(status: TaskStatus) {
+    this.now = status
+    this.onStatus()
   }
   /** It has its state, and between two ticks everything it did is committed. */
   get isServing(): boolean {
@@ -250,8 +258,8 @@ export class ViewTask {
     }
   }
   private fail(fault: Fault): void {
-    this.status = 'failed'
     this.error = fault
+    this.status = 'failed'
     this.host.onFault(this.view.name, fault)
   }
   private async prepare(): Promise<void> {
@@ -353,6 +361,7 @@ export class ViewTask {
     for (let index = 0; index < this.state.partitions; index++)
       for await (const chunk of log.reader().restore({ topic: name, index }, claim)) {
         if ('fault' in chunk) throw chunk.fault
+        this.host.onWork(this.view.name)
         for (const batch of chunk.batches)
           for (const record of decodeBatch(batch))
             if (record.key !== null) this.graph.restore(record.key, record.value, record.timeMs)
@@ -402,7 +411,7 @@ export class ViewTask {
     from.forEach(({ partition }, i) => {
       if (streams.has(partition.topic)) from[i] = { partition, offset: found[i]?.offset ?? bounds[i]!.stable }
     })
-    await this.host.commits.run(() => Promise.resolve({ parts: [{ claim, positions: from }], result: null }))
+    await this.host.commits.put([], [{ claim, positions: from }])
   }
 
   // Ticks.
@@ -440,7 +449,7 @@ export class ViewTask {
     const { claim } = this
     assert(claim !== null, 'a task with a claim')
     const positions = this.input.positions()
-    await this.host.commits.run(() => Promise.resolve({ parts: [{ claim, positions }], result: null }))
+    await this.host.commits.put([], [{ claim, positions }])
     this.input.settled()
   }
   private async tick(
@@ -501,6 +510,7 @@ export class ViewTask {
   private step(slices: readonly Slice[], nowMs: number): void {
     const { clock } = this.host
     const startedMs = clock.monotonic()
+    this.host.onWork(this.view.name)
     this.stepper.step(slices, nowMs)
     const elapsed = clock.monotonic() - startedMs
     if (elapsed > stepMs.long) this.stepSize = Math.max(stepRecords.least, this.stepSize / 2)
@@ -529,34 +539,32 @@ export class ViewTask {
     assert(this.claim !== null && this.output !== null && this.state !== null, 'a task with a claim')
     const { claim, output } = this
     const positions = this.adoption === null ? this.input.positions() : this.input.committed()
+    this.host.onWork(this.view.name)
     this.graph.save(nowMs)
     const context = this.context(nowMs)
     const { result } = this.stepper
     const { deltas } = result
     const bad = badRecords(context, result)
-    await this.host.quarantine.prepare(bad)
     const rows = this.sink.records(deltas, this.facts(nowMs))
     const records = [
       ...rows.map((record): OutputRecord => ({ topic: output.name, partition: 0, record })),
       ...lateRecords(context, result),
     ]
     const bytesMax = Math.min(this.host.log.limits.batchBytes, limits.batchBytes)
+    const own = batchesFor(records, bytesMax)
     const state = stateBatches(this.graph, this.state, { nowMs, bytesMax })
     const { commits, quarantine } = this.host
+    const { name } = this.view
     try {
-      const next = await commits.run(async (append) => {
-        const own = batchesFor(records, bytesMax)
-        const entries = [...own, ...state, ...batchesFor(await quarantine.records(bad, this), bytesMax)]
-        const places = entries.length === 0 ? [] : await append(entries)
-        const last = entries.findLastIndex(({ partition }) => partition.topic === output.name)
-        // The last batch of the output holds what is left after the full ones.
-        const result = last < 0 ? null : asOffset(places[last]!.offset + countOf(entries[last]!.batch))
-        return { parts: [{ claim, positions }], result }
-      })
-      await quarantine.committed(bad, this)
-      this.settled(nowMs, deltas, next)
+      const quarantined = bad.length === 0 ? [] : batchesFor(await quarantine.records(bad, name), bytesMax)
+      const entries = [...own, ...state, ...quarantined]
+      const places = await commits.put(entries, [{ claim, positions }])
+      if (bad.length > 0) await quarantine.settled(bad, name, 'committed')
+      // The last batch of the output holds what is left after the full ones.
+      const last = entries.findLastIndex(({ partition }) => partition.topic === output.name)
+      this.settled(nowMs, deltas, last < 0 ? null : asOffset(places[last]!.offset + countOf(entries[last]!.batch)))
     } catch (error) {
-      await quarantine.failed(bad, this)
+      if (bad.length > 0) await quarantine.settled(bad, name, 'failed')
       throw error
     }
   }
@@ -602,7 +610,6 @@ export class ViewTask {
       nowMs,
       topic: (name) => this.topics.get(name)!,
       record: (topic, partition, offset) => this.input.record(topic, partition, offset),
-      sortedOut: this.host.sortedOut,
     }
   }
 }

@@ -14,8 +14,6 @@ export interface TickContext {
   topic(name: string): TopicInfo
   /** A record that was taken in this tick. */
   record(topic: string, partition: number, offset: number): LogRecord | undefined
-  /** Somebody else moves this invalid event to its quarantine. */
-  sortedOut(topic: string, event: LogRecord): boolean
 }
 
 /** Late events as they came, with what was late about them. */
@@ -46,13 +44,14 @@ export function badRecords(context: TickContext, { invalid, failed }: TickResult
     if (!bad.has(place)) bad.set(place, one)
   }
   for (const { topic, partition, record, fault } of invalid)
-    if (!context.sortedOut(topic, record)) add({ topic, partition, offset: record.offset, record, fault })
+    add({ topic, partition, offset: record.offset, record, fault, isInvalid: true })
   if (context.view.onError === 'quarantine')
     for (const { place, fault, row } of failed) {
       if (place === null) continue
       // The event itself, where it came in this tick; of one that waited in state, the row that was kept.
       const kept = { key: null, value: Buffer.from(row()), timeMs: context.nowMs }
-      add({ ...place, record: context.record(place.topic, place.partition, place.offset) ?? kept, fault })
+      const record = context.record(place.topic, place.partition, place.offset) ?? kept
+      add({ ...place, record, fault, isInvalid: false })
     }
   return [...bad.values()]
 }

@@ -5,9 +5,10 @@ import { sleepBy } from '../sleep.ts'
 import type { Clock, Random, World } from '../world.ts'
 import { realDisk } from './disk.ts'
 import { realNet } from './net.ts'
+import { realThreads } from './threads.ts'
 
 export function realWorld(): World {
-  return { clock: realClock, random: realRandom, disk: realDisk, net: realNet }
+  return { clock: realClock, random: realRandom, disk: realDisk, net: realNet, threads: realThreads }
 }
 
 /** Node's longest timer; a longer wait is cut into pieces. */

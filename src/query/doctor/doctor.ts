@@ -22,7 +22,7 @@ export async function examineView(
   if (view === null) return [cannotRun(name, fault)]
   const { runner, definitions, log, world } = parts
   const state = runner.state(view.name)
-  const examined = runner.examine(view.name)
+  const examined = await runner.examine(view.name)
   if (state === null || examined === null) return [cannotRun(name, state?.fault ?? fault, state?.status === 'paused')]
   const upstream = sourcesOf(view.plan).flatMap((source) => {
     const running = definitions.get('view', source.name)?.view

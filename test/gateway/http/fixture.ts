@@ -192,7 +192,7 @@ export class FakeEngine implements Engine {
     return Promise.resolve()
   }
   graph(): ReturnType<Engine['graph']> {
-    return { nodes: [], edges: [], heldBackBy: null }
+    return Promise.resolve({ nodes: [], edges: [], heldBackBy: null })
   }
   /** `value contains TEXT` is all the SQL that these tests need. */
   recordFilter(_topic: string, where: string): ReturnType<Engine['recordFilter']> {

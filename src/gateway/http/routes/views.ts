@@ -113,9 +113,9 @@ export function viewRoutes(parts: Parts): readonly Route[] {
       access: onView('describe'),
       says: 'The dataflow with what runs through its edges.',
       gives: json('Nodes and edges.', schemas.Graph),
-      handle: ({ params, sees }) => {
+      handle: async ({ params, sees }) => {
         const { name } = relation(parts, params['view']!)
-        const graph = engine.graph(name)
+        const graph = await engine.graph(name)
         return jsonAnswer(seesSources(parts, name, sees) ? graph : withoutSources(graph))
       },
     },

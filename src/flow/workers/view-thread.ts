@@ -1,0 +1,95 @@
+/**
+ * Views on a thread of their own: what that thread gives to the one that started it, and what it asks for. The log, the
+ * quarantine and the ticks are over there; state, decoding and steps are here.
+ */
+import type { Fault } from '../../lib/fault.ts'
+import { Line, type Port } from '../../lib/line.ts'
+import type { Clock, Disk } from '../../lib/world.ts'
+import type { Log } from '../../log/log.ts'
+import type { LogMethods } from '../../log/remote/log-host.ts'
+import { RemoteLog, remoteCommits } from '../../log/remote/remote-log.ts'
+import type { ViewPlan } from '../plan.ts'
+import { type LocalFlow, type ViewInfo, openFlow } from '../runtime/flow.ts'
+import type { BadRecord, QuarantineUse } from '../runtime/quarantine.ts'
+
+/** What the thread is started with. */
+export interface ViewThreadData {
+  readonly limits: Log['limits']
+  readonly commitMs: number | null
+  readonly spillFolder: string | null
+  /** One number: that of the view that works, or worked last; 0: none has. */
+  readonly working: Int32Array<SharedArrayBuffer>
+}
+export interface PlacedView {
+  /** In `ViewThreadData.working`. */
+  readonly number: number
+  readonly view: ViewPlan
+  readonly keepsOutput: boolean
+}
+/** What it asks for. */
+export type HostMethods = LogMethods & {
+  quarantined: QuarantineUse['records']
+  quarantineSettled: QuarantineUse['settled']
+  /** The error apart: faults travel bare. */
+  info(info: Omit<ViewInfo, 'error'>, error: Fault | null): void
+  fault(view: string, fault: Fault): void
+}
+
+export function serveViews(port: Port, data: ViewThreadData, { clock, disk }: { clock: Clock; disk: Disk }): void {
+  const placed = new Map<string, PlacedView>()
+  const line: Line<HostMethods> = new Line<HostMethods>(
+    port,
+    methodsOf(() => flow, placed),
+  )
+  const { limits, commitMs, spillFolder, working } = data
+  const flow: LocalFlow = openFlow({
+    log: new RemoteLog(line, limits),
+    commits: remoteCommits(line),
+    clock,
+    quarantine: remoteQuarantine(line),
+    ...(commitMs === null ? {} : { commitMs }),
+    keepsOutput: (view) => placed.get(view)?.keepsOutput ?? true,
+    spill: spillFolder === null ? null : { disk, folder: spillFolder },
+    onFault: (view, fault) => line.tell('fault', [view, fault]),
+    onWork: (view) => {
+      working[0] = placed.get(view)?.number ?? 0
+    },
+    onInfo: ({ error, ...info }) => line.tell('info', [info, error]),
+  })
+}
+
+const methodsOf = (flow: () => LocalFlow, placed: Map<string, PlacedView>) => ({
+  ping: () => {},
+  start: (one: PlacedView) => {
+    placed.set(one.view.name, one)
+    return flow().start(one.view)
+  },
+  stop: async (name: string) => {
+    await flow().stop(name)
+    placed.delete(name)
+  },
+  pause: (name: string) => flow().pause(name),
+  resume: (name: string) => flow().resume(name),
+  saved: (name: string) => flow().saved(name),
+  savepoint: (view: ViewPlan, name: string) => flow().savepoint(view, name),
+  graph: (name: string) => flow().graph(name),
+  examine: (name: string) => flow().examine(name),
+  settled: (name: string, signal: AbortSignal) => flow().settled(name, signal),
+  close: () => flow().close(),
+})
+export type ViewMethods = ReturnType<typeof methodsOf>
+
+/** Records are copied: what they lie in stays here. */
+const remoteQuarantine = (line: Line<HostMethods>): QuarantineUse => ({
+  records: (bad, owner) => line.call('quarantined', [bad.map(copied), owner]),
+  settled: (bad, owner, outcome) => {
+    const places = bad.map(({ topic, partition, offset }) => ({ topic, partition, offset }))
+    return line.call('quarantineSettled', [places, owner, outcome])
+  },
+})
+const bytes = (of: Uint8Array | null): Uint8Array | null => (of === null ? null : Uint8Array.from(of))
+function copied({ record, ...bad }: BadRecord): BadRecord {
+  const headers = (record.headers ?? []).map(([name, value]) => [name, bytes(value)] as const)
+  const { key, value, timeMs } = record
+  return { ...bad, record: { key: bytes(key), value: bytes(value), headers, timeMs } }
+}
