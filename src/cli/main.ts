@@ -11,7 +11,7 @@ if (major < 24) {
 const { setFlagsFromString } = await import('node:v8')
 setFlagsFromString('--incremental-marking-soft-trigger=80')
 setFlagsFromString('--incremental-marking-hard-trigger=95')
-const { prepareLoading } = await import('./loading.ts')
+const { prepareLoading } = await import('../node/loading.ts')
 prepareLoading()
 const { main } = await import('./run.ts')
 process.exitCode = await main(process.argv.slice(2))

@@ -47,7 +47,7 @@ registerHooks({
     return next(specifier, context)
   },
 })
-const { prepareLoading } = await import('./src/cli/loading.ts')
+const { prepareLoading } = await import('./src/node/loading.ts')
 prepareLoading()
 asked.length = 0
 await import(process.cwd() + '/src/cli/run.ts')

@@ -67,17 +67,14 @@ class Pool implements Flow {
     if (!isData(view)) return this.local.start(view)
     const one = new Placed({ number: this.nextNumber++, view, keepsOutput: this.keepsOutput(view.name) })
     this.placed.set(view.name, one)
-    await this.begin(one)
+    this.begin(one)
+    await one.begun()
   }
   private keepsOutput(view: string): boolean {
     return this.options.keepsOutput?.(view) ?? true
   }
-  private begin(one: Placed): Promise<void> {
-    const thread = this.leastLoaded()
-    one.thread = thread
-    one.info = { ...one.info, status: 'restoring', error: null }
-    thread.views.add(one)
-    return thread.line.call('start', [one.sent])
+  private begin(one: Placed): void {
+    one.begin(this.leastLoaded())
   }
   private leastLoaded(): ViewThread {
     const least = [...this.threads].sort((a, b) => a.views.size - b.views.size)[0]
@@ -100,8 +97,10 @@ class Pool implements Flow {
       const isGuilty = one.sent.number === thread.working
       // Nobody knows which: then it may be any.
       if (isGuilty || thread.working === 0) this.fail(one, new Fault('flow.thread-ended', { view: one.name, why }))
-      else if (!this.closed && this.placed.get(one.name) === one)
-        this.begin(one).catch((error: unknown) => this.fail(one, asFault(error)))
+      else if (!this.closed && this.placed.get(one.name) === one) {
+        this.begin(one)
+        one.begun().catch((error: unknown) => this.options.onFault?.(one.name, asFault(error)))
+      }
     }
   }
   private fail(one: Placed, error: Fault): void {
@@ -128,10 +127,12 @@ class Pool implements Flow {
     const one = this.find(name)
     await (one === null ? this.local.pause(name) : one.thread?.line.call('pause', [name]))
   }
-  resume(name: string): Promise<void> {
+  async resume(name: string): Promise<void> {
     const one = this.find(name)
     if (one === null) return this.local.resume(name)
-    return one.thread === null ? this.begin(one) : one.thread.line.call('resume', [name])
+    if (one.thread !== null) return one.thread.line.call('resume', [name])
+    this.begin(one)
+    await one.begun()
   }
   async drop(name: string): Promise<void> {
     if (this.placed.has(name)) await this.stop(name)
@@ -201,6 +202,7 @@ class Placed {
   readonly sent: PlacedView
   thread: ViewThread | null = null
   info: ViewInfo
+  private beginning: Promise<void> = Promise.resolve()
 
   constructor(sent: PlacedView) {
     this.sent = sent
@@ -211,15 +213,31 @@ class Placed {
   get name(): string {
     return this.sent.view.name
   }
-  /** On whichever thread it is then. */
-  async settled(signal?: AbortSignal): Promise<void> {
+  begin(thread: ViewThread): void {
+    this.thread = thread
+    thread.views.add(this)
+    this.info = { ...this.info, status: 'restoring', error: null }
+    this.beginning = thread.line.call('start', [this.sent])
+    this.beginning.catch(() => {})
+  }
+  /** It runs, on whichever thread it is then. Throws why it does not. */
+  async begun(): Promise<void> {
+    await this.onThread(() => this.beginning)
+    if (this.thread === null) throw this.info.error ?? new Fault('flow.unknown-view', { view: this.name })
+  }
+  settled(signal?: AbortSignal): Promise<void> {
+    return this.onThread((thread) => thread.line.call('settled', [this.name], signal))
+  }
+  /** Again on the next thread where one ends; nothing where there is none. */
+  private async onThread(act: (thread: ViewThread) => Promise<void>): Promise<void> {
     for (;;) {
       const { thread } = this
       if (thread === null) return
       try {
-        return await thread.line.call('settled', [this.name], signal)
+        return await act(thread)
       } catch (error) {
-        if (!thread.hasEnded || thread === this.thread) throw error
+        if (!thread.hasEnded) throw error
+        await thread.gone
       }
     }
   }
@@ -233,6 +251,8 @@ class ViewThread {
   readonly line: Line<ViewMethods>
   readonly views = new Set<Placed>()
   hasEnded = false
+  /** It has ended, and what becomes of its views is settled. */
+  readonly gone: Promise<void>
   private readonly thread: Thread
   private readonly host: LogHost
   private readonly shared: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(4))
@@ -259,7 +279,7 @@ class ViewThread {
       fault: (view, fault) => options.onFault?.(view, fault),
     }
     this.line = new Line<ViewMethods>(this.thread.port, methods)
-    void this.thread.ended.then(async (why) => {
+    this.gone = this.thread.ended.then(async (why) => {
       this.hasEnded = true
       this.line.end(new Fault('log.closed', { what: 'a thread of views' }))
       await this.host.close()

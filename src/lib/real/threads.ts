@@ -5,7 +5,8 @@ import type { Thread, Threads } from '../world.ts'
 
 export const realThreads: Threads = {
   start(module, data): Thread {
-    const worker = new Worker(module, { workerData: data })
+    // What the process was started with may be of no use to a module: `--eval`, `--input-type`.
+    const worker = new Worker(module, { workerData: data, execArgv: [] })
     const { promise: ended, resolve } = Promise.withResolvers<string | null>()
     let why: string | null = null
     let isTold = false
