@@ -5,12 +5,15 @@ import type { Offset } from '../../lib/brand.ts'
 
 type Wait = { ms: number; bytes?: number }
 /** Batches of all chunks lie one behind the other in `bytes`; a chunk has those from `from` to `to` of `ends`. */
-interface Packed {
+export interface Packed {
   readonly bytes: Uint8Array<ArrayBuffer>
   readonly ends: Float64Array
   readonly chunks: readonly (Extract<Chunk, { fault: unknown }> | PackedChunk)[]
 }
-type PackedChunk = Omit<Extract<Chunk, { next: Offset }>, 'batches'> & { readonly from: number; readonly to: number }
+export type PackedChunk = Omit<Extract<Chunk, { next: Offset }>, 'batches'> & {
+  readonly from: number
+  readonly to: number
+}
 
 /** Batches are copied out: what is sent must not drag along the memory that they lie in. */
 function pack(chunks: readonly Chunk[]): Transfer<Packed> {
