@@ -9,6 +9,7 @@ import { assert } from '../lib/assert.ts'
 import { placeBatch } from './batch-header.ts'
 import { batchMaxTime } from './batch-walk.ts'
 import type { Core } from './core.ts'
+import { headOf } from './head.ts'
 import { Segment } from './segment.ts'
 import { newSalt, type Segments } from './segments.ts'
 import { SparseIndex } from './sparse-index.ts'
@@ -82,6 +83,7 @@ class Writer {
     if (tail.bytes - index.lastPosition >= this.#segments.intervalBytes) index.add(tail.end, tail.bytes, tail.maxTimeMs)
     const timeMs = batchMaxTime(bytes)
     const isLarger = timeMs > tail.maxTimeMs || tail.bytes === 0
+    if (tail.bytes === 0) this.#segment.head = headOf(bytes)
     this.#segment.tail = {
       bytes: tail.bytes + bytes.length,
       end: tail.end + bytes.readInt32BE(23) + 1,

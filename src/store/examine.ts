@@ -12,12 +12,13 @@
  * before that has changed nothing.
  */
 import { Fault } from '../lib/fault.ts'
-import type { World } from '../lib/world.ts'
+import type { File, World } from '../lib/world.ts'
 import { batchHeaderBytes, placeBatch, sealBatch, writeBatchHeader } from './batch-header.ts'
 import { batchBase, batchBytes, batchEnd, batchMaxTime, batchProblem, BatchWalk, lengthProblem } from './batch-walk.ts'
 import { parentOf } from './directories.ts'
 import { diskFault } from './disk-fault.ts'
 import { Epochs } from './epochs.ts'
+import { headIn, headOf, isOther, otherFile } from './head.ts'
 import type { PartitionState } from './journal.ts'
 import { type Opened, Opening } from './opening.ts'
 import type { OpenedPartition } from './partition.ts'
@@ -295,6 +296,10 @@ export class Examination {
     const file = this.#world.disk.open(path, 'read')
     const epochAt = (offset: number): number => epochs.at(offset)
     try {
+      if (isOther(file, segment.state)) {
+        yield lost({ position: size, offset: end }, this.#whose(file, segment.state.base))
+        return
+      }
       while (place.position < limit && place.offset < end) {
         const walk = new BatchWalk(file, { ...place, limit, epochAt })
         // What a cut left behind the end is no part of the log.
@@ -313,6 +318,14 @@ export class Examination {
     } finally {
       file.close()
     }
+  }
+  /** Whose file it is, if a checkpoint knows of it. */
+  #whose(file: File, base: number): string {
+    const head = headIn(file, base)
+    for (const [dir, { state }] of this.#opened.found)
+      for (const one of state.segments)
+        if (one.base === base && one.head === head) return `the file begins as that of ${dir} did`
+    return otherFile
   }
   /** The first place behind `position` at which a batch stands that belongs there. */
   #nextGood(
@@ -425,6 +438,7 @@ export class Examination {
 class Marks {
   bytes = 0
   end: number
+  #head: number | undefined
   #maxTimeMs = -1
   #maxTimeOffset = -1
 
@@ -432,6 +446,7 @@ class Marks {
     this.end = base
   }
   add(batch: Buffer): void {
+    if (this.bytes === 0) this.#head = headOf(batch)
     if (batchMaxTime(batch) > this.#maxTimeMs || this.bytes === 0) {
       this.#maxTimeMs = batchMaxTime(batch)
       this.#maxTimeOffset = batchBase(batch)
@@ -439,8 +454,9 @@ class Marks {
     this.bytes += batch.length
     this.end = batchEnd(batch)
   }
-  get state(): Pick<SegmentState, 'bytes' | 'end' | 'maxTimeMs' | 'maxTimeOffset'> {
-    return { bytes: this.bytes, end: this.end, maxTimeMs: this.#maxTimeMs, maxTimeOffset: this.#maxTimeOffset }
+  get state(): Pick<SegmentState, 'bytes' | 'end' | 'maxTimeMs' | 'maxTimeOffset' | 'head'> {
+    const marks = { bytes: this.bytes, end: this.end, maxTimeMs: this.#maxTimeMs, maxTimeOffset: this.#maxTimeOffset }
+    return this.#head === undefined ? marks : { ...marks, head: this.#head }
   }
 }
 

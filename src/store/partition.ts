@@ -17,6 +17,7 @@ import { writeCompacted } from './compact.ts'
 import type { Core } from './core.ts'
 import { diskFault } from './disk-fault.ts'
 import { Epochs } from './epochs.ts'
+import { headOf } from './head.ts'
 import { HotBatches } from './hot-tail.ts'
 import type { DamagedPlace, PartitionState } from './journal.ts'
 import { Listeners } from './listeners.ts'
@@ -109,8 +110,8 @@ export class Partition implements PartitionLog {
     this.#end = this.#written = this.#durable = state.end
     this.#epochs = new Epochs(state.epochs)
     const list = state.segments.map(
-      ({ base, generation = 0, createdMs, salts, ...mark }) =>
-        new Segment({ base, generation, createdMs, salts }, mark),
+      ({ base, generation = 0, createdMs, salts, head, ...mark }) =>
+        new Segment({ base, generation, createdMs, salts, ...(head === undefined ? {} : { head }) }, mark),
     )
     const last = list.at(-1)
     if (last !== undefined) {
@@ -523,6 +524,7 @@ export class Partition implements PartitionLog {
       index.add(this.#end, tail.bytes, tail.maxTimeMs)
     const timeMs = batchMaxTime(bytes)
     const isLarger = timeMs > tail.maxTimeMs || tail.bytes === 0
+    if (tail.bytes === 0) segment.head = headOf(bytes)
     segment.tail = {
       bytes: tail.bytes + bytes.length,
       end,

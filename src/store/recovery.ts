@@ -17,6 +17,7 @@ import type { World } from '../lib/world.ts'
 import { batchBase, batchEpoch, batchMaxTime, BatchWalk } from './batch-walk.ts'
 import type { Directories } from './directories.ts'
 import { Epochs } from './epochs.ts'
+import { headOf, isOtherFile, otherFile } from './head.ts'
 import type { DamagedPlace, KnownPartition, PartitionState } from './journal.ts'
 import type { Damage } from './partition.ts'
 import { segmentName, segmentsIn, type SegmentState } from './segment.ts'
@@ -184,6 +185,10 @@ class PartitionRecovery {
       if (!this.#files.includes(segment.base) && !isNeeded) continue
       const path = this.#path(segment.base)
       const size = this.#context.world.disk.stat(path)?.size ?? -1
+      if (size >= 0 && this.#mayBeOther(segment, size) && isOtherFile(this.#context.world.disk, path, segment)) {
+        this.#end = segment.base
+        return { path, position: 0, what: otherFile }
+      }
       if (size < segment.bytes) return this.#shorter(path, segment, size)
       if (segment.base === damaged?.base) {
         const broken = this.#lookAgain(segment, damaged)
@@ -200,6 +205,11 @@ class PartitionRecovery {
     else if (last === undefined) this.#beginWithFiles()
     if (last === undefined || sealed) return null
     return this.#scan(last)
+  }
+  /** What is read on from here, or from its beginning; the others are looked at when somebody reads them. */
+  #mayBeOther(segment: SegmentState, size: number): boolean {
+    const { segments, damaged } = this.#known.state
+    return size < segment.bytes || segment.base === damaged?.base || segment === segments.at(-1)
   }
   /** A later segment holds the start, or nothing before the start was ever needed. */
   #isForgotten(base: number): boolean {
@@ -308,7 +318,7 @@ class PartitionRecovery {
       const walk = new BatchWalk(file, { position: from.bytes, offset: from.end, limit, epochAt })
       const grown = this.#salted(from)
       const indexer = this.#indexer(grown)
-      let { maxTimeMs, maxTimeOffset } = from
+      let { maxTimeMs, maxTimeOffset, head } = from
       while (walk.offset < next) {
         const batch = indexer.take(walk)
         if (batch === null) break
@@ -316,13 +326,14 @@ class PartitionRecovery {
           maxTimeMs = batchMaxTime(batch)
           maxTimeOffset = batchBase(batch)
         }
+        if (walk.position === batch.length) head ??= headOf(batch)
         if (known === undefined) this.#epochs.begin(batchEpoch(batch), batchBase(batch))
       }
       this.#scannedBytes += walk.position - from.bytes
       this.#end = walk.offset
       if (cut !== undefined) this.#sealed = true
       const marks = { bytes: walk.position, end: walk.offset, maxTimeMs, maxTimeOffset }
-      this.#segments[this.#segments.length - 1] = { ...grown, ...marks }
+      this.#segments[this.#segments.length - 1] = { ...grown, ...marks, ...(head === undefined ? {} : { head }) }
       if (walk.position > from.bytes && (walk.offset > this.#durable || this.#context.epoch === null))
         this.#unsynced.push(path)
       if (walk.problem === null || walk.offset === next) return null

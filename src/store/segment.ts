@@ -19,15 +19,20 @@ export interface SegmentState extends Mark {
   readonly createdMs: number
   /** They tell index entries about these bytes from those about bytes that were here before. */
   readonly salts: readonly Salt[]
+  /** By this its file is known: see `head.ts`. Absent = not looked at since such were noted. */
+  readonly head?: number
 }
 
-type SegmentMade = Pick<SegmentState, 'base' | 'generation' | 'createdMs' | 'salts'>
+type SegmentMade = Pick<SegmentState, 'base' | 'generation' | 'createdMs' | 'salts' | 'head'>
 
 export class Segment {
   readonly base: number
   readonly generation: number
   readonly createdMs: number
   readonly salts: readonly Salt[]
+  head: number | undefined
+  /** The file is known to be this one. */
+  isOwn: boolean
   tail: Mark
   written: Mark
   durable: Mark
@@ -47,15 +52,18 @@ export class Segment {
     this.generation = made.generation ?? 0
     this.createdMs = made.createdMs
     this.salts = made.salts
+    this.head = made.head
     this.exists = mark !== null
+    this.isOwn = mark === null
     this.tail = this.written = this.durable = mark ?? { bytes: 0, end: made.base, maxTimeMs: -1, maxTimeOffset: -1 }
   }
   get isDurable(): boolean {
     return this.written.bytes === this.durable.bytes
   }
   state(): SegmentState {
-    const { base, generation, createdMs, salts } = this
-    return { base, createdMs, salts, ...this.durable, ...(generation === 0 ? {} : { generation }) }
+    const { base, generation, createdMs, salts, head } = this
+    const compacted = generation === 0 ? {} : { generation }
+    return { base, createdMs, salts, ...this.durable, ...compacted, ...(head === undefined ? {} : { head }) }
   }
 }
 

@@ -5,6 +5,7 @@ import { Fault } from '../lib/fault.ts'
 import type { File, Random } from '../lib/world.ts'
 import type { Core } from './core.ts'
 import type { Epochs } from './epochs.ts'
+import { headIn, isOther, otherFile } from './head.ts'
 import { type Mark, Segment, segmentName } from './segment.ts'
 import { setAside } from './set-aside.ts'
 import { type Place, type Salt, SparseIndex } from './sparse-index.ts'
@@ -46,7 +47,17 @@ export class Segments {
     return `${this.stem(segment)}.log`
   }
   file(segment: Segment): File {
-    return this.#core.handles.open(segment, this.path(segment), 'read')
+    const file = this.#core.handles.open(segment, this.path(segment), 'read')
+    if (!segment.isOwn) this.#recognise(segment, file)
+    return file
+  }
+  /** Once. Throws Fault store.damaged. */
+  #recognise(segment: Segment, file: File): void {
+    const { base, head, written } = segment
+    if (head === undefined) segment.head = headIn(file, base) ?? undefined
+    else if (isOther(file, { base, head, bytes: written.bytes }))
+      throw this.foundDamage(segment, { position: 0, offset: base }, otherFile)
+    segment.isOwn = true
   }
   /** Makes the file when there is none; one that is in its place is moved aside. */
   fileForWrite(segment: Segment): File {
