@@ -1188,6 +1188,14 @@ export const faults = {
     says: (f) => `${f.changed} has changed in the project, but ${f.reader}, which is not of the project, reads it`,
     hint: 'Drop the reader first, or take it into the project.',
   }),
+  'project.changed': meaning<{ dir: string }>({
+    kafka: -1,
+    http: 409,
+    sqlstate: '55000',
+    retry: false,
+    says: (f) => `the files of ${f.dir} are not those that Millrace was started with`,
+    hint: 'Start Millrace again: a thread that runs functions of the project loads its files anew.',
+  }),
   'project.not-found': meaning<{ dir: string }>({
     kafka: -1,
     http: 404,

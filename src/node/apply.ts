@@ -10,6 +10,7 @@ import { Fault } from '../lib/fault.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { OpenEngine } from '../query/open.ts'
 import type { Contracts } from '../schema/contracts.ts'
+import type { ProjectMark } from './project.ts'
 import { SqlFault } from '../sql/fault.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import { parseStatements } from '../sql/syntax/parse.ts'
@@ -22,6 +23,8 @@ export interface ApplyTo {
 export interface Definitions {
   readonly sql: readonly { readonly file: string; readonly text: string }[]
   readonly definitions: readonly Definition[]
+  /** Where the definitions can be loaded from once more, by another thread; absent: nowhere. */
+  readonly project?: ProjectMark
 }
 
 type Create = Extract<

@@ -8,6 +8,7 @@ import { type RunningAlerts, openAlerts } from '../act/open.ts'
 import { type Flow, type FlowOptions, openFlow } from '../flow/runtime/flow.ts'
 import { Quarantine } from '../flow/runtime/quarantine.ts'
 import { isSqlFunction } from '../flow/user-functions.ts'
+import { codeOf } from '../flow/workers/code.ts'
 import { openFlowOnThreads } from '../flow/workers/pool.ts'
 import { listenHttp } from '../gateway/http/listen.ts'
 import { type SaslSettings, listenKafka } from '../gateway/kafka/index.ts'
@@ -121,15 +122,19 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
 
   const onFault = (name: string, fault: { message: string; code: string }): void =>
     logger.error(`${name}: ${fault.message}`, { code: fault.code })
-  const flow = openViews(world.threads, config.workers, {
-    log,
-    commits,
-    clock: world.clock,
-    onFault,
-    quarantine: new Quarantine(log, (topic, event) => sortedOut(contracts, topic, event)),
-    spill: local === null || config.data === ':memory:' ? null : { disk: world.disk, folder: `${config.data}/spill` },
-    ...options.flow,
-  })
+  const flow = openViews(
+    world.threads,
+    { count: config.workers, definitions: options.definitions },
+    {
+      log,
+      commits,
+      clock: world.clock,
+      onFault,
+      quarantine: new Quarantine(log, (topic, event) => sortedOut(contracts, topic, event)),
+      spill: local === null || config.data === ':memory:' ? null : { disk: world.disk, folder: `${config.data}/spill` },
+      ...options.flow,
+    },
+  )
   stack.defer(() => flow.close())
   const check: Contracts['check'] = (topic, event) => contracts.check(topic, event)
   const fields: Contracts['fields'] = (topic) => contracts.fields(topic)
@@ -219,10 +224,17 @@ async function startGateways(
   return bound
 }
 
-function openViews(threads: World['threads'], count: number, options: FlowOptions): Flow {
+function openViews(
+  threads: World['threads'],
+  { count, definitions }: { readonly count: number; readonly definitions: Definitions | undefined },
+  options: FlowOptions,
+): Flow {
   if (threads === undefined || count === 0) return openFlow(options)
+  const { project } = definitions ?? {}
+  const code = project === undefined ? [] : codeOf(definitions!.definitions)
+  const codeFrom = code.length === 0 ? null : { dir: project!.dir, digest: project!.digest }
   const module = new URL(import.meta.url.replace(/[^/]*(\.[jt]s)$/, 'view-thread$1'))
-  return openFlowOnThreads({ ...options, threads, count, module })
+  return openFlowOnThreads({ ...options, threads, count, module, code, codeFrom })
 }
 /** Who locks the door has to be inside: without a user nobody could make the first one. */
 async function makeAdmin({ users }: Security, { disk }: World, file: string | null): Promise<void> {

@@ -1,5 +1,7 @@
 /** What a thread for views loads (`flow/workers`). */
+import type { ViewThreadData } from '../flow/workers/view-thread.ts'
 import { prepareLoading } from './loading.ts'
+import type { ProjectMark } from './project.ts'
 
 prepareLoading()
 const [{ serveViews }, { ownThread }, { realWorld }] = await Promise.all([
@@ -8,4 +10,18 @@ const [{ serveViews }, { ownThread }, { realWorld }] = await Promise.all([
   import('../lib/real/world.ts'),
 ])
 const { port, data } = ownThread()
-serveViews(port, data as import('../flow/workers/view-thread.ts').ViewThreadData, realWorld())
+const { codeFrom } = data as ViewThreadData
+let code: Promise<readonly unknown[]> | null = codeFrom === null ? Promise.resolve([]) : null
+
+/** The definitions of the project, once more. */
+async function projectCode({ dir, digest }: ProjectMark): Promise<readonly unknown[]> {
+  const [{ loadProject }, { codeOf }, { Fault }] = await Promise.all([
+    import('./project.ts'),
+    import('../flow/workers/code.ts'),
+    import('../lib/fault.ts'),
+  ])
+  const project = await loadProject(dir)
+  if (project.digest !== digest) throw new Fault('project.changed', { dir })
+  return codeOf(project.definitions)
+}
+serveViews(port, data as ViewThreadData, realWorld(), () => (code ??= projectCode(codeFrom as ProjectMark)))

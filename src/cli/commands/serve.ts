@@ -122,7 +122,7 @@ async function serve(on: Call, config: Config): Promise<void> {
     config,
     world,
     logger,
-    ...(project === null ? {} : { definitions: project }),
+    ...(project === null ? {} : { definitions: { ...project, project } }),
   })
   const listen = millrace.listening()
   // From the start of the process, the loading of the program included.

@@ -1,6 +1,6 @@
 /**
- * Views on several threads. A view that is data runs on one of `threads` threads, that with the fewest; one with functions
- * of the program runs on this one, for functions cannot travel. A thread starts when its first view does.
+ * Views on several threads. A view runs on one of `count` threads, that with the fewest; one with functions that only this
+ * thread has runs here, for functions cannot travel (`code.ts`). A thread starts when its first view does.
  *
  * A thread that ends by itself, or does not answer for `limits.viewThreadSilentMs`, takes down only the view it was working
  * on: that one fails with flow.thread-ended. The others start again on another thread, from what they have committed.
@@ -23,6 +23,7 @@ import {
   openFlow,
 } from '../runtime/flow.ts'
 import { type Savepoint, SavepointsUnderWay } from '../runtime/savepoints.ts'
+import { packed } from './code.ts'
 import type { HostMethods, PlacedView, ViewMethods, ViewThreadData } from './view-thread.ts'
 
 export interface PoolOptions extends FlowOptions {
@@ -31,21 +32,15 @@ export interface PoolOptions extends FlowOptions {
   readonly count: number
   /** What a thread loads: it calls `serveViews`. */
   readonly module: URL
+  /** Functions that a thread has as well (`code.ts`); plans with others run here. Default: none. */
+  readonly code?: readonly unknown[]
+  /** Where it has them from: for `module`. */
+  readonly codeFrom?: unknown
   /** So long may a thread not answer. Default: `limits.viewThreadSilentMs`. */
   readonly silentMs?: number
 }
 
 export const openFlowOnThreads = (options: PoolOptions): Flow => new Pool(options)
-
-/** Functions cannot be cloned, everything else of a plan can. */
-function isData(view: ViewPlan): boolean {
-  try {
-    structuredClone(view)
-    return true
-  } catch {
-    return false
-  }
-}
 
 class Pool implements Flow {
   private readonly options: PoolOptions
@@ -53,22 +48,35 @@ class Pool implements Flow {
   private readonly threads = new Set<ViewThread>()
   private readonly placed = new Map<string, Placed>()
   private readonly saving = new SavepointsUnderWay()
+  private readonly code: readonly unknown[]
   private nextNumber = 1
   private closed = false
 
   constructor(options: PoolOptions) {
     this.options = options
+    this.code = options.code ?? []
     this.local = openFlow(options)
   }
 
   async start(view: ViewPlan): Promise<void> {
     if (this.closed) throw new Fault('log.closed', { what: 'the engine' })
     if (this.has(view.name)) throw new Fault('flow.view-exists', { view: view.name })
-    if (!isData(view)) return this.local.start(view)
-    const one = new Placed({ number: this.nextNumber++, view, keepsOutput: this.keepsOutput(view.name) })
+    const sent = packed(view, this.code)
+    if (sent === null) return this.local.start(view)
+    const one = new Placed(view, { number: this.nextNumber++, view: sent, keepsOutput: this.keepsOutput(view.name) })
     this.placed.set(view.name, one)
     this.begin(one)
-    await one.begun()
+    try {
+      await one.begun()
+    } catch (error) {
+      // It did not come so far as to be a view that failed.
+      if (one.info.status === 'restoring') this.forget(one)
+      throw error
+    }
+  }
+  private forget(one: Placed): void {
+    this.placed.delete(one.name)
+    one.thread?.views.delete(one)
   }
   private keepsOutput(view: string): boolean {
     return this.options.keepsOutput?.(view) ?? true
@@ -115,9 +123,8 @@ class Pool implements Flow {
   async stop(name: string): Promise<void> {
     const one = this.find(name)
     if (one === null) return this.local.stop(name)
-    this.placed.delete(name)
+    this.forget(one)
     const { thread } = one
-    thread?.views.delete(one)
     // Where the thread ends meanwhile, it has stopped as well.
     await thread?.line.call('stop', [name]).catch((error: unknown) => {
       if (!thread.hasEnded) throw error
@@ -148,7 +155,7 @@ class Pool implements Flow {
     return this.saving.run(
       view.name,
       name,
-      () => this.find(view.name)?.thread?.line.call('savepoint', [view, name]) ?? this.local.savepoint(view, name),
+      () => this.find(view.name)?.savepoint(name) ?? this.local.savepoint(view, name),
     )
   }
   load(view: ViewPlan, savepoint: string, rows: boolean): Promise<void> {
@@ -165,7 +172,7 @@ class Pool implements Flow {
     return this.placed.has(name) || this.local.has(name)
   }
   plan(name: string): ViewPlan {
-    return this.find(name)?.sent.view ?? this.local.plan(name)
+    return this.find(name)?.view ?? this.local.plan(name)
   }
   async graph(name: string): Promise<FlowGraph> {
     return this.running(name)?.line.call('graph', [name]) ?? this.local.graph(name)
@@ -199,19 +206,21 @@ class Pool implements Flow {
 
 /** A view that runs on another thread, as long as its thread is there. */
 class Placed {
+  readonly view: ViewPlan
   readonly sent: PlacedView
   thread: ViewThread | null = null
   info: ViewInfo
   private beginning: Promise<void> = Promise.resolve()
 
-  constructor(sent: PlacedView) {
+  constructor(view: ViewPlan, sent: PlacedView) {
+    this.view = view
     this.sent = sent
     const counts = { rowsIn: 0, rowsOut: 0, late: 0, lateAfterIdle: 0, invalid: 0, failed: 0, future: 0, ticks: 0 }
     const state = { stateBytes: 0, watermarkMs: -Infinity }
     this.info = { name: this.name, status: 'restoring', error: null, ...counts, ...state }
   }
   get name(): string {
-    return this.sent.view.name
+    return this.view.name
   }
   begin(thread: ViewThread): void {
     this.thread = thread
@@ -224,6 +233,9 @@ class Placed {
   async begun(): Promise<void> {
     await this.onThread(() => this.beginning)
     if (this.thread === null) throw this.info.error ?? new Fault('flow.unknown-view', { view: this.name })
+  }
+  savepoint(name: string): Promise<Savepoint> | undefined {
+    return this.thread?.line.call('savepoint', [this.name, name])
   }
   settled(signal?: AbortSignal): Promise<void> {
     return this.onThread((thread) => thread.line.call('settled', [this.name], signal))
@@ -269,6 +281,7 @@ class ViewThread {
       commitMs: options.commitMs ?? null,
       spillFolder: options.spill?.folder ?? null,
       working: this.shared,
+      codeFrom: options.codeFrom ?? null,
     }
     this.thread = options.threads.start(options.module, data)
     const methods: HostMethods = {

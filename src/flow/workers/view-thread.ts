@@ -11,6 +11,7 @@ import { RemoteLog, remoteCommits } from '../../log/remote/remote-log.ts'
 import type { ViewPlan } from '../plan.ts'
 import { type LocalFlow, type ViewInfo, openFlow } from '../runtime/flow.ts'
 import type { BadRecord, QuarantineUse } from '../runtime/quarantine.ts'
+import { unpacked } from './code.ts'
 
 /** What the thread is started with. */
 export interface ViewThreadData {
@@ -19,6 +20,8 @@ export interface ViewThreadData {
   readonly spillFolder: string | null
   /** One number: that of the view that works, or worked last; 0: none has. */
   readonly working: Int32Array<SharedArrayBuffer>
+  /** Where it has functions from that its views may call. */
+  readonly codeFrom: unknown
 }
 export interface PlacedView {
   /** In `ViewThreadData.working`. */
@@ -35,11 +38,17 @@ export type HostMethods = LogMethods & {
   fault(view: string, fault: Fault): void
 }
 
-export function serveViews(port: Port, data: ViewThreadData, { clock, disk }: { clock: Clock; disk: Disk }): void {
+/** `code` has the functions that views may call, or throws why they are not there. */
+export function serveViews(
+  port: Port,
+  data: ViewThreadData,
+  { clock, disk }: { clock: Clock; disk: Disk },
+  code: () => Promise<readonly unknown[]>,
+): void {
   const placed = new Map<string, PlacedView>()
   const line: Line<HostMethods> = new Line<HostMethods>(
     port,
-    methodsOf(() => flow, placed),
+    methodsOf(() => flow, placed, code),
   )
   const { limits, commitMs, spillFolder, working } = data
   const flow: LocalFlow = openFlow({
@@ -58,11 +67,15 @@ export function serveViews(port: Port, data: ViewThreadData, { clock, disk }: { 
   })
 }
 
-const methodsOf = (flow: () => LocalFlow, placed: Map<string, PlacedView>) => ({
+const methodsOf = (
+  flow: () => LocalFlow,
+  placed: Map<string, PlacedView>,
+  code: () => Promise<readonly unknown[]>,
+) => ({
   ping: () => {},
-  start: (one: PlacedView) => {
+  start: async (one: PlacedView) => {
     placed.set(one.view.name, one)
-    return flow().start(one.view)
+    await flow().start(unpacked(one.view, await code()))
   },
   stop: async (name: string) => {
     await flow().stop(name)
@@ -71,7 +84,7 @@ const methodsOf = (flow: () => LocalFlow, placed: Map<string, PlacedView>) => ({
   pause: (name: string) => flow().pause(name),
   resume: (name: string) => flow().resume(name),
   saved: (name: string) => flow().saved(name),
-  savepoint: (view: ViewPlan, name: string) => flow().savepoint(view, name),
+  savepoint: (view: string, name: string) => flow().savepoint(flow().plan(view), name),
   graph: (name: string) => flow().graph(name),
   examine: (name: string) => flow().examine(name),
   settled: (name: string, signal: AbortSignal) => flow().settled(name, signal),

@@ -1,0 +1,59 @@
+/** Views of a project on threads: their functions are those of its files, loaded there once more. */
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { Fault } from '../../src/lib/fault.ts'
+import { silent } from '../../src/lib/logger.ts'
+import { realWorld } from '../../src/lib/real/world.ts'
+import { resolveConfig } from '../../src/node/config.ts'
+import { type Running, startMillrace } from '../../src/node/millrace.ts'
+import { type Project, loadProject } from '../../src/node/project.ts'
+
+const dir = join(import.meta.dirname, '../fixtures/thread-project')
+async function started(workers: string, mark: (project: Project) => Project = (project) => project): Promise<Running> {
+  const off = ['http=off', 'kafka=off', 'peer=off']
+  const { config } = resolveConfig({ data: ':memory:', listen: off, workers }, {}, {})
+  const project = await loadProject(dir)
+  const definitions = { ...project, project: mark(project) }
+  return startMillrace({ config, world: realWorld(), logger: silent, definitions })
+}
+async function rows({ engine }: Running, text: string): Promise<unknown[][]> {
+  const found: unknown[][] = []
+  for await (const row of (await engine.run(text)).rows) found.push([...row])
+  return found
+}
+async function sent(running: Running): Promise<void> {
+  await rows(running, 'INSERT INTO events VALUES (1), (2); INSERT INTO numbers VALUES (3); FLUSH')
+}
+
+for (const [workers, isThere] of [
+  ['1', (at: number) => at > 0],
+  ['0', (at: number) => at === 0],
+] as const)
+  test(`with ${workers} workers functions of a project run ${workers === '0' ? 'on the thread of the log' : 'on another thread'}`, async () => {
+    const running = await started(workers)
+    try {
+      await sent(running)
+      for (const [view, count] of [
+        ['placed', 2],
+        ['processed', 1],
+      ] as const) {
+        const found = await rows(running, `SELECT at FROM ${view}`)
+        assert.equal(found.length, count)
+        assert.ok(
+          found.every(([at]) => isThere(at as number)),
+          `${view}: ${JSON.stringify(found)}`,
+        )
+      }
+      assert.deepEqual(await rows(running, 'SELECT n FROM plain'), [[2]])
+    } finally {
+      await running.close()
+    }
+  })
+
+test('a thread does not run the functions of files that have changed since the start', async () => {
+  await assert.rejects(
+    started('1', (project) => ({ ...project, digest: 'another' })),
+    (error: Fault) => error.code === 'project.changed',
+  )
+})
