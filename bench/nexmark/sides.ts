@@ -14,6 +14,9 @@ const core = 0
 /** Both may use as much. */
 const heapMegabytes = 6_144
 
+/** What `millrace` sets for itself when it starts. */
+const ofProgram = ['--incremental-marking-soft-trigger=80', '--incremental-marking-hard-trigger=95']
+
 /** Not the system's folder for temporary files: that may be memory. */
 function dataFolder(name: string): string {
   mkdirSync(cacheDir, { recursive: true })
@@ -42,6 +45,7 @@ export class Ours implements AsyncDisposable {
       String(core),
       process.execPath,
       `--max-old-space-size=${heapMegabytes}`,
+      ...ofProgram,
       '--expose-gc',
       script,
       folder,

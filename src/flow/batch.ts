@@ -210,13 +210,20 @@ export function gatherBatch(batch: Batch, rows: Int32Array, count: number): Batc
 /** Collects provenance row by row. */
 export class ProvenanceBuilder {
   count = 0
-  private source = new Int32Array(64)
-  private offset = new Float64Array(64)
-  private time = new Float64Array(64)
-  private watermark = new Float64Array(64)
+  private source: Int32Array<ArrayBuffer>
+  private offset: Float64Array<ArrayBuffer>
+  private time: Float64Array<ArrayBuffer>
+  private watermark: Float64Array<ArrayBuffer>
   private at: number[] | null = null
   private ranges: number[] = []
   private state = false
+
+  constructor(capacity = 64) {
+    this.source = new Int32Array(capacity)
+    this.offset = new Float64Array(capacity)
+    this.time = new Float64Array(capacity)
+    this.watermark = new Float64Array(capacity)
+  }
 
   push(source: number, offset: number, time: number, watermark: number): void {
     if (this.count === this.source.length) this.grow()

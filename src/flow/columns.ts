@@ -4,6 +4,7 @@ import { storageOf } from './memory.ts'
 import type { DataType } from '../schema/types.ts'
 import type { Value } from './expression.ts'
 import { assert } from '../lib/assert.ts'
+import { Copier } from '../lib/bytes.ts'
 import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 
@@ -157,14 +158,16 @@ export class BytesBuilder implements ColumnBuilder {
   private readonly input: Buffer | null
   /** Length of the input: where what is pushed begins. */
   private readonly base: number
-  private arena: Buffer
+  private arena: Buffer = empty
+  private readonly copier = new Copier()
+  private readonly leastBytes: number
   /** Of the arena. */
   private used = 0
 
   constructor(capacity = 64, arenaBytes = 1024, input: Buffer | null = null) {
     this.input = input
     this.base = input?.length ?? 0
-    this.arena = input === null ? Buffer.allocUnsafeSlow(arenaBytes) : empty
+    this.leastBytes = input === null ? arenaBytes : 64
     this.from = new Int32Array(Math.max(1, capacity))
     this.to = new Int32Array(Math.max(1, capacity))
     this.validity = new Validity(capacity)
@@ -191,8 +194,7 @@ export class BytesBuilder implements ColumnBuilder {
   pushBytes(bytes: Uint8Array, start = 0, end = bytes.length): void {
     const from = this.used
     this.reserve(end - start)
-    if (Buffer.isBuffer(bytes)) bytes.copy(this.arena, from, start, end)
-    else this.arena.set(bytes.subarray(start, end), from)
+    this.copier.copy(bytes, start, end, this.arena, from)
     this.used += end - start
     this.end(from)
   }
@@ -228,7 +230,7 @@ export class BytesBuilder implements ColumnBuilder {
       throw new Fault('value.invalid-argument', {
         what: `the texts of one column, worked on together, are more than ${limits.columnBytes} bytes`,
       })
-    const bigger = Buffer.allocUnsafeSlow(Math.max(64, this.arena.length * 2, this.used + bytes))
+    const bigger = Buffer.allocUnsafeSlow(Math.max(this.leastBytes, this.arena.length * 2, this.used + bytes))
     this.arena.copy(bigger, 0, 0, this.used)
     this.arena = bigger
   }

@@ -23,6 +23,7 @@ export function keepMatches(
   { pairs: batch, matched }: Pairs,
   nowUs: number,
 ): { batch: Batch; failed: FailedRows | null } {
+  if (batch.count === 0) return { batch, failed: null }
   const failures: RowFailure[] = []
   const passes = new Uint8Array(batch.count)
   if (where === null) matched.forEach((m, i) => (passes[i] = m ? 1 : 0))

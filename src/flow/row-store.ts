@@ -1,12 +1,12 @@
 /** Whole rows in state: which fields of a table's row hold which columns, and how they come back as batches. */
 import type { Columns, DataType } from '../schema/types.ts'
-import { type Batch, type Column, type Provenance, ProvenanceBuilder, isNull, valueAt } from './batch.ts'
+import { type Batch, type Column, type Provenance, ProvenanceBuilder, emptyBatch, isNull, valueAt } from './batch.ts'
 import { type BytesBuilder, type ColumnBuilder, type NumberBuilder, columnBuilder } from './columns.ts'
 import { type KeyWriter, readKeyDouble } from './key.ts'
 import { storageOf } from './memory.ts'
 import type { StateTable } from './state.ts'
 import { placeOf } from './state-pages.ts'
-import { ByteReader, ByteWriter, copyBytes } from '../lib/bytes.ts'
+import { ByteReader, ByteWriter, Copier } from '../lib/bytes.ts'
 import type { Value } from './expression.ts'
 
 /**
@@ -62,6 +62,7 @@ class Layout implements RowLayout {
   // Lengths of the pieces being written or read; −1 = NULL.
   private readonly lengths: Int32Array
   private readonly scratch = new ByteWriter(64)
+  private readonly textIn = new Copier()
 
   constructor(columns: Columns, numbersAt: number, valuesAt: number) {
     const places = columns.map(({ type }, column) => ({ column, type, at: 0 }))
@@ -140,7 +141,7 @@ class Layout implements RowLayout {
       const length = lengths[n]!
       if (length <= 0) continue
       const column = columns[texts[n]!.column] as Column & { kind: 'bytes' }
-      copyBytes(column.arena, column.from[row]!, column.to[row]!, page, at)
+      this.textIn.copy(column.arena, column.from[row]!, column.to[row]!, page, at)
       at += length
     }
     table.numbers[base + bytesAt] = pages.take(size)
@@ -324,18 +325,35 @@ export function sameValue(a: unknown, b: unknown): boolean {
   return x.length === y.size && x.every(([name, value]) => y.has(name) && sameValue(value, y.get(name)))
 }
 
-/** Collects an operator's output rows. */
+/** Collects an operator's output rows. Most steps of many operators have none: then nothing is made for them. */
 export class Output {
-  readonly builders: readonly ColumnBuilder[]
-  readonly rows = new ProvenanceBuilder()
+  private readonly columns: Columns
+  private made: { readonly builders: readonly ColumnBuilder[]; readonly rows: ProvenanceBuilder } | null = null
   private readonly weights: number[] = []
   private weighted = false
+  private capacity = 64
 
   constructor(columns: Columns) {
-    this.builders = columns.map((c) => columnBuilder(c.type))
+    this.columns = columns
+  }
+  /** Before the first row: so many are to come. */
+  expect(rows: number): void {
+    this.capacity = Math.max(this.capacity, rows)
+  }
+  private get parts(): NonNullable<Output['made']> {
+    return (this.made ??= {
+      builders: this.columns.map((c) => columnBuilder(c.type, this.capacity)),
+      rows: new ProvenanceBuilder(this.capacity),
+    })
+  }
+  get builders(): readonly ColumnBuilder[] {
+    return this.parts.builders
+  }
+  get rows(): ProvenanceBuilder {
+    return this.parts.rows
   }
   get count(): number {
-    return this.rows.count
+    return this.weights.length
   }
   /** After the columns of a row: its weight and where it comes from. */
   end(weight: number, source: number, offset: number, time: number, watermark: number): void {
@@ -349,8 +367,9 @@ export class Output {
     if (weight !== 1) this.weighted = true
   }
   done(late: Batch['late'] = null, failed: Batch['failed'] = null): Batch {
+    if (this.count === 0) return late === null && failed === null ? emptyBatch : { ...emptyBatch, late, failed }
     return {
-      count: this.rows.count,
+      count: this.count,
       columns: this.builders.map((b) => b.done()),
       weights: this.weighted ? Float64Array.from(this.weights) : null,
       rows: this.rows.done(),

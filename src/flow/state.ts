@@ -13,7 +13,7 @@
  * Long because index, rows and ticks change the same arrays: apart, each would reach into the others.
  */
 import { assert } from '../lib/assert.ts'
-import { ByteReader, ByteWriter, copyBytes } from '../lib/bytes.ts'
+import { ByteReader, ByteWriter, Copier } from '../lib/bytes.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Value } from './expression.ts'
 import { hashKey, type KeyWriter, slotOf } from './key.ts'
@@ -97,6 +97,10 @@ export class StateTable {
   /** Rows that came back from files in this tick. */
   private back: number[] = []
   private readonly log: UndoLog
+  private readonly keyIn = new Copier()
+  private readonly keyOut = new Copier()
+  private readonly toKey = new Copier()
+  private readonly rowOut = new Copier()
 
   constructor(spec: TableSpec) {
     this.spec = spec
@@ -187,7 +191,7 @@ export class StateTable {
     const from = this.keyFrom[id]!
     const length = this.keyLength[id]!
     out.reserve(length)
-    copyBytes(this.arena, from, from + length, out.bytes, out.length)
+    this.toKey.copy(this.arena, from, from + length, out.bytes, out.length)
     out.length += length
   }
   /** Orders rows by their whole keys. */
@@ -410,7 +414,7 @@ export class StateTable {
     if (prefix.length > 1) buffer[out.at + 1] = slot
     out.at += prefix.length
     out.uvarint(stateKey)
-    copyBytes(this.arena, from, from + length, buffer, out.at)
+    this.keyOut.copy(this.arena, from, from + length, buffer, out.at)
     out.at += length
     return slot
   }
@@ -444,7 +448,7 @@ export class StateTable {
   private insert(bytes: Uint8Array, length: number, stateKeyLength: number): number {
     const id = this.newId()
     if (this.arenaUsed + length > this.arena.length) this.growArena(length)
-    copyBytes(bytes, 0, length, this.arena, this.arenaUsed)
+    this.keyIn.copy(bytes, 0, length, this.arena, this.arenaUsed)
     this.keyFrom[id] = this.arenaUsed
     this.keyLength[id] = length
     this.arenaUsed += length
@@ -535,7 +539,7 @@ export class StateTable {
     if (length === 0) return
     out.reserve(length)
     const from = placeOf(address)
-    copyBytes(this.pages.pageOf(address), from, from + length, out.buffer, out.at)
+    this.rowOut.copy(this.pages.pageOf(address), from, from + length, out.buffer, out.at)
     out.at += length
   }
   private readRow(input: ByteReader, id: number): void {

@@ -205,3 +205,48 @@ export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint
   else if (from instanceof Buffer) from.copy(to, at, start, end)
   else to.set(from.subarray(start, end), at)
 }
+
+/** Beyond so many bytes a native copy is faster. */
+const copiedByWords = 160
+const copiedByBytes = 8
+const noBytes = new Uint8Array(0)
+const noView = new DataView(noBytes.buffer)
+/**
+ * Copies pieces of some ten bytes, again and again between the same two arrays that do not overlap: four bytes at a time,
+ * which takes a fraction of what a native call does before it copies the first. Between others it copies as `copyBytes` does.
+ */
+export class Copier {
+  private from: Uint8Array = noBytes
+  private to: Uint8Array = noBytes
+  private fromView: DataView = noView
+  private toView: DataView = noView
+
+  copy(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
+    if (end - start <= copiedByBytes) for (let i = start; i < end; i++) to[at++] = from[i]!
+    else if (end - start <= copiedByWords && this.knows(from, to)) this.words(start, end, at)
+    else copyBytes(from, start, end, to, at)
+  }
+  /** Views are made when two arrays are met for the second time. */
+  private knows(from: Uint8Array, to: Uint8Array): boolean {
+    if (from !== this.from || to !== this.to) {
+      this.from = from
+      this.to = to
+      this.fromView = noView
+      return false
+    }
+    if (this.fromView === noView) {
+      this.fromView = new DataView(from.buffer, from.byteOffset, from.length)
+      this.toView = new DataView(to.buffer, to.byteOffset, to.length)
+    }
+    return true
+  }
+  private words(start: number, end: number, at: number): void {
+    const { from, to, fromView, toView } = this
+    let i = start
+    for (; i + 8 <= end; i += 8, at += 8) {
+      toView.setInt32(at, fromView.getInt32(i, true), true)
+      toView.setInt32(at + 4, fromView.getInt32(i + 4, true), true)
+    }
+    for (; i < end; i++) to[at++] = from[i]!
+  }
+}

@@ -1,5 +1,5 @@
 /** Record batches v2: records in, bytes out, and back. The header is `store/batch-header.ts`. */
-import { ByteWriter, copyBytes } from '../lib/bytes.ts'
+import { ByteWriter, Copier } from '../lib/bytes.ts'
 import { limits } from '../lib/limits.ts'
 import {
   type BatchHeader,
@@ -101,6 +101,7 @@ function sealed(
 export class BatchWriter {
   count = 0
   private readonly out = new ByteWriter(1024)
+  private readonly copier = new Copier()
   private readonly timeMs: number
 
   constructor(timeMs: number) {
@@ -124,10 +125,10 @@ export class BatchWriter {
     out.buffer[out.at++] = 0
     out.varint(this.count++)
     out.varint(key)
-    copyBytes(from, start, middle, out.buffer, out.at)
+    this.copier.copy(from, start, middle, out.buffer, out.at)
     out.at += key
     out.varint(valueLength)
-    if (value > 0) copyBytes(from, middle, end, out.buffer, out.at)
+    if (value > 0) this.copier.copy(from, middle, end, out.buffer, out.at)
     out.at += value
     out.buffer[out.at++] = 0
   }

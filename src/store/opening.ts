@@ -39,11 +39,8 @@ export class Opening {
   readonly #moved: string[] = []
   readonly #forgotten: string[] = []
   #scannedBytes = 0
-  readonly #mendsMeta: boolean
 
-  /** `mendsMeta`: for tools, see `openMeta`. */
-  constructor(options: StoreOptions, dir: string, { mendsMeta = false } = {}) {
-    this.#mendsMeta = mendsMeta
+  constructor(options: StoreOptions, dir: string) {
     this.#options = options
     this.#world = options.world
     this.#dir = dir
@@ -52,8 +49,7 @@ export class Opening {
   async open(lock: { release(): void }): Promise<Opened> {
     const world = this.#world
     const startedMs = world.clock.monotonic()
-    const mend = this.#mendsMeta ? (fault: Fault): void => void this.#damaged.push(fault) : undefined
-    const meta = await openMeta(world, this.#directories, this.#dir, mend)
+    const meta = await openMeta(world, this.#directories, this.#dir)
     const path = `${this.#dir}/synced.log`
     const read = readJournal(world.disk, path)
     const journal = new Journal(world.disk, this.#directories, path)

@@ -463,13 +463,27 @@ function extremeNumber(type: DataType, largest: boolean): Accumulator {
 }
 function extremeValue(type: DataType, largest: boolean): Accumulator {
   const compare = comparer(type)
+  const sign = largest ? 1 : -1
   return {
     numbers: 0,
     values: 1,
     add(fields, _, v, value) {
       const before = fields.values[v]!
-      const order = before === null ? 1 : compare(value, before) * (largest ? 1 : -1)
+      const order = before === null ? 1 : compare(value, before) * sign
       if (order > 0) fields.values[v] = value instanceof Uint8Array ? Buffer.from(value) : value
+    },
+    addAll(additions) {
+      const { fields, at, valuesAt, count: rows, column } = additions
+      if (column!.kind !== 'bytes' || type.kind === 'bytea') return addOneByOne(this, additions)
+      const { arena, from, to, valid } = column!
+      for (let i = 0; i < rows; i++) {
+        if (at[i]! < 0 || (valid !== null && valid[i] === 0)) continue
+        const v = valuesAt[i]!
+        const before = fields.values[v]
+        // Most texts are no new extreme: seen without making a value of them, where both are ASCII.
+        if (typeof before === 'string' && compareAscii(arena, from[i]!, to[i]!, before) * sign <= 0) continue
+        this.add(fields, 0, v, arena.toString('utf8', from[i], to[i]), 1)
+      }
     },
     merge(fields, n, v, from, fromN, fromV) {
       const other = this.result(from, fromN, fromV)
@@ -477,6 +491,18 @@ function extremeValue(type: DataType, largest: boolean): Accumulator {
     },
     result: (fields, _, v) => fields.values[v]!,
   }
+}
+/** The order of a text's bytes and a text; NaN where one of those that are compared is not ASCII. */
+function compareAscii(bytes: Uint8Array, from: number, to: number, text: string): number {
+  const length = to - from
+  const common = Math.min(length, text.length)
+  for (let i = 0; i < common; i++) {
+    const a = bytes[from + i]!
+    const b = text.charCodeAt(i)
+    if (a >= 128 || b >= 128) return NaN
+    if (a !== b) return a - b
+  }
+  return length - text.length
 }
 /** The order of key encodings, shortcut for plain numbers. */
 export function comparer(type: DataType): (a: Value, b: Value) => number {

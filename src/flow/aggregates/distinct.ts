@@ -37,7 +37,8 @@ export class Distinct {
   /** Number fields of an entry. */
   readonly fields: number
   readonly sets: readonly ValueSet[]
-  private readonly grows: boolean
+  /** No value ever goes. */
+  readonly grows: boolean
   private readonly writer = new KeyWriter()
   /** Rows of the table: the entry of the index, the set, the row before and behind it in the list of its group; −1 = none. */
   private entryOf = new Int32Array(64)
@@ -96,6 +97,26 @@ export class Distinct {
       this.changes[part] = this.grows ? this.setBit(members, id, b) : this.count(members, id, b, weight)
     }
     if (id >= 0 && !this.grows && this.isEmpty(members, id)) this.remove(members, id, group)
+  }
+  /** The same for rows of an input that only grows. */
+  takeAll(set: ValueSet, { groups, members, groupOf, count, passing, changes }: TakingAll): void {
+    const { index, parts, column } = set
+    const { valid } = column
+    for (let row = 0; row < count; row++) {
+      const group = groupOf[row]!
+      const bits = passing[row]!
+      if (group < 0 || bits === 0 || (valid !== null && valid[row] === 0)) continue
+      this.groups[row] = group
+      const entry = index.add(row)
+      const id = index.isNew ? this.insert(set, entry, groups, members, group, row) : set.rows[entry]!
+      const at = id * members.spec.numbers
+      const known = members.numbers[at]!
+      const fresh = bits & ~known
+      if (fresh === 0) continue
+      members.touch(id)
+      members.numbers[at] = known | fresh
+      for (let b = 0; b < parts.length; b++) if ((fresh & (1 << b)) !== 0) changes[parts[b]!]![row] = 1
+    }
   }
   private setBit(members: StateTable, id: number, bit: number): number {
     const at = id * members.spec.numbers
@@ -221,6 +242,17 @@ export interface Taking {
   readonly weight: number
   /** Whether an aggregate's filter lets the row pass. */
   readonly passes: (part: number, row: number) => boolean
+}
+interface TakingAll {
+  readonly groups: StateTable
+  readonly members: StateTable
+  /** By row; −1 = none. */
+  readonly groupOf: Int32Array
+  readonly count: number
+  /** By row a bit for each aggregate of the set whose filter lets it pass. */
+  readonly passing: Int32Array
+  /** By aggregate and row, all 0: becomes 1 where a value came. */
+  readonly changes: readonly (Float64Array | null)[]
 }
 function chunks<T>(list: readonly T[], size: number): T[][] {
   const pieces: T[][] = []

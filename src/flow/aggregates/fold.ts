@@ -36,6 +36,7 @@ export class Fold {
   // Where the fields of each row's group begin.
   private at = new Int32Array(0)
   private valuesAt = new Int32Array(0)
+  private bits = new Int32Array(0)
 
   /** Fields from `numbersAt` and `valuesAt` on. `grows`: no weight is ever negative. */
   constructor(aggregates: readonly Aggregate[], grows: boolean, numbersAt: number, valuesAt: number) {
@@ -173,6 +174,18 @@ export class Fold {
       else part.accumulator.addAll(additions)
     }
   }
+  /** For each row a bit for each of the parts whose filter lets it pass. */
+  private passing(parts: readonly number[], count: number): Int32Array {
+    if (this.bits.length < count) this.bits = new Int32Array(count)
+    const { bits } = this
+    bits.fill(0, 0, count)
+    for (let b = 0; b < parts.length; b++) {
+      const { filter } = this.parts[parts[b]!]!
+      const column = filter < 0 ? null : this.columns[filter]!
+      for (let i = 0; i < count; i++) if (column === null || isTrue(column, i)) bits[i]! |= 1 << b
+    }
+    return bits
+  }
   /** What became of the values of DISTINCTs, by aggregate and row. */
   private takeDistinct(
     groups: StateTable,
@@ -184,7 +197,11 @@ export class Fold {
     const { distinct } = this.members!
     const changes = this.parts.map(({ role }) => (role === 'distinct' ? new Float64Array(count) : null))
     const taking = { groups, members, group: 0, row: 0, weight: 1, passes: this.passes }
-    for (const set of distinct.sets)
+    for (const set of distinct.sets) {
+      if (distinct.grows) {
+        distinct.takeAll(set, { groups, members, groupOf, count, passing: this.passing(set.parts, count), changes })
+        continue
+      }
       for (let row = 0; row < count; row++) {
         const group = groupOf[row]!
         if (group < 0) continue
@@ -197,6 +214,7 @@ export class Fold {
           changes[part]![row] = distinct.changes[part]!
         }
       }
+    }
     return changes
   }
   /** A result of the row whose fields begin at `n` and `v`. */

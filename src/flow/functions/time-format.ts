@@ -26,6 +26,9 @@ const patterns =
     .toSorted((a, b) => b.length - a.length)
 const cache = new Map<string, readonly Piece[]>()
 const cacheMax = 200
+/** What instants of one second look like in a format that shows no part of it; the newest second of each. */
+const shownLast = new Map<string, { second: number; text: string }>()
+const fractions = /MS|US|FF/i
 
 function piecesOf(format: string): readonly Piece[] {
   const known = cache.get(format)
@@ -67,6 +70,17 @@ function takePiece(format: string, at: number, rest: string, fill: boolean, into
 
 export function formatInstant(micros: number, format: string): string {
   if (!Number.isFinite(micros)) return micros > 0 ? 'infinity' : '-infinity'
+  const second = Math.floor(micros / 1_000_000)
+  const last = shownLast.get(format)
+  if (last?.second === second) return last.text
+  const text = shownInstant(micros, format)
+  if (last !== undefined) {
+    last.second = second
+    last.text = text
+  } else if (shownLast.size < cacheMax && !fractions.test(format)) shownLast.set(format, { second, text })
+  return text
+}
+function shownInstant(micros: number, format: string): string {
   const parts = partsOf(micros)
   return piecesOf(format)
     .map((piece) => (piece.kind === 'text' ? piece.text : shown(piece, parts)))

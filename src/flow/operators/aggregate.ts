@@ -274,6 +274,7 @@ class GroupBy implements Operator {
   /** Ends the step for the groups it touched. */
   private flush(groups: StateTable, members: StateTable | undefined, batch: Batch, out: Output): void {
     const { touched } = this
+    if (this.plan.emit === 'update') out.expect(touched.count * 2)
     for (let t = 0; t < touched.count; t++) {
       const group = touched.groupAt(t)
       const exists = this.exists(groups, group)
