@@ -13,15 +13,16 @@
  */
 import { Fault } from '../lib/fault.ts'
 import type { File, World } from '../lib/world.ts'
-import { batchHeaderBytes, placeBatch, sealBatch, writeBatchHeader } from './batch-header.ts'
-import { batchBase, batchBytes, batchEnd, batchMaxTime, batchProblem, BatchWalk, lengthProblem } from './batch-walk.ts'
+import { batchHeaderBytes } from './batch-header.ts'
+import { batchBase, batchBytes, batchEnd, batchProblem, BatchWalk, lengthProblem } from './batch-walk.ts'
 import { parentOf } from './directories.ts'
 import { diskFault } from './disk-fault.ts'
 import { Epochs } from './epochs.ts'
-import { headIn, headOf, isOther, otherFile } from './head.ts'
+import { headIn, isOther, otherFile } from './head.ts'
 import type { PartitionState } from './journal.ts'
 import { type Opened, Opening } from './opening.ts'
 import type { OpenedPartition } from './partition.ts'
+import { Marks, emptyBatch, nothingFrom, spanMax } from './rewritten.ts'
 import { scratchDisk } from './scratch-disk.ts'
 import { segmentName, segmentsIn, type SegmentState } from './segment.ts'
 import { newSalt } from './segments.ts'
@@ -77,13 +78,13 @@ export interface ExamineOptions {
 const copyBytes = 1024 * 1024
 const writtenTogether = 1024 * 1024
 
-/** Throws Fault store.locked, store.damaged (meta.json), store.format-too-new, store.failed. */
+/** Throws Fault store.locked, store.format-too-new, store.failed. */
 export async function examine({ world: real, dir, mode }: ExamineOptions): Promise<Examination> {
   const world = mode === 'look' ? { ...real, disk: scratchDisk(real.disk) } : real
   try {
     const lock = world.disk.lock(`${dir}/lock`)
     try {
-      return new Examination(world, await new Opening({ world, dir }, dir).open(lock))
+      return new Examination(world, await new Opening({ world, dir }, dir, { mendsMeta: true }).open(lock))
     } catch (error) {
       lock.release()
       throw error
@@ -113,6 +114,12 @@ export class Examination {
   /** What opening the folder did, or would do. */
   get recovery(): Opened['recovery'] {
     return this.#opened.recovery
+  }
+  /** What is wrong with the files of the folder itself, `meta.json` and `synced.log`; opening it to mend it has made them anew. */
+  get damagedFiles(): readonly Fault<'store.damaged'>[] {
+    const isOfFolder = (fault: Fault): fault is Fault<'store.damaged'> =>
+      fault.code === 'store.damaged' && parentOf((fault.facts as { file: string }).file) === this.#opened.dir
+    return this.recovery.damaged.filter(isOfFolder)
   }
   partitions(): string[] {
     return [...this.#opened.found.keys()].sort()
@@ -434,63 +441,4 @@ export class Examination {
   }
 }
 
-/** What a segment holds, batch after batch. */
-class Marks {
-  bytes = 0
-  end: number
-  #head: number | undefined
-  #maxTimeMs = -1
-  #maxTimeOffset = -1
-
-  constructor(base: number) {
-    this.end = base
-  }
-  add(batch: Buffer): void {
-    if (this.bytes === 0) this.#head = headOf(batch)
-    if (batchMaxTime(batch) > this.#maxTimeMs || this.bytes === 0) {
-      this.#maxTimeMs = batchMaxTime(batch)
-      this.#maxTimeOffset = batchBase(batch)
-    }
-    this.bytes += batch.length
-    this.end = batchEnd(batch)
-  }
-  get state(): Pick<SegmentState, 'bytes' | 'end' | 'maxTimeMs' | 'maxTimeOffset' | 'head'> {
-    const marks = { bytes: this.bytes, end: this.end, maxTimeMs: this.#maxTimeMs, maxTimeOffset: this.#maxTimeOffset }
-    return this.#head === undefined ? marks : { ...marks, head: this.#head }
-  }
-}
-
-const nothingFrom = (base: number): SegmentState => ({
-  base,
-  createdMs: 0,
-  salts: [],
-  bytes: 0,
-  end: base,
-  maxTimeMs: -1,
-  maxTimeOffset: -1,
-})
 const nothingThere = { bytes: 0, what: 'nothing is there' }
-/** A batch's last offset delta has 31 bits. */
-const spanMax = 0x7fff_ffff
-
-/** A batch without records that covers offsets from `base` up to, not with, `end`. */
-function emptyBatch(base: number, end: number, leaderEpoch: number): Buffer {
-  const batch = Buffer.alloc(batchHeaderBytes)
-  writeBatchHeader(batch, {
-    baseOffset: base,
-    bytes: batch.length,
-    leaderEpoch,
-    magic: 2,
-    attributes: 0,
-    lastOffsetDelta: end - 1 - base,
-    baseTimeMs: -1,
-    maxTimeMs: -1,
-    producerId: -1,
-    producerEpoch: -1,
-    baseSequence: -1,
-    recordCount: 0,
-  })
-  sealBatch(batch)
-  placeBatch(batch, base, leaderEpoch)
-  return batch
-}

@@ -39,8 +39,11 @@ export class Opening {
   readonly #moved: string[] = []
   readonly #forgotten: string[] = []
   #scannedBytes = 0
+  readonly #mendsMeta: boolean
 
-  constructor(options: StoreOptions, dir: string) {
+  /** `mendsMeta`: for tools, see `openMeta`. */
+  constructor(options: StoreOptions, dir: string, { mendsMeta = false } = {}) {
+    this.#mendsMeta = mendsMeta
     this.#options = options
     this.#world = options.world
     this.#dir = dir
@@ -49,7 +52,8 @@ export class Opening {
   async open(lock: { release(): void }): Promise<Opened> {
     const world = this.#world
     const startedMs = world.clock.monotonic()
-    const meta = await openMeta(world, this.#directories, this.#dir)
+    const mend = this.#mendsMeta ? (fault: Fault): void => void this.#damaged.push(fault) : undefined
+    const meta = await openMeta(world, this.#directories, this.#dir, mend)
     const path = `${this.#dir}/synced.log`
     const read = readJournal(world.disk, path)
     const journal = new Journal(world.disk, this.#directories, path)

@@ -1,6 +1,6 @@
 /** What the commands say of a damaged log: why, and what to do. */
 import assert from 'node:assert/strict'
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { before, after, test } from 'node:test'
@@ -35,6 +35,22 @@ test('an empty range of offsets is no range; a folder that is none is to be name
   assert.match(nowhere.stderr, /is no data folder\n +Name the folder, as `serve --data` has it/)
   const whole = await offline('log', 'repair', dir)
   assert.deepEqual([whole.code, whole.stderr], [0, 'nothing is damaged\n'])
+})
+
+test('without meta.json: said, to be given up, made anew', async () => {
+  rmSync(join(dir, 'meta.json'))
+  const looked = await offline('log', 'verify', dir)
+  assert.equal(looked.code, 1)
+  assert.match(looked.stderr, /there is damage\n.*meta\.json is damaged at byte 0: it is missing/)
+  const asked = await offline('log', 'repair', dir)
+  assert.equal(asked.code, 2)
+  assert.match(asked.stdout, /meta\.json/)
+  assert.match(asked.stderr, /this gives up 1 damaged place as listed; say --yes/)
+  assert.equal(existsSync(join(dir, 'meta.json')), false)
+  const done = await offline('log', 'repair', dir, '--yes')
+  assert.equal(done.code, 0)
+  assert.match(readFileSync(join(dir, 'meta.json'), 'utf8'), /"format":1/)
+  assert.equal((await offline('log', 'verify', dir)).code, 0)
 })
 
 test('tail says where the log is damaged and what to do, behind what can be read', async () => {

@@ -74,21 +74,21 @@ async function verify(on: Call): Promise<void> {
         ...(isTable ? {} : { badFiles: report.badFiles, dir: report.dir }),
       })),
     )
-    const { torn, damaged } = folder.recovery
+    const { torn } = folder.recovery
     const notes = torn.map(({ file, bytes }) => `${file}: a crash left ${bytes} bytes that the next start sets aside`)
     if (notes.length > 0 && on.output === 'table') process.stderr.write(`${notes.join('\n')}\n`)
     const found = reports.flatMap((report) => [
       ...report.damaged.map((range) => sayRange(report.name, range)),
       ...report.badFiles.map((file) => `${report.name}: ${file} is not what was written`),
     ])
-    const journal = damaged.filter((fault) => fault.message.includes('synced.log')).map((fault) => fault.message)
+    const files = folder.damagedFiles.map((fault) => fault.message)
     const audits = await Promise.all(
       reports.map(({ name, dir }) => (name === auditName ? auditOf(folder, dir) : Promise.resolve(null))),
     )
     for (const audit of audits)
       if (audit !== null && audit.problems.length === 0 && isTable)
         process.stderr.write(`audit: ${audit.records} records, none changed; the newest is ${audit.newest}\n`)
-    complain([...journal, ...found])
+    complain([...files, ...found])
     const changed = audits.flatMap((audit) => audit?.problems ?? [])
     if (changed.length > 0)
       throw new CommandError(`the audit is not what was written\n${changed.map((line) => `  ${line}`).join('\n')}`, {
@@ -122,7 +122,12 @@ async function repair(on: Call): Promise<void> {
   const isSure = on.options.on('yes')
   const folder = await open(on, isSure ? 'mend' : 'look')
   try {
-    const rows: Record<string, unknown>[] = []
+    const rows: Record<string, unknown>[] = folder.damagedFiles.map(({ facts: { file } }) => ({
+      partition: null,
+      lostFrom: null,
+      lostTo: null,
+      file,
+    }))
     for (const { dir, name } of await named(on, folder)) {
       const report = folder.check(dir)
       if (!isDamaged(report)) continue

@@ -2,7 +2,10 @@
  * Incremental fetch (KIP-227): a client names its partitions once, then sends and gets only what changed. A session is a
  * list of partitions with what the client was last told of each.
  *
- * Bounded: the session that was idle longest makes room for a new one, and its client is sent back to a full fetch.
+ * Bounded, over all clients. Whose sessions take most makes room, and its client is sent back to full fetches: of too many
+ * sessions the one that was idle longest, of too many partitions the largest. So nobody loses a session to somebody who
+ * holds more, and who holds more than there is room for goes without.
+ *
  * Partitions that gave data go to the end of the list, so that a small `maxBytes` starves none of them.
  */
 import type { Random } from '../../lib/world.ts'
@@ -20,6 +23,8 @@ export interface SessionPartition {
 }
 export interface FetchSession {
   readonly id: number
+  /** Principal and address of the client that opened it. */
+  readonly owner: string
   readonly byId: boolean
   /** Epoch that the next request must carry. */
   epoch: number
@@ -30,6 +35,12 @@ export const partitionKey = (topic: string, index: number): string => `${topic}/
 const epochMax = 0x7fff_ffff
 export const nextEpoch = (epoch: number): number => (epoch === epochMax ? 1 : epoch + 1)
 
+/** What the sessions of one owner take. */
+interface Taken {
+  sessions: number
+  partitions: number
+}
+
 export class FetchSessions {
   private readonly random: Random
   private readonly sessionsMax: number
@@ -37,6 +48,7 @@ export class FetchSessions {
   private partitionCount = 0
   /** Oldest use first. */
   private readonly sessions = new Map<number, FetchSession>()
+  private readonly owners = new Map<string, Taken>()
 
   constructor(random: Random, bounds: { readonly sessionsMax: number; readonly partitionsMax: number }) {
     this.random = random
@@ -48,22 +60,38 @@ export class FetchSessions {
     return this.sessions.size
   }
   /** null: there is no room for a session of so many partitions; the client goes on with full fetches. */
-  open(byId: boolean, partitions: Map<string, SessionPartition>): FetchSession | null {
+  open(owner: string, byId: boolean, partitions: Map<string, SessionPartition>): FetchSession | null {
     if (partitions.size === 0 || partitions.size > this.partitionsMax) return null
     let id = 0
     while (id === 0 || this.sessions.has(id)) id = 1 + Math.floor(this.random.fraction() * (epochMax - 1))
-    const session: FetchSession = { id, byId, epoch: 1, partitions }
+    const session: FetchSession = { id, owner, byId, epoch: 1, partitions }
     this.sessions.set(id, session)
-    this.partitionCount += partitions.size
+    this.take(session, 1, partitions.size)
     this.makeRoom()
-    return session
+    return this.sessions.has(id) ? session : null
+  }
+  private take({ owner }: FetchSession, sessions: number, partitions: number): void {
+    let taken = this.owners.get(owner)
+    if (taken === undefined) this.owners.set(owner, (taken = { sessions: 0, partitions: 0 }))
+    taken.sessions += sessions
+    taken.partitions += partitions
+    this.partitionCount += partitions
+    if (taken.sessions === 0) this.owners.delete(owner)
   }
   private makeRoom(): void {
-    while (
-      this.sessions.size > 1 &&
-      (this.sessions.size > this.sessionsMax || this.partitionCount > this.partitionsMax)
-    )
-      this.close(this.sessions.keys().next().value!)
+    while (this.sessions.size > this.sessionsMax) this.close(this.ofGreatest('sessions').next().value!.id)
+    while (this.partitionCount > this.partitionsMax) {
+      let largest: FetchSession | null = null
+      for (const one of this.ofGreatest('partitions'))
+        if (largest === null || one.partitions.size > largest.partitions.size) largest = one
+      this.close(largest!.id)
+    }
+  }
+  /** Of those owners that take most of it, oldest use first. */
+  private *ofGreatest(what: keyof Taken): Generator<FetchSession, undefined> {
+    let most = 0
+    for (const taken of this.owners.values()) most = Math.max(most, taken[what])
+    for (const one of this.sessions.values()) if (this.owners.get(one.owner)![what] === most) yield one
   }
   /** The session, as used just now. */
   use(id: number): FetchSession | null {
@@ -76,11 +104,12 @@ export class FetchSessions {
   close(id: number): void {
     const session = this.sessions.get(id)
     if (session === undefined) return
-    this.partitionCount -= session.partitions.size
     this.sessions.delete(id)
+    this.take(session, -1, -session.partitions.size)
   }
-  /** False: no session has room for so many. */
+  /** False: the session has no room for so many, or has had to make room for others'. */
   put(session: FetchSession, partition: SessionPartition): boolean {
+    if (!this.sessions.has(session.id)) return false
     const key = partitionKey(partition.topic, partition.index)
     const known = session.partitions.get(key)
     if (known !== undefined) {
@@ -89,13 +118,13 @@ export class FetchSessions {
       known.leaderEpoch = partition.leaderEpoch
       return true
     }
-    if (session.partitions.size >= this.partitionsMax) return false
     session.partitions.set(key, partition)
-    this.partitionCount++
+    this.take(session, 0, 1)
     this.makeRoom()
-    return true
+    return this.sessions.has(session.id)
   }
   forget(session: FetchSession, topic: string, index: number): void {
-    if (session.partitions.delete(partitionKey(topic, index))) this.partitionCount--
+    if (this.sessions.has(session.id) && session.partitions.delete(partitionKey(topic, index)))
+      this.take(session, 0, -1)
   }
 }

@@ -132,17 +132,19 @@ const partitions = (count: number) =>
       { topic: 't', index, offset: 0, maxBytes: 1, leaderEpoch: -1, highWatermark: -1, start: -1 },
     ]),
   )
-test('sessions are bounded in number and in partitions; the one idle longest goes', () => {
+test('sessions are bounded in number and in partitions: the one idle longest goes, or the largest', () => {
   const sessions = new FetchSessions(random, { sessionsMax: 2, partitionsMax: 10 })
-  const [first, second] = [sessions.open(false, partitions(2))!, sessions.open(false, partitions(2))!]
+  const open = (count: number) => sessions.open('me', false, partitions(count))
+  const [first, second] = [open(2)!, open(2)!]
   assert.notEqual(sessions.use(first.id), null)
-  sessions.open(false, partitions(2))
+  open(2)
   assert.equal(sessions.use(second.id), null)
   assert.notEqual(sessions.use(first.id), null)
-  assert.equal(sessions.open(false, partitions(11)), null)
-  const large = sessions.open(false, partitions(9))!
+  assert.equal(open(11), null)
+  assert.equal(sessions.size, 2)
+  assert.equal(open(9), null)
   assert.equal(sessions.size, 1)
-  assert.notEqual(sessions.use(large.id), null)
+  assert.notEqual(sessions.use(first.id), null)
 })
 test('the epoch of a session goes on at 1 after the largest', async () => {
   const { call, exchange } = setUp()
