@@ -127,8 +127,11 @@ export interface ViewOptions {
   readonly onError?: 'stop' | 'quarantine' | 'skip'
   /** Accept a state that grows with history. Default false. */
   readonly allowUnboundedState?: boolean
-  /** Which events it takes in when it is made: all that are there (default), those from now on, or from a record time on. */
-  readonly startFrom?: 'beginning' | 'now' | Date
+  /**
+   * Which events it takes in when it is made: all that are there (default), those from now on, or from a record time on.
+   * 'resume': when its query has changed it goes on with the state that both have, instead of being made anew.
+   */
+  readonly startFrom?: 'beginning' | 'now' | 'resume' | Date
   /** How much memory its state may take, as 256MB; beyond it rows go to disk, or the view ends where they cannot. */
   readonly memoryBudget?: string
   /** State of joins, groups and first rows without windows goes when it was not written for so long. Default: it stays. */
@@ -230,7 +233,7 @@ function parallelismOf(view: string, { parallelism }: ViewOptions): Pick<ViewPla
   throw new Fault('config.invalid', { setting: `parallelism of ${view}`, value: String(parallelism), why })
 }
 function startOf(from: ViewOptions['startFrom']): Pick<ViewPlan, 'start'> {
-  if (from === undefined || from === 'beginning') return {}
+  if (from === undefined || from === 'beginning' || from === 'resume') return {}
   return { start: from === 'now' ? { from } : { from: 'time', timeMs: from.getTime() } }
 }
 

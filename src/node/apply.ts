@@ -4,6 +4,8 @@
  * something that is not there yet is tried again after the rest.
  */
 import type { AnyTopic, AnyView, Definition } from '../dsl/index.ts'
+import type { ViewPlan } from '../flow/plan.ts'
+import { inputsFirst } from '../flow/runtime/flow.ts'
 import { isAlert, isTopic, isView } from '../dsl/index.ts'
 import { SqlText } from '../dsl/definitions.ts'
 import { Fault } from '../lib/fault.ts'
@@ -37,6 +39,8 @@ interface Wanted {
   /** As it stands in the catalogue once it is made. */
   readonly text: string
   readonly file: string
+  /** A view that goes on with its state when its query has changed. */
+  readonly resumes: boolean
 }
 
 /** Throws the fault of the first definition that cannot be made, with its file in front. */
@@ -44,11 +48,35 @@ export async function applyDefinitions(to: ApplyTo, { sql, definitions }: Defini
   for (const definition of definitions) if (isTopic(definition)) await applyTopic(to, definition)
   const wanted = [...sql.flatMap(statementsOf), ...definitions.flatMap(asStatement)]
   await dropChanged(to, wanted)
-  const views = definitions.filter(isView).filter((view) => view.plan() !== null)
-  await untilDone([
-    ...views.map((view) => ({ file: view.name, make: () => to.engine.define(programView(view)) })),
-    ...wanted.map((one) => ({ file: one.file, make: () => createMissing(to, one) })),
-  ])
+  await beginViews(to, definitions.filter(isView), wanted)
+  await untilDone(wanted.map((one) => ({ file: one.file, make: () => createMissing(to, one) })))
+}
+/** Views that are streams of TypeScript; those in SQL are statements. */
+async function beginViews(to: ApplyTo, views: readonly AnyView[], wanted: readonly Wanted[]): Promise<void> {
+  const ours = new Set(wanted.map(({ kind, name }) => `${kind} ${name}`))
+  const planned = new Map(views.flatMap((view) => named(view.name, () => viewOf(view))))
+  const ordered = inputsFirst([...planned.keys()]).map((view) => planned.get(view)!)
+  const changed = await to.engine.defineViews(ordered, ({ kind, name }) => ours.has(`${kind} ${name}`))
+  for (const { name, becomes } of changed)
+    to.logger.info(
+      becomes === 'anew'
+        ? `view ${name} has changed: it is made anew`
+        : `view ${name} has changed: it goes on with its state`,
+    )
+}
+function viewOf(view: AnyView): [ViewPlan, Parameters<OpenEngine['defineViews']>[0][number]][] {
+  const plan = view.plan()
+  if (plan === null) return []
+  return [[plan, { view: plan, time: view.eventTime(), resumes: view.options.startFrom === 'resume' }]]
+}
+/** What goes wrong says where. */
+function named<T>(file: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof Error) error.message = `${file}: ${error.message}`
+    throw error
+  }
 }
 
 async function applyTopic({ engine, contracts }: ApplyTo, topic: AnyTopic): Promise<void> {
@@ -66,11 +94,6 @@ async function applyTopic({ engine, contracts }: ApplyTo, topic: AnyTopic): Prom
     ...(onInvalid === undefined ? {} : { onInvalid }),
   })
 }
-function programView(view: AnyView): Parameters<OpenEngine['define']>[0] {
-  const plan = view.plan()
-  if (plan === null) throw new Fault('internal', { what: `the view ${view.name} is SQL` })
-  return { kind: 'view', view: plan, time: view.eventTime() }
-}
 
 function statementsOf({ file, text }: Definitions['sql'][number]): Wanted[] {
   return parseStatements(text).map((statement) => {
@@ -79,21 +102,33 @@ function statementsOf({ file, text }: Definitions['sql'][number]): Wanted[] {
         hint: 'Put other statements into a file of their own and run it with `millrace sql FILE`.',
       })
     const name = statement.name.parts.at(-1)!.text
-    return { kind: kindOf(statement), name, text: text.slice(statement.at, statement.end), file }
+    const resumes = statement.kind === 'create-view' && statement.start?.from === 'resume'
+    return { kind: kindOf(statement), name, text: text.slice(statement.at, statement.end), file, resumes }
   })
 }
 function asStatement(definition: Definition): Wanted[] {
   const { name } = definition
-  if (isAlert(definition)) return [{ kind: 'alert', name, text: definition.statement(), file: name }]
+  if (isAlert(definition)) return [{ kind: 'alert', name, text: definition.statement(), file: name, resumes: false }]
   if (!isView(definition) || !(definition.from instanceof SqlText)) return []
   const quoted = `"${name.replaceAll('"', '""')}"`
-  return [{ kind: 'view', name, text: `CREATE MATERIALIZED VIEW ${quoted}${optionsText(definition)}`, file: name }]
+  const text = `CREATE MATERIALIZED VIEW ${quoted}${optionsText(definition)}`
+  return [{ kind: 'view', name, text, file: name, resumes: definition.options.startFrom === 'resume' }]
 }
 /** A view in SQL takes its options as SQL says them. */
-function optionsText({ from, options: { idle, lateTopic, onError, startFrom } }: AnyView): string {
-  const written = Object.entries({ idle, late_topic: lateTopic, on_error: onError }).flatMap(([option, value]) =>
-    value === undefined ? [] : [`${option} = '${value.replaceAll("'", "''")}'`],
-  )
+function optionsText({ from, options }: AnyView): string {
+  const { idle, lateTopic, onError, startFrom, memoryBudget, stateTtl, parallelism, allowUnboundedState } = options
+  const written = Object.entries({
+    idle,
+    late_topic: lateTopic,
+    on_error: onError,
+    memory_budget: memoryBudget,
+    state_ttl: stateTtl,
+    parallelism,
+    allow_unbounded_state: allowUnboundedState,
+  }).flatMap(([option, value]) => {
+    if (value === undefined) return []
+    return [`${option} = ${typeof value === 'string' ? `'${value.replaceAll("'", "''")}'` : String(value)}`]
+  })
   const start = startFrom instanceof Date ? `TIMESTAMP '${startFrom.toISOString()}'` : startFrom?.toUpperCase()
   return [
     ...(written.length === 0 ? [] : [` WITH (${written.join(', ')})`]),
@@ -121,16 +156,25 @@ const known = ({ engine }: ApplyTo, { kind, name }: Wanted): string | null => {
   if (kind === 'alert') return engine.alertRules.all().find((rule) => rule.name === name)?.sql ?? null
   return engine.relation(name)?.sql ?? null
 }
+const head = /^create\s+(?:or\s+replace\s+)?/i
+const isSame = (a: string, b: string): boolean => a.replace(head, '') === b.replace(head, '')
 async function createMissing(to: ApplyTo, wanted: Wanted): Promise<void> {
-  if (known(to, wanted) === null) await to.engine.run(wanted.text)
+  const { kind, name, text, file, resumes } = wanted
+  const before = known(to, wanted)
+  if (before === null) return void (await to.engine.run(text))
+  if (isSame(before, text) || !resumes) return
+  const { notices = [] } = await to.engine.run(text.replace(head, 'CREATE OR REPLACE '))
+  to.logger.info([`${kind} ${name} has changed: ${notices[0]}`, ...notices.slice(1)].join('\n'), { file })
 }
 
 /** With what reads it, readers first. A reader that is not of the project stands in the way: nothing is dropped then. */
 async function dropChanged(to: ApplyTo, wanted: readonly Wanted[]): Promise<void> {
   const outdated = new Set(to.engine.outdated().map(({ kind, name }) => `${kind} ${name}`))
-  const changed = wanted.filter(
-    (one) => ![null, one.text].includes(known(to, one)) || outdated.has(`${one.kind} ${one.name}`),
-  )
+  const changed = wanted.filter((one) => {
+    if (outdated.has(`${one.kind} ${one.name}`)) return true
+    const before = known(to, one)
+    return before !== null && !one.resumes && !isSame(before, one.text)
+  })
   const ours = new Set(wanted.map(({ kind, name }) => `${kind} ${name}`))
   const drops = new Map<string, { kind: Wanted['kind']; name: string }>()
   for (const one of changed) {

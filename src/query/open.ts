@@ -12,12 +12,12 @@ import type { Columns } from '../schema/types.ts'
 import { UserFunctions } from '../sql/bind/user-functions.ts'
 import { SqlFault } from '../sql/fault.ts'
 import { type Relation, catalogName, pseudoColumns } from '../sql/plan/relation.ts'
-import { planOnce, viewRelation } from '../sql/plan/view.ts'
+import { planOnce } from '../sql/plan/view.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import { parseStatements, parseSubscription } from '../sql/syntax/parse.ts'
 import { analyze } from './analyze.ts'
 import { type Done, alter, alterView, beginAll, create, drop, dropAll, finishDrops, follow, setPaused } from './ddl.ts'
-import { type Definition, type DefinitionKind, Definitions, ofRelation, ofView, sourceNames } from './definitions.ts'
+import { type Definition, type DefinitionKind, Definitions, sourceNames, ofRelation } from './definitions.ts'
 import { type EngineParts, planContext, readsKeptRows, timeText } from './engine-parts.ts'
 import type {
   AlertRules,
@@ -43,6 +43,7 @@ import { recordFilter } from './record-filter.ts'
 import { everyRight, pickShown, topicOf } from './rights.ts'
 import { type SelectHost, jsonRows, planSelection } from './select.ts'
 import { describe, explain, show, statusOf, type Table } from './show.ts'
+import { type ChangedView, type ProgramView, beginViews, programView } from './program-views.ts'
 import { begin, dependents } from './running.ts'
 import { createSavepoint, listSavepoints, removeSavepoint } from './savepoints.ts'
 import { subscription } from './subscription.ts'
@@ -63,24 +64,25 @@ export interface EngineOptions {
   readonly onFault?: (name: string, fault: Fault) => void
 }
 /** What a program defines: given again at each start, never in the catalogue. */
-export type ProgramDefinition =
-  | {
-      readonly kind: 'stream' | 'table'
-      readonly source: SourcePlan
-      readonly keyColumns: readonly string[]
-      readonly partitions?: number
-      readonly config?: Readonly<Record<string, string>>
-    }
-  | {
-      readonly kind: 'view'
-      readonly view: ViewPlan
-      /** The column that says when a row happened, for views that read this one. */
-      readonly time?: SourcePlan['time']
-    }
+export interface ProgramDefinition {
+  readonly kind: 'stream' | 'table'
+  readonly source: SourcePlan
+  readonly keyColumns: readonly string[]
+  readonly partitions?: number
+  readonly config?: Readonly<Record<string, string>>
+}
 
 export interface OpenEngine extends Engine {
   /** Replaces an earlier definition of that name by a program. Throws Fault sql.relation-exists where a text has the name. */
   define(definition: ProgramDefinition): Promise<void>
+  /**
+   * Views of a program, those that others read first, together: which of them have changed since their last start, and what
+   * became of them. `mayDrop`: a reader in the catalogue may go with one that is made anew.
+   */
+  defineViews(
+    views: readonly ProgramView[],
+    mayDrop: (reader: { readonly kind: DefinitionKind; readonly name: string }) => boolean,
+  ): Promise<readonly ChangedView[]>
   /** The definition and everything that reads it, directly or not: what is read by others last. [] = there is none. */
   dependents(kind: DefinitionKind, name: string): readonly { readonly kind: DefinitionKind; readonly name: string }[]
   /** Views and alerts whose state was made with another version of a function. */
@@ -417,19 +419,37 @@ class SqlEngine implements OpenEngine {
   async define(definition: ProgramDefinition): Promise<void> {
     await this.changeDefinitions(async () => {
       const made = programDefinition(definition)
-      const known = this.parts.definitions.relation(made.name)
-      if (known !== null && known.stored !== null) {
-        throw new SqlFault(
-          'sql.relation-exists',
-          `${known.kind} "${known.name}" already exists, defined by a statement`,
-          '',
-          0,
-        )
-      }
-      this.parts.definitions.give(made)
+      this.give(made)
       await begin(this.parts, made)
       await beginAll(this.parts, this.parts.definitions.retry(), this.onFault)
     })
+  }
+  async defineViews(
+    views: readonly ProgramView[],
+    mayDrop: Parameters<OpenEngine['defineViews']>[1],
+  ): Promise<readonly ChangedView[]> {
+    return this.changeDefinitions(async () => {
+      for (const one of views) this.give(programView(one))
+      const { definitions } = this.parts
+      // What the catalogue holds can be planned now, and be seen as a reader.
+      const healed = definitions.retry()
+      const changed = await beginViews(this.parts, views, mayDrop)
+      const there = healed.filter(({ kind, name }) => definitions.get(kind, name) !== null)
+      await beginAll(this.parts, there, this.onFault)
+      return changed
+    })
+  }
+  private give(made: Definition): void {
+    const known = this.parts.definitions.relation(made.name)
+    if (known !== null && known.stored !== null) {
+      throw new SqlFault(
+        'sql.relation-exists',
+        `${known.kind} "${known.name}" already exists, defined by a statement`,
+        '',
+        0,
+      )
+    }
+    this.parts.definitions.give(made)
   }
   readonly alertRules: AlertRules = {
     all: () =>
@@ -456,11 +476,6 @@ class SqlEngine implements OpenEngine {
 }
 
 function programDefinition(definition: ProgramDefinition): Definition {
-  if (definition.kind === 'view') {
-    const { view, time = null } = definition
-    const relation = viewRelation(view, { time, key: null })
-    return ofView({ view, relation, topic: { name: view.name, partitions: null, config: {} } })
-  }
   const { source, kind, keyColumns, partitions, config } = definition
   const declared = source.columns.length
   const relation: Relation = {

@@ -23,3 +23,13 @@ test('a program that waits for nothing ends, also without closing', () => {
   const { status, stdout, stderr } = ran(`await millrace.sql('INSERT INTO s VALUES (7); FLUSH'); console.log('done')`)
   assert.deepEqual([status, stdout], [0, 'done\n'], stderr)
 })
+test('a program that waits for its views to start stays until they have', () => {
+  const program = `import { start, defineTopic, defineView, count } from ${JSON.stringify(index)}
+    const events = defineTopic('events', { schema: {}, jsonSchema: { type: 'object', properties: { n: { type: 'integer' } } } })
+    const views = [defineView('w', events.stream().groupBy('n').aggregate({ c: count() }))]
+    await start({ data: ':memory:', topics: [events], views })
+    console.log('there')`
+  const words = ['--input-type=module', '--eval', program]
+  const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8', timeout: 60_000 })
+  assert.deepEqual([status, stdout], [0, 'there\n'], stderr)
+})

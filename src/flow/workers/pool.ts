@@ -291,7 +291,8 @@ class ViewThread {
       info: (info, error) => pooled.info({ ...info, error }),
       fault: (view, fault) => options.onFault?.(view, fault),
     }
-    this.line = new Line<ViewMethods>(this.thread.port, methods)
+    // Whoever waits for a thread does not want the process to end meanwhile.
+    this.line = new Line<ViewMethods>(this.thread.port, methods, { holds: true })
     this.gone = this.thread.ended.then(async (why) => {
       this.hasEnded = true
       this.line.end(new Fault('log.closed', { what: 'a thread of views' }))
