@@ -34,10 +34,14 @@ export const limits = {
   /** Requests of one connection that are taken in and not answered; beyond it its socket is not read. */
   kafkaConnectionBytesInFlight: 32 * 1024 * 1024,
   kafkaConnectionRequestsInFlight: 1_000,
-  /** The same over all connections. A frame that has begun is always finished. */
+  /** The same over all connections, for large requests and for ordinary ones: a MiB of records, as clients send, and more. */
   kafkaBytesInFlight: 256 * 1024 * 1024,
+  kafkaOrdinaryFrameBytes: 2 * 1024 * 1024,
+  kafkaOrdinaryBytesInFlight: 128 * 1024 * 1024,
   /** So long may all of that be taken before requests that have not arrived as a whole are given up. */
   kafkaFullMs: 5_000,
+  /** Requests of which less comes are given up sooner then. */
+  kafkaFrameBytesPerSecond: 64 * 1024,
   /** Answers that a client does not fetch; beyond it its next request waits. */
   kafkaBacklogBytes: 4 * 1024 * 1024,
   /** Buffers that nobody holds, kept for those who take the next: what one busy connection has under way, about. */

@@ -19,6 +19,7 @@ import type { AnyShape } from '../../wire/kafka/codec/shape.ts'
 import { apiVersionsApi } from '../../wire/kafka/messages/18-api-versions.ts'
 import { isFlexible, readClientId, readHead, writeResponseHead } from '../../wire/kafka/header.ts'
 import { saslAuthenticate } from './handlers/36-sasl-authenticate.ts'
+import { Arrival } from './room.ts'
 import type { Server } from './server.ts'
 import { Session } from './session.ts'
 
@@ -74,8 +75,7 @@ export class ClientConnection {
   private readonly openedTick: number
   private activeTick: number
   frameTick: number
-  /** Bytes of the frame that is not whole yet. */
-  heldBytes = 0
+  readonly arrival: Arrival
   /** Of answers: what was written, what of it the client had taken when last looked at, and when that last grew. */
   private writtenBytes = 0
   private takenBytes = 0
@@ -86,7 +86,8 @@ export class ClientConnection {
   constructor(server: Server, connection: Connection) {
     this.server = server
     this.connection = connection
-    this.frames = new FrameReader(server.pool)
+    this.frames = new FrameReader(server.pool, (length) => server.rooms.for(length).isRoomy)
+    this.arrival = new Arrival(this.frames, server.rooms)
     this.node = server.advertise ?? plainAddress(connection.local)
     this.host = plainHost(connection.remote.host)
     const { security, sasl, clock } = server
@@ -111,21 +112,14 @@ export class ClientConnection {
     } catch (error) {
       return this.fail(asFault(error))
     }
-    this.hold(this.frames.heldBytes)
-    if (this.server.isOverfull && this.heldBytes > 0)
-      return this.fail(
-        new Fault('wire.too-large', {
-          what: 'the sum of requests under way',
-          bytes: this.server.bytesInFlight,
-          bytesMax: limits.kafkaBytesInFlight,
-        }),
-      )
+    this.arrival.note()
+    const { room, overfullBytes: sum } = this.arrival
+    if (room !== null && sum !== null) {
+      const what = 'the sum of requests under way'
+      return this.fail(new Fault('wire.too-large', { what, bytes: sum, bytesMax: room.bytesMax }))
+    }
     this.start()
     this.pauseIfFull()
-  }
-  private hold(bytes: number): void {
-    this.server.taken(bytes - this.heldBytes)
-    this.heldBytes = bytes
   }
 
   /** Throws Fault for what no request can be. */
@@ -179,7 +173,7 @@ export class ClientConnection {
     this.queue.push(pending)
     const { length } = pending.frame.bytes
     this.bytesInFlight += length
-    this.server.taken(length)
+    this.server.rooms.for(length).take(length)
   }
 
   /** Begins what may begin. An answer given at once comes back here while the loop runs: it goes on by itself. */
@@ -316,7 +310,7 @@ export class ClientConnection {
         this.server.ran(-1)
         const { length } = pending.frame.bytes
         this.bytesInFlight -= length
-        this.server.released(length)
+        this.server.rooms.for(length).release(length)
         throttleMs = Math.max(throttleMs, pending.throttleMs)
         if (pending.answer === 'close' || pending.isLast) mustEnd = true
         if (pending.answer !== null && pending.answer !== 'close') this.encode(pending)
@@ -377,23 +371,24 @@ export class ClientConnection {
       this.queue.length > (this.isStranger ? strangersRequests : limits.kafkaConnectionRequestsInFlight)
     )
   }
-  /** A frame that has begun is read to its end even when all connections together hold too much: it may be what frees it. */
-  private mustPause(): boolean {
-    return this.muted || this.isFull() || (this.server.isFull && this.heldBytes === 0)
+  /** True: it is not to be read now. */
+  private waitsForRoom(): boolean {
+    const room = this.arrival.waitsFor()
+    room?.wait(this)
+    return room !== null || this.muted || this.isFull()
   }
   private pauseIfFull(): void {
-    if (this.paused || this.closed || !this.mustPause()) return
+    if (this.paused || this.closed || !this.waitsForRoom()) return
     this.paused = true
     this.connection.pause()
-    if (this.server.isFull) this.server.waitForRoom(this)
+  }
+  get waits(): boolean {
+    return this.paused
   }
   resumeIfRoom(): void {
-    if (!this.paused || this.closed) return
-    if (this.mustPause()) {
-      if (this.server.isFull) this.server.waitForRoom(this)
-      return
-    }
+    if (!this.paused || this.closed || this.waitsForRoom()) return
     this.paused = false
+    this.arrival.goOn()
     this.connection.resume()
   }
 
@@ -408,6 +403,7 @@ export class ClientConnection {
       else if (ms(this.takenTick) > limits.kafkaStalledMs) return this.failUnread()
       this.takenBytes = takenBytes
     }
+    this.arrival.tick(this.server.tickMs, this.paused)
     if (this.isStranger && ms(this.openedTick) > limits.kafkaAuthenticationMs)
       return this.fail(new Fault('wire.malformed', { what: 'no authentication in time' }))
     if (this.paused || this.queue.length > 0) return
@@ -458,7 +454,8 @@ export class ClientConnection {
     if (this.closed) return
     this.closed = true
     this.aborter.abort()
-    this.server.released(this.bytesInFlight + this.heldBytes)
+    this.arrival.drop()
+    for (const { frame } of this.queue) this.server.rooms.for(frame.bytes.length).release(frame.bytes.length)
     this.server.ran(-this.running)
     this.owe(0)
     this.queue.length = 0

@@ -4,7 +4,7 @@
  * into it (`room`); other bytes are copied once.
  *
  * A length is not believed: a little memory is taken at once, then the buffer grows with what has come. The first valid
- * request earns longer frames, and more at once.
+ * request earns longer frames, and, as long as there is room, more at once.
  */
 import type { BufferPool, Lease } from '../../lib/buffer-pool.ts'
 import { Fault } from '../../lib/fault.ts'
@@ -28,9 +28,14 @@ export class FrameReader {
   private frameFilled = 0
   private frameBytes = 0
   private isKnown = false
+  private readonly isRoomy: (length: number) => boolean
+  /** How many frames have begun. */
+  begun = 0
 
-  constructor(pool: BufferPool) {
+  /** `isRoomy`: whether one of that length may have more memory at once than has come of it. */
+  constructor(pool: BufferPool, isRoomy: (length: number) => boolean = () => true) {
     this.pool = pool
+    this.isRoomy = isRoomy
   }
 
   /** From now on: a client that has sent something valid. */
@@ -47,6 +52,13 @@ export class FrameReader {
     return this.headFilled > 0
   }
 
+  /** Of the frame that is not whole yet, and what has come of it; 0 = there is none, or its length is not known. */
+  get length(): number {
+    return this.frame === null ? 0 : this.frameBytes
+  }
+  get filledBytes(): number {
+    return this.frame === null ? 0 : this.frameFilled
+  }
   /** Memory that the frame which is not whole yet takes. */
   get heldBytes(): number {
     return this.frame === null ? 0 : this.frame.bytes.length
@@ -96,7 +108,9 @@ export class FrameReader {
       if (length > bytesMax) throw new Fault('wire.too-large', { what: 'a frame', bytes: length, bytesMax })
       this.frameBytes = length
       this.frameFilled = 0
-      this.frame = this.pool.take(Math.min(length, this.isKnown ? atOnceBytes.known : atOnceBytes.stranger))
+      this.begun++
+      const atOnce = this.isKnown && this.isRoomy(length) ? atOnceBytes.known : atOnceBytes.stranger
+      this.frame = this.pool.take(Math.min(length, atOnce))
     }
     return take
   }

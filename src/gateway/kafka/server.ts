@@ -18,6 +18,7 @@ import { FetchSessions } from './fetch-sessions.ts'
 import { type Handler, type SupportedApi, type TopicUses, unused } from './handler.ts'
 import { handlers } from './handlers/index.ts'
 import { type SaslSettings, noSasl } from './session.ts'
+import { Rooms } from './room.ts'
 import { ShareSessions } from './share-sessions.ts'
 import { type TopicDefaults, kafkaDefaults } from './topic-defaults.ts'
 
@@ -97,10 +98,7 @@ export class Server implements KafkaListener {
   /** Over the quota for new connections: held for a while, then closed. */
   private delayed = 0
   private readonly tls: TlsServer | undefined
-  private readonly waiting = new Set<ClientConnection>()
-  bytesInFlight = 0
-  /** The last tick at which there was room. */
-  private fullSinceTick = 1
+  readonly rooms = new Rooms()
   private owedBytes = 0
   private running = 0
   private complaints = 0
@@ -213,31 +211,10 @@ export class Server implements KafkaListener {
   }
   forget(connection: ClientConnection, host: string): void {
     if (!this.connections.delete(connection)) return
-    this.waiting.delete(connection)
+    for (const room of this.rooms.all) room.forget(connection)
     this.perAddress.remove(host)
     this.meter?.connections(this.connections.size)
     if (this.connections.size === 0) this.onLastGone?.()
-  }
-
-  get isFull(): boolean {
-    return this.bytesInFlight > limits.kafkaBytesInFlight
-  }
-  /** Twice the limit: only frames that were begun before it was reached get here, and some of them must go. */
-  get isOverfull(): boolean {
-    return this.bytesInFlight > 2 * limits.kafkaBytesInFlight
-  }
-  taken(bytes: number): void {
-    this.bytesInFlight += bytes
-  }
-  released(bytes: number): void {
-    this.bytesInFlight -= bytes
-    if (this.isFull || this.waiting.size === 0) return
-    const waiting = [...this.waiting]
-    this.waiting.clear()
-    for (const connection of waiting) connection.resumeIfRoom()
-  }
-  waitForRoom(connection: ClientConnection): void {
-    this.waiting.add(connection)
   }
 
   /** A connection's answers that were not taken yet changed by so much. */
@@ -275,16 +252,6 @@ export class Server implements KafkaListener {
     this.meter?.refused()
     if (this.complaints++ < complaintsPerTick) this.log.warn(message, facts)
   }
-  /**
-   * Requests that have begun may hold all the room there is, and then nobody else is read. Who has not finished one in a
-   * time that is long for that gives it up, the oldest first, until there is room.
-   */
-  private dropUnfinished(): void {
-    const since = this.tick - limits.kafkaFullMs / this.tickMs
-    if (this.fullSinceTick > since) return
-    const slow = [...this.connections].filter(({ heldBytes, frameTick }) => heldBytes > 0 && frameTick <= since)
-    for (const one of slow.toSorted((a, b) => a.frameTick - b.frameTick)) if (this.isFull) one.failUnfinished()
-  }
   private scheduleTick(): void {
     this.stopTicking = this.clock.after(this.tickMs, () => {
       this.tick++
@@ -292,8 +259,7 @@ export class Server implements KafkaListener {
       if (unsaid > 0) this.log.warn('kafka: more connections closed or refused', { count: unsaid })
       this.complaints = 0
       for (const connection of this.connections) connection.check(this.tick)
-      this.fullSinceTick = this.isFull ? this.fullSinceTick : this.tick
-      this.dropUnfinished()
+      for (const room of this.rooms.all) room.tick(this.tick, this.tickMs, this.connections)
       this.scheduleTick()
     })
   }
