@@ -99,6 +99,14 @@ describe('the console against Millrace itself', { skip }, () => {
     assert.match(await page.getByTestId('caret').innerText(), /^2 │ FROM averagse\n\s+\^/)
   })
 
+  test('a view without rows says why it has none, beside its rows and beside its flow', async () => {
+    await go('/views/averages')
+    const causes = page.getByRole('region', { name: 'What stands in the way' })
+    await causes.getByText('no-events').waitFor()
+    await go('/views/averages?tab=flow')
+    await causes.getByText('no-events').waitFor()
+  })
+
   test('events arrive in the tail, in rows, in a window on the chart and on the edges of the flow', async () => {
     await go('/topics/readings?live=true')
     await page.getByTestId('tail-status').getByText('live').waitFor()

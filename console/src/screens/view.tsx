@@ -15,6 +15,7 @@ import { timeColumns } from '../lib/series.ts'
 import { cellText, compactJson } from '../lib/json.ts'
 import { useKeys } from '../lib/keys.ts'
 import type { LiveRow } from '../lib/keyed-rows.ts'
+import { Causes } from './view/causes.tsx'
 import { ChartTab } from './view/chart-tab.tsx'
 import { FlowTab } from './view/flow-tab.tsx'
 import { RowsTable } from './view/rows-table.tsx'
@@ -187,7 +188,7 @@ function RowsTab({
           sort={latest ? '' : sort}
           onSort={(sort) => setQuery({ sort })}
           hidden={hidden}
-          empty={<NoRows live={live} filter={filter} />}
+          empty={<NoRows view={view} live={live} filter={filter} />}
           selected={selected === '' ? null : selected}
           onOpen={(r) => setQuery({ row: r.id })}
         />
@@ -211,7 +212,15 @@ function RowDetail({ row, loaded }: { readonly row: LiveRow | null; readonly loa
   )
 }
 
-function NoRows({ live, filter }: { readonly live: LiveRows; readonly filter: string }) {
+function NoRows({
+  view,
+  live,
+  filter,
+}: {
+  readonly view: RelationInfo
+  readonly live: LiveRows
+  readonly filter: string
+}) {
   if (live.state.is === 'failed') return null
   if (live.rows === null) return <Loading what={live.changes > 0 ? `rows, ${count(live.changes)} so far` : 'rows'} />
   if (filter !== '' && live.rows.length > 0)
@@ -225,6 +234,7 @@ function NoRows({ live, filter }: { readonly live: LiveRows; readonly filter: st
         </button>{' '}
         shows how far they are.
       </p>
+      {view.kind === 'view' && <Causes name={view.name} />}
     </Empty>
   )
 }

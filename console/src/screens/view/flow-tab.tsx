@@ -12,6 +12,7 @@ import { useResource } from '../../lib/hooks.ts'
 import { param, setQuery } from '../../lib/location.ts'
 import { Badge, Button, Empty, Facts, Loading } from '../../parts/bits.tsx'
 import { ProblemBox } from '../../parts/problem.tsx'
+import { Causes } from './causes.tsx'
 
 export function FlowTab({ name }: { readonly name: string }) {
   const { data: graph, error, refresh } = useResource<Graph>(apiUrl(['views', name, 'graph']), 1000)
@@ -26,6 +27,7 @@ export function FlowTab({ name }: { readonly name: string }) {
       {graph !== null && graph.nodes.length > 0 && (
         <>
           <ReadingLine reading={readFlow(graph)} />
+          <Causes name={name} />
           <div class={selected === null ? 'flow-body' : 'flow-body with-detail'}>
             <div
               class={fit?.direction === 'TB' ? 'flow downwards' : 'flow'}
