@@ -13,13 +13,13 @@
  */
 import { Fault } from '../lib/fault.ts'
 import type { File, World } from '../lib/world.ts'
-import { batchHeaderBytes } from './batch-header.ts'
-import { batchBase, batchBytes, batchEnd, batchProblem, BatchWalk, lengthProblem } from './batch-walk.ts'
+import { batchBase, BatchWalk } from './batch-walk.ts'
 import { parentOf } from './directories.ts'
 import { diskFault } from './disk-fault.ts'
 import { Epochs } from './epochs.ts'
 import { headIn, isOther, otherFile } from './head.ts'
 import type { PartitionState } from './journal.ts'
+import { nextBatch } from './next-batch.ts'
 import { type Opened, Opening } from './opening.ts'
 import type { OpenedPartition } from './partition.ts'
 import { Marks, emptyBatch, nothingFrom, spanMax } from './rewritten.ts'
@@ -317,7 +317,7 @@ export class Examination {
           place = { position: walk.position, offset: walk.offset }
         }
         if (walk.problem === null) break
-        const next = this.#nextGood(path, { ...place, limit, end, epochAt }) ?? { position: limit, offset: end }
+        const next = nextBatch(file, { ...place, limit, end, epochAt }) ?? { position: limit, offset: end }
         yield lost(next, walk.problem)
         place = next
       }
@@ -333,36 +333,6 @@ export class Examination {
       for (const one of state.segments)
         if (one.base === base && one.head === head) return `the file begins as that of ${dir} did`
     return otherFile
-  }
-  /** The first place behind `position` at which a batch stands that belongs there. */
-  #nextGood(
-    path: string,
-    from: { position: number; offset: number; limit: number; end: number; epochAt(offset: number): number },
-  ): { position: number; offset: number } | null {
-    const file = this.#world.disk.open(path, 'read')
-    const piece = Buffer.allocUnsafeSlow(Math.min(copyBytes, Math.max(0, from.limit - from.position)))
-    try {
-      for (let start = from.position + 1; start + batchHeaderBytes <= from.limit;) {
-        const count = file.read(piece.subarray(0, Math.min(piece.length, from.limit - start)), start)
-        for (let at = 0; at + batchHeaderBytes <= count; at++) {
-          // Cheap before dear: the magic, then what an offset and a length may be, then the checksum over the whole.
-          if (piece.readInt8(at + 16) !== 2) continue
-          const base = batchBase(piece, at)
-          const bytes = batchBytes(piece, at)
-          if (base < from.offset || base >= from.end || lengthProblem(bytes) !== null) continue
-          if (start + at + bytes > from.limit) continue
-          const batch = Buffer.allocUnsafeSlow(bytes)
-          file.read(batch, start + at)
-          if (batchProblem(batch, base, from.epochAt) === null && batchEnd(batch) <= from.end)
-            return { position: start + at, offset: base }
-        }
-        if (count < batchHeaderBytes) return null
-        start += count - batchHeaderBytes + 1
-      }
-      return null
-    } finally {
-      file.close()
-    }
   }
   /** Copies damaged bytes beside their segment; null when there are none. Durable. */
   async #keep({ file: path, position, bytes }: DamagedRange): Promise<string | null> {

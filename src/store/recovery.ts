@@ -13,17 +13,18 @@
  */
 import { offset as toOffset } from '../lib/brand.ts'
 import { Fault } from '../lib/fault.ts'
-import type { World } from '../lib/world.ts'
+import type { File, World } from '../lib/world.ts'
 import { batchBase, batchEpoch, batchMaxTime, BatchWalk } from './batch-walk.ts'
 import type { Directories } from './directories.ts'
 import { Epochs } from './epochs.ts'
 import { headOf, isOtherFile, otherFile } from './head.ts'
 import type { DamagedPlace, KnownPartition, PartitionState } from './journal.ts'
+import { nextBatch } from './next-batch.ts'
 import type { Damage } from './partition.ts'
 import { segmentName, segmentsIn, type SegmentState } from './segment.ts'
 import { Indexer, newSalt } from './segments.ts'
 import { setAside, tornPath } from './set-aside.ts'
-import { SparseIndex } from './sparse-index.ts'
+import { type Place, SparseIndex } from './sparse-index.ts'
 import { ownerOf, readWhole, unpackSmallFile } from './small-file.ts'
 
 export interface Recovered {
@@ -265,21 +266,61 @@ class PartitionRecovery {
       this.#epochs.begin(this.#context.epoch, this.#known.state.end)
   }
   /**
-   * Without a journal only the files say what lies behind the damage: under which epochs it was written, and where the last
-   * of them ends. What is as written there was not lost, and its offsets are given to nothing else.
+   * Without a journal only the files say what lies behind the damage, in its own segment and in later ones: under which
+   * epochs it was written, and where the last of them ends. What is as written there was not lost, and its offsets are given
+   * to nothing else.
    */
   #lookBehind(last: number): void {
-    for (const base of this.#files.filter((each) => each > last)) {
-      const file = this.#context.world.disk.open(this.#path(base), 'read')
-      try {
-        const walk = new BatchWalk(file, { position: 0, offset: base, limit: file.size(), epochAt: () => null })
-        for (let batch = walk.next(); batch !== null; batch = walk.next())
-          this.#epochs.begin(batchEpoch(batch), batchBase(batch))
-        this.#end = Math.max(this.#end, walk.offset)
-        this.#scannedBytes += walk.position
-      } finally {
-        file.close()
+    const from = this.#segments.at(-1)
+    const heads = this.#files.map((base) => (base > last ? this.#headEpoch(base) : null))
+    this.#files.forEach((base, i) => {
+      if (base < last) return
+      const place = base === last ? { position: from!.bytes, offset: from!.end } : { position: 0, offset: base }
+      const next = this.#files[i + 1] ?? Number.MAX_SAFE_INTEGER
+      // Epochs only rise: behind damage one above that of a later segment is a flipped bit, or of a batch inside of a record.
+      const epochMax = heads.slice(i + 1).find((epoch) => epoch !== null) ?? Number.MAX_SAFE_INTEGER
+      this.#end = Math.max(this.#end, this.#lookThrough(base, place, { end: next, epochMax }))
+    })
+  }
+  #headEpoch(base: number): number | null {
+    return this.#withFile(base, (file) => {
+      const batch = new BatchWalk(file, { position: 0, offset: base, limit: file.size(), epochAt: () => null }).next()
+      return batch === null ? null : batchEpoch(batch)
+    })
+  }
+  /** Notes the epochs of its good batches; returns where the last of them ends. */
+  #lookThrough(base: number, begin: Place, { end, epochMax }: { end: number; epochMax: number }): number {
+    return this.#withFile(base, (file) => {
+      const limit = file.size()
+      const epochAt = (): null => null
+      const accepts = (batch: Buffer): boolean => {
+        const floor = this.#epochs.last <= epochMax ? this.#epochs.last : -1
+        return batchEpoch(batch) >= floor && batchEpoch(batch) <= epochMax
       }
+      let place = begin
+      for (;;) {
+        const walk = new BatchWalk(file, { ...place, limit, epochAt })
+        for (let batch = walk.next(); batch !== null; batch = walk.next()) {
+          this.#epochs.begin(batchEpoch(batch), batchBase(batch))
+          place = { position: walk.position, offset: walk.offset }
+        }
+        const found =
+          place.position >= limit || place.offset >= end
+            ? null
+            : nextBatch(file, { ...place, limit, end, epochAt, accepts })
+        if (found === null) break
+        place = found
+      }
+      this.#scannedBytes += place.position - begin.position
+      return place.offset
+    })
+  }
+  #withFile<T>(base: number, look: (file: File) => T): T {
+    const file = this.#context.world.disk.open(this.#path(base), 'read')
+    try {
+      return look(file)
+    } finally {
+      file.close()
     }
   }
   /** Segments made after the checkpoint. */
