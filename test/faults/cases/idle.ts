@@ -51,19 +51,20 @@ async function idleTasks(context: Context): Promise<Outcome> {
     )
     await sql(product, `CREATE STREAM nothing_to_see (k text, n int) WITH (topic = 'nothing_to_see', format = 'json');`)
     for (const view of views) await sql(product, view)
+    for (let i = 0; i < counts.producers; i++) await producerOf(await open())
     const beats = await Promise.all([
       ...Array.from({ length: counts.members }, async (_, i) => memberOf(await open(), i)),
       ...Array.from({ length: counts.sharers }, async (_, i) => sharerOf(await open(), i)),
     ])
-    for (let i = 0; i < counts.producers; i++) await producerOf(await open())
     note(`${counts.views} views, ${beats.length} members, ${counts.producers} producers`)
     const beating = new AbortController()
+    let unheard: unknown = null
     const live = (async () => {
       while (!beating.signal.aborted) {
         for (const beat of beats) await beat()
         await sleep(beatEveryMs, null, { signal: beating.signal }).catch(() => {})
       }
-    })()
+    })().catch((error: unknown) => (unheard = error))
     try {
       const settledMs = await settled(product.pid, folder)
       const before = snapshot(product.pid, folder)
@@ -76,6 +77,7 @@ async function idleTasks(context: Context): Promise<Outcome> {
       if (written > 0) problems.push(`${written} bytes were written`)
       if (changed.length > 0) problems.push(`${changed.length} files changed, as ${changed.slice(0, 3).join(', ')}`)
       if (clients.some((client) => client.isClosed)) problems.push('an idle client was let go')
+      if (unheard !== null) problems.push(`a member that goes on was not heard: ${String(unheard)}`)
       // What is written shows here.
       await produce(wire, { topic, partition: 0 }, batchOf(recordId(2, 0), 1, null), -1)
       if (snapshot(product.pid, folder).writtenBytes === after.writtenBytes)

@@ -15,9 +15,9 @@ export const oneId: FaultCase = {
   says: 'very many transactions on one transactional id',
   run: manyOnOneId,
 }
-/** In one go: what grows is seen against a tenth of it. */
+/** In one go: what grows is seen against half of it, when what is kept for readers, and the heap, have come to their size. */
 const countOf = ({ quick }: Context): number => (quick ? 5_000 : 100_000)
-/** Of the process beyond what it had after a tenth of them. */
+/** Of the process beyond what it had after half of them. */
 const growthMax = 64 * 1024 * 1024
 /** What was not compacted yet, and the newest segment, which never is. */
 const stateBytesMax = 48 * 1024 * 1024
@@ -27,7 +27,6 @@ async function manyOnOneId(context: Context): Promise<Outcome> {
   const { folder, note } = context
   const count = countOf(context)
   const empty = await startMillrace({ data: join(folder, 'empty') })
-  const emptyStartMs = empty.startedInMs
   await empty.stop()
   let product: Millrace = await startFirst({ data: join(folder, 'data') })
   let turn = 0
@@ -41,7 +40,7 @@ async function manyOnOneId(context: Context): Promise<Outcome> {
     let last = -1
     while (done() < count && load.complaints.length === 0) {
       await sleep(50)
-      if (early === 0 && done() >= count / 10) early = residentBytes(product.pid)
+      if (early === 0 && done() >= count / 2) early = residentBytes(product.pid)
       const now = Math.floor((10 * done()) / count)
       if (now > last) note(`${done()} of ${count}, ${megabytes(residentBytes(product.pid))} MB`)
       last = now
@@ -54,7 +53,10 @@ async function manyOnOneId(context: Context): Promise<Outcome> {
     if (stateBytes > stateBytesMax) problems.push(`__transaction_state holds ${megabytes(stateBytes)} MB`)
     await product.kill('SIGKILL')
     product = await startAgain(product)
-    const more = product.startedInMs - emptyStartMs
+    const emptyAgain = await startMillrace({ data: join(folder, 'empty') })
+    await emptyAgain.stop()
+    // The machine may have more to do than it had at first.
+    const more = product.startedInMs - Math.max(empty.startedInMs, emptyAgain.startedInMs)
     if (more > startMsMore) problems.push(`the start took ${Math.round(more)} ms more than that of an empty folder`)
     problems.push(...(await load.check()))
     await product.stop()
