@@ -88,7 +88,16 @@ export async function startIn(
     {},
   )
   const definitions = { sql: [], definitions: [...functions, ...topics, ...views, ...alerts] }
-  return new Embedded(await startMillrace({ config, world, logger, definitions }), keep)
+  try {
+    return new Embedded(await startMillrace({ config, world, logger, definitions }), keep)
+  } catch (error) {
+    throw traced(error)
+  }
+}
+/** A Fault notes no stack (`lib/fault.ts`); a program wants to know which of its calls met it. */
+function traced(error: unknown): unknown {
+  if (error instanceof Fault && error.stack?.includes('\n    at ') !== true) Error.captureStackTrace(error)
+  return error
 }
 
 /** Keeps the process from ending until the answer is called. */
@@ -143,6 +152,8 @@ class Embedded implements Millrace {
     const letGo = this.#keep()
     try {
       return await work()
+    } catch (error) {
+      throw traced(error)
     } finally {
       letGo()
     }

@@ -33,3 +33,13 @@ test('a program that waits for its views to start stays until they have', () => 
   const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8', timeout: 60_000 })
   assert.deepEqual([status, stdout], [0, 'there\n'], stderr)
 })
+test('a fault names the call of the program that met it', () => {
+  const program = `import { start } from ${JSON.stringify(index)}
+    async function asked(millrace) { await millrace.sql('SELECT * FROM nothing') }
+    const millrace = await start({ data: ':memory:' })
+    await asked(millrace).catch((error) => console.log(/at async asked/.test(error.stack), error.message))
+    await millrace.close()`
+  const words = ['--input-type=module', '--eval', program]
+  const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8', timeout: 60_000 })
+  assert.deepEqual([status, stdout.startsWith('true')], [0, true], stdout + stderr)
+})
