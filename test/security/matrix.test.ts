@@ -77,7 +77,7 @@ async function setUp(): Promise<void> {
 function shareSessions(): ShareSessions {
   const sessions = new ShareSessions({ sessionsMax: 10, partitionsMax: 10 })
   const { signal } = new AbortController()
-  sessions.open({ group: shareGroup, member: 'm', signal }, new Map(), () => undefined)
+  sessions.open({ group: shareGroup, member: 'm', signal, owner: 'o', gone: () => undefined }, new Map())
   return sessions
 }
 

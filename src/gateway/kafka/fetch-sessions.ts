@@ -9,6 +9,7 @@
  * Partitions that gave data go to the end of the list, so that a small `maxBytes` starves none of them.
  */
 import type { Random } from '../../lib/world.ts'
+import { type Taken, TakenByOwner } from './taken.ts'
 
 export interface SessionPartition {
   /** The topic's name, or its id in a session by ids. */
@@ -35,12 +36,6 @@ export const partitionKey = (topic: string, index: number): string => `${topic}/
 const epochMax = 0x7fff_ffff
 export const nextEpoch = (epoch: number): number => (epoch === epochMax ? 1 : epoch + 1)
 
-/** What the sessions of one owner take. */
-interface Taken {
-  sessions: number
-  partitions: number
-}
-
 export class FetchSessions {
   private readonly random: Random
   private readonly sessionsMax: number
@@ -48,7 +43,7 @@ export class FetchSessions {
   private partitionCount = 0
   /** Oldest use first. */
   private readonly sessions = new Map<number, FetchSession>()
-  private readonly owners = new Map<string, Taken>()
+  private readonly taken = new TakenByOwner()
 
   constructor(random: Random, bounds: { readonly sessionsMax: number; readonly partitionsMax: number }) {
     this.random = random
@@ -71,12 +66,8 @@ export class FetchSessions {
     return this.sessions.has(id) ? session : null
   }
   private take({ owner }: FetchSession, sessions: number, partitions: number): void {
-    let taken = this.owners.get(owner)
-    if (taken === undefined) this.owners.set(owner, (taken = { sessions: 0, partitions: 0 }))
-    taken.sessions += sessions
-    taken.partitions += partitions
+    this.taken.add(owner, { sessions, partitions })
     this.partitionCount += partitions
-    if (taken.sessions === 0) this.owners.delete(owner)
   }
   private makeRoom(): void {
     while (this.sessions.size > this.sessionsMax) this.close(this.ofGreatest('sessions').next().value!.id)
@@ -89,9 +80,8 @@ export class FetchSessions {
   }
   /** Of those owners that take most of it, oldest use first. */
   private *ofGreatest(what: keyof Taken): Generator<FetchSession, undefined> {
-    let most = 0
-    for (const taken of this.owners.values()) most = Math.max(most, taken[what])
-    for (const one of this.sessions.values()) if (this.owners.get(one.owner)![what] === most) yield one
+    const most = this.taken.most(what)
+    for (const one of this.sessions.values()) if (this.taken.of(one.owner)[what] === most) yield one
   }
   /** The session, as used just now. */
   use(id: number): FetchSession | null {

@@ -1,10 +1,10 @@
 import { offset } from '../../../lib/brand.ts'
 import { limits } from '../../../lib/limits.ts'
 import type { FetchAnswer, FetchRequest } from '../../../log/broker.ts'
-import { principalText } from '../../../security/principal.ts'
 import type { Decoded, Encoded } from '../../../wire/kafka/codec/shape.ts'
 import { type FetchSession, type SessionPartition, nextEpoch, partitionKey } from '../fetch-sessions.ts'
 import { type Exchange, code, errorCode, handler } from '../handler.ts'
+import { ownerOf } from '../taken.ts'
 import { fetchApi } from '../../../wire/kafka/messages/01-fetch.ts'
 
 type Request = Decoded<typeof fetchApi.request>
@@ -36,7 +36,8 @@ export const fetch = handler({
     if (request.sessionEpoch === sessionlessEpoch || request.sessionEpoch === openingEpoch) {
       if (request.sessionId !== 0) sessions.close(request.sessionId)
       const partitions = partitionsOf(request, byId)
-      const session = request.sessionEpoch === openingEpoch ? sessions.open(ownerOf(exchange), byId, partitions) : null
+      const session =
+        request.sessionEpoch === openingEpoch ? sessions.open(ownerOf(exchange.access), byId, partitions) : null
       return answer(request, exchange, { partitions, byId, sessionId: session?.id ?? 0, incremental: false })
     }
     const session = sessions.use(request.sessionId)
@@ -61,7 +62,6 @@ export const fetch = handler({
   },
 })
 
-const ownerOf = ({ access: { subject } }: Exchange): string => `${principalText(subject.principal)}@${subject.host}`
 function lengthOf(records: PartitionData['records']): number {
   if (records === null) return 0
   return records instanceof Uint8Array ? records.length : records.reduce((sum, { length }) => sum + length, 0)

@@ -19,6 +19,7 @@ import {
   sessionOf,
 } from '../share-acknowledge.ts'
 import { type ShareSession, queueKey } from '../share-sessions.ts'
+import { ownerOf } from '../taken.ts'
 
 type Request = Decoded<typeof shareFetchApi.request>
 type Response = Encoded<typeof shareFetchApi.response>
@@ -94,7 +95,8 @@ function openOrNext(asker: Asker, request: Request, exchange: Exchange): ShareSe
   if (request.shareSessionEpoch === openingEpoch) {
     const partitions = new Map(named.map((of) => [queueKey(of), of]))
     const gone = ({ group, member }: ShareSession): void => void broker.queues.release(group, member)
-    return shareSessions.open({ ...asker, signal }, partitions, gone) ?? code.shareSessionLimitReached
+    const of = { ...asker, signal, owner: ownerOf(exchange.access), gone }
+    return shareSessions.open(of, partitions) ?? code.shareSessionLimitReached
   }
   const session = sessionOf(asker, request.shareSessionEpoch, exchange)
   if (typeof session === 'number' || request.shareSessionEpoch === finalEpoch) return session
