@@ -13,6 +13,7 @@ import type { ColumnBuilder } from './columns.ts'
 import type { Expression, Value } from './expression.ts'
 import { functions } from './functions/index.ts'
 import { type Form, formOf } from './memory.ts'
+import { Repeated } from './repeated.ts'
 
 /** Writes the rows that pass into `out`, returns their count. Rows that cannot be computed do not pass; they are added to `failures`. */
 export type FilterFunction = (
@@ -40,7 +41,7 @@ export type ScalarFunction = (row: readonly Value[], nowUs: number) => Value
 
 export function compileFilter(where: Expression): FilterFunction {
   assert(where.type.kind === 'boolean', 'a filter is boolean')
-  const code = new Code('columns')
+  const code = new Code('columns', [where])
   const loop = new Body()
   const { value, isNull } = code.emit(where, loop)
   loop.line(`if (!${isNull} && ${value}) out[kept++] = i`)
@@ -51,7 +52,7 @@ export function compileFilter(where: Expression): FilterFunction {
   ])
 }
 export function compileProject(expressions: readonly Expression[]): ProjectFunction {
-  const code = new Code('columns')
+  const code = new Code('columns', expressions)
   const loop = new Body()
   for (let e = 0; e < expressions.length; e++) {
     const { value, isNull } = code.emit(expressions[e]!, loop)
@@ -71,7 +72,9 @@ const rowLoop = (code: Code, loop: Body, onFailure: string): string =>
   `let i = 0
 for (;;) {
   try {
-    for (; i < count; i++) { ${loop.text()} }
+    for (; i < count; i++) {
+${code.rowHead}
+${loop.text()} }
     break
   } catch (error) {
     const one = ${code.use(failure)}(i, error)
@@ -144,8 +147,18 @@ class Code {
   private readonly preamble: string[] = []
   private variables = 0
 
-  constructor(source: 'columns' | 'row') {
+  /** What is computed once a row, and what of it has its variables. */
+  private readonly repeated: Repeated
+  private readonly shared = new Map<number, Emitted & { readonly isDone: string }>()
+  private readonly ofRow: string[] = []
+
+  constructor(source: 'columns' | 'row', expressions: readonly Expression[] = []) {
     this.source = source
+    this.repeated = new Repeated(expressions)
+  }
+  /** What stands before all that was emitted, in a loop over rows. */
+  get rowHead(): string {
+    return this.ofRow.join('\n')
   }
   use(constant: unknown): string {
     const known = this.names.get(constant)
@@ -173,6 +186,24 @@ class Code {
   }
 
   emit(expression: Expression, body: Body): Emitted {
+    const repeated = this.repeated.of(expression)
+    return repeated === null ? this.emitOne(expression, body) : this.once(repeated, expression, body)
+  }
+  /** Computed where it is first asked for: whether that is at this place is known when it runs. */
+  private once(number: number, expression: Expression, body: Body): Emitted {
+    const shared = this.shared.get(number) ?? this.share(number, formOf(expression.type))
+    body.line(`if (!${shared.isDone}) {`)
+    const { value, isNull } = this.emitOne(expression, body)
+    body.line(`${shared.value} = ${value}; ${shared.isNull} = ${isNull}; ${shared.isDone} = true }`)
+    return shared
+  }
+  private share(number: number, form: Form): Emitted & { readonly isDone: string } {
+    const shared = { value: this.name('v'), isNull: this.name('n'), isDone: this.name('o') }
+    this.ofRow.push(`let ${shared.value} = ${initial(form)}, ${shared.isNull} = false, ${shared.isDone} = false`)
+    this.shared.set(number, shared)
+    return shared
+  }
+  private emitOne(expression: Expression, body: Body): Emitted {
     switch (expression.kind) {
       case 'column':
         return this.column(expression.index, expression.type, body)
