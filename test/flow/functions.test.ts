@@ -158,10 +158,16 @@ function shownByDuck(text: unknown, type: DataType): string | null {
     }
     case 'bytea':
       return value.toLowerCase()
+    case 'date': {
+      const [, year, rest] = /^(\d+)(-.*) \(BC\)$/.exec(value) ?? []
+      return year === undefined ? value : isoYear(1 - Number(year)) + rest!
+    }
     default:
       return value
   }
 }
+
+const isoYear = (year: number): string => (year === 0 ? '0000' : `-${String(-year).padStart(6, '0')}`)
 
 let instance: DuckDBInstance
 let duck: DuckDBConnection

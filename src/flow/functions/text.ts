@@ -224,7 +224,7 @@ export const texts: readonly FunctionRow[] = [
     ['text', 'text', 'int'],
     text,
     splitPart,
-    "CASE WHEN $2 = '' THEN CASE WHEN abs($3) = 1 THEN $1 ELSE left($1, 0) END ELSE split_part($1, $2, $3) END",
+    "CASE WHEN $2 = '' AND $3 IS NOT NULL THEN CASE WHEN abs($3) = 1 THEN $1 ELSE left($1, 0) END ELSE split_part($1, $2, $3) END",
     'The n-th part between separators; negative n counts from the end',
   ),
   ...trims,

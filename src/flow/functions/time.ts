@@ -250,7 +250,8 @@ const others: FunctionRow[] = [
     ['int', 'int', 'int'],
     type.date,
     makeDate,
-    'make_date($1, $2, $3)',
+    // Negative years are those before Christ; DuckDB counts a year 0 among them.
+    'make_date(CASE WHEN $1 < 0 THEN $1 + 1 ELSE $1 END, $2, $3)',
     'A date of year, month and day',
   ),
   row('make_time', ['int', 'int', 'double'], type.time, makeTime, 'A time of hour, minute and seconds'),
