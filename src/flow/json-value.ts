@@ -110,6 +110,9 @@ export function toJson(value: Value, type: DataType): unknown {
       const text = numericText(value, type.scale)
       return text.replace(/[-.]/g, '').replace(/^0+/, '').length <= 15 ? Number(text) : text
     }
+    case 'real':
+      // As topics say it: 1.1, and not 1.100000023841858, which is the double nearest to it.
+      return Number.isFinite(value) ? Number(realText(value as number)) : value
     case 'bytea':
       return byteaText(value as Uint8Array)
     case 'json':

@@ -1,5 +1,6 @@
 /** Rows of one relation without SQL: by key, or all up to a limit; of what only grows, the newest. */
-import { fromJs, toJson } from '../flow/json-value.ts'
+import type { Value } from '../flow/expression.ts'
+import { fromJs, jsonWriter } from '../flow/json-value.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Columns } from '../schema/types.ts'
 import type { Definition } from './definitions.ts'
@@ -78,17 +79,16 @@ async function scanFor(
 ): Promise<Row[]> {
   const { source, declared } = relation
   const columns = source.columns.slice(0, declared)
-  const texts = key.map((position, i) =>
-    JSON.stringify(toJson(fromJs(columns[position]!.type)(wanted[i]), columns[position]!.type)),
-  )
+  const writers = columns.map((column) => jsonWriter(column.type))
+  const write = (position: number, value: Value): string => writers[position]!(value)
+  const texts = key.map((position, i) => write(position, fromJs(columns[position]!.type)(wanted[i])))
   const rows = execute(
     { ...source, columns, fields: source.fields.slice(0, declared) },
     { log: parts.log, clock: parts.world.clock, known: () => Promise.resolve(null) },
   )
   const found: Row[] = []
   for await (const row of rows) {
-    if (!key.every((position, i) => JSON.stringify(toJson(row[position]!, columns[position]!.type)) === texts[i]))
-      continue
+    if (!key.every((position, i) => write(position, row[position]!) === texts[i])) continue
     found.push(row)
     if (found.length >= limit) break
   }

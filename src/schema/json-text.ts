@@ -164,8 +164,11 @@ export function canonicalJson(value: unknown): string {
   return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`).join(',')}}`
 }
 
-/** Writes bigint as a number of all its digits, which JSON.stringify refuses. */
+/** Writes bigint as a number of all its digits, which JSON.stringify refuses, and NaN and Infinity as texts, as topics do. */
 export function stringifyJson(value: unknown): string {
-  return JSON.stringify(value, (_, member: unknown) => (typeof member === 'bigint' ? rawJson(String(member)) : member))
+  return JSON.stringify(value, (_, member: unknown) => {
+    if (typeof member === 'bigint') return rawJson(String(member))
+    return typeof member === 'number' && !Number.isFinite(member) ? String(member) : member
+  })
 }
 const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON
