@@ -46,15 +46,15 @@ type Message =
   /** Of an iterable: it is at its end, or there is one. */
   | { readonly id: number; readonly done: true }
 
-interface SentFault {
+export interface SentFault {
   readonly fault: typeof mark
   readonly code: FaultCode
   readonly facts: Facts<FaultCode>
 }
 const mark = 'fault of millrace'
-const sendFault = ({ code, facts }: Fault): SentFault => ({ fault: mark, code, facts })
+export const sendFault = ({ code, facts }: Fault): SentFault => ({ fault: mark, code, facts })
 const isSentFault = (value: object): value is SentFault => 'fault' in value && value.fault === mark
-const receiveFault = ({ code, facts }: SentFault): Fault => new Fault(code, facts)
+export const receiveFault = ({ code, facts }: SentFault): Fault => new Fault(code, facts)
 
 const mapped = (value: unknown, change: (value: object) => unknown): unknown => {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value

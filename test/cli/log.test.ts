@@ -131,6 +131,12 @@ test('verify: an audit that was changed, checksums and all, is said to be', asyn
   const batch = Buffer.from(readFileSync(path).toString('latin1').replace('CreateTopics', 'CreateCheese'), 'latin1')
   ownBatch(batch, { producerId: -1, producerEpoch: -1, baseSequence: -1, transactional: false })
   writeFileSync(path, batch)
+  const noticed = await millrace('verify', dir)
+  assert.equal(noticed.code, 1)
+  assert.match(noticed.stderr, /_millrace_audit.* it does not begin as it did/)
+  assert.doesNotMatch(noticed.stderr, /none changed/)
+  // Without what else notes how the file began.
+  rmSync(join(dir, 'synced.log'))
   const ran = await millrace('verify', dir)
   assert.equal(ran.code, 1)
   assert.match(ran.stderr, /the audit is not what was written\n +offset 1: what is before number 1 was changed/)

@@ -1,5 +1,5 @@
 /** A reader for another thread: its calls travel over a line to a reader of the thread that has the log. */
-import { type Line, Transfer } from '../../lib/line.ts'
+import { type Line, type SentFault, Transfer, receiveFault, sendFault } from '../../lib/line.ts'
 import type { At, Batch, Chunk, Claim, Partition, Reader } from '../log.ts'
 import type { Offset } from '../../lib/brand.ts'
 
@@ -8,7 +8,7 @@ type Wait = { ms: number; bytes?: number }
 export interface Packed {
   readonly bytes: Uint8Array<ArrayBuffer>
   readonly ends: Float64Array
-  readonly chunks: readonly (Extract<Chunk, { fault: unknown }> | PackedChunk)[]
+  readonly chunks: readonly ({ readonly partition: Partition; readonly fault: SentFault } | PackedChunk)[]
 }
 export type PackedChunk = Omit<Extract<Chunk, { next: Offset }>, 'batches'> & {
   readonly from: number
@@ -21,7 +21,7 @@ function pack(chunks: readonly Chunk[]): Transfer<Packed> {
   const { bytes, ends } = packBatches(batches)
   let at = 0
   const packed = chunks.map((chunk) => {
-    if ('fault' in chunk) return chunk
+    if ('fault' in chunk) return { partition: chunk.partition, fault: sendFault(chunk.fault) }
     const { partition, next, stable } = chunk
     const from = at
     at += chunk.batches.length
@@ -31,7 +31,7 @@ function pack(chunks: readonly Chunk[]): Transfer<Packed> {
 }
 function unpack({ bytes, ends, chunks }: Packed): Chunk[] {
   return chunks.map((chunk) => {
-    if ('fault' in chunk) return chunk
+    if ('fault' in chunk) return { partition: chunk.partition, fault: receiveFault(chunk.fault) }
     const { partition, next, stable, from, to } = chunk
     return { partition, next, stable, batches: unpackBatches({ bytes, ends }, from, to) }
   })

@@ -65,10 +65,12 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
     const filesBefore = openFiles(product.pid)
     const memory = new MemoryWatch(product.pid)
     const start = performance.now()
-    const step = Math.ceil((total - warmUpFrames) / 10)
+    const step = Math.ceil((total - warmUpFrames) / Math.max(10, total / 250_000))
     for (let done = 0; done < total - warmUpFrames && product.running; done += step) {
       await sendMany(product.kafka, step, next, tally)
-      note(`${tally.sent} frames, ${megabytes(memory.sample())} MB resident`)
+      note(`${tally.sent} frames, ${megabytes(memory.sample())} MB resident: ${await heldBy(product)}`)
+      // Idle for ten minutes it would be let go.
+      await partitionsOf(setUp, 'canary')
     }
     memory.stop()
     const seconds = (performance.now() - start) / 1000
@@ -109,6 +111,14 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
   }
   problems.push(...canary.problems)
   return { figures, problems }
+}
+
+/** What the process says of its memory. */
+async function heldBy({ http }: Millrace): Promise<string> {
+  const text = await (await fetch(`http://${http}/metrics`)).text()
+  const of = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
+  const [heap, buffers] = [of('nodejs_heap_size_used_bytes'), of('nodejs_external_memory_bytes')]
+  return `heap ${megabytes(heap)} MB, buffers ${megabytes(buffers)} MB`
 }
 
 async function sendMany(address: string, count: number, next: () => Buffer, tally: Tally): Promise<void> {
