@@ -1,13 +1,18 @@
 /**
  * The newest batches of all partitions, in the memory they arrived in, up to a bound of bytes over the whole store. What
  * came first goes first, so what a partition has left is always one run up to its end. The lease of that memory is held
- * for as long as a batch is here.
+ * for as long as a batch is here. Small ones are copied: the buffer that they came in is cut from one that they share with
+ * requests of any kind, and a batch of 200 bytes would keep all of it, 8 KiB.
  */
 import type { Lease } from '../lib/buffer-pool.ts'
 import type { Lent } from './store.ts'
 
 /** A batch costs this much beyond its bytes. */
 const entryBytes = 160
+/** As large as what `BufferPool` cuts from a shared buffer. */
+const copiedBytesMax = 2048
+/** Those behind one another lie in one such: they also go behind one another. */
+const slabBytes = 64 * 1024
 
 interface HotBatch {
   readonly base: number
@@ -24,6 +29,8 @@ export class HotTail {
   /** Of all partitions, oldest first, from `#head` on. */
   #queue: ({ batch: HotBatch; of: HotBatches } | null)[] = []
   #head = 0
+  #slab = Buffer.alloc(0)
+  #slabUsed = 0
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
@@ -32,12 +39,23 @@ export class HotTail {
     return this.#bytes
   }
   add(of: HotBatches, added: { base: number; end: number; bytes: Uint8Array; lease: Lease | null }): void {
-    const batch: HotBatch = { ...added }
+    const isCopied = added.bytes.length <= copiedBytesMax
+    const batch: HotBatch = isCopied ? { ...added, bytes: this.#copy(added.bytes), lease: null } : { ...added }
     batch.lease?.hold()
     of.push(batch)
     this.#queue.push({ batch, of })
     this.#bytes += batch.bytes.length + entryBytes
     while (this.#bytes > this.#bytesMax) this.#dropOldest()
+  }
+  #copy(bytes: Uint8Array): Uint8Array {
+    if (this.#slabUsed + bytes.length > this.#slab.length) {
+      this.#slab = Buffer.allocUnsafeSlow(slabBytes)
+      this.#slabUsed = 0
+    }
+    const copy = this.#slab.subarray(this.#slabUsed, this.#slabUsed + bytes.length)
+    copy.set(bytes)
+    this.#slabUsed += bytes.length
+    return copy
   }
   /** Forgets batches of one partition from `end` on; all with 0. */
   cut(of: HotBatches, end: number): void {

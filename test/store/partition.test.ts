@@ -283,10 +283,11 @@ onEachDisk(
   'leased memory is given back once it is written, out of the hot tail, and let go by readers',
   async ({ open }) => {
     const pool = new BufferPool(1e6, { wipes: true })
-    const store = await open({ hotBytes: 3000, pool })
+    const store = await open({ hotBytes: 20_000, pool })
     const log = store.partition('orders~1/0', config)
     const append = (): Buffer => {
-      const bytes = batch(3)
+      // Small ones are copied.
+      const bytes = batch(3, 1_700_000_000_000, 1_000)
       const lease = pool.take(bytes.length)
       const view = lease.bytes.subarray(0, bytes.length)
       view.set(bytes)
@@ -304,7 +305,7 @@ onEachDisk(
     const last = append()
     await log.whenDurable(log.end)
     const lent = await log.lend(at(63), 1e6, log.durable)
-    const read = await log.lend(at(0), 2000, log.durable)
+    const read = await log.lend(at(0), 16_000, log.durable)
     for (let i = 0; i < 20; i++) append()
     await log.whenDurable(log.end)
     assert.equal(lent.buffers[0], last)
@@ -312,13 +313,13 @@ onEachDisk(
     lent.release()
     assert.ok(isGivenBack(last))
     const fromFile = Buffer.from(read.buffers[0]!)
-    await log.lend(at(0), 2000, log.durable)
+    await log.lend(at(0), 16_000, log.durable)
     assert.deepEqual(Buffer.from(read.buffers[0]!), fromFile)
     read.release()
     assert.ok(isGivenBack(read.buffers[0] as Buffer))
     // Read without a word about the end: never given back.
-    const kept = await log.read(at(0), 2000, log.durable)
-    for (let i = 0; i < 5; i++) (await log.lend(at(0), 2000, log.durable)).release()
+    const kept = await log.read(at(0), 16_000, log.durable)
+    for (let i = 0; i < 5; i++) (await log.lend(at(0), 16_000, log.durable)).release()
     assert.deepEqual(Buffer.from(kept[0]!), fromFile)
     await store.close()
   },
