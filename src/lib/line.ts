@@ -104,7 +104,7 @@ export class Line<Theirs> {
     signal?: AbortSignal,
     buffers?: readonly ArrayBuffer[],
   ): Promise<AnswerOf<Theirs[K]>> {
-    signal?.throwIfAborted()
+    if (signal?.aborted === true) return Promise.reject(signal.reason)
     const id = this.#nextId++
     const answer = this.#wait(id, { id, call: method, args: sent(args) as readonly unknown[] }, buffers)
     if (signal === undefined) return answer as Promise<AnswerOf<Theirs[K]>>
@@ -119,22 +119,31 @@ export class Line<Theirs> {
   tell<K extends keyof Theirs & string>(method: K, args: ArgsOf<Theirs[K]>): void {
     if (this.#ended === null) this.#post({ id: 0, call: method, args: sent(args) as readonly unknown[] })
   }
-  /** What the method's iterable gives; it begins when the first item is asked for. */
+  /** What the method's iterable gives; it begins when the first item is asked for, and ends with the signal. */
   async *items<K extends keyof Theirs & string>(
     method: K,
     args: ArgsOf<Theirs[K]>,
+    signal?: AbortSignal,
   ): AsyncGenerator<ItemOf<Theirs[K]>, void> {
+    if (signal?.aborted === true) return
     const id = this.#nextId++
-    await this.#wait(id, { id, call: method, args: sent(args) as readonly unknown[] })
+    let isAborted = false
+    const aborted = (): void => {
+      isAborted = true
+      this.#settle(id)?.resolve(nothing)
+    }
+    signal?.addEventListener('abort', aborted, { once: true })
     let isOver = false
     try {
-      for (;;) {
+      await this.#wait(id, { id, call: method, args: sent(args) as readonly unknown[] })
+      while (!isAborted) {
         const item = await this.#wait(id, { id, next: true })
-        isOver = item === nothing
-        if (isOver) return
+        isOver = item === nothing && !isAborted
+        if (item === nothing) return
         yield item as ItemOf<Theirs[K]>
       }
     } finally {
+      signal?.removeEventListener('abort', aborted)
       if (!isOver && this.#ended === null) this.#post({ id, stop: true })
     }
   }

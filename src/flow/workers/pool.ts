@@ -132,11 +132,14 @@ class Pool implements Flow {
   }
   async pause(name: string): Promise<void> {
     const one = this.find(name)
-    await (one === null ? this.local.pause(name) : one.thread?.line.call('pause', [name]))
+    if (one === null) return this.local.pause(name)
+    one.isPaused = true
+    await one.onThread((thread) => thread.line.call('pause', [name]))
   }
   async resume(name: string): Promise<void> {
     const one = this.find(name)
     if (one === null) return this.local.resume(name)
+    one.isPaused = false
     if (one.thread !== null) return one.thread.line.call('resume', [name])
     this.begin(one)
     await one.begun()
@@ -209,6 +212,8 @@ class Placed {
   readonly view: ViewPlan
   readonly sent: PlacedView
   thread: ViewThread | null = null
+  /** It was told to, and is on the next thread as well. */
+  isPaused = false
   info: ViewInfo
   private beginning: Promise<void> = Promise.resolve()
 
@@ -226,7 +231,7 @@ class Placed {
     this.thread = thread
     thread.views.add(this)
     this.info = { ...this.info, status: 'restoring', error: null }
-    this.beginning = thread.line.call('start', [this.sent])
+    this.beginning = thread.line.call('start', [this.sent, this.isPaused])
     this.beginning.catch(() => {})
   }
   /** It runs, on whichever thread it is then. Throws why it does not. */
@@ -241,7 +246,7 @@ class Placed {
     return this.onThread((thread) => thread.line.call('settled', [this.name], signal))
   }
   /** Again on the next thread where one ends; nothing where there is none. */
-  private async onThread(act: (thread: ViewThread) => Promise<void>): Promise<void> {
+  async onThread(act: (thread: ViewThread) => Promise<void>): Promise<void> {
     for (;;) {
       const { thread } = this
       if (thread === null) return

@@ -73,9 +73,10 @@ const methodsOf = (
   code: () => Promise<readonly unknown[]>,
 ) => ({
   ping: () => {},
-  start: async (one: PlacedView) => {
+  start: async (one: PlacedView, paused: boolean) => {
     placed.set(one.view.name, one)
     await flow().start(unpacked(one.view, await code()))
+    if (paused) await flow().pause(one.view.name)
   },
   stop: async (name: string) => {
     await flow().stop(name)

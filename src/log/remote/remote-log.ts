@@ -53,7 +53,7 @@ export class RemoteLog implements Log {
       get: (name) => line.call('topic', [name]),
       remove: (names) => line.call('removeTopics', [names]),
       trim: (to) => line.call('trimTopics', [to]),
-      watch: () => line.items('watchTopics', []),
+      watch: (signal) => line.items('watchTopics', [], signal),
     }
     this.groups = {
       list: () => line.call('listGroups', []),
