@@ -134,19 +134,22 @@ async function settled(pid: number, folder: string): Promise<number> {
 type Beat = () => Promise<void>
 async function memberOf(client: WireClient, i: number): Promise<Beat> {
   let epoch = 0
+  /** What it was told to have and has not said yet that it has: who does not say so is let go after its rebalance timeout. */
+  let unsaid: unknown = null
   const beat = async (): Promise<void> => {
-    const { errorCode, memberEpoch } = await client.ask(consumerGroupHeartbeatApi, 0, {
+    const { errorCode, memberEpoch, assignment } = await client.ask(consumerGroupHeartbeatApi, 0, {
       // Ten members a group.
       groupId: `idle-${Math.floor(i / 10)}`,
       memberId: `member-${i}`,
       memberEpoch: epoch,
       ...(epoch === 0
         ? { rebalanceTimeoutMs: 60_000, subscribedTopicNames: [topic], topicPartitions: [] }
-        : { rebalanceTimeoutMs: -1, subscribedTopicNames: null, topicPartitions: null }),
+        : { rebalanceTimeoutMs: -1, subscribedTopicNames: null, topicPartitions: unsaid }),
       instanceId: null,
       rackId: null,
       serverAssignor: null,
     } as never)
+    unsaid = assignment?.topicPartitions ?? null
     if (errorCode !== 0) throw new Error(`member ${i}: error ${errorCode}`)
     epoch = memberEpoch
   }
