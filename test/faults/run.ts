@@ -24,6 +24,7 @@ import { holdUps } from './cases/hold-ups.ts'
 import { idle } from './cases/idle.ts'
 import { kill } from './cases/kill.ts'
 import { shares } from './cases/shares.ts'
+import { shortCalls } from './cases/short-calls.ts'
 import { soak } from './cases/soak.ts'
 import { nexmark } from './cases/nexmark.ts'
 import { oneId } from './cases/one-id.ts'
@@ -40,6 +41,7 @@ const cases: readonly FaultCase[] = [
   powerCutExt4,
   lyingDisk,
   diskError,
+  shortCalls,
   diskFull,
   flow,
   nexmark,

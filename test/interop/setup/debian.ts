@@ -29,7 +29,7 @@ const programs = {
   mkfsExt4: { found: ['mkfs.ext4'], packages: ['e2fsprogs'], why: 'power cuts and full disks' },
   losetup: { found: ['losetup'], packages: ['mount'], why: 'power cuts and full disks' },
   strace: { found: ['strace'], packages: ['strace'], why: 'injected disk errors' },
-  gcc: { found: ['gcc'], packages: ['gcc', 'libc6-dev'], why: "librdkafka's tests" },
+  gcc: { found: ['gcc'], packages: ['gcc', 'libc6-dev'], why: "librdkafka's tests, short writes" },
   'g++': { found: ['g++'], packages: ['g++'], why: "librdkafka's tests" },
   make: { found: ['make'], packages: ['make'], why: "librdkafka's tests" },
   'openssl.h': { found: ['/usr/include/openssl/ssl.h'], packages: ['libssl-dev'], why: "librdkafka's tests" },

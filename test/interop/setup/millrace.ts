@@ -53,7 +53,8 @@ process.once('exit', () => {
   for (const spawned of alive) spawned.killAll()
 })
 
-function millraceCommand(): string[] {
+/** The words that start its command line. */
+export function millraceCommand(): string[] {
   const replaced = process.env['MILLRACE_COMMAND']
   if (replaced !== undefined && replaced !== '') return replaced.split(' ')
   return [process.execPath, join(repository, 'src', 'cli', 'main.ts')]
