@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- [name] [--quick] [--rows TEXT] [--runs N] [--seconds N] [--events N]]`: side-by-side measurements. A JSON line a row on
+ * `npm run bench [-- [name] [--quick] [--ours] [--rows TEXT] [--runs N] [--seconds N] [--events N]]`: side-by-side measurements. A JSON line a row on
  * standard output, a table on standard error, every sample in a file. Exit code 1 when a row is missing or below its goal.
  */
 import { join } from 'node:path'
@@ -10,17 +10,19 @@ import { benchDecode, decodeRows } from './decode.ts'
 import { benchLatency, latencyRows } from './latency.ts'
 import type { PlanOptions } from './kafka/plan.ts'
 import { Report, type RowSpec } from './lib/rows.ts'
-import { benchNexmark, nexmarkRows } from './nexmark/index.ts'
+import { type RowsAsked, benchNexmark, nexmarkRows } from './nexmark/index.ts'
 import { benchStart, startRows } from './start.ts'
 import { benchState, stateRows } from './state.ts'
 import { benchSync, syncRows } from './sync.ts'
 import { benchViews, viewRows } from './views.ts'
 
+type Plan = PlanOptions & { readonly events: number | null; readonly ours: boolean }
+
 interface Bench {
   readonly says: string
-  readonly rows: readonly RowSpec[] | ((quick: boolean, only: string) => readonly RowSpec[])
-  readonly setUp?: () => Promise<unknown>
-  readonly run: (report: Report, plan: PlanOptions & { readonly events: number | null }) => Promise<void>
+  readonly rows: readonly RowSpec[] | ((asked: RowsAsked) => readonly RowSpec[])
+  readonly setUp?: (plan: Plan) => Promise<unknown>
+  readonly run: (report: Report, plan: Plan) => Promise<void>
 }
 const benches: Readonly<Record<string, Bench>> = {
   kafka: {
@@ -32,7 +34,7 @@ const benches: Readonly<Record<string, Bench>> = {
   nexmark: {
     says: 'the Nexmark queries beside Apache Flink: events per CPU-second',
     rows: nexmarkRows,
-    setUp: () => need('taskset').then(flinkDir),
+    setUp: ({ ours }) => need('taskset').then(() => (ours ? null : flinkDir())),
     run: benchNexmark,
   },
   sync: {
@@ -71,15 +73,16 @@ const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,
   options: {
     quick: { type: 'boolean', default: false },
+    ours: { type: 'boolean', default: false },
     rows: { type: 'string', default: '' },
     runs: { type: 'string' },
     seconds: { type: 'string' },
     events: { type: 'string' },
   },
 })
-const { quick } = options
-const usage = 'usage: npm run bench [-- [name] [--quick] [--rows TEXT] [--runs N] [--seconds N] [--events N]]'
-const plan = { quick, runs: positive('runs'), seconds: positive('seconds'), events: positive('events') }
+const { quick, ours } = options
+const usage = 'usage: npm run bench [-- [name] [--quick] [--ours] [--rows TEXT] [--runs N] [--seconds N] [--events N]]'
+const plan = { quick, ours, runs: positive('runs'), seconds: positive('seconds'), events: positive('events') }
 const unknown = names.find((name) => !Object.hasOwn(benches, name))
 if (unknown !== undefined) {
   console.error(`there is no benchmark ${unknown}\n${usage}`)
@@ -93,7 +96,7 @@ process.exit(allOk ? 0 : 1)
 
 async function runBench(name: string): Promise<boolean> {
   const { rows, setUp, run } = benches[name]!
-  const specs = typeof rows === 'function' ? rows(quick, options.rows) : rows
+  const specs = typeof rows === 'function' ? rows({ quick, ours, only: options.rows }) : rows
   const report = new Report(name, specs, options.rows)
   if (report.isEmpty) {
     console.error(`${name} has no row with "${options.rows}" in its name; they are:`)
@@ -102,7 +105,7 @@ async function runBench(name: string): Promise<boolean> {
   }
   const start = performance.now()
   try {
-    await setUp?.()
+    await setUp?.(plan)
     await run(report, plan)
   } catch (error) {
     report.failed(name, error)

@@ -15,6 +15,8 @@ export interface BenchOptions {
   readonly quick: boolean
   readonly runs: number | null
   readonly events: number | null
+  /** Without Flink. */
+  readonly ours: boolean
 }
 const full = { runs: 3, events: 3_000_000 }
 const quick = { runs: 1, events: 300_000 }
@@ -50,6 +52,9 @@ const rowOf = (query: string, kind: Kind): RowSpec => ({
   alone: kind === 'output',
 })
 const all = Object.keys(kinds) as Kind[]
+/** What is measured of our side alone. */
+const ownKinds: readonly Kind[] = ['json', 'decoded', 'output']
+const alone = { goal: null, alone: true }
 const medianRow = (kind: Kind): RowSpec => ({
   row: `median of the ratios, ${kinds[kind]}`,
   unit: '×',
@@ -73,8 +78,16 @@ const memoryRow = (query: string, limited: boolean): RowSpec => ({
 })
 const memoryRows = memoryQueries.flatMap((query) => [memoryRow(query, false), memoryRow(query, true)])
 
-/** `only`: what is asked for by name; else the quick form has a few queries. */
-export function nexmarkRows(isQuick: boolean, only: string): readonly RowSpec[] {
+/** Which rows there are: `ours`, without Flink; `only`, what is asked for by name. */
+export interface RowsAsked {
+  readonly quick: boolean
+  readonly ours: boolean
+  readonly only: string
+}
+/** The quick form has a few queries unless others are asked for. */
+export function nexmarkRows({ quick: isQuick, ours, only }: RowsAsked): readonly RowSpec[] {
+  if (ours)
+    return Object.keys(queries).flatMap((query) => ownKinds.map((kind) => ({ ...rowOf(query, kind), ...alone })))
   const names = isQuick && only === '' ? quickQueries : Object.keys(queries)
   const speed = names.flatMap((query) => all.map((kind) => rowOf(query, kind)))
   return [...speed, ...inMedians.map(medianRow), ...memoryRows]
@@ -91,7 +104,7 @@ export async function benchNexmark(report: Report, options: BenchOptions): Promi
   if (right.length === 0) return
   const file = eventsFile(events)
   await using ours = await Ours.start()
-  await using theirs = await Flink.start()
+  await using theirs = options.ours ? null : await Flink.start()
   await ours.ask({ what: 'load', file })
   for (const query of right)
     try {
@@ -140,7 +153,8 @@ function eventsFile(events: number): string {
 interface Measuring {
   readonly report: Report
   readonly ours: Ours
-  readonly theirs: Flink
+  /** null: ours alone. */
+  readonly theirs: Flink | null
   readonly query: string
   readonly runs: number
   readonly events: number
@@ -151,7 +165,8 @@ async function measure({ report, ours, theirs, query, runs, events, file }: Meas
   /** A sample of each of these rows. */
   const note = (of: readonly Kind[], side: 'ours' | 'theirs', run: Run): void => {
     const [cpu, wall] = [run.cpuSeconds, run.wallSeconds].map((seconds) => seconds.toFixed(2))
-    console.error(`${query} ${kinds[of[0]!]}, ${side}: ${cpu} CPU-s, ${wall} s by the clock`)
+    const micros = ((run.cpuSeconds / events) * 1e6).toFixed(2)
+    console.error(`${query} ${kinds[of[0]!]}, ${side}: ${cpu} CPU-s (${micros} µs an event), ${wall} s by the clock`)
     report.raw({ query, of, side, ...run })
     for (const kind of of.filter(wants)) report.sample(rowOf(query, kind).row, side, events / 1_000 / run.cpuSeconds)
   }
@@ -161,11 +176,11 @@ async function measure({ report, ours, theirs, query, runs, events, file }: Meas
 
   if (wants('json') || wants('checkpoints')) {
     await view(false)
-    if (wants('json')) await theirs.run({ query, source: fromFile, checkpoints: false })
-    if (wants('checkpoints')) await theirs.run({ query, source: fromFile, checkpoints: true })
+    if (wants('json')) await theirs?.run({ query, source: fromFile, checkpoints: false })
+    if (wants('checkpoints')) await theirs?.run({ query, source: fromFile, checkpoints: true })
     const us = async (): Promise<void> => note(['json', 'checkpoints'], 'ours', await view(false))
     const them = async (kind: 'json' | 'checkpoints'): Promise<void> => {
-      if (wants(kind))
+      if (wants(kind) && theirs !== null)
         note([kind], 'theirs', await theirs.run({ query, source: fromFile, checkpoints: kind === 'checkpoints' }))
     }
     await inTurns(runs, [us, () => them('json'), () => them('checkpoints')])
@@ -185,12 +200,14 @@ async function measure({ report, ours, theirs, query, runs, events, file }: Meas
       throw new Error(`${said.rows} rows from decoded batches, ${rows} in the view`)
     return said
   }
-  const them = (): Promise<Run> => theirs.run({ query, source: fromMemory, checkpoints: false })
   await us()
-  await them()
+  await theirs?.run({ query, source: fromMemory, checkpoints: false })
   await inTurns(runs, [
     async () => note(['decoded'], 'ours', await us()),
-    async () => note(['decoded'], 'theirs', await them()),
+    async () => {
+      if (theirs !== null)
+        note(['decoded'], 'theirs', await theirs.run({ query, source: fromMemory, checkpoints: false }))
+    },
   ])
 }
 /** A process for each: what one has grown by, another would use again. */
