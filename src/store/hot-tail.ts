@@ -14,20 +14,26 @@ const copiedBytesMax = 2048
 /** Those behind one another lie in one such: they also go behind one another. */
 const slabBytes = 64 * 1024
 
+/** There may be very many small ones: each is one object. */
 interface HotBatch {
+  readonly of: HotBatches
   readonly base: number
   readonly end: number
-  /** Empty when it is gone. */
-  bytes: Uint8Array
+  /** It lies in these; `gone` when it is gone. */
+  within: Uint8Array
+  readonly start: number
+  readonly length: number
   lease: Lease | null
 }
 const gone = new Uint8Array(0)
+const bytesOf = ({ within, start, length }: HotBatch): Uint8Array =>
+  length === within.length ? within : within.subarray(start, start + length)
 
 export class HotTail {
   readonly #bytesMax: number
   #bytes = 0
   /** Of all partitions, oldest first, from `#head` on. */
-  #queue: ({ batch: HotBatch; of: HotBatches } | null)[] = []
+  #queue: (HotBatch | null)[] = []
   #head = 0
   #slab = Buffer.alloc(0)
   #slabUsed = 0
@@ -39,23 +45,28 @@ export class HotTail {
     return this.#bytes
   }
   add(of: HotBatches, added: { base: number; end: number; bytes: Uint8Array; lease: Lease | null }): void {
-    const isCopied = added.bytes.length <= copiedBytesMax
-    const batch: HotBatch = isCopied ? { ...added, bytes: this.#copy(added.bytes), lease: null } : { ...added }
+    const { base, end, bytes, lease } = added
+    const { length } = bytes
+    const batch: HotBatch =
+      length <= copiedBytesMax
+        ? { of, base, end, start: this.#copy(bytes), within: this.#slab, length, lease: null }
+        : { of, base, end, start: 0, within: bytes, length, lease }
     batch.lease?.hold()
     of.push(batch)
-    this.#queue.push({ batch, of })
-    this.#bytes += batch.bytes.length + entryBytes
+    this.#queue.push(batch)
+    this.#bytes += length + entryBytes
     while (this.#bytes > this.#bytesMax) this.#dropOldest()
   }
-  #copy(bytes: Uint8Array): Uint8Array {
+  /** Where in the slab they are now. */
+  #copy(bytes: Uint8Array): number {
     if (this.#slabUsed + bytes.length > this.#slab.length) {
       this.#slab = Buffer.allocUnsafeSlow(slabBytes)
       this.#slabUsed = 0
     }
-    const copy = this.#slab.subarray(this.#slabUsed, this.#slabUsed + bytes.length)
-    copy.set(bytes)
+    const start = this.#slabUsed
+    this.#slab.set(bytes, start)
     this.#slabUsed += bytes.length
-    return copy
+    return start
   }
   /** Forgets batches of one partition from `end` on; all with 0. */
   cut(of: HotBatches, end: number): void {
@@ -65,17 +76,17 @@ export class HotTail {
     const oldest = this.#queue[this.#head]!
     // The place must not hold the bytes until the queue is shortened.
     this.#queue[this.#head++] = null
-    if (oldest.batch.bytes !== gone) {
+    if (oldest.within !== gone) {
       oldest.of.shift()
-      this.#forget(oldest.batch)
+      this.#forget(oldest)
     }
     if (this.#head < 1024 || this.#head * 2 < this.#queue.length) return
     this.#queue = this.#queue.slice(this.#head)
     this.#head = 0
   }
   #forget(batch: HotBatch): void {
-    this.#bytes -= batch.bytes.length + entryBytes
-    batch.bytes = gone
+    this.#bytes -= batch.length + entryBytes
+    batch.within = gone
     batch.lease?.release()
     batch.lease = null
   }
@@ -98,9 +109,9 @@ export class HotBatches {
     let bytes = 0
     for (let i = this.#indexOf(from); i < this.#list.length; i++) {
       const batch = this.#list[i]!
-      bytes += batch.bytes.length
+      bytes += batch.length
       if (batch.base >= limit || (buffers.length > 0 && bytes > bytesMax)) break
-      buffers.push(batch.bytes)
+      buffers.push(bytesOf(batch))
       if (batch.lease === null) continue
       batch.lease.hold()
       leases.push(batch.lease)
