@@ -57,6 +57,7 @@ export {
   type RowChange,
   type Savepoints,
   type SendOptions,
+  type SqlOptions,
   type TopicHandle,
   type ViewHandle,
   start,

@@ -107,7 +107,7 @@ class Virtual implements TestMillrace {
     rows: () => this.#caughtUp(() => this.#running.view(view).rows()),
     changes: (options) => this.#changes(this.#running.view(view).changes(options)),
   })
-  sql: Millrace['sql'] = (text, params) => this.#caughtUp(() => this.#running.sql(text, params))
+  sql: Millrace['sql'] = (text, params, options) => this.#caughtUp(() => this.#running.sql(text, params, options))
 
   doctor: Millrace['doctor'] = (view) => this.#caughtUp(() => this.#running.doctor(view))
 

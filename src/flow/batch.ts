@@ -206,6 +206,13 @@ export function gatherBatch(batch: Batch, rows: Int32Array, count: number): Batc
     failed: null,
   }
 }
+/** So many rows from one on. */
+export const rowsFrom = (batch: Batch, from: number, count: number): Batch =>
+  gatherBatch(
+    batch,
+    Int32Array.from({ length: count }, (_, i) => from + i),
+    count,
+  )
 
 /** Collects provenance row by row. */
 export class ProvenanceBuilder {

@@ -16,9 +16,10 @@ import { type Batch, type FailedRows, type LateRows, emptyBatch, sourceOf } from
 import { type ClockOptions, SourceClock, clockTable, saveWatermark, savedWatermark } from './clock.ts'
 import { type Decoder, createDecoder } from './decode.ts'
 import { KeyWriter } from './key.ts'
-import type { Operator, StepTime } from './operator.ts'
+import type { Operator, Room, StepTime } from './operator.ts'
 import { operatorOf } from './operator-of.ts'
 import { upsert } from './operators/upsert.ts'
+import { inPieces, Pass } from './pieces.ts'
 import type { Plan, SourcePlan } from './plan.ts'
 import { inputsOf, label } from './plan-facts.ts'
 import { type SlicedSteps, slicedSteps } from './slices.ts'
@@ -225,24 +226,35 @@ export class Graph {
   }
   /** One step with new rows of the sources, by index. */
   step(rows: ReadonlyMap<number, Batch>, nowMs: number): StepResult {
-    const outputs = new Map<Node, Batch>()
-    const late: { node: Node; rows: LateRows }[] = []
-    const failed: { node: Node; rows: FailedRows }[] = []
+    const pass = new Pass(rows)
     for (const node of this.nodes) {
-      const batches =
-        node.source === null ? node.inputs.map((n) => outputs.get(n)!) : [rows.get(node.source.index) ?? emptyBatch]
-      const before = node.watermark
-      if (this.options.ttlMs !== undefined) this.forgetOld(node, nowMs)
-      const due = this.moveWatermark(node)
-      const out = this.run(node, batches, { nowUs: nowMs * 1000, before, watermark: node.watermark, due })
+      const batches = pass.inputsOf(node)
+      const time = this.advance(node, nowMs)
+      pass.gave(node, batches, this.run(node, batches, time))
       node.idle = this.isIdle(node)
-      if (out.late !== null) late.push({ node, rows: out.late })
-      if (out.failed !== null) failed.push({ node, rows: out.failed })
-      count(node.pending, batches, out)
-      // Told once: whoever passes the batch on passes only its rows on.
-      outputs.set(node, out.late === null && out.failed === null ? out : { ...out, late: null, failed: null })
     }
-    return { out: outputs.get(this.output)!, late, failed }
+    return pass.result(this.output)
+  }
+  /** The same in pieces, where a step may make very many rows of few: only all of them together are a step. */
+  pieces(rows: ReadonlyMap<number, Batch>, nowMs: number, room: Room): Iterable<StepResult> {
+    if (!this.nodes.some(({ operator }) => operator?.pieces !== undefined)) return [this.step(rows, nowMs)]
+    return inPieces(new Pass(rows), {
+      nodes: this.nodes,
+      output: this.output,
+      advance: (node) => this.advance(node, nowMs),
+      standing: ({ watermark }) => ({ nowUs: nowMs * 1000, before: watermark, watermark, due: watermark }),
+      run: (node, batches, time) => this.run(node, batches, time),
+      begin: ({ operator, tables }, batches, time) => operator!.pieces!(tables, batches, time, room),
+      measured: (node, work) => this.measured(node, work),
+      settle: (node) => (node.idle = this.isIdle(node)),
+    })
+  }
+  /** Moves the node's watermark. */
+  private advance(node: Node, nowMs: number): StepTime {
+    const before = node.watermark
+    if (this.options.ttlMs !== undefined) this.forgetOld(node, nowMs)
+    const due = this.moveWatermark(node)
+    return { nowUs: nowMs * 1000, before, watermark: node.watermark, due }
   }
   private forgetOld({ operator, tables }: Node, nowMs: number): void {
     for (const { ages } of tables) if (ages !== null) ages.nowMs = nowMs
@@ -295,6 +307,10 @@ export class Graph {
   finish(nowMs: number): StepResult {
     this.finished = true
     return this.step(new Map(), nowMs)
+  }
+  finishInPieces(nowMs: number, room: Room): Iterable<StepResult> {
+    this.finished = true
+    return this.pieces(new Map(), nowMs, room)
   }
   /** Leaves silent partitions out; call before a tick's first step. */
   markIdle(nowMs: number): void {
@@ -520,13 +536,6 @@ const sumOf = (nodes: readonly Node[], of: (node: Node) => number): number =>
   nodes.reduce((sum, node) => sum + of(node), 0)
 
 const countNames = ['rowsIn', 'rowsOut', 'late', 'lateAfterIdle', 'failed'] as const
-function count(counts: Counts, batches: readonly Batch[], out: Batch): void {
-  for (const batch of batches) counts.rowsIn += batch.count
-  counts.rowsOut += out.count
-  counts.late += out.late?.count ?? 0
-  counts.lateAfterIdle += out.late?.afterIdle ?? 0
-  counts.failed += out.failed?.batch.count ?? 0
-}
 /** How many hold its state; 1: it is not cut. */
 export const partsOf = ({ operator }: Pick<Node, 'operator'>): number => operator?.parts ?? 1
 const tablesOfPart = (node: Pick<Node, 'operator' | 'tables'>): number => node.tables.length / partsOf(node)

@@ -9,6 +9,7 @@ import { columnBuilder } from './columns.ts'
 import { KeyIndex, longerInts } from './key-index.ts'
 import { KeyWriter, type KeyPart, anyNull, keyEncoder } from './key.ts'
 import { closeMsOfRow, OpenWindows } from './open-windows.ts'
+import type { Room } from './operator.ts'
 import type { Ordinal } from './pair-provenance.ts'
 import { Output, type RowLayout, newestOffsets, rowLayout, writeOrdinal } from './row-store.ts'
 import { evictKeys, keepAway } from './spill.ts'
@@ -37,6 +38,18 @@ interface Taken {
   readonly ids: Int32Array
   readonly isNew: Uint8Array
 }
+/** Rows of a batch of the other side. */
+interface Others {
+  readonly keys: readonly Column[]
+  readonly ids: Int32Array
+  readonly count: number
+}
+/** A row of a batch, and which of its partners. */
+export interface PairPlace {
+  row: number
+  partner: number
+}
+export const firstPair = (): PairPlace => ({ row: 0, partner: none })
 interface Partners {
   /** Rows of the batch, and who is a partner of each; one pair after the other. */
   readonly rows: Int32Array
@@ -206,27 +219,38 @@ export class JoinSide {
     this.last[entry] = ids.at(-1)!
     this.unordered[entry] = 0
   }
-  /** Rows here whose key is that of a row of a batch of the other side; valid until asked again. */
-  partnersOf(table: StateTable, keys: readonly Column[], ids: Int32Array, rows: number): Partners {
+  /** Rows here whose key is that of a row of a batch of the other side, from a place on, which moves; valid until asked again. */
+  partnersOf(table: StateTable, { keys, ids, count: rows }: Others, place: PairPlace, room: Room): Partners {
     let count = 0
+    let bytes = 0
     this.index.use(keys)
-    for (let row = 0; row < rows; row++) {
-      if (ids[row]! < 0) continue
-      const entry = this.index.find(row)
-      if (entry < 0) continue
-      if (table.spill !== null) this.ask(table, entry)
-      if (this.unordered[entry] === 1) this.order(table, entry)
-      for (let id = this.first[entry]!; id !== none; id = this.next[id]!) {
+    for (; place.row < rows; place.row++) {
+      if (ids[place.row]! < 0) continue
+      let id = place.partner === none ? this.firstPartner(table, place.row) : place.partner
+      place.partner = none
+      for (; id !== none; id = this.next[id]!) {
         if (this.copiesAt >= 0 && this.copiesOf(table, id) === 0) continue
+        if (count >= room.rows || bytes >= room.bytes) {
+          place.partner = id
+          return { rows: this.rows, partners: this.partners, count }
+        }
         if (count === this.rows.length) {
           this.rows = longerInts(this.rows, count + 1)
           this.partners = longerInts(this.partners, count + 1)
         }
-        this.rows[count] = row
+        this.rows[count] = place.row
         this.partners[count++] = id
+        if (room.bytes < Infinity) bytes += table.bytesOf(id)
       }
     }
     return { rows: this.rows, partners: this.partners, count }
+  }
+  private firstPartner(table: StateTable, row: number): number {
+    const entry = this.index.find(row)
+    if (entry < 0) return none
+    if (table.spill !== null) this.ask(table, entry)
+    if (this.unordered[entry] === 1) this.order(table, entry)
+    return this.first[entry]!
   }
 
   private ask(table: StateTable, entry: number): void {

@@ -19,6 +19,14 @@ export interface StepTime {
   readonly due: number
 }
 export type State = readonly StateTable[]
+/** How much one piece of what a step gives may hold: rows, and bytes of texts that it copies out of state. */
+export interface Room {
+  readonly rows: number
+  readonly bytes: number
+}
+export const allRoom: Room = { rows: Infinity, bytes: Infinity }
+/** Pieces of a step: what comes before the last are those that a piece had no more room for. */
+export type Pieces = Generator<Batch, Batch>
 
 export interface Operator {
   /** filter, project, aggregate … */
@@ -35,6 +43,10 @@ export interface Operator {
   /** What it has done is known by its watermark: that is saved beside its state, also where it has but one input. */
   readonly keepsWatermark?: boolean
   step(state: State, batches: readonly Batch[], time: StepTime): Batch
+  /** `step`, where few rows may give very many: what it gives comes piece by piece, and its state is between two of them as it may be. */
+  pieces?(state: State, batches: readonly Batch[], time: StepTime, room: Room): Pieces
+  /** Rows of its first input look up what the others hold: those of one step come before them. */
+  readonly asks?: boolean
   /** Makes what is derived from the tables anew (orders, timers): called before the first step and after an undo. */
   rebuild(state: State): void
   /** Puts what it keeps beside the tables into them: the last call of a tick, before its changes are listed. */

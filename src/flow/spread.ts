@@ -117,6 +117,7 @@ class Spread implements Operator {
   readonly parts: number
   declare readonly leads?: boolean
   declare readonly alone?: boolean
+  declare readonly asks?: boolean
   declare readonly delayMs?: number
   declare readonly keepsWatermark?: boolean
   declare readonly forgetOld?: NonNullable<Operator['forgetOld']>
@@ -137,11 +138,12 @@ class Spread implements Operator {
     this.slices = slices
     this.parts = operators.length
     const [one] = operators
-    const { kind, tables, leads, alone, delayMs, keepsWatermark, forgetOld, evict, content } = one!
+    const { kind, tables, leads, alone, asks, delayMs, keepsWatermark, forgetOld, evict, content } = one!
     this.kind = kind
     this.tables = operators.flatMap(() => tables)
     if (leads !== undefined) this.leads = leads
     if (alone !== undefined) this.alone = alone
+    if (asks !== undefined) this.asks = asks
     if (delayMs !== undefined) this.delayMs = delayMs
     if (keepsWatermark !== undefined) this.keepsWatermark = keepsWatermark
     if (forgetOld !== undefined) this.forgetOld = (state) => this.each(state, (one, own) => one.forgetOld!(own))

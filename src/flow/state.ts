@@ -510,7 +510,8 @@ export class StateTable {
     for (let f = 0; f < this.spec.values; f++) this.values[id * this.spec.values + f] = null
     this.free.push(id)
   }
-  private bytesOf(id: number): number {
+  /** Of its texts. */
+  bytesOf(id: number): number {
     return this.bytesAt < 0 ? 0 : this.numbers[id * this.spec.numbers + this.bytesAt + 1]!
   }
   /** Bytes that rows had before the tick and do not have any more, though they exist. */

@@ -32,6 +32,10 @@ export interface SendOptions {
   /** Milliseconds since 1970; default: now. */
   readonly timestamp?: number
 }
+export interface SqlOptions {
+  /** Ends a query, or what waits (FLUSH), when it aborts. */
+  readonly signal?: AbortSignal
+}
 export interface Sent {
   readonly partition: number
   readonly offset: number
@@ -55,8 +59,12 @@ export interface Millrace extends AsyncDisposable {
   readonly listen: Readonly<Partial<Record<Protocol, string>>>
   topic<T>(topic: TopicDefinition<T>): TopicHandle<T>
   view<Row>(view: ViewDefinition<Row>): ViewHandle<Row>
-  /** One statement; `$1` … are the parameters. */
-  sql<Row extends object = Record<string, unknown>>(text: string, params?: readonly unknown[]): Promise<Row[]>
+  /** One statement; `$1` … are the parameters. Throws Fault query.cancelled once the signal aborts. */
+  sql<Row extends object = Record<string, unknown>>(
+    text: string,
+    params?: readonly unknown[],
+    options?: SqlOptions,
+  ): Promise<Row[]>
   /** Why a view gives nothing, or not what was expected: causes, the likeliest first; [] = none is known. */
   doctor<Row>(view: ViewDefinition<Row> | string): Promise<readonly Diagnosis[]>
   readonly savepoints: Savepoints
@@ -128,8 +136,9 @@ class Embedded implements Millrace {
       changes: (options) => this.#changes<Row>(name, options?.signal),
     }
   }
-  sql<Row extends object>(text: string, params: readonly unknown[] = []): Promise<Row[]> {
-    return this.#whileAlive(async () => collect<Row>(await this.#running.engine.run(text, { params })))
+  sql<Row extends object>(text: string, params: readonly unknown[] = [], { signal }: SqlOptions = {}): Promise<Row[]> {
+    const options = signal === undefined ? { params } : { params, signal }
+    return this.#whileAlive(async () => collect<Row>(await this.#running.engine.run(text, options)))
   }
   doctor<Row>(view: ViewDefinition<Row> | string): Promise<readonly Diagnosis[]> {
     return this.#whileAlive(() => this.#running.engine.doctor(typeof view === 'string' ? view : view.name))

@@ -2,10 +2,11 @@
  * One-off queries: the same operators as in views, over what is committed now, to the end. Rows that may be withdrawn are
  * held until all input is read and come out with what is left of them; others stream.
  */
-import { type Batch, valueAt } from '../flow/batch.ts'
+import { type Batch, rowsFrom, valueAt } from '../flow/batch.ts'
 import type { Value } from '../flow/expression.ts'
 import { Graph, type Source, type StepResult } from '../flow/graph.ts'
 import { KeyWriter, writeKey } from '../flow/key.ts'
+import type { Room } from '../flow/operator.ts'
 import type { Plan, SourcePlan } from '../flow/plan.ts'
 import { neverWithdraws } from '../flow/plan-facts.ts'
 import type { Clock } from '../lib/world.ts'
@@ -49,6 +50,8 @@ const turnMs = 10
 const firstRecords = 64
 const mostRecords = 65_536
 const pieceBytes = 256 * 1024
+/** Of what one step of the plan gives at once. */
+export const pieceRoom: Room = { rows: 2_048, bytes: 4 * 1024 * 1024 }
 
 /** Everything that comes out of the plan, batch by batch. */
 async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> {
@@ -79,21 +82,29 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
     await new Promise<void>((resolve) => clock.soon(resolve))
     options.signal?.throwIfAborted()
   }
-  const step = (source: Source, batchOf: () => Batch): Batch => {
-    const startedMs = clock.monotonic()
-    const out = stepped(graph.step(new Map([[source.index, batchOf()]]), nowMs))
-    graph.commit()
-    demandState(graph)
-    const ms = clock.monotonic() - startedMs
-    busyMs += ms
-    if (ms > turnMs * 2) stepSize = Math.max(1, stepSize >> 1)
-    else if (ms < turnMs / 2) stepSize = Math.min(stepSize * 2, mostRecords)
-    worked(ms)
-    return out
+  async function* step(results: () => Iterable<StepResult>): AsyncGenerator<Batch> {
+    let startedMs = clock.monotonic()
+    let stepMs = 0
+    for (const result of results()) {
+      const out = stepped(result)
+      graph.commit()
+      demandState(graph)
+      const ms = clock.monotonic() - startedMs
+      stepMs += ms
+      busyMs += ms
+      worked(ms)
+      if (out.count > 0) yield out
+      await giveTurn()
+      startedMs = clock.monotonic()
+    }
+    if (stepMs > turnMs * 2) stepSize = Math.max(1, stepSize >> 1)
+    else if (stepMs < turnMs / 2) stepSize = Math.min(stepSize * 2, mostRecords)
   }
+  const rowsOf = (source: Source, batchOf: () => Batch): AsyncGenerator<Batch> =>
+    step(() => graph.pieces(new Map([[source.index, batchOf()]]), nowMs, pieceRoom))
   // Tables first: rows that wait for a table's version then wait less.
   for (const { source, known, ranges } of inputs.toSorted((a, b) => rank(a.source) - rank(b.source))) {
-    if (known !== null) yield step(source, () => known)
+    if (known !== null) for (const some of cut(known, () => stepSize)) yield* rowsOf(source, () => some)
     for await (const { partition, records } of readRanges(
       options.log.reader({ maxBytes: pieceBytes }),
       ranges,
@@ -105,14 +116,18 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
           graph.measured(source.node, () =>
             source.decoder.decode([{ partition: partition.index, records: some }], source.clock, nowMs),
           ).batch
-        yield step(source, decoded)
-        await giveTurn()
+        yield* rowsOf(source, decoded)
       }
     }
   }
-  const out = stepped(graph.finish(nowMs))
-  graph.commit()
-  if (out.count > 0) yield out
+  yield* step(() => graph.finishInPieces(nowMs, pieceRoom))
+}
+function* cut(batch: Batch, size: () => number): Generator<Batch> {
+  for (let from = 0; from < batch.count;) {
+    const count = Math.min(size(), batch.count - from)
+    yield count === batch.count ? batch : rowsFrom(batch, from, count)
+    from += count
+  }
 }
 /** What a step gave. Throws the fault of a row that could not be computed: a query has no other way out. */
 export function stepped({ out, failed }: StepResult): Batch {

@@ -150,7 +150,7 @@ class SqlEngine implements OpenEngine {
   async run(sql: string, options: RunOptions = {}): Promise<Result> {
     let result: Result = done('')
     for (const statement of parseStatements(sql)) {
-      options.signal?.throwIfAborted()
+      if (options.signal?.aborted === true) throw new Fault('query.cancelled', {}, options.signal.reason)
       result = await this.execute(statement, sql, options)
     }
     return result

@@ -18,7 +18,7 @@ import { schemasOf } from '../schema/formats/registry.ts'
 import type { Columns } from '../schema/types.ts'
 import type { Change } from './engine.ts'
 import { timeText } from './engine-parts.ts'
-import { Consolidated, stepped } from './execute.ts'
+import { Consolidated, pieceRoom, stepped } from './execute.ts'
 import { batchOf, type LiveChange, type LiveRows, reordered } from './live.ts'
 import { frontier, type Range, readRanges, slices } from './topic-reader.ts'
 
@@ -135,21 +135,43 @@ async function* followRows(
       graph.sources.map((source) => [source.index, rows[source.index]!.batch(places[source.index]!)]),
     )
     const at = rows.map((one) => one.at).join(';')
-    const out = stepped(graph.step(first, nowMs))
-    if (options.snapshot) yield* changesOf(out, plan.columns, at)
+    for await (const out of stepsOf(graph, first, nowMs, options))
+      if (options.snapshot) yield* changesOf(out, plan.columns, at)
     yield progress(at, options)
     for (;;) {
       for (const { source, change } of await waiting.next(signal)) {
         for (const batch of change.batches) {
-          const out = stepped(graph.step(new Map([[source, reordered(batch, places[source]!)]]), clock.now()))
-          graph.commit()
-          yield* changesOf(out, plan.columns, change.at)
+          const rows = new Map([[source, reordered(batch, places[source]!)]])
+          for await (const out of stepsOf(graph, rows, clock.now(), options))
+            yield* changesOf(out, plan.columns, change.at)
         }
         yield progress(change.at, options)
       }
     }
   } finally {
     for (const stop of stops) stop()
+  }
+}
+/** What a step gives, piece by piece; others get their turn between two of them. */
+async function* stepsOf(
+  graph: Graph,
+  rows: ReadonlyMap<number, Batch>,
+  nowMs: number,
+  { clock, worked, signal }: SubscriptionOptions,
+): AsyncGenerator<Batch> {
+  let startedMs = clock.monotonic()
+  let isFirst = true
+  for (const result of graph.pieces(rows, nowMs, pieceRoom)) {
+    if (!isFirst) {
+      await new Promise<void>((resolve) => clock.soon(resolve))
+      signal.throwIfAborted()
+      startedMs = clock.monotonic()
+    }
+    isFirst = false
+    const out = stepped(result)
+    graph.commit()
+    worked?.(clock.monotonic() - startedMs)
+    yield out
   }
 }
 /** No step has several inputs. */
@@ -187,21 +209,13 @@ async function* followTopics(plan: Plan, options: SubscriptionOptions): AsyncGen
   const reader = log.reader()
   let held: Consolidated | null = neverWithdraws(plan) ? null : new Consolidated(plan.columns)
   let first = true
-  const step = (rows: ReadonlyMap<number, Batch>): Batch => {
-    const startedMs = clock.monotonic()
-    const out = stepped(graph.step(rows, clock.now()))
-    graph.commit()
-    options.worked?.(clock.monotonic() - startedMs)
-    return out
-  }
   for (;;) {
     graph.markIdle(clock.now())
     wake(lanes, clock.now())
-    for await (const rows of rowsUpToFrontier(lanes, reader, options)) {
-      const out = step(rows)
-      if (held !== null) held.add(out)
-      else if (!first || options.snapshot) yield* changesOf(out, plan.columns, atOf(lanes))
-    }
+    for await (const rows of rowsUpToFrontier(lanes, reader, options))
+      for await (const out of stepsOf(graph, rows, clock.now(), options))
+        if (held !== null) held.add(out)
+        else if (!first || options.snapshot) yield* changesOf(out, plan.columns, atOf(lanes))
     const at = atOf(lanes)
     if (held !== null && options.snapshot) yield* snapshotOf(held, plan.columns, at)
     held = null

@@ -2,7 +2,7 @@
 import { type Batch, rowsOf } from '../../src/flow/batch.ts'
 import type { Aggregate, Expression, Value } from '../../src/flow/expression.ts'
 import { Graph, type GraphOptions } from '../../src/flow/graph.ts'
-import { TickAgain } from '../../src/flow/operator.ts'
+import { type Room, TickAgain } from '../../src/flow/operator.ts'
 import type { FrameEnd, OverCall, OverFrame, Plan, PlanOf, SourcePlan } from '../../src/flow/plan.ts'
 import { type LogRecord, encodeSparseBatch, rawRecords } from '../../src/log/batch.ts'
 import type { RawRecords } from '../../src/log/raw-records.ts'
@@ -162,13 +162,23 @@ export class Bench {
   nowMs = 1_000_000
   /** Topics that hold nothing unread when the graph opens. */
   private readonly empty: readonly string[]
+  /** Steps are made in pieces of this size. */
+  private readonly room: Room | null
+  pieces = 0
+  /** Rows of the largest. */
+  largest = 0
 
   constructor(
     plan: Plan,
     partitions: Readonly<Record<string, number>> = {},
-    { empty = [], ...options }: Partial<GraphOptions> & { empty?: readonly string[] } = {},
+    {
+      empty = [],
+      room = null,
+      ...options
+    }: Partial<GraphOptions> & { empty?: readonly string[]; room?: Room | null } = {},
   ) {
     this.empty = empty
+    this.room = room
     this.plan = plan
     this.partitions = partitions
     this.options = { idleMs: 30_000, maxFutureMs: 1e15, ...options }
@@ -234,7 +244,9 @@ export class Bench {
       this.invalid += decoded.invalid.length
       batches.set(index, decoded.batch)
     }
-    return this.take(this.graph.step(batches, this.nowMs))
+    const { room } = this
+    if (room === null) return this.take([this.graph.step(batches, this.nowMs)])
+    return this.take(this.graph.pieces(batches, this.nowMs, room))
   }
   /** A tick after so much silence. */
   silence(ms: number): Output[] {
@@ -243,14 +255,20 @@ export class Bench {
     return this.step([])
   }
   finish(): Output[] {
-    return this.take(this.graph.finish(this.nowMs))
+    const { room } = this
+    return this.take(room === null ? [this.graph.finish(this.nowMs)] : this.graph.finishInPieces(this.nowMs, room))
   }
-  private take(result: ReturnType<Graph['step']>): Output[] {
-    for (const { rows } of result.late) this.late += rows.count
-    for (const { rows } of result.failed) this.failed.push(...rows.faults.map((f) => f.message))
-    const rows = result.out.count === 0 ? [] : rowsOf(result.out, this.types)
-    this.deltas.push(rows)
-    return rows
+  private take(results: Iterable<ReturnType<Graph['step']>>): Output[] {
+    const all: Output[] = []
+    for (const { out, late, failed } of results) {
+      this.pieces++
+      this.largest = Math.max(this.largest, out.count)
+      for (const { rows } of late) this.late += rows.count
+      for (const { rows } of failed) this.failed.push(...rows.faults.map((f) => f.message))
+      if (out.count > 0) all.push(...rowsOf(out, this.types))
+    }
+    this.deltas.push(all)
+    return all
   }
   /** As a tick that is committed. */
   commit(): void {

@@ -215,3 +215,40 @@ test('a plain view is known to other processes', async () => {
   await one.sql('CREATE VIEW p AS SELECT n FROM s')
   await until('the plain view', () => two.engine.relation('p') !== null)
 })
+
+async function all(items: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of items);
+}
+describe('few rows that make very many', () => {
+  const crossed = (n: number): string =>
+    `SELECT count(*) AS c FROM ${Array.from({ length: n }, (_, i) => `e x${i}`).join(', ')}`
+  test('a query that multiplies its rows lets others have their turn, and ends when it is cancelled', async () => {
+    await using house = await openHouse()
+    await house.sql('CREATE STREAM e (n int)')
+    await house.sql('INSERT INTO e VALUES (1), (2), (3), (4), (5), (6)')
+    assert.deepEqual(await house.sql(crossed(5)), [[7776]])
+    for (const text of [crossed(12), 'SELECT x0.n FROM '.concat(crossed(12).split('FROM ')[1]!, ' ORDER BY 1')]) {
+      const cancel = new AbortController()
+      let turns = 0
+      const timer = setInterval(() => void (++turns === 20 && cancel.abort()), 5)
+      const { rows } = await house.engine.run(text, { signal: cancel.signal })
+      await assert.rejects(all(rows), { code: 'query.cancelled' })
+      clearInterval(timer)
+    }
+  })
+  test('a subscription to one ends, too', async () => {
+    await using house = await openHouse()
+    await house.sql('CREATE STREAM e (n int)')
+    await house.sql('INSERT INTO e VALUES (1), (2), (3), (4), (5), (6)')
+    const cancel = new AbortController()
+    setTimeout(() => cancel.abort(), 100)
+    const { changes } = await house.engine.subscribe(crossed(12), { signal: cancel.signal })
+    await all(changes)
+  })
+  test('a program gives a signal', async () => {
+    await using millrace = await opened()
+    await assert.rejects(millrace.sql('SELECT 1 AS one FROM s', [], { signal: AbortSignal.abort() }), {
+      code: 'query.cancelled',
+    })
+  })
+})

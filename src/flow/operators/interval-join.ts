@@ -20,7 +20,7 @@ import { type Batch, type FailedRows, type RowFailure, emptyBatch, gatherBatch, 
 import { compileFilter } from '../compile.ts'
 import { concatenate } from '../concatenate.ts'
 import { type KeyPart, KeyWriter, anyNull, keyEncoder } from '../key.ts'
-import type { Operator, State, StepTime } from '../operator.ts'
+import { type Operator, type Pieces, type Room, type State, type StepTime, allRoom } from '../operator.ts'
 import { addOrigins, mergeRanges, type Ranges } from '../origins.ts'
 import { isAfter } from '../pair-provenance.ts'
 import type { JoinInterval, PlanOf } from '../plan.ts'
@@ -85,19 +85,37 @@ class IntervalJoin implements Operator {
     return this.left.count + this.right.count > 0
   }
 
-  step([leftTable, rightTable]: State, batches: readonly Batch[], stepTime: StepTime): Batch {
-    const [left = emptyBatch, right = emptyBatch] = batches
+  step(state: State, batches: readonly Batch[], time: StepTime): Batch {
+    return this.pieces(state, batches, time, allRoom).next().value
+  }
+  *pieces(
+    [leftTable, rightTable]: State,
+    [left = emptyBatch, right = emptyBatch]: readonly Batch[],
+    stepTime: StepTime,
+    room: Room,
+  ): Pieces {
     const time = {
       before: stepTime.before + this.delayMs,
       watermark: stepTime.watermark + this.delayMs,
       nowUs: stepTime.nowUs,
     }
     const late = new LateCollector()
-    const failures: FailedRows[] = []
-    const out = [
-      ...this.meet(this.left, leftTable!, left, this.right, rightTable!, time, late, failures),
-      ...this.meet(this.right, rightTable!, right, this.left, leftTable!, time, late, failures),
-    ]
+    let failures: FailedRows[] = []
+    const piece = (parts: readonly Batch[]): Batch => {
+      const failed = allFailed(failures, this.plan.left.columns)
+      failures = []
+      return { ...joinedRows(parts, this.plan.columns), failed }
+    }
+    const out: Batch[] = []
+    const ofLeft = { from: this.left, table: leftTable!, batch: left, to: this.right, others: rightTable! }
+    const ofRight = { from: this.right, table: rightTable!, batch: right, to: this.left, others: leftTable! }
+    for (const side of [ofLeft, ofRight]) {
+      if (side.batch.count === 0) continue
+      const meets = this.meet({ ...side, time, late, failed: (rows) => failures.push(rows) }, room)
+      let next = meets.next()
+      for (; next.done !== true; next = meets.next()) yield piece(next.value)
+      out.push(...next.value)
+    }
     const alone = new Output(this.plan.columns)
     for (const [side, table] of [
       [this.left, leftTable!],
@@ -105,45 +123,38 @@ class IntervalJoin implements Operator {
     ] as const)
       side.giveUp(table, time.watermark, (id) => this.pad(side, table, id, alone))
     out.push(alone.done())
-    const filled = out.filter(({ count }) => count > 0)
-    const joined =
-      filled.length === 0 ? emptyBatch : filled.length === 1 ? filled[0]! : concatenate(filled, this.plan.columns)
-    return { ...joined, late: late.done(), failed: allFailed(failures, this.plan.left.columns) }
+    return { ...piece(out), late: late.done() }
   }
 
   /** New rows of one side against all that the other holds. */
-  private meet(
-    from: Side,
-    table: StateTable,
-    batch: Batch,
-    to: Side,
-    others: StateTable,
-    time: { readonly before: number; readonly nowUs: number },
-    late: LateCollector,
-    failures: FailedRows[],
-  ): Batch[] {
-    if (batch.count === 0) return []
-    const alone = new Output(this.plan.columns)
-    const pairs = new Output(this.pairColumns)
-    const rows: number[] = []
-    const partners: number[] = []
-    const [mine, theirs] = this.columnsOf(from, pairs)
+  private *meet(meeting: Meeting, room: Room): Generator<Batch[], Batch[]> {
+    const { from, table, batch, to, others, time, late } = meeting
+    let made = new Pairs(this.plan.columns, this.pairColumns)
     for (let row = 0; row < batch.count; row++) {
       const id = from.take(table, batch, row, time.before, late)
       if (id === 'late') continue
       if (id === 'keyless') {
-        if (from.alone) this.padNew(from, batch, row, alone)
+        if (from.alone) this.padNew(from, batch, row, made.alone)
         continue
       }
       for (const partner of to.within(others, table, id, from)) {
+        if (made.rows.length >= room.rows || made.bytes >= room.bytes) {
+          yield this.end(made, meeting)
+          made = new Pairs(this.plan.columns, this.pairColumns)
+        }
+        const [mine, theirs] = this.columnsOf(from, made.pairs)
         for (let c = 0; c < mine.length; c++) mine[c]!.pushFrom(batch.columns[c]!, row)
         to.layout.read(others, partner, theirs)
-        this.endPair(pairs, batch, row, others, partner)
-        rows.push(id)
-        partners.push(partner)
+        this.endPair(made.pairs, batch, row, others, partner)
+        made.rows.push(id)
+        made.partners.push(partner)
+        if (room.bytes < Infinity) made.bytes += table.bytesOf(id) + others.bytesOf(partner)
       }
     }
-    const { passing, batch: made } = this.filtered(pairs, time.nowUs, failures)
+    return this.end(made, meeting)
+  }
+  private end({ alone, pairs, rows, partners }: Pairs, { from, table, to, others, time, failed }: Meeting): Batch[] {
+    const { passing, batch: made } = this.filtered(pairs, time.nowUs, failed)
     for (const pair of passing) {
       from.met(table, rows[pair]!)
       to.met(others, partners[pair]!)
@@ -151,7 +162,7 @@ class IntervalJoin implements Operator {
     return [alone.done(), passing.length === made.count ? made : gatherBatch(made, passing, passing.length)]
   }
   /** The pairs that the condition lets pass; those for which it has no value are told as their left rows. */
-  private filtered(pairs: Output, nowUs: number, failures: FailedRows[]): { passing: Int32Array; batch: Batch } {
+  private filtered(pairs: Output, nowUs: number, fail: Meeting['failed']): { passing: Int32Array; batch: Batch } {
     const batch = pairs.done()
     const passing = Int32Array.from({ length: batch.count }, (_, i) => i)
     if (this.where === null || batch.count === 0) return { passing, batch }
@@ -160,7 +171,7 @@ class IntervalJoin implements Operator {
     const { failed } = withoutRows(batch, bad)
     if (failed !== null) {
       const columns = failed.batch.columns.slice(0, this.plan.left.columns.length)
-      failures.push({ ...failed, batch: { ...failed.batch, columns } })
+      fail({ ...failed, batch: { ...failed.batch, columns } })
     }
     return { passing: passing.subarray(0, count), batch }
   }
@@ -205,6 +216,31 @@ class IntervalJoin implements Operator {
     addOrigins(ranges, rows, row)
     if (source >= 0) mergeRanges(ranges, [source, offset, offset])
     out.rows.origins(ranges, source < 0 || rows.origins?.state === true)
+  }
+}
+
+/** What came on one side, and the other side that it meets. */
+interface Meeting {
+  readonly from: Side
+  readonly table: StateTable
+  readonly batch: Batch
+  readonly to: Side
+  readonly others: StateTable
+  readonly time: { readonly before: number; readonly nowUs: number }
+  readonly late: LateCollector
+  readonly failed: (rows: FailedRows) => void
+}
+/** Of one piece: pairs and what they are of, and rows that meet nothing. */
+class Pairs {
+  readonly alone: Output
+  readonly pairs: Output
+  readonly rows: number[] = []
+  readonly partners: number[] = []
+  bytes = 0
+
+  constructor(columns: Columns, pairColumns: Columns) {
+    this.alone = new Output(columns)
+    this.pairs = new Output(pairColumns)
   }
 }
 
@@ -342,6 +378,10 @@ function place(ids: readonly number[], isBefore: (id: number) => boolean): numbe
     else high = middle
   }
   return low
+}
+function joinedRows(parts: readonly Batch[], columns: Columns): Batch {
+  const filled = parts.filter(({ count }) => count > 0)
+  return filled.length === 0 ? emptyBatch : filled.length === 1 ? filled[0]! : concatenate(filled, columns)
 }
 function allFailed(parts: readonly FailedRows[], left: Columns): FailedRows | null {
   if (parts.length < 2) return parts[0] ?? null

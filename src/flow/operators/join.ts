@@ -23,8 +23,8 @@ import {
 import { columnBuilder } from '../columns.ts'
 import { compileFilter } from '../compile.ts'
 import { concatenate } from '../concatenate.ts'
-import { JoinSide } from '../join-side.ts'
-import type { Operator, StepTime } from '../operator.ts'
+import { JoinSide, type PairPlace, firstPair } from '../join-side.ts'
+import { type Operator, type Pieces, type Room, type StepTime, allRoom } from '../operator.ts'
 import { PairProvenance } from '../pair-provenance.ts'
 import type { Plan } from '../plan.ts'
 import { planText } from '../plan-facts.ts'
@@ -104,22 +104,39 @@ class Join implements Operator {
     return this.left.waiting + this.right.waiting > 0
   }
 
-  step(
+  step(state: readonly StateTable[], batches: readonly Batch[], time: StepTime): Batch {
+    return this.pieces(state, batches, time, allRoom).next().value
+  }
+  *pieces(
     [leftTable, rightTable]: readonly StateTable[],
     [left = emptyBatch, right = emptyBatch]: readonly Batch[],
     time: StepTime,
-  ): Batch {
-    const parts: Batch[] = []
-    const failures: FailedRows[] = []
-    const meet = (from: JoinSide, table: StateTable, batch: Batch, to: JoinSide, others: StateTable): void => {
-      if (batch.count === 0) return
+    room: Room,
+  ): Pieces {
+    let parts: Batch[] = []
+    let failures: FailedRows[] = []
+    const piece = (): Batch => {
+      const made = joined(parts, this.plan.columns)
+      const failed = allFailed(failures, this.plan.left.columns)
+      parts = []
+      failures = []
+      return { ...made, failed }
+    }
+    const ofLeft = { from: this.left, table: leftTable!, batch: left, to: this.right, others: rightTable! }
+    const ofRight = { from: this.right, table: rightTable!, batch: right, to: this.left, others: leftTable! }
+    for (const side of [ofLeft, ofRight]) {
+      const { from, table, batch } = side
+      if (batch.count === 0) continue
       const alone = new Output(this.plan.columns)
       const taken = from.take(table, batch, (row, weight) => this.pad(from, batch, row, weight, alone))
-      const pairs = this.meet({ from, table, batch, ...taken, to, others }, time.nowUs, failures)
-      parts.push(alone.done(), pairs)
+      parts.push(alone.done())
+      const meeting = { ...side, ...taken, place: firstPair() }
+      for (;;) {
+        parts.push(this.meet(meeting, room, time.nowUs, failures))
+        if (meeting.place.row === batch.count) break
+        yield piece()
+      }
     }
-    meet(this.left, leftTable!, left, this.right, rightTable!)
-    meet(this.right, rightTable!, right, this.left, leftTable!)
     const alone = new Output(this.plan.columns)
     for (const [side, table] of [
       [this.left, leftTable!],
@@ -127,13 +144,13 @@ class Join implements Operator {
     ] as const)
       side.settle(table, time.watermark, (id, weight) => this.padStored(side, table, id, weight, alone))
     parts.push(alone.done())
-    return { ...joined(parts, this.plan.columns), failed: allFailed(failures, this.plan.left.columns) }
+    return piece()
   }
 
-  /** New rows of one side against all of the other. */
-  private meet(meeting: Meeting, nowUs: number, failures: FailedRows[]): Batch {
-    const { from, table, batch, ids, isNew, to, others } = meeting
-    const found = to.partnersOf(others, from.keysOf(batch), ids, batch.count)
+  /** New rows of one side against all of the other, as many pairs as there is room for. */
+  private meet(meeting: Meeting, room: Room, nowUs: number, failures: FailedRows[]): Batch {
+    const { from, table, batch, ids, isNew, to, others, place } = meeting
+    const found = to.partnersOf(others, { keys: from.keysOf(batch), ids, count: batch.count }, place, room)
     if (found.count === 0) return emptyBatch
     const pairs = this.pairUp(meeting, found)
     const passing = this.filtered(pairs, nowUs, failures)
@@ -216,6 +233,8 @@ interface Meeting {
   /** The stored row of each row of the batch; −1: its key holds a NULL. */
   readonly ids: Int32Array
   readonly isNew: Uint8Array
+  /** The pair to go on with. */
+  readonly place: PairPlace
 }
 
 let counted = new Int32Array(0)

@@ -31,6 +31,7 @@ export function lookup(plan: LookupPlan, left: Columns, right: Columns): Operato
 class Lookup implements Operator {
   readonly kind = 'lookup'
   readonly alone = true
+  readonly asks = true
   readonly tables
   private readonly plan: LookupPlan
   private readonly left: Columns

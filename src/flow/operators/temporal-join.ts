@@ -44,6 +44,7 @@ export function temporalJoin(plan: JoinPlan, left: Columns, right: Columns): Ope
 class TemporalJoin implements Operator {
   readonly kind = 'temporal-join'
   readonly leads = true
+  readonly asks = true
   readonly tables
   private readonly plan: JoinPlan
   private readonly left: Columns

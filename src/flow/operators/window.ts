@@ -5,7 +5,7 @@
  */
 import type { DataType } from '../../schema/types.ts'
 import { assert } from '../../lib/assert.ts'
-import { type Batch, emptyBatch, gatherBatch } from '../batch.ts'
+import { type Batch, emptyBatch, gatherBatch, rowsFrom } from '../batch.ts'
 import { type Operator, stateless } from '../operator.ts'
 import type { Window } from '../plan.ts'
 import { LateCollector } from '../row-store.ts'
@@ -15,23 +15,35 @@ const dayMicros = 86_400_000_000
 export function window(time: number, type: DataType, window: Window): Operator {
   assert(window.sizeMs > 0, 'a window has a size')
   const boundsOf = boundsIn(window, type.kind === 'date' ? dayMicros : 1)
+  const perRow = window.kind === 'tumble' ? 1 : Math.ceil(window.sizeMs / window.stepMs)
+  const inWindows = (batch: Batch): Batch => {
+    const column = batch.columns[time]!
+    assert(batch.count === 0 || column.kind === 'f64', 'a window is over a time')
+    const bounds = new Bounds(batch.count)
+    if (column.kind === 'f64') for (let i = 0; i < batch.count; i++) boundsOf(column.data[i]!, i, bounds)
+    const rows = bounds.count === batch.count ? batch : gatherBatch(batch, bounds.rows, bounds.count)
+    const columns = [
+      ...rows.columns,
+      { kind: 'f64', data: bounds.starts, valid: null } as const,
+      { kind: 'f64', data: bounds.ends, valid: null } as const,
+    ]
+    return { ...rows, columns }
+  }
   return {
     kind: 'window',
     ...stateless,
     step(_, [input = emptyBatch]) {
       if (input.count === 0) return emptyBatch
       const { batch, late } = withTime(input, time)
-      const column = batch.columns[time]!
-      assert(batch.count === 0 || column.kind === 'f64', 'a window is over a time')
-      const bounds = new Bounds(batch.count)
-      if (column.kind === 'f64') for (let i = 0; i < batch.count; i++) boundsOf(column.data[i]!, i, bounds)
-      const rows = bounds.count === batch.count ? batch : gatherBatch(batch, bounds.rows, bounds.count)
-      const columns = [
-        ...rows.columns,
-        { kind: 'f64', data: bounds.starts, valid: null } as const,
-        { kind: 'f64', data: bounds.ends, valid: null } as const,
-      ]
-      return { ...rows, columns, late }
+      return { ...inWindows(batch), late }
+    },
+    *pieces(_, [input = emptyBatch], __, room) {
+      if (input.count === 0) return emptyBatch
+      const { batch, late } = withTime(input, time)
+      const most = Math.max(1, Math.floor(room.rows / perRow))
+      let from = 0
+      for (; batch.count - from > most; from += most) yield inWindows(rowsFrom(batch, from, most))
+      return { ...inWindows(from === 0 ? batch : rowsFrom(batch, from, batch.count - from)), late }
     },
   }
 }

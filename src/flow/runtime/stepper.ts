@@ -4,6 +4,7 @@ import { type Batch, partitionOf } from '../batch.ts'
 import type { InvalidRecord } from '../decode.ts'
 import type { Graph, Node, Source, StepResult } from '../graph.ts'
 import { rowWriter } from '../json-value.ts'
+import type { Room } from '../operator.ts'
 import { type SharedTopic, sharedTopics } from '../shared-topic.ts'
 import type { Slice } from './input.ts'
 
@@ -32,6 +33,9 @@ export interface TickResult {
   readonly failed: readonly FailedEvent[]
   readonly invalid: readonly (InvalidRecord & { readonly topic: string })[]
 }
+
+/** Of what one step of a view gives at once: few rows may make very many (joins, windows that overlap). */
+const pieceRoom: Room = { rows: 65_536, bytes: 32 * 1024 * 1024 }
 
 export class Stepper {
   private readonly graph: Graph
@@ -82,7 +86,7 @@ export class Stepper {
         rows.set(index, batch)
       }
     }
-    this.take(this.graph.step(rows, nowMs))
+    for (const result of this.graph.pieces(rows, nowMs, pieceRoom)) this.take(result)
   }
   /** What is given by no step over new records. */
   take(result: StepResult): void {
