@@ -17,6 +17,7 @@ const programs = {
   kcat: { found: ['kcat'], packages: ['kcat'], why: 'the librdkafka command line' },
   java: { found: ['java'], packages: ['default-jdk-headless'], why: "Kafka's own tools and broker" },
   javac: { found: ['javac'], packages: ['default-jdk-headless'], why: 'the Java client' },
+  jcmd: { found: ['jcmd'], packages: ['default-jdk-headless'], why: 'what is on the heap of a peer' },
   mvn: { found: ['mvn'], packages: ['maven'], why: "fetches Kafka's jars" },
   python3: { found: ['python3'], packages: ['python3', 'python3-venv'], why: 'the Python clients' },
   chromium: {
