@@ -13,6 +13,7 @@ export {
   type OverOptions,
   type Process,
   type RowOf,
+  type JsonSchema,
   type Schema,
   type SqlFunctionDefinition,
   type SqlFunctionOptions,

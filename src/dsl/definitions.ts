@@ -1,7 +1,7 @@
 /**
  * Definitions of topics, views and alerts in TypeScript. They are inert values: nothing happens until they are given to
  * `start` or stand in a project's folder. A schema is anything of Standard Schema that can say its JSON Schema (zod from
- * 4.2), or any validator with `jsonSchema` beside it.
+ * 4.2), any validator with `jsonSchema` beside it, or a JSON Schema.
  */
 import { parseBytes } from '../lib/byte-size.ts'
 import { parseDuration } from '../lib/duration.ts'
@@ -19,11 +19,11 @@ import { flatKey } from '../sql/plan/view.ts'
 import { refuseVolatile } from '../sql/plan/volatile.ts'
 import type { Expr } from './expr.ts'
 import { columnsOfJsonSchema, optionalFields } from './json-schema-columns.ts'
-import { type Schema, jsonSchemaOf } from './standard-schema.ts'
+import { type JsonSchema, type Schema, jsonSchemaOf } from './standard-schema.ts'
 import { Stream, type StreamShape, delayMsMin } from './stream.ts'
 
 export interface TopicOptions<T> {
-  readonly schema: Schema<T>
+  readonly schema: Schema<T> | JsonSchema
   /** Where the validator cannot give it. */
   readonly jsonSchema?: object
   /** The field that the record's key is taken from. */
@@ -294,9 +294,18 @@ export const isAlert = (value: unknown): value is AlertDefinition => value insta
 export const isDefinition = (value: unknown): value is Definition =>
   isTopic(value) || isView(value) || isAlert(value) || isSqlFunction(value)
 
-/** A topic whose events have this form. */
-export const defineTopic = <T>(name: string, options: TopicOptions<T>): TopicDefinition<T> =>
-  new TopicDefinition(name, options)
+/** A topic whose events have this form. Of a JSON Schema the type is given: `defineTopic<Bid>('bids', { schema })`. */
+export function defineTopic<T>(
+  name: string,
+  options: TopicOptions<T> & { readonly schema: Schema<T> },
+): TopicDefinition<T>
+export function defineTopic<T = { readonly [field: string]: unknown }>(
+  name: string,
+  options: TopicOptions<T> & { readonly schema: JsonSchema },
+): TopicDefinition<T>
+export function defineTopic<T>(name: string, options: TopicOptions<T>): TopicDefinition<T> {
+  return new TopicDefinition(name, options)
+}
 /** A view: kept up to date by every event, and a topic of its changes. */
 export const defineView = <Row>(
   name: string,

@@ -25,7 +25,7 @@ export {
   type SqlType,
   defineSqlFunction,
 } from '../flow/user-functions.ts'
-export { type Schema } from './standard-schema.ts'
+export { type JsonSchema, type Schema } from './standard-schema.ts'
 export {
   type Aggregation,
   avg,

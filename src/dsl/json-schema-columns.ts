@@ -25,15 +25,20 @@ export function columnsOfJsonSchema(name: string, schema: object, eventTime?: st
   const required = new Set(node.required ?? [])
   return Object.entries(node.properties).map(([field, property]) => ({
     name: field,
-    type: field === eventTime ? { kind: 'timestamptz' } : typeOf(property),
-    nullable: !required.has(field) || mayBeNull(property),
+    type: field === eventTime ? { kind: 'timestamptz' } : isAny(property) ? { kind: 'jsonb' } : typeOf(property),
+    nullable: !required.has(field) || isAny(property) || mayBeNull(property),
   }))
 }
+
+/** `true` (or `false`) in place of a schema. */
+const isAny = (node: Node | boolean): boolean => typeof node !== 'object' || node === null
 
 /** Fields that may be missing and are never null: where the column is NULL, the event has no such field. */
 export function optionalFields(schema: object): readonly string[] {
   const { properties = {}, required = [] } = schema as Node
-  return Object.keys(properties).filter((field) => !required.includes(field) && !mayBeNull(properties[field]!))
+  return Object.keys(properties).filter(
+    (field) => !required.includes(field) && !isAny(properties[field]!) && !mayBeNull(properties[field]!),
+  )
 }
 
 function typeOf(node: Node): DataType {

@@ -5,7 +5,6 @@
 import { Fault } from '../lib/fault.ts'
 import { typeName, type DataType } from '../schema/types.ts'
 import type { BytesBuilder, ColumnBuilder, NumberBuilder } from './columns.ts'
-import { compileScalar } from './compile.ts'
 import { decimalText, parseDecimal, rescaleDigits } from './decimal.ts'
 import type { Value } from './expression.ts'
 import { canonicalJsonb } from './json-text.ts'
@@ -14,6 +13,7 @@ import { canonical } from './memory.ts'
 import { parseClock, parseDate, parseInstant, parseTimestamp, readPlainInstant } from './time-text.ts'
 import { checkPrecision } from './functions/helpers.ts'
 import { textToUuid } from './functions/casts.ts'
+import { parseInterval } from './functions/interval-text.ts'
 
 export class Misfit extends Error {
   /** Where in the value; '' is the value itself. */
@@ -210,21 +210,11 @@ function uuidReader(type: DataType): ValueReader {
     }
   }
 }
-/** Types that have a cast from text and nothing else. */
-function castReader(type: DataType): ValueReader {
-  const cast = compileScalar({
-    kind: 'call',
-    name: 'cast',
-    args: [{ kind: 'column', index: 0, type: { kind: 'text' } }],
-    type,
-  })
+function intervalReader(type: DataType): ValueReader {
   return (b, from, to, builder) => {
-    if (b[from] !== 34) return misfit(type, b, from, to)
-    try {
-      builder.push(cast([quoted(b, from, to)], 0))
-    } catch {
-      misfit(type, b, from, to)
-    }
+    const value = b[from] === 34 ? parseInterval(quoted(b, from, to)) : null
+    if (value === null) return misfit(type, b, from, to)
+    builder.push(value)
   }
 }
 
@@ -340,7 +330,7 @@ export function readerOf(type: DataType): ValueReader {
     case 'timestamptz':
       return timeReader(type, parseInstant, microsOf)
     case 'interval':
-      return castReader(type)
+      return intervalReader(type)
     case 'array':
       return arrayReader(type)
     case 'composite':

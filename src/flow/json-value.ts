@@ -2,12 +2,13 @@
 import { Fault } from '../lib/fault.ts'
 import type { Columns, DataType } from '../schema/types.ts'
 import { type Batch, type Column, valueAt } from './batch.ts'
-import { compileScalar, type ScalarFunction } from './compile.ts'
 import { type Decimal, decimalText } from './decimal.ts'
 import { Misfit, valueReader } from './decode-value.ts'
 import type { Value } from './expression.ts'
 import { byteaText, realText } from './functions/casts.ts'
+import { intervalText } from './functions/time-parts.ts'
 import { valueEnd } from './json-scan.ts'
+import type { Interval } from './memory.ts'
 import { clockText, dateText, isoText } from './time-text.ts'
 
 /** Memory form to JSON text, NULL as null. */
@@ -20,14 +21,6 @@ function doubleJson(v: number): string {
 function numericText(value: Value, scale: number | null): string {
   if (typeof value === 'object') return decimalText((value as Decimal).digits, (value as Decimal).scale)
   return decimalText(value as number | bigint, scale ?? 0)
-}
-function textCast(type: DataType): ScalarFunction {
-  return compileScalar({
-    kind: 'call',
-    name: 'cast',
-    args: [{ kind: 'column', index: 0, type }],
-    type: { kind: 'text' },
-  })
 }
 /** Of values that are present. */
 function presentWriter(type: DataType): JsonWriter {
@@ -59,10 +52,8 @@ function presentWriter(type: DataType): JsonWriter {
     case 'timestamp':
     case 'timestamptz':
       return (v) => `"${isoText(v as number)}"`
-    case 'interval': {
-      const cast = textCast(type)
-      return (v) => JSON.stringify(cast([v], 0))
-    }
+    case 'interval':
+      return (v) => JSON.stringify(intervalText(v as Interval))
     case 'array': {
       const item = jsonWriter(type.of)
       return (v) => `[${(v as readonly Value[]).map(item).join(',')}]`
@@ -117,7 +108,7 @@ export function toJson(value: Value, type: DataType): unknown {
       return byteaText(value as Uint8Array)
     case 'json':
     case 'jsonb':
-      return JSON.parse(value as string) as unknown
+      return exactJson(value as string)
     case 'date':
       return dateText(value as number)
     case 'time':
@@ -126,7 +117,7 @@ export function toJson(value: Value, type: DataType): unknown {
     case 'timestamptz':
       return isoText(value as number)
     case 'interval':
-      return textCast(type)([value], 0)
+      return intervalText(value as Interval)
     case 'array':
       return (value as readonly Value[]).map((item) => toJson(item, type.of))
     case 'composite':
@@ -136,6 +127,16 @@ export function toJson(value: Value, type: DataType): unknown {
     default:
       return value
   }
+}
+/** Whole numbers inside JSON that a number cannot hold are bigints, as those of a bigint column are. */
+function exactJson(text: string): unknown {
+  if (!/\d{16}/.test(text)) return JSON.parse(text) as unknown
+  return JSON.parse(text, (_, member: unknown, context?: { readonly source?: string }) => {
+    const source = context?.source ?? ''
+    return typeof member === 'number' && /^-?\d+$/.test(source) && !Number.isSafeInteger(member)
+      ? BigInt(source)
+      : member
+  })
 }
 /** A batch's row as an object in JSON form. */
 export function rowObject(batch: Batch, row: number, columns: Columns): { [column: string]: unknown } {

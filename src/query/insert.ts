@@ -9,12 +9,13 @@ import type { World } from '../lib/world.ts'
 import { encodeBatch, type RecordInput } from '../log/batch.ts'
 import type { Commits } from '../log/commits.ts'
 import type { Batch, Partition } from '../log/log.ts'
-import type { DataType, Field } from '../schema/types.ts'
+import { type DataType, type Field, typeName } from '../schema/types.ts'
 import type { Bound } from '../sql/bind/bound.ts'
 import { column } from '../sql/bind/bound.ts'
 import { coerce } from '../sql/bind/coerce.ts'
 import { compileScalar } from '../flow/compile.ts'
 import { matchesName } from '../sql/bind/scope.ts'
+import { asSqlFault } from '../sql/bind/literals.ts'
 import { SqlFault } from '../sql/fault.ts'
 import type { PlanContext } from '../sql/plan/context.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
@@ -84,10 +85,12 @@ export async function insertRows(
   const written = fields.slice(0, selection.columns.length)
   checkRequired(ctx, statement, target, written)
   const encode = recordEncoder(target, written)
+  const checkComputed = computedCheck(ctx, statement, target, written)
   const records: RecordInput[] = []
   let bytes = 0
   for await (const row of selection.rows(signal)) {
     const values = row.map((value, i) => converters[i]!(value))
+    checkComputed(values)
     const record = encode(values, host.clock.now())
     const fault = host.check(relation.source.topic, { key: record.key, value: record.value })
     if (fault !== null) throw fault
@@ -183,9 +186,12 @@ function converter(ctx: PlanContext, statement: Insert, from: Field, to: Field |
   if (cast === null) {
     throw new SqlFault(
       'sql.type-mismatch',
-      `column "${to.name}" is of type ${to.type.kind} but expression is of type ${from.type.kind}`,
+      `column "${to.name}" is of type ${typeName(to.type)} but expression is of type ${typeName(from.type)}`,
       ctx.text,
       statement.source.at,
+      to.type.kind === 'composite'
+        ? { hint: `Write ROW(…) with ${to.type.fields.map(({ name }) => name).join(', ')}, or JSON.` }
+        : {},
     )
   }
   const convert = cast.expr.kind === 'column' ? null : compileScalar(cast.expr)
@@ -199,6 +205,38 @@ function converter(ctx: PlanContext, statement: Insert, from: Field, to: Field |
     // A written cast cuts; storing does not.
     if (length !== null && typeof converted === 'string' && converted.length > length) checkLength(converted, length)
     return converted
+  }
+}
+/** Whoever writes a row of which a generated column cannot be computed is told; readers would find it invalid. */
+function computedCheck(
+  ctx: PlanContext,
+  statement: Insert,
+  { relation }: Definition,
+  written: readonly Field[],
+): (values: Row) => void {
+  const { columns, fields, time } = relation!.source
+  const places = columns.map(({ name }) => written.findIndex((field) => field.name === name))
+  const computed = fields.flatMap((field, c) =>
+    field.from === 'computed'
+      ? [{ field: columns[c]!, compute: compileScalar(field.expression), isTime: time?.column === c }]
+      : [],
+  )
+  const { text } = ctx
+  const { at } = statement.source
+  return (values) => {
+    const row = places.map((place) => (place < 0 ? null : values[place]!))
+    for (const { field, compute, isTime } of computed) {
+      let value: Value
+      try {
+        value = compute(row, 0)
+      } catch (error) {
+        const fault = asSqlFault(error, text, at)
+        if (!(fault instanceof SqlFault)) throw fault
+        const message = `the generated column "${field.name}" has no value: ${fault.message}`
+        throw new SqlFault(fault.code, message, text, at, { hint: fault.hint })
+      }
+      if (value === null && (isTime || !field.nullable)) throw nullIn(ctx, statement, field)
+    }
   }
 }
 function checkLength(text: string, length: number): void {

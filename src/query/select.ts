@@ -188,20 +188,5 @@ function compareKeys(a: readonly (Buffer | null)[], b: readonly (Buffer | null)[
 
 /** Rows as the interface gives them: numbers, text, ISO 8601. */
 export async function* jsonRows(rows: AsyncIterable<Row>, columns: Columns): AsyncGenerator<readonly unknown[]> {
-  const give = columns.map(({ type }) =>
-    type.kind === 'json' || type.kind === 'jsonb' ? exactJson : (value: Value) => toJson(value, type),
-  )
-  for await (const row of rows) yield row.map((value, i) => give[i]!(value))
-}
-/** Whole numbers inside JSON that a number cannot hold are bigints, as those of a bigint column are. */
-function exactJson(value: Value): unknown {
-  if (value === null) return null
-  const text = value as string
-  if (!/\d{16}/.test(text)) return JSON.parse(text) as unknown
-  return JSON.parse(text, (_, member: unknown, context?: { readonly source?: string }) => {
-    const source = context?.source ?? ''
-    return typeof member === 'number' && /^-?\d+$/.test(source) && !Number.isSafeInteger(member)
-      ? BigInt(source)
-      : member
-  })
+  for await (const row of rows) yield row.map((value, i) => toJson(value, columns[i]!.type))
 }

@@ -22,6 +22,51 @@ test('columns come from the schema, the event time is a timestamp', () => {
   )
 })
 
+test('a JSON Schema is a schema, of the type that is said', () => {
+  const schema = {
+    type: 'object',
+    properties: {
+      id: { type: 'integer' },
+      at: { type: 'string' },
+      any: true,
+      tags: { type: 'array', items: { type: 'string' } },
+    },
+    required: ['id', 'at'],
+  }
+  const bids = defineTopic<{ id: number; at: string; any?: unknown; tags?: string[] }>('bids', {
+    schema,
+    key: 'id',
+    eventTime: 'at',
+  })
+  assert.deepEqual(
+    bids.columns.map(({ name, type, nullable }) => [name, type.kind, nullable]),
+    [
+      ['id', 'bigint', false],
+      ['at', 'timestamptz', false],
+      ['any', 'jsonb', true],
+      ['tags', 'array', true],
+    ],
+  )
+  const view = defineView(
+    'v',
+    bids
+      .stream()
+      .where((row) => row.id.gt(1))
+      .select((row) => ({ id: row.id })),
+  )
+  assert.equal(view.plan()!.plan.op, 'project')
+  defineTopic('untyped', { schema, key: 'id' })
+  for (const [wrong, why] of [
+    [{}, /no JSON Schema of an object/],
+    [{ type: 'string' }, /no JSON Schema of an object/],
+    [null, /it is a validator/],
+    ['bids.json', /it is a validator/],
+    [z.object({ n: z.bigint() }), /cannot be had/],
+    [{ '~standard': { version: 1, vendor: 'mine', validate: (value: unknown) => ({ value }) } }, /pass jsonSchema/],
+  ] as const)
+    assert.throws(() => defineTopic('bids', { schema: wrong as never }), { code: 'config.invalid', message: why })
+})
+
 test('window, group and aggregate make one plan, keyed by window and group', () => {
   const revenue = defineView(
     'revenue',

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodeBatch } from '../../src/log/batch.ts'
+import type { SqlFault } from '../../src/sql/fault.ts'
+import { defineSqlFunction } from '../../src/flow/user-functions.ts'
 import { openHouse } from './house.ts'
 
 test('fields of composite columns, in streams, views and one-off queries', async () => {
@@ -56,4 +58,94 @@ test('fields of composite columns, in streams, views and one-off queries', async
   assert.deepEqual(await house.sql("SELECT auction, twice FROM bids WHERE (who).name = 'a'"), [
     [9007199254740993n, 2.5],
   ])
+})
+
+test('composite columns are inserted into, as rows and as JSON', async () => {
+  await using house = await openHouse()
+  await house.sql(
+    `CREATE STREAM s (id int, c STRUCT<x int, y text, who STRUCT<id bigint, at timestamp>>, l STRUCT<x int>[])`,
+  )
+  await house.sql(`INSERT INTO s VALUES
+    (1, ROW(1, 'a', ROW(9007199254740993, '2026-01-01 00:00:00')), ARRAY[ROW(1), ROW(2)]),
+    (2, '{"y": "b", "x": 2, "other": 1}', '[{"x": 3}, null]'),
+    (3, (3, NULL, NULL), NULL),
+    (4, NULL, ARRAY[NULL])`)
+  await house.sql(`INSERT INTO s (id, c, l) VALUES (5, '{"x": 5}'::jsonb, '[{"x": 5}]'::jsonb)`)
+  await house.sql(
+    `INSERT INTO s SELECT 6, '{"x": 6, "who": {"id": 7}}'::STRUCT<x int, y text, who STRUCT<id bigint, at timestamp>>`,
+  )
+  await house.sql('INSERT INTO s SELECT id + 6, ROW((c).x + 1, upper((c).y), (c).who) FROM s WHERE id < 3')
+  await house.sql('INSERT INTO s (id, c) VALUES ($1, $2)', [9, '{"x": 9}'])
+  const who = { id: 9007199254740993n, at: '2026-01-01T00:00:00Z' }
+  assert.deepEqual(await house.sql('SELECT * FROM s ORDER BY id'), [
+    [1, { x: 1, y: 'a', who }, [{ x: 1 }, { x: 2 }]],
+    [2, { x: 2, y: 'b', who: null }, [{ x: 3 }, null]],
+    [3, { x: 3, y: null, who: null }, null],
+    [4, null, [null]],
+    [5, { x: 5, y: null, who: null }, [{ x: 5 }]],
+    [6, { x: 6, y: null, who: { id: 7, at: null } }, null],
+    [7, { x: 2, y: 'A', who }, null],
+    [8, { x: 3, y: 'B', who: null }, null],
+    [9, { x: 9, y: null, who: null }, null],
+  ])
+  assert.deepEqual(await house.sql("SELECT c::jsonb, c::text, (ROW(1, 'x')).f2 FROM s WHERE id = 6"), [
+    [{ x: 6, y: null, who: { id: 7, at: null } }, '{"x":6,"y":null,"who":{"id":7,"at":null}}', 'x'],
+  ])
+})
+test('what does not fit into a composite column says where and why', async () => {
+  await using house = await openHouse()
+  await house.sql('CREATE STREAM s (id int, c STRUCT<x int, y text>)')
+  for (const [value, code, message] of [
+    [`ROW(1)`, 'sql.type-mismatch', /a row of 1 values .* which has 2 fields/],
+    [`ROW('a', 'b')`, 'sql.invalid-text', /invalid input for type integer: "a"/],
+    [`ROW(true, 'b')`, 'sql.type-mismatch', /field "x" is of type boolean, not int/],
+    [`'{"x": "a"}'`, 'sql.invalid-text', /is a text/],
+    [`'{"x": '`, 'sql.invalid-text', /json/],
+    [`'(1,b)'`, 'sql.invalid-value', /ROW/],
+    [`ARRAY[1]`, 'sql.type-mismatch', /an array is no/],
+    [`7`, 'sql.type-mismatch', /column "c" is of type/],
+  ] as const)
+    await assert.rejects(
+      house.sql(`INSERT INTO s VALUES (1, ${value})`),
+      (fault: SqlFault) => {
+        assert.equal(fault.code, code, value)
+        assert.match(fault.message, message)
+        assert.ok(fault.position.column > 1)
+        return true
+      },
+      value,
+    )
+  assert.deepEqual(await house.sql('SELECT * FROM s'), [])
+})
+test('a row whose generated column has no value is not inserted', async () => {
+  await using house = await openHouse()
+  await house.sql(`CREATE STREAM s (a int, b int GENERATED ALWAYS AS (a + 1), c int NOT NULL GENERATED ALWAYS AS (a * 2));
+    CREATE STREAM timed (t text, at timestamp GENERATED ALWAYS AS (t::timestamp), WATERMARK FOR at AS at)`)
+  await assert.rejects(house.sql('INSERT INTO s VALUES (1), (2147483647)'), {
+    code: 'sql.out-of-range',
+    message: /generated column "b" has no value/,
+  })
+  await assert.rejects(house.sql('INSERT INTO s VALUES (NULL)'), { code: 'sql.not-null', message: /"c"/ })
+  await assert.rejects(house.sql("INSERT INTO timed VALUES ('soon')"), { code: 'sql.invalid-time' })
+  await assert.rejects(house.sql('INSERT INTO timed VALUES (NULL)'), { code: 'sql.not-null', message: /"at"/ })
+  assert.deepEqual(await house.sql('SELECT * FROM s'), [])
+  await house.sql('INSERT INTO s VALUES (1)')
+  assert.deepEqual(await house.sql('SELECT * FROM s'), [[1, 2, 2]])
+})
+test('digits inside JSON are all there, wherever it comes out', async () => {
+  await using house = await openHouse({
+    functions: [
+      defineSqlFunction('first', { args: ['jsonb'], returns: 'jsonb', version: 1 }, (v) => (v as { n: unknown }).n),
+    ],
+  })
+  await house.sql('CREATE STREAM s (j jsonb)')
+  await house.sql(`INSERT INTO s VALUES ('{"n": 9007199254740993}')`)
+  assert.deepEqual(await house.sql('SELECT j, first(j) FROM s'), [[{ n: 9007199254740993n }, 9007199254740993n]])
+  const stop = new AbortController()
+  const { changes } = await house.engine.subscribe('SELECT j FROM s', { signal: stop.signal })
+  for await (const change of changes) {
+    assert.deepEqual(change, { op: '+', row: { j: { n: 9007199254740993n } }, at: change.at })
+    stop.abort()
+    break
+  }
 })

@@ -27,6 +27,7 @@ const hidden = new Set([
   'array-element',
   'array-slice',
   'array-of',
+  'row-of',
 ])
 function table(): string {
   const forms = new Map<string, { args: string[]; about: Set<string> }>()

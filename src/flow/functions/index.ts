@@ -3,6 +3,7 @@ import { arithmetic } from './arithmetic.ts'
 import { arrays } from './arrays.ts'
 import { casts } from './casts.ts'
 import { comparison } from './comparison.ts'
+import { composites } from './composites.ts'
 import { jsons } from './json.ts'
 import { moreMath } from './more-math.ts'
 import { moreTexts } from './more-text.ts'
@@ -22,4 +23,5 @@ export const functions = new FunctionTable([
   ...times,
   ...jsons,
   ...arrays,
+  ...composites,
 ])

@@ -8,6 +8,8 @@ export interface Bound extends Span {
   /** A bare string, NULL or parameter: takes the type that its neighbours ask for, text if nobody does. */
   readonly unknown: boolean
   readonly nullable: boolean
+  /** Of a row or an array that is written out: what it is made of. They take the types that its place asks for. */
+  readonly parts?: readonly Bound[]
 }
 
 export const textType: DataType = { kind: 'text' }

@@ -1,10 +1,10 @@
 /** Turning a bound expression into one of another type. */
 import type { Expression } from '../../flow/expression.ts'
 import { functions } from '../../flow/functions/index.ts'
-import { type DataType, typeName } from '../../schema/types.ts'
+import { type Columns, type DataType, typeName } from '../../schema/types.ts'
 import { SqlFault } from '../fault.ts'
 import { asSqlFault, constantValue, textConstant } from './literals.ts'
-import { type Bound, call, literal } from './bound.ts'
+import { type Bound, branch, call, isNull, literal } from './bound.ts'
 import { type CastContext, castContext, category, commonType, sameType } from './types.ts'
 
 const strength: Readonly<Record<CastContext, number>> = { implicit: 0, assignment: 1, explicit: 2 }
@@ -22,6 +22,8 @@ export function coerce(from: Bound, to: DataType, context: CastContext, text: st
   const { expr } = from
   if (from.unknown) return made(unknownConstant(expr, to, text, from.at))
   if (sameType(expr.type, to)) return from
+  if (from.parts !== undefined && (to.kind === 'composite' || to.kind === 'array'))
+    return { ...from, ...ofParts(from, from.parts, to, context, text) }
   if (!canCoerce(from, to, context)) return null
   if (to.kind === 'varchar' && to.length === null && (expr.type.kind === 'text' || expr.type.kind === 'varchar'))
     return made(retyped(expr, to))
@@ -29,6 +31,32 @@ export function coerce(from: Bound, to: DataType, context: CastContext, text: st
   if (isWider(expr.type, to)) return made(retyped(expr, to))
   const cast = castExpression(expr, to)
   return cast === null ? null : made(folded(cast, text, from.at))
+}
+/** A row or array that is written out: part by part. Throws SqlFault at the part that does not fit. */
+function ofParts(
+  { expr, at }: Bound,
+  parts: readonly Bound[],
+  to: DataType & { kind: 'composite' | 'array' },
+  context: CastContext,
+  text: string,
+): Pick<Bound, 'expr' | 'parts'> {
+  const isRow = expr.kind === 'call' && expr.name === 'row-of'
+  if (isRow !== (to.kind === 'composite'))
+    throw new SqlFault('sql.type-mismatch', `${isRow ? 'a row' : 'an array'} is no ${typeName(to)}`, text, at)
+  if (to.kind === 'composite' && parts.length !== to.fields.length)
+    throw new SqlFault(
+      'sql.type-mismatch',
+      `a row of ${parts.length} values is no ${typeName(to)}, which has ${to.fields.length} fields`,
+      text,
+      at,
+    )
+  const made = parts.map((part, i) => {
+    const type = to.kind === 'array' ? to.of : to.fields[i]!.type
+    const what = to.kind === 'array' ? 'the element of the array' : `field "${to.fields[i]!.name}"`
+    return coerceOrFail(part, type, context === 'implicit' ? 'implicit' : 'assignment', text, what)
+  })
+  const args = made.map((part) => part.expr)
+  return { parts: made, expr: call(isRow ? 'row-of' : 'array-of', args, to) }
 }
 function unknownConstant(expr: Expression, to: DataType, text: string, at: number): Expression {
   if (expr.kind !== 'literal' || expr.value === null) return literal(null, to)
@@ -42,10 +70,23 @@ const retyped = (expr: Expression, type: DataType): Expression => ({ ...expr, ty
 
 function castExpression(expr: Expression, to: DataType): Expression | null {
   if (functions.find('cast', [expr.type], to.kind) !== null) return call('cast', [expr], to)
+  if (expr.type.kind === 'composite' && to.kind === 'composite') return byPosition(expr, expr.type.fields, to)
   if (to.kind === 'array' || expr.type.kind === 'array' || to.kind === 'composite') return null
   const viaText =
     functions.find('cast', [expr.type], 'text') !== null && functions.find('cast', [{ kind: 'text' }], to.kind) !== null
   return viaText ? call('cast', [call('cast', [expr], { kind: 'text' })], to) : null
+}
+/** One composite as another of as many fields. */
+function byPosition(expr: Expression, from: Columns, to: DataType & { kind: 'composite' }): Expression | null {
+  const parts: Expression[] = []
+  for (const [i, { name, type }] of from.entries()) {
+    const part: Expression = { kind: 'field', arg: expr, name, type }
+    const cast = sameType(type, to.fields[i]!.type) ? part : castExpression(part, to.fields[i]!.type)
+    if (cast === null) return null
+    parts.push(cast)
+  }
+  const missing = branch(isNull(expr), literal(null, to))
+  return { kind: 'case', branches: [missing], otherwise: call('row-of', parts, to), type: to }
 }
 /** A cast of a constant is done now, once, and its error has a place. */
 function folded(cast: Expression, text: string, at: number): Expression {

@@ -85,6 +85,8 @@ function bindAny(ctx: BindContext, expr: Expr): Bound {
       return field(ctx, expr)
     case 'array':
       return array(ctx, expr)
+    case 'row':
+      return rowValue(ctx, expr)
     case 'index': {
       const args = [bindExpression(ctx, expr.arg), bindExpression(ctx, expr.index)]
       return resolveCall('array-element', args, expr, ctx.text)
@@ -153,7 +155,6 @@ const refusals: Partial<Record<Expr['kind'], readonly [string, string?]>> = {
   'is-other': ['this IS test'],
   'at-local': ['AT LOCAL', "Write AT TIME ZONE 'UTC'."],
   collate: ['COLLATE', 'Texts compare by code points, as COLLATE "C" does.'],
-  row: ['a row as a value'],
 }
 function refused(ctx: BindContext, expr: Expr): never {
   if (expr.kind === 'star')
@@ -221,7 +222,12 @@ function array(ctx: BindContext, expr: Of<'array'>): Bound {
   const same = unify(items, ctx.text)
   if (same === null)
     throw new SqlFault('sql.type-mismatch', 'the elements of an array must be of one type', ctx.text, expr.at)
-  return resolveCall('array-of', same.items, expr, ctx.text)
+  return { ...resolveCall('array-of', same.items, expr, ctx.text), parts: items }
+}
+function rowValue(ctx: BindContext, expr: Of<'row'>): Bound {
+  const parts = expr.items.map((item) => bindExpression(ctx, item))
+  if (parts.length === 0) unsupported(ctx, 'a row without values', expr)
+  return { ...resolveCall('row-of', parts, expr, ctx.text), parts, nullable: false }
 }
 function slice(ctx: BindContext, expr: Of<'slice'>): Bound {
   const bound = (side: Expr | null, missing: number): Bound =>

@@ -1,6 +1,7 @@
 /** Constants: numbers as PostgreSQL types them, and strings turned into the type that their place asks for. */
 import { compileScalar } from '../../flow/compile.ts'
 import type { Expression, Value } from '../../flow/expression.ts'
+import { jsonReader } from '../../flow/functions/composites.ts'
 import { parseInterval } from '../../flow/functions/interval-text.ts'
 import { canonical, type Interval } from '../../flow/memory.ts'
 import { Fault } from '../../lib/fault.ts'
@@ -52,7 +53,9 @@ function parseText(value: string, type: DataType): Value {
     case 'interval':
       return intervalConstant(value, null)
     case 'array':
-      return parseArray(value, type)
+      return value.trimStart().startsWith('[') ? jsonReader(type)(value) : parseArray(value, type)
+    case 'composite':
+      return parseComposite(value, type)
     default:
       return constantValue(call('cast', [literal(value, textType)], type))
   }
@@ -63,6 +66,12 @@ export function intervalConstant(value: string, fields: string | null): Interval
   return parsed
 }
 
+function parseComposite(value: string, type: DataType): Value {
+  if (!value.trimStart().startsWith('(')) return jsonReader(type)(value)
+  throw new Fault('value.invalid-argument', {
+    what: `rows are not written as '(…)': write ROW(…), or JSON as '{"field": 1}'`,
+  })
+}
 /** `{a,"b c",NULL}` */
 function parseArray(value: string, type: DataType & { kind: 'array' }): Value {
   const invalid = (): never => {

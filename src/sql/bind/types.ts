@@ -147,6 +147,8 @@ export function castContext(from: DataType, to: DataType): CastContext | null {
   if (a in implicitTimes && implicitTimes[a]!.includes(b)) return 'implicit'
   if (a in assignedTimes && assignedTimes[a]!.includes(b)) return 'assignment'
   if ((a === 'json' && b === 'jsonb') || (a === 'jsonb' && b === 'json')) return 'assignment'
+  if ((a === 'json' || a === 'jsonb') && (b === 'composite' || b === 'array')) return 'assignment'
+  if (a === 'composite' && (b === 'json' || b === 'jsonb')) return 'explicit'
   if ((a === 'boolean' && b === 'int') || (a === 'int' && b === 'boolean')) return 'explicit'
   if (a === 'jsonb' && (numbers.includes(b) || b === 'boolean')) return 'explicit'
   if (texts.includes(b)) return 'assignment'
@@ -154,8 +156,15 @@ export function castContext(from: DataType, to: DataType): CastContext | null {
 }
 function sameKind(from: DataType, to: DataType): CastContext | null {
   if (from.kind === 'array' && to.kind === 'array') return castContext(from.of, to.of)
-  if (from.kind === 'composite') return sameType(from, to) ? 'implicit' : null
+  if (from.kind === 'composite') return sameType(from, to) ? 'implicit' : betweenComposites(from, to)
   return 'implicit'
+}
+
+/** Field by field, whatever their names. */
+function betweenComposites(from: DataType & { kind: 'composite' }, to: DataType): CastContext | null {
+  if (to.kind !== 'composite' || to.fields.length !== from.fields.length) return null
+  const casts = from.fields.map((field, i) => castContext(field.type, to.fields[i]!.type))
+  return casts.includes(null) ? null : casts.includes('explicit') ? 'explicit' : 'assignment'
 }
 
 export function sameType(a: DataType, b: DataType): boolean {

@@ -1,6 +1,6 @@
 /** Queries that read nothing: SELECT without FROM, and VALUES on its own. */
 import type { Expression } from '../../flow/expression.ts'
-import type { Columns, Field } from '../../schema/types.ts'
+import type { Columns, DataType, Field } from '../../schema/types.ts'
 import type { Bound } from '../bind/bound.ts'
 import { coerce, unify } from '../bind/coerce.ts'
 import { bindBoolean, bindExpression } from '../bind/expressions.ts'
@@ -51,9 +51,7 @@ function values(ctx: PlanContext, written: Extract<Query['body'], { kind: 'value
   const typed: Bound[][] = rows.map(() => [])
   for (let c = 0; c < rows[0]!.length; c++) {
     const wanted = ctx.expected?.[c]
-    const items = rows.map((row) =>
-      wanted === undefined || !row[c]!.unknown ? row[c]! : coerce(row[c]!, wanted, 'assignment', ctx.text)!,
-    )
+    const items = rows.map((row) => (wanted === undefined ? row[c]! : asWanted(ctx, row[c]!, wanted)))
     const same = unify(items, ctx.text)
     if (same === null) throw mismatch(ctx, 'VALUES', items)
     columns.push({ name: `column${c + 1}`, type: same.type, nullable: same.items.some((item) => item.nullable) })
@@ -62,6 +60,12 @@ function values(ctx: PlanContext, written: Extract<Query['body'], { kind: 'value
   return { columns, rows: typed.map((row) => row.map((item) => item.expr)), where: null }
 }
 
+/** What has no type of its own takes that of its place. */
+function asWanted(ctx: PlanContext, bound: Bound, wanted: DataType): Bound {
+  if (bound.unknown) return coerce(bound, wanted, 'assignment', ctx.text)!
+  const takesParts = wanted.kind === 'composite' || wanted.kind === 'array'
+  return takesParts && bound.parts !== undefined ? coerce(bound, wanted, 'assignment', ctx.text)! : bound
+}
 function select(ctx: PlanContext, body: Select): Rows | null {
   if (body.groupBy.length > 0 || body.having !== null || body.windows.length > 0 || Array.isArray(body.distinct)) {
     throw new SqlFault('sql.unsupported', 'grouping without FROM is not supported', ctx.text, body.at)
@@ -70,7 +74,7 @@ function select(ctx: PlanContext, body: Select): Rows | null {
   const items = body.items.map((item, i) => {
     const bound = bindExpression(bind, item.expr)
     const wanted = ctx.expected?.[i] ?? { kind: 'text' }
-    const typed = bound.unknown ? coerce(bound, wanted, 'assignment', ctx.text)! : bound
+    const typed = asWanted(ctx, bound, wanted)
     const field: Field = {
       name: item.alias?.text ?? defaultName(item.expr, bind),
       type: typed.expr.type,
