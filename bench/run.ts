@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cacheDir, flinkDir, kafkaDir, need, python } from '../test/interop/setup/index.ts'
 import { benchKafka, kafkaRows } from './kafka/index.ts'
+import { benchClient, clientRows } from './client.ts'
 import { benchDecode, decodeRows } from './decode.ts'
 import { benchLatency, latencyRows } from './latency.ts'
 import type { PlanOptions } from './kafka/plan.ts'
@@ -56,6 +57,11 @@ const benches: Readonly<Record<string, Bench>> = {
     says: "the engine's state alone, from decoded batches, with the changes listed every 20,000 events",
     rows: stateRows,
     run: (report, { quick, runs }) => benchState(report, { quick, runs }),
+  },
+  client: {
+    says: 'what the load generators of `kafka` do against a broker that keeps nothing: no row there can be larger',
+    rows: clientRows,
+    run: (report, plan) => benchClient(report, plan),
   },
   latency: {
     says: 'from the acknowledgement of an event to its place in what a subscriber of a view sees',

@@ -53,7 +53,7 @@ type Generator =
 
 export async function client<Result = Said>(
   script: Generator,
-  broker: Running,
+  broker: Pick<Running, 'address' | 'ca'>,
   args: readonly string[],
 ): Promise<Result> {
   const path = fileURLToPath(new URL(`../peers/kafka/load/${script}`, import.meta.url))
