@@ -14,10 +14,10 @@ const batchRecords = 1_000
 export async function openNexmark(
   data: string,
   flow: StartOptions['flow'] = {},
-  { isNew }: { readonly isNew: boolean } = { isNew: true },
+  { isNew = true, workers = 'auto' }: { readonly isNew?: boolean; readonly workers?: string } = {},
 ): Promise<Running> {
   const { config } = resolveConfig(
-    { data, listen: protocols.map((protocol) => `${protocol}=off`) },
+    { data, workers, listen: protocols.map((protocol) => `${protocol}=off`) },
     environmentSettings({}),
     {},
   )

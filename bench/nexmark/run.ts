@@ -1,12 +1,13 @@
 /**
  * The Nexmark queries over a file of events, one JSON object a line, on one embedded Millrace:
  *
- *   npm run nexmark -- EVENTS.ndjson [--queries q5,q7] [--write DIR] [--closing]
+ *   npm run nexmark -- EVENTS.ndjson [--queries q5,q7] [--write DIR] [--closing] [--parallel N]
  *
  * Each query is a view over the topic; when it has caught up, its rows are printed as rows and SHA-256, one line of JSON for
  * all: `{"q0":{"rows":…,"sha256":…}}`. A row is a JSON object with the benchmark's columns, times as in the input, numerics
  * as text; lines are sorted as bytes. `--write` writes them to DIR/qN.ndjson too.
  * `--closing`: windows give their rows once, when they close.
+ * `--parallel N`: steps with state are cut into N parts, on N threads.
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -24,6 +25,8 @@ export interface NexmarkRun {
   readonly only?: readonly string[]
   /** Windows give their rows once, when they close; an event far ahead closes them all. */
   readonly closing?: boolean
+  /** Parts of steps with state, and threads for them. */
+  readonly parallel?: number
   /** Told of each query's lines, sorted. */
   readonly rows?: (query: string, lines: readonly string[]) => void
 }
@@ -31,15 +34,15 @@ export interface NexmarkRun {
 /** Feeds the lines and answers the queries. Throws the Fault of a view that ended. */
 export async function runNexmark(
   lines: AsyncIterable<string> | Iterable<string>,
-  { only = Object.keys(queries), closing = false, rows = () => {} }: NexmarkRun = {},
+  { only = Object.keys(queries), closing = false, parallel = 1, rows = () => {} }: NexmarkRun = {},
 ): Promise<Record<string, QueryResult>> {
-  const running = await openNexmark(':memory:')
+  const running = await openNexmark(':memory:', {}, parallel === 1 ? {} : { workers: String(parallel) })
   try {
     await feedEvents(running, lines, { closes: closing })
     const results: Record<string, QueryResult> = {}
     for (const query of only) {
       await running.engine.run(
-        `CREATE MATERIALIZED VIEW ${query} WITH (allow_unbounded_state = true) AS ${(closing ? closingQueries : queries)[query]!}; FLUSH`,
+        `CREATE MATERIALIZED VIEW ${query} WITH (allow_unbounded_state = true, parallelism = ${parallel}) AS ${(closing ? closingQueries : queries)[query]!}; FLUSH`,
       )
       const shown = await rowsOf(running, query)
       await running.engine.run(`DROP MATERIALIZED VIEW ${query}`)
@@ -75,15 +78,27 @@ function shown(value: unknown, kind: string): unknown {
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
-    options: { queries: { type: 'string' }, write: { type: 'string' }, closing: { type: 'boolean', default: false } },
+    options: {
+      queries: { type: 'string' },
+      write: { type: 'string' },
+      closing: { type: 'boolean', default: false },
+      parallel: { type: 'string', default: '1' },
+    },
     allowPositionals: true,
   })
   const [file] = positionals
   const only = values.queries?.split(',') ?? Object.keys(queries)
   const unknown = only.find((query) => queries[query] === undefined)
-  if (file === undefined || unknown !== undefined) {
-    const why = file === undefined ? 'Give a file of events.' : `There is no query ${unknown}.`
-    process.stderr.write(`${why}\nnpm run nexmark -- EVENTS.ndjson [--queries q5,q7] [--write DIR] [--closing]\n`)
+  const parallel = /^[1-9]\d?$/.test(values.parallel) && Number(values.parallel) <= 64 ? Number(values.parallel) : null
+  if (file === undefined || unknown !== undefined || parallel === null) {
+    const why =
+      file === undefined
+        ? 'Give a file of events.'
+        : unknown === undefined
+          ? '--parallel is a whole number from 1 to 64.'
+          : `There is no query ${unknown}.`
+    const usage = 'npm run nexmark -- EVENTS.ndjson [--queries q5,q7] [--write DIR] [--closing] [--parallel N]'
+    process.stderr.write(`${why}\n${usage}\n`)
     return 2
   }
   const { write, closing } = values
@@ -91,6 +106,7 @@ async function main(): Promise<number> {
   const results = await runNexmark(linesOf(file), {
     only,
     closing,
+    parallel,
     rows: (query, lines) => {
       if (write !== undefined) writeFileSync(join(write, `${query}.ndjson`), lines.map((line) => `${line}\n`).join(''))
     },

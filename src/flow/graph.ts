@@ -22,11 +22,14 @@ import { upsert } from './operators/upsert.ts'
 import { inPieces, Pass } from './pieces.ts'
 import type { Plan, SourcePlan } from './plan.ts'
 import { inputsOf, label } from './plan-facts.ts'
+import { type ChangesFound } from './parts/asks.ts'
+import { FarNode, type FarParts, type Later, type PartLinks, farParts, together } from './parts/far-parts.ts'
 import { type SlicedSteps, slicedSteps } from './slices.ts'
 import { type Exchange, exchangesOf, partOfSlot, spread } from './spread.ts'
 import { SpillFiles, type SpillOptions, TableSpill } from './spill.ts'
 import { RowAges } from './state-ages.ts'
 import { type StateChange, StateTable, type TellChange, changeOf } from './state.ts'
+import { type StateSizes, addSizes, partSizes, roomFrom, roomTo } from './step-state.ts'
 import {
   Left,
   type Marks,
@@ -57,6 +60,8 @@ export interface GraphOptions {
   readonly ttlMs?: number
   /** Measures what passes through the nodes, and how long they are at work. */
   readonly clock?: Clock
+  /** Threads that parts of its steps may be on; all but the first part, where there are enough. */
+  readonly far?: PartLinks
 }
 /** Index, decoder and clock are those that the state was kept with, from `restored` on. */
 export interface Source {
@@ -75,7 +80,10 @@ export interface Node {
   readonly inputs: readonly Node[]
   /** null: a source without state. */
   readonly operator: Operator | null
+  /** Of the parts that are here. */
   readonly tables: readonly StateTable[]
+  /** Its other parts. */
+  readonly far: readonly FarNode[]
   source: Source | null
   watermark: number
   /** Its sources are all idle: it holds nothing back. */
@@ -123,12 +131,15 @@ export class Graph {
   /** Of the steps that are cut. */
   private readonly exchanges: ReadonlyMap<Plan, Exchange>
   private readonly sliced: SlicedSteps
+  /** Parts on other threads, a thread each. */
+  private readonly far: readonly FarParts[]
 
   constructor(plan: Plan, options: GraphOptions) {
     this.options = options
     const { memory } = options
     this.spill = memory === undefined ? null : new SpillFiles(memory)
     this.exchanges = this.parallelism === 1 ? new Map() : exchangesOf(plan)
+    this.far = farParts(plan, this.exchanges, options)
     this.sliced = slicedSteps(plan)
     this.output = this.build(plan)
     this.rebuild()
@@ -168,8 +179,17 @@ export class Graph {
   }
   private spread(plan: Plan, make: () => Operator): Operator {
     const exchange = this.exchanges.get(plan)
-    return exchange === undefined ? make() : spread(plan, make, exchange, this.parallelism)
+    if (exchange === undefined) return make()
+    const far = this.farNodes(plan)
+    return spread(plan, make, { exchange, parts: this.parallelism, far })
   }
+  /** Of the step that is about to be added. */
+  private farNodes(plan: Plan): FarNode[] {
+    const step = this.nodes.length + 1
+    return this.exchanges.has(plan) ? this.far.map((parts) => new FarNode(parts, step, () => this.forgetAtMs)) : []
+  }
+  /** When state that is old went in this tick. */
+  private forgetAtMs: number | null = null
   private buildSource(plan: SourcePlan): Node {
     const isKeyed = plan.mode === 'upsert'
     const operator = isKeyed ? this.spread(plan, () => upsert(plan.columns, plan.key, plan.columns.length)) : null
@@ -199,6 +219,7 @@ export class Graph {
       inputs,
       operator,
       tables: (operator?.tables ?? []).map((spec) => new StateTable(spec)),
+      far: operator === null ? [] : this.farNodes(plan),
       source: null,
       watermark: -Infinity,
       idle: false,
@@ -257,6 +278,7 @@ export class Graph {
     return { nowUs: nowMs * 1000, before, watermark: node.watermark, due }
   }
   private forgetOld({ operator, tables }: Node, nowMs: number): void {
+    this.forgetAtMs = nowMs
     for (const { ages } of tables) if (ages !== null) ages.nowMs = nowMs
     operator?.forgetOld?.(tables)
   }
@@ -340,7 +362,7 @@ export class Graph {
     return this.output.watermark
   }
   get stateBytes(): number {
-    return this.nodes.reduce((sum, n) => sum + n.tables.reduce((s, t) => s + t.bytes, 0), 0)
+    return sumOf(this.nodes, (node) => sizesOf(node).bytes)
   }
 
   // Memory.
@@ -363,11 +385,16 @@ export class Graph {
   }
   /** In files. */
   get spilledBytes(): number {
-    return this.spill?.bytes ?? 0
+    return this.far.reduce((sum, { spilledBytes }) => sum + spilledBytes, this.spill?.bytes ?? 0)
   }
   /** Until the next `clear`, nothing is asked for. */
   closeFiles(): void {
     this.spill?.clear()
+    for (const parts of this.far) parts.closeFiles()
+  }
+  /** It is not used any more. */
+  close(): void {
+    for (const parts of this.far) parts.close()
   }
   /** While state is restored what operators keep beside their tables is not there yet. */
   private makeRoomToRestore(): void {
@@ -420,6 +447,27 @@ export class Graph {
     for (const [node, { number }] of this.marks.operators) tellAll(number, node.tables, tell, tablesOfPart(node))
     this.left.tell(tell)
   }
+  /**
+   * What of it is on other threads, as batches of the state topic. They work on it from now until it is asked for: after `save`, which
+   * is done meanwhile, whether that throws or not.
+   */
+  farChanges(to: {
+    readonly nowMs: number
+    readonly partitions: number
+    readonly bytesMax: number
+  }): Later<ChangesFound[]> {
+    const numbers = new Map([...this.marks.operators].map(([node, { number }]) => [node.id, number]))
+    const { forgetAtMs } = this
+    const asked = this.far.map((parts) => parts.changes({ ...to, numbers, forgetAtMs }))
+    return () => together(asked, () => {}).far.flat()
+  }
+  /** Each thread with parts does it, while `own` is done here. */
+  private allFar(ask: 'commit' | 'undo' | 'clear' | 'restored', own: () => void): void {
+    together(
+      this.far.map((parts) => parts.ask({ ask })),
+      own,
+    )
+  }
   /** The same as values. */
   changes(): StateChange[] {
     const changes: StateChange[] = []
@@ -428,7 +476,10 @@ export class Graph {
   }
   commit(): void {
     this.left.commit()
-    for (const table of this.allTables()) table.commit()
+    this.forgetAtMs = null
+    this.allFar('commit', () => {
+      for (const table of this.allTables()) table.commit()
+    })
     for (const node of this.nodes) {
       for (const name of countNames) node.counts[name] += node.pending[name]
       node.meter?.rowsOut.add(node.pending.rowsOut)
@@ -437,18 +488,23 @@ export class Graph {
   }
   /** Back to the last commit, rows and clocks and all that is derived from them. */
   undo(): void {
-    for (const table of this.allTables()) table.undo()
-    for (const { clock } of this.sources) clock.reload()
-    for (const node of this.nodes) node.pending = zero()
-    this.loadWatermarks()
-    this.rebuild()
+    this.forgetAtMs = null
+    this.allFar('undo', () => {
+      for (const table of this.allTables()) table.undo()
+      for (const { clock } of this.sources) clock.reload()
+      for (const node of this.nodes) node.pending = zero()
+      this.loadWatermarks()
+      this.rebuild()
+    })
   }
   clear(): void {
     this.unreadable = null
     this.otherVersion = null
     this.left.clear()
-    for (const table of this.allTables()) table.clear()
-    this.rebuild()
+    this.allFar('clear', () => {
+      for (const table of this.allTables()) table.clear()
+      this.rebuild()
+    })
   }
   /** Takes an entry of the changelog. */
   restore(key: Uint8Array, value: Uint8Array | null, timeMs?: number): void {
@@ -457,10 +513,12 @@ export class Graph {
       this.otherVersion = version
       return
     }
-    const tables = operator === graphOperator ? [this.clocks, this.meta] : this.tablesOf(operator, slot)
-    if (tables === undefined) return this.left.take(key, value)
+    const place = operator === graphOperator ? [this.clocks, this.meta] : this.placeOf(operator, slot)
+    if (place === undefined) return this.left.take(key, value)
+    if ('parts' in place)
+      return place.parts.restore({ ...place, table: number }, { key: rest, value, timeMs }, this.restoresAll)
     try {
-      const table = tables[number]
+      const table = place[number]
       if (table === undefined)
         throw new Fault('wire.malformed', { what: `state of operator ${operator}, table ${number}` })
       table.restore(rest, value, timeMs)
@@ -470,13 +528,15 @@ export class Graph {
       this.unreadable ??= error
     }
   }
-  /** Of the part that holds the slot. */
-  private tablesOf(operator: number, slot: number): readonly StateTable[] | undefined {
+  /** Tables of the part that holds the slot, or who has them. */
+  private placeOf(operator: number, slot: number): readonly StateTable[] | FarPlace | undefined {
     const node = this.marks.byNumber.get(operator)
     if (node === undefined || partsOf(node) === 1) return node?.tables
+    const part = partOfSlot(slot, partsOf(node))
+    const index = node.operator!.here!.indexOf(part)
+    if (index < 0) return { parts: this.far.find(({ parts }) => parts.includes(part))!, step: node.id, part }
     const count = tablesOfPart(node)
-    const from = partOfSlot(slot, partsOf(node)) * count
-    return node.tables.slice(from, from + count)
+    return node.tables.slice(index * count, index * count + count)
   }
   private unreadable: unknown = null
   private otherVersion: number | null = null
@@ -503,9 +563,11 @@ export class Graph {
         if (index !== source.index) Object.assign(source, this.reading(source.plan, index))
       }
     }
-    if (this.unreadable !== null) throw this.unreadable
-    this.rebuild()
-    for (const table of this.allTables()) table.settle()
+    this.allFar('restored', () => {
+      if (this.unreadable !== null) throw this.unreadable
+      this.rebuild()
+      for (const table of this.allTables()) table.settle()
+    })
     return adopts ? saved : null
   }
   /** What the state that was committed last says of itself, and of this plan at that; null: there is none. */
@@ -527,18 +589,27 @@ export class Graph {
   }
 }
 
-// Arrays are up to twice as long as what is in them: rows may fill half of the memory.
-const roomFrom = 0.5
-const roomTo = 0.4
 const roomEveryEntries = 4_096
-const usedOf = ({ tables }: Node): number => tables.reduce((sum, table) => sum + table.usedBytes, 0)
+/** Of all parts. */
+export function sizesOf({ tables, far }: Pick<Node, 'tables' | 'far'>): StateSizes {
+  const here = partSizes(tables)
+  if (far.length === 0) return here
+  return addSizes([here, ...far.map(({ status }) => status)])
+}
+const usedOf = (node: Node): number => sizesOf(node).usedBytes
 const sumOf = (nodes: readonly Node[], of: (node: Node) => number): number =>
   nodes.reduce((sum, node) => sum + of(node), 0)
 
 const countNames = ['rowsIn', 'rowsOut', 'late', 'lateAfterIdle', 'failed'] as const
 /** How many hold its state; 1: it is not cut. */
 export const partsOf = ({ operator }: Pick<Node, 'operator'>): number => operator?.parts ?? 1
-const tablesOfPart = (node: Pick<Node, 'operator' | 'tables'>): number => node.tables.length / partsOf(node)
+export const tablesOfPart = ({ operator, tables }: Pick<Node, 'operator' | 'tables'>): number =>
+  tables.length / (operator?.here?.length ?? 1)
+interface FarPlace {
+  readonly parts: FarParts
+  readonly step: number
+  readonly part: number
+}
 /** Inputs whose watermarks are a node's. */
 const heldBy = ({ operator, inputs }: Pick<Node, 'operator' | 'inputs'>): readonly Node[] =>
   operator?.alone === true ? inputs.slice(0, 1) : inputs

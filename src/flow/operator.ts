@@ -32,8 +32,10 @@ export interface Operator {
   /** filter, project, aggregate … */
   readonly kind: string
   readonly tables: readonly TableSpec[]
-  /** It is cut by slots into so many (`spread.ts`): `tables` are those of the first, then of the second … Absent = 1. */
+  /** It is cut by slots into so many (`spread.ts`). Absent = 1. */
   readonly parts?: number
+  /** Which of them are here: `tables` are those of the first of them, then of the second … Absent = all. */
+  readonly here?: readonly number[]
   /** Its rows are those of its first input, the others are waited for: its watermark never passes that input's. */
   readonly leads?: boolean
   /** Its watermark is that of its first input alone: the others hold nothing back. */

@@ -10,6 +10,8 @@
  * waited for event time by that and their ordinal, rows that are made one by one by the records that they were made from. Of joins and
  * of changes of a result only the order within a key is certain, as it is between cuts of the input; so what a `process`
  * step reads, whose functions see the order, is never cut.
+ *
+ * Parts may be on other threads (`parts/`): those work on theirs while this one works on its own, and what they give is waited for.
  */
 import { assert } from '../lib/assert.ts'
 import type { Columns } from '../schema/types.ts'
@@ -20,9 +22,13 @@ import type { Expression } from './expression.ts'
 import { KeyWriter, hashKey, keyEncoder, slotOf } from './key.ts'
 import { closeMsOfRow, lateRecords } from './open-windows.ts'
 import type { Operator, State, StepTime } from './operator.ts'
+import type { PartStatus } from './parts/asks.ts'
+import { type Later, together } from './parts/far-parts.ts'
+import type { Packer } from './parts/wire.ts'
 import type { Plan } from './plan.ts'
 import { inputsOf } from './plan-facts.ts'
 import { type Slices, slicedSteps } from './slices.ts'
+import { partSizes } from './step-state.ts'
 
 /** Which part holds a slot. */
 export const partOfSlot = (slot: number, parts: number): number => slot % parts
@@ -107,14 +113,36 @@ function exchangeOf(plan: Plan, slices?: Slices): Exchange | null {
   }
 }
 
-export function spread(plan: Plan, make: () => Operator, exchange: Exchange, parts: number): Operator {
-  return new Spread(plan, Array.from({ length: parts }, make), exchange)
+/** The parts of a step that another thread holds. */
+export interface FarStep {
+  readonly parts: readonly number[]
+  readonly status: PartStatus
+  /** `write`: the batches of a part, of all `inputs`. */
+  step(time: StepTime, inputs: number, write: (out: Packer, part: number) => void): Later<Batch[]>
+  content(): Later<Batch[]>
+  evict(bytes: number): Later<unknown>
+}
+export interface Spreading {
+  readonly exchange: Exchange
+  readonly parts: number
+  /** What is left of the parts is here: the first is. */
+  readonly far: readonly FarStep[]
+}
+export function spread(plan: Plan, make: () => Operator, { exchange, parts, far }: Spreading): Operator {
+  const away = new Set(far.flatMap((one) => one.parts))
+  const here = Array.from({ length: parts }, (_, part) => part).filter((part) => !away.has(part))
+  return new Spread(
+    plan,
+    here.map((part) => ({ part, operator: make() })),
+    { exchange, parts, far },
+  )
 }
 
 class Spread implements Operator {
   readonly kind
   readonly tables
   readonly parts: number
+  readonly here: readonly number[]
   declare readonly leads?: boolean
   declare readonly alone?: boolean
   declare readonly asks?: boolean
@@ -124,19 +152,28 @@ class Spread implements Operator {
   declare readonly evict?: NonNullable<Operator['evict']>
   declare readonly content?: NonNullable<Operator['content']>
   private readonly plan: Plan
+  /** Those here. */
   private readonly operators: readonly Operator[]
+  private readonly far: readonly FarStep[]
   private readonly cutters: readonly Cutter[]
   private readonly order: Order
   private readonly slices: Slices | undefined
   /** Of the rows that may fail; a step that reads a topic computes nothing. */
   private readonly first: Columns
 
-  constructor(plan: Plan, operators: readonly Operator[], { keys, order, slices }: Exchange) {
+  constructor(
+    plan: Plan,
+    here: readonly { readonly part: number; readonly operator: Operator }[],
+    { exchange: { keys, order, slices }, parts, far }: Spreading,
+  ) {
     this.plan = plan
+    this.here = here.map(({ part }) => part)
+    const operators = here.map(({ operator }) => operator)
     this.operators = operators
+    this.far = far
     this.order = order
     this.slices = slices
-    this.parts = operators.length
+    this.parts = parts
     const [one] = operators
     const { kind, tables, leads, alone, asks, delayMs, keepsWatermark, forgetOld, evict, content } = one!
     this.kind = kind
@@ -151,17 +188,14 @@ class Spread implements Operator {
     if (content !== undefined) this.content = (state) => this.contentOf(state)
     const inputs = inputsOf(plan)
     this.first = inputs[0]?.columns ?? []
-    this.cutters = keys.map((key, input) => cutter(key, inputs[input]?.columns ?? [], operators.length))
+    this.cutters = keys.map((key, input) => cutter(key, inputs[input]?.columns ?? [], parts))
   }
-  private stateOf(state: State, part: number): State {
-    const count = state.length / this.parts
-    return state.slice(part * count, part * count + count)
-  }
-  private some(state: State, holds: (operator: Operator, state: State) => boolean): boolean {
-    return this.operators.some((operator, part) => holds(operator, this.stateOf(state, part)))
+  private stateOf(state: State, index: number): State {
+    const count = state.length / this.operators.length
+    return state.slice(index * count, index * count + count)
   }
   private each(state: State, act: (operator: Operator, state: State) => void): void {
-    for (const [part, operator] of this.operators.entries()) act(operator, this.stateOf(state, part))
+    for (const [index, operator] of this.operators.entries()) act(operator, this.stateOf(state, index))
   }
   rebuild(state: State): void {
     this.each(state, (operator, own) => operator.rebuild(own))
@@ -170,36 +204,67 @@ class Spread implements Operator {
     this.each(state, (operator, own) => operator.save?.(own))
   }
   waits(state: State): boolean {
-    return this.some(state, (operator, own) => operator.waits(own))
+    const some = this.operators.some((operator, index) => operator.waits(this.stateOf(state, index)))
+    return some || this.far.some(({ status }) => status.waits)
   }
   due(state: State): number {
     let due = Infinity
     this.each(state, (operator, own) => (due = Math.min(due, operator.due?.(own) ?? Infinity)))
+    for (const { status } of this.far) due = Math.min(due, status.due)
     return due
   }
   private evictAll(state: State, bytes: number): void {
-    const usedOf = (tables: State): number => tables.reduce((sum, table) => sum + table.usedBytes, 0)
-    const used = usedOf(state)
+    const usedOf = (tables: State): number => partSizes(tables).usedBytes
+    const used = this.far.reduce((sum, { status }) => sum + status.usedBytes, usedOf(state))
     if (used === 0) return
-    this.each(state, (operator, own) => operator.evict!(own, Math.ceil((bytes * usedOf(own)) / used)))
+    const share = (own: number): number => Math.ceil((bytes * own) / used)
+    together(
+      this.far.map((one) => one.evict(share(one.status.usedBytes))),
+      () => this.each(state, (operator, own) => operator.evict!(own, share(usedOf(own)))),
+    )
   }
   private contentOf(state: State): Batch {
-    const contents = this.operators.map((operator, part) => operator.content!(this.stateOf(state, part)))
-    return joinedRows(contents, this.plan.columns)
+    const { own, far } = together(
+      this.far.map((one) => one.content()),
+      () => this.operators.map((operator, index) => operator.content!(this.stateOf(state, index))),
+    )
+    return joinedRows(this.inOrder(own, far), this.plan.columns)
+  }
+  /** Of all parts, by their numbers. */
+  private inOrder(own: readonly Batch[], far: readonly (readonly Batch[])[]): Batch[] {
+    if (this.far.length === 0) return [...own]
+    const all: Batch[] = []
+    for (const [index, part] of this.here.entries()) all[part] = own[index]!
+    for (const [index, { parts }] of this.far.entries())
+      for (const [at, part] of parts.entries()) all[part] = far[index]![at]!
+    return all
   }
 
   step(state: State, batches: readonly Batch[], time: StepTime): Batch {
     const cuts = batches.map((batch, input) => this.cutters[input]!(batch, time.nowUs))
     // Each has its turn, as one alone would have it: also what goes with the watermark goes at the same time.
-    const given = this.operators.map((operator, part) =>
-      operator.step(
-        this.stateOf(state, part),
-        cuts.map(({ pieces }) => pieces[part]!),
-        time,
+    const asked = this.far.map((far) => this.askFar(far, cuts, time))
+    const { own, far } = together(asked, () =>
+      this.operators.map((operator, index) =>
+        operator.step(
+          this.stateOf(state, index),
+          cuts.map((cut) => pieceOf(cut, this.here[index]!)),
+          time,
+        ),
       ),
     )
+    const given = this.inOrder(own, far)
     const failed = allFailed(given, this.first)
     return { ...this.joined(given, cuts[0]!), late: this.late(given, batches[0]!, failed, time), failed }
+  }
+  /** Where nothing is for its parts, nothing is asked. */
+  private askFar(far: FarStep, cuts: readonly Cut[], time: StepTime): Later<readonly Batch[]> {
+    const nothing = far.parts.every((part) => cuts.every(({ counts }) => counts[part] === 0))
+    if (nothing && !far.status.waits) return () => far.parts.map(() => emptyBatch)
+    return far.step(time, cuts.length, (out, part) => {
+      for (const { batch, rows, counts } of cuts)
+        out.batch(counts[part] === 0 ? emptyBatch : batch, rows[part]!, counts[part]!)
+    })
   }
   private joined(given: readonly Batch[], cut: Cut): Batch {
     const { columns } = this.plan
@@ -221,9 +286,14 @@ class Spread implements Operator {
 
 /** `whose[row]`: the part of each row of `batch`, the input without what could not be computed. */
 interface Cut {
-  readonly pieces: readonly Batch[]
   readonly batch: Batch
   readonly whose: Uint8Array
+  /** Of each part. */
+  readonly rows: readonly Int32Array[]
+  readonly counts: readonly number[]
+  /** What has no key fails again, wherever it is given to. */
+  readonly keyless: Batch | null
+  readonly columns: Columns
 }
 type Cutter = (batch: Batch, nowUs: number) => Cut
 
@@ -231,27 +301,35 @@ function cutter(key: readonly Expression[], columns: Columns, parts: number): Cu
   const evaluate = evaluator(key)
   const encode = keyEncoder(key.map(({ type }, column) => ({ column, type })))
   const writer = new KeyWriter()
+  const noRows = Array.from({ length: parts }, () => new Int32Array(0))
+  const noCounts = noRows.map(() => 0)
   return (input, nowUs) => {
     if (input.count === 0)
-      return { pieces: Array.from({ length: parts }, () => emptyBatch), batch: input, whose: new Uint8Array(0) }
+      return { batch: input, whose: new Uint8Array(0), rows: noRows, counts: noCounts, keyless: null, columns }
     const { batch, columns: keys, failed } = evaluate(input, nowUs)
     const whose = new Uint8Array(batch.count)
-    const rows = Array.from({ length: parts }, (): number[] => [])
+    const counts = Array.from({ length: parts }, () => 0)
     for (let row = 0; row < batch.count; row++) {
       writer.length = 0
       encode(writer, { columns: keys }, row)
       const part = partOfSlot(slotOf(hashKey(writer.bytes, 0, writer.length)), parts)
       whose[row] = part
-      rows[part]!.push(row)
+      counts[part]!++
     }
-    const pieces = rows.map((own) => {
-      if (own.length === 0) return emptyBatch
-      return own.length === batch.count ? batch : gatherBatch(batch, Int32Array.from(own), own.length)
-    })
-    // What has no key fails again, wherever it is given to.
-    if (failed !== null) pieces[0] = joinedRows([pieces[0]!, failed.batch], columns)
-    return { pieces, batch, whose }
+    const rows = counts.map((count) => new Int32Array(count))
+    const ends = counts.map(() => 0)
+    for (let row = 0; row < batch.count; row++) {
+      const part = whose[row]!
+      rows[part]![ends[part]!++] = row
+    }
+    return { batch, whose, rows, counts, keyless: failed?.batch ?? null, columns }
   }
+}
+/** What goes to a part that is here. */
+function pieceOf({ batch, rows, counts, keyless, columns }: Cut, part: number): Batch {
+  const count = counts[part]!
+  const piece = count === 0 ? emptyBatch : count === batch.count ? batch : gatherBatch(batch, rows[part]!, count)
+  return keyless !== null && part === 0 ? joinedRows([piece, keyless], columns) : piece
 }
 
 // Putting together.

@@ -103,7 +103,7 @@ export function marksOf({ nodes, sources }: { nodes: readonly Node[]; sources: r
   for (const node of nodes) {
     const { plan, tables, kind, label } = node
     // However many parts hold them.
-    const specs = tables.slice(0, tables.length / (node.operator?.parts ?? 1)).map(({ spec }) => spec)
+    const specs = tables.slice(0, tables.length / (node.operator?.here?.length ?? 1)).map(({ spec }) => spec)
     const mark = tables.length === 0 ? null : distinct.mark(fingerprints.ofState(plan, specs))
     if (mark !== null) operators.set(node, { ...mark, kind, label })
     if (plan.op === 'source') watermarks.set(node, distinct.mark(fingerprints.ofSource(plan)).number)

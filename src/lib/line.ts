@@ -8,12 +8,14 @@ import { type Facts, Fault, type FaultCode, asFault } from './fault.ts'
 
 /** What threads, and the two ends of a channel, have in common. */
 export interface Port {
-  post(message: unknown, buffers: readonly ArrayBuffer[]): void
+  post(message: unknown, buffers: readonly Given[]): void
   /** Once. */
   hear(call: (message: unknown) => void): void
   /** Whether it keeps this thread alive. */
   hold(holds: boolean): void
 }
+/** What goes over instead of being copied. */
+type Given = ArrayBuffer | MessagePort
 export const portOf = (own: MessagePort | Worker): Port => ({
   post: (message, buffers) => own.postMessage(message, buffers),
   hear: (call) => void (own as MessagePort).on('message', call),
@@ -102,7 +104,7 @@ export class Line<Theirs> {
     method: K,
     args: ArgsOf<Theirs[K]>,
     signal?: AbortSignal,
-    buffers?: readonly ArrayBuffer[],
+    buffers?: readonly Given[],
   ): Promise<AnswerOf<Theirs[K]>> {
     if (signal?.aborted === true) return Promise.reject(signal.reason)
     const id = this.#nextId++
@@ -154,7 +156,7 @@ export class Line<Theirs> {
     for (const id of [...this.#serving.keys()]) this.#stop(id)
   }
 
-  #wait(id: number, message: Message, buffers?: readonly ArrayBuffer[]): Promise<unknown> {
+  #wait(id: number, message: Message, buffers?: readonly Given[]): Promise<unknown> {
     if (this.#ended !== null) return Promise.reject(this.#ended)
     return new Promise((resolve, reject) => {
       if (this.#holds && this.#waiting.size === 0) this.#port.hold(true)
@@ -173,7 +175,7 @@ export class Line<Theirs> {
     if (this.#holds && this.#waiting.size === 0) this.#port.hold(false)
     return waiting
   }
-  #post(message: Message, buffers: readonly ArrayBuffer[] = []): void {
+  #post(message: Message, buffers: readonly Given[] = []): void {
     this.#port.post(message, buffers)
   }
   #take(message: Message): void {

@@ -1,17 +1,19 @@
-/** What a thread for views loads (`flow/workers`). */
+/** What a thread for views, or for parts of their steps, loads (`flow/workers`). */
+import type { PartThreadData } from '../flow/workers/part-thread.ts'
 import type { ViewThreadData } from '../flow/workers/view-thread.ts'
 import { prepareLoading } from './loading.ts'
 import type { ProjectMark } from './project.ts'
 
 prepareLoading()
-const [{ serveViews }, { ownThread }, { realWorld }] = await Promise.all([
-  import('../flow/workers/view-thread.ts'),
+const [{ ownThread }, { realWorld }] = await Promise.all([
   import('../lib/real/threads.ts'),
   import('../lib/real/world.ts'),
 ])
-const { port, data } = ownThread()
-const { codeFrom } = data as ViewThreadData
-let code: Promise<readonly unknown[]> | null = codeFrom === null ? Promise.resolve([]) : null
+const own = ownThread()
+const data = own.data as ViewThreadData | PartThreadData
+const { codeFrom } = data
+let known: Promise<readonly unknown[]> | null = codeFrom === null ? Promise.resolve([]) : null
+const code = (): Promise<readonly unknown[]> => (known ??= projectCode(codeFrom as ProjectMark))
 
 /** The definitions of the project, once more. */
 async function projectCode({ dir, digest }: ProjectMark): Promise<readonly unknown[]> {
@@ -24,4 +26,10 @@ async function projectCode({ dir, digest }: ProjectMark): Promise<readonly unkno
   if (project.digest !== digest) throw new Fault('project.changed', { dir })
   return codeOf(project.definitions)
 }
-serveViews(port, data as ViewThreadData, realWorld(), () => (code ??= projectCode(codeFrom as ProjectMark)))
+if (data.holds === 'views') {
+  const { serveViews } = await import('../flow/workers/view-thread.ts')
+  serveViews(own.port, data, realWorld(), code)
+} else {
+  const { serveParts } = await import('../flow/workers/part-thread.ts')
+  serveParts(own.port, data, realWorld().disk, code)
+}

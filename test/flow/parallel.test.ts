@@ -12,6 +12,7 @@ import { inputsOf } from '../../src/flow/plan-facts.ts'
 import { rowsOf } from '../../src/flow/batch.ts'
 import { type Exchange, exchangesOf } from '../../src/flow/spread.ts'
 import type { Columns } from '../../src/schema/types.ts'
+import { clonedLinks } from './far-links.ts'
 import {
   Bench,
   type Input,
@@ -289,9 +290,16 @@ interface Seen {
   readonly content: readonly unknown[]
 }
 /** `parts`: how many from each start on; the random things on the way are those of the seed. */
-function run(plan: Plan, pieces: readonly (readonly Input[])[], parts: readonly number[], shakes: boolean): Seen {
+function run(
+  plan: Plan,
+  pieces: readonly (readonly Input[])[],
+  parts: readonly number[],
+  shakes: boolean,
+  threads = 0,
+): Seen {
   const next = random(pieces.length)
-  const open = (parallelism: number): Bench => new Bench(plan, partitions, { idleMs: 5_000, parallelism })
+  const far = threads === 0 ? {} : { far: clonedLinks(plan, threads) }
+  const open = (parallelism: number): Bench => new Bench(plan, partitions, { idleMs: 5_000, parallelism, ...far })
   let bench = open(parts[0]!)
   const steps: (readonly Output[])[] = []
   let late = 0
@@ -345,14 +353,17 @@ test('random plans give the same as one part and as several, undone and started 
     for (const step of exchangesOf(plan).keys()) cut.set(step.op, (cut.get(step.op) ?? 0) + 1)
     const pieces = cuts(eventsOf(next, 140), next, 14)
     const one = run(plan, pieces, [1], false)
-    for (const [parts, shakes] of [
-      [[2], false],
-      [[7], false],
-      [[1], true],
-      [[4, 1, 7, 2], true],
+    for (const [parts, shakes, threads] of [
+      [[2], false, 0],
+      [[7], false, 0],
+      [[1], true, 0],
+      [[4, 1, 7, 2], true, 0],
+      [[2], false, 1],
+      [[7], false, 2],
+      [[4, 1, 7, 2], true, 2],
     ] as const) {
-      const several = run(plan, pieces, parts, shakes)
-      const what = `seed ${seed}, ${parts.join()} parts of ${plan.op}`
+      const several = run(plan, pieces, parts, shakes, threads)
+      const what = `seed ${seed}, ${parts.join()} parts of ${plan.op}, ${threads} other threads`
       assert.deepEqual(asSets(several), asSets(one), what)
       if (isInOrder(plan)) assert.deepEqual(inOrder(several), inOrder(one), `${what}: order`)
       assert.equal(several.late, one.late, `${what}: late`)

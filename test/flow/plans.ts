@@ -3,8 +3,9 @@ import { type Batch, rowsOf } from '../../src/flow/batch.ts'
 import type { Aggregate, Expression, Value } from '../../src/flow/expression.ts'
 import { Graph, type GraphOptions } from '../../src/flow/graph.ts'
 import { type Room, TickAgain } from '../../src/flow/operator.ts'
+import { together } from '../../src/flow/parts/far-parts.ts'
 import type { FrameEnd, OverCall, OverFrame, Plan, PlanOf, SourcePlan } from '../../src/flow/plan.ts'
-import { type LogRecord, encodeSparseBatch, rawRecords } from '../../src/log/batch.ts'
+import { type LogRecord, decodeBatch, encodeSparseBatch, rawRecords } from '../../src/log/batch.ts'
 import type { RawRecords } from '../../src/log/raw-records.ts'
 import { placeBatch } from '../../src/store/batch-header.ts'
 import type { Columns, DataType, Field } from '../../src/schema/types.ts'
@@ -272,8 +273,15 @@ export class Bench {
   }
   /** As a tick that is committed. */
   commit(): void {
-    this.orAgain(() => this.graph.save(this.nowMs), this.tick)
-    for (const { key, value } of this.graph.changes())
+    const to = { nowMs: this.nowMs, partitions: 1, bytesMax: 1 << 20 }
+    const far = this.orAgain(
+      () => together([this.graph.farChanges(to)], () => this.graph.save(this.nowMs)).far.flat(),
+      this.tick,
+    )
+    const elsewhere = far
+      .flatMap(({ batch }) => decodeBatch(batch))
+      .map(({ key, value }) => ({ key: Buffer.from(key!), value }))
+    for (const { key, value } of [...this.graph.changes(), ...elsewhere])
       if (value === null) this.changelog.delete(key.toString('hex'))
       else this.changelog.set(key.toString('hex'), { key, value, timeMs: this.nowMs })
     this.graph.commit()

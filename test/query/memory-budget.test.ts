@@ -16,8 +16,8 @@ const budgets: Readonly<Record<string, string>> = { q9: '100kB', q17: '20kB', q1
 const names = Object.keys(budgets)
 const events = [...nexmarkEvents({ events: 4_000, seed: 3, rate: 100 })]
 
-async function make(running: Running, name: string, budget: string): Promise<void> {
-  const text = `CREATE MATERIALIZED VIEW ${name} WITH (allow_unbounded_state = true${budget}) AS ${queries[name]!}; FLUSH`
+async function make(running: Running, name: string, more: string): Promise<void> {
+  const text = `CREATE MATERIALIZED VIEW ${name} WITH (allow_unbounded_state = true${more}) AS ${queries[name]!}; FLUSH`
   await running.engine.run(text)
 }
 async function rowsOf(running: Running, name: string): Promise<string[]> {
@@ -29,35 +29,42 @@ async function rowsOf(running: Running, name: string): Promise<string[]> {
 const filesOf = (data: string, name: string): number =>
   existsSync(join(data, 'spill', name)) ? readdirSync(join(data, 'spill', name)).length : 0
 
-test('joins, groups and first rows of a little memory, and what becomes of them', async () => {
-  const roomy = await openNexmark(join(folder, 'roomy'))
-  const data = join(folder, 'tight')
-  let tight = await openNexmark(data)
-  try {
-    for (const running of [roomy, tight]) await feedEvents(running, events.slice(0, 3_000), { closes: false })
-    for (const name of names) {
-      await make(roomy, name, '')
-      await make(tight, name, `, memory_budget = '${budgets[name]!}'`)
-      assert.deepEqual(await rowsOf(tight, name), await rowsOf(roomy, name), name)
-      assert.ok(filesOf(data, name) > 0, `${name} has rows in files`)
+for (const [how, workers, parallelism] of [
+  ['whole', '1', 1],
+  ['in parts on two threads', '2', 2],
+] as const)
+  test(`joins, groups and first rows of a little memory, ${how}, and what becomes of them`, async () => {
+    const roomy = await openNexmark(join(folder, `roomy ${workers}`))
+    const data = join(folder, `tight ${workers}`)
+    let tight = await openNexmark(data, {}, { workers })
+    try {
+      for (const running of [roomy, tight]) await feedEvents(running, events.slice(0, 3_000), { closes: false })
+      for (const name of names) {
+        await make(roomy, name, '')
+        await make(tight, name, `, memory_budget = '${budgets[name]!}', parallelism = ${parallelism}`)
+        assert.deepEqual(await rowsOf(tight, name), await rowsOf(roomy, name), name)
+        assert.ok(filesOf(data, name) > 0, `${name} has rows in files`)
+        if (parallelism > 1) assert.ok(filesOf(data, `${name}/part1`) > 0, `${name} has some on the other thread`)
+      }
+      await tight.close()
+      tight = await openNexmark(data, {}, { isNew: false, workers })
+      for (const running of [roomy, tight]) {
+        await feedEvents(running, events.slice(3_000), { closes: false })
+        await running.engine.run('FLUSH')
+      }
+      for (const name of names) {
+        assert.deepEqual(await rowsOf(tight, name), await rowsOf(roomy, name), `${name} after a restart`)
+        assert.ok(filesOf(data, name) > 0, `${name} has rows in files`)
+        await tight.engine.run(`DROP MATERIALIZED VIEW ${name}`)
+        // A thread with parts of it is told, and not waited for.
+        for (let waited = 0; waited < 100 && filesOf(data, name) > 0; waited++) await sleep(20)
+        assert.equal(filesOf(data, name), 0, `${name} is gone`)
+      }
+    } finally {
+      await roomy.close()
+      await tight.close()
     }
-    await tight.close()
-    tight = await openNexmark(data, {}, { isNew: false })
-    for (const running of [roomy, tight]) {
-      await feedEvents(running, events.slice(3_000), { closes: false })
-      await running.engine.run('FLUSH')
-    }
-    for (const name of names) {
-      assert.deepEqual(await rowsOf(tight, name), await rowsOf(roomy, name), `${name} after a restart`)
-      assert.ok(filesOf(data, name) > 0, `${name} has rows in files`)
-      await tight.engine.run(`DROP MATERIALIZED VIEW ${name}`)
-      assert.equal(filesOf(data, name), 0, `${name} is gone`)
-    }
-  } finally {
-    await roomy.close()
-    await tight.close()
-  }
-})
+  })
 
 test('state that cannot go to disk ends its view, and nobody else', async () => {
   const running = await openNexmark(join(folder, 'ends'))

@@ -6,6 +6,7 @@
 import type { At, Bounds, Claim, Log } from '../../log/log.ts'
 import { type Batch, emptyBatch } from '../batch.ts'
 import type { Graph, Node, StepResult } from '../graph.ts'
+import { together } from '../parts/far-parts.ts'
 import type { ViewPlan } from '../plan.ts'
 import { keptNodes } from '../plan-change.ts'
 import { type SavedMarks, liveTopics } from '../state-marks.ts'
@@ -66,9 +67,14 @@ function fill(graph: Graph, kept: ReadonlySet<Node>, nowMs: number): StepResult 
   return { out: given.get(graph.nodes.at(-1)!)!, late: [], failed }
 }
 /** State that was found, of a step whose inputs begin anew. */
-function empty({ operator, tables }: Node): void {
-  for (const table of tables) for (const id of table.all()) table.remove(id)
-  if (tables.length > 0) operator?.rebuild(tables)
+function empty({ operator, tables, far }: Node): void {
+  together(
+    far.map((one) => one.empty()),
+    () => {
+      for (const table of tables) for (const id of table.all()) table.remove(id)
+      if (tables.length > 0) operator?.rebuild(tables)
+    },
+  )
 }
 /** Of no record of the plan's sources: they are rows of its own topic. */
 function withdrawn(batch: Batch): Batch {

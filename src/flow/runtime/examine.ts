@@ -1,5 +1,5 @@
 /** What a running view can be asked for when its output is not what was expected: its operators and its sources' clocks. */
-import type { Graph, Node } from '../graph.ts'
+import { type Graph, type Node, sizesOf } from '../graph.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../plan.ts'
 import type { At } from '../../log/log.ts'
 
@@ -68,14 +68,15 @@ export function examine(
     positions,
   }
 }
-function nodeOf({ id, plan, label, inputs, counts, tables, watermark, operator }: Node): ExaminedNode {
+function nodeOf(node: Node): ExaminedNode {
+  const { id, plan, label, inputs, counts, tables, watermark, operator } = node
   return {
     id: String(id),
     plan,
     label,
-    inputs: inputs.map((node) => String(node.id)),
+    inputs: inputs.map((input) => String(input.id)),
     ...counts,
-    stateRows: tables.reduce((sum, table) => sum + table.rows, 0),
+    stateRows: sizesOf(node).rows,
     watermarkMs: watermark,
     waits: operator?.waits(tables) ?? false,
   }

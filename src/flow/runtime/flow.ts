@@ -7,7 +7,7 @@ import type { Clock } from '../../lib/world.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { Log } from '../../log/log.ts'
 import type { Batch } from '../batch.ts'
-import { type Node, partsOf } from '../graph.ts'
+import { type Node, partsOf, sizesOf } from '../graph.ts'
 import type { ViewPlan } from '../plan.ts'
 import { sourcesOf } from '../plan-facts.ts'
 import type { SavedMarks } from '../state-marks.ts'
@@ -42,6 +42,8 @@ export interface FlowOptions {
   readonly spill?: TaskHost['spill']
   /** Told before a view works on something in one go. */
   readonly onWork?: TaskHost['onWork']
+  /** Other threads for parts of a view's steps. Default: none. */
+  readonly far?: TaskHost['far']
   /** Told after a commit of the view, and whenever its status is another one. */
   readonly onInfo?: (info: ViewInfo) => void
 }
@@ -171,6 +173,7 @@ class Views implements LocalFlow {
       spill: options.spill ?? null,
       onFault: (view, fault) => options.onFault?.(view, fault),
       onWork: options.onWork ?? ((): void => {}),
+      far: options.far ?? ((): null => null),
     }
     this.onInfo = options.onInfo ?? ((): void => {})
   }
@@ -207,6 +210,7 @@ class Views implements LocalFlow {
   async stop(name: string): Promise<void> {
     const { task } = this.find(name)
     await task.stop()
+    task.graph.close()
     this.running.delete(name)
   }
   async pause(name: string): Promise<void> {
@@ -394,8 +398,8 @@ function nodeOf(node: Node): FlowGraph['nodes'][number] {
     label: node.label,
     inputs: node.inputs.map((n) => String(n.id)),
     ...node.counts,
-    stateRows: node.tables.reduce((sum, t) => sum + t.rows, 0),
-    stateBytes: node.tables.reduce((sum, t) => sum + t.bytes, 0),
+    stateRows: sizesOf(node).rows,
+    stateBytes: sizesOf(node).bytes,
     parts: partsOf(node),
     watermarkMs: node.watermark,
     rowsOutPerSecond: node.meter?.rowsOut.perSecond() ?? 0,

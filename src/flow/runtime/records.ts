@@ -2,6 +2,7 @@
 import { BatchWriter, type RecordInput, encodeBatch } from '../../log/batch.ts'
 import type { Batch, Partition, TopicInfo } from '../../log/log.ts'
 import type { Graph } from '../graph.ts'
+import { together } from '../parts/far-parts.ts'
 
 export interface OutputRecord {
   readonly topic: string
@@ -43,6 +44,21 @@ export function batchesFor(
   return entries
 }
 
+/** Saves the graph's state: what of it differs from the last commit. */
+export function savedState(
+  graph: Pick<Graph, 'save' | 'tellChanges' | 'farChanges'>,
+  topic: Pick<TopicInfo, 'name' | 'partitions'>,
+  { nowMs, bytesMax }: { readonly nowMs: number; readonly bytesMax: number },
+): { partition: Partition; batch: Batch }[] {
+  const { own, far } = together([graph.farChanges({ nowMs, bytesMax, partitions: topic.partitions })], () => {
+    graph.save(nowMs)
+    return stateBatches(graph, topic, { nowMs, bytesMax })
+  })
+  return [
+    ...own,
+    ...far.flat().map(({ partition, batch }) => ({ partition: { topic: topic.name, index: partition }, batch })),
+  ]
+}
 /** Changes of a graph's state as batches of the state topic; slot s lies in partition s mod P. */
 export function stateBatches(
   graph: Pick<Graph, 'tellChanges'>,

@@ -25,8 +25,9 @@ import type { Commits } from '../../log/commits.ts'
 import type { At, Bounds, Claim, Log, Membership, Partition, TopicInfo } from '../../log/log.ts'
 import { schemasOf } from '../../schema/formats/registry.ts'
 import { type Batch, partitionOf } from '../batch.ts'
-import { Graph, type GraphOptions } from '../graph.ts'
+import { Graph, type GraphOptions, sizesOf } from '../graph.ts'
 import { TickAgain } from '../operator.ts'
+import type { PartLinks } from '../parts/far-parts.ts'
 import type { Start, ViewPlan } from '../plan.ts'
 import { lookupTopics, sourcesOf } from '../plan-facts.ts'
 import type { SavedMarks } from '../state-marks.ts'
@@ -35,7 +36,7 @@ import { Input, type Slice } from './input.ts'
 import { ensureOutput, ensureState, ensureTopic, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
 import type { Halted } from './savepoints.ts'
 import type { QuarantineUse } from './quarantine.ts'
-import { type OutputRecord, batchesFor, stateBatches } from './records.ts'
+import { type OutputRecord, batchesFor, savedState } from './records.ts'
 import { type Sink, type TickFacts, noSink, viewSink } from './sink.ts'
 import { Stepper } from './stepper.ts'
 import { type TickContext, badRecords, lateRecords } from './tick-records.ts'
@@ -53,6 +54,8 @@ export interface TaskHost {
   readonly onFault: (view: string, fault: Fault) => void
   /** Told before the view works on something in one go. */
   readonly onWork: (view: string) => void
+  /** Other threads for parts of its steps; null: there are none. */
+  readonly far: (view: ViewPlan) => PartLinks | null
 }
 export type TaskStatus = 'restoring' | 'running' | 'idle' | 'paused' | 'failed' | 'stopped'
 
@@ -128,6 +131,7 @@ export class ViewTask {
     this.ages = new AgeClock(host.clock)
     const steadyMs = (): number => this.ages.steady()
     const { idleMs, maxFutureMs } = view
+    const far = host.far(view)
     this.graph = new Graph(view.plan, {
       ...{ idleMs, maxFutureMs, steadyMs },
       clock: host.clock,
@@ -135,6 +139,7 @@ export class ViewTask {
       ...memoryOf(view, host),
       ...(view.ttlMs === undefined ? {} : { ttlMs: view.ttlMs }),
       parallelism: view.parallelism ?? 1,
+      ...(far === null ? {} : { far }),
     })
     this.sink = host.keepsOutput(view.name) ? viewSink(view) : noSink
     this.input = new Input(host.log.reader())
@@ -169,7 +174,7 @@ export class ViewTask {
     if (!this.isServing) throw new Fault('flow.runs-elsewhere', { view: this.view.name })
     const counts = this.graph.nodes.flatMap((node) => {
       const mark = this.graph.marks.operators.get(node)
-      return mark === undefined ? [] : [[mark.number, node.tables.reduce((sum, { count }) => sum + count, 0)] as const]
+      return mark === undefined ? [] : [[mark.number, sizesOf(node).count] as const]
     })
     return { claim: this.claim, positions: this.positions, marks: this.graph.committed, counts: new Map(counts) }
   }
@@ -540,7 +545,8 @@ export class ViewTask {
     const { claim, output } = this
     const positions = this.adoption === null ? this.input.positions() : this.input.committed()
     this.host.onWork(this.view.name)
-    this.graph.save(nowMs)
+    const bytesMax = Math.min(this.host.log.limits.batchBytes, limits.batchBytes)
+    const state = savedState(this.graph, this.state, { nowMs, bytesMax })
     const context = this.context(nowMs)
     const { result } = this.stepper
     const { deltas } = result
@@ -550,9 +556,7 @@ export class ViewTask {
       ...rows.map((record): OutputRecord => ({ topic: output.name, partition: 0, record })),
       ...lateRecords(context, result),
     ]
-    const bytesMax = Math.min(this.host.log.limits.batchBytes, limits.batchBytes)
     const own = batchesFor(records, bytesMax)
-    const state = stateBatches(this.graph, this.state, { nowMs, bytesMax })
     const { commits, quarantine } = this.host
     const { name } = this.view
     try {

@@ -48,13 +48,15 @@ export function packed(view: ViewPlan, code: readonly unknown[]): ViewPlan | nul
     throw error
   }
 }
-export function unpacked(view: ViewPlan, code: readonly unknown[]): ViewPlan {
-  return replaced(view, (value) => {
+export const unpacked = (view: ViewPlan, code: readonly unknown[]): ViewPlan => withCode(view, code, view.name)
+/** The same for what belongs to a view. */
+export function withCode<T>(packed: T, code: readonly unknown[], view: string): T {
+  return replaced(packed, (value) => {
     if (typeof value !== 'object' || value === null || !(mark in value)) return undefined
     const found = code[(value as unknown as Place).code]
-    if (found === undefined) throw new Fault('internal', { what: `the code of view ${view.name} is not there` })
+    if (found === undefined) throw new Fault('internal', { what: `the code of view ${view} is not there` })
     return found
-  }) as ViewPlan
+  }) as T
 }
 /** The value with others in place of parts of it; what is shared stays shared. */
 function replaced(value: unknown, by: (value: unknown) => unknown): unknown {

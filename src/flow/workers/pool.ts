@@ -3,12 +3,11 @@
  * thread has runs here, for functions cannot travel (`code.ts`). A thread starts when its first view does.
  *
  * A thread that ends by itself, or does not answer for `limits.viewThreadSilentMs`, takes down only the view it was working
- * on: that one fails with flow.thread-ended. The others start again on another thread, from what they have committed.
+ * on: that one fails with flow.thread-ended. The others start again on another thread, from what they have committed. Parts of a view's
+ * steps are on threads of their own (`part-threads.ts`); the same goes for those.
  */
 import { Fault, asFault } from '../../lib/fault.ts'
-import { limits } from '../../lib/limits.ts'
-import { Line } from '../../lib/line.ts'
-import type { Clock, Thread, Threads } from '../../lib/world.ts'
+import type { Threads } from '../../lib/world.ts'
 import { LogHost } from '../../log/remote/log-host.ts'
 import type { ViewPlan } from '../plan.ts'
 import type { SavedMarks } from '../state-marks.ts'
@@ -24,7 +23,9 @@ import {
 } from '../runtime/flow.ts'
 import { type Savepoint, SavepointsUnderWay } from '../runtime/savepoints.ts'
 import { packed } from './code.ts'
+import { PartThread, PartThreads } from './part-threads.ts'
 import type { HostMethods, PlacedView, ViewMethods, ViewThreadData } from './view-thread.ts'
+import { WatchedThread } from './watched-thread.ts'
 
 export interface PoolOptions extends FlowOptions {
   readonly threads: Threads
@@ -46,6 +47,7 @@ class Pool implements Flow {
   private readonly options: PoolOptions
   private readonly local: LocalFlow
   private readonly threads = new Set<ViewThread>()
+  private readonly partThreads: PartThreads
   private readonly placed = new Map<string, Placed>()
   private readonly saving = new SavepointsUnderWay()
   private readonly code: readonly unknown[]
@@ -56,6 +58,7 @@ class Pool implements Flow {
     this.options = options
     this.code = options.code ?? []
     this.local = openFlow(options)
+    this.partThreads = new PartThreads(options, (thread, why) => this.partsEnded(thread, why))
   }
 
   async start(view: ViewPlan): Promise<void> {
@@ -76,13 +79,13 @@ class Pool implements Flow {
   }
   private forget(one: Placed): void {
     this.placed.delete(one.name)
-    one.thread?.views.delete(one)
+    one.leave()
   }
   private keepsOutput(view: string): boolean {
     return this.options.keepsOutput?.(view) ?? true
   }
   private begin(one: Placed): void {
-    one.begin(this.leastLoaded())
+    one.begin(this.leastLoaded(), this.partThreads.take((one.view.parallelism ?? 1) - 1))
   }
   private leastLoaded(): ViewThread {
     const least = [...this.threads].sort((a, b) => a.views.size - b.views.size)[0]
@@ -101,14 +104,28 @@ class Pool implements Flow {
   private ended(thread: ViewThread, why: string): void {
     this.threads.delete(thread)
     for (const one of thread.views) {
-      one.thread = null
+      one.leave()
       const isGuilty = one.sent.number === thread.working
-      // Nobody knows which: then it may be any.
-      if (isGuilty || thread.working === 0) this.fail(one, new Fault('flow.thread-ended', { view: one.name, why }))
-      else if (!this.closed && this.placed.get(one.name) === one) {
-        this.begin(one)
-        one.begun().catch((error: unknown) => this.options.onFault?.(one.name, asFault(error)))
-      }
+      this.settle(one, isGuilty || thread.working === 0, why)
+    }
+  }
+  /** Views with parts there stop where they are, for those parts are lost. */
+  private partsEnded(thread: PartThread, why: string): void {
+    for (const one of this.placed.values()) {
+      if (!one.far.includes(thread)) continue
+      const { thread: on } = one
+      one.leave()
+      if (on !== null) one.leaving = on.line.call('stop', [one.name]).catch(() => {})
+      this.settle(one, one.sent.number === thread.working || thread.working === 0, why)
+    }
+    for (const views of this.threads) views.unlink(thread)
+  }
+  /** Of a view that has lost its thread. Where nobody knows which it worked on, it may be any. */
+  private settle(one: Placed, isGuilty: boolean, why: string): void {
+    if (isGuilty) this.fail(one, new Fault('flow.thread-ended', { view: one.name, why }))
+    else if (!this.closed && this.placed.get(one.name) === one) {
+      this.begin(one)
+      one.begun().catch((error: unknown) => this.options.onFault?.(one.name, asFault(error)))
     }
   }
   private fail(one: Placed, error: Fault): void {
@@ -123,8 +140,9 @@ class Pool implements Flow {
   async stop(name: string): Promise<void> {
     const one = this.find(name)
     if (one === null) return this.local.stop(name)
-    this.forget(one)
+    await one.ready
     const { thread } = one
+    this.forget(one)
     // Where the thread ends meanwhile, it has stopped as well.
     await thread?.line.call('stop', [name]).catch((error: unknown) => {
       if (!thread.hasEnded) throw error
@@ -140,6 +158,7 @@ class Pool implements Flow {
     const one = this.find(name)
     if (one === null) return this.local.resume(name)
     one.isPaused = false
+    await one.ready
     if (one.thread !== null) return one.thread.line.call('resume', [name])
     this.begin(one)
     await one.begun()
@@ -200,6 +219,7 @@ class Pool implements Flow {
   async close(): Promise<void> {
     this.closed = true
     await Promise.all([this.local.close(), ...[...this.threads].map((thread) => thread.close())])
+    await this.partThreads.close()
     this.placed.clear()
   }
   [Symbol.asyncDispose](): Promise<void> {
@@ -210,14 +230,20 @@ class Pool implements Flow {
 /** A view that runs on another thread, as long as its thread is there. */
 class Placed {
   readonly view: ViewPlan
-  readonly sent: PlacedView
+  readonly sent: Omit<PlacedView, 'far'>
   thread: ViewThread | null = null
   /** It was told to, and is on the next thread as well. */
   isPaused = false
   info: ViewInfo
+  /** Threads with parts of its steps. */
+  far: readonly PartThread[] = []
+  /** Where it was before, it has stopped. */
+  leaving: Promise<void> | null = null
+  /** Its thread has been told of it; null: there was nothing to wait for. */
+  ready: Promise<unknown> | null = null
   private beginning: Promise<void> = Promise.resolve()
 
-  constructor(view: ViewPlan, sent: PlacedView) {
+  constructor(view: ViewPlan, sent: Omit<PlacedView, 'far'>) {
     this.view = view
     this.sent = sent
     const counts = { rowsIn: 0, rowsOut: 0, late: 0, lateAfterIdle: 0, invalid: 0, failed: 0, future: 0, ticks: 0 }
@@ -227,12 +253,29 @@ class Placed {
   get name(): string {
     return this.view.name
   }
-  begin(thread: ViewThread): void {
+  begin(thread: ViewThread, far: readonly PartThread[]): void {
     this.thread = thread
     thread.views.add(this)
+    this.far = far
+    for (const parts of far) {
+      parts.views.add(this)
+      thread.link(parts)
+    }
     this.info = { ...this.info, status: 'restoring', error: null }
-    this.beginning = thread.line.call('start', [this.sent, this.isPaused])
+    const sent = { ...this.sent, far: far.map(({ number }) => number) }
+    const before = [...(this.leaving === null ? [] : [this.leaving]), ...far.map(({ ready }) => ready)]
+    this.leaving = null
+    this.ready = before.length === 0 ? null : Promise.all(before)
+    const start = (): Promise<void> => thread.line.call('start', [sent, this.isPaused])
+    this.beginning = this.ready === null ? start() : this.ready.then(start)
     this.beginning.catch(() => {})
+  }
+  /** It runs on no thread. */
+  leave(): void {
+    this.thread?.views.delete(this)
+    this.thread = null
+    for (const parts of this.far) parts.views.delete(this)
+    this.far = []
   }
   /** It runs, on whichever thread it is then. Throws why it does not. */
   async begun(): Promise<void> {
@@ -248,13 +291,16 @@ class Placed {
   /** Again on the next thread where one ends; nothing where there is none. */
   async onThread(act: (thread: ViewThread) => Promise<void>): Promise<void> {
     for (;;) {
-      const { thread } = this
+      await this.ready
+      const { thread, far } = this
       if (thread === null) return
       try {
-        return await act(thread)
+        await act(thread)
+        if (this.thread === thread && this.far === far) return
       } catch (error) {
-        if (!thread.hasEnded) throw error
-        await thread.gone
+        if (thread.hasEnded) await thread.gone
+        // With a thread that had parts of it, it was moved.
+        else if (this.thread === thread && this.far === far) throw error
       }
     }
   }
@@ -264,81 +310,49 @@ interface Pooled {
   info(info: ViewInfo): void
   ended(why: string): void
 }
-class ViewThread {
-  readonly line: Line<ViewMethods>
+class ViewThread extends WatchedThread<ViewMethods> {
   readonly views = new Set<Placed>()
-  hasEnded = false
-  /** It has ended, and what becomes of its views is settled. */
-  readonly gone: Promise<void>
-  private readonly thread: Thread
-  private readonly host: LogHost
-  private readonly shared: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(4))
-  private readonly clock: Clock
-  private readonly silentMs: number
-  private isClosing = false
+  /** Threads with parts that it knows. */
+  readonly linked = new Set<PartThread>()
+  private readonly shared: Int32Array<SharedArrayBuffer>
 
-  constructor({ log, commits, clock, quarantine, ...options }: PoolOptions, pooled: Pooled) {
-    this.clock = clock
-    this.silentMs = options.silentMs ?? limits.viewThreadSilentMs
-    this.host = new LogHost(log, commits)
+  constructor({ log, commits, quarantine, ...options }: PoolOptions, pooled: Pooled) {
+    const host = new LogHost(log, commits)
+    const shared = new Int32Array(new SharedArrayBuffer(8))
     const data: ViewThreadData = {
+      holds: 'views',
       limits: log.limits,
       commitMs: options.commitMs ?? null,
       spillFolder: options.spill?.folder ?? null,
-      working: this.shared,
+      working: shared,
       codeFrom: options.codeFrom ?? null,
     }
-    this.thread = options.threads.start(options.module, data)
     const methods: HostMethods = {
-      ...this.host.methods(),
+      ...host.methods(),
       quarantined: (bad, owner) => quarantine.records(bad, owner),
       quarantineSettled: (places, owner, outcome) => quarantine.settled(places, owner, outcome),
       info: (info, error) => pooled.info({ ...info, error }),
       fault: (view, fault) => options.onFault?.(view, fault),
     }
-    // Whoever waits for a thread does not want the process to end meanwhile.
-    this.line = new Line<ViewMethods>(this.thread.port, methods, { holds: true })
-    this.gone = this.thread.ended.then(async (why) => {
-      this.hasEnded = true
-      this.line.end(new Fault('log.closed', { what: 'a thread of views' }))
-      await this.host.close()
-      if (!this.isClosing) pooled.ended(this.silent ?? why ?? 'it was told to')
+    super(options, data, {
+      methods,
+      left: () => host.close(),
+      ended: pooled.ended,
+      isExcused: () => Atomics.load(shared, 1) === 1,
     })
-    this.watch()
+    this.shared = shared
   }
   /** Number of the view that it works on, or has worked on last. */
   get working(): number {
     return Atomics.load(this.shared, 0)
   }
-  private silent: string | null = null
-  /** Ends it when it does not answer. Counted in looks: a machine that stood still has not seen it silent. */
-  private watch(): void {
-    const pingMs = Math.min(limits.viewThreadPingMs, this.silentMs / 4)
-    let hasAnswered = true
-    let silentMs = 0
-    const look = (): void => {
-      if (this.hasEnded || this.isClosing) return
-      silentMs = hasAnswered ? 0 : silentMs + pingMs
-      if (silentMs >= this.silentMs) {
-        this.silent = `it gave no sign of life for ${silentMs / 1000} s`
-        return void this.thread.end()
-      }
-      if (hasAnswered) {
-        hasAnswered = false
-        this.line.call('ping', []).then(
-          () => (hasAnswered = true),
-          () => {},
-        )
-      }
-      this.clock.after(pingMs, look)
-    }
-    look()
+  link(parts: PartThread): void {
+    if (this.linked.has(parts)) return
+    this.linked.add(parts)
+    const { port, bell } = parts.link()
+    void this.line.call('link', [parts.number, port, bell], undefined, [port]).catch(() => {})
   }
-  async close(): Promise<void> {
-    this.isClosing = true
-    // One that works for ever is not waited for.
-    const late = this.clock.sleep(this.silentMs).catch(() => {})
-    await Promise.race([this.line.call('close', []).catch(() => {}), late])
-    await this.thread.end()
+  unlink(parts: PartThread): void {
+    if (this.linked.delete(parts)) this.line.tell('unlink', [parts.number])
   }
 }

@@ -2,12 +2,14 @@
  * Views on a thread of their own: what that thread gives to the one that started it, and what it asks for. The log, the
  * quarantine and the ticks are over there; state, decoding and steps are here.
  */
+import type { MessagePort } from 'node:worker_threads'
 import type { Fault } from '../../lib/fault.ts'
 import { Line, type Port } from '../../lib/line.ts'
 import type { Clock, Disk } from '../../lib/world.ts'
 import type { Log } from '../../log/log.ts'
 import type { LogMethods } from '../../log/remote/log-host.ts'
 import { RemoteLog, remoteCommits } from '../../log/remote/remote-log.ts'
+import { type Bell, PartLine } from '../parts/part-line.ts'
 import type { ViewPlan } from '../plan.ts'
 import { type LocalFlow, type ViewInfo, openFlow } from '../runtime/flow.ts'
 import type { BadRecord, QuarantineUse } from '../runtime/quarantine.ts'
@@ -15,10 +17,11 @@ import { unpacked } from './code.ts'
 
 /** What the thread is started with. */
 export interface ViewThreadData {
+  readonly holds: 'views'
   readonly limits: Log['limits']
   readonly commitMs: number | null
   readonly spillFolder: string | null
-  /** One number: that of the view that works, or worked last; 0: none has. */
+  /** Two numbers: that of the view that works, or worked last; 0: none has. And whether it waits for a thread with parts. */
   readonly working: Int32Array<SharedArrayBuffer>
   /** Where it has functions from that its views may call. */
   readonly codeFrom: unknown
@@ -28,6 +31,8 @@ export interface PlacedView {
   readonly number: number
   readonly view: ViewPlan
   readonly keepsOutput: boolean
+  /** Threads that have parts of its steps, by the numbers that `link` gave them. */
+  readonly far: readonly number[]
 }
 /** What it asks for. */
 export type HostMethods = LogMethods & {
@@ -45,12 +50,21 @@ export function serveViews(
   { clock, disk }: { clock: Clock; disk: Disk },
   code: () => Promise<readonly unknown[]>,
 ): void {
-  const placed = new Map<string, PlacedView>()
-  const line: Line<HostMethods> = new Line<HostMethods>(
-    port,
-    methodsOf(() => flow, placed, code),
-  )
   const { limits, commitMs, spillFolder, working } = data
+  const placed = new Map<string, PlacedView>()
+  const links = new Map<number, PartLine>()
+  const link = (number: number, to: MessagePort, bell: Bell): void => {
+    links.set(number, new PartLine(to, bell, (waits) => void Atomics.store(working, 1, waits ? 1 : 0)))
+  }
+  const unlink = (number: number): void => {
+    links.get(number)?.close()
+    links.delete(number)
+  }
+  const line: Line<HostMethods> = new Line<HostMethods>(port, {
+    ...methodsOf(() => flow, placed, code),
+    link,
+    unlink,
+  } satisfies ViewMethods)
   const flow: LocalFlow = openFlow({
     log: new RemoteLog(line, limits),
     commits: remoteCommits(line),
@@ -59,7 +73,13 @@ export function serveViews(
     ...(commitMs === null ? {} : { commitMs }),
     keepsOutput: (view) => placed.get(view)?.keepsOutput ?? true,
     spill: spillFolder === null ? null : { disk, folder: spillFolder },
-    onFault: (view, fault) => line.tell('fault', [view, fault]),
+    far: ({ name }) => {
+      const { far, view, number } = placed.get(name)!
+      const found = far.flatMap((one) => links.get(one) ?? [])
+      return found.length === 0 ? null : { links: found, plan: view.plan, name, viewNumber: number }
+    },
+    // Of a thread that has ended they know over there, and what is to become of the view.
+    onFault: (view, fault) => fault.code !== 'flow.thread-ended' && line.tell('fault', [view, fault]),
     onWork: (view) => {
       working[0] = placed.get(view)?.number ?? 0
     },
@@ -91,7 +111,11 @@ const methodsOf = (
   settled: (name: string, signal: AbortSignal) => flow().settled(name, signal),
   close: () => flow().close(),
 })
-export type ViewMethods = ReturnType<typeof methodsOf>
+export type ViewMethods = ReturnType<typeof methodsOf> & {
+  /** To a thread that holds parts of steps. */
+  link(number: number, to: MessagePort, bell: Bell): void
+  unlink(number: number): void
+}
 
 /** Records are copied: what they lie in stays here. */
 const remoteQuarantine = (line: Line<HostMethods>): QuarantineUse => ({
