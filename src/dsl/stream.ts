@@ -65,7 +65,8 @@ export interface Within {
   readonly after: string
 }
 export interface JoinOptions {
-  readonly within?: Within
+  /** How far the event times may be apart: `1m`, before or after. */
+  readonly within?: Within | string
 }
 /** Rows in order of event time, each with what is said of it and the rows before it. */
 export interface OverOptions<T> {
@@ -343,14 +344,15 @@ export class Stream<T> {
   ): Stream<Out> {
     const [left, right] = [this.#row('input'), other.#row('other')]
     const times = [`input.${quoted(this.#timeIf(within))}`, `other.${quoted(other.#timeIf(within))}`]
+    const apart = typeof within === 'string' ? { before: within, after: within } : within
     const near =
-      within === undefined
+      apart === undefined
         ? ''
-        : ` AND ${times[1]} BETWEEN ${times[0]} - ${intervalText(parseDuration('before', within.before))} AND ${times[0]} + ${intervalText(parseDuration('after', within.after))}`
+        : ` AND ${times[1]} BETWEEN ${times[0]} - ${intervalText(parseDuration('within.before', apart.before))} AND ${times[0]} + ${intervalText(parseDuration('within.after', apart.after))}`
     const text = textOf`SELECT ${selectionText(make(left, right))} FROM input ${kind} other ON ${on(left, right) as Text}${near}`
     return this.#step(text, { other: other.shape.rel })
   }
-  #timeIf(within: Within | undefined): string {
+  #timeIf(within: JoinOptions['within']): string {
     return within === undefined ? '' : this.#time()
   }
   #exists<R>(test: string, other: Stream<R>, on: (left: ColumnsOf<T>, right: ColumnsOf<R>) => Condition): Stream<T> {

@@ -3,6 +3,7 @@ import type { Plan } from '../flow/plan.ts'
 import { sourcesOf } from '../flow/plan-facts.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
+import { wrongTopicName } from '../log/topic-rules.ts'
 import { isQuarantine, quarantineName } from '../schema/quarantine.ts'
 import { alertViewName } from '../sql/alert.ts'
 import { SqlFault } from '../sql/fault.ts'
@@ -55,7 +56,7 @@ export async function create(parts: EngineParts, statement: Create, text: string
       statement.name.at,
     )
   }
-  await checkTopic(parts, planned, text, statement.name.at)
+  await checkTopic(parts, planned, text, topicPlace(statement))
   const start = statement.kind === 'create-view' ? statement.start : null
   const change = start?.from === 'savepoint' ? await goneBack(parts, planned.view!, { text, start }) : null
   const load = change === null ? {} : { replacing: 'all' as const, ...change.stored }
@@ -67,7 +68,10 @@ export async function create(parts: EngineParts, statement: Create, text: string
     await remove(parts, [kept])
     throw error
   }
-  return change === null ? done : { ...done, notices: changeLines(change) }
+  if (change !== null) return { ...done, notices: changeLines(change) }
+  return start?.from === 'resume'
+    ? { ...done, notices: [`view ${planned.name} is new: there is nothing to resume`] }
+    : done
 }
 /** ALTER MATERIALIZED VIEW … AS. */
 export async function alterView(
@@ -134,6 +138,11 @@ const hasQuarantine = (topic: string): boolean => quarantineName(topic).length <
 const tooLong = `its name would be longer than ${limits.topicNameLength} characters`
 const isKept = (topic: string): boolean => topic.startsWith('_millrace_') || topic.startsWith('__')
 
+/** Where the topic's name stands. */
+function topicPlace(statement: Create): number {
+  const options = 'options' in statement ? statement.options : []
+  return options.find(({ name }) => name.toLowerCase() === 'topic')?.valueAt ?? statement.name.at
+}
 async function checkTopic(
   parts: EngineParts,
   { kind, topic, relation }: Definition,
@@ -142,6 +151,11 @@ async function checkTopic(
 ): Promise<void> {
   if (topic === null || relation === null) return
   const { name } = topic
+  const wrong = wrongTopicName(name)
+  if (wrong !== null)
+    throw new SqlFault('sql.invalid-definition', `"${name}" cannot be a topic name: ${wrong}`, text, at, {
+      hint: "Names of topics have letters, digits, dot, underscore and hyphen. A stream or table of any name may lie over another topic: WITH (topic = 'name').",
+    })
   if (isKept(name)) {
     throw new SqlFault('sql.invalid-definition', `the name ${name} is kept for Millrace itself`, text, at)
   }

@@ -40,9 +40,9 @@ import { LiveStore } from './live-store.ts'
 import type { LiveRows } from './live.ts'
 import { lookupRows } from './lookup.ts'
 import { recordFilter } from './record-filter.ts'
-import { everyRight, pickShown, topicOf } from './rights.ts'
+import { everyRight, pickShown, topicOf, wordOf } from './rights.ts'
 import { type SelectHost, jsonRows, planSelection } from './select.ts'
-import { describe, explain, show, statusOf, type Table } from './show.ts'
+import { describe, explain, show, showCreate, statusOf, type Table } from './show.ts'
 import { type ChangedView, type ProgramView, beginViews, programView } from './program-views.ts'
 import { begin, dependents } from './running.ts'
 import { createSavepoint, listSavepoints, removeSavepoint } from './savepoints.ts'
@@ -191,7 +191,7 @@ class SqlEngine implements OpenEngine {
       case 'alter-view':
         return saying(await this.changeDefinitions(() => alterView(parts, statement, text)))
       case 'create-savepoint':
-        await createSavepoint(parts, this.find(parts, statement.view, text), catalogName(statement.name))
+        await createSavepoint(parts, this.viewNamed(parts, statement.view, text), catalogName(statement.name))
         return done('CREATE SAVEPOINT')
       case 'drop-savepoint':
         for (const name of statement.names)
@@ -204,6 +204,8 @@ class SqlEngine implements OpenEngine {
         return done(await this.changeDefinitions(() => alter(parts, statement, text)))
       case 'show':
         return answered('SHOW', await show(parts, statement.what, text, statement.at))
+      case 'show-create':
+        return answered('SHOW', showCreate(parts, statement.name, text))
       case 'flush':
         await this.parts.runner.flush(this.signalWith(signal))
         return done('FLUSH')
@@ -255,6 +257,12 @@ class SqlEngine implements OpenEngine {
         name.at,
       )
     return found
+  }
+  private viewNamed(parts: EngineParts, name: Parameters<typeof pickShown>[2], text: string): Definition {
+    const found = this.find(parts, name, text)
+    if (found.kind === 'view') return found
+    const message = `"${found.name}" is a ${wordOf(found)}: savepoints are of materialized views, which have state`
+    throw new SqlFault('sql.wrong-kind', message, text, name.at)
   }
   private get selectHost(): SelectHost {
     return { log: this.parts.log, clock: this.parts.world.clock, live: (source) => this.live(source) }

@@ -7,7 +7,7 @@ import { aggregateNames } from '../sql/bind/aggregates.ts'
 import { SqlFault } from '../sql/fault.ts'
 import { planConstant } from '../sql/plan/constant.ts'
 import { explainPlan, explainView } from '../sql/plan/explain.ts'
-import { matchesName } from '../sql/bind/scope.ts'
+import { matchesName, quoteIfNeeded } from '../sql/bind/scope.ts'
 import { catalogName, matcher } from '../sql/plan/relation.ts'
 import { planOnce } from '../sql/plan/view.ts'
 import type { QualifiedName, Statement } from '../sql/syntax/ast.ts'
@@ -179,21 +179,41 @@ const settings: Readonly<Record<string, string>> = {
 function setting(name: string, text: string, at: number): Table {
   if (!Object.hasOwn(settings, name)) {
     throw new SqlFault('sql.unknown-parameter', `there is no setting "${name}"`, text, at, {
-      hint: 'SHOW STREAMS, TABLES, VIEWS, ALERTS, TOPICS and FUNCTIONS list what is there.',
+      hint: 'SHOW STREAMS, TABLES, VIEWS, ALERTS, TOPICS, SAVEPOINTS and FUNCTIONS list what is there; DESCRIBE name shows columns.',
     })
   }
   return { columns: [field(name)], rows: [[settings[name]]] }
 }
 
-/** Columns of a relation; what an alert is. */
-export function describe(parts: EngineParts, name: QualifiedName, text: string): Table {
-  const { definitions, rights } = parts
-  // Of one name there may be a relation and an alert: the relation is meant.
+/** The statement that makes it. */
+export function showCreate(parts: EngineParts, name: QualifiedName, text: string): Table {
+  const { stored, name: shown } = named(parts, name, text)
+  parts.rights.demandCluster('describe')
+  if (stored === null)
+    throw new SqlFault(
+      'sql.unsupported',
+      `"${shown}" is defined by a program: there is no statement of it`,
+      text,
+      name.at,
+      {
+        hint: `DESCRIBE ${quoteIfNeeded(shown)} shows its columns.`,
+      },
+    )
+  return { columns: [field('name'), field('sql')], rows: [[shown, withoutSecrets(stored.sql)]] }
+}
+/** Of one name there may be a relation and an alert: the relation is meant. Throws SqlFault. */
+function named({ definitions, rights }: EngineParts, name: QualifiedName, text: string): Definition {
   const wanted = matcher(name)
-  const named = definitions.all().filter((one) => matchesName(wanted, one.name) && isShown(rights, one))
-  const relations = named.filter(({ kind }) => kind !== 'alert')
+  const all = definitions.all().filter((one) => matchesName(wanted, one.name) && isShown(rights, one))
+  const relations = all.filter(({ kind }) => kind !== 'alert')
   const found = pickShown(rights, relations.length > 0 ? relations : definitions.all(), name, text)
   if (found === null) throw new SqlFault('sql.unknown-relation', `"${catalogName(name)}" does not exist`, text, name.at)
+  return found
+}
+/** Columns of a relation; what an alert is. */
+export function describe(parts: EngineParts, name: QualifiedName, text: string): Table {
+  const { rights } = parts
+  const found = named(parts, name, text)
   if (found.plain !== null)
     return {
       columns: describedColumns,

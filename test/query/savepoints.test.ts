@@ -77,7 +77,7 @@ test('SHOW SAVEPOINTS: of which view, when, how much; names are given once', asy
   assert.ok(Number(one!['state_bytes']) > 0 && Number(one!['row_bytes']) > 0)
   await assert.rejects(millrace.sql('CREATE SAVEPOINT one FOR v'), { code: 'flow.savepoint-exists' })
   await assert.rejects(millrace.sql('CREATE SAVEPOINT three FOR nothing'), { code: 'sql.unknown-relation' })
-  await assert.rejects(millrace.sql('CREATE SAVEPOINT three FOR s'), { code: 'flow.unknown-view' })
+  await assert.rejects(millrace.sql('CREATE SAVEPOINT three FOR s'), { code: 'sql.wrong-kind' })
 })
 test('of a view that is paused since it was started, and of one that has failed', async () => {
   await using millrace = await opened()

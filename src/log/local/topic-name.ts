@@ -1,21 +1,13 @@
 /** What a topic may be called, and what its folder is called. */
 import { Fault } from '../../lib/fault.ts'
-import { limits } from '../../lib/limits.ts'
 import type { Random } from '../../lib/world.ts'
+import { wrongTopicName } from '../topic-rules.ts'
 
 /** Throws Fault log.invalid-topic by Kafka's own rules. */
 export function checkTopicName(topic: string): void {
-  const why = wrongWith(topic)
+  const why = wrongTopicName(topic)
   if (why !== null) throw new Fault('log.invalid-topic', { topic, why })
 }
-function wrongWith(name: string): string | null {
-  if (name === '') return 'it is empty'
-  if (name === '.' || name === '..') return 'it has a meaning as a path'
-  if (name.length > limits.topicNameLength) return `it is longer than ${limits.topicNameLength} characters`
-  if (!/^[A-Za-z0-9._-]+$/.test(name)) return 'it has a character other than letters, digits, dot, underscore, hyphen'
-  return null
-}
-
 /** Leaves room for the id within the 255 bytes that file systems allow a name. */
 const encodedLengthMax = 160
 

@@ -76,21 +76,38 @@ export function resolveAggregate(
     throw new SqlFault('sql.unsupported', `the aggregate ${written} is not supported yet`, text, at)
   if (name === 'count') return count(star, args, text, at)
   const [arg] = args
-  if (star || arg === undefined || args.length > 1)
-    throw noSuchFunction(written, star ? [] : args, text, at, { more: aggregateNames })
+  if (star || arg === undefined || args.length > 1) throw noSuchAggregate(written, star ? [] : args, text, at)
   const [cast, type] = argumentOf(name, arg, text) ?? []
-  if (cast === undefined || type === undefined) throw noSuchFunction(written, args, text, at, { more: aggregateNames })
+  if (cast === undefined || type === undefined) throw noSuchAggregate(written, args, text, at)
   return { name, args: [cast], type }
 }
 function count(star: boolean, args: readonly Bound[], text: string, at: number): AggregateCall {
   const type: DataType = { kind: 'bigint' }
   if (star) return { name: 'count', args: [], type }
-  if (args.length !== 1) throw noSuchFunction('count', args, text, at, { more: aggregateNames })
+  if (args.length !== 1) throw noSuchAggregate('count', args, text, at)
   return {
     name: 'count',
     args: [coerce(args[0]!, args[0]!.unknown ? { kind: 'text' } : args[0]!.expr.type, 'implicit', text)!],
     type,
   }
+}
+
+function noSuchAggregate(written: string, args: readonly Bound[], text: string, at: number): SqlFault {
+  const { message } = noSuchFunction(written, args, text, at).facts
+  return new SqlFault('sql.unknown-function', message, text, at, { hint: whatItTakes(written, args) })
+}
+function whatItTakes(written: string, [arg, more]: readonly Bound[]): string {
+  const kind = arg?.expr.type.kind
+  if (written === 'count') return 'It is count(*), count(x) or count(DISTINCT x).'
+  if (arg === undefined || more !== undefined) return `It takes one argument: ${written}(x).`
+  if (written === 'min' || written === 'max') {
+    if (kind === 'boolean') return `Of booleans there are bool_and(x) and bool_or(x).`
+    return `It takes numbers, texts, dates, times and intervals. Cast to one of them: ${written}(x::text).`
+  }
+  if (written === 'every' || written.startsWith('bool')) return 'It takes a boolean, as x > 0.'
+  if (kind === 'interval') return `It takes numbers: ${written}(extract(epoch FROM x)) is in seconds.`
+  if (kind === 'jsonb') return `It takes numbers. Cast to one: ${written}(x::numeric).`
+  return `It takes numbers. Cast to one: ${written}(x::double precision).`
 }
 
 function argumentOf(name: string, arg: Bound, text: string): readonly [Bound, DataType] | null {

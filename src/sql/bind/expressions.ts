@@ -89,7 +89,8 @@ function bindAny(ctx: BindContext, expr: Expr): Bound {
       return rowValue(ctx, expr)
     case 'index': {
       const args = [bindExpression(ctx, expr.arg), bindExpression(ctx, expr.index)]
-      return resolveCall('array-element', args, expr, ctx.text)
+      const { kind } = args[0]!.expr.type
+      return resolveCall(kind === 'jsonb' || kind === 'json' ? '->' : 'array-element', args, expr, ctx.text)
     }
     case 'slice':
       return slice(ctx, expr)
@@ -344,7 +345,7 @@ const operatorNames: Readonly<Record<string, string>> = {
 function rows(ctx: BindContext, expr: Of<'binary'>): Bound {
   const { left, right, op } = expr
   if (left.kind !== 'row' || right.kind !== 'row' || (op !== '=' && op !== '<>'))
-    unsupported(ctx, 'comparing rows so', expr)
+    unsupported(ctx, `rows compared by ${op}`, expr, 'Write it out: a < x OR (a = x AND b < y).')
   if (left.items.length !== right.items.length || left.items.length === 0) {
     throw new SqlFault('sql.syntax', 'unequal number of entries in row expressions', ctx.text, expr.opAt)
   }
@@ -376,10 +377,20 @@ function between(ctx: BindContext, expr: Of<'between'>): Bound {
 }
 
 function inList(ctx: BindContext, expr: Of<'in'>): Bound {
-  if (expr.arg.kind === 'row') unsupported(ctx, 'IN over rows', expr)
+  if (expr.arg.kind === 'row') return rowInList(ctx, expr, expr.arg)
   const arg = bindExpression(ctx, expr.arg)
   const items = expr.list.map((item) => bindExpression(ctx, item))
   return anyOf(ctx, '=', arg, items, expr, expr.negated)
+}
+/** Equal to one of them, part by part. */
+function rowInList(ctx: BindContext, expr: Of<'in'>, left: Expr): Bound {
+  const span = { at: expr.at, end: expr.end }
+  const tests = expr.list.map((right): Expr => {
+    if (right.kind !== 'row') return unsupported(ctx, 'a row IN a list of anything but rows', right)
+    return { kind: 'binary', op: '=', opAt: right.at, left, right, ...span }
+  })
+  const any = tests.length === 1 ? tests[0]! : ({ kind: 'or', args: tests, ...span } as const)
+  return bindExpression(ctx, expr.negated ? { kind: 'not', arg: any, ...span } : any)
 }
 function like(ctx: BindContext, expr: Of<'like'>): Bound {
   if (expr.how === 'similar') unsupported(ctx, 'SIMILAR TO', expr, 'Use a regular expression: text ~ pattern.')

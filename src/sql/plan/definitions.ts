@@ -1,7 +1,8 @@
 /** CREATE STREAM and CREATE TABLE as relations: columns, key, event time, topic. */
 import type { SourcePlan } from '../../flow/plan.ts'
 import type { Columns, DataType, Field } from '../../schema/types.ts'
-import { bindExpression } from '../bind/expressions.ts'
+import type { Bound } from '../bind/bound.ts'
+import { type BindContext, bindExpression } from '../bind/expressions.ts'
 import { coerceOrFail } from '../bind/coerce.ts'
 import { intervalMs } from '../bind/durations.ts'
 import { emptyScope, matchesName } from '../bind/scope.ts'
@@ -153,10 +154,39 @@ function declaredColumns(ctx: PlanContext, statement: Create, definitions: reado
     const what = `column "${columns[i]!.name}" is computed by an expression that`
     return {
       from: 'computed',
-      expression: coerceOrFail(bindExpression(bind, generated), columns[i]!.type, 'assignment', ctx.text, what).expr,
+      expression: coerceOrFail(
+        bindGenerated(ctx, bind, generated, definitions),
+        columns[i]!.type,
+        'assignment',
+        ctx.text,
+        what,
+      ).expr,
     }
   })
   return { columns, fields }
+}
+
+/** A generated column is computed from what was written alone. */
+function bindGenerated(ctx: PlanContext, bind: BindContext, expr: Expr, definitions: readonly ColumnOf[]): Bound {
+  try {
+    return bindExpression(bind, expr)
+  } catch (error) {
+    if (!(error instanceof SqlFault) || error.code !== 'sql.unknown-column') throw error
+    const [, name = ''] = /^column "(.*)" does not exist$/.exec(error.facts.message) ?? []
+    const other = definitions.find((one) => one.generated !== null && one.name.toLowerCase() === name.toLowerCase())
+    if (other === undefined) throw error
+    const how = ctx.text.slice(other.generated!.at, other.generated!.end)
+    const { line, column } = error.position
+    const lines = ctx.text.split('\n')
+    const at = lines.slice(0, line - 1).reduce((sum, one) => sum + one.length + 1, 0) + column - 1
+    throw new SqlFault(
+      'sql.unsupported',
+      `column "${other.name}" is generated: another generated column cannot use it`,
+      ctx.text,
+      at,
+      { hint: `Write what it is computed by in its place: (${how}).` },
+    )
+  }
 }
 
 function findDeclared(ctx: PlanContext, columns: Columns, name: Name): number {

@@ -12,6 +12,13 @@ const history = {
       "JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key; or let rows go after a while: WITH (state_ttl = '1d'); " +
       'or accept it: WITH (allow_unbounded_state).',
   },
+  'table-join': {
+    message: 'a join of a stream and a table keeps the whole stream for ever, to restate it when the table changes',
+    hint:
+      'Look the row up when the event arrives: JOIN items FOR SYSTEM_TIME AS OF PROCTIME() AS i ON i.k = s.k; or as it was at the ' +
+      'event time, with FOR SYSTEM_TIME AS OF s.t (of IN and EXISTS: join so instead); or let rows go after a while: ' +
+      "WITH (state_ttl = '1d'); or accept it: WITH (allow_unbounded_state).",
+  },
   over: {
     message: 'this window function keeps every row of a stream',
     hint:

@@ -83,7 +83,8 @@ export class Options {
   duration(name: string): number | null {
     const option = this.given.get(name)
     if (option === undefined) return null
-    if (typeof option.value === 'number') return option.value
+    if (typeof option.value === 'number')
+      return this.fail(option, "a duration with its unit, like '500ms', '5s', '1h' or '7d'")
     try {
       return parseDuration(option.name, String(option.value))
     } catch (error) {

@@ -57,6 +57,7 @@ function testOf(expr: Expr, isNegated: boolean): Test | null {
 
 function testJoin(ctx: PlanContext, left: Rel, { query, arg, isNegated }: Test, planQuery: PlanQuery): Rel {
   refuseSession(ctx, left)
+  if (arg?.kind === 'row') throw rowIn(ctx, arg)
   const { rel: right, conditions, item } = inner(ctx, left, query, arg !== null, planQuery)
   refuseSession(ctx, right)
   const all = [...conditions]
@@ -135,6 +136,10 @@ function onlyColumn(ctx: PlanContext, columns: Columns, width: number, query: Qu
   const { type, nullable } = field
   return { expr: column(width, type), unknown: false, nullable, at: query.at, end: query.end }
 }
+const rowIn = (ctx: PlanContext, { at }: Expr): SqlFault =>
+  new SqlFault('sql.unsupported', 'IN (SELECT …) of a row is not supported yet', ctx.text, at, {
+    hint: 'Write WHERE EXISTS (SELECT 1 FROM items i WHERE i.k = s.k AND i.price = s.n).',
+  })
 const oneColumn = (ctx: PlanContext, { at }: Query): SqlFault =>
   new SqlFault('sql.syntax', 'subquery must return only one column', ctx.text, at)
 
@@ -149,9 +154,28 @@ export class Values {
     this.rel = input
     this.#planQuery = planQuery
   }
+  #plan(query: Query): Rel {
+    try {
+      return this.#planQuery(this.#ctx, query)
+    } catch (error) {
+      if (!(error instanceof SqlFault) || error.code !== 'sql.unknown-relation') throw error
+      const [, table] = /^missing FROM-clause entry for table "(.*)"$/.exec(error.facts.message) ?? []
+      const outer = this.rel.scope.find(({ name }) => name !== null && name.toLowerCase() === table?.toLowerCase())
+      if (outer === undefined) throw error
+      throw new SqlFault(
+        'sql.unsupported',
+        `a query as a value cannot use "${table}" of the query around it`,
+        this.#ctx.text,
+        query.at,
+        {
+          hint: 'Group it by what ties the two together, and join it: LEFT JOIN (SELECT k, max(price) AS top FROM items GROUP BY k) AS m ON m.k = s.k.',
+        },
+      )
+    }
+  }
   bind(query: Query): Bound {
     const ctx = this.#ctx
-    const value = this.#planQuery(ctx, query)
+    const value = this.#plan(query)
     refuseSession(ctx, value)
     const width = this.rel.plan.columns.length
     const found = onlyColumn(ctx, value.plan.columns, width, query)

@@ -325,6 +325,7 @@ export type Statement = Span &
         readonly start: StartFrom | null
       }
     | { readonly kind: 'show'; readonly what: string }
+    | { readonly kind: 'show-create'; readonly name: QualifiedName }
     /** Waits until all views have caught up. */
     | { readonly kind: 'flush' }
     | { readonly kind: 'describe'; readonly name: QualifiedName }

@@ -239,8 +239,7 @@ function show(cursor: Cursor, at: number): Statement {
   cursor.acceptWords('materialized')
   const what = shown.find((word) => word === cursor.token.word)
   if (what === undefined) {
-    if (cursor.token.kind === 'word' && cursor.isWord('create'))
-      cursor.unsupported('SHOW CREATE', cursor.at, 'DESCRIBE shows the definition.')
+    if (cursor.acceptWords('create')) return showCreate(cursor, at)
     if (
       cursor.token.kind === 'word' &&
       !cursor.isWord('stream', 'table', 'view', 'topic', 'alert', 'function', 'savepoint')
@@ -250,6 +249,12 @@ function show(cursor: Cursor, at: number): Statement {
   }
   cursor.take()
   return { kind: 'show', what, ...cursor.span(at) }
+}
+/** SHOW CREATE [STREAM | TABLE | [MATERIALIZED] VIEW | ALERT] name */
+function showCreate(cursor: Cursor, at: number): Statement {
+  const isKind = cursor.isWord('materialized', ...objectKinds) && ['word', 'quoted'].includes(cursor.ahead(1).kind)
+  if (isKind) objectKind(cursor)
+  return { kind: 'show-create', name: cursor.qualifiedName('a stream, table, view or alert'), ...cursor.span(at) }
 }
 /** SHOW server_version and other settings that clients ask for. */
 function setting(cursor: Cursor, at: number): Statement {

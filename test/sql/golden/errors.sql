@@ -168,10 +168,10 @@ HINT: docs/sql.md lists the settings and their values.
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases WHERE item IN (SELECT item FROM items)
 =>
-ERROR 54000: a join of streams keeps all of them for ever
+ERROR 54000: a join of a stream and a table keeps the whole stream for ever, to restate it when the table changes
 LINE 1: CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases WHERE item IN (SELECT item FROM items)
                                                                        ^
-HINT: Say how far apart they are (a.t BETWEEN b.t - INTERVAL '5 minutes' AND b.t + INTERVAL '5 minutes', of both event times); or join the windows of both (… AND a.window_end = b.window_end); or a stream with the version of a table at its event time: JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key; or let rows go after a while: WITH (state_ttl = '1d'); or accept it: WITH (allow_unbounded_state).
+HINT: Look the row up when the event arrives: JOIN items FOR SYSTEM_TIME AS OF PROCTIME() AS i ON i.k = s.k; or as it was at the event time, with FOR SYSTEM_TIME AS OF s.t (of IN and EXISTS: join so instead); or let rows go after a while: WITH (state_ttl = '1d'); or accept it: WITH (allow_unbounded_state).
 ----
 CREATE MATERIALIZED VIEW v AS SELECT $1 FROM purchases
 =>
@@ -270,10 +270,10 @@ HINT: docs/sql.md lists what works today.
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases WHERE EXISTS (SELECT 1 FROM items)
 =>
-ERROR 54000: a join of streams keeps all of them for ever
+ERROR 54000: a join of a stream and a table keeps the whole stream for ever, to restate it when the table changes
 LINE 1: CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases WHERE EXISTS (SELECT 1 FROM items)
                                                                        ^
-HINT: Say how far apart they are (a.t BETWEEN b.t - INTERVAL '5 minutes' AND b.t + INTERVAL '5 minutes', of both event times); or join the windows of both (… AND a.window_end = b.window_end); or a stream with the version of a table at its event time: JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key; or let rows go after a while: WITH (state_ttl = '1d'); or accept it: WITH (allow_unbounded_state).
+HINT: Look the row up when the event arrives: JOIN items FOR SYSTEM_TIME AS OF PROCTIME() AS i ON i.k = s.k; or as it was at the event time, with FOR SYSTEM_TIME AS OF s.t (of IN and EXISTS: join so instead); or let rows go after a while: WITH (state_ttl = '1d'); or accept it: WITH (allow_unbounded_state).
 ----
 CREATE MATERIALIZED VIEW v AS SELECT tumble(bought_at, INTERVAL '1 minute') FROM purchases
 =>

@@ -108,7 +108,7 @@ HINT: Say how far apart they are (a.t BETWEEN b.t - INTERVAL '5 minutes' AND b.t
 ----
 CREATE MATERIALIZED VIEW v AS SELECT p.item, t.n FROM purchases p JOIN totals t ON t._timestamp BETWEEN p.bought_at AND p.bought_at + INTERVAL '1 hour' AND t.item = p.item
 =>
-ERROR 54000: a join of streams keeps all of them for ever
+ERROR 54000: a join of a stream and a table keeps the whole stream for ever, to restate it when the table changes
 LINE 1: CREATE MATERIALIZED VIEW v AS SELECT p.item, t.n FROM purchases p JOIN totals t ON t._timestamp BETW…
                                                                                ^
-HINT: Say how far apart they are (a.t BETWEEN b.t - INTERVAL '5 minutes' AND b.t + INTERVAL '5 minutes', of both event times); or join the windows of both (… AND a.window_end = b.window_end); or a stream with the version of a table at its event time: JOIN t FOR SYSTEM_TIME AS OF s.event_time ON t.key = s.key; or let rows go after a while: WITH (state_ttl = '1d'); or accept it: WITH (allow_unbounded_state).
+HINT: Look the row up when the event arrives: JOIN items FOR SYSTEM_TIME AS OF PROCTIME() AS i ON i.k = s.k; or as it was at the event time, with FOR SYSTEM_TIME AS OF s.t (of IN and EXISTS: join so instead); or let rows go after a while: WITH (state_ttl = '1d'); or accept it: WITH (allow_unbounded_state).
