@@ -1,5 +1,5 @@
 /**
- * What the load generators of `kafka` do by themselves on this machine: against a broker that acknowledges and keeps nothing
+ * What the load generators of `kafka` do by themselves on this machine: against a broker that keeps nothing
  * (`peers/kafka/load/forgets.ts`). No broker can make a row of `kafka` larger than this.
  */
 import { spawn } from 'node:child_process'
@@ -11,7 +11,7 @@ import type { Report, RowSpec } from './lib/rows.ts'
 
 interface Load {
   readonly row: string
-  readonly generator: 'librdkafka.py' | 'platformatic.ts' | 'batches.ts'
+  readonly generator: 'librdkafka.py' | 'platformatic.ts' | 'batches.ts' | 'librdkafka_consume.py'
   readonly partitions: number
   readonly args?: readonly string[]
 }
@@ -34,6 +34,11 @@ const loads: readonly Load[] = [
     partitions,
     args: ['--partitions', String(partitions)],
   })),
+  ...[1, 6].map((partitions): Load => ({
+    row: `librdkafka, consume 1 KB ${partitions}p`,
+    generator: 'librdkafka_consume.py',
+    partitions,
+  })),
   {
     row: '16 KB batches of 50 producers 6p',
     generator: 'batches.ts',
@@ -51,13 +56,17 @@ export const clientRows: readonly RowSpec[] = loads.map(({ row }) => ({
 
 export async function benchClient(report: Report, options: PlanOptions): Promise<void> {
   const plan = planOf(options)
-  const timing = ['--warmup', String(plan.leadInSeconds), '--seconds', String(plan.seconds)]
+  const timing = ['--acks', '1', '--warmup', String(plan.leadInSeconds), '--seconds', String(plan.seconds)]
+  const reading = ['--messages', String(plan.consumeMessages)]
   for (const { row, generator, partitions, args = [] } of loads) {
     if (!report.wantsAny(clientRows.filter((spec) => spec.row === row))) continue
     for (let run = 0; run < plan.runs; run++) {
       await using broker = await startForgetful(partitions)
       const size = args.includes('--size') ? [] : ['--size', String(valueBytes)]
-      const said = await client(generator, broker, ['--topic', 'gone', '--acks', '1', ...size, ...timing, ...args])
+      const said = await client(generator, broker, [
+        ...['--topic', 'gone', ...size, ...args],
+        ...(generator === 'librdkafka_consume.py' ? reading : timing),
+      ])
       if (said.errors > 0) report.failed(row, new Error(`${said.errors} messages failed`))
       report.sample(row, 'ours', said.mb_s)
       console.error(`${row}: ${said.mb_s} MB/s`)

@@ -1,32 +1,64 @@
 /**
- * A broker that acknowledges whatever is produced and keeps nothing of it: what a load generator and the machine's network
- * do by themselves. It knows every topic that it is asked for, with as many partitions as it was told.
+ * A broker that acknowledges whatever is produced and keeps nothing of it, and that gives whoever reads the same batch of
+ * 1 KB values for ever: what a load generator and the machine's network do by themselves. It knows every topic that it is
+ * asked for, with as many partitions as it was told.
  *
  *   node forgets.ts --partitions N       prints its port
  */
 import { type AddressInfo, type Socket, createServer } from 'node:net'
 import { parseArgs } from 'node:util'
+import { encodeBatch } from '../../../../src/log/batch.ts'
 import { codecOf } from '../../../../src/wire/kafka/codec/compile.ts'
 import { type Api, nullUuid } from '../../../../src/wire/kafka/codec/shape.ts'
 import { WireReader, WireWriter } from '../../../../src/wire/kafka/codec/wire.ts'
 import { isFlexible, readClientId, readHead, writeResponseHead } from '../../../../src/wire/kafka/header.ts'
 import { produceApi } from '../../../../src/wire/kafka/messages/00-produce.ts'
+import { fetchApi } from '../../../../src/wire/kafka/messages/01-fetch.ts'
+import { listOffsetsApi } from '../../../../src/wire/kafka/messages/02-list-offsets.ts'
 import { metadataApi } from '../../../../src/wire/kafka/messages/03-metadata.ts'
 import { apiVersionsApi } from '../../../../src/wire/kafka/messages/18-api-versions.ts'
 import { initProducerIdApi } from '../../../../src/wire/kafka/messages/22-init-producer-id.ts'
 
 const { values } = parseArgs({ options: { partitions: { type: 'string', default: '1' } } })
 const partitions = Array.from({ length: Number(values.partitions) }, (_, index) => index)
-const apis: readonly Api[] = [produceApi, metadataApi, apiVersionsApi, initProducerIdApi]
+const apis: readonly Api[] = [produceApi, fetchApi, listOffsetsApi, metadataApi, apiVersionsApi, initProducerIdApi]
 /** Without topic ids. */
 const versionMax = new Map<Api, number>([
   [produceApi, 12],
+  [fetchApi, 12],
   [metadataApi, 9],
 ])
+const endless = 1e12
+const batchRecords = 900
+const batch = encodeBatch(
+  Array.from({ length: batchRecords }, () => ({ key: null, value: Buffer.alloc(1024, 'x'), timeMs: Date.now() })),
+)
+/** Batches from this offset on, about so many bytes: the offset of a batch stands before what its checksum covers. */
+function batchesFrom(offset: number, bytesMax: number): Uint8Array[] {
+  const out: Uint8Array[] = []
+  for (let base = offset, bytes = 0; out.length === 0 || bytes < bytesMax; base += batchRecords) {
+    const head = Buffer.alloc(8)
+    head.writeBigInt64BE(BigInt(base))
+    out.push(head, batch.subarray(8))
+    bytes += batch.length
+  }
+  return out
+}
 
 interface Asked {
   readonly acks: number
-  readonly topics: readonly { readonly name: string }[] | null
+  readonly topics:
+    | readonly {
+        readonly name: string
+        readonly topic: string
+        readonly partitions: readonly {
+          readonly partition: number
+          readonly partitionIndex: number
+          readonly fetchOffset: number
+          readonly partitionMaxBytes: number
+        }[]
+      }[]
+    | null
   readonly topicData: readonly {
     readonly name: string
     readonly partitionData: readonly { readonly index: number }[]
@@ -68,6 +100,30 @@ function answerTo(of: Api, asked: Asked): unknown {
       })),
       errorCode: 0,
     }
+  if (of === fetchApi)
+    return {
+      errorCode: 0,
+      sessionId: 0,
+      responses: (asked.topics ?? []).map(({ topic, partitions }) => ({
+        topicId: nullUuid,
+        topic,
+        partitions: partitions.map(({ partition, fetchOffset, partitionMaxBytes }) => ({
+          partitionIndex: partition,
+          errorCode: 0,
+          highWatermark: endless,
+          abortedTransactions: null,
+          records: batchesFrom(fetchOffset, partitionMaxBytes),
+        })),
+      })),
+      nodeEndpoints: [],
+    }
+  if (of === listOffsetsApi)
+    return {
+      topics: (asked.topics ?? []).map(({ name, partitions }) => ({
+        name,
+        partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, errorCode: 0, offset: 0 })),
+      })),
+    }
   if (asked.acks === 0) return null
   return {
     responses: asked.topicData.map(({ name, partitionData }) => ({
@@ -93,7 +149,9 @@ function take(frame: Buffer, socket: Socket): void {
   const pieces = out.take()
   const head = Buffer.alloc(4)
   head.writeInt32BE(pieces.reduce((sum, { length }) => sum + length, 0))
-  socket.write(Buffer.concat([head, ...pieces]))
+  socket.cork()
+  for (const piece of [head, ...pieces]) socket.write(piece)
+  socket.uncork()
 }
 
 const server = createServer({ noDelay: true }, (socket) => {
