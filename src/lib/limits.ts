@@ -189,6 +189,8 @@ export const limits = {
   sqlExpressionNodes: 50_000,
   sqlSelectedNodes: 200_000,
   sqlPlanSteps: 4_000,
+  /** Of one SELECT list, with what `*` stands for. */
+  sqlColumns: 4_096,
   /** Windows of one HOP or CUMULATE that a row may lie in: each is a row of its own. */
   windowsPerRow: 10_000,
   /** The template of an alert's message; it is filled for every alert. */

@@ -59,6 +59,14 @@ describe('texts that double with each line', () => {
     const one = `${'nullif('.repeat(13)}n${', 7)'.repeat(13)}`
     await assert.rejects(millrace.sql(`SELECT ${Array(100).fill(one).join()} FROM s`), { code: 'sql.too-complex' })
   })
+  test('columns that double with each level', async () => {
+    await using millrace = await opened()
+    const twice = (n: number): string => (n === 0 ? 's' : `(SELECT *, * FROM ${twice(n - 1)} q${n})`)
+    assert.equal((await millrace.sql(`SELECT count(*) AS n FROM ${twice(6)} q`)).length, 1)
+    const began = performance.now()
+    await assert.rejects(millrace.sql(`SELECT * FROM ${twice(18)} q`), { code: 'sql.too-complex' })
+    assert.ok(performance.now() - began < 3_000)
+  })
 })
 
 describe('views that would feed themselves', () => {

@@ -117,7 +117,7 @@ function planWhere(ctx: PlanContext, from: Rel, select: Select, planQuery: PlanQ
 }
 
 function selectItems(ctx: PlanContext, bind: BindContext, items: readonly SelectItem[]): Item[] {
-  return items.flatMap((item): Item[] => {
+  const found = items.flatMap((item): Item[] => {
     if (item.expr.kind !== 'star') {
       const bound = bindExpression(bind, item.expr)
       const typed = bound.unknown ? coerce(bound, { kind: 'text' }, 'implicit', ctx.text)! : bound
@@ -142,6 +142,14 @@ function selectItems(ctx: PlanContext, bind: BindContext, items: readonly Select
       }
     })
   })
+  if (found.length > limits.sqlColumns)
+    throw new SqlFault(
+      'sql.too-complex',
+      `a SELECT list of more than ${limits.sqlColumns} columns`,
+      ctx.text,
+      items[0]!.at,
+    )
+  return found
 }
 
 /** PostgreSQL's names for columns without an alias; a column keeps its declared spelling. */
