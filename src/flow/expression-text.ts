@@ -27,6 +27,8 @@ export function expressionText(expr: Expression, columns: Columns): string {
       return `case ${expr.branches.map((b) => `when ${part(b.when)} then ${part(b.then)}`).join(' ')}${expr.otherwise === null ? '' : ` else ${part(expr.otherwise)}`} end`
     case 'call': {
       if (expr.name === 'cast') return `${operand(expr.args[0]!)}::${typeName(expr.type)}`
+      if (expr.name === 'equals-any') return `${operand(expr.args[0]!)} = any (${part(expr.args[1]!)})`
+      if (expr.name === 'row-of') return `row(${expr.args.map(part).join(', ')})`
       if (expr.name === 'neg') return `-${operand(expr.args[0]!)}`
       if (expr.args.length === 2 && (infix.test(expr.name) || expr.name.startsWith('is-')))
         return `${operand(expr.args[0]!)} ${/[a-z]/.test(expr.name) ? expr.name.replaceAll('-', ' ') : expr.name} ${operand(expr.args[1]!)}`
@@ -46,6 +48,8 @@ function shownValue(value: Value, type: DataType): string {
   if (type.kind === 'text' || type.kind === 'varchar') return `'${String(value).replaceAll("'", "''")}'`
   if (type.kind === 'boolean' || type.kind === 'int' || type.kind === 'bigint' || type.kind === 'smallint')
     return String(value)
+  if (type.kind === 'array')
+    return `array[${(value as readonly Value[]).map((item) => shownValue(item, type.of)).join(', ')}]`
   const text = compileScalar({
     kind: 'call',
     name: 'cast',

@@ -154,7 +154,7 @@ async function checkTopic(
   const wrong = wrongTopicName(name)
   if (wrong !== null)
     throw new SqlFault('sql.invalid-definition', `"${name}" cannot be a topic name: ${wrong}`, text, at, {
-      hint: "Names of topics have letters, digits, dot, underscore and hyphen. A stream or table of any name may lie over another topic: WITH (topic = 'name').",
+      hint: "Names of topics have letters, digits, dot, underscore and hyphen. A stream or table of any name may lie over another topic: WITH (topic = 'a_b').",
     })
   if (isKept(name)) {
     throw new SqlFault('sql.invalid-definition', `the name ${name} is kept for Millrace itself`, text, at)

@@ -262,7 +262,7 @@ function recordEncoder(
 }
 
 /** One batch where one is enough; else all of them in one tick. */
-async function append(
+export async function append(
   topic: string,
   records: readonly RecordInput[],
   { log, world, commits }: InsertHost,

@@ -35,7 +35,8 @@ import type {
 } from './engine.ts'
 import { examineView } from './doctor/doctor.ts'
 import { flowRunner } from './flow-runner.ts'
-import { insertRows } from './insert.ts'
+import { deleteRows } from './delete.ts'
+import { type InsertHost, insertRows } from './insert.ts'
 import { LiveStore } from './live-store.ts'
 import type { LiveRows } from './live.ts'
 import { lookupRows } from './lookup.ts'
@@ -168,19 +169,12 @@ class SqlEngine implements OpenEngine {
       }
       case 'insert': {
         const target = this.find(parts, statement.into, text)
-        const count = await insertRows(
-          context,
-          statement,
-          target,
-          {
-            ...parts,
-            ...host,
-            writerOf: (topic) => this.writerOf(topic),
-            ...(usage === undefined ? {} : { usage }),
-          },
-          signal,
-        )
+        const count = await insertRows(context, statement, target, this.writing(parts, host, usage), signal)
         return done(`INSERT 0 ${count}`)
+      }
+      case 'delete': {
+        const target = this.find(parts, statement.from, text)
+        return done(`DELETE ${await deleteRows(context, statement, target, this.writing(parts, host, usage), signal)}`)
       }
       case 'create-stream':
       case 'create-table':
@@ -257,6 +251,14 @@ class SqlEngine implements OpenEngine {
         name.at,
       )
     return found
+  }
+  private writing(parts: EngineParts, host: SelectHost, usage: QueryUsage | undefined): InsertHost {
+    return {
+      ...parts,
+      ...host,
+      writerOf: (topic) => this.writerOf(topic),
+      ...(usage === undefined ? {} : { usage }),
+    }
   }
   private viewNamed(parts: EngineParts, name: Parameters<typeof pickShown>[2], text: string): Definition {
     const found = this.find(parts, name, text)

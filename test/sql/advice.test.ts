@@ -98,8 +98,8 @@ const advice: readonly Advice[] = [
   {
     wrong: 'CREATE STREAM "a b" (x int)',
     message: /"a b" cannot be a topic name/,
-    says: `WITH (topic = 'name')`,
-    instead: `CREATE STREAM "a b" (x int) WITH (topic = 'name')`,
+    says: `WITH (topic = 'a_b')`,
+    instead: `CREATE STREAM "a b" (x int) WITH (topic = 'a_b')`,
   },
   {
     wrong: 'CREATE MATERIALIZED VIEW w WITH (state_ttl = 60) AS SELECT k, count(*) AS c FROM s GROUP BY k',
@@ -127,6 +127,177 @@ for (const { wrong, message, says, instead } of advice)
     await millrace.sql(instead)
   })
 
+/** Spelt as others do: the hint holds the whole statement, or `says`. */
+const spellings: readonly Advice[] = [
+  ['CREATE TABLE t2 AS SELECT k FROM s', 'CREATE MATERIALIZED VIEW name AS SELECT k FROM s'],
+  [
+    'CREATE STREAM t2 WITH (partitions = 1) AS SELECT k FROM s',
+    'CREATE MATERIALIZED VIEW name AS SELECT k FROM s',
+    'DROP VIEW name; CREATE MATERIALIZED VIEW name AS SELECT k FROM s',
+  ],
+  [`CREATE SOURCE src (a int) WITH (connector = 'kafka')`, `CREATE STREAM src (a int) WITH (topic = 'src')`],
+  ['CREATE SINK snk FROM v', 'CREATE MATERIALIZED VIEW snk AS SELECT k FROM s'],
+  ['CREATE INDEX i ON items (k)', 'CREATE MATERIALIZED VIEW byk AS SELECT k, count(*) AS c FROM s GROUP BY k'],
+  ['CREATE TYPE p AS (x int)', 'c STRUCT<x int, y text>', 'CREATE STREAM typed (c STRUCT<x int, y text>)'],
+  [
+    'CREATE STREAM q (a int, b AS a + 1)',
+    'b int GENERATED ALWAYS AS (a + 1)',
+    'CREATE STREAM q1 (a int, b int GENERATED ALWAYS AS (a + 1))',
+  ],
+  [
+    'CREATE STREAM q (a int, p AS PROCTIME())',
+    'JOIN items FOR SYSTEM_TIME AS OF PROCTIME() AS i ON i.k = s.k',
+    'SELECT s.k, i.name FROM s JOIN items FOR SYSTEM_TIME AS OF PROCTIME() AS i ON i.k = s.k',
+  ],
+  ['CREATE STREAM q (a int, m map<text, int>)', 'm jsonb', 'CREATE STREAM q2 (a int, m jsonb)'],
+  ['CREATE STREAM q (a array<text>)', 'text[]', 'CREATE STREAM q3 (a text[])'],
+  ['CREATE STREAM q (a tinyint)', 'smallint', 'CREATE STREAM q4 (a smallint)'],
+  ['CREATE STREAM q (a datetime)', 'timestamp', 'CREATE STREAM q5 (a timestamp)'],
+  [
+    'CREATE STREAM q (t timestamp, WATERMARK FOR t)',
+    `WATERMARK FOR t AS t - INTERVAL '5 seconds'`,
+    `CREATE STREAM q6 (t timestamp, WATERMARK FOR t AS t - INTERVAL '5 seconds')`,
+  ],
+  [`CREATE STREAM q (a int) WITH (kafka_topic = 'q')`, `topic = 'q'`, `CREATE STREAM q7 (a int) WITH (topic = 'q')`],
+  [
+    `CREATE STREAM q (a int) WITH (value_format = 'json')`,
+    `format = 'json'`,
+    `CREATE STREAM q8 (a int) WITH (format = 'json')`,
+  ],
+  [
+    `CREATE STREAM q (a int) WITH ('connector' = 'kafka')`,
+    `WITH (topic = 'q')`,
+    `CREATE STREAM q9 (a int) WITH (topic = 'q')`,
+  ],
+  ['SELECT k, n FROM s EMIT CHANGES', 'SELECT k, n FROM s'],
+  [
+    'CREATE MATERIALIZED VIEW e AS SELECT k, count(*) AS c FROM s GROUP BY k EMIT CHANGES',
+    'Leave it out',
+    'CREATE MATERIALIZED VIEW e AS SELECT k, count(*) AS c FROM s GROUP BY k -- Leave it out',
+  ],
+  [
+    `CREATE MATERIALIZED VIEW f AS SELECT window_start, count(*) AS c FROM TUMBLE(s, t, INTERVAL '1 minute') GROUP BY window_start, window_end EMIT FINAL`,
+    'EMIT ON WINDOW CLOSE',
+    `CREATE MATERIALIZED VIEW f AS SELECT window_start, count(*) AS c FROM TUMBLE(s, t, INTERVAL '1 minute') GROUP BY window_start, window_end EMIT ON WINDOW CLOSE`,
+  ],
+  [
+    'SELECT k, count(*) FROM s WINDOW TUMBLING (SIZE 1 MINUTE) GROUP BY k',
+    `SELECT window_start, k, count(*) AS c FROM TUMBLE(s, t, INTERVAL '1 minute') GROUP BY window_start, window_end, k`,
+  ],
+  [
+    'SELECT k, count(*) FROM s WINDOW HOPPING (SIZE 1 MINUTE) GROUP BY k',
+    `SELECT window_start, k, count(*) AS c FROM HOP(s, t, INTERVAL '10 seconds', INTERVAL '1 minute') GROUP BY window_start, window_end, k`,
+  ],
+  [
+    'SELECT k, count(*) FROM s WINDOW SESSION (1 MINUTE) GROUP BY k',
+    `SELECT window_start, k, count(*) AS c FROM SESSION(s, t, INTERVAL '1 minute', k) GROUP BY window_start, window_end, k`,
+  ],
+  [
+    `SELECT count(*) FROM s GROUP BY TUMBLE(t, INTERVAL '1' MINUTE)`,
+    `SELECT window_start, count(*) AS c FROM TUMBLE(s, t, INTERVAL '1 minute') GROUP BY window_start, window_end`,
+  ],
+  [
+    `SELECT TUMBLE_START(t, INTERVAL '1' MINUTE) FROM s`,
+    `SELECT window_start, count(*) AS c FROM TUMBLE(s, t, INTERVAL '1 minute') GROUP BY window_start, window_end`,
+  ],
+  ['PAUSE v', 'ALTER MATERIALIZED VIEW v PAUSE'],
+  ['RESUME v', 'ALTER MATERIALIZED VIEW v RESUME'],
+  ['LIST STREAMS', 'SHOW STREAMS'],
+  ['PRINT s', 'SELECT * FROM s'],
+  [`UPDATE items SET name = 'new'`, `INSERT INTO items VALUES ('a', 'new', 2)`],
+  ['DELETE FROM s', `WITH ('retention.ms' = 86400000)`, `CREATE STREAM kept (a int) WITH ('retention.ms' = 86400000)`],
+  ['SELECT TOP 5 k FROM s', 'SELECT k FROM s LIMIT 5'],
+  [
+    'SELECT k FROM s QUALIFY row_number() OVER (PARTITION BY k ORDER BY t) = 1',
+    'SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY k ORDER BY t) AS r FROM s) AS q WHERE r = 1',
+  ],
+  [
+    'SELECT k FROM s WHERE n > 0 QUALIFY row_number() OVER (PARTITION BY k ORDER BY t) = 1',
+    'SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY k ORDER BY t) AS r FROM s) AS q WHERE r = 1',
+  ],
+  [
+    'SELECT k FROM s LIMIT 5 BY k',
+    'SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY k ORDER BY t) AS r FROM s) AS q WHERE r <= 5',
+  ],
+  ['SELECT * EXCEPT (t) FROM s', 'SELECT k, n FROM s'],
+  ['SELECT * EXCLUDE (t) FROM s', 'SELECT k, n FROM s'],
+  ['SELECT k, count(*) FROM s GROUP BY ALL', 'GROUP BY 1', 'SELECT k, count(*) FROM s GROUP BY 1'],
+  ['SELECT k FROM s WHERE k = ?', 'WHERE k = $1', undefined],
+  ['SELECT k FROM s WHERE k=?', '$1', undefined],
+  [
+    'SELECT k FROM s WHERE k = ANY (SELECT k FROM items)',
+    'k IN (SELECT k FROM items)',
+    'SELECT k FROM s WHERE k IN (SELECT k FROM items)',
+  ],
+  ['SELECT k FROM s WHERE n > ANY (a)', 'n < ANY (ARRAY[1, 2])', 'SELECT k FROM s WHERE n < ANY (ARRAY[1, 2])'],
+  ['SELECT k FROM s WHERE n = ANY (n)', '= ANY (ARRAY[1, 2])', 'SELECT k FROM s WHERE n = ANY (ARRAY[1, 2])'],
+  [`SELECT JSON_VALUE(j, '$.a') FROM s`, `j ->> 'a'`, `SELECT j ->> 'a', j #>> '{a,b}' FROM s`],
+  [`SELECT json_extract(j, '$.a') FROM s`, `j #>> '{a,b}'`, `SELECT j ->> 'a', j #>> '{a,b}' FROM s`],
+  [`SELECT JSON_OBJECT('a': 1)`, `jsonb_build_object('a', n)`, `SELECT jsonb_build_object('a', n) FROM s`],
+  [
+    `SELECT jsonb_build_object('a') FROM s`,
+    `jsonb_build_object('a', 1, 'b', n)`,
+    `SELECT jsonb_build_object('a', 1, 'b', n) FROM s`,
+  ],
+  ['SELECT unnest(a) FROM s', 'a[1]', 'SELECT a[1] FROM s'],
+  ['SELECT k FROM s, unnest(a) x', 'a[1]', 'SELECT a[1] FROM s'],
+  ['SELECT k, latest_by_offset(n) FROM s GROUP BY k', 'SELECT DISTINCT ON (k) k, n FROM s ORDER BY k, t DESC'],
+  ['SELECT k, last_value(n) FROM s GROUP BY k', 'SELECT DISTINCT ON (k) k, n FROM s ORDER BY k, t DESC'],
+  ['SELECT k, arg_max(n, t) FROM s GROUP BY k', 'SELECT DISTINCT ON (k) k, n FROM s ORDER BY k, n DESC'],
+  ['SELECT k, max_by(n, t) FROM s GROUP BY k', 'SELECT DISTINCT ON (k) k, n FROM s ORDER BY k, n DESC'],
+  [`SELECT array_contains(a, 'x') FROM s`, `'x' = ANY (a)`, `SELECT 'x' = ANY (a) FROM s`],
+  [`SELECT ifnull(k, 'x') FROM s`, `coalesce(k, 'x')`, `SELECT coalesce(k, 'x') FROM s`],
+  [
+    `SELECT if(n > 1, 'a', 'b') FROM s`,
+    `CASE WHEN n > 1 THEN 'a' ELSE 'b' END`,
+    `SELECT CASE WHEN n > 1 THEN 'a' ELSE 'b' END FROM s`,
+  ],
+  ['SELECT len(k) FROM s', 'length(k)', 'SELECT length(k) FROM s'],
+  ['SELECT count_if(n > 1) FROM s', 'count(*) FILTER (WHERE n > 1)', 'SELECT count(*) FILTER (WHERE n > 1) FROM s'],
+  ['SELECT approx_count_distinct(k) FROM s', 'count(DISTINCT k)', 'SELECT count(DISTINCT k) FROM s'],
+  ['SELECT any_value(k) FROM s', 'min(k)', 'SELECT min(k) FROM s'],
+  [
+    `SELECT date_format(t, 'yyyy') FROM s`,
+    `to_char(t, 'YYYY-MM-DD HH24:MI')`,
+    `SELECT to_char(t, 'YYYY-MM-DD HH24:MI') FROM s`,
+  ],
+  ['SELECT from_unixtime(n) FROM s', 'to_timestamp(n)', 'SELECT to_timestamp(n) FROM s'],
+  ['SELECT unix_timestamp(t) FROM s', 'extract(epoch FROM t)', 'SELECT extract(epoch FROM t) FROM s'],
+  [
+    `SELECT datediff('day', t, t) FROM s`,
+    'extract(epoch FROM t - t0) / 86400',
+    'SELECT extract(epoch FROM t - t0) / 86400 FROM (SELECT t, t AS t0 FROM s) q',
+  ],
+  [`SELECT date_add(t, 1) FROM s`, `t + INTERVAL '1 day'`, `SELECT t + INTERVAL '1 day' FROM s`],
+  [
+    'SELECT try_cast(k AS int) FROM s',
+    `CASE WHEN k ~ '^[0-9]+$' THEN k::int END`,
+    `SELECT CASE WHEN k ~ '^[0-9]+$' THEN k::int END FROM s`,
+  ],
+  ['SELECT group_concat(k) FROM s', 'count(DISTINCT k)', 'SELECT max(k), count(DISTINCT k) FROM s'],
+  [
+    'SELECT k FROM s FOR SYSTEM_TIME AS OF PROCTIME()',
+    'SELECT s.k, i.name FROM s JOIN items FOR SYSTEM_TIME AS OF PROCTIME() AS i ON i.k = s.k',
+  ],
+  ['ALTER TABLE items ADD COLUMN x int', 'DROP TABLE', undefined],
+].map(([wrong, says, instead = says === 'DROP TABLE' || says!.includes('$1') ? '' : says]) => ({
+  wrong: wrong!,
+  message: /./,
+  says: says!,
+  instead: instead!,
+}))
+for (const { wrong, says, instead } of spellings)
+  test(`elsewhere: ${wrong}`, async () => {
+    await assert.rejects(millrace.sql(wrong), (fault: unknown) => {
+      assert.ok(fault instanceof SqlFault, `${String(fault)} has no place`)
+      assert.ok(fault.hint.includes(says), fault.hint)
+      return true
+    })
+    if (instead === '') return
+    assert.ok(instead.includes(says), 'what is said is what runs')
+    await millrace.sql(instead)
+  })
+
 /** What others write and is written so here, too, with what it gives. */
 const taken: readonly (readonly [string, unknown])[] = [
   [`SELECT j['a'] AS x FROM s WHERE n = 1`, [{ x: { b: 'x' } }]],
@@ -139,6 +310,25 @@ const taken: readonly (readonly [string, unknown])[] = [
   ],
   [`SELECT n FROM s WHERE (k, n) IN (('a', 1), ('b', 1))`, [{ n: 1 }]],
   [`SELECT n FROM s WHERE (k, n) NOT IN (('a', 1), ('b', 1))`, [{ n: 2 }]],
+  [
+    `SELECT n, 'x' = ANY (a) AS x, 'y' <> ALL (a) AS y FROM s ORDER BY n`,
+    [
+      { n: 1, x: true, y: false },
+      { n: 2, x: null, y: null },
+    ],
+  ],
+  [`SELECT n FROM s WHERE k = ANY ('{a,c}')`, [{ n: 1 }]],
+  [`SELECT n FROM s WHERE k = ANY (string_to_array('b,c', ','))`, [{ n: 2 }]],
+  ['SELECT n FROM s WHERE n <> ALL (ARRAY[1, 3]::bigint[])', [{ n: 2 }]],
+  [
+    `SELECT 1.50 = ANY ('{1.5,2}'::numeric[]) AS x, 'NaN'::double precision = ANY ('{NaN}'::double precision[]) AS y`,
+    [{ x: true, y: true }],
+  ],
+  [
+    `SELECT jsonb_build_object('b', n, 'a', NULL, k, j['a']) AS o, jsonb_build_array(n, t, 'x') AS l FROM s WHERE n = 2`,
+    [{ o: { a: null, b: [1, 2] }, l: [2, '2026-01-01T00:01:00Z', 'x'] }],
+  ],
+  ['CREATE STREAM doubles (d double)', []],
   ['SHOW CREATE items', [{ name: 'items', sql: 'CREATE TABLE items (k text PRIMARY KEY, name text, price int)' }]],
   [
     'SHOW CREATE MATERIALIZED VIEW v',
@@ -146,3 +336,29 @@ const taken: readonly (readonly [string, unknown])[] = [
   ],
 ]
 for (const [text, rows] of taken) test(text, async () => assert.deepEqual(await millrace.sql(text), rows))
+test('EXPLAIN of a name is that of what defines it', async () => {
+  const of = async (text: string): Promise<unknown> => millrace.sql(text)
+  const said = await of('EXPLAIN CREATE MATERIALIZED VIEW v9 AS SELECT k, count(*) AS c FROM s GROUP BY k')
+  const named = await of('EXPLAIN v')
+  assert.deepEqual(JSON.parse(JSON.stringify(named).replace('View v:', 'View v9:')), said)
+  assert.deepEqual(await of('EXPLAIN MATERIALIZED VIEW v'), named)
+  assert.deepEqual(await of('EXPLAIN s'), await of('EXPLAIN SELECT * FROM s'))
+})
+test('DELETE takes rows of a table away, by their keys', async () => {
+  await millrace.sql(`CREATE TABLE parts (a int, b text, c int, PRIMARY KEY (a, b));
+    CREATE MATERIALIZED VIEW sums AS SELECT a, sum(c) AS s FROM parts GROUP BY a;
+    INSERT INTO parts VALUES (1, 'x', 1), (1, 'y', 2), (2, 'x', 4)`)
+  await millrace.sql(`DELETE FROM parts WHERE c > 1 AND a = $1`, [1])
+  assert.deepEqual(await millrace.sql('SELECT * FROM parts ORDER BY a'), [
+    { a: 1, b: 'x', c: 1 },
+    { a: 2, b: 'x', c: 4 },
+  ])
+  assert.deepEqual(await millrace.sql('SELECT * FROM sums ORDER BY a'), [
+    { a: 1, s: 1 },
+    { a: 2, s: 4 },
+  ])
+  await millrace.sql('DELETE FROM parts')
+  assert.deepEqual(await millrace.sql('SELECT * FROM sums'), [])
+  await assert.rejects(millrace.sql('DELETE FROM v'), { code: 'sql.wrong-kind' })
+  await assert.rejects(millrace.sql('DELETE FROM parts WHERE d = 1'), { code: 'sql.unknown-column' })
+})

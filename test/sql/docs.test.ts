@@ -28,6 +28,7 @@ const hidden = new Set([
   'array-slice',
   'array-of',
   'row-of',
+  'equals-any',
 ])
 function table(): string {
   const forms = new Map<string, { args: string[]; about: Set<string> }>()

@@ -53,6 +53,42 @@ function compareCode(c: CallSite, symbol: '===' | '!==' | '<' | '<=' | '>' | '>=
   }
 }
 
+/** Whether a value equals one of the elements; NULL where none does and one is NULL. */
+function equalsAny(type: DataType): (value: Value, items: readonly Value[]) => boolean | null {
+  const compare = comparerByKey(type)
+  const plain = new Set<Kind>([
+    'boolean',
+    'smallint',
+    'int',
+    'bigint',
+    'text',
+    'varchar',
+    'uuid',
+    'date',
+    'time',
+    'timestamp',
+    'timestamptz',
+  ])
+  const same = plain.has(type.kind) ? Object.is : (a: Value, b: Value): boolean => compare(a, b) === 0
+  return (value, items) => {
+    let unknown = false
+    for (const item of items)
+      if (item === null) unknown = true
+      else if (same(value, item)) return true
+    return unknown ? null : false
+  }
+}
+const anyElement: FunctionRow = {
+  name: 'equals-any',
+  args: ['any', 'array'],
+  returns: { kind: 'boolean' },
+  mayBeNull: true,
+  code: (c) => `${c.use(equalsAny(c.types[0]!))}(${c.args[0]}, ${c.args[1]})`,
+  duckdb: null,
+  why: 'DuckDB has its own type for lists',
+  about: 'Equals an element of an array',
+}
+
 /** What DuckDB orders and compares as PostgreSQL does. */
 const comparable: readonly Kind[] = [
   'boolean',
@@ -144,4 +180,4 @@ const extremes: FunctionRow[] = comparable.flatMap((kind) =>
   }),
 )
 
-export const comparison: readonly FunctionRow[] = [...comparisons, ...distinctness, ...extremes]
+export const comparison: readonly FunctionRow[] = [...comparisons, ...distinctness, ...extremes, anyElement]

@@ -8,7 +8,7 @@ import { byteaText, realText } from './casts.ts'
 import type { Interval } from '../memory.ts'
 import { invalidArgument } from './helpers.ts'
 import { row, type } from './rows.ts'
-import type { FunctionRow, Kind } from './table.ts'
+import type { CallSite, FunctionRow, Kind } from './table.ts'
 import { intervalText } from './time-parts.ts'
 
 const bytesOf = (text: string): Buffer => Buffer.from(text.trim())
@@ -116,6 +116,40 @@ const reaching: FunctionRow[] = kinds.flatMap((kind) => {
     }),
   ]
 })
+/** An object or an array of values, NULL as null. */
+const building: FunctionRow[] = kinds.flatMap((kind) => {
+  const built = (name: string, about: string, code: FunctionRow['code']): FunctionRow => ({
+    name: `${kind}_build_${name}`,
+    args: ['any'],
+    variadic: true,
+    returns: type[kind],
+    nulls: 'called',
+    code: (c) => (kind === 'json' ? code(c) : `${c.use(canonicalJsonb)}(${code(c)})`),
+    duckdb: null,
+    why: 'its numbers and times are ours',
+    about,
+  })
+  const item = (c: CallSite, i: number): string =>
+    `(${c.args[i]} === null ? 'null' : ${toJsonCode('json', c.types[i]!, c.args[i]!, (constant) => c.use(constant))})`
+  return [
+    built(
+      'array',
+      'These values as a JSON array',
+      (c) => `'[' + [${c.args.map((_, i) => item(c, i)).join(', ')}].join(', ') + ']'`,
+    ),
+    built('object', 'A name, its value, the next name … as a JSON object', (c) => {
+      const pairs = c.args.flatMap((name, i) =>
+        i % 2 === 1
+          ? []
+          : [`${c.use(jsonName)}(${name}) + ': ' + ${i + 1 < c.args.length ? item(c, i + 1) : `${c.use(noValue)}()`}`],
+      )
+      return `'{' + [${pairs.join(', ')}].join(', ') + '}'`
+    }),
+  ]
+})
+const jsonName = (name: unknown): string =>
+  name === null ? invalidArgument('a name of a JSON object is NULL') : JSON.stringify(String(name))
+const noValue = (): never => invalidArgument('names and values of a JSON object come in pairs')
 function toJsonCode(
   kind: 'json' | 'jsonb',
   from: DataType,
@@ -264,4 +298,4 @@ function without(json: string, key: string): string {
 const objectText = (fields: ReadonlyMap<string, string>): string =>
   canonicalJsonb(`{${[...fields].map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(',')}}`)
 
-export const jsons: readonly FunctionRow[] = [...reaching, ...asking]
+export const jsons: readonly FunctionRow[] = [...reaching, ...asking, ...building]

@@ -33,6 +33,10 @@ const later = new Set([
   'any_value',
   'approx_count_distinct',
 ])
+const instead: Readonly<Record<string, string>> = {
+  approx_count_distinct: 'Write count(DISTINCT k), which is exact.',
+  any_value: 'Write min(k), or max(k).',
+}
 /** Only with OVER. */
 export const rankings = new Set([
   'row_number',
@@ -73,7 +77,13 @@ export function resolveAggregate(
     })
   }
   if (!executed.has(name))
-    throw new SqlFault('sql.unsupported', `the aggregate ${written} is not supported yet`, text, at)
+    throw new SqlFault(
+      'sql.unsupported',
+      `the aggregate ${written} is not supported yet`,
+      text,
+      at,
+      Object.hasOwn(instead, written) ? { hint: instead[written]! } : {},
+    )
   if (name === 'count') return count(star, args, text, at)
   const [arg] = args
   if (star || arg === undefined || args.length > 1) throw noSuchAggregate(written, star ? [] : args, text, at)

@@ -432,7 +432,7 @@ function quantified(ctx: BindContext, expr: Of<'quantified'>): Bound {
       : right.kind === 'parameter'
         ? parameterItems(ctx, right)
         : null
-  if (items === null) unsupported(ctx, `${expr.all ? 'ALL' : 'ANY'} over anything but a list`, expr)
+  if (items === null) return anyElement(ctx, expr)
   const arg = bindExpression(ctx, expr.left)
   if (items.length === 0)
     return { expr: literal(expr.all, booleanType), unknown: false, nullable: false, at: expr.at, end: expr.end }
@@ -452,12 +452,46 @@ function quantified(ctx: BindContext, expr: Of<'quantified'>): Bound {
     end: expr.end,
   }
 }
+/** = ANY (array) and <> ALL (array). */
+function anyElement(ctx: BindContext, expr: Of<'quantified'>): Bound {
+  const { right, all, op } = expr
+  const which = `${op} ${all ? 'ALL' : 'ANY'}`
+  if (right.kind === 'query')
+    return unsupported(ctx, `${which} (SELECT …)`, expr, 'Write k IN (SELECT k FROM items), or NOT IN for <> ALL.')
+  if (op !== (all ? '<>' : '='))
+    return unsupported(
+      ctx,
+      `${which} of an array`,
+      expr,
+      'Of arrays there are = ANY (a) and <> ALL (a); a list of any comparison: n < ANY (ARRAY[1, 2]).',
+    )
+  const left = bindExpression(ctx, expr.left)
+  const given = bindExpression(ctx, right)
+  const arg = left.unknown
+    ? coerce(left, given.expr.type.kind === 'array' ? given.expr.type.of : textType, 'implicit', ctx.text)!
+    : left
+  const items = given.unknown ? coerce(given, { kind: 'array', of: arg.expr.type }, 'implicit', ctx.text)! : given
+  const { type } = items.expr
+  if (type.kind !== 'array')
+    throw new SqlFault(
+      'sql.type-mismatch',
+      `${which} needs an array or a list, not ${typeName(type)}`,
+      ctx.text,
+      right.at,
+      {
+        hint: 'Write = ANY (ARRAY[1, 2]), or IN (1, 2).',
+      },
+    )
+  const whole = ['smallint', 'int', 'bigint']
+  const areWhole = whole.includes(type.of.kind) && whole.includes(arg.expr.type.kind)
+  const same = areWhole ? arg : coerce(arg, type.of, 'implicit', ctx.text)
+  if (same === null) throw mismatch(ctx, which, [arg, { ...items, expr: literal(null, type.of) }])
+  const found = resolveCall('equals-any', [same, items], expr, ctx.text)
+  return all ? { ...found, expr: not(found.expr) } : found
+}
 function parameterItems(ctx: BindContext, expr: Of<'parameter'>): Bound[] | null {
   const value = ctx.parameters?.[expr.index - 1]
-  if (!Array.isArray(value)) {
-    parameter(ctx, expr)
-    return null
-  }
+  if (!Array.isArray(value)) return null
   return value.map((item: unknown) => {
     const text = parameterText(item)
     return { expr: literal(text, textType), unknown: true, nullable: text === null, at: expr.at, end: expr.end }
@@ -509,7 +543,9 @@ function functionCall(ctx: BindContext, expr: Call): Bound {
     return ctx.aggregate(expr, functionName)
   }
   if (rankings.has(functionName))
-    throw new SqlFault('sql.windowing', `window function ${functionName} requires an OVER clause`, ctx.text, expr.at)
+    throw new SqlFault('sql.windowing', `window function ${functionName} requires an OVER clause`, ctx.text, expr.at, {
+      hint: 'The last row of each key: SELECT DISTINCT ON (k) k, n FROM s ORDER BY k, t DESC.',
+    })
   plainCallOnly(ctx, expr, functionName)
   const args = expr.args.map((arg) => bindExpression(ctx, arg.value))
   const type = Object.hasOwn(clocks, functionName) && args.length === 0 ? clocks[functionName]! : null
@@ -522,6 +558,24 @@ function functionCall(ctx: BindContext, expr: Call): Bound {
     case 'greatest':
     case 'least':
       return extreme(ctx, functionName, args, expr)
+    case 'json_build_object':
+    case 'jsonb_build_object':
+      if (args.length % 2 === 1)
+        throw new SqlFault(
+          'sql.type-mismatch',
+          `${functionName} takes a name and a value, and so on`,
+          ctx.text,
+          expr.at,
+          {
+            hint: `Write ${functionName}('a', 1, 'b', n).`,
+          },
+        )
+      return resolveCall(
+        functionName,
+        args.map((arg, i) => (i % 2 === 1 ? arg : (coerce(arg, textType, 'explicit', ctx.text) ?? arg))),
+        expr,
+        ctx.text,
+      )
     case 'concat':
     case 'concat_ws':
     case 'format':

@@ -8,6 +8,7 @@ import { SqlFault, type Span } from '../fault.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import { type Bound, call, textType } from './bound.ts'
 import { canCoerce, coerce, unify } from './coerce.ts'
+import { functionsElsewhere, windowsInFrom } from './elsewhere.ts'
 import { type Category, castContext, category, isPreferred, typeOfKind } from './types.ts'
 
 /** A call of a function or operator by name, its arguments cast as the chosen row asks. Throws SqlFault. */
@@ -209,8 +210,9 @@ const forms = (rows: readonly FunctionRow[]): string =>
 const shownKind = (kind: ArgumentKind): string => (kind === 'double' ? 'double precision' : kind)
 export const windowFunctions = new Set(['tumble', 'hop', 'cumulate', 'session'])
 function nearest(name: string, more: Iterable<string>): { hint?: string } {
-  if (windowFunctions.has(name))
-    return { hint: `Windows stand in FROM: ${name.toUpperCase()}(stream, time, INTERVAL '1 minute').` }
+  if (windowFunctions.has(name)) return { hint: windowsInFrom }
+  const here = Object.hasOwn(functionsElsewhere, name) ? functionsElsewhere[name] : undefined
+  if (here !== undefined) return { hint: here }
   const names = [...functions.names(), ...more].filter((n) => /^[a-z_0-9]+$/.test(n) && n !== 'neg' && n !== 'cast')
   const near = suggestion(name, names)
   return near === null ? {} : { hint: `Perhaps you meant ${near}.` }

@@ -69,6 +69,25 @@ function composite(members: NonNullable<TypeRef['members']>, text: string): Data
   return { kind: 'composite', fields }
 }
 
+/** Names that other systems have. */
+const typesElsewhere: Readonly<Record<string, string>> = {
+  tinyint: 'smallint',
+  bytes: 'bytea',
+  binary: 'bytea',
+  varbinary: 'bytea',
+  blob: 'bytea',
+  datetime: 'timestamp',
+  timestamp_ltz: 'timestamptz',
+  number: 'numeric',
+  map: 'jsonb',
+  object: 'jsonb',
+  variant: 'jsonb',
+  array: 'text[]',
+  long: 'bigint',
+  float32: 'real',
+  float64: 'double precision',
+  hugeint: 'numeric(38, 0)',
+}
 function unknownType(ref: TypeRef, text: string): never {
   if (ref.name === 'char' || ref.name === 'bpchar') {
     throw new SqlFault('sql.unsupported', 'the type char(n), padded with blanks, is not supported', text, ref.at, {
@@ -80,7 +99,8 @@ function unknownType(ref: TypeRef, text: string): never {
       hint: 'Use timestamptz, or time.',
     })
   }
-  const near = suggestion(ref.name, known)
+  const here = Object.hasOwn(typesElsewhere, ref.name) ? typesElsewhere[ref.name] : undefined
+  const near = here ?? suggestion(ref.name, known)
   const options = near === null ? {} : { hint: `Perhaps you meant ${near}.` }
   throw new SqlFault('sql.unknown-type', `type "${ref.name}" does not exist`, text, ref.at, options)
 }

@@ -37,6 +37,7 @@ function planTable(ctx: PlanContext, ref: TableRef, planQuery: PlanQuery): Rel {
           'FOR SYSTEM_TIME AS OF is supported on the right side of a JOIN',
           ctx.text,
           ref.asOf.at,
+          { hint: 'Write SELECT s.k, i.name FROM s JOIN items FOR SYSTEM_TIME AS OF PROCTIME() AS i ON i.k = s.k.' },
         )
       }
       return named(ctx, ref.name, ref.alias, planQuery)

@@ -5,6 +5,7 @@ import { Fault } from '../../lib/fault.ts'
 import { SqlFault } from '../fault.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import type { Option } from '../syntax/ast.ts'
+import { optionHints } from '../syntax/elsewhere.ts'
 
 type Kind = 'text' | 'count' | 'duration' | 'bytes' | 'flag' | 'names' | 'choice'
 export interface OptionSpec {
@@ -119,9 +120,13 @@ function normal(name: string): string {
 function unknown(option: Option, specs: OptionSpecs, text: string): SqlFault {
   const known = [...Object.keys(specs), ...topicSettings]
   const near = suggestion(option.name, known)
+  const name = option.name.toLowerCase()
+  const here = Object.hasOwn(optionHints, name) ? optionHints[name] : undefined
   const hint =
-    near === null
-      ? `Options here are ${Object.keys(specs).join(', ')} and settings of topics.`
-      : `Perhaps you meant ${near}.`
+    here !== undefined
+      ? here
+      : near === null
+        ? `Options here are ${Object.keys(specs).join(', ')} and settings of topics.`
+        : `Perhaps you meant ${near}.`
   return new SqlFault('sql.invalid-value', `there is no option ${option.name}`, text, option.at, { hint })
 }

@@ -5,6 +5,7 @@ import type { Columns, Field } from '../../schema/types.ts'
 import { bindExpression } from '../bind/expressions.ts'
 import { intervalMs } from '../bind/durations.ts'
 import type { ScopeColumn } from '../bind/scope.ts'
+import { functionsElsewhere } from '../bind/elsewhere.ts'
 import { SqlFault } from '../fault.ts'
 import type { Alias, Name, QualifiedName, TableArgument, TableFunction } from '../syntax/ast.ts'
 import { bindContext, type PlanContext } from './context.ts'
@@ -46,7 +47,7 @@ export function planWindow(
   const shape = shapes[name]
   if (shape === undefined)
     throw new SqlFault('sql.unknown-function', `table function ${name} does not exist`, ctx.text, ref.at, {
-      hint: 'TUMBLE, HOP, CUMULATE and SESSION are those there are.',
+      hint: functionsElsewhere[name] ?? 'TUMBLE, HOP, CUMULATE and SESSION are those there are.',
     })
   const args = orderedArguments(ctx, ref, shape)
   const [data, timeArgument] = args

@@ -324,12 +324,19 @@ export type Statement = Span &
         readonly query: Query | null
         readonly start: StartFrom | null
       }
+    | { readonly kind: 'delete'; readonly from: QualifiedName; readonly where: Expr | null }
     | { readonly kind: 'show'; readonly what: string }
     | { readonly kind: 'show-create'; readonly name: QualifiedName }
     /** Waits until all views have caught up. */
     | { readonly kind: 'flush' }
     | { readonly kind: 'describe'; readonly name: QualifiedName }
-    | { readonly kind: 'explain'; readonly analyze: boolean; readonly statement: Statement }
+    | {
+        readonly kind: 'explain'
+        readonly analyze: boolean
+        readonly statement: Statement
+        /** Of a name alone, which may be that of a view. */
+        readonly named: QualifiedName | null
+      }
     /** Read so that the refusal names it. */
     | { readonly kind: 'unsupported'; readonly what: string }
   )

@@ -2,6 +2,7 @@
 import { SqlFault } from '../fault.ts'
 import type { Argument, Call, Expr, Frame, FrameBound, Name, OrderItem, QualifiedName, WindowSpec } from './ast.ts'
 import type { Cursor } from './cursor.ts'
+import { formHints } from './elsewhere.ts'
 import { words } from './keywords.ts'
 import { parseType } from './types.ts'
 
@@ -229,7 +230,7 @@ const unsupportedForms = words(`
 export function parseSpecialForm(cursor: Cursor, grammar: Grammar): Expr | null {
   const { word, at } = cursor.token
   if (!cursor.isMarkAhead(1, '(')) return null
-  if (unsupportedForms.has(word)) cursor.unsupported(`${word.toUpperCase()}()`, at)
+  if (unsupportedForms.has(word)) cursor.unsupported(`${word.toUpperCase()}()`, at, formHints[word])
   if (!Object.hasOwn(specialForms, word)) return null
   cursor.take()
   cursor.take()

@@ -2,6 +2,7 @@
 import { limits } from '../../lib/limits.ts'
 import { type Span, SqlFault } from '../fault.ts'
 import type { Name, Query, QualifiedName } from './ast.ts'
+import { hintElsewhere } from './elsewhere.ts'
 import { columnName, functionOrType, labelNeedsAs, reserved } from './keywords.ts'
 import { type Token, tokenize } from './lexer.ts'
 
@@ -89,8 +90,11 @@ export class Cursor {
     if (!this.accept(mark)) this.fail([`"${mark}"`])
   }
 
-  fail(expected: readonly string[] = [], hint?: string): never {
+  fail(expected: readonly string[] = [], given?: string): never {
     const { token } = this
+    const before = [1, 2, 3].map((n) => this.tokens[this.index - n])
+    const isStatement = expected.includes('CREATE')
+    const hint = given ?? hintElsewhere([token, ...before], isStatement)
     const near = token.kind === 'end' ? 'at end of input' : `at or near "${this.text.slice(token.at, token.end)}"`
     const wanted = expected.length === 0 ? '' : `, expected ${listed(expected)}`
     throw new SqlFault('sql.syntax', `syntax error ${near}${wanted}`, this.text, token.at, {
@@ -150,7 +154,8 @@ export class Cursor {
   }
   /** Streaming clauses begin with words that are names elsewhere; what follows tells them apart. */
   startsClause(): boolean {
-    if (this.isWord('emit')) return this.isWordAhead(1, 'on') && this.isWordAhead(2, 'window')
+    if (this.isWord('emit'))
+      return this.isWordAhead(1, 'changes', 'final') || (this.isWordAhead(1, 'on') && this.isWordAhead(2, 'window'))
     if (this.isWord('start')) return this.isWordAhead(1, 'from')
     return this.isWord('notify') && (this.inAlert || this.isWordAhead(1, 'webhook', 'log', 'console'))
   }
@@ -175,6 +180,13 @@ export class Cursor {
     while (this.accept('.')) parts.push(this.label())
     if (parts.length > 4) this.fail()
     return { parts, ...this.span(at) }
+  }
+  /** The name that stands here, without taking it. */
+  peekName(): QualifiedName {
+    const { index } = this
+    const name = this.qualifiedName('a view')
+    this.index = index
+    return name
   }
   /** `( item, item … )`, at least one. */
   parenthesised<T>(item: () => T): T[] {

@@ -12,6 +12,12 @@ export function createRelation(cursor: Cursor, kind: 'stream' | 'table', at: num
   const name = cursor.qualifiedName(`a name for the ${kind}`)
   const elements = cursor.isMark('(') ? elementList(cursor) : noElements
   const options = withOptions(cursor)
+  if (cursor.isWord('as') && cursor.isWordAhead(1, 'select', 'with', 'values', 'table', '('))
+    cursor.unsupported(
+      `CREATE ${kind.toUpperCase()} … AS`,
+      cursor.at,
+      'What a query gives is a view, and a topic of its name: CREATE MATERIALIZED VIEW name AS SELECT k FROM s.',
+    )
   return { kind: `create-${kind}`, name, ifNotExists, ...elements, options, ...cursor.span(at) }
 }
 
@@ -42,7 +48,9 @@ function watermarkClause(cursor: Cursor): Watermark {
   const { at } = cursor
   cursor.expectWord('watermark', 'for')
   const column = cursor.name('a column')
-  cursor.expectWord('as')
+  if (!cursor.isWord('as'))
+    cursor.fail(['AS'], `Say how late an event may come: WATERMARK FOR t AS t - INTERVAL '5 seconds'.`)
+  cursor.take()
   const as = parseExpression(cursor)
   return { column, as, ...cursor.span(at) }
 }
@@ -57,6 +65,7 @@ function tableKey(cursor: Cursor): readonly Name[] {
 function columnDefinition(cursor: Cursor): ColumnDefinition {
   const { at } = cursor
   const name = cursor.name('a column')
+  if (cursor.isWord('as')) computedElsewhere(cursor)
   const type = parseType(cursor)
   let notNull = false
   let primaryKey = false
@@ -71,6 +80,16 @@ function columnDefinition(cursor: Cursor): ColumnDefinition {
       cursor.unsupported(`${cursor.token.text.toUpperCase()} of a column`, clauseAt)
     } else return { name, type, notNull, primaryKey, generated, ...cursor.span(at) }
   }
+}
+/** `b AS a + 1`, as Flink has it. */
+function computedElsewhere(cursor: Cursor): never {
+  const isClock = cursor.isWordAhead(1, 'proctime')
+  return cursor.fail(
+    ['a type'],
+    isClock
+      ? 'No column is needed for it: PROCTIME() stands where it is asked for, as in JOIN items FOR SYSTEM_TIME AS OF PROCTIME() AS i ON i.k = s.k; when an event came is _timestamp.'
+      : 'Write the type, and b int GENERATED ALWAYS AS (a + 1).',
+  )
 }
 function generatedExpression(cursor: Cursor): ColumnDefinition['generated'] {
   if (cursor.isWord('identity')) cursor.unsupported('an IDENTITY column', cursor.at)

@@ -15,6 +15,7 @@ import type {
 import { orderClause, windowSpec } from './calls.ts'
 import type { Cursor } from './cursor.ts'
 import { continuesQuery, parseExpression } from './expressions.ts'
+import { hintOfEmit } from './elsewhere.ts'
 import { parseTableFunction } from './table-functions.ts'
 
 const grammar = { expression: parseExpression }
@@ -122,6 +123,8 @@ function lockingClause(cursor: Cursor): Query['locking'] {
 function emitClause(cursor: Cursor): Query['emit'] {
   if (!cursor.startsClause() || !cursor.isWord('emit')) return null
   const { at } = cursor.take()
+  const hint = hintOfEmit(cursor.token.word)
+  if (hint !== undefined) cursor.fail([], hint)
   cursor.expectWord('on', 'window', 'close')
   return { on: 'window-close', ...cursor.span(at) }
 }

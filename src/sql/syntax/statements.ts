@@ -3,7 +3,9 @@ import type { ObjectKind, QualifiedName, StartFrom, Statement } from './ast.ts'
 import { createAlert } from './alert.ts'
 import type { Cursor } from './cursor.ts'
 import { createRelation, optionList, withOptions } from './definitions.ts'
+import { objectHints, statementHints } from './elsewhere.ts'
 import { words } from './keywords.ts'
+import { parseExpression } from './expressions.ts'
 import { parseQuery } from './query.ts'
 
 export function parseStatement(cursor: Cursor): Statement {
@@ -11,16 +13,17 @@ export function parseStatement(cursor: Cursor): Statement {
   const parse = Object.hasOwn(statements, word) ? statements[word] : undefined
   if (parse !== undefined) return parse(cursor, at)
   if (cursor.isMark('(')) return queryStatement(cursor, at)
-  if (unsupportedStatements.has(word)) cursor.unsupported(word.toUpperCase(), at)
+  if (unsupportedStatements.has(word)) cursor.unsupported(word.toUpperCase(), at, statementHints[word])
   return cursor.fail(['SELECT', 'CREATE', 'INSERT', 'SUBSCRIBE', 'SHOW', 'DESCRIBE', 'EXPLAIN', 'ALTER', 'DROP'])
 }
 
 const unsupportedStatements = words(`
-  update delete merge truncate copy begin start commit end rollback abort savepoint release prepare execute deallocate
+  update merge truncate copy begin start commit end rollback abort savepoint release prepare execute deallocate
   declare fetch move close listen unlisten notify grant revoke analyze vacuum set reset discard lock comment call do
   refresh reindex cluster checkpoint load security import reassign backtest why`)
 
 const statements: Readonly<Record<string, (cursor: Cursor, at: number) => Statement>> = {
+  delete: deleteFrom,
   select: queryStatement,
   with: queryStatement,
   values: queryStatement,
@@ -105,6 +108,22 @@ function insert(cursor: Cursor, at: number): Statement {
   if (cursor.isWord('returning')) cursor.unsupported('RETURNING', cursor.at)
   return { kind: 'insert', into, columns, source, ...cursor.span(at) }
 }
+/** DELETE FROM table [WHERE condition] */
+function deleteFrom(cursor: Cursor, at: number): Statement {
+  cursor.take()
+  cursor.expectWord('from')
+  if (cursor.isWord('only')) cursor.unsupported('ONLY', cursor.at)
+  const from = cursor.qualifiedName('a table')
+  if (cursor.isWord('as', 'using') || (cursor.startsName() && !cursor.isWord('where', 'returning')))
+    cursor.unsupported(
+      cursor.isWord('using') ? 'USING in DELETE' : 'an alias of DELETE',
+      cursor.at,
+      'WHERE may hold EXISTS (SELECT …).',
+    )
+  const where = cursor.acceptWords('where') ? parseExpression(cursor) : null
+  if (cursor.isWord('returning')) cursor.unsupported('RETURNING', cursor.at)
+  return { kind: 'delete', from, where, ...cursor.span(at) }
+}
 function insertColumns(cursor: Cursor): ReturnType<Cursor['name']>[] {
   const list =
     cursor.isMark('(') && !cursor.isWordAhead(1, 'select', 'with', 'values', 'table') && !cursor.isMarkAhead(1, '(')
@@ -130,7 +149,7 @@ function create(cursor: Cursor, at: number): Statement {
   if (word === 'savepoint') return createSavepoint(cursor, at)
   if (word === 'view') return createPlainView(cursor, at)
   if (unsupportedObjects.has(word)) {
-    cursor.unsupported(`CREATE ${word.toUpperCase()}`, cursor.at)
+    cursor.unsupported(`CREATE ${word.toUpperCase()}`, cursor.at, objectHints[word])
   }
   return cursor.fail(['STREAM', 'TABLE', 'MATERIALIZED VIEW', 'VIEW', 'ALERT'])
 }
@@ -226,7 +245,14 @@ function alter(cursor: Cursor, at: number): Statement {
     return { kind: 'alter-view', name, query, start: startFrom(cursor), ...cursor.span(at) }
   }
   if (!cursor.isWord('pause', 'resume')) {
-    if (cursor.token.kind === 'word') cursor.unsupported(`ALTER … ${cursor.token.text.toUpperCase()}`, cursor.at)
+    if (cursor.token.kind === 'word')
+      cursor.unsupported(
+        `ALTER … ${cursor.token.text.toUpperCase()}`,
+        cursor.at,
+        object === 'view' || object === 'alert'
+          ? `What a view says is changed by CREATE OR REPLACE MATERIALIZED VIEW.`
+          : `DROP ${object.toUpperCase()} keeps the topic: make it again with the columns that it is to have.`,
+      )
     cursor.fail(object === 'view' ? ['PAUSE', 'RESUME', 'AS', 'START FROM'] : ['PAUSE', 'RESUME'])
   }
   const action = cursor.take().word as 'pause' | 'resume'
@@ -292,6 +318,23 @@ function explain(cursor: Cursor, at: number): Statement {
   }
   cursor.acceptWords('verbose')
   if (cursor.isWord('explain')) cursor.fail()
-  const statement = parseStatement(cursor)
-  return { kind: 'explain', analyze, statement, ...cursor.span(at) }
+  const named = explainedName(cursor)
+  const statementAt = cursor.at
+  const statement: Statement =
+    named === null ? parseStatement(cursor) : { kind: 'query', query: namedQuery(cursor), ...cursor.span(statementAt) }
+  return { kind: 'explain', analyze, statement, named, ...cursor.span(at) }
+}
+/** EXPLAIN [[MATERIALIZED] VIEW] v: a name alone is that of a view. */
+function explainedName(cursor: Cursor): QualifiedName | null {
+  const isView = cursor.isWord('materialized') || (cursor.isWord('view') && !cursor.isMarkAhead(1, ';'))
+  if (isView) {
+    cursor.acceptWords('materialized')
+    cursor.expectWord('view')
+  }
+  const { kind, word } = cursor.token
+  const next = cursor.ahead(1)
+  const isName =
+    kind === 'quoted' || (kind === 'word' && !Object.hasOwn(statements, word) && !unsupportedStatements.has(word))
+  const isAlone = next.kind === 'end' || next.text === ';' || next.text === '.'
+  return isView || (isName && isAlone) ? cursor.peekName() : null
 }

@@ -75,8 +75,7 @@ export function simpleType(cursor: Cursor): TypeRef {
   cursor.take()
   switch (word) {
     case 'double':
-      if (!cursor.isWord('precision')) cursor.fail(['PRECISION'])
-      cursor.take()
+      cursor.acceptWords('precision')
       return made('double precision')
     case 'float':
       return made(floatName(cursor))

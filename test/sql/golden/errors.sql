@@ -280,7 +280,7 @@ CREATE MATERIALIZED VIEW v AS SELECT tumble(bought_at, INTERVAL '1 minute') FROM
 ERROR 42883: function tumble(timestamptz, interval) does not exist
 LINE 1: CREATE MATERIALIZED VIEW v AS SELECT tumble(bought_at, INTERVAL '1 minute') FROM purchases
                                              ^
-HINT: Windows stand in FROM: TUMBLE(stream, time, INTERVAL '1 minute').
+HINT: Windows stand in FROM: SELECT window_start, count(*) AS c FROM TUMBLE(s, t, INTERVAL '1 minute') GROUP BY window_start, window_end.
 ----
 CREATE MATERIALIZED VIEW v AS SELECT DISTINCT ON (item) item, amount FROM purchases
 =>
@@ -329,4 +329,4 @@ UPDATE purchases SET item = 'x'
 ERROR 0A000: UPDATE is not supported yet
 LINE 1: UPDATE purchases SET item = 'x'
         ^
-HINT: docs/sql.md lists what works today.
+HINT: A row of a table replaces the one with the same key: INSERT INTO items VALUES ('a', 'new', 2).
