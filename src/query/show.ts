@@ -6,12 +6,12 @@ import { withoutSecrets } from '../sql/alert.ts'
 import { aggregateNames } from '../sql/bind/aggregates.ts'
 import { SqlFault } from '../sql/fault.ts'
 import { planConstant } from '../sql/plan/constant.ts'
+import { sourcesOf } from '../flow/plan-facts.ts'
 import { explainPlan, explainView } from '../sql/plan/explain.ts'
 import { matchesName, quoteIfNeeded } from '../sql/bind/scope.ts'
 import { catalogName, matcher } from '../sql/plan/relation.ts'
 import { planOnce } from '../sql/plan/view.ts'
 import type { QualifiedName, Statement } from '../sql/syntax/ast.ts'
-import { parseStatements } from '../sql/syntax/parse.ts'
 import type { Definition } from './definitions.ts'
 import { type EngineParts, planContext, timeText } from './engine-parts.ts'
 import type { RelationInfo, Rights, SavepointInfo } from './engine.ts'
@@ -264,27 +264,12 @@ export async function explain(
   text: string,
   parameters: readonly unknown[],
 ): Promise<Table> {
-  const view = statement.named === null ? null : viewText(parts, statement.named, text)
-  if (view !== null) return planTable(await explainLines(parts, view.statement, view.text, []))
+  const view = statement.named === null ? null : named(parts, statement.named, text).view
+  if (view !== null) {
+    for (const { topic } of sourcesOf(view.plan)) parts.rights.demand('read', topic)
+    return planTable([...explainView(view), `Plan ${new Fingerprints().ofResult(view.plan)}`])
+  }
   return planTable(await explainLines(parts, statement.statement, text, parameters))
-}
-/** The statement that a view was made by; null: it is none, or a program made it. */
-function viewText(
-  parts: EngineParts,
-  name: QualifiedName,
-  text: string,
-): { statement: Statement; text: string } | null {
-  const { stored, plain, name: shown } = named(parts, name, text)
-  const sql = stored?.sql
-  if (sql === undefined) return null
-  const [statement] = parseStatements(sql)
-  if (statement === undefined) return null
-  if (statement.kind === 'create-plain-view' && plain !== null)
-    return { statement: { ...statement, kind: 'query' }, text: sql }
-  if (statement.kind !== 'create-view' && statement.kind !== 'create-alert') return null
-  if (!parts.rights.seesCluster())
-    throw new SqlFault('sql.wrong-kind', `the plan of "${shown}" is not for you`, text, name.at)
-  return { statement: statement.kind === 'create-view' ? { ...statement, orReplace: false } : statement, text: sql }
 }
 export const planTable = (lines: readonly string[]): Table => ({
   columns: [field('QUERY PLAN')],

@@ -24,6 +24,7 @@ interface House extends AsyncDisposable {
   readonly schemas: Schemas
   /** What the clock says, which stands still but for sleeps. */
   readonly now: () => number
+  pass(ms: number): void
   write(records: readonly { key: string; value: string | null }[]): Promise<void>
   register(...schemas: readonly Registered[]): Promise<void>
 }
@@ -52,6 +53,7 @@ async function open(): Promise<House> {
   return {
     schemas: new Schemas(log, clock),
     now: () => ms,
+    pass: (length) => void (ms += length),
     write,
     register: (...schemas) =>
       write(
@@ -142,6 +144,13 @@ test('what cannot be had is a fault, and may come later', async () => {
   const before = house.now()
   await schemas.settle([7])
   assert.equal(house.now(), before)
+  // But it is looked for.
+  house.pass(1_000)
+  assert.equal(schemas.isSettled(7), false)
+  await schemas.settle([7])
+  assert.equal(house.now(), before + 1_000)
+  assert.equal(schemas.isSettled(7), true)
+  house.pass(1_000)
   const uses = {
     subject: 'uses',
     id: 8,

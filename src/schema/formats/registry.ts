@@ -34,7 +34,9 @@ interface Referred {
 type Make = (schema: RegisteredSchema, references: readonly Referred[]) => AvroSchema | ProtoFile
 /** So long is an id waited for: it may be written by somebody who is slower than the events. */
 const waitMs = 5_000
-/** So long it is then not waited for again. */
+/** So often is the topic read on for an id that was waited for in vain. */
+const lookMs = 1_000
+/** So long is it then not waited for again. */
 const patienceMs = 60_000
 const pollMs = 250
 
@@ -45,6 +47,7 @@ export class Schemas {
   private readonly byVersion = new Map<string, RegisteredSchema>()
   private readonly parsed = new Map<number, AvroSchema | ProtoFile | Fault>()
   private readonly givenUp = new Map<number, number>()
+  private lookedMs = -Infinity
   private next = 0
   private topicId = ''
   private bytes = 0
@@ -54,9 +57,11 @@ export class Schemas {
     this.log = log
     this.clock = clock
   }
-  /** It is known, or was waited for in vain a moment ago. */
+  /** It is known, or was looked for in vain a moment ago. */
   isSettled(id: number): boolean {
-    if (this.byId.has(id)) return true
+    return this.byId.has(id) || (this.isGivenUp(id) && this.clock.monotonic() < this.lookedMs + lookMs)
+  }
+  private isGivenUp(id: number): boolean {
     const until = this.givenUp.get(id)
     return until !== undefined && this.clock.monotonic() < until
   }
@@ -66,7 +71,8 @@ export class Schemas {
     for (;;) {
       signal?.throwIfAborted()
       await this.readOn()
-      const missing = ids.filter((id) => !this.isSettled(id))
+      this.lookedMs = this.clock.monotonic()
+      const missing = ids.filter((id) => !this.byId.has(id) && !this.isGivenUp(id))
       if (missing.length === 0) return
       if (this.clock.monotonic() >= endMs) {
         if (this.givenUp.size > limits.schemaIdsMissing) this.givenUp.clear()

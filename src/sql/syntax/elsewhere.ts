@@ -99,6 +99,6 @@ export const statementHints: Readonly<Record<string, string>> = {
   commit: 'One INSERT is all or nothing, also of many rows.',
   set: 'What a view may be told stands with it, in WITH (…).',
   copy: 'INSERT takes many rows; millrace produce TOPIC reads lines of JSON.',
-  grant: 'Rights are given on the command line: millrace acl.',
+  grant: 'Rights are given with a user: millrace user alter.',
   refresh: 'A MATERIALIZED VIEW is always kept up to date; FLUSH waits until it has taken in all that is there.',
 }
