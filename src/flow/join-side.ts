@@ -4,7 +4,7 @@
  * a list that got one out of order is sorted when it is read next.
  */
 import type { Columns } from '../schema/types.ts'
-import type { Batch, Column } from './batch.ts'
+import { type Batch, type Column, gatherColumn } from './batch.ts'
 import { columnBuilder } from './columns.ts'
 import { KeyIndex, longerInts } from './key-index.ts'
 import { KeyWriter, type KeyPart, anyNull, keyEncoder } from './key.ts'
@@ -87,6 +87,8 @@ export class JoinSide {
   // Pairs found; used again and again.
   private rows = new Int32Array(256)
   private partners = new Int32Array(256)
+  /** By row: which of the partners read last it was, if it was one. */
+  private readAs = new Int32Array(64)
 
   constructor(name: string, options: SideOptions) {
     const { columns, keys, grows, alone, windowEnd } = options
@@ -244,6 +246,29 @@ export class JoinSide {
       }
     }
     return { rows: this.rows, partners: this.partners, count }
+  }
+  /**
+   * Columns of stored rows, one row for each partner. Many rows of a batch have the same few partners: each is read once, and
+   * its texts are shared.
+   */
+  columnsOf(table: StateTable, partners: Int32Array, count: number): Column[] {
+    const unique = new Int32Array(count)
+    const which = new Int32Array(count)
+    let uniques = 0
+    for (let i = 0; i < count; i++) {
+      const id = partners[i]!
+      if (id >= this.readAs.length) this.readAs = longerInts(this.readAs, id + 1)
+      let at = this.readAs[id]!
+      if (at >= uniques || unique[at] !== id) {
+        at = this.readAs[id] = uniques++
+        unique[at] = id
+      }
+      which[i] = at
+    }
+    const builders = this.columns.map(({ type }) => columnBuilder(type, uniques))
+    for (let i = 0; i < uniques; i++) this.layout.read(table, unique[i]!, builders)
+    const columns = builders.map((builder) => builder.done())
+    return uniques === count ? columns : columns.map((column) => gatherColumn(column, which, count))
   }
   private firstPartner(table: StateTable, row: number): number {
     const entry = this.index.find(row)

@@ -20,7 +20,6 @@ import {
   gatherColumn,
   withoutRows,
 } from '../batch.ts'
-import { columnBuilder } from '../columns.ts'
 import { compileFilter } from '../compile.ts'
 import { concatenate } from '../concatenate.ts'
 import { JoinSide, type PairPlace, firstPair } from '../join-side.ts'
@@ -169,20 +168,18 @@ class Join implements Operator {
     { rows, partners, count }: { rows: Int32Array; partners: Int32Array; count: number },
   ): Batch {
     const mine = batch.columns.slice(0, from.columns.length).map((column) => gatherColumn(column, rows, count))
-    const builders = to.columns.map(({ type }) => columnBuilder(type, count))
+    const theirs = to.columnsOf(others, partners, count)
     const provenance = new PairProvenance(count)
     let weights: Float64Array | null = null
     for (let i = 0; i < count; i++) {
       const row = rows[i]!
       const partner = partners[i]!
-      to.layout.read(others, partner, builders)
       provenance.push(batch.rows, row, to.ordinalOf(others, partner))
       const weight = (batch.weights === null ? 1 : batch.weights[row]!) * to.copiesOf(others, partner)
       if (weight === 1) continue
       weights ??= new Float64Array(count).fill(1)
       weights[i] = weight
     }
-    const theirs = builders.map((builder) => builder.done())
     const columns = from === this.left ? [...mine, ...theirs] : [...theirs, ...mine]
     return { count, columns, weights, rows: provenance.done(), late: null, failed: null }
   }
