@@ -7,7 +7,8 @@ import { invalidArgument } from './helpers.ts'
 
 export type Test = (code: number) => boolean
 export type RegexNode =
-  | { readonly kind: 'char'; readonly test: Test }
+  /** `source`: the same as a JavaScript expression with the flag u; null: it is not known. */
+  | { readonly kind: 'char'; readonly test: Test; readonly source: string | null }
   | {
       readonly kind: 'assert'
       readonly what:
@@ -62,6 +63,18 @@ const not =
   (test: Test): Test =>
   (c) =>
     !test(c)
+/** As they stand in brackets of a JavaScript expression. */
+const digitSource = '0-9'
+const wordSource = '_\\p{L}\\p{N}'
+const spaceSource = '\\u{20}\\u{9}-\\u{d}\\u{a0}\\u{2028}\\u{2029}'
+const sourceOf = (code: number): string => `\\u{${code.toString(16)}}`
+/** Characters of a bracket or an escape; `source` as it stands in brackets. */
+interface Chars {
+  readonly test: Test
+  readonly source: string | null
+}
+const classSources: Readonly<Record<string, string>> = { digit: digitSource, space: spaceSource, word: wordSource }
+const escapeSources: Readonly<Record<string, string>> = { d: digitSource, w: wordSource, s: spaceSource }
 const classes: Readonly<Record<string, Test>> = {
   alpha: (c) => letters.test(String.fromCodePoint(c)),
   digit: isDigit,
@@ -182,9 +195,11 @@ class Parser {
       case '(':
         return this.group()
       case '[':
-        return { kind: 'char', test: this.folded(this.bracket()) }
+        return this.bracket()
       case '.':
-        return { kind: 'char', test: this.flags.lines ? (code): boolean => code !== 10 : (): boolean => true }
+        return this.flags.lines
+          ? { kind: 'char', test: (code) => code !== 10, source: '[^\\n]' }
+          : { kind: 'char', test: () => true, source: '[^]' }
       case '^':
         return { kind: 'assert', what: this.flags.lines ? 'line-start' : 'start' }
       case '$':
@@ -201,10 +216,11 @@ class Parser {
   }
   private literal(c: string): RegexNode {
     const code = c.codePointAt(0)!
-    if (!this.flags.ignoreCase) return { kind: 'char', test: (other) => other === code }
+    if (!this.flags.ignoreCase) return { kind: 'char', test: (other) => other === code, source: sourceOf(code) }
     const low = c.toLowerCase().codePointAt(0)!
     const high = c.toUpperCase().codePointAt(0)!
-    return { kind: 'char', test: (other) => other === code || other === low || other === high }
+    const source = `[${[code, low, high].map(sourceOf).join('')}]`
+    return { kind: 'char', test: (other) => other === code || other === low || other === high, source }
   }
   private folded(test: Test): Test {
     if (!this.flags.ignoreCase) return test
@@ -234,7 +250,10 @@ class Parser {
   private escape(): RegexNode {
     const c = this.text[this.at++]
     if (c === undefined) return this.fail('invalid escape \\ sequence')
-    if (Object.hasOwn(escapes, c)) return { kind: 'char', test: escapes[c]! }
+    if (Object.hasOwn(escapes, c)) {
+      const inside = escapeSources[c.toLowerCase()]!
+      return { kind: 'char', test: escapes[c]!, source: c === c.toLowerCase() ? `[${inside}]` : `[^${inside}]` }
+    }
     if (Object.hasOwn(assertions, c)) return { kind: 'assert', what: assertions[c as keyof typeof assertions] }
     if (/[1-9]/.test(c)) return this.fail('back references are not supported')
     return this.literal(this.character(c))
@@ -253,38 +272,44 @@ class Parser {
     return /[a-zA-Z]/.test(c) ? this.fail('invalid escape \\ sequence') : c
   }
   /** Behind `[`. */
-  private bracket(): Test {
+  private bracket(): RegexNode {
     const negated = this.next === '^'
     if (negated) this.at++
-    const tests: Test[] = []
+    const items: Chars[] = []
     for (let first = true; ; first = false) {
       const c = this.text[this.at++]
       if (c === undefined) return this.fail('brackets [] not balanced')
       if (c === ']' && !first) break
-      tests.push(this.bracketItem(c))
+      items.push(this.bracketItem(c))
     }
-    const any: Test = (code) => tests.some((test) => test(code))
-    if (!negated) return any
-    return this.flags.lines ? (code): boolean => code !== 10 && !any(code) : not(any)
+    const any: Test = (code) => items.some(({ test }) => test(code))
+    const { ignoreCase, lines } = this.flags
+    const isKnown = !ignoreCase && items.every(({ source }) => source !== null)
+    const inside = items.map(({ source }) => source).join('')
+    if (!negated) return { kind: 'char', test: this.folded(any), source: isKnown ? `[${inside}]` : null }
+    const none: Test = lines ? (code): boolean => code !== 10 && !any(code) : not(any)
+    return { kind: 'char', test: this.folded(none), source: isKnown ? `[^${inside}${lines ? '\\n' : ''}]` : null }
   }
-  private bracketItem(c: string): Test {
+  private bracketItem(c: string): Chars {
     if (c === '[' && this.next === ':') {
       const end = this.text.indexOf(':', this.at + 1)
       const name = this.text.slice(this.at + 1, end).join('')
       if (end < 0 || this.text[end + 1] !== ']' || !Object.hasOwn(classes, name))
         return this.fail('invalid character class')
       this.at = end + 2
-      return classes[name]!
+      return { test: classes[name]!, source: classSources[name] ?? null }
     }
-    if (c === '\\' && this.next !== undefined && Object.hasOwn(escapes, this.next))
-      return escapes[this.text[this.at++]!]!
+    if (c === '\\' && this.next !== undefined && Object.hasOwn(escapes, this.next)) {
+      const name = this.text[this.at++]!
+      return { test: escapes[name]!, source: escapeSources[name] ?? null }
+    }
     const low = this.bracketCharacter(c)
     if (this.next !== '-' || this.text[this.at + 1] === ']' || this.text[this.at + 1] === undefined)
-      return (code) => code === low
+      return { test: (code) => code === low, source: sourceOf(low) }
     this.at++
     const high = this.bracketCharacter(this.text[this.at++]!)
     if (high < low) return this.fail('invalid character range')
-    return between(low, high)
+    return { test: between(low, high), source: `${sourceOf(low)}-${sourceOf(high)}` }
   }
   private bracketCharacter(c: string): number {
     if (c !== '\\') return c.codePointAt(0)!

@@ -1,10 +1,12 @@
 /**
- * Matching in time that no text can blow up: all ways through the expression are followed at once, each with its captures
+ * Matching in time that no text can blow up. What JavaScript's own matcher does in a time that is known is left to it
+ * (`regex-native.ts`). For everything else all ways through the expression are followed at once, each with its captures
  * (Pike's machine over Thompson's construction), in the order in which a backtracking matcher would try them. A match
  * costs at most text × program; a budget of steps ends what is still too much.
  */
 import { limits } from '../../lib/limits.ts'
 import { invalidArgument } from './helpers.ts'
+import { NativeRegex } from './regex-native.ts'
 import { isWordCharacter, parseRegex, type RegexFlags, type RegexNode, type Test } from './regex-parse.ts'
 
 type Instruction =
@@ -30,8 +32,11 @@ export interface Regex {
   test(text: string): boolean
 }
 
-/** Flags: i ignore case, c do not, n or m lines, s the opposite, x expanded, q a literal text; g is the caller's. */
-export function compileRegex(pattern: string, flagText = ''): Regex {
+/**
+ * Flags: i ignore case, c do not, n or m lines, s the opposite, x expanded, q a literal text; g is the caller's. `isNative`
+ * false: by the matcher here alone, as the oracle of the other.
+ */
+export function compileRegex(pattern: string, flagText = '', isNative = true): Regex {
   const flags = { ignoreCase: false, lines: false, expanded: false }
   let literal = false
   for (const flag of flagText) {
@@ -43,7 +48,13 @@ export function compileRegex(pattern: string, flagText = ''): Regex {
     else if (flag === 'q') literal = true
     else if (flag !== 'g') invalidArgument(`invalid regular expression option: "${flag}"`)
   }
-  return new Machine(literal ? pattern.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&') : pattern, flags)
+  return new Machine(literal ? pattern.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&') : pattern, flags, isNative)
+}
+function matchOf(found: RegExpExecArray | null): Match | null {
+  if (found === null) return null
+  const groups: (string | null)[] = []
+  for (let g = 1; g < found.length; g++) groups.push(found[g] ?? null)
+  return { start: found.index, end: found.index + found[0].length, groups }
 }
 
 const cache = new Map<string, Regex>()
@@ -144,20 +155,25 @@ interface Thread {
 
 class Machine implements Regex {
   readonly groupCount: number
+  /** For texts that it takes; null: for none. */
+  private readonly native: NativeRegex | null
   private readonly program: readonly Instruction[]
   private readonly slots: number
   private steps = 0
 
-  constructor(pattern: string, flags: RegexFlags) {
+  constructor(pattern: string, flags: RegexFlags, isNative: boolean) {
     const { node, groups } = parseRegex(pattern, flags)
     this.program = new Compiler().compile(node)
+    this.native = isNative ? NativeRegex.of(node) : null
     this.groupCount = groups
     this.slots = (groups + 1) * 2
   }
   test(text: string): boolean {
+    if (this.native?.takes(text, 0) === true) return this.native.test(text)
     return this.run(text, 0, true) !== null
   }
   match(text: string, from: number): Match | null {
+    if (this.native?.takes(text, from) === true) return matchOf(this.native.exec(text, from))
     const saved = this.run(text, from, false)
     if (saved === null) return null
     const groups: (string | null)[] = []
