@@ -24,7 +24,11 @@ const core = 0
 const heapMegabytes = 6_144
 
 /** What `millrace` sets for itself when it starts. */
-const ofProgram = ['--incremental-marking-soft-trigger=80', '--incremental-marking-hard-trigger=95']
+const ofProgram = [
+  '--incremental-marking-soft-trigger=80',
+  '--incremental-marking-hard-trigger=95',
+  '--external-memory-accounted-in-global-limit',
+]
 
 /** Not the system's folder for temporary files: that may be memory. */
 function dataFolder(name: string): string {

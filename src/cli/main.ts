@@ -11,6 +11,9 @@ if (major < 24) {
 const { setFlagsFromString } = await import('node:v8')
 setFlagsFromString('--incremental-marking-soft-trigger=80')
 setFlagsFromString('--incremental-marking-hard-trigger=95')
+// Columns, state and what was read lie outside the heap. By itself V8 collects everything for each 64 MB of them, be there
+// gigabytes of state; told so, it goes by a part of all that lives.
+setFlagsFromString('--external-memory-accounted-in-global-limit')
 const { prepareLoading } = await import('../node/loading.ts')
 prepareLoading()
 const { main } = await import('./run.ts')
