@@ -150,8 +150,10 @@ function complain(error: unknown, output: OutputFormat): number {
   if (output === 'json' || output === 'jsonl') {
     const more = { ...(sqlstate === null ? {} : { sqlstate }), ...(excerpt === null ? {} : { excerpt }) }
     process.stderr.write(JSON.stringify({ code, message, hint, ...more }) + '\n')
-  } else if (sqlstate === null) process.stderr.write(`millrace: ${message}\n${hint === '' ? '' : `  ${hint}\n`}`)
-  else {
+  } else if (sqlstate === null) {
+    const place = excerpt === null ? '' : `${excerpt}\n`
+    process.stderr.write(`millrace: ${message}\n${place}${hint === '' ? '' : `  ${hint}\n`}`)
+  } else {
     const place = excerpt === null ? '' : `${excerpt}\n`
     process.stderr.write(`ERROR ${sqlstate}: ${message}\n${place}${hint === '' ? '' : `HINT: ${hint}\n`}`)
   }
@@ -162,6 +164,7 @@ function fromFault(fault: Fault): CommandError {
   return new CommandError(fault.message, {
     code: fault.code,
     hint: fault.hint,
+    ...('excerpt' in fault.facts && typeof fault.facts.excerpt === 'string' ? { excerpt: fault.facts.excerpt } : {}),
     exitCode: fault.code.startsWith('config.') ? exit.usage : exit.failed,
   })
 }

@@ -1196,6 +1196,22 @@ export const faults = {
     says: (f) => `the files of ${f.dir} are not those that Millrace was started with`,
     hint: 'Start Millrace again: a thread that runs functions of the project loads its files anew.',
   }),
+  'project.invalid-file': meaning<{ file: string; why: string }>({
+    kafka: -1,
+    http: 400,
+    sqlstate: '42000',
+    retry: false,
+    says: (f) => `${f.file} cannot be loaded: ${f.why}`,
+    hint: 'Mend the file. What it imports has to be installed beside the project.',
+  }),
+  'project.duplicate': meaning<{ what: string; files: string }>({
+    kafka: -1,
+    http: 409,
+    sqlstate: '42P07',
+    retry: false,
+    says: (f) => `the project defines ${f.what} more than once: in ${f.files}`,
+    hint: 'Streams, tables and views share their names: give one of them another.',
+  }),
   'project.not-found': meaning<{ dir: string }>({
     kafka: -1,
     http: 404,

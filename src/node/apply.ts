@@ -25,6 +25,8 @@ export interface ApplyTo {
 export interface Definitions {
   readonly sql: readonly { readonly file: string; readonly text: string }[]
   readonly definitions: readonly Definition[]
+  /** Which file a definition stands in; those of a program stand in none. */
+  readonly files?: ReadonlyMap<Definition, string>
   /** Where the definitions can be loaded from once more, by another thread; absent: nowhere. */
   readonly project?: ProjectMark
 }
@@ -39,22 +41,56 @@ interface Wanted {
   /** As it stands in the catalogue once it is made. */
   readonly text: string
   readonly file: string
+  /** Where the text stands in the file. */
+  readonly in: { readonly text: string; readonly at: number }
   /** A view that goes on with its state when its query has changed. */
   readonly resumes: boolean
 }
 
 /** Throws the fault of the first definition that cannot be made, with its file in front. */
-export async function applyDefinitions(to: ApplyTo, { sql, definitions }: Definitions): Promise<void> {
+export async function applyDefinitions(
+  to: ApplyTo,
+  { sql, definitions, files = new Map() }: Definitions,
+): Promise<void> {
+  const wanted = [...sql.flatMap(statementsOf), ...definitions.flatMap((one) => asStatement(one, files.get(one)))]
+  const views = definitions.filter(isView)
+  refuseTwice(wanted, views, files)
   for (const definition of definitions) if (isTopic(definition)) await applyTopic(to, definition)
-  const wanted = [...sql.flatMap(statementsOf), ...definitions.flatMap(asStatement)]
+  const planned = new Map(views.flatMap((view) => named(files.get(view) ?? view.name, () => viewOf(view))))
+  await checkChanged(
+    to,
+    wanted,
+    views.map(({ name }) => name),
+  )
   await dropChanged(to, wanted)
-  await beginViews(to, definitions.filter(isView), wanted)
-  await untilDone(wanted.map((one) => ({ file: one.file, make: () => createMissing(to, one) })))
+  await beginViews(to, planned, wanted)
+  await untilDone(wanted.map((one) => () => createMissing(to, one)))
+}
+/** Streams, tables and views share their names. Throws Fault project.duplicate. */
+function refuseTwice(wanted: readonly Wanted[], views: readonly AnyView[], files: ReadonlyMap<unknown, string>): void {
+  const made = new Map<string, string>()
+  const streams = views.filter(({ from }) => !(from instanceof SqlText))
+  const all = [
+    ...wanted,
+    ...streams.map((view) => ({ kind: 'view', name: view.name, file: files.get(view) ?? 'the program' })),
+  ]
+  for (const { kind, name, file } of all) {
+    const key = `${kind === 'alert' ? 'alert' : 'relation'} ${name.toLowerCase()}`
+    const other = made.get(key)
+    if (other !== undefined) {
+      const where = other === file ? file : `${other} and ${file}`
+      throw new Fault('project.duplicate', { what: `${kind} ${name}`, files: where })
+    }
+    made.set(key, file)
+  }
 }
 /** Views that are streams of TypeScript; those in SQL are statements. */
-async function beginViews(to: ApplyTo, views: readonly AnyView[], wanted: readonly Wanted[]): Promise<void> {
+async function beginViews(
+  to: ApplyTo,
+  planned: ReadonlyMap<ViewPlan, Parameters<OpenEngine['defineViews']>[0][number]>,
+  wanted: readonly Wanted[],
+): Promise<void> {
   const ours = new Set(wanted.map(({ kind, name }) => `${kind} ${name}`))
-  const planned = new Map(views.flatMap((view) => named(view.name, () => viewOf(view))))
   const ordered = inputsFirst([...planned.keys()]).map((view) => planned.get(view)!)
   const changed = await to.engine.defineViews(ordered, ({ kind, name }) => ours.has(`${kind} ${name}`))
   for (const { name, becomes } of changed)
@@ -96,23 +132,33 @@ async function applyTopic({ engine, contracts }: ApplyTo, topic: AnyTopic): Prom
 }
 
 function statementsOf({ file, text }: Definitions['sql'][number]): Wanted[] {
-  return parseStatements(text).map((statement) => {
+  const place = { file, in: { text, at: 0 } }
+  return inPlace(place, 0, () => parseStatements(text)).map((statement) => {
     if (!isCreate(statement))
-      throw new SqlFault('sql.unsupported', 'a project file holds definitions only', text, statement.at, {
-        hint: 'Put other statements into a file of their own and run it with `millrace sql FILE`.',
-      })
+      throw placed(
+        place,
+        0,
+        new SqlFault('sql.unsupported', 'a project file holds definitions only', text, statement.at, {
+          hint: 'Put other statements into a file of their own and run it with `millrace sql FILE`.',
+        }),
+      )
     const name = statement.name.parts.at(-1)!.text
     const resumes = statement.kind === 'create-view' && statement.start?.from === 'resume'
-    return { kind: kindOf(statement), name, text: text.slice(statement.at, statement.end), file, resumes }
+    const { at, end } = statement
+    return { kind: kindOf(statement), name, text: text.slice(at, end), file, in: { text, at }, resumes }
   })
 }
-function asStatement(definition: Definition): Wanted[] {
+function asStatement(definition: Definition, file = definition.name): Wanted[] {
   const { name } = definition
-  if (isAlert(definition)) return [{ kind: 'alert', name, text: definition.statement(), file: name, resumes: false }]
+  if (isAlert(definition)) {
+    const text = definition.statement()
+    return [{ kind: 'alert', name, text, file, in: { text, at: 0 }, resumes: false }]
+  }
   if (!isView(definition) || !(definition.from instanceof SqlText)) return []
   const quoted = `"${name.replaceAll('"', '""')}"`
   const text = `CREATE MATERIALIZED VIEW ${quoted}${optionsText(definition)}`
-  return [{ kind: 'view', name, text, file: name, resumes: definition.options.startFrom === 'resume' }]
+  const resumes = definition.options.startFrom === 'resume'
+  return [{ kind: 'view', name, text, file, in: { text, at: 0 }, resumes }]
 }
 /** A view in SQL takes its options as SQL says them. */
 function optionsText({ from, options }: AnyView): string {
@@ -161,10 +207,77 @@ const isSame = (a: string, b: string): boolean => a.replace(head, '') === b.repl
 async function createMissing(to: ApplyTo, wanted: Wanted): Promise<void> {
   const { kind, name, text, file, resumes } = wanted
   const before = known(to, wanted)
-  if (before === null) return void (await to.engine.run(text))
+  if (before === null) return void (await inPlaceOf(wanted, 0, () => to.engine.run(text)))
   if (isSame(before, text) || !resumes) return
-  const { notices = [] } = await to.engine.run(text.replace(head, 'CREATE OR REPLACE '))
+  const again = text.replace(head, 'CREATE OR REPLACE ')
+  const { notices = [] } = await inPlaceOf(wanted, again.length - text.length, () => to.engine.run(again))
   to.logger.info([`${kind} ${name} has changed: ${notices[0]}`, ...notices.slice(1)].join('\n'), { file })
+}
+
+type Place = Pick<Wanted, 'file' | 'in'>
+/** A fault of a text that has so many characters more in front says where it is in its file. */
+function placed({ file, in: where }: Place, more: number, error: unknown): unknown {
+  if (!(error instanceof SqlFault)) {
+    if (error instanceof Error) error.message = `${file}: ${error.message}`
+    return error
+  }
+  const { line, column } = error.position
+  // Of lines above the first the text in front has none.
+  const before = where.text
+    .slice(where.at)
+    .split('\n')
+    .slice(0, line - 1)
+  const at = where.at + before.reduce((sum, one) => sum + one.length + 1, 0) + column - 1 - (line === 1 ? more : 0)
+  const { message, hint, expected } = error.facts
+  const place = new SqlFault(error.code, message, where.text, Math.max(0, at)).position
+  return new SqlFault(error.code, `${file}:${place.line}:${place.column}: ${message}`, where.text, Math.max(0, at), {
+    ...(hint === undefined ? {} : { hint }),
+    ...(expected === undefined ? {} : { expected }),
+  })
+}
+function inPlace<T>(place: Place, more: number, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw placed(place, more, error)
+  }
+}
+async function inPlaceOf<T>(place: Place, more: number, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw placed(place, more, error)
+  }
+}
+
+/**
+ * A changed view that cannot be planned is refused before the one that runs is dropped. What reads something else that is
+ * new or changed cannot be known before that is there. Throws SqlFault.
+ */
+async function checkChanged(to: ApplyTo, wanted: readonly Wanted[], programViews: readonly string[]): Promise<void> {
+  const changed = wanted.filter((one) => {
+    const before = known(to, one)
+    return before === null || !isSame(before, one.text)
+  })
+  const ours = [...wanted.map(({ name }) => name), ...programViews]
+  for (const one of changed) {
+    if ((one.kind !== 'view' && one.kind !== 'alert') || known(to, one) === null) continue
+    const moving = [...changed.filter((other) => other !== one).map(({ name }) => name), ...programViews]
+    if (moving.some((name) => mentions(one.text, name))) continue
+    try {
+      await inPlaceOf(one, explain.length, () => to.engine.run(`${explain}${one.text}`))
+    } catch (error) {
+      if (!(error instanceof SqlFault)) throw error
+      // A relation of the project may only wait for another one.
+      const isUnknown = error.code === 'sql.unknown-relation'
+      if (!isUnknown || !ours.some((name) => error.facts.message.includes(`"${name}"`))) throw error
+    }
+  }
+}
+const explain = 'EXPLAIN '
+function mentions(text: string, name: string): boolean {
+  const lower = text.toLowerCase()
+  return lower.includes(name.toLowerCase())
 }
 
 /** With what reads it, readers first. A reader that is not of the project stands in the way: nothing is dropped then. */
@@ -189,23 +302,19 @@ async function dropChanged(to: ApplyTo, wanted: readonly Wanted[]): Promise<void
 }
 
 /** Tries each until it works or a whole round brings nothing new; then the first fault stands. */
-async function untilDone(makes: readonly { readonly file: string; make(): Promise<void> }[]): Promise<void> {
+async function untilDone(makes: readonly (() => Promise<void>)[]): Promise<void> {
   let left = makes
   for (;;) {
     const failed: { readonly one: (typeof makes)[number]; readonly error: unknown }[] = []
     for (const one of left) {
       try {
-        await one.make()
+        await one()
       } catch (error) {
         failed.push({ one, error })
       }
     }
     if (failed.length === 0) return
-    if (failed.length === left.length) {
-      const { one, error } = failed[0]!
-      if (error instanceof Error) error.message = `${one.file}: ${error.message}`
-      throw error
-    }
+    if (failed.length === left.length) throw failed[0]!.error
     left = failed.map(({ one }) => one)
   }
 }

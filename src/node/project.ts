@@ -19,6 +19,8 @@ export interface ProjectMark {
 export interface Project extends ProjectMark {
   readonly sql: readonly { readonly file: string; readonly text: string }[]
   readonly definitions: readonly Definition[]
+  /** Which file a definition stands in. */
+  readonly files: ReadonlyMap<Definition, string>
 }
 
 /**
@@ -36,7 +38,27 @@ function resolveOwnName(): void {
   })
 }
 
-/** Throws Fault project.not-found, or what a file throws when it is imported. */
+/** Throws Fault project.invalid-file, and what definitions throw, with the file in front. */
+async function imported(path: string, file: string): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    return (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>
+  } catch (error) {
+    if (error instanceof Fault) {
+      error.message = `${file}: ${error.message}`
+      throw error
+    }
+    const { message, stack = '' } = error instanceof Error ? error : new Error(String(error))
+    const line = [pathToFileURL(path).href, path]
+      .map((at) => /^:(\d+)/.exec(stack.split(at)[1] ?? '')?.[1])
+      .find((one) => one)
+    throw new Fault(
+      'project.invalid-file',
+      { file: line === undefined ? file : `${file}:${line}`, why: message },
+      error,
+    )
+  }
+}
+/** Throws Fault project.not-found, project.invalid-file, and what definitions throw. */
 export async function loadProject(dir: string): Promise<Project> {
   const folder = resolve(dir)
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true)
@@ -47,12 +69,12 @@ export async function loadProject(dir: string): Promise<Project> {
   const sql = files
     .filter((file) => file.endsWith('.sql'))
     .map((file) => ({ file, text: readFileSync(join(folder, file), 'utf8') }))
-  const definitions = new Set<Definition>()
+  const found = new Map<Definition, string>()
   for (const file of files) {
     if (!/\.(ts|js|mjs)$/.test(file) || /\.(config|test|d)\.\w+$/.test(file)) continue
     digest.update(`${file}\n`).update(readFileSync(join(folder, file)))
-    const module = (await import(pathToFileURL(join(folder, file)).href)) as Readonly<Record<string, unknown>>
-    for (const exported of Object.values(module)) if (isDefinition(exported)) definitions.add(exported)
+    for (const exported of Object.values(await imported(join(folder, file), file)))
+      if (isDefinition(exported) && !found.has(exported)) found.set(exported, file)
   }
-  return { dir: folder, digest: digest.digest('hex'), sql, definitions: [...definitions] }
+  return { dir: folder, digest: digest.digest('hex'), sql, definitions: [...found.keys()], files: found }
 }
