@@ -39,8 +39,9 @@ export class ByteWriter {
     this.reserve(4)
     this.at = this.buffer.writeUInt32BE(value, this.at)
   }
-  /** A whole number of magnitude below 2^53 as 8 bytes. */
+  /** A whole number of magnitude below 2^53 as 8 bytes. Throws RangeError for any other: it could not be read again. */
   int64(value: number): void {
+    if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no int64 that can be read again`)
     this.reserve(8)
     const high = Math.floor(value / 0x1_0000_0000)
     this.buffer.writeInt32BE(high, this.at)

@@ -98,6 +98,27 @@ const many = (plan: Plan, mode: 'append' | 'upsert', what: string): void => {
 const append = source('l', columns)
 const upsert = source('l', columns, { mode: 'upsert', key: [0] })
 
+test('a table by itself', () => many(upsert, 'upsert', 'a table'))
+test('a table by a key of texts', () => {
+  const byText = source('l', columns, { mode: 'upsert', key: [1] })
+  let most = 0
+  for (let seed = 1; seed <= seeds * 2; seed++)
+    most = Math.max(
+      most,
+      twins(
+        byText,
+        (next, id) => {
+          const k = `key ${whole(next, 40)}`
+          const value = next() < 0.2 ? null : { id, k, n: whole(next, 5), s: 'x'.repeat(whole(next, 200)) }
+          return { topic: 'l', partition: 0, key: k, value }
+        },
+        seed,
+        'a table by texts',
+      ),
+    )
+  assert.ok(most > 5, `${most} rows in files`)
+})
+
 for (const [what, input, mode] of [
   ['of a stream', append, 'append'],
   ['of a table', upsert, 'upsert'],

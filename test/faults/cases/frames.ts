@@ -5,6 +5,11 @@
  */
 import { connect } from 'node:net'
 import type { Millrace } from '../../interop/setup/index.ts'
+import { metadataApi } from '../../../src/wire/kafka/messages/03-metadata.ts'
+import { listGroupsApi } from '../../../src/wire/kafka/messages/16-list-groups.ts'
+import { deleteTopicsApi } from '../../../src/wire/kafka/messages/20-delete-topics.ts'
+import { deleteGroupsApi } from '../../../src/wire/kafka/messages/42-delete-groups.ts'
+import { WireClient } from '../../gateway/kafka/wire-client.ts'
 import { Canary } from '../canary.ts'
 import { type Context, type FaultCase, type Outcome, startAgain, startFirst } from '../case.ts'
 import { mutate } from '../mutate.ts'
@@ -31,7 +36,7 @@ const growthBytesMax = 64 * 1024 * 1024
  * So that resident memory is what is held, not what the collector has not looked at yet; holding more ends the process. The
  * young generation is kept small too: under load it grows by tens of megabytes, whatever is in it.
  */
-const heap = { NODE_OPTIONS: '--max-old-space-size=96 --max-semi-space-size=2' }
+const heap = { NODE_OPTIONS: '--max-old-space-size=128 --max-semi-space-size=2' }
 const warmUpFrames = 10_000
 const topics = ['fuzz', 'fuzz-2', 'no-such-topic', '']
 
@@ -52,8 +57,7 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
   let figures = {}
   try {
     const setUp = await Wire.open(product.kafka)
-    await createTopic(setUp, 'fuzz', 2)
-    await createTopic(setUp, 'fuzz-2', 1)
+    await createFuzzed(setUp)
     await canary.start()
     const apis = await gatewayApis()
     const seeds = Array.from({ length: 4 }, () => seedFrames(apis, topics, random)).flat()
@@ -69,6 +73,8 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
     for (let done = 0; done < total - warmUpFrames && product.running; done += step) {
       await sendMany(product.kafka, step, next, tally)
       note(`${tally.sent} frames, ${megabytes(memory.sample())} MB resident: ${await heldBy(product)}`)
+      await removeWhatWasMade(product.kafka)
+      await createFuzzed(setUp)
       // Idle for ten minutes it would be let go.
       await partitionsOf(setUp, 'canary')
     }
@@ -111,6 +117,26 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
   }
   problems.push(...canary.problems)
   return { figures, problems }
+}
+
+async function createFuzzed(wire: Wire): Promise<void> {
+  await createTopic(wire, 'fuzz', 2)
+  await createTopic(wire, 'fuzz-2', 1)
+}
+/** Some frames are still right, and ask for topics, partitions and groups: these are no cost of hostile bytes. */
+async function removeWhatWasMade(address: string): Promise<void> {
+  const [host, port] = address.split(':') as [string, string]
+  const client = await WireClient.open({ host, port: Number(port) })
+  try {
+    const listed = { allowAutoTopicCreation: false, includeTopicAuthorizedOperations: false, topics: null }
+    const { topics: found } = await client.ask(metadataApi, 8, { ...listed, includeClusterAuthorizedOperations: false })
+    const names = found.map(({ name }) => name!).filter((name) => name !== 'canary' && !name.startsWith('_'))
+    await client.ask(deleteTopicsApi, 3, { topicNames: names, timeoutMs: 30_000 } as never)
+    const { groups } = await client.ask(listGroupsApi, 1, {} as never)
+    await client.ask(deleteGroupsApi, 1, { groupsNames: groups.map(({ groupId }) => groupId) })
+  } finally {
+    client.close()
+  }
 }
 
 /** What the process says of its memory. */

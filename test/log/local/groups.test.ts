@@ -231,6 +231,24 @@ test('positions of a group without members lapse, those of tasks do not', async 
     await log.close()
   })
 })
+test('a position that an old client keeps for ever can be read at the next start', async () => {
+  const world = simulate(1)
+  await world.run(async () => {
+    const open = () => openLocalLog({ world, dir: '/data' })
+    let log = await open()
+    await withTopic(log)
+    const faults = await log.coordinator.commit({
+      ...{ group: 'g', generation: -1, memberId: '', instanceId: null, knowsEpochs: true },
+      offsets: [{ partition: at('t'), offset: off(5), leaderEpoch: 3, metadata: 'note' }],
+      retentionMs: Number.MAX_SAFE_INTEGER,
+    })
+    assert.deepEqual(faults, [null])
+    await log.close()
+    log = await open()
+    assert.deepEqual(await position(log, 'g'), [5, -1, 'note'])
+    await log.close()
+  })
+})
 test('a clock that jumps makes no position lapse', async () => {
   const year = 365 * 24 * 3_600_000
   for (const jumps of [

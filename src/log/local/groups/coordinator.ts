@@ -206,7 +206,7 @@ export class LocalGroups implements GroupCoordinator {
     const nowMs = this.#ages.stamp()
     const faults = this.#wrongWith(group, offsets)
     const retentionMs = request.retentionMs ?? -1
-    const expires = retentionMs < 0 ? {} : { expiresMs: nowMs + retentionMs }
+    const expires = retentionMs < 0 ? {} : { expiresMs: Math.min(nowMs + retentionMs, Number.MAX_SAFE_INTEGER) }
     const taken = offsets
       .filter((_, i) => faults[i] === null)
       .map(({ partition, offset, leaderEpoch, metadata }) => ({

@@ -79,7 +79,9 @@ export function decodeCommitted(bytes: Uint8Array): Committed {
   const offset = input.int64()
   const leaderEpoch = version >= valueVersion ? input.int32() : -1
   const committed = { offset, leaderEpoch, metadata: readText(input) ?? '', committedMs: input.int64() }
-  return version === expiringVersion ? { ...committed, expiresMs: input.int64() } : committed
+  // Who wants it kept for ever may have written more than is exact.
+  const expiresMs = (): number => Math.min(Number(input.bigInt64()), Number.MAX_SAFE_INTEGER)
+  return version === expiringVersion ? { ...committed, expiresMs: expiresMs() } : committed
 }
 
 export function encodeGroup(value: StoredGroup): Uint8Array {
