@@ -48,10 +48,8 @@ interface Wanted {
 }
 
 /** Throws the fault of the first definition that cannot be made, with its file in front. */
-export async function applyDefinitions(
-  to: ApplyTo,
-  { sql, definitions, files = new Map() }: Definitions,
-): Promise<void> {
+export async function applyDefinitions(to: ApplyTo, { sql, files = new Map(), ...given }: Definitions): Promise<void> {
+  const definitions = [...new Set(given.definitions)]
   const wanted = [...sql.flatMap(statementsOf), ...definitions.flatMap((one) => asStatement(one, files.get(one)))]
   const views = definitions.filter(isView)
   refuseTwice(wanted, views, files)

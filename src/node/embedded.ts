@@ -1,12 +1,16 @@
 /** Millrace inside another program: `start` with definitions, typed topics and views, nothing listening unless asked. */
-import type {
-  AnyTopic,
-  AnyView,
-  Definition,
-  SqlFunctionDefinition,
-  TopicDefinition,
-  ViewDefinition,
+import {
+  type AnyTopic,
+  type AnyView,
+  type Definition,
+  type SqlFunctionDefinition,
+  type TopicDefinition,
+  type ViewDefinition,
+  isAlert,
+  isTopic,
+  isView,
 } from '../dsl/index.ts'
+import { isSqlFunction } from '../flow/user-functions.ts'
 import { Placing, type Target } from '../log/placing.ts'
 import { Fault } from '../lib/fault.ts'
 import { type Logger, silent } from '../lib/logger.ts'
@@ -82,6 +86,19 @@ export interface Savepoints {
 /** Throws the first Fault met; then nothing is left running. */
 export const start = (options: EmbeddedOptions = {}): Promise<Millrace> => startIn(realWorld(), options, keepAlive)
 
+const makers = { functions: 'defineSqlFunction', topics: 'defineTopic', views: 'defineView', alerts: 'defineAlert' }
+/** Throws Fault config.invalid: what is no definition would be left out without a word. */
+function listOf<T>(setting: keyof typeof makers, given: readonly T[], is: (one: unknown) => boolean): readonly T[] {
+  const maker = makers[setting]
+  if (!Array.isArray(given))
+    throw new Fault('config.invalid', { setting, value: typeof given, why: `it is a list: [${maker}(…)]` })
+  const wrong = given.findIndex((one) => !is(one))
+  if (wrong < 0) return given
+  const value = given[wrong] as unknown
+  const shown = typeof value === 'object' && value !== null ? (value.constructor?.name ?? 'object') : String(value)
+  throw new Fault('config.invalid', { setting: `${setting}[${wrong}]`, value: shown, why: `${maker}(…) makes one` })
+}
+
 /** The same on another machine than the one we run on. */
 export async function startIn(
   world: World,
@@ -95,7 +112,15 @@ export async function startIn(
     environmentSettings({}),
     {},
   )
-  const definitions = { sql: [], definitions: [...functions, ...topics, ...views, ...alerts] }
+  const definitions = {
+    sql: [],
+    definitions: [
+      ...listOf('functions', functions, isSqlFunction),
+      ...listOf('topics', topics, isTopic),
+      ...listOf('views', views, isView),
+      ...listOf('alerts', alerts, isAlert),
+    ],
+  }
   try {
     return new Embedded(await startMillrace({ config, world, logger, definitions }), keep)
   } catch (error) {

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { offset } from '../../src/lib/brand.ts'
+import { z } from 'zod'
+import { count, defineTopic, defineView } from '../../src/dsl/index.ts'
 import type { Fault } from '../../src/lib/fault.ts'
 import { silent } from '../../src/lib/logger.ts'
 import { memoryDisk } from '../../src/lib/real/memory-disk.ts'
@@ -12,6 +14,7 @@ import { realWorld } from '../../src/lib/real/world.ts'
 import { resolveConfig } from '../../src/node/config.ts'
 import { type Running, startMillrace } from '../../src/node/millrace.ts'
 import { loadProject } from '../../src/node/project.ts'
+import { testMillrace } from '../../src/testing.ts'
 
 class Folder implements AsyncDisposable {
   readonly dir = mkdtempSync(join(tmpdir(), 'millrace-project-'))
@@ -132,4 +135,20 @@ test('a change that cannot be planned leaves the view that runs', async () => {
   folder.write('a.sql', stream + good.replace('sum(n)', 'max(n)'))
   await folder.start()
   assert.deepEqual(await folder.rows('SELECT * FROM v'), [])
+})
+
+test('a program that gives what is no definition is told, and may give one twice', async () => {
+  const bids = defineTopic('bids', { schema: z.object({ item: z.string() }) })
+  const stream = bids.stream().groupBy('item').aggregate({ n: count() })
+  const view = defineView('v', stream)
+  for (const [options, message] of [
+    [{ topics: bids }, /topics = object: it is a list: \[defineTopic\(…\)\]/],
+    [{ topics: [bids], views: [view, stream] }, /views\[1\] = Stream: defineView\(…\) makes one/],
+    [{ topics: [{ name: 'bids' }] }, /topics\[0\] = Object: defineTopic/],
+    [{ topics: [view] }, /topics\[0\] = ViewDefinition: defineTopic/],
+    [{ functions: [(x: number) => x] }, /functions\[0\] = .*: defineSqlFunction/],
+  ] as const)
+    await assert.rejects(testMillrace(options as never), { code: 'config.invalid', message })
+  await using millrace = await testMillrace({ topics: [bids, bids], views: [view, view] })
+  assert.deepEqual(await millrace.view(view).rows(), [])
 })
