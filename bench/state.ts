@@ -7,9 +7,14 @@ import { type Batch, type Column, type Provenance } from '../src/flow/batch.ts'
 import { BytesBuilder } from '../src/flow/columns.ts'
 import type { Aggregate, Expression } from '../src/flow/expression.ts'
 import { Graph } from '../src/flow/graph.ts'
+import type { PartLinks } from '../src/flow/parts/far-parts.ts'
+import { PartLine } from '../src/flow/parts/part-line.ts'
 import type { Plan, SourcePlan } from '../src/flow/plan.ts'
-import { stateBatches } from '../src/flow/runtime/records.ts'
+import { savedState } from '../src/flow/runtime/records.ts'
+import { PartThreads } from '../src/flow/workers/part-threads.ts'
 import type { Columns, DataType } from '../src/schema/types.ts'
+import { realWorld } from '../src/lib/real/world.ts'
+import { realThreads } from '../src/lib/real/threads.ts'
 import type { Report, RowSpec } from './lib/rows.ts'
 
 const bigint: DataType = { kind: 'bigint' }
@@ -269,24 +274,28 @@ const cases: readonly Case[] = [
   { row: 'newest by two numbers', goal: 0.3, plan: top([bidder, auction], time, 1) },
   { row: 'ten highest by number', goal: 0.3, plan: top([auction], price, 10) },
 ]
-export const stateRows: readonly RowSpec[] = cases.map(({ row, goal }) => ({
-  row,
-  unit: 'µs/event',
-  better: 'lower',
-  goal,
-  alone: true,
-}))
+const inParts = (row: string): string => `${row}, in two parts on two threads, by the clock`
+/** In parts: ours is on two threads, the other side the same as a whole on one. */
+export const stateRows: readonly RowSpec[] = [
+  ...cases.map(({ row, goal }): RowSpec => ({ row, unit: 'µs/event', better: 'lower', goal, alone: true })),
+  ...cases.map(({ row }): RowSpec => ({ row: inParts(row), unit: 'µs/event', better: 'lower', goal: null })),
+]
 
 interface Run {
   readonly microsPerEvent: number
+  /** By the clock. */
+  readonly wallMicrosPerEvent: number
+  /** Of CPU, of the thread that decodes and gives steps. */
+  readonly ownMicrosPerEvent: number
   /** Share of wall time. */
   readonly parts: { readonly step: number; readonly changes: number; readonly commit: number }
   readonly changesPerEvent: number
   readonly changeBytesPerEvent: number
   readonly stateBytes: number
 }
-function run(plan: Plan, steps: readonly Step[]): Run {
-  const graph = new Graph(plan, { idleMs: Infinity, maxFutureMs: Infinity })
+function run(plan: Plan, steps: readonly Step[], far: PartLinks | null = null): Run {
+  const parts = far === null ? {} : { far, parallelism: 2 }
+  const graph = new Graph(plan, { idleMs: Infinity, maxFutureMs: Infinity, ...parts })
   graph.open(() => [{ partition: 0, unread: true }], 0)
   const clocks = graph.sources.map(({ clock }) => ({ clock, partition: clock.partition(0, 0) }))
   const spent = { step: 0, changes: 0, commit: 0 }
@@ -294,6 +303,7 @@ function run(plan: Plan, steps: readonly Step[]): Run {
   let changes = 0
   let bytes = 0
   const started = process.cpuUsage()
+  const ownStarted = process.threadCpuUsage()
   for (let s = 0; s < steps.length; s++) {
     const { batches, rows, endMs } = steps[s]!
     let at = performance.now()
@@ -306,8 +316,7 @@ function run(plan: Plan, steps: readonly Step[]): Run {
     spent.step += performance.now() - at
     if ((s + 1) % (tickRows / stepRows) !== 0) continue
     at = performance.now()
-    graph.save(endMs)
-    for (const { batch } of stateBatches(graph, stateTopic, { nowMs: endMs, bytesMax: 1 << 20 })) {
+    for (const { batch } of savedState(graph, stateTopic, { nowMs: endMs, bytesMax: 1 << 20 })) {
       changes += Buffer.from(batch.buffer, batch.byteOffset, batch.length).readInt32BE(57)
       bytes += batch.length
     }
@@ -317,37 +326,81 @@ function run(plan: Plan, steps: readonly Step[]): Run {
     spent.commit += performance.now() - at
   }
   const { user, system } = process.cpuUsage(started)
+  const own = process.threadCpuUsage(ownStarted)
+  const { stateBytes } = graph
+  graph.close()
   const whole = spent.step + spent.changes + spent.commit
   return {
     microsPerEvent: (user + system) / events,
+    wallMicrosPerEvent: (whole * 1_000) / events,
+    ownMicrosPerEvent: (own.user + own.system) / events,
     parts: { step: spent.step / whole, changes: spent.changes / whole, commit: spent.commit / whole },
     changesPerEvent: changes / events,
     changeBytesPerEvent: bytes / events,
-    stateBytes: graph.stateBytes,
+    stateBytes,
+  }
+}
+
+/** A thread for the second part. */
+async function secondThread(): Promise<AsyncDisposable & { links(plan: Plan): PartLinks }> {
+  const module = new URL('../src/node/view-thread.ts', import.meta.url)
+  const threads = new PartThreads({ threads: realThreads, clock: realWorld().clock, module, count: 2 }, (_, why) => {
+    throw new Error(why)
+  })
+  const [thread] = threads.take(1)
+  const { port, bell } = thread!.link()
+  await thread!.ready
+  const link = new PartLine(port, bell, () => {})
+  return {
+    links: (plan) => ({ links: [link], plan, name: 'bench', viewNumber: 1 }),
+    [Symbol.asyncDispose]: () => threads.close(),
   }
 }
 
 /** Each row runs once to warm up, then is measured on a fresh graph. */
-export function benchState(report: Report, { quick, runs }: { quick: boolean; runs: number | null }): Promise<void> {
+export async function benchState(
+  report: Report,
+  { quick, runs }: { quick: boolean; runs: number | null },
+): Promise<void> {
   const events = quick ? 200_000 : 1_000_000
+  const count = runs ?? (quick ? 1 : 3)
+  await using second = await secondThread()
   for (const auctions of [false, true]) {
-    const asked = cases.filter((one, i) => (one.auctions ?? false) === auctions && report.wantsAny([stateRows[i]!]))
+    const wants = (row: string): boolean => report.wantsAny(stateRows.filter((spec) => spec.row === row))
+    const asked = cases.filter(
+      (one) => (one.auctions ?? false) === auctions && (wants(one.row) || wants(inParts(one.row))),
+    )
     if (asked.length === 0) continue
     const steps = makeSteps(events, auctions)
+    const warm = steps.slice(0, Math.ceil(steps.length / 4))
     for (const { row, plan } of asked) {
-      run(plan, steps.slice(0, Math.ceil(steps.length / 4)))
-      for (let n = 0; n < (runs ?? (quick ? 1 : 3)); n++) {
+      const parts = inParts(row)
+      const both = wants(parts)
+      run(plan, warm)
+      if (both) run(plan, warm, second.links(plan))
+      for (let n = 0; n < count; n++) {
         const result = run(plan, steps)
         report.sample(row, 'ours', result.microsPerEvent)
         report.raw({ row, ...result })
-        const percent = Object.entries(result.parts).map(([part, share]) => `${part} ${(share * 100).toFixed(0)} %`)
+        say(row, result)
+        if (!both) continue
+        const spread = run(plan, steps, second.links(plan))
+        report.sample(parts, 'ours', spread.wallMicrosPerEvent)
+        report.sample(parts, 'theirs', result.wallMicrosPerEvent)
+        report.raw({ row: parts, ...spread })
         console.error(
-          `${row}: ${result.microsPerEvent.toFixed(2)} µs, ${percent.join(', ')}; ` +
-            `${result.changesPerEvent.toFixed(2)} changes and ${result.changeBytesPerEvent.toFixed(0)} B an event, ` +
-            `state ${(result.stateBytes / 2 ** 20).toFixed(0)} MB`,
+          `  by the clock ${result.wallMicrosPerEvent.toFixed(2)} µs on one thread, ${spread.wallMicrosPerEvent.toFixed(2)} on two; ` +
+            `CPU ${result.microsPerEvent.toFixed(2)} and ${spread.microsPerEvent.toFixed(2)}, of it on the first ${spread.ownMicrosPerEvent.toFixed(2)}`,
         )
       }
     }
   }
-  return Promise.resolve()
+}
+function say(row: string, { microsPerEvent, parts, changesPerEvent, changeBytesPerEvent, stateBytes }: Run): void {
+  const percent = Object.entries(parts).map(([part, share]) => `${part} ${(share * 100).toFixed(0)} %`)
+  console.error(
+    `${row}: ${microsPerEvent.toFixed(2)} µs, ${percent.join(', ')}; ` +
+      `${changesPerEvent.toFixed(2)} changes and ${changeBytesPerEvent.toFixed(0)} B an event, ` +
+      `state ${(stateBytes / 2 ** 20).toFixed(0)} MB`,
+  )
 }

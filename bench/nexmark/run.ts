@@ -25,8 +25,10 @@ export interface NexmarkRun {
   readonly only?: readonly string[]
   /** Windows give their rows once, when they close; an event far ahead closes them all. */
   readonly closing?: boolean
-  /** Parts of steps with state, and threads for them. */
+  /** Parts of steps with state. */
   readonly parallel?: number
+  /** Threads for them. Default: as many. */
+  readonly workers?: number
   /** Told of each query's lines, sorted. */
   readonly rows?: (query: string, lines: readonly string[]) => void
 }
@@ -34,9 +36,9 @@ export interface NexmarkRun {
 /** Feeds the lines and answers the queries. Throws the Fault of a view that ended. */
 export async function runNexmark(
   lines: AsyncIterable<string> | Iterable<string>,
-  { only = Object.keys(queries), closing = false, parallel = 1, rows = () => {} }: NexmarkRun = {},
+  { only = Object.keys(queries), closing = false, parallel = 1, workers = parallel, rows = () => {} }: NexmarkRun = {},
 ): Promise<Record<string, QueryResult>> {
-  const running = await openNexmark(':memory:', {}, parallel === 1 ? {} : { workers: String(parallel) })
+  const running = await openNexmark(':memory:', {}, parallel === 1 ? {} : { workers: String(workers) })
   try {
     await feedEvents(running, lines, { closes: closing })
     const results: Record<string, QueryResult> = {}

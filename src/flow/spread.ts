@@ -24,7 +24,7 @@ import { closeMsOfRow, lateRecords } from './open-windows.ts'
 import type { Operator, State, StepTime } from './operator.ts'
 import type { PartStatus } from './parts/asks.ts'
 import { type Later, together } from './parts/far-parts.ts'
-import type { Packer } from './parts/wire.ts'
+import { type Packer, copied } from './parts/wire.ts'
 import type { Plan } from './plan.ts'
 import { inputsOf } from './plan-facts.ts'
 import { type Slices, slicedSteps } from './slices.ts'
@@ -237,7 +237,13 @@ class Spread implements Operator {
     for (const [index, part] of this.here.entries()) all[part] = own[index]!
     for (const [index, { parts }] of this.far.entries())
       for (const [at, part] of parts.entries()) all[part] = far[index]![at]!
-    return all
+    // What another thread gives lies where the next is written. Several are put together, which copies them.
+    const filled = all.filter(({ count }) => count > 0).length
+    return all.map((batch, part) =>
+      !this.here.includes(part) && (batch.late !== null || batch.failed !== null || (batch.count > 0 && filled === 1))
+        ? copied(batch)
+        : batch,
+    )
   }
 
   step(state: State, batches: readonly Batch[], time: StepTime): Batch {

@@ -1,7 +1,7 @@
 /**
  * One query over one dataset, three ways: by DuckDB over the rows that are left, by a one-off SELECT over the topics, and
- * by a view that was fed the changes in random pieces, with commits, steps that are undone, and restarts from the
- * changelog. A view must be right at the end and, where it does not wait for the watermark, at random prefixes.
+ * by a view, in one part or several, that was fed the changes in random pieces, with commits, steps that are undone, and
+ * restarts from the changelog. A view must be right at the end and, where it does not wait for the watermark, at random prefixes.
  */
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api'
 import type { Value } from '../../src/flow/expression.ts'
@@ -17,6 +17,7 @@ import type { DataType } from '../../src/schema/types.ts'
 import { SqlFault } from '../../src/sql/fault.ts'
 import type { Relation } from '../../src/sql/plan/relation.ts'
 import { parseLoneQuery } from '../../src/sql/syntax/parse.ts'
+import { clonedLinks } from '../flow/far-links.ts'
 import { Bench, type Input } from '../flow/plans.ts'
 import { plan } from '../sql/fixture.ts'
 import { Chance } from './chance.ts'
@@ -178,7 +179,7 @@ export class Arena implements AsyncDisposable {
   ): Promise<void> {
     const { changes, relations } = this.dataset!
     const chance = new Chance(seed)
-    const feed = new Feed(view, Object.fromEntries(relations.map((r) => [r.name, r.partitions])))
+    const feed = new Feed(view, Object.fromEntries(relations.map((r) => [r.name, r.partitions])), chance)
     const inputs = changes.map((c): Input => ({
       topic: c.relation.name,
       partition: c.partition,
@@ -210,10 +211,13 @@ class Feed {
   private readonly view: ViewPlan
   private readonly types: readonly DataType[]
 
-  constructor(view: ViewPlan, partitions: Readonly<Record<string, number>>) {
+  constructor(view: ViewPlan, partitions: Readonly<Record<string, number>>, chance: Chance) {
+    // In parts, some of them as on other threads.
+    const parallelism = chance.pick([1, 2, 4])
+    const far = parallelism > 1 && chance.is(0.7) ? { far: clonedLinks(view.plan, parallelism / 2) } : {}
     this.view = view
     this.types = view.plan.columns.map((c) => c.type)
-    this.bench = attempt('a view fails to begin', () => new Bench(view.plan, partitions))
+    this.bench = attempt('a view fails to begin', () => new Bench(view.plan, partitions, { parallelism, ...far }))
   }
   /** `other`: what is tried and undone now and then. */
   step(inputs: readonly Input[], other: readonly Input[], chance: Chance): void {

@@ -39,6 +39,20 @@ for (const [name, shape] of Object.entries(shapes))
     })
   })
 
+// Of four parts on three threads, one has two.
+for (const { parallel, workers, closing } of [
+  { parallel: 2, workers: 2, closing: false },
+  { parallel: 4, workers: 3, closing: true },
+])
+  test(`every query gives the same in ${parallel} parts on ${workers} threads${closing ? ', windows that close' : ''}`, async () => {
+    const events = [...nexmarkEvents({ events: count, seed, ...shapes['out of order']! })]
+    const wanted = reference(events)
+    const found = await runNexmark(events, { parallel, workers, closing })
+    assert.equal(Object.keys(found).length, Object.keys(queries).length)
+    for (const [query, { sha256 }] of Object.entries(found))
+      assert.equal(sha256, digest(wanted[query]!), `${query}, seed ${seed}`)
+  })
+
 test('windows that close give the same rows, late events or not', async () => {
   const events = [...nexmarkEvents({ events: count, seed, ...shapes['with late events']! })]
   const wanted = reference(events)

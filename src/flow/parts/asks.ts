@@ -35,11 +35,9 @@ export interface ChangesFound {
 }
 export type PartAnswer =
   | {
-      /** Of steps and contents: what each part gives. */
-      readonly packed?: Packed
+      /** What became of the steps, as `writeStatus` writes it; of steps and contents what each part gives behind it. */
+      readonly packed: Packed
       readonly changes?: readonly ChangesFound[]
-      /** As `writeStatus` writes it. */
-      readonly status: Packed
     }
   | { readonly fault: SentFault }
   /** `TickAgain`. */

@@ -4,7 +4,7 @@
  * of all are there, so whatever one of them throws, all are at the same place.
  */
 import { receiveFault } from '../../lib/line.ts'
-import { type Batch, emptyBatch } from '../batch.ts'
+import type { Batch } from '../batch.ts'
 import { type StepTime, TickAgain } from '../operator.ts'
 import type { Plan } from '../plan.ts'
 import type { FarStep } from '../spread.ts'
@@ -19,7 +19,7 @@ import {
   readStatus,
 } from './asks.ts'
 import type { HeldOptions } from './held-parts.ts'
-import { Packer, Unpacker } from './wire.ts'
+import { Packer, Sheet, SheetReader, type Unpacker } from './wire.ts'
 
 /** A thread that holds parts. */
 export interface PartLink {
@@ -40,7 +40,11 @@ export interface PartLinks {
   readonly name: string
   readonly viewNumber: number
 }
-type Answer = Exclude<PartAnswer, { fault: unknown } | { again: true }>
+interface Answer {
+  /** Behind what became of the steps. */
+  readonly input: Unpacker
+  readonly changes: readonly ChangesFound[]
+}
 type WithoutView<A> = A extends unknown ? Omit<A, 'view'> : never
 /** Waits for it; once. */
 export type Later<T> = () => T
@@ -148,10 +152,10 @@ export class FarParts {
   private taken(answer: PartAnswer): Answer {
     if ('fault' in answer) throw receiveFault(answer.fault)
     if ('again' in answer) throw new TickAgain()
-    const input = new Unpacker(answer.status)
+    const input = this.answers.read(answer.packed)
     this.spilledBytes = input.number()
     for (let left = input.number(); left > 0; left--) this.statuses.set(input.number(), readStatus(input))
-    return answer
+    return { input, changes: answer.changes ?? [] }
   }
 
   step(
@@ -167,27 +171,27 @@ export class FarParts {
       readonly write: (out: Packer, part: number) => void
     },
   ): Later<Batch[]> {
-    const out = new Packer(this.stepBytes)
+    // Nothing else is on its way that was written there.
+    this.settleRestore()
+    const out = new Packer(this.sheet)
     for (const number of [nowUs, before, watermark, due, inputs]) out.number(number)
     for (const part of this.parts) write(out, part)
-    this.stepBytes = Math.max(4_096, out.bytes)
-    const packed = out.done()
-    const answer = this.ask({ ask: 'step', step, forgetAtMs, packed }, [packed.buffer])
+    const answer = this.ask({ ask: 'step', step, forgetAtMs, packed: out.done() })
     return () => this.batches(answer())
   }
-  private stepBytes = 4_096
+  private readonly sheet = new Sheet()
+  private readonly answers = new SheetReader()
   content(step: number): Later<Batch[]> {
     const answer = this.ask({ ask: 'content', step })
     return () => this.batches(answer())
   }
-  private batches({ packed }: Answer): Batch[] {
-    if (packed === undefined) return this.parts.map(() => emptyBatch)
-    const input = new Unpacker(packed)
+  /** They hold until something else is asked: whoever keeps them copies them. */
+  private batches({ input }: Answer): Batch[] {
     return this.parts.map(() => input.given())
   }
   changes(ask: Omit<ChangesAsk, 'ask'>): Later<readonly ChangesFound[]> {
     const answer = this.ask({ ask: 'changes', ...ask })
-    return () => answer().changes ?? []
+    return () => answer().changes
   }
 
   // Restoring: entries go in bundles, one ahead of what has been answered.
@@ -220,7 +224,9 @@ export class FarParts {
     this.entries = 0
     const packed = bundle.done()
     this.bundleAnswer = null
-    this.bundleAnswer = this.ask({ ask: 'restore', entries, all: this.restoresAll, packed }, [packed.buffer])
+    this.bundleAnswer = this.ask({ ask: 'restore', entries, all: this.restoresAll, packed }, [
+      packed.buffer as ArrayBuffer,
+    ])
   }
   /** Before anything else is asked. */
   private settleRestore(): void {

@@ -9,6 +9,7 @@ import { operatorOf } from '../operator-of.ts'
 import type { Operator, State, StepTime } from '../operator.ts'
 import { upsert } from '../operators/upsert.ts'
 import type { Plan } from '../plan.ts'
+import { inputsOf } from '../plan-facts.ts'
 import { stateBatches } from '../runtime/records.ts'
 import { slicedSteps } from '../slices.ts'
 import { SpillFiles, TableSpill } from '../spill.ts'
@@ -31,8 +32,9 @@ export interface HeldOptions {
 export interface HeldStep {
   readonly id: number
   readonly operators: readonly { readonly part: number; readonly operator: Operator; readonly state: State }[]
-  /** Of an operator. */
   readonly tables: State
+  /** Of each input, the columns whose values are pieces of its memory (`Unpacker.batch`). */
+  readonly kept: readonly (readonly boolean[])[]
 }
 
 export class HeldParts {
@@ -57,13 +59,16 @@ export class HeldParts {
     const make = (step: Plan): Operator =>
       step.op === 'source' ? upsert(step.columns, step.key, step.columns.length) : operatorOf(step, false, sliced)
     this.steps = steps.map((id): HeldStep => {
+      const step = plans[id - 1]!
       const operators = parts.map((part) => {
-        const operator = make(plans[id - 1]!)
+        const operator = make(step)
         const state = operator.tables.map((spec) => this.table(new StateTable(spec), operator, ttlMs))
         operator.rebuild(state)
         return { part, operator, state }
       })
-      return { id, operators, tables: operators.flatMap(({ state }) => state) }
+      const inputs = step.op === 'source' ? [step] : inputsOf(step)
+      const kept = inputs.map(({ columns }) => columns.map(({ type }) => type.kind === 'bytea'))
+      return { id, operators, tables: operators.flatMap(({ state }) => state), kept }
     })
     this.byId = new Map(this.steps.map((step) => [step.id, step]))
   }

@@ -2,12 +2,13 @@
 import { asFault } from '../../lib/fault.ts'
 import { sendFault } from '../../lib/line.ts'
 import type { Disk } from '../../lib/world.ts'
+import type { Batch } from '../batch.ts'
 import { TickAgain } from '../operator.ts'
 import type { Plan } from '../plan.ts'
 import { partSizes } from '../step-state.ts'
-import { type ChangesFound, type PartAnswer, type PartAsk, writeStatus } from './asks.ts'
+import { type PartAnswer, type PartAsk, writeStatus } from './asks.ts'
 import { HeldParts, type HeldStep } from './held-parts.ts'
-import { Packer, type Packed, Unpacker } from './wire.ts'
+import { type Packed, Packer, Sheet, SheetReader, Unpacker } from './wire.ts'
 
 export interface PartHost {
   readonly disk: Disk
@@ -21,10 +22,18 @@ export interface Answered {
   readonly buffers: readonly ArrayBuffer[]
 }
 
+interface View {
+  readonly held: HeldParts
+  readonly viewNumber: number
+  readonly asked: SheetReader
+  /** For answers. */
+  readonly sheet: Sheet
+}
+
 /** The parts of all views of one thread. */
 export class PartServer {
   private readonly host: PartHost
-  private readonly views = new Map<number, { readonly held: HeldParts; readonly viewNumber: number }>()
+  private readonly views = new Map<number, View>()
 
   constructor(host: PartHost) {
     this.host = host
@@ -38,6 +47,7 @@ export class PartServer {
     try {
       return this.answered(ask)
     } catch (error) {
+      this.views.get(ask.view)?.sheet.untake()
       const answer = error instanceof TickAgain ? { again: true as const } : { fault: sendFault(asFault(error)) }
       return { answer, buffers: [] }
     }
@@ -47,20 +57,21 @@ export class PartServer {
     if (ask.ask === 'open') {
       host.onWork(ask.viewNumber)
       const held = new HeldParts({ ...ask.options, plan: host.plan(ask.options.plan, ask.name) }, host.disk)
-      this.views.set(ask.view, { held, viewNumber: ask.viewNumber })
-      return told(held, held.steps)
+      const view = { held, viewNumber: ask.viewNumber, asked: new SheetReader(), sheet: new Sheet() }
+      this.views.set(ask.view, view)
+      return told(view, held.steps)
     }
     const view = this.views.get(ask.view)
     // It could not be opened, or is closed.
-    if (view === undefined) return { answer: { status: new Packer().done() }, buffers: [] }
+    if (view === undefined) return { answer: { packed: new Packer(16).done() }, buffers: [] }
     host.onWork(view.viewNumber)
     const { held } = view
     switch (ask.ask) {
       case 'step':
-        return stepped(held, ask)
+        return stepped(view, ask)
       case 'changes':
         if (ask.forgetAtMs !== null) held.forgetOld(held.steps, ask.forgetAtMs)
-        return told(held, held.steps, null, held.changes(ask.numbers, ask))
+        return changed(view, ask)
       case 'commit':
         held.commit()
         break
@@ -91,26 +102,30 @@ export class PartServer {
         held.empty(ask.step)
         break
       case 'content': {
-        const out = new Packer()
-        for (const batch of held.content(ask.step)) out.given(batch)
-        return told(held, held.steps, out.done())
+        const content = held.content(ask.step)
+        return told(view, held.steps, content)
       }
     }
-    return told(held, held.steps)
+    return told(view, held.steps)
   }
 }
 
-function stepped(held: HeldParts, { step, forgetAtMs, packed }: PartAsk & { ask: 'step' }): Answered {
+function stepped(view: View, { step, forgetAtMs, packed }: PartAsk & { ask: 'step' }): Answered {
+  const { held } = view
+  const input = view.asked.read(packed)
   const one = held.at(step)
   if (forgetAtMs !== null) held.forgetOld([one], forgetAtMs)
-  const input = new Unpacker(packed)
   const time = { nowUs: input.number(), before: input.number(), watermark: input.number(), due: input.number() }
   const inputs = input.number()
-  const pieces = one.operators.map(() => Array.from({ length: inputs }, () => input.batch()))
-  const given = held.step(step, pieces, time)
-  const out = new Packer(packed.buffer.byteLength)
-  for (const batch of given) out.given(batch)
-  return told(held, [one], out.done())
+  const pieces = one.operators.map(() => Array.from({ length: inputs }, (_, i) => input.batch(one.kept[i])))
+  return told(view, [one], held.step(step, pieces, time))
+}
+function changed(view: View, ask: PartAsk & { ask: 'changes' }): Answered {
+  const { held } = view
+  if (ask.forgetAtMs !== null) held.forgetOld(held.steps, ask.forgetAtMs)
+  const changes = held.changes(ask.numbers, ask)
+  const { answer } = told(view, held.steps)
+  return { answer: { ...answer, changes }, buffers: changes.map(({ batch }) => batch.buffer as ArrayBuffer) }
 }
 function restore(held: HeldParts, packed: Packed, entries: number): void {
   const input = new Unpacker(packed)
@@ -121,31 +136,17 @@ function restore(held: HeldParts, packed: Packed, entries: number): void {
     held.restore(step, part, table, key, length < 0 ? null : input.raw(length), timeMs)
   }
 }
-function told(
-  held: HeldParts,
-  steps: readonly HeldStep[],
-  packed: Packed | null = null,
-  changes: readonly ChangesFound[] | null = null,
-): Answered {
-  const status = new Packer(256)
-  status.number(held.spilledBytes)
-  status.number(steps.length)
+/** What became of these steps, and what was given. */
+function told({ held, sheet }: View, steps: readonly HeldStep[], given: readonly Batch[] = []): Answered {
+  const out = new Packer(sheet)
+  out.number(held.spilledBytes)
+  out.number(steps.length)
   for (const { id, operators, tables } of steps) {
-    status.number(id)
+    out.number(id)
     const waits = operators.some(({ operator, state }) => operator.waits(state))
-    const due = operators.reduce(
-      (least, { operator, state }) => Math.min(least, operator.due?.(state) ?? Infinity),
-      Infinity,
-    )
-    writeStatus(status, { waits, due, ...partSizes(tables) })
+    const due = operators.map(({ operator, state }) => operator.due?.(state) ?? Infinity)
+    writeStatus(out, { waits, due: Math.min(...due), ...partSizes(tables) })
   }
-  const done = status.done()
-  return {
-    answer: { status: done, ...(packed === null ? {} : { packed }), ...(changes === null ? {} : { changes }) },
-    buffers: [
-      done.buffer,
-      ...(packed === null ? [] : [packed.buffer]),
-      ...(changes ?? []).map(({ batch }) => batch.buffer as ArrayBuffer),
-    ],
-  }
+  for (const batch of given) out.given(batch)
+  return { answer: { packed: out.done() }, buffers: [] }
 }

@@ -5,33 +5,69 @@
  * Rows are gathered while they are written. Of texts only those of these rows go along, one that stands in several rows behind
  * each other once: a chunk of records stays where it is.
  */
-import { copyBytes } from '../../lib/bytes.ts'
+import { assert } from '../../lib/assert.ts'
+import { Copier, copyBytes } from '../../lib/bytes.ts'
 import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import { type SentFault, receiveFault, sendFault } from '../../lib/line.ts'
 import type { Batch, BytesColumn, Column, FailedRows, LateRows, Origins, Provenance, ValueColumn } from '../batch.ts'
 
 export interface Packed {
-  readonly buffer: ArrayBuffer
+  /** null: where the message before lay. */
+  readonly buffer: ArrayBufferLike | null
   readonly beside: readonly unknown[]
+}
+/**
+ * Memory that both threads see and that is written to again and again: what one writes there is read before it writes again. Memory
+ * that is new for every message costs more than all that is done with it.
+ */
+export class Sheet {
+  memory = new SharedArrayBuffer(firstBytes)
+  private isKnown = false
+
+  grow(bytes: number): SharedArrayBuffer {
+    this.isKnown = false
+    return (this.memory = new SharedArrayBuffer(bytes))
+  }
+  /** For the message: to hand it over costs more than to use it. */
+  take(): SharedArrayBuffer | null {
+    if (this.isKnown) return null
+    this.isKnown = true
+    return this.memory
+  }
+  /** The message was not sent. */
+  untake(): void {
+    this.isKnown = false
+  }
+}
+/** The other side of a sheet. */
+export class SheetReader {
+  private memory: ArrayBufferLike = new ArrayBuffer(0)
+
+  read({ buffer, beside }: Packed): Unpacker {
+    if (buffer !== null) this.memory = buffer
+    return new Unpacker({ buffer: this.memory, beside })
+  }
 }
 const kinds = ['f64', 'i64', 'bytes', 'value'] as const
 const firstBytes = 4_096
 const aligned = (bytes: number): number => (bytes + 7) & ~7
 
 export class Packer {
-  private buffer: ArrayBuffer
+  private buffer: ArrayBufferLike
   private numbers: Float64Array
   private at = 0
   private readonly beside: unknown[] = []
+  private readonly sheet: Sheet | null
 
-  /** `bytes`: about as many as will be written. */
-  constructor(bytes = firstBytes) {
-    this.buffer = new ArrayBuffer(aligned(bytes))
+  /** Where it writes to; a number: to new memory of about so many bytes. */
+  constructor(to: Sheet | number) {
+    this.sheet = typeof to === 'number' ? null : to
+    this.buffer = typeof to === 'number' ? new ArrayBuffer(aligned(to)) : to.memory
     this.numbers = new Float64Array(this.buffer)
   }
   done(): Packed {
-    return { buffer: this.buffer, beside: this.beside }
+    return { buffer: this.sheet === null ? this.buffer : this.sheet.take(), beside: this.beside }
   }
   get bytes(): number {
     return this.at
@@ -45,7 +81,7 @@ export class Packer {
   put(value: unknown): void {
     this.beside.push(value)
   }
-  /** To be filled before anything else is written. */
+  /** To be filled, to the last one, before anything else is written. */
   doubles(count: number): Float64Array {
     const at = this.take(count * 8)
     return new Float64Array(this.buffer, at, count)
@@ -67,7 +103,8 @@ export class Packer {
   private reserve(bytes: number): void {
     const needed = this.at + aligned(bytes)
     if (needed <= this.buffer.byteLength) return
-    const bigger = new ArrayBuffer(Math.max(needed, this.buffer.byteLength * 2))
+    const size = Math.max(needed, this.buffer.byteLength * 2)
+    const bigger = this.sheet?.grow(size) ?? new ArrayBuffer(size)
     new Uint8Array(bigger).set(new Uint8Array(this.buffer, 0, this.at))
     this.buffer = bigger
     this.numbers = new Float64Array(bigger)
@@ -109,6 +146,7 @@ export class Packer {
   private origins(origins: Origins, rows: Int32Array | null, count: number): void {
     this.number(origins.state ? 1 : 0)
     const at = this.ints(count + 1)
+    at[0] = 0
     let total = 0
     for (let i = 0; i < count; i++) {
       const row = rows === null ? i : rows[i]!
@@ -148,12 +186,19 @@ export class Packer {
     // Of a NULL nobody has said where it lies.
     const isText = (row: number): boolean => valid === null || valid[row] !== 0
     let used = 0
+    let [least, most] = [Infinity, 0]
     for (let i = 0, last = -1; i < count; i++) {
       const row = rows === null ? i : rows[i]!
       if (!isText(row)) continue
-      if (last < 0 || from[row] !== from[last] || to[row] !== to[last]) used += to[row]! - from[row]!
+      const [start, end] = [from[row]!, to[row]!]
+      if (last < 0 || start !== from[last] || end !== to[last]) used += end - start
+      if (start < least) least = start
+      if (end > most) most = end
       last = row
     }
+    // In one go, with what lies between them, unless that is most of it.
+    const isWhole = most - least <= used * wholeUpTo
+    if (isWhole && used > 0) used = most - least
     if (used > limits.columnBytes)
       throw new Fault('value.invalid-argument', {
         what: `the texts of one column, worked on together, are more than ${limits.columnBytes} bytes`,
@@ -164,13 +209,22 @@ export class Packer {
     const bytes = this.take(used)
     const [outFrom, outTo] = [new Int32Array(this.buffer, starts, count), new Int32Array(this.buffer, ends, count)]
     const out = Buffer.from(this.buffer, bytes, used)
+    if (isWhole && used > 0) copyBytes(arena, least, most, out, 0)
     for (let i = 0, last = -1, start = 0, end = 0; i < count; i++) {
       const row = rows === null ? i : rows[i]!
-      if (!isText(row)) continue
+      if (!isText(row)) {
+        outFrom[i] = outTo[i] = 0
+        continue
+      }
+      if (isWhole) {
+        outFrom[i] = from[row]! - least
+        outTo[i] = to[row]! - least
+        continue
+      }
       if (last < 0 || from[row] !== from[last] || to[row] !== to[last]) {
         start = end
         end += to[row]! - from[row]!
-        copyBytes(arena, from[row]!, to[row]!, out, start)
+        copier.copy(arena, from[row]!, to[row]!, out, start)
       }
       last = row
       outFrom[i] = start
@@ -178,6 +232,8 @@ export class Packer {
     }
   }
 }
+const wholeUpTo = 4
+const copier = new Copier()
 function gatherDoubles(from: Float64Array, rows: Int32Array | null, to: Float64Array): void {
   if (rows === null) to.set(from.length === to.length ? from : from.subarray(0, to.length))
   else for (let i = 0; i < to.length; i++) to[i] = from[rows[i]!]!
@@ -187,15 +243,23 @@ function gatherInts(from: Int32Array, rows: Int32Array | null, to: Int32Array): 
   else for (let i = 0; i < to.length; i++) to[i] = from[rows[i]!]!
 }
 
+/** The same, in memory of its own. */
+export function copied(batch: Batch): Batch {
+  const out = new Packer(firstBytes)
+  out.given(batch)
+  return new Unpacker(out.done()).given()
+}
+
 /** Columns lie in the buffer that came. */
 export class Unpacker {
-  private readonly buffer: ArrayBuffer
+  private readonly buffer: ArrayBufferLike
   private readonly numbers: Float64Array
   private readonly beside: readonly unknown[]
   private at = 0
   private next = 0
 
   constructor({ buffer, beside }: Packed) {
+    assert(buffer !== null, 'memory that is known')
     this.buffer = buffer
     this.numbers = new Float64Array(buffer)
     this.beside = beside
@@ -222,11 +286,12 @@ export class Unpacker {
   raw(count: number): Uint8Array {
     return new Uint8Array(this.buffer, this.pass(count), count)
   }
-  batch(): Batch {
+  /** `kept`: which columns somebody may keep a piece of, as values of bytea are; they are copied out. */
+  batch(kept: readonly boolean[] = []): Batch {
     const count = this.number()
     const rows = this.rows(count)
     const weights = this.number() === 0 ? null : this.doubles(count)
-    const columns = Array.from({ length: this.number() }, () => this.column(count))
+    const columns = Array.from({ length: this.number() }, (_, c) => this.column(count, kept[c] === true))
     return { count, columns, weights, rows, late: null, failed: null }
   }
   given(): Batch {
@@ -252,7 +317,7 @@ export class Unpacker {
     const at = this.ints(count + 1)
     return { at, ranges: this.doubles(this.number()), state }
   }
-  private column(count: number): Column {
+  private column(count: number, isKept: boolean): Column {
     const kind = kinds[this.number()]!
     const valid = this.number() === 0 ? null : this.raw(count)
     switch (kind) {
@@ -263,7 +328,8 @@ export class Unpacker {
       case 'bytes': {
         const used = this.number()
         const [from, to] = [this.ints(count), this.ints(count)]
-        return { kind, arena: Buffer.from(this.buffer, this.pass(used), used), from, to, valid }
+        const arena = Buffer.from(this.buffer, this.pass(used), used)
+        return { kind, arena: isKept ? Buffer.from(arena) : arena, from, to, valid }
       }
       case 'value':
         return { kind, data: this.take() as ValueColumn['data'], valid }
