@@ -131,10 +131,14 @@ export function rowsOf(batch: Batch, types: readonly DataType[]): { weight: numb
   return out
 }
 
+/** null too where none of the rows is NULL: what comes behind needs not look. */
 function gatherValid(valid: Uint8Array | null, rows: Int32Array, count: number): Uint8Array | null {
   if (valid === null) return null
-  const out = new Uint8Array(count)
-  for (let i = 0; i < count; i++) out[i] = valid[rows[i]!]!
+  let first = 0
+  while (first < count && valid[rows[first]!] === 1) first++
+  if (first === count) return null
+  const out = new Uint8Array(count).fill(1, 0, first)
+  for (let i = first; i < count; i++) out[i] = valid[rows[i]!]!
   return out
 }
 const gatherNumbers = (data: Float64Array, rows: Int32Array, count: number): Float64Array => {

@@ -198,9 +198,10 @@ class RecordDecoder implements Decoder {
     const { count, numbers, until, weights } = kept
     const source = new Int32Array(count)
     const offset = new Float64Array(count)
-    const time = new Float64Array(count)
     const watermark = new Float64Array(count)
     const times = this.plan.time === null ? null : timeColumn(columns[this.plan.time.column]!)
+    // A column without NULLs is the time of its rows as it is.
+    const time = times !== null && times.valid === null ? times.data : new Float64Array(count)
     let row = 0
     for (const [piece, { partition, records }] of input.entries()) {
       const partitionClock = clock.partition(partition, nowMs)

@@ -99,13 +99,17 @@ function sealed(
  * `encodeBatch` would make of them, but nothing is made for each record.
  */
 export class BatchWriter {
+  /** What the writer before has left: memory that has been touched. */
+  private static spare: ByteWriter | null = null
   count = 0
-  private readonly out = new ByteWriter(1024)
+  private readonly out: ByteWriter
   private readonly copier = new Copier()
   private readonly timeMs: number
 
   constructor(timeMs: number) {
     this.timeMs = timeMs
+    this.out = BatchWriter.spare ?? new ByteWriter(1024)
+    BatchWriter.spare = null
     this.out.at = batchHeaderBytes
   }
   get bytes(): number {
@@ -132,10 +136,14 @@ export class BatchWriter {
     out.at += value
     out.buffer[out.at++] = 0
   }
+  /** The last that is asked of it. */
   done(): Batch {
-    const { timeMs, count } = this
+    const { timeMs, count, out } = this
     const times = { baseTimeMs: timeMs, maxTimeMs: timeMs }
-    return sealed(this.out.done(), { compression: 'none', lastOffsetDelta: count - 1, ...times, recordCount: count })
+    const bytes = Buffer.allocUnsafeSlow(out.at)
+    out.buffer.copy(bytes, 0, 0, out.at)
+    if (out.buffer.length <= limits.batchBytes * 2) BatchWriter.spare = out
+    return sealed(bytes, { compression: 'none', lastOffsetDelta: count - 1, ...times, recordCount: count })
   }
 }
 /** Bytes of a varint, from −1 to 2^27. */
@@ -220,8 +228,20 @@ export class Unread {
   nextRaw(): RawRecords {
     return this.#find(rawOverhead)
   }
+  /** About how many records the next batches have. Each takes 7 bytes at least, unpacked. */
+  #countAhead(): number {
+    let count = 0
+    let bytes = 0
+    for (let n = this.#next; n < this.#batches.length && bytes < limits.decodedBytes; n++) {
+      const batch = this.#batches[n]!
+      count += Math.min(readBatchHeader(batch).recordCount, batch.length)
+      bytes += batch.length
+    }
+    return count
+  }
   #find(overhead: number): RawRecords {
     const found = new RawBuilder()
+    found.expect(this.#countAhead())
     this.bytes = 0
     while (this.bytes < limits.decodedBytes && !this.isEmpty) {
       const batch = this.#batches[this.#next++]!

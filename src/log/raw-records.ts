@@ -148,6 +148,10 @@ export class RawBuilder {
   #places = new Int32Array(0)
   #count = 0
 
+  /** About so many records are to come. */
+  expect(count: number): void {
+    this.#reserve(count)
+  }
   /** Records of one batch, unpacked. Throws Fault log.corrupt-batch; nothing of the batch is there then. */
   batch(records: Uint8Array, facts: BatchFacts): void {
     // Each takes 7 bytes at least; a count that cannot be is found out below.
