@@ -52,6 +52,16 @@ function seedFrame(api: Api, version: number, topics: readonly string[], random:
   return frame
 }
 
+/** So many numbers are at the edge of what their field holds, or of what is exact. */
+const edgeShare = 0.03
+const edges = {
+  int8: [-128, 127],
+  int16: [-32_768, 32_767],
+  uint16: [65_535],
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER - 1, 2 ** 31, 2 ** 32],
+  float64: [Number.NaN, Infinity, -Infinity, Number.MAX_VALUE, Number.MIN_VALUE],
+}
 /** Random values of a shape, near to what makes sense: existing topics, small numbers, real record batches. */
 class Values {
   readonly #version: number
@@ -97,11 +107,12 @@ class Values {
       case 'int32':
       case 'int64':
       case 'float64':
-        return this.#number(name)
+        return this.#number(name, node.kind)
     }
   }
 
-  #number(name: string): number {
+  #number(name: string, kind: keyof typeof edges): number {
+    if (this.#random() < edgeShare && !(kind === 'int32' && /ms$/i.test(name))) return pick(this.#random, edges[kind])
     // Waits stay short: a request that may wait for an hour is valid and tells nothing.
     if (/ms$/i.test(name)) return Math.floor(this.#random() * 200)
     if (/partitions$/i.test(name)) return 1 + Math.floor(this.#random() * 3)

@@ -38,6 +38,8 @@ const growthBytesMax = 64 * 1024 * 1024
  */
 const heap = { NODE_OPTIONS: '--max-old-space-size=128 --max-semi-space-size=2' }
 const warmUpFrames = 10_000
+/** Of each API and version. */
+const seedsOfEach = 12
 const topics = ['fuzz', 'fuzz-2', 'no-such-topic', '']
 
 interface Tally {
@@ -60,7 +62,7 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
     await createFuzzed(setUp)
     await canary.start()
     const apis = await gatewayApis()
-    const seeds = Array.from({ length: 4 }, () => seedFrames(apis, topics, random)).flat()
+    const seeds = Array.from({ length: seedsOfEach }, () => seedFrames(apis, topics, random)).flat()
     await sendAll(product.kafka, seeds, tally)
     const next = (): Buffer =>
       mutate(seeds[Math.floor(random() * seeds.length)]!, seeds[Math.floor(random() * seeds.length)]!, random)
@@ -107,7 +109,10 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
       'good client ms p50/p99/max': `${p50}/${p99}/${max}`,
       ...figures,
     }
+    // Nothing that it took keeps it from starting: after a crash, and from what an orderly stop wrote.
     if (product.running) {
+      await product.kill('SIGKILL')
+      product = await startAgain(product)
       await product.stop()
       product = await startAgain(product)
     }
