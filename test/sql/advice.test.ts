@@ -203,6 +203,7 @@ const spellings: readonly Advice[] = [
   ['PAUSE v', 'ALTER MATERIALIZED VIEW v PAUSE'],
   ['RESUME v', 'ALTER MATERIALIZED VIEW v RESUME'],
   ['LIST STREAMS', 'SHOW STREAMS'],
+  ['SELEC 1', 'SELECT', 'SELECT 1'],
   ['PRINT s', 'SELECT * FROM s'],
   [`UPDATE items SET name = 'new'`, `INSERT INTO items VALUES ('a', 'new', 2)`],
   ['DELETE FROM s', `WITH ('retention.ms' = 86400000)`, `CREATE STREAM kept (a int) WITH ('retention.ms' = 86400000)`],

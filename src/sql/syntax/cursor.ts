@@ -93,8 +93,7 @@ export class Cursor {
   fail(expected: readonly string[] = [], given?: string): never {
     const { token } = this
     const before = [1, 2, 3].map((n) => this.tokens[this.index - n])
-    const isStatement = expected.includes('CREATE')
-    const hint = given ?? hintElsewhere([token, ...before], isStatement)
+    const hint = given ?? hintElsewhere([token, ...before])
     const near = token.kind === 'end' ? 'at end of input' : `at or near "${this.text.slice(token.at, token.end)}"`
     const wanted = expected.length === 0 ? '' : `, expected ${listed(expected)}`
     throw new SqlFault('sql.syntax', `syntax error ${near}${wanted}`, this.text, token.at, {

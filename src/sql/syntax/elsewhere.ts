@@ -36,12 +36,14 @@ const emits: Readonly<Record<string, string>> = {
   final: 'Write EMIT ON WINDOW CLOSE, of a view over windows.',
 }
 
+/** Of the first word of a statement. */
+export const hintOfStatement = (word: string): string | undefined =>
+  Object.hasOwn(statements, word) ? statements[word] : undefined
 /** undefined: nothing that we know of. */
-export function hintElsewhere([here, ...before]: Near, isStatement: boolean): string | undefined {
+export function hintElsewhere([here, ...before]: Near): string | undefined {
   if (here === undefined) return undefined
   const { word } = here
   const [one, two, three] = before
-  if (isStatement) return Object.hasOwn(statements, word) ? statements[word] : undefined
   if (one?.kind === 'operator' && one.text.endsWith('?'))
     return 'Parameters are written $1, $2 …: SELECT k FROM s WHERE k = $1.'
   if (word === 'all' && one?.word === 'by')

@@ -3,7 +3,8 @@ import type { ObjectKind, QualifiedName, StartFrom, Statement } from './ast.ts'
 import { createAlert } from './alert.ts'
 import type { Cursor } from './cursor.ts'
 import { createRelation, optionList, withOptions } from './definitions.ts'
-import { objectHints, statementHints } from './elsewhere.ts'
+import { suggestion } from '../../lib/suggestion.ts'
+import { hintOfStatement, objectHints, statementHints } from './elsewhere.ts'
 import { words } from './keywords.ts'
 import { parseExpression } from './expressions.ts'
 import { parseQuery } from './query.ts'
@@ -14,7 +15,11 @@ export function parseStatement(cursor: Cursor): Statement {
   if (parse !== undefined) return parse(cursor, at)
   if (cursor.isMark('(')) return queryStatement(cursor, at)
   if (unsupportedStatements.has(word)) cursor.unsupported(word.toUpperCase(), at, statementHints[word])
-  return cursor.fail(['SELECT', 'CREATE', 'INSERT', 'SUBSCRIBE', 'SHOW', 'DESCRIBE', 'EXPLAIN', 'ALTER', 'DROP'])
+  const near = suggestion(word, Object.keys(statements))
+  return cursor.fail(
+    ['SELECT', 'CREATE', 'INSERT', 'SUBSCRIBE', 'SHOW', 'DESCRIBE', 'EXPLAIN', 'ALTER', 'DROP'],
+    hintOfStatement(word) ?? (near === null ? undefined : `Perhaps you meant ${near.toUpperCase()}.`),
+  )
 }
 
 const unsupportedStatements = words(`
