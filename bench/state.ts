@@ -274,11 +274,13 @@ const cases: readonly Case[] = [
   { row: 'newest by two numbers', goal: 0.3, plan: top([bidder, auction], time, 1) },
   { row: 'ten highest by number', goal: 0.3, plan: top([auction], price, 10) },
 ]
+const hop = 'a question to a thread with parts, and its answer'
 const inParts = (row: string): string => `${row}, in two parts on two threads, by the clock`
 /** In parts: ours is on two threads, the other side the same as a whole on one. */
 export const stateRows: readonly RowSpec[] = [
   ...cases.map(({ row, goal }): RowSpec => ({ row, unit: 'µs/event', better: 'lower', goal, alone: true })),
   ...cases.map(({ row }): RowSpec => ({ row: inParts(row), unit: 'µs/event', better: 'lower', goal: null })),
+  { row: hop, unit: 'µs', better: 'lower', goal: null, alone: true },
 ]
 
 interface Run {
@@ -342,7 +344,7 @@ function run(plan: Plan, steps: readonly Step[], far: PartLinks | null = null): 
 }
 
 /** A thread for the second part. */
-async function secondThread(): Promise<AsyncDisposable & { links(plan: Plan): PartLinks }> {
+async function secondThread(): Promise<AsyncDisposable & { links(plan: Plan): PartLinks; hopMicros(): number }> {
   const module = new URL('../src/node/view-thread.ts', import.meta.url)
   const threads = new PartThreads({ threads: realThreads, clock: realWorld().clock, module, count: 2 }, (_, why) => {
     throw new Error(why)
@@ -353,6 +355,11 @@ async function secondThread(): Promise<AsyncDisposable & { links(plan: Plan): Pa
   const link = new PartLine(port, bell, () => {})
   return {
     links: (plan) => ({ links: [link], plan, name: 'bench', viewNumber: 1 }),
+    hopMicros: () => {
+      const startedMs = performance.now()
+      link.ask('bench', { ask: 'commit', view: 0 }, [])()
+      return (performance.now() - startedMs) * 1_000
+    },
     [Symbol.asyncDispose]: () => threads.close(),
   }
 }
@@ -365,8 +372,9 @@ export async function benchState(
   const events = quick ? 200_000 : 1_000_000
   const count = runs ?? (quick ? 1 : 3)
   await using second = await secondThread()
+  const wants = (row: string): boolean => report.wantsAny(stateRows.filter((spec) => spec.row === row))
+  if (wants(hop)) for (let n = 0; n < 5_000; n++) report.sample(hop, 'ours', second.hopMicros())
   for (const auctions of [false, true]) {
-    const wants = (row: string): boolean => report.wantsAny(stateRows.filter((spec) => spec.row === row))
     const asked = cases.filter(
       (one) => (one.auctions ?? false) === auctions && (wants(one.row) || wants(inParts(one.row))),
     )

@@ -24,13 +24,20 @@ export interface Packed {
 export class Sheet {
   memory = new SharedArrayBuffer(firstBytes)
   private isKnown = false
+  private usedBytes = 0
 
+  /** For the next message. One that was very long does not stay. */
+  begin(): SharedArrayBuffer {
+    const { byteLength } = this.memory
+    return byteLength > keptBytes && this.usedBytes * 4 < byteLength ? this.grow(keptBytes) : this.memory
+  }
   grow(bytes: number): SharedArrayBuffer {
     this.isKnown = false
     return (this.memory = new SharedArrayBuffer(bytes))
   }
-  /** For the message: to hand it over costs more than to use it. */
-  take(): SharedArrayBuffer | null {
+  /** With the message: to hand it over costs more than to use it. */
+  take(usedBytes: number): SharedArrayBuffer | null {
+    this.usedBytes = usedBytes
     if (this.isKnown) return null
     this.isKnown = true
     return this.memory
@@ -51,6 +58,7 @@ export class SheetReader {
 }
 const kinds = ['f64', 'i64', 'bytes', 'value'] as const
 const firstBytes = 4_096
+const keptBytes = 4 << 20
 const aligned = (bytes: number): number => (bytes + 7) & ~7
 
 export class Packer {
@@ -63,11 +71,11 @@ export class Packer {
   /** Where it writes to; a number: to new memory of about so many bytes. */
   constructor(to: Sheet | number) {
     this.sheet = typeof to === 'number' ? null : to
-    this.buffer = typeof to === 'number' ? new ArrayBuffer(aligned(to)) : to.memory
+    this.buffer = typeof to === 'number' ? new ArrayBuffer(aligned(to)) : to.begin()
     this.numbers = new Float64Array(this.buffer)
   }
   done(): Packed {
-    return { buffer: this.sheet === null ? this.buffer : this.sheet.take(), beside: this.beside }
+    return { buffer: this.sheet === null ? this.buffer : this.sheet.take(this.at), beside: this.beside }
   }
   get bytes(): number {
     return this.at
