@@ -15,7 +15,8 @@ import { type Context, type FaultCase, type Outcome, startAgain, startFirst } fr
 import { mutate } from '../mutate.ts'
 import { megabytes, MemoryWatch, openFiles } from '../process.ts'
 import { gatewayApis, seedFrames } from '../seeds.ts'
-import { createTopic, partitionsOf, Wire } from '../wire.ts'
+import { batchOf, recordId } from '../records.ts'
+import { createTopic, partitionsOf, produce, Wire } from '../wire.ts'
 
 export const frames: FaultCase = {
   name: 'frames',
@@ -38,8 +39,10 @@ const growthBytesMax = 64 * 1024 * 1024
  */
 const heap = { NODE_OPTIONS: '--max-old-space-size=128 --max-semi-space-size=2' }
 const warmUpFrames = 10_000
+const ordinaryBytes = 48 * 1024 * 1024
 /** Of each API and version. */
 const seedsOfEach = 12
+const staying = new Set(['canary', 'ordinary'])
 const topics = ['fuzz', 'fuzz-2', 'no-such-topic', '']
 
 interface Tally {
@@ -61,6 +64,7 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
     const setUp = await Wire.open(product.kafka)
     await createFuzzed(setUp)
     await canary.start()
+    await serveOrdinaryLoad(setUp)
     const apis = await gatewayApis()
     const seeds = Array.from({ length: seedsOfEach }, () => seedFrames(apis, topics, random)).flat()
     await sendAll(product.kafka, seeds, tally)
@@ -124,6 +128,15 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
   return { figures, problems }
 }
 
+/** So much that the newest batches, of which the log keeps 32 MB in memory, are all there: that is no cost of hostile bytes either. */
+async function serveOrdinaryLoad(wire: Wire): Promise<void> {
+  await createTopic(wire, 'ordinary', 1)
+  const batch = batchOf(recordId(1, 0), 500, null)
+  for (let bytes = 0; bytes < ordinaryBytes; bytes += batch.length) {
+    const { error } = await produce(wire, { topic: 'ordinary', partition: 0 }, batch, 1)
+    if (error !== 0) throw new Error(`ordinary load: error ${error}`)
+  }
+}
 async function createFuzzed(wire: Wire): Promise<void> {
   await createTopic(wire, 'fuzz', 2)
   await createTopic(wire, 'fuzz-2', 1)
@@ -135,7 +148,7 @@ async function removeWhatWasMade(address: string): Promise<void> {
   try {
     const listed = { allowAutoTopicCreation: false, includeTopicAuthorizedOperations: false, topics: null }
     const { topics: found } = await client.ask(metadataApi, 8, { ...listed, includeClusterAuthorizedOperations: false })
-    const names = found.map(({ name }) => name!).filter((name) => name !== 'canary' && !name.startsWith('_'))
+    const names = found.map(({ name }) => name!).filter((name) => !staying.has(name) && !name.startsWith('_'))
     await client.ask(deleteTopicsApi, 3, { topicNames: names, timeoutMs: 30_000 } as never)
     const { groups } = await client.ask(listGroupsApi, 1, {} as never)
     await client.ask(deleteGroupsApi, 1, { groupsNames: groups.map(({ groupId }) => groupId) })
