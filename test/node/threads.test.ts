@@ -51,6 +51,24 @@ for (const [workers, isThere] of [
     }
   })
 
+test('functions of a project run on the threads that have parts of the step', async () => {
+  const running = await started('3')
+  try {
+    const keys = Array.from({ length: 40 }, (_, n) => n)
+    await rows(running, `INSERT INTO numbers VALUES ${keys.map((n) => `(${n})`).join(', ')}; FLUSH`)
+    const found = await rows(running, 'SELECT n, at FROM in_parts')
+    assert.deepEqual(
+      found.map(([n]) => Number(n)).sort((a, b) => a - b),
+      keys,
+    )
+    const threads = new Set(found.map(([, at]) => at))
+    assert.equal(threads.size, 3)
+    assert.ok(!threads.has(0), 'none is that of the log')
+  } finally {
+    await running.close()
+  }
+})
+
 test('a thread does not run the functions of files that have changed since the start', async () => {
   await assert.rejects(
     started('1', (project) => ({ ...project, digest: 'another' })),

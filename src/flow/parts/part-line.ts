@@ -82,20 +82,17 @@ export class PartLine implements PartLink {
 const lookMs = 1_000
 
 /** The other end. */
-export function answerParts(
-  port: MessagePort,
-  bell: Bell,
-  answer: (ask: PartAsk) => Promise<Answered> | Answered,
-): void {
+export function answerParts(port: MessagePort, bell: Bell, answer: (ask: PartAsk) => Promise<Answered>): void {
   let before: Promise<void> = Promise.resolve()
+  const failed = (error: unknown): Answered => ({ answer: { fault: sendFault(asFault(error)) }, buffers: [] })
   const one = async (ask: PartAsk): Promise<void> => {
-    const { answer: said, buffers } = await answer(ask)
+    const { answer: said, buffers } = await answer(ask).catch(failed)
     if (ask.ask === 'close' || ask.ask === 'close-files') return
     try {
       port.postMessage(said, buffers)
     } catch (error) {
       // What cannot be cloned.
-      port.postMessage({ fault: sendFault(asFault(error)) } satisfies PartAnswer)
+      port.postMessage(failed(error).answer)
     }
     Atomics.add(bell, answers, 1)
     Atomics.notify(bell, answers)
