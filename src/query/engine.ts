@@ -92,7 +92,7 @@ export interface Result {
   readonly columns: Columns
   /** Values in JSON form: numbers, text, ISO 8601 UTC; bigint and numeric beyond 2^53 as bigint or text. */
   readonly rows: AsyncIterable<readonly unknown[]>
-  /** What else is to be said, a line each. */
+  /** What else is to be said, a line each; of a query once its rows have ended. */
   readonly notices?: readonly string[]
 }
 export type Change =

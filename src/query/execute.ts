@@ -3,6 +3,7 @@
  * held until all input is read and come out with what is left of them; others stream.
  */
 import { type Batch, rowsFrom, valueAt } from '../flow/batch.ts'
+import type { InvalidRecord } from '../flow/decode.ts'
 import type { Value } from '../flow/expression.ts'
 import { Graph, type Source, type StepResult } from '../flow/graph.ts'
 import { KeyWriter, writeKey } from '../flow/key.ts'
@@ -28,6 +29,8 @@ export interface ExecuteOptions {
   readonly known: (source: SourcePlan) => Promise<Batch | null>
   /** Gets the graph that runs, which then measures its nodes. */
   readonly watch?: (graph: Graph) => void
+  /** Told of events that cannot be read: they are left out, as views leave them to their quarantine. */
+  readonly unreadable?: (topic: string, events: readonly InvalidRecord[]) => void
 }
 
 /** Rows of the plan, in memory form. Throws the faults of values and of the log. */
@@ -112,10 +115,13 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
     )) {
       for (const some of slices(records, () => stepSize)) {
         await source.decoder.prepare([{ partition: partition.index, records: some }], options.signal)
-        const decoded = (): Batch =>
-          graph.measured(source.node, () =>
+        const decoded = (): Batch => {
+          const { batch, invalid } = graph.measured(source.node, () =>
             source.decoder.decode([{ partition: partition.index, records: some }], source.clock, nowMs),
-          ).batch
+          )
+          if (invalid.length > 0) options.unreadable?.(source.plan.topic, invalid)
+          return batch
+        }
         yield* rowsOf(source, decoded)
       }
     }

@@ -18,6 +18,7 @@ import { schemasOf } from '../schema/formats/registry.ts'
 import type { DataType } from '../schema/types.ts'
 import { type Row, rowAt, stepped } from './execute.ts'
 import { frontier, type Piece, type Range, readRanges } from './topic-reader.ts'
+import { Unreadable } from './unreadable.ts'
 
 export interface LiveChange {
   /** Rows that arrived and were withdrawn, in order. */
@@ -38,6 +39,7 @@ const waitMs = 5_000
 export class LiveRows {
   /** Without pseudo-columns: rows have their declared columns. */
   readonly source: SourcePlan
+  readonly unreadable = new Unreadable()
   private readonly log: Log
   private readonly clock: Clock
   private readonly types: readonly DataType[]
@@ -136,7 +138,7 @@ export class LiveRows {
     }
   }
   private take(piece: Piece, into: Batch[]): void {
-    const out = takeOne(this.graph, this.clock.now(), piece)
+    const out = takeOne(this.graph, this.clock.now(), piece, this.unreadable)
     if (out.count === 0) return
     into.push(out)
     for (let i = 0; i < out.count; i++)
@@ -178,9 +180,10 @@ export class LiveRows {
 }
 
 /** One piece of a topic through a graph of one source. */
-function takeOne(graph: Graph, nowMs: number, { partition, records }: Piece): Batch {
+function takeOne(graph: Graph, nowMs: number, { partition, records }: Piece, unreadable: Unreadable): Batch {
   const [source] = graph.sources
-  const { batch } = source!.decoder.decode([{ partition: partition.index, records }], source!.clock, nowMs)
+  const { batch, invalid } = source!.decoder.decode([{ partition: partition.index, records }], source!.clock, nowMs)
+  if (invalid.length > 0) unreadable.add(partition.topic, invalid)
   return stepped(graph.step(new Map([[0, batch]]), nowMs))
 }
 

@@ -46,6 +46,7 @@ import { type SelectHost, jsonRows, planSelection } from './select.ts'
 import { describe, explain, show, showCreate, statusOf, type Table } from './show.ts'
 import { type ChangedView, type ProgramView, beginViews, programView } from './program-views.ts'
 import { begin, dependents } from './running.ts'
+import { Unreadable } from './unreadable.ts'
 import { createSavepoint, listSavepoints, removeSavepoint } from './savepoints.ts'
 import { subscription } from './subscription.ts'
 
@@ -165,7 +166,15 @@ class SqlEngine implements OpenEngine {
       case 'query': {
         const { columns, topics, rows } = planSelection(context, statement.query, host)
         for (const topic of topics) parts.rights.demand('read', topic)
-        return { command: 'SELECT', columns, rows: jsonRows(rows(this.signalWith(signal)), columns) }
+        const unreadable = new Unreadable()
+        return {
+          command: 'SELECT',
+          columns,
+          rows: jsonRows(rows(this.signalWith(signal), unreadable), columns),
+          get notices() {
+            return unreadable.notices
+          },
+        }
       }
       case 'insert': {
         const target = this.find(parts, statement.into, text)

@@ -16,9 +16,10 @@ import type { PlanContext } from '../sql/plan/context.ts'
 import type { SortKey } from '../sql/plan/select.ts'
 import { planOnce } from '../sql/plan/view.ts'
 import type { Query } from '../sql/syntax/ast.ts'
-import { execute, type Row } from './execute.ts'
+import { execute, type ExecuteOptions, type Row } from './execute.ts'
 import { Held } from './held.ts'
 import { batchOf, type LiveRows } from './live.ts'
+import type { Unreadable } from './unreadable.ts'
 
 export interface SelectHost {
   readonly log: Log
@@ -35,7 +36,7 @@ export interface Selection {
   /** What it reads. */
   readonly topics: readonly string[]
   /** Rows in memory form, each time anew. */
-  readonly rows: (signal?: AbortSignal) => AsyncGenerator<Row>
+  readonly rows: (signal?: AbortSignal, unreadable?: Unreadable) => AsyncGenerator<Row>
 }
 
 /** Throws SqlFault; its rows throw what happens while they are computed. */
@@ -52,14 +53,17 @@ export function planSelection(ctx: PlanContext, query: Query, host: SelectHost):
   return {
     columns,
     topics: sourcesOf(plan).map(({ topic }) => topic),
-    rows: (signal) => {
+    rows: (signal, unreadable) => {
       const options = {
         log: host.log,
         clock: host.clock,
         ...(host.worked === undefined ? {} : { worked: host.worked }),
         ...(host.watch === undefined ? {} : { watch: host.watch }),
         ...(signal === undefined ? {} : { signal }),
-        known: (source: SourcePlan) => knownRows(plan, source, host),
+        ...(unreadable === undefined
+          ? {}
+          : { unreadable: ((topic, events) => unreadable.add(topic, events)) satisfies ExecuteOptions['unreadable'] }),
+        known: (source: SourcePlan) => knownRows(plan, source, host, unreadable),
       }
       return cancellable(arranged(execute(plan, options), plan.columns, { order, limit, offset }, visible), signal)
     },
@@ -86,10 +90,16 @@ async function* cancellable(rows: AsyncGenerator<Row>, signal: AbortSignal | und
 }
 
 /** Kept rows of a source, or the one row that the query's condition names. */
-async function knownRows(plan: Plan, source: SourcePlan, host: SelectHost): Promise<Batch | null> {
+async function knownRows(
+  plan: Plan,
+  source: SourcePlan,
+  host: SelectHost,
+  unreadable: Unreadable | undefined,
+): Promise<Batch | null> {
   const live = host.live(source)
   if (live === null) return null
   await live.current()
+  unreadable?.also(live.unreadable)
   const places = source.columns.map((field) => live.source.columns.findIndex((other) => other.name === field.name))
   const key = keyLookup(plan, source)
   if (key === null) return live.batch(places)

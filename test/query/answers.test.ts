@@ -41,3 +41,44 @@ test('rows by key of a view that only grows, where the key is no number that JSO
   assert.deepEqual(await rowsOf(['2026-01-01T00:00:00Z', 9007199254740992n, null]), [[9007199254740992n, null, 1]])
   assert.deepEqual(await rowsOf(['2026-01-01T00:00:00Z', 9007199254740993n, null]), [])
 })
+
+test('events that cannot be read are left out, and the answer says so', async () => {
+  await using house = await openHouse()
+  await house.sql('CREATE STREAM events (k text, n int)')
+  await house.sql('CREATE TABLE items (id int PRIMARY KEY, name text)')
+  const send = (topic: string, ...values: readonly string[]): Promise<unknown> =>
+    house.log.writer().append([
+      {
+        partition: { topic, index: 0 },
+        batch: encodeBatch(
+          values.map((value) => ({ key: Buffer.from('1'), value: Buffer.from(value), timeMs: Date.now() })),
+        ),
+      },
+    ])
+  const asked = async (text: string): Promise<{ rows: unknown[]; notices: readonly string[] }> => {
+    const result = await house.engine.run(text)
+    const rows: unknown[] = []
+    for await (const row of result.rows) rows.push(row)
+    return { rows, notices: result.notices ?? [] }
+  }
+  await send('events', '{"k":"a","n":1}', '{"k":"b","n":"many"}', 'no JSON')
+  await send('items', '{"id":1,"name":"one"}', '{"id":')
+  const counted = await asked('SELECT n FROM events')
+  assert.deepEqual(counted.rows, [[1]])
+  assert.equal(counted.notices.length, 1)
+  assert.match(
+    counted.notices[0]!,
+    /^2 events of topic events cannot be read and are left out, the first at events:0:1: /,
+  )
+  for (let i = 0; i < 2; i++) {
+    const both = await asked('SELECT k, name FROM events JOIN items ON n = id')
+    assert.deepEqual(both.rows, [['a', 'one']])
+    assert.match(
+      both.notices.toSorted().join('\n'),
+      /^1 event of topic items .* is left out.*\n2 events of topic events /,
+    )
+  }
+  await send('events', '{"k":"c","n":2}')
+  assert.equal((await asked("SELECT k FROM events WHERE k = 'c'")).notices.length, 1)
+  assert.deepEqual((await asked('SELECT 1')).notices, [])
+})

@@ -195,16 +195,16 @@ export async function resultAnswer(result: Result, type: string): Promise<Answer
     rows.push(text)
   }
   const head = `{"command":${JSON.stringify(result.command)},"columns":${JSON.stringify(columns)},"rows":[`
-  const tail = result.notices === undefined ? '' : `,"notices":${JSON.stringify(result.notices)}`
+  const { notices = [] } = result
+  const tail = notices.length === 0 ? '' : `,"notices":${JSON.stringify(notices)}`
   return { status: 200, headers: { 'content-type': mediaTypes.json }, body: `${head}${rows.join(',')}]${tail}}` }
 }
-/** First what the columns are, then a row a line. */
-async function* resultLines(
-  { command, rows, notices }: Result,
-  columns: QueryAnswer['columns'],
-): AsyncIterable<unknown> {
-  yield { command, columns, ...(notices === undefined ? {} : { notices }) }
-  yield* rows
+/** First what the columns are, then a row a line, then what else is to be said. */
+async function* resultLines(result: Result, columns: QueryAnswer['columns']): AsyncIterable<unknown> {
+  yield { command: result.command, columns }
+  yield* result.rows
+  const { notices = [] } = result
+  if (notices.length > 0) yield { notices }
 }
 
 export async function* changeEvents(changes: AsyncIterable<Change>): AsyncIterable<LiveEvent> {
