@@ -69,7 +69,7 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
   options.watch?.(graph)
   const inputs = await Promise.all(
     graph.sources.map(async (source) => {
-      const known = prepared.known[source.index] ?? null
+      const known = prepared.known.get(source.plan) ?? null
       return { source, known, ranges: known === null ? await frontier(options.log, source.plan.topic) : [] }
     }),
   )
@@ -159,14 +159,24 @@ const unread = (inputs: readonly Input[], topic: string): { partition: number; u
  * Sources whose rows are known become plain ones that are handed those rows. The table of a temporal join stays: there
  * every version counts, not the newest alone.
  */
-async function withKnown(plan: Plan, options: ExecuteOptions): Promise<{ plan: Plan; known: (Batch | null)[] }> {
-  const known: (Batch | null)[] = []
+async function withKnown(plan: Plan, options: ExecuteOptions): Promise<{ plan: Plan; known: Map<Plan, Batch> }> {
+  const known = new Map<Plan, Batch>()
+  // What the plan mentions several times stays one.
+  const made = { plain: new Map<Plan, Plan>(), versions: new Map<Plan, Plan>() }
   const visit = async (part: Plan, versions: boolean): Promise<Plan> => {
+    const before = made[versions ? 'versions' : 'plain']
+    const again = before.get(part) ?? (await change(part, versions))
+    before.set(part, again)
+    return again
+  }
+  const change = async (part: Plan, versions: boolean): Promise<Plan> => {
     switch (part.op) {
       case 'source': {
         const rows = versions || part.mode === 'append' ? null : await options.known(part)
-        known.push(rows)
-        return rows === null ? part : { ...part, mode: 'weighted' }
+        if (rows === null) return part
+        const weighted: SourcePlan = { ...part, mode: 'weighted' }
+        known.set(weighted, rows)
+        return weighted
       }
       case 'union': {
         const inputs: Plan[] = []

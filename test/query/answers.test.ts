@@ -82,3 +82,21 @@ test('events that cannot be read are left out, and the answer says so', async ()
   assert.equal((await asked("SELECT k FROM events WHERE k = 'c'")).notices.length, 1)
   assert.deepEqual((await asked('SELECT 1')).notices, [])
 })
+
+test('a WITH query that is mentioned several times, over a table and a stream, beside another table', async () => {
+  await using house = await openHouse()
+  await house.sql('CREATE TABLE items (id int PRIMARY KEY, name text)')
+  await house.sql('CREATE TABLE others (id int PRIMARY KEY, a int, b int, word text)')
+  await house.sql('CREATE STREAM events (id int, n int)')
+  await house.sql("INSERT INTO items VALUES (1, 'one'), (2, 'two')")
+  await house.sql("INSERT INTO others VALUES (1, 7, 8, 'un'), (2, 9, 10, 'deux')")
+  await house.sql('INSERT INTO events VALUES (1, 10), (2, 20)')
+  const text = `WITH w AS (SELECT sum(id) AS sum FROM items WHERE 100 >= (SELECT max(n) FROM events))
+    SELECT x.sum, z.sum, word, a FROM w x JOIN w y ON x.sum = y.sum JOIN w z ON y.sum = z.sum
+    JOIN others ON others.id < x.sum ORDER BY a`
+  for (let i = 0; i < 2; i++)
+    assert.deepEqual(await house.sql(text), [
+      [3, 3, 'un', 7],
+      [3, 3, 'deux', 9],
+    ])
+})
