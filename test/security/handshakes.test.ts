@@ -22,29 +22,37 @@ async function refusals(p: Platform): Promise<string[]> {
     .flatMap((batch) => decodeBatch(batch).map(({ value }) => JSON.parse(Buffer.from(value!).toString()) as Entry))
     .map(({ action, outcome, detail }) => `${action} ${outcome} ${detail}`)
 }
+type Protocol = 'kafka' | 'http'
 /** Until the connection is over, whoever ends it. */
-const attempt = (p: Platform, options: ConnectionOptions): Promise<void> =>
+const attempt = (p: Platform, to: Protocol, options: ConnectionOptions): Promise<void> =>
   new Promise((done) => {
-    const socket = connect({ ...p.kafka, servername: 'localhost', ...options })
+    const { hostname, port } = new URL(p.http)
+    const at = to === 'kafka' ? p.kafka : { host: hostname, port: Number(port) }
+    const socket = connect({ ...at, servername: 'localhost', ...options })
     socket.on('error', () => {}).once('close', () => done())
   })
 
-for (const clientAuth of ['required', 'requested'] as const)
-  test(`where certificates are ${clientAuth}, one that nobody vouches for is refused, said and kept`, async (t) => {
+for (const [clientAuth, to] of [
+  ['required', 'kafka'],
+  ['requested', 'kafka'],
+  ['required', 'http'],
+  ['requested', 'http'],
+] as const)
+  test(`${to}: where certificates are ${clientAuth}, one that nobody vouches for is refused, said and kept`, async (t) => {
     const dir = temporaryFolder(t)
     const ca = authority(dir, 'ca')
     const other = authority(dir, 'other')
     const { certFile: tlsCert, keyFile: tlsKey } = ca.issue('server', '/CN=localhost')
-    const settings = { tlsCert, tlsKey, tlsClientCa: ca.certFile, tlsClientAuth: clientAuth, tls: ['kafka'] }
+    const settings = { tlsCert, tlsKey, tlsClientCa: ca.certFile, tlsClientAuth: clientAuth, tls: [to] }
     const p = await platform(t, settings)
     const { cert, key } = other.issue('stranger', '/CN=alice')
-    await attempt(p, { ca: ca.cert, cert, key })
+    await attempt(p, to, { ca: ca.cert, cert, key })
     await until('the refusal', async () => (await refusals(p)).length > 0)
     const [refused] = await refusals(p)
     assert.match(refused!, /^authenticate refused (UNABLE_TO|SELF_SIGNED)/)
-    assert.ok(p.said.some((line) => line.startsWith('kafka: no TLS with a client {"client":"127.0.0.1"')))
+    assert.ok(p.said.some((line) => line.startsWith(`${to}: no TLS with a client {"client":"127.0.0.1"`)))
     if (clientAuth === 'requested') return
-    await attempt(p, { ca: ca.cert })
+    await attempt(p, to, { ca: ca.cert })
     await until('the second refusal', async () => (await refusals(p)).length > 1)
     assert.match((await refusals(p))[1]!, /^authenticate refused ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE$/)
   })

@@ -12,8 +12,9 @@ import type { Logger } from '../../lib/logger.ts'
 import { limits } from '../../lib/limits.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
 import { http, https } from '../../lib/real/http.ts'
-import { contextOf, isWelcome, serverOptions, subjectOf } from '../../lib/real/tls.ts'
-import type { Address, Clock, Disk, TlsServer } from '../../lib/world.ts'
+import { contextOf, failedHandshake, isWelcome, serverOptions, subjectOf } from '../../lib/real/tls.ts'
+import type { Address, Clock, Disk, FailedHandshake, TlsServer } from '../../lib/world.ts'
+import { anonymous } from '../../security/principal.ts'
 import { Body, type BodySource, Intake } from './body.ts'
 import { type Answer, isLive } from './exchange.ts'
 import { Gateway, type Request, type Routed } from './gateway.ts'
@@ -54,6 +55,7 @@ const clientGone = new Fault('http.incomplete-body', {})
 
 /** What is still running after this is cut off at a stop. */
 const drainMs = 3_000
+const complaintsPerSecond = 10
 
 /** Throws Fault config.not-loopback, and what the system says about the address. */
 export async function listenHttp(options: HttpOptions): Promise<HttpListener> {
@@ -85,6 +87,7 @@ class Shell {
   readonly #stopping = new AbortController()
   /** Open connections and how many requests each is being answered. */
   readonly #open = new Map<Socket, number>()
+  #complaints = { second: 0, count: 0 }
   #closed: Promise<void> | null = null
 
   constructor(
@@ -123,13 +126,21 @@ class Shell {
     this.#server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head))
     // Encrypted, a connection counts when its handshake is done; before, it may take no more than a moment.
     this.#server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
-      if (socket instanceof TLSSocket && !isWelcome(socket)) return void socket.destroy()
+      if (socket instanceof TLSSocket && !isWelcome(socket)) {
+        this.#noTls({ host: socket.remoteAddress ?? '', why: String(socket.authorizationError), ofCertificate: true })
+        return void socket.destroy()
+      }
       this.#open.set(socket, 0)
       parts.telemetry.http.connections(this.#open.size)
       socket.on('close', () => {
         this.#open.delete(socket)
         parts.telemetry.http.connections(this.#open.size)
       })
+    })
+    // The connection itself is ended as a `clientError` (node:https tells both): then nobody knows any more whose it was.
+    this.#server.prependListener('tlsClientError', (error: Error, socket: TLSSocket) => {
+      const handshake = failedHandshake(error, socket)
+      if (handshake !== null) this.#noTls(handshake)
     })
     this.#server.on('drop', () => parts.telemetry.http.refused('too-many'))
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
@@ -139,6 +150,19 @@ class Shell {
     })
   }
 
+  /** Said in the log, so often in a second; kept where it is the client's certificate that is refused. */
+  #noTls({ host: from, why, ofCertificate }: FailedHandshake): void {
+    const host = plain(from)
+    const second = Math.floor(this.#clock.monotonic() / 1_000)
+    if (second !== this.#complaints.second) this.#complaints = { second, count: 0 }
+    if (this.#complaints.count++ < complaintsPerSecond)
+      this.#logger.warn('http: no TLS with a client', { client: host, why })
+    if (!ofCertificate) return
+    const subject = { principal: anonymous, host }
+    const outcome = 'refused' as const
+    const { audit } = this.#parts.security
+    audit.note({ subject, via: 'http', action: 'authenticate', resources: [], outcome, detail: why })
+  }
   renew(tls: TlsServer): void {
     if (this.#server instanceof https.Server) this.#server.setSecureContext(contextOf(tls))
   }
@@ -310,8 +334,9 @@ function asRequest(request: IncomingMessage, body: Body, signal: AbortSignal): R
   return { method, target: url, headers: request.headers as Request['headers'], body, signal, peer: peerOf(request) }
 }
 
+const plain = (host: string): string => host.replace(/^::ffff:/, '')
 function peerOf({ socket }: IncomingMessage): Request['peer'] {
-  const host = (socket.remoteAddress ?? '').replace(/^::ffff:/, '')
+  const host = plain(socket.remoteAddress ?? '')
   return { host, subject: socket instanceof TLSSocket ? subjectOf(socket) : null }
 }
 
