@@ -137,8 +137,10 @@ class Shell {
         parts.telemetry.http.connections(this.#open.size)
       })
     })
-    // The connection itself is ended as a `clientError` (node:https tells both): then nobody knows any more whose it was.
-    this.#server.prependListener('tlsClientError', (error: Error, socket: TLSSocket) => {
+    // A socket knows whose it is once it is over, too, if it was asked before.
+    if (tls !== undefined) this.#server.on('connection', (socket: Socket) => void socket.remoteAddress)
+    // The connection itself is ended as a `clientError`: node:https tells both.
+    this.#server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
       const handshake = failedHandshake(error, socket)
       if (handshake !== null) this.#noTls(handshake)
     })
