@@ -37,7 +37,7 @@ const growthBytesMax = 64 * 1024 * 1024
  * So that resident memory is what is held, not what the collector has not looked at yet; holding more ends the process. The
  * young generation is kept small too: under load it grows by tens of megabytes, whatever is in it.
  */
-const heap = { NODE_OPTIONS: '--max-old-space-size=128 --max-semi-space-size=2' }
+const heap = { NODE_OPTIONS: '--max-old-space-size=96 --max-semi-space-size=2' }
 const warmUpFrames = 10_000
 const ordinaryBytes = 48 * 1024 * 1024
 /** Of each API and version. */
