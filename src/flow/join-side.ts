@@ -274,7 +274,8 @@ export class JoinSide {
     const entry = this.index.find(row)
     if (entry < 0) return none
     if (table.spill !== null) this.ask(table, entry)
-    if (this.unordered[entry] === 1) this.order(table, entry)
+    // What lay in files may all have been removed since.
+    if (this.unordered[entry] === 1 && this.first[entry] !== none) this.order(table, entry)
     return this.first[entry]!
   }
 
@@ -407,7 +408,11 @@ export class JoinSide {
   }
   /** Rows that were not written for too long; those of the other side that they met stay as they are. */
   forgetOld(table: StateTable): void {
-    for (const id of table.takeOld()) this.forget(table, id)
+    for (const id of table.takeOld()) {
+      const entry = this.entryOf[id]!
+      if (table.spill?.isAway(entry) === true) this.takeBack(table, entry)
+      this.forget(table, id)
+    }
   }
   private forget(table: StateTable, id: number): void {
     this.unlink(id)

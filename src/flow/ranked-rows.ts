@@ -90,10 +90,8 @@ export class RankedRows {
   }
   /** Moves partitions that were not asked for lately to files, until so many bytes are gone. Only between ticks. */
   evict(table: StateTable, bytes: number): void {
-    const { limit } = this.ranking
     evictKeys(table, this.index, bytes, (entry) => {
-      const first = entry * limit
-      const ids = Array.from(this.ids.subarray(first, first + this.counts[entry]!))
+      const ids = this.idsOf(entry)
       this.counts[entry] = 0
       return ids
     })
@@ -102,13 +100,14 @@ export class RankedRows {
   forgetOld(table: StateTable): void {
     const old = table.takeOld()
     if (old.length === 0) return
-    const { limit, partitionBy } = this.ranking
+    const { partitionBy } = this.ranking
     const columns = this.read(table, old)
     this.index.use(partitionBy.map((k) => columns[k]!))
     for (let i = 0; i < old.length; i++) {
       const entry = this.index.find(i)
       if (entry < 0) continue
-      const ids = Array.from(this.ids.subarray(entry * limit, entry * limit + this.counts[entry]!))
+      if (table.spill?.isAway(entry) === true) this.ask(table, entry)
+      const ids = this.idsOf(entry)
       if (!ids.every((id) => table.isOld(id))) continue
       for (const id of ids) table.remove(id)
       this.counts[entry] = 0
@@ -118,12 +117,17 @@ export class RankedRows {
   private ask(table: StateTable, entry: number): void {
     const spill = table.spill!
     if (!spill.isAway(entry)) return spill.use(entry)
-    const ids = spill.take(table, entry)
-    const columns = this.read(table, ids)
-    for (let i = 0; i < ids.length; i++) this.putInPlace(table, entry, columns, i, ids[i]!)
+    const back = spill.take(table, entry)
+    const columns = this.read(table, back)
+    for (let i = 0; i < back.length; i++) this.putInPlace(table, entry, columns, i, back[i]!)
+    const ids = this.idsOf(entry)
     if (!ids.every((id) => table.isOld(id))) return
     for (const id of ids) table.remove(id)
     this.counts[entry] = 0
+  }
+  private idsOf(entry: number): number[] {
+    const first = entry * this.ranking.limit
+    return Array.from(this.ids.subarray(first, first + this.counts[entry]!))
   }
   private read(table: StateTable, ids: readonly number[]): Column[] {
     const builders = this.input.map(({ type }) => columnBuilder(type, ids.length))

@@ -163,7 +163,10 @@ export class TableSpill {
     if (entry >= this.at.length) this.grow(entry)
     out.at = 0
     writeHead(out, { at: this.at[entry]!, length: this.length[entry]! }, ids.length)
-    for (const id of ids) table.writeWhole(out, id)
+    for (const id of ids) {
+      table.writeWhole(out, id)
+      if (this.removed.size > 0) this.removed.delete(nameOf(table.keyOf(id)))
+    }
     this.at[entry] = this.files.write(out.buffer.subarray(0, out.at))
     this.length[entry] = out.at
     for (const id of ids) table.evict(id)
@@ -201,10 +204,6 @@ export class TableSpill {
       if (!isOld) ids.push(table.takeBack(key, stateKeyLength, row, timeMs))
     }
     this.rows -= count
-    if (this.rows === 0) {
-      this.isMixed = false
-      this.removed.clear()
-    }
     return ids
   }
 
@@ -214,6 +213,9 @@ export class TableSpill {
     if (this.taken.length === 0) return
     for (const { length } of this.taken) this.files.free(length)
     this.taken = []
+    if (this.rows > 0) return
+    this.isMixed = false
+    this.removed.clear()
   }
   /** After the table went back: what was taken is taken again, and stays. */
   undo(table: StateTable): void {

@@ -155,6 +155,8 @@ export class Bench {
   readonly failed: string[] = []
   /** The changelog: newest value per key. */
   readonly changelog = new Map<string, { readonly key: Buffer; readonly value: Uint8Array; readonly timeMs: number }>()
+  /** All of it that was ever written, as it is before it is compacted. */
+  readonly history: { readonly key: Buffer; readonly value: Uint8Array | null; readonly timeMs: number }[] = []
   private offsets = new Map<string, number>()
   private readonly plan: Plan
   private readonly options: GraphOptions
@@ -281,9 +283,11 @@ export class Bench {
     const elsewhere = far
       .flatMap(({ batch }) => decodeBatch(batch))
       .map(({ key, value }) => ({ key: Buffer.from(key!), value }))
-    for (const { key, value } of [...this.graph.changes(), ...elsewhere])
+    for (const { key, value } of [...this.graph.changes(), ...elsewhere]) {
+      this.history.push({ key, value, timeMs: this.nowMs })
       if (value === null) this.changelog.delete(key.toString('hex'))
       else this.changelog.set(key.toString('hex'), { key, value, timeMs: this.nowMs })
+    }
     this.graph.commit()
     this.graph.makeRoom()
     this.begin()
@@ -311,9 +315,9 @@ export class Bench {
     this.failed.length = failed
   }
   /** The process dies and starts again from the changelog. */
-  restart(): void {
+  restart(changelog: Iterable<Bench['history'][number]> = this.changelog.values()): void {
     this.graph = new Graph(this.plan, this.options)
-    for (const { key, value, timeMs } of this.changelog.values()) this.graph.restore(key, value, timeMs)
+    for (const { key, value, timeMs } of changelog) this.graph.restore(key, value, timeMs)
     this.graph.commit()
     this.graph.restored('view')
     this.open()

@@ -49,6 +49,43 @@ function twins(plan: Plan, inputsOf: (next: Next, count: number) => Input, seed:
   }
   return most
 }
+/**
+ * Starts again from a changelog that was never compacted, so long that rows go to files while it is read: newer rows of the same keys,
+ * and removals, come after they have gone.
+ */
+function restored(plan: Plan, inputsOf: (next: Next, count: number) => Input, seed: number, what: string): void {
+  const next = random(seed)
+  const { disk } = simulate(seed)
+  const roomy = new Bench(plan)
+  const tight = new Bench(
+    plan,
+    {},
+    { memory: { bytes: 1 + whole(next, 4_000), disk, folder: 'spill', fileBytes: 10_000 } },
+  )
+  let count = 0
+  const some = (most: number): Input[] => Array.from({ length: whole(next, most) }, () => inputsOf(next, count++))
+  const both = (act: (bench: Bench) => void): void => [roomy, tight].forEach(act)
+  // Rows go to files after some thousand entries.
+  while (roomy.history.length < 14_000) {
+    const inputs = some(400)
+    assert.equal(tight.step(inputs).length, roomy.step(inputs).length)
+    both((bench) => bench.commit())
+  }
+  both((bench) => bench.restart(bench.history))
+  assert.ok(spilled(tight) > 0, `${what} seed ${seed}: rows in files`)
+  for (let step = 0; step < 40; step++) {
+    const inputs = some(9)
+    assert.deepEqual(tight.step(inputs), roomy.step(inputs), `${what} seed ${seed} step ${step} after the start`)
+    if (next() < 0.5) both((bench) => bench.commit())
+    else if (next() < 0.3) {
+      both((bench) => bench.commit())
+      const undone = some(9)
+      both((bench) => bench.tryOut(() => void bench.step(undone)))
+    }
+  }
+  both((bench) => bench.commit())
+  assert.deepEqual([...tight.changelog].sort(), [...roomy.changelog].sort(), `${what} seed ${seed}: the changelog`)
+}
 const spilled = ({ graph }: Bench): number =>
   graph.nodes.reduce((sum, { tables }) => sum + tables.reduce((s, { spill }) => s + (spill?.rows ?? 0), 0), 0)
 
@@ -157,3 +194,62 @@ for (const rank of [false, true])
     } as Plan
     many(plan, 'append', `top ${rank}`)
   })
+
+test('a start whose changelog has older rows of keys, and rows that were removed', () => {
+  const [stream, table] = [source('l', columns), source('l', columns, { mode: 'upsert', key: [0] })]
+  const group = (input: Plan): Plan => ({
+    op: 'aggregate',
+    input,
+    keys: [0],
+    aggregates: [aggregate('count', t.bigint), aggregate('sum', t.bigint, [column(columns, 'n')])],
+    windowEnd: null,
+    emit: 'update',
+    columns: [columns[0]!, field('c', t.bigint), field('x', t.bigint)],
+  })
+  const top: Plan = {
+    op: 'top',
+    input: stream,
+    partitionBy: [0],
+    order: [{ column: 2, descending: true, nullsFirst: false }],
+    limit: 3,
+    rank: false,
+    columns,
+  }
+  const join = (kind: (typeof kinds)[number]): Plan => ({
+    op: 'join',
+    left: table,
+    right: source('r', columns, { mode: 'upsert', key: [0] }),
+    kind,
+    leftKeys: [1],
+    rightKeys: [1],
+    windowEnd: null,
+    where: null,
+    columns: [...columns, ...columns],
+  })
+  const row = (topic: string, next: Next): Input => {
+    const id = whole(next, 60)
+    const value = { id, k: `key ${id % 25}`, n: whole(next, 1000), s: 'x'.repeat(whole(next, 100)) }
+    return { topic, partition: 0, key: String(id), value }
+  }
+  const changed = (topic: string, next: Next): Input => {
+    const input = row(topic, next)
+    return next() < 0.4 ? { ...input, value: null } : input
+  }
+  for (let seed = 1; seed <= seeds; seed++) {
+    restored(table, (next) => changed('l', next), seed, 'a table')
+    restored(group(stream), (next) => row('l', next), seed, 'GROUP BY of a stream')
+    restored(group(table), (next) => changed('l', next), seed, 'GROUP BY of a table')
+    for (const kind of ['inner', 'full'] as const)
+      restored(join(kind), (next) => changed(next() < 0.5 ? 'l' : 'r', next), seed, `${kind} join`)
+    restored(
+      top,
+      (next, count) => {
+        const { value } = row('l', next)
+        // Ever higher, so that places in partitions are taken again and again.
+        return { topic: 'l', partition: 0, key: null, value: { ...(value as object), n: count } }
+      },
+      seed,
+      'top',
+    )
+  }
+})

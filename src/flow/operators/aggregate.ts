@@ -118,6 +118,7 @@ class GroupBy implements Operator {
   rebuild([groups, members]: readonly StateTable[]): void {
     this.touched.clear()
     keepAway(this.index, groups!)
+    this.groupOf.fill(-1)
     this.open = this.windowColumn < 0 ? null : new OpenWindows()
     let ids: number[] = []
     for (const id of groups!.all()) {
@@ -216,22 +217,30 @@ class GroupBy implements Operator {
     this.touched.note(group, rows.batch.rows, row)
     return group
   }
-  /** Brings the group back where it is in a file; true where it was too old to stay. */
+  /** Brings the group back where it is in a file; true where it was too old to stay, or was removed after it went there. */
   private hasGone(groups: StateTable, members: StateTable | undefined, entry: number): boolean {
     const spill = groups.spill!
     if (!spill.isAway(entry)) {
       spill.use(entry)
       return false
     }
-    const group = spill.take(groups, entry)[0]!
-    this.link(entry, group)
+    for (const group of spill.take(groups, entry)) this.link(entry, group)
+    const group = this.groupOf[entry]!
+    if (group < 0) {
+      this.index.remove(entry)
+      return true
+    }
     if (!groups.isOld(group)) return false
     this.drop(groups, members, group)
     return true
   }
   forgetOld([groups, members]: readonly StateTable[]): void {
     if (this.windowColumn >= 0) return
-    for (const group of groups!.takeOld()) this.drop(groups!, members, group)
+    for (const group of groups!.takeOld()) {
+      const entry = this.entryOf[group]!
+      if (groups!.spill?.isAway(entry) === true) this.hasGone(groups!, members, entry)
+      else this.drop(groups!, members, group)
+    }
   }
   evict([groups]: readonly StateTable[], bytes: number): void {
     evictKeys(groups!, this.index, bytes, (entry) => {

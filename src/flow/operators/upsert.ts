@@ -50,6 +50,7 @@ class Upsert implements Operator {
   }
   rebuild([table]: State): void {
     keepAway(this.index, table!)
+    this.rowOf.fill(-1)
     let ids: number[] = []
     for (const id of table!.all())
       if (ids.push(id) === rebuiltRows) {
@@ -66,7 +67,10 @@ class Upsert implements Operator {
     for (let i = 0; i < ids.length; i++) this.link(this.index.add(i), ids[i]!)
   }
   private link(entry: number, id: number): void {
-    if (entry >= this.rowOf.length) this.rowOf = longerInts(this.rowOf, entry + 1)
+    if (entry >= this.rowOf.length) {
+      const before = this.rowOf.length
+      this.rowOf = longerInts(this.rowOf, entry + 1).fill(-1, before)
+    }
     this.rowOf[entry] = id
   }
   evict([table]: State, bytes: number): void {
@@ -101,10 +105,10 @@ class Upsert implements Operator {
     }
     return out.done()
   }
-  /** The key's row, from a file where it lies there. */
+  /** The key's row, from a file where it lies there; −1: it was removed after it went there. */
   private present(table: StateTable, entry: number): number {
     const { spill } = table
-    if (spill?.isAway(entry) === true) this.link(entry, spill.take(table, entry)[0]!)
+    if (spill?.isAway(entry) === true) for (const id of spill.take(table, entry)) this.link(entry, id)
     else spill?.use(entry)
     return this.rowOf[entry]!
   }
