@@ -46,6 +46,8 @@ export class HeldParts {
   readonly close: () => void
   private restoredEntries = 0
   private unreadable: unknown = null
+  /** Entries came that operators have not been told of. */
+  private isRestoring = false
 
   constructor({ plan, parts, parallelism, steps, ttlMs, memory }: HeldOptions, disk: Disk) {
     this.spill = memory === null ? null : new SpillFiles({ disk, folder: memory.folder })
@@ -129,6 +131,7 @@ export class HeldParts {
   }
   clear(): void {
     this.unreadable = null
+    this.isRestoring = false
     for (const table of this.tables()) table.clear()
     this.rebuild()
   }
@@ -149,6 +152,8 @@ export class HeldParts {
     const { operators, tables } = this.at(id)
     const used = partSizes(tables).usedBytes
     if (used === 0) return
+    // The thread of the view may want room before all is restored.
+    if (this.isRestoring) for (const { operator, state } of operators) operator.rebuild(state)
     for (const { operator, state } of operators)
       operator.evict!(state, Math.ceil((bytes * partSizes(state).usedBytes) / used))
     this.spill?.compact()
@@ -161,6 +166,7 @@ export class HeldParts {
       const held = this.at(id).operators.find((one) => one.part === part)
       const found = held?.state[table]
       if (found === undefined) throw new Fault('wire.malformed', { what: `state of step ${id}, table ${table}` })
+      this.isRestoring = true
       found.restore(key, value, timeMs)
     } catch (error) {
       this.unreadable ??= error
@@ -178,14 +184,12 @@ export class HeldParts {
     const here = spilling.reduce((sum, { tables }) => sum + partSizes(tables).usedBytes, 0)
     if (here === 0) return
     const share = Math.min(1, (used - this.memoryBytes * roomTo) / here)
-    for (const { id, operators, tables } of spilling) {
-      for (const { operator, state } of operators) operator.rebuild(state)
-      this.evict(id, Math.ceil(partSizes(tables).usedBytes * share))
-    }
+    for (const { id, tables } of spilling) this.evict(id, Math.ceil(partSizes(tables).usedBytes * share))
   }
   /** Throws what of the state could not be read. */
   restored(): void {
     if (this.unreadable !== null) throw this.unreadable
+    this.isRestoring = false
     this.rebuild()
     for (const table of this.tables()) table.settle()
   }
