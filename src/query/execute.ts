@@ -15,6 +15,7 @@ import type { Log } from '../log/log.ts'
 import { schemasOf } from '../schema/formats/registry.ts'
 import type { Columns, DataType } from '../schema/types.ts'
 import { demandState, Held } from './held.ts'
+import { recordBounds, within } from './record-bounds.ts'
 import { frontier, type Range, readRanges, slices } from './topic-reader.ts'
 
 export type Row = readonly Value[]
@@ -67,13 +68,17 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
     ...(options.watch === undefined ? {} : { clock: options.clock }),
   })
   options.watch?.(graph)
+  const nowMs = options.clock.now()
+  const needed = recordBounds(prepared.plan, nowMs * 1000)
   const inputs = await Promise.all(
     graph.sources.map(async (source) => {
       const known = prepared.known.get(source.plan) ?? null
-      return { source, known, ranges: known === null ? await frontier(options.log, source.plan.topic) : [] }
+      if (known !== null) return { source, known, ranges: [] }
+      const ranges = await frontier(options.log, source.plan.topic)
+      const bounds = needed.get(source.plan)
+      return { source, known, ranges: bounds === undefined ? ranges : await within(options.log, ranges, bounds) }
     }),
   )
-  const nowMs = options.clock.now()
   graph.open((topic) => unread(inputs, topic), nowMs)
   const { worked = (): void => {}, clock } = options
   let busyMs = 0
