@@ -2,6 +2,7 @@
  * Views in SQL over a stream and a table, through several lives of one data folder, on a disk that may fail. Each life ends
  * in a kill or a power cut at a random moment, also while state is read again. Senders repeat what was not answered, so
  * events come twice; partitions come in any order, and event times are out of order within what the watermark allows.
+ * Steps are cut into one to three parts, and into another number after a crash.
  * Held at the end, for each view: what its topic holds adds up to what the same query answers over the stream and the table
  * as they are, and rows of views that only add are there once.
  */
@@ -36,7 +37,7 @@ interface View {
   readonly where?: string
   readonly options?: string
 }
-const grows = 'WITH (allow_unbounded_state = true)'
+const grows = 'allow_unbounded_state = true'
 const views: Readonly<Record<string, View>> = {
   counts: { sql: 'SELECT k, count(*) AS c, sum(n) AS s, min(n) AS lo, max(n) AS hi FROM s GROUP BY k' },
   odd: { sql: 'SELECT id, n FROM s WHERE n % 2 = 1' },
@@ -83,7 +84,7 @@ const farMs = 600_000
 
 export async function runFlow(seed: number, { failures = false }: FlowRunOptions = {}): Promise<FlowRun> {
   const machine = simulate(seed, { syncMsMax: 3 })
-  return new Workload(machine, new SeededRandom(seed, 'flow')).run(failures)
+  return new Workload(machine, new SeededRandom(seed, 'flow'), new SeededRandom(seed, 'parts')).run(failures)
 }
 
 interface Event {
@@ -96,14 +97,16 @@ interface Event {
 class Workload {
   readonly #machine: Simulation
   readonly #random: SeededRandom
+  readonly #parts: SeededRandom
   readonly #partitions: number
   readonly #views: readonly string[]
   #twice = 0
   #rows = 0
 
-  constructor(machine: Simulation, random: SeededRandom) {
+  constructor(machine: Simulation, random: SeededRandom, parts: SeededRandom) {
     this.#machine = machine
     this.#random = random
+    this.#parts = parts
     this.#partitions = random.between(1, 3)
     const chosen = Object.keys(views).filter((name) => name === 'odd' || random.chance(0.15))
     this.#views = chosen
@@ -132,6 +135,7 @@ class Workload {
         machine.kill()
       }
       running = await machine.run(() => this.#open(false))
+      if (this.#parts.chance(0.5)) await machine.run(() => this.#make(running, this.#parts.pick(this.#views), true))
     }
     await machine.run(async () => {
       await this.#send(running, events, { at: sent })
@@ -189,11 +193,16 @@ class Workload {
         WITH (topic = 's', partitions = ${this.#partitions});
       CREATE TABLE t (k text PRIMARY KEY, w int) WITH (topic = 't')`,
     )
-    for (const name of this.#views) {
-      const { sql, options = '' } = views[name]!
-      await ask(running, `CREATE MATERIALIZED VIEW ${name} ${options} AS ${sql}`)
-    }
+    for (const name of this.#views) await this.#make(running, name, false)
     return running
+  }
+  async #make(running: Running, name: string, again: boolean): Promise<void> {
+    const { sql, options } = views[name]!
+    const all = [`parallelism = ${this.#parts.between(1, 3)}`, ...(options === undefined ? [] : [options])]
+    await ask(
+      running,
+      `CREATE ${again ? 'OR REPLACE ' : ''}MATERIALIZED VIEW ${name} WITH (${all.join(', ')}) AS ${sql}`,
+    )
   }
   /** What was not answered is sent again after a crash. */
   async #send({ log }: Running, events: readonly Event[], state: { at: number }): Promise<void> {
