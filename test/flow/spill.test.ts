@@ -62,14 +62,16 @@ function restored(
   seed: number,
   what: string,
   threads = 0,
+  ttl: { readonly ttlMs?: number } = {},
 ): void {
   const next = random(seed)
   const { disk } = simulate(seed)
-  const roomy = new Bench(plan)
+  const roomy = new Bench(plan, {}, ttl)
   const tight = new Bench(
     plan,
     {},
     {
+      ...ttl,
       memory: { bytes: 1 + whole(next, 4_000), disk, folder: 'spill', fileBytes: 10_000 },
       // Four parts: of two threads each has two.
       ...(threads === 0 ? {} : { parallelism: 4, far: clonedLinks(plan, threads) }),
@@ -83,12 +85,14 @@ function restored(
     const inputs = some(400)
     assert.equal(tight.step(inputs).length, roomy.step(inputs).length)
     both((bench) => bench.commit())
+    both((bench) => (bench.nowMs += 1_000))
   }
   both((bench) => bench.restart(bench.history))
   assert.ok(tight.graph.spilledBytes > 0, `${what} seed ${seed}: rows in files`)
   // Of parts only the order within a key is certain.
   const shown = (rows: readonly Output[]): unknown => (threads === 0 ? rows : [...total(rows)].sort())
   for (let step = 0; step < 40; step++) {
+    both((bench) => (bench.nowMs += 1_000))
     const inputs = some(9)
     assert.deepEqual(
       shown(tight.step(inputs)),
@@ -96,13 +100,16 @@ function restored(
       `${what} seed ${seed} step ${step} after the start`,
     )
     if (next() < 0.5) both((bench) => bench.commit())
-    else if (next() < 0.3) {
+    // A row that was written in a tick that was undone is as young as that.
+    else if (ttl.ttlMs === undefined && next() < 0.3) {
       both((bench) => bench.commit())
       const undone = some(9)
       both((bench) => bench.tryOut(() => void bench.step(undone)))
     }
   }
   both((bench) => bench.commit())
+  // What is forgotten goes later from files.
+  if (ttl.ttlMs !== undefined) return
   assert.deepEqual([...tight.changelog].sort(), [...roomy.changelog].sort(), `${what} seed ${seed}: the changelog`)
 }
 const spilled = ({ graph }: Bench): number =>
@@ -214,8 +221,12 @@ for (const rank of [false, true])
     many(plan, 'append', `top ${rank}`)
   })
 
-for (const threads of [0, 2])
-  test(`a start whose changelog has older rows of keys, and rows that were removed${threads === 0 ? '' : `; in parts on ${threads} more`}`, () => {
+for (const [what, threads, ttl] of [
+  ['', 0, {}],
+  ['; in parts on two more threads', 2, {}],
+  ['; where rows are forgotten by the clock', 0, { ttlMs: 5_000 }],
+] as const)
+  test(`a start whose changelog has older rows of keys, and rows that were removed${what}`, () => {
     const [stream, table] = [source('l', columns), source('l', columns, { mode: 'upsert', key: [0] })]
     const group = (input: Plan): Plan => ({
       op: 'aggregate',
@@ -256,11 +267,12 @@ for (const threads of [0, 2])
       return next() < 0.4 ? { ...input, value: null } : input
     }
     for (let seed = threads + 1; seed <= seeds; seed += 2) {
-      restored(table, (next) => changed('l', next), seed, 'a table', threads)
-      restored(group(stream), (next) => row('l', next), seed, 'GROUP BY of a stream', threads)
-      restored(group(table), (next) => changed('l', next), seed, 'GROUP BY of a table', threads)
-      for (const kind of ['inner', 'full'] as const)
-        restored(join(kind), (next) => changed(next() < 0.5 ? 'l' : 'r', next), seed, `${kind} join`, threads)
+      restored(table, (next) => changed('l', next), seed, 'a table', threads, ttl)
+      restored(group(stream), (next) => row('l', next), seed, 'GROUP BY of a stream', threads, ttl)
+      restored(group(table), (next) => changed('l', next), seed, 'GROUP BY of a table', threads, ttl)
+      // Joins that forget are not the same yet (docs/plans/engine.md, F12).
+      for (const kind of 'ttlMs' in ttl ? [] : (['inner', 'full'] as const))
+        restored(join(kind), (next) => changed(next() < 0.5 ? 'l' : 'r', next), seed, `${kind} join`, threads, ttl)
       restored(
         top,
         (next, count) => {
@@ -271,6 +283,7 @@ for (const threads of [0, 2])
         seed,
         'top',
         threads,
+        ttl,
       )
     }
   })
