@@ -38,7 +38,8 @@ const growthBytesMax = 64 * 1024 * 1024
  * young generation is kept small too: under load it grows by tens of megabytes, whatever is in it.
  */
 const heap = { NODE_OPTIONS: '--max-old-space-size=96 --max-semi-space-size=2' }
-const warmUpFrames = 10_000
+/** Until the code of every API is compiled. */
+const warmUpFramesOf = ({ quick }: Context): number => (quick ? 10_000 : 100_000)
 const ordinaryBytes = 48 * 1024 * 1024
 /** Of each API and version. */
 const seedsOfEach = 12
@@ -54,7 +55,8 @@ interface Tally {
 
 async function mutatedFrames(context: Context): Promise<Outcome> {
   const { random, note } = context
-  const total = framesOf(context)
+  const warmUpFrames = warmUpFramesOf(context)
+  const total = warmUpFrames + framesOf(context)
   let product: Millrace = await startFirst({ data: context.folder, env: heap })
   const canary = new Canary(product.kafka)
   const problems: string[] = []
