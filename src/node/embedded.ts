@@ -39,6 +39,8 @@ export interface SendOptions {
 export interface SqlOptions {
   /** Ends a query, or what waits (FLUSH), when it aborts. */
   readonly signal?: AbortSignal
+  /** Called once the rows are there, for each thing to be said beside them: events that were left out as they cannot be read … */
+  readonly onNotice?: (notice: string) => void
 }
 export interface Sent {
   readonly partition: number
@@ -161,9 +163,18 @@ class Embedded implements Millrace {
       changes: (options) => this.#changes<Row>(name, options?.signal),
     }
   }
-  sql<Row extends object>(text: string, params: readonly unknown[] = [], { signal }: SqlOptions = {}): Promise<Row[]> {
+  sql<Row extends object>(
+    text: string,
+    params: readonly unknown[] = [],
+    { signal, onNotice }: SqlOptions = {},
+  ): Promise<Row[]> {
     const options = signal === undefined ? { params } : { params, signal }
-    return this.#whileAlive(async () => collect<Row>(await this.#running.engine.run(text, options)))
+    return this.#whileAlive(async () => {
+      const result = await this.#running.engine.run(text, options)
+      const rows = await collect<Row>(result)
+      if (onNotice !== undefined) for (const notice of result.notices ?? []) onNotice(notice)
+      return rows
+    })
   }
   doctor<Row>(view: ViewDefinition<Row> | string): Promise<readonly Diagnosis[]> {
     return this.#whileAlive(() => this.#running.engine.doctor(typeof view === 'string' ? view : view.name))

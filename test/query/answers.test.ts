@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { stringifyJson } from '../../src/schema/json-text.ts'
 import { encodeBatch } from '../../src/log/batch.ts'
+import { start } from '../../src/index.ts'
 import { openHouse } from './house.ts'
 
 test('NaN, infinities, reals and whole numbers inside JSON are in an answer what they are in a topic', async () => {
@@ -99,4 +100,21 @@ test('a WITH query that is mentioned several times, over a table and a stream, b
       [3, 3, 'un', 7],
       [3, 3, 'deux', 9],
     ])
+})
+
+test('a program hears of events that were left out', async () => {
+  await using millrace = await start({ data: ':memory:' })
+  await millrace.sql('CREATE STREAM events (n int)')
+  await millrace.sql("CREATE STREAM bytes (t text) WITH (topic = 'events')")
+  await millrace.sql("INSERT INTO bytes VALUES ('no number')")
+  await millrace.sql('INSERT INTO events VALUES (1)')
+  await millrace.sql("CREATE STREAM texts (n text) WITH (topic = 'events')")
+  await millrace.sql("INSERT INTO texts VALUES ('many')")
+  const notices: string[] = []
+  const rows = await millrace.sql('SELECT n FROM events WHERE n IS NOT NULL', [], {
+    onNotice: (one) => notices.push(one),
+  })
+  assert.deepEqual(rows, [{ n: 1 }])
+  assert.equal(notices.length, 1)
+  assert.match(notices[0]!, /^1 event of topic events cannot be read/)
 })
