@@ -125,7 +125,7 @@ export class StateTable {
   add(key: KeyWriter, stateKeyLength = key.length): number {
     const id = this.insert(key.bytes, key.length, stateKeyLength)
     this.log.addNew(id)
-    this.ages?.note(id)
+    this.ages?.wrote(id)
     return id
   }
   /**
@@ -145,14 +145,14 @@ export class StateTable {
     this.standing[old] = replaced
     this.freedInTick.push(old)
     this.log.addNew(id, true)
-    this.ages?.note(id)
+    this.ages?.wrote(id)
     return id
   }
   /** Call before changing a row's fields. */
   touch(id: number): void {
     if (this.log.has(id)) return
     this.log.addCopy(id, this.numbers, this.values)
-    this.ages?.note(id)
+    this.ages?.wrote(id)
   }
   /** Rows that were not written for so long; each is told once. */
   takeOld(): readonly number[] {
@@ -238,6 +238,7 @@ export class StateTable {
   commit(): void {
     this.countDeadBytes()
     this.log.clear()
+    this.ages?.commit()
     for (const id of this.freedInTick) this.release(id)
     this.freedInTick = []
     this.back = []
@@ -252,6 +253,7 @@ export class StateTable {
   /** Back to what the last commit left. Ids of rows may have changed: rebuild what is derived from them. */
   undo(): void {
     const { log } = this
+    this.ages?.undo()
     // What is new goes first: a row that was replaced gets its place in the index back.
     for (let n = 0; n < log.count; n++) {
       const id = log.idAt(n)

@@ -270,8 +270,7 @@ for (const [what, threads, ttl] of [
       restored(table, (next) => changed('l', next), seed, 'a table', threads, ttl)
       restored(group(stream), (next) => row('l', next), seed, 'GROUP BY of a stream', threads, ttl)
       restored(group(table), (next) => changed('l', next), seed, 'GROUP BY of a table', threads, ttl)
-      // Joins that forget are not the same yet (docs/plans/engine.md, F12).
-      for (const kind of 'ttlMs' in ttl ? [] : (['inner', 'full'] as const))
+      for (const kind of ['inner', 'full'] as const)
         restored(join(kind), (next) => changed(next() < 0.5 ? 'l' : 'r', next), seed, `${kind} join`, threads, ttl)
       restored(
         top,

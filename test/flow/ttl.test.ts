@@ -56,6 +56,23 @@ test('a join meets rows that were written within the time, also after a restart 
   assert.equal(entriesOf(bench), 0)
 })
 
+test('what a tick wrote that was undone is as old as it was before', () => {
+  const groups: Plan = {
+    op: 'aggregate',
+    input: source('l', columns),
+    keys: [1],
+    aggregates: [aggregate('count', t.bigint)],
+    windowEnd: null,
+    emit: 'update',
+    columns: [columns[1]!, field('c', t.bigint)],
+  }
+  const bench = new Bench(groups, {}, { ttlMs })
+  assert.deepEqual(tick(bench, 0, row('l', 1, 'a')), ['+ a 1'])
+  bench.nowMs = 1_000_000 + 900
+  bench.tryOut(() => assert.deepEqual(shown(bench.step([row('l', 2, 'a')])), ['- a 1', '+ a 2']))
+  assert.deepEqual(tick(bench, 1_000, row('l', 2, 'a')), ['+ a 1'])
+})
+
 test('a withdrawal of what has gone changes nothing', () => {
   const bench = new Bench(join('left', 'upsert'), {}, { ttlMs })
   assert.deepEqual(tick(bench, 0, row('l', 1, 'a')), ['+ 1 a 1   '])
