@@ -25,6 +25,8 @@ const countsOf = (quick: boolean) =>
 /** Retention looks every ten seconds. */
 const idleMsOf = (quick: boolean): number => (quick ? 12_000 : 120_000)
 const beatEveryMs = 3_000
+/** A group is even after some rounds of heartbeats: nothing is written for so long, and then no more. */
+const quietMs = 3 * beatEveryMs
 const settleWithinMs = 60_000
 const topic = 'nothing'
 
@@ -120,7 +122,7 @@ async function settled(pid: number, folder: string): Promise<number> {
   const start = performance.now()
   let quietSince = start
   let before = snapshot(pid, folder).writtenBytes
-  while (performance.now() - quietSince < 3_000) {
+  while (performance.now() - quietSince < quietMs) {
     await sleep(250)
     const now = snapshot(pid, folder).writtenBytes
     if (now !== before) quietSince = performance.now()
