@@ -39,6 +39,16 @@ const join = (kind: 'inner' | 'left', mode: keyof typeof modes): Plan => ({
   columns: [...columns, ...columns],
 })
 
+const counts: Plan = {
+  op: 'aggregate',
+  input: source('l', columns),
+  keys: [1],
+  aggregates: [aggregate('count', t.bigint)],
+  windowEnd: null,
+  emit: 'update',
+  columns: [columns[1]!, field('c', t.bigint)],
+}
+
 test('a join meets rows that were written within the time, also after a restart and after an undone tick', () => {
   const bench = new Bench(join('inner', 'append'), {}, { ttlMs })
   tick(bench, 0, row('l', 1, 'a'))
@@ -57,16 +67,7 @@ test('a join meets rows that were written within the time, also after a restart 
 })
 
 test('what a tick wrote that was undone is as old as it was before', () => {
-  const groups: Plan = {
-    op: 'aggregate',
-    input: source('l', columns),
-    keys: [1],
-    aggregates: [aggregate('count', t.bigint)],
-    windowEnd: null,
-    emit: 'update',
-    columns: [columns[1]!, field('c', t.bigint)],
-  }
-  const bench = new Bench(groups, {}, { ttlMs })
+  const bench = new Bench(counts, {}, { ttlMs })
   assert.deepEqual(tick(bench, 0, row('l', 1, 'a')), ['+ a 1'])
   bench.nowMs = 1_000_000 + 900
   bench.tryOut(() => assert.deepEqual(shown(bench.step([row('l', 2, 'a')])), ['- a 1', '+ a 2']))
@@ -125,18 +126,9 @@ for (const limit of [2, 100])
   })
 
 test('rows in files get older too', () => {
-  const groups: Plan = {
-    op: 'aggregate',
-    input: source('l', columns),
-    keys: [1],
-    aggregates: [aggregate('count', t.bigint)],
-    windowEnd: null,
-    emit: 'update',
-    columns: [columns[1]!, field('c', t.bigint)],
-  }
   const memory = { bytes: 1, disk: simulate(1).disk, folder: 'spill' }
   const joined = new Bench(join('inner', 'append'), {}, { ttlMs, memory })
-  const counted = new Bench(groups, {}, { ttlMs, memory: { ...memory, folder: 'other' } })
+  const counted = new Bench(counts, {}, { ttlMs, memory: { ...memory, folder: 'other' } })
   for (const bench of [joined, counted]) {
     tick(bench, 0, row('l', 1, 'a'), row('l', 2, 'b'))
     // Only keys that were not used since the hand came by go.
