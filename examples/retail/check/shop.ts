@@ -76,6 +76,9 @@ export class Shop {
   views(): Promise<readonly View[]> {
     return this.json('/v1/views')
   }
+  alerts(): Promise<readonly { readonly name: string; readonly fired: number }[]> {
+    return this.json('/v1/alerts')
+  }
 }
 export interface View {
   readonly name: string
@@ -85,19 +88,35 @@ export interface View {
   readonly stats: object
 }
 
-/** Waits until every view has worked through the marker: none is behind, and nothing changes any more. */
+/** Waits until every view and alert has worked through the marker: none is behind, and nothing changes any more. */
 async function settled(shops: readonly Shop[]): Promise<void> {
   for (let unchanged = 0, last = ''; unchanged < 4;) {
     await sleep(250)
     const views = (await Promise.all(shops.map((shop) => shop.views()))).flat()
     for (const { name, status, error } of views) assert.notEqual(status, 'failed', `${name}: ${JSON.stringify(error)}`)
-    const groups = await shops[0]!.json<{ group: string; lag: number }[]>('/v1/groups?internal=true')
+    const alerts = (await Promise.all(shops.map((shop) => shop.alerts()))).flat()
+    const groups = await shops[0]!.json<Group[]>('/v1/groups?internal=true')
     assert.ok(groups.length > 0)
     const behind = groups.filter(({ group, lag }) => lag > 0 && /^_millrace_(view|alerts)\./.test(group))
-    const now = JSON.stringify(views.map(({ name, status, stats }) => [name, status, stats]))
-    unchanged = now === last && behind.length === 0 ? unchanged + 1 : 0
+    const unread = await Promise.all(alerts.map(({ name }) => isUnread(shops[0]!, groups, name)))
+    const now = JSON.stringify([alerts, views.map(({ name, status, stats }) => [name, status, stats])])
+    unchanged = now === last && behind.length === 0 && !unread.includes(true) ? unchanged + 1 : 0
     last = now
   }
+}
+interface Group {
+  readonly group: string
+  readonly lag: number
+  readonly positions: readonly unknown[]
+}
+/** An alert that has committed no position yet shows no lag. */
+async function isUnread(shop: Shop, groups: readonly Group[], alert: string): Promise<boolean> {
+  const group = groups.find((one) => one.group === `_millrace_alerts.${alert}`)
+  if (group !== undefined && group.positions.length > 0) return false
+  const topic = await shop.json<{ partitionDetails: { start: number; stable: number }[] }>(
+    `/v1/topics/_millrace_alert.${alert}`,
+  )
+  return topic.partitionDetails.some(({ start, stable }) => stable > start)
 }
 
 /** Rows as sorted texts of plain numbers, so that 64-bit counts and JSON numbers compare. */
@@ -169,8 +188,7 @@ async function compare(shop: Shop, expected: (query: string) => Promise<string[]
   assert.deepEqual(picked(await shop.rows('daily'), 'purchases', 'cds', 'revenue'), daily)
 
   const fired = new Map<string, number>()
-  const alerts = (await (await fetch(`${shop.url}/v1/alerts`)).json()) as { name: string; fired: number }[]
-  for (const alert of alerts) fired.set(alert.name, alert.fired)
+  for (const alert of await shop.alerts()) fired.set(alert.name, alert.fired)
   const [reorders] = await expected('SELECT sum(reorders) FROM stock')
   assert.equal(`[${fired.get('reorder')}]`, reorders)
   assert.equal(fired.get('unusual_amount'), unusual.length)
