@@ -49,7 +49,7 @@ export function windowOf(of: WindowOptions): Omit<Window, 'time'> {
 }
 
 /** Each aggregation whose field is missing or of the wrong type becomes `never`, so that the call does not type-check. */
-type Fits<T, A> = {
+export type Fits<T, A> = {
   [N in keyof A]: A[N] extends Aggregation<infer C, infer Needs, infer R>
     ? [C] extends [keyof T]
       ? [T[C]] extends [Needs]
@@ -108,12 +108,7 @@ export class GroupedStream<T, Keys> {
     const { window } = this.grouping
     if (emit === 'close' && window === null)
       throw new Fault('config.invalid', { setting: 'emit', value: 'close', why: 'only windows close' })
-    const names = this.input.plan.columns.map(({ name }) => name)
-    const made = typeof aggregations === 'function' ? aggregations(columnExprs<T>('input', names)) : aggregations
-    for (const { name, over } of Object.values<AnyAggregation>(made))
-      if (typeof over === 'string' && !names.includes(over))
-        throw new Fault('config.invalid', { setting: name, value: over, why: 'the stream has no such column' })
-    const text = groupText(this.grouping, namedAggregates(made), emit === 'close')
+    const text = groupText(this.grouping, aggregatesOf(this.input, aggregations), emit === 'close')
     return this.#made(planStep(text, { input: this.input }))
   }
   /** Together with groups of the same keys of other streams: `and` adds those, `aggregate` gives a row for each key. */
@@ -121,8 +116,24 @@ export class GroupedStream<T, Keys> {
     return new Cogrouped<Keys, {}>([], this.#made).and(this, make)
   }
 }
-const namedAggregates = (made: AggregationsOf): Text[] =>
-  Object.entries(made).map(([name, one]) => textOf`${aggregateText(one)} AS ${quoted(name)}`)
+/** Aggregates over the columns of `input`, each under its name. */
+function aggregatesOf<T>(
+  input: Rel,
+  aggregations: AggregationsOf | ((row: ColumnsOf<T>) => AggregationsOf),
+): readonly Text[] {
+  const names = input.plan.columns.map(({ name }) => name)
+  const made = typeof aggregations === 'function' ? aggregations(columnExprs<T>('input', names)) : aggregations
+  for (const { name, over } of Object.values<AnyAggregation>(made))
+    if (typeof over === 'string' && !names.includes(over))
+      throw new Fault('config.invalid', { setting: name, value: over, why: 'the stream has no such column' })
+  return Object.entries(made).map(([name, one]) => textOf`${aggregateText(one)} AS ${quoted(name)}`)
+}
+/** A row for each group of these keys. */
+export const groupedText = <T>(
+  keys: readonly string[],
+  input: Rel,
+  aggregations: AggregationsOf | ((row: ColumnsOf<T>) => AggregationsOf),
+): Text => groupText({ keys, window: null }, aggregatesOf(input, aggregations), false)
 function groupText({ keys, window }: Grouping, aggregates: readonly Text[], close: boolean): Text {
   const by = [...(window === null ? [] : ['window_start', 'window_end']), ...keys.map(quoted)]
   const group = by.length === 0 ? '' : ` GROUP BY ${by.join(', ')}`

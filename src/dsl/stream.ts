@@ -19,6 +19,7 @@ import {
   columnExprs,
   selectionText,
 } from './expr.ts'
+import { type CountWindow, type GlobalWindow, TriggeredStream } from './global-window.ts'
 import { type Grouping, GroupedStream, WindowedStream, type WindowOptions, windowOf } from './grouped.ts'
 import {
   type KeyedOptions,
@@ -263,7 +264,11 @@ export class Stream<T> {
   }
 
   /** Windows of event time. */
-  window(of: WindowOptions): WindowedStream<T> {
+  window(of: WindowOptions): WindowedStream<T>
+  /** Windows of so many rows of a key, or of all with a trigger: in the order in which rows come. */
+  window(of: CountWindow | GlobalWindow<T>): TriggeredStream<T>
+  window(of: WindowOptions | CountWindow | GlobalWindow<T>): WindowedStream<T> | TriggeredStream<T> {
+    if ('count' in of || 'global' in of) return new TriggeredStream<T>(this.shape.rel, of, streamOf)
     return new WindowedStream<T>(this.shape.rel, { ...windowOf(of), time: this.#time() }, streamOf)
   }
   groupBy<K extends keyof T & string>(...keys: readonly K[]): GroupedStream<T, Pick<T, K>> {

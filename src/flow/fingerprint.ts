@@ -107,7 +107,9 @@ export class Fingerprints {
     return { base, columns: both.slice(0, plan.columns.length) }
   }
   /** Steps over one input. */
-  private stepForm(plan: PlanOf<'expire' | 'window' | 'aggregate' | 'session' | 'over' | 'top'>): Form {
+  private stepForm(
+    plan: PlanOf<'expire' | 'window' | 'aggregate' | 'session' | 'global-window' | 'over' | 'top'>,
+  ): Form {
     const { base, columns } = this.form(plan.input)
     const of = (positions: readonly number[]): unknown[] => positions.map((position) => columns[position])
     const expressions = (
@@ -132,6 +134,12 @@ export class Fingerprints {
       case 'session': {
         const { time, gapMs, keys, emit, aggregates } = plan
         return made(plan, ['session', base, columns[time], gapMs, of(keys), emit, expressions(aggregates)])
+      }
+      case 'global-window': {
+        const { keys, aggregates, time, trigger, keep } = plan
+        const when = trigger.when === null ? null : columns[trigger.when]
+        const parts = [of(keys), time === null ? null : columns[time], { ...trigger, when }, keep]
+        return made(plan, ['global-window', base, parts, expressions(aggregates)])
       }
       case 'over': {
         const { partitionBy, order, time, calls, windowEnd, keep } = plan

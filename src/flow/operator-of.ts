@@ -3,6 +3,7 @@ import { Fault } from '../lib/fault.ts'
 import type { Operator } from './operator.ts'
 import { aggregate } from './operators/aggregate.ts'
 import { expire } from './operators/expire.ts'
+import { globalWindow } from './operators/global-window.ts'
 import { intervalJoin } from './operators/interval-join.ts'
 import { join } from './operators/join.ts'
 import { filter, project, union } from './operators/linear.ts'
@@ -43,6 +44,9 @@ export function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean, slic
     case 'session':
       needGrowth(plan.input, 'the input of SESSION')
       return session(plan, plan.input.columns)
+    case 'global-window':
+      needGrowth(plan.input, 'the input of a global window')
+      return globalWindow(plan, plan.input.columns)
     case 'temporal-join':
       needGrowth(plan.left, 'the left side of a temporal join')
       return temporalJoin(plan, plan.left.columns, plan.right.columns)

@@ -78,6 +78,7 @@ export function expressionsOf(plan: Plan): readonly Expression[] {
       return [plan.from, plan.until].filter((bound) => bound !== null)
     case 'aggregate':
     case 'session':
+    case 'global-window':
       return plan.aggregates.flatMap(({ args, filter }) => (filter === null ? args : [...args, filter]))
     case 'temporal-join':
     case 'lookup':
@@ -140,6 +141,8 @@ export function neverWithdraws(plan: Plan): boolean {
     case 'aggregate':
     case 'session':
       return plan.emit === 'close'
+    case 'global-window':
+      return true
     case 'top':
       return false
   }
@@ -173,6 +176,7 @@ export function timeColumn(plan: Plan): number {
     case 'aggregate':
     case 'expire':
     case 'session':
+    case 'global-window':
     case 'top':
     case 'process':
       return -1
@@ -219,6 +223,8 @@ export function label(plan: Plan): string {
       const keys = plan.keys.length === 0 ? '' : ` by ${names(plan.keys, plan.input)}`
       return `${plan.aggregates.map((a) => a.name).join(', ')}${keys}${plan.emit === 'close' ? ', on close' : ''}`
     }
+    case 'global-window':
+      return `${plan.aggregates.map((a) => a.name).join(', ')} by ${names(plan.keys, plan.input)}, ${triggerText(plan)}`
     case 'temporal-join':
       return `${plan.kind} join as of ${plan.left.columns[plan.leftTime]?.name ?? '?'}`
     case 'lookup':
@@ -239,6 +245,17 @@ function joinLabel({ kind, left, right, leftKeys, rightKeys, where }: PlanOf<'jo
   const keys = leftKeys.map((key, i) => `${left.columns[key]?.name} = ${right.columns[rightKeys[i]!]?.name}`)
   const conditions = where === null ? keys : [...keys, expressionText(where, [...left.columns, ...right.columns])]
   return shortened(`${kind} join${conditions.length === 0 ? '' : ` on ${conditions.join(' and ')}`}`)
+}
+/** When a global window fires, in words. */
+export function triggerText({ trigger, input }: PlanOf<'global-window'>): string {
+  const { rows, when, afterMs, everyMs, clock } = trigger
+  const by = clock === 'event' ? 'event time' : 'the clock'
+  return [
+    ...(rows === null ? [] : [rows === 1 ? 'with every row' : `with every ${rows} rows`]),
+    ...(when === null ? [] : [`where ${input.columns[when]?.name ?? '?'}`]),
+    ...(afterMs === null ? [] : [`${durationText(afterMs)} after the first row by ${by}`]),
+    ...(everyMs === null ? [] : [`every ${durationText(everyMs)} of ${by}`]),
+  ].join(', ')
 }
 /** tumble 1m; hop 1m every 10s; cumulate 1d every 1h. */
 export function windowLabel(window: Window): string {

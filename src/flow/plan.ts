@@ -55,6 +55,21 @@ export type Plan =
       readonly emit: 'update' | 'close'
       readonly columns: Columns
     }
+  /**
+   * The rows of a key as they come, aggregates over those that its window holds, given each time that the trigger fires.
+   * Arguments and filters of the aggregates are columns. Output: keys, then aggregates.
+   */
+  | {
+      readonly op: 'global-window'
+      readonly input: Plan
+      readonly keys: readonly number[]
+      readonly aggregates: readonly Aggregate[]
+      /** The event-time column, where trigger or evictor go by it. */
+      readonly time: number | null
+      readonly trigger: Trigger
+      readonly keep: Kept
+      readonly columns: Columns
+    }
   /** FOR SYSTEM_TIME AS OF: each left row meets the right row that was current at its event time, and is never restated. */
   | {
       readonly op: 'temporal-join'
@@ -154,6 +169,23 @@ export type Window =
       readonly offsetMs?: number
     }
 
+/** When a global window fires: as soon as one of these holds. */
+export interface Trigger {
+  /** It has so many rows since it fired last. */
+  readonly rows: number | null
+  /** This column of a row is true. */
+  readonly when: number | null
+  /** So long after the first row since it fired last. */
+  readonly afterMs: number | null
+  /** At the first multiple of so long behind the first row since it fired last. */
+  readonly everyMs: number | null
+  readonly clock: TimerClock
+}
+/** What a global window holds when it has fired: nothing, all, the last rows, those less than so long before the newest. */
+export type Kept =
+  | { readonly of: 'none' | 'all' }
+  | { readonly of: 'last'; readonly rows: number }
+  | { readonly of: 'within'; readonly ms: number }
 /** left time + low ≤ right time ≤ left time + high; both are event times of sources. */
 export interface JoinInterval {
   readonly leftTime: number

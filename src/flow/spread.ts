@@ -9,7 +9,7 @@
  * that one part would have given them, where the step has one that its rows show: closed windows by time and key, rows that
  * waited for event time by that and their ordinal, rows that are made one by one by the records that they were made from. Of joins and
  * of changes of a result only the order within a key is certain, as it is between cuts of the input; so what a `process`
- * step reads, whose functions see the order, is never cut.
+ * step or a global window reads, which see the order, is never cut.
  *
  * Parts may be on other threads (`parts/`): those work on theirs while this one works on its own, and what they give is waited for.
  */
@@ -43,7 +43,7 @@ export function exchangesOf(plan: Plan): Map<Plan, Exchange> {
     if (isWhole) whole.add(step)
     const exchange = exchangeOf(step, groups.get(step))
     if (exchange !== null) found.set(step, exchange)
-    for (const input of inputsOf(step)) visit(input, isWhole || step.op === 'process')
+    for (const input of inputsOf(step)) visit(input, isWhole || step.op === 'process' || step.op === 'global-window')
   }
   visit(plan, false)
   for (const step of whole) found.delete(step)
@@ -104,6 +104,11 @@ function exchangeOf(plan: Plan, slices?: Slices): Exchange | null {
       // Timers of functions with named states go in one order.
       if (plan.keyed !== undefined) return null
       return cut([of(plan.input.columns, plan.key)], { by: 'made' })
+    case 'global-window': {
+      // Windows with timers fire in one order.
+      const { afterMs, everyMs } = plan.trigger
+      return afterMs === null && everyMs === null ? cut([of(plan.input.columns, plan.keys)], { by: 'made' }) : null
+    }
     case 'filter':
     case 'project':
     case 'expire':

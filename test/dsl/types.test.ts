@@ -148,6 +148,28 @@ test('wrong uses do not type-check, and rows have the types of what made them', 
     b.window({ cumulating: '1m' })
     // @ts-expect-error a gap is a duration
     b.window({ session: 10 })
+    // @ts-expect-error a count is a number
+    b.window({ count: '10' })
+    // @ts-expect-error so are the rows between two results
+    b.window({ count: 10, every: '1m' })
+    // @ts-expect-error a global window says what it keeps
+    b.window({ global: { count: 3 } })
+    // @ts-expect-error there is no such trigger
+    b.window({ global: { delta: 3 }, keep: 'none' })
+    // @ts-expect-error a condition is boolean
+    b.window({ global: { when: (row) => row.price }, keep: 'none' })
+    // @ts-expect-error rows, or a time
+    b.window({ global: { count: 3 }, keep: { first: 3 } })
+    const counted = b.window({ count: 10 })
+    // @ts-expect-error there is no such column
+    counted.groupBy('colour')
+    const tens = counted.groupBy('item')
+    // @ts-expect-error it fires, and does not close
+    tens.aggregate({ n: count() }, { emit: 'close' })
+    // @ts-expect-error nor is it grouped together with others
+    tens.cogroup(() => ({ n: count() }))
+    // @ts-expect-error text has no sum
+    tens.aggregate((row) => ({ x: sum(row.bidder) }))
     // @ts-expect-error there is no such column
     b.groupBy('colour')
     const grouped = b.groupBy('item')
@@ -232,6 +254,11 @@ test('wrong uses do not type-check, and rows have the types of what made them', 
         readonly some: number | null
       }
     >(true)
+    const fired = b
+      .window({ global: { count: 3, after: '1m', when: (row) => row.price.gt(1) }, keep: { last: 3 } })
+      .groupBy('kind')
+      .aggregate((row) => ({ n: count(), high: max(row.price) }))
+    same<Row<typeof fired>, { readonly kind: 'ask' | 'bid'; readonly n: number; readonly high: number }>(true)
     const both = b
       .groupBy('item')
       .cogroup((row) => ({ n: count(), total: sum(row.price) }))

@@ -178,7 +178,7 @@ function changing(next: Next, depth: number): Plan {
 function closing(next: Next): Plan {
   const input = stream(next, 2)
   const emit = pick(next, ['close', 'update'] as const)
-  switch (pick(next, ['window', 'window', 'session', 'interval', 'process', 'chain'])) {
+  switch (pick(next, ['window', 'window', 'session', 'global', 'interval', 'process', 'chain'])) {
     case 'window': {
       const window = windowed(input, next)
       // Without a DISTINCT, windows that overlap are counted in slices.
@@ -194,6 +194,8 @@ function closing(next: Next): Plan {
       const rows = [...keys.map((key) => columns[key]!), ...bounds, ...results]
       return { op: 'session', input, time: 4, gapMs: 700, keys, aggregates, emit, columns: rows }
     }
+    case 'global':
+      return fired(input, next)
     case 'interval':
       return within(input, stream(next, 1), pick(next, ['inner', 'left', 'full'] as const))
     case 'chain': {
@@ -212,6 +214,28 @@ function closing(next: Next): Plan {
     }
     default:
       return collected(input, pick(next, [1, 0]))
+  }
+}
+/** Global windows; those with timers are not cut. */
+function fired(input: Plan, next: Next): Plan {
+  const keys = pick(next, [[1], [0]])
+  const aggregates = sumsOf(columns)
+  const afterMs = next() < 0.3 ? 900 : null
+  const keep = pick(next, [
+    { of: 'none' },
+    { of: 'all' },
+    { of: 'last', rows: 3 },
+    { of: 'within', ms: 1_500 },
+  ] as const)
+  return {
+    op: 'global-window',
+    input,
+    keys,
+    aggregates,
+    time: 4,
+    trigger: { rows: pick(next, [1, 3]), when: null, afterMs, everyMs: null, clock: 'event' },
+    keep,
+    columns: [...keys.map((key) => columns[key]!), ...aggregates.map((a, i) => field(`a${i}`, a.type))],
   }
 }
 function within(left: Plan, right: Plan, kind: 'inner' | 'left' | 'full'): Plan {
@@ -278,7 +302,7 @@ function isInOrder(plan: Plan): boolean {
 
 /** Rows that are of one record, or of none, say nothing of their order: windows that close in one moment, pairs of a join. */
 const isOfMany = (plan: Plan): boolean =>
-  plan.op === 'process' && hasMany(plan.input) ? true : inputsOf(plan).some(isOfMany)
+  (plan.op === 'process' || plan.op === 'global-window') && hasMany(plan.input) ? true : inputsOf(plan).some(isOfMany)
 const hasMany = (plan: Plan): boolean => plan.op === 'aggregate' || plan.op === 'join' || inputsOf(plan).some(hasMany)
 
 interface Seen {
@@ -375,6 +399,17 @@ test('random plans give the same as one part and as several, undone and started 
     if (isInOrder(plan)) inCertainOrder++
   }
   assert.ok(inCertainOrder > 12, 'enough plans whose order is certain')
-  for (const op of ['source', 'aggregate', 'session', 'join', 'temporal-join', 'lookup', 'over', 'top', 'process'])
+  for (const op of [
+    'source',
+    'aggregate',
+    'session',
+    'join',
+    'temporal-join',
+    'lookup',
+    'over',
+    'top',
+    'process',
+    'global-window',
+  ])
     assert.ok((cut.get(op) ?? 0) > 3, `${op} was cut: ${cut.get(op)}`)
 })

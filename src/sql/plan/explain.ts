@@ -1,7 +1,7 @@
 /** A plan as text: a step a line, what it reads below it, with what bounds its state. */
 import { describeOver, shownAggregate, shownOrder } from './explain-over.ts'
 import { expressionText } from '../../flow/expression-text.ts'
-import { inputsOf, userFunctionsOf, windowLabel } from '../../flow/plan-facts.ts'
+import { inputsOf, triggerText, userFunctionsOf, windowLabel } from '../../flow/plan-facts.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import { slicedSteps } from '../../flow/slices.ts'
 import { exchangesOf } from '../../flow/spread.ts'
@@ -112,6 +112,15 @@ function describeStep(plan: Plan): string[] {
           : 'emits whenever a session changes',
         'state: the open sessions and their rows',
       ]
+    case 'global-window':
+      return [
+        plan.keys.length === 0
+          ? 'Global window over all rows'
+          : `Global window by ${names(plan.keys, plan.input.columns)}`,
+        plan.aggregates.map((a) => shownAggregate(a, plan.input.columns)).join(', '),
+        `emits ${triggerText(plan)}`,
+        `state: ${stateOfGlobalWindow(plan)}`,
+      ]
     case 'temporal-join':
       return [
         `Temporal ${plan.kind === 'left' ? 'left join' : 'join'} as of ${plan.left.columns[plan.leftTime]!.name}`,
@@ -180,6 +189,18 @@ function stateOfAggregate(plan: Extract<Plan, { op: 'aggregate' }>): string {
   if (plan.windowEnd !== null)
     return plan.emit === 'close' ? 'one entry per group of the windows still open' : 'one entry per group and window'
   return plan.keys.length === 0 ? 'one entry' : 'one entry per group, for as long as the view lives'
+}
+function stateOfGlobalWindow({ keep }: Extract<Plan, { op: 'global-window' }>): string {
+  switch (keep.of) {
+    case 'none':
+      return 'one entry per key whose window has rows and has not fired'
+    case 'all':
+      return 'one entry per key, for as long as the view lives'
+    case 'last':
+      return `the last ${keep.rows} rows of each key`
+    case 'within':
+      return `the rows of each key that lie less than ${durationText(keep.ms)} before its newest`
+  }
 }
 function describeSource(plan: SourcePlan): string[] {
   const fields = plan.columns.map((field) => `${field.name} ${typeName(field.type)}`).join(', ')

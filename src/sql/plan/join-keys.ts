@@ -129,6 +129,7 @@ function windowEnds(plan: Plan): Set<number> {
     case 'source':
     case 'expire':
     case 'union':
+    case 'global-window':
     case 'top':
     case 'process':
       return new Set()

@@ -50,6 +50,8 @@ export function prune(plan: Plan, needed: ReadonlySet<number>): Pruned {
       return pruneAggregate(plan, needed)
     case 'session':
       return pruneSession(plan, needed)
+    case 'global-window':
+      return pruneGlobalWindow(plan, needed)
     case 'temporal-join':
     case 'lookup':
       return pruneTableJoin(plan, needed)
@@ -142,6 +144,27 @@ function pruneAggregate(plan: Of<'aggregate'>, needed: ReadonlySet<number>): Pru
   }
 }
 
+function pruneGlobalWindow(plan: Of<'global-window'>, needed: ReadonlySet<number>): Pruned {
+  const width = plan.keys.length
+  const list = plan.aggregates.flatMap((_, i) => (needed.has(width + i) ? [i] : []))
+  const aggregates = list.map((i) => plan.aggregates[i]!)
+  const { time, trigger } = plan
+  const more = [time, trigger.when].filter((index) => index !== null)
+  const { plan: input, at } = prune(plan.input, new Set([...plan.keys, ...more, ...readBy(aggregates)]))
+  const kept = [...plan.keys.map((_, i) => i), ...list.map((i) => width + i)]
+  return {
+    plan: {
+      ...plan,
+      input,
+      keys: plan.keys.map((i) => at.get(i)!),
+      aggregates: aggregates.map((aggregate) => movedAggregate(aggregate, at)),
+      time: time === null ? null : at.get(time)!,
+      trigger: { ...trigger, when: trigger.when === null ? null : at.get(trigger.when)! },
+      columns: kept.map((i) => plan.columns[i]!),
+    },
+    at: positions(kept),
+  }
+}
 function pruneSession(plan: Of<'session'>, needed: ReadonlySet<number>): Pruned {
   const width = plan.keys.length + 2
   const list = plan.aggregates.flatMap((_, i) => (needed.has(width + i) ? [i] : []))

@@ -129,6 +129,7 @@ function push(plan: Plan, condition: Expression): Plan | null {
         : null
     }
     case 'session':
+    case 'global-window':
       return read.length > 0 && read.every((index) => index < plan.keys.length)
         ? {
             ...plan,
