@@ -2,7 +2,8 @@
  * Views in SQL over a stream and a table, through several lives of one data folder, on a disk that may fail. Each life ends
  * in a kill or a power cut at a random moment, also while state is read again. Senders repeat what was not answered, so
  * events come twice; partitions come in any order, and event times are out of order within what the watermark allows.
- * Steps are cut into one to three parts, and into another number after a crash.
+ * Steps are cut into one to three parts, and into another number after a crash. In the last life reading may fail for a while: views
+ * that fail by it come back by themselves.
  * Held at the end, for each view: what its topic holds adds up to what the same query answers over the stream and the table
  * as they are, and rows of views that only add are there once.
  */
@@ -23,6 +24,8 @@ export interface FlowRun {
   readonly twice: number
   readonly views: readonly string[]
   readonly rows: number
+  /** Starts of views by themselves, after reading had failed. */
+  readonly restarts: number
   readonly trace: string
 }
 export interface FlowRunOptions {
@@ -101,6 +104,7 @@ class Workload {
   readonly #partitions: number
   readonly #views: readonly string[]
   #twice = 0
+  #restarts = 0
   #rows = 0
 
   constructor(machine: Simulation, random: SeededRandom, parts: SeededRandom) {
@@ -137,6 +141,18 @@ class Workload {
       running = await machine.run(() => this.#open(false))
       if (this.#parts.chance(0.5)) await machine.run(() => this.#make(running, this.#parts.pick(this.#views), true))
     }
+    if (failures) {
+      machine.disk.plan = ({ operation }) =>
+        operation.startsWith('read') && this.#parts.chance(0.3) ? { code: 'EIO' } : null
+      const state = { at: sent }
+      const work = this.#send(running, events, state)
+      work.catch(() => undefined)
+      await machine.advance(this.#parts.between(0, 3_000))
+      machine.disk.plan = null
+      await machine.run(() => work.catch(() => undefined))
+      sent = state.at
+      await this.#recovered(running)
+    }
     await machine.run(async () => {
       await this.#send(running, events, { at: sent })
       await this.#closeWindows(running)
@@ -150,8 +166,22 @@ class Workload {
       twice: this.#twice,
       views: this.#views,
       rows: this.#rows,
+      restarts: this.#restarts,
       trace: machine.trace(),
     }
+  }
+
+  /** Nobody resumes anything: whatever has failed comes back by itself. */
+  async #recovered({ engine }: Running): Promise<void> {
+    const waiting = (): boolean => this.#views.some((name) => engine.relation(name)!.status !== 'running')
+    for (let ms = 0; waiting(); ms += 1_000) {
+      assert.ok(
+        ms < 600_000,
+        `${this.#views.map((name) => JSON.stringify(engine.relation(name))).join()} do not come back`,
+      )
+      await this.#machine.advance(1_000)
+    }
+    for (const name of this.#views) this.#restarts += engine.relation(name)!.restarts?.attempts ?? 0
   }
 
   #events(count: number): Event[] {

@@ -121,7 +121,7 @@ class OpenAlerts implements RunningAlerts {
         fired,
         suppressed: this.#suppressed.get(name) ?? 0,
         deliveryFailures: failures,
-        status: status === 'failed' || status === 'paused' ? status : 'running',
+        status: status === 'restarting' ? 'failed' : status === 'failed' || status === 'paused' ? status : 'running',
       }
     })
   }

@@ -20,6 +20,7 @@ import { refuseVolatile } from '../sql/plan/volatile.ts'
 import type { Expr } from './expr.ts'
 import { columnsOfJsonSchema, optionalFields } from './json-schema-columns.ts'
 import { type JsonSchema, type Schema, jsonSchemaOf } from './standard-schema.ts'
+import { type Restart, strategyOf } from './restart.ts'
 import { Stream, type StreamShape, delayMsMin } from './stream.ts'
 
 export interface TopicOptions<T> {
@@ -138,6 +139,11 @@ export interface ViewOptions {
   readonly stateTtl?: string
   /** Into how many parts steps with state are cut by their keys, at most 64. Default 1. */
   readonly parallelism?: number
+  /**
+   * What happens when the view has failed. Default exponential-delay without an end. One that stopped at an event it cannot process stays failed
+   * in any case: it would fail again.
+   */
+  readonly restart?: Restart
 }
 export class ViewDefinition<Row> {
   readonly [kind] = 'view' as const
@@ -201,7 +207,7 @@ export class ViewDefinition<Row> {
   plan(): ViewPlan | null {
     if (!(this.from instanceof Stream)) return null
     const { rel, recordKey } = this.from.shape
-    const { idle, memoryBudget, stateTtl, allowUnboundedState = false } = this.options
+    const { idle, memoryBudget, stateTtl, restart, allowUnboundedState = false } = this.options
     const plan = rewrite(rel.plan)
     if (!allowUnboundedState) refuseHistory(plan, stateTtl !== undefined)
     refuseVolatile(plan, '', 0)
@@ -218,6 +224,7 @@ export class ViewDefinition<Row> {
       idleMs: idle === undefined ? timeDefaults.idleMs : parseDuration(`idle of ${this.name}`, idle),
       maxFutureMs: timeDefaults.maxFutureMs,
       onError: this.options.onError ?? 'stop',
+      ...(restart === undefined ? {} : { restart: strategyOf(restart) }),
       ...startOf(this.options.startFrom),
       ...(stateTtl === undefined ? {} : { ttlMs: parseDuration(`stateTtl of ${this.name}`, stateTtl) }),
       ...(memoryBudget === undefined ? {} : { memoryBytes: parseBytes(`memoryBudget of ${this.name}`, memoryBudget) }),

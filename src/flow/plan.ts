@@ -330,6 +330,30 @@ export interface KeyedFunction {
   }
 }
 
+/** When a view that has failed is started again (`restart.ts`). */
+export type RestartStrategy =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'fixed-delay'; readonly attempts: number; readonly delayMs: number }
+  | {
+      readonly kind: 'exponential-delay'
+      readonly initialMs: number
+      readonly mostMs: number
+      readonly multiplier: number
+      /** A share of the delay, by which it may be longer or shorter: views that fail together do not all come back at once. */
+      readonly jitter: number
+      /** A view that ran for so long has got over it: delay and attempts begin anew. */
+      readonly resetMs: number
+      /** null = no end, but for faults whose cause nobody knows. */
+      readonly attempts: number | null
+    }
+  /** It may be started again so many times within the interval. */
+  | {
+      readonly kind: 'failure-rate'
+      readonly failures: number
+      readonly intervalMs: number
+      readonly delayMs: number
+    }
+
 /** What the catalogue holds about a view, beside its text. */
 export interface ViewPlan {
   readonly name: string
@@ -345,6 +369,8 @@ export interface ViewPlan {
   readonly idleMs: number
   readonly maxFutureMs: number
   readonly onError: 'stop' | 'quarantine' | 'skip'
+  /** What happens when it has failed; absent = as the runtime does by itself. */
+  readonly restart?: RestartStrategy
   /** Which events of streams it takes in when it is made; absent = all that are there. Tables are always read whole. */
   readonly start?: Start
   /** It goes on with the state of another plan. */

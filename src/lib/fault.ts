@@ -1019,7 +1019,7 @@ export const faults = {
     sqlstate: '58000',
     retry: false,
     says: (f) => `the thread that ran the view ${f.view} ended: ${f.why}`,
-    hint: 'The other views of that thread go on in another one. This one starts again with ALTER MATERIALIZED VIEW … RESUME; a query that takes so much memory or time in one step wants a smaller window, fewer rows a key or a memory_budget.',
+    hint: 'The other views of that thread go on in another one. This one starts again as its restart_strategy says, or with ALTER MATERIALIZED VIEW … RESUME; a query that takes so much memory or time in one step wants a smaller window, fewer rows a key or a memory_budget.',
   }),
   'flow.runs-elsewhere': meaning<{ view: string }>({
     kafka: -1,

@@ -8,6 +8,7 @@ import type { ViewPlan } from '../flow/plan.ts'
 import { inputsFirst } from '../flow/runtime/flow.ts'
 import { isAlert, isTopic, isView } from '../dsl/index.ts'
 import { SqlText } from '../dsl/definitions.ts'
+import { restartOptions } from '../dsl/restart.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { OpenEngine } from '../query/open.ts'
@@ -160,7 +161,8 @@ function asStatement(definition: Definition, file = definition.name): Wanted[] {
 }
 /** A view in SQL takes its options as SQL says them. */
 function optionsText({ from, options }: AnyView): string {
-  const { idle, lateTopic, onError, startFrom, memoryBudget, stateTtl, parallelism, allowUnboundedState } = options
+  const { idle, lateTopic, onError, startFrom, memoryBudget, stateTtl, parallelism, restart, allowUnboundedState } =
+    options
   const written = Object.entries({
     idle,
     late_topic: lateTopic,
@@ -169,6 +171,7 @@ function optionsText({ from, options }: AnyView): string {
     state_ttl: stateTtl,
     parallelism,
     allow_unbounded_state: allowUnboundedState,
+    ...(restart === undefined ? {} : restartOptions(restart)),
   }).flatMap(([option, value]) => {
     if (value === undefined) return []
     return [`${option} = ${typeof value === 'string' ? `'${value.replaceAll("'", "''")}'` : String(value)}`]

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type RunningAlerts, openAlerts } from '../act/open.ts'
 import { type Flow, type FlowOptions, openFlow } from '../flow/runtime/flow.ts'
+import { restartDefault } from '../flow/restart.ts'
 import { Quarantine } from '../flow/runtime/quarantine.ts'
 import { isSqlFunction } from '../flow/user-functions.ts'
 import { codeOf } from '../flow/workers/code.ts'
@@ -129,6 +130,8 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
       log,
       commits,
       clock: world.clock,
+      random: world.random,
+      restart: restartDefault,
       onFault,
       quarantine: new Quarantine(log, (topic, event) => sortedOut(contracts, topic, event)),
       spill: local === null || config.data === ':memory:' ? null : { disk: world.disk, folder: `${config.data}/spill` },

@@ -107,8 +107,19 @@ export interface RelationInfo {
   readonly key: readonly string[] | null
   readonly topic: string
   readonly sql: string | null
-  readonly status: 'running' | 'paused' | 'failed' | 'restoring' | 'idle'
+  /** restarting: it has failed, and starts again by itself. idle: another process runs it. */
+  readonly status: 'running' | 'paused' | 'failed' | 'restarting' | 'restoring' | 'idle'
   readonly error: { readonly code: string; readonly message: string } | null
+  /** Absent: it has not failed since somebody started it. */
+  readonly restarts?: {
+    /** Starts after a failure. */
+    readonly attempts: number
+    readonly lastFault: { readonly code: string; readonly message: string }
+    /** ISO 8601. */
+    readonly lastFaultAt: string
+    /** When it starts again; null: it has been started, or stays failed. */
+    readonly nextAt: string | null
+  }
   readonly stats: {
     readonly rowsIn: number
     readonly rowsOut: number

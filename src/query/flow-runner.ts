@@ -13,7 +13,11 @@ export function flowRunner(flow: Flow): Runner {
   return new FlowRunner(flow)
 }
 
-const idle: ViewState['stats'] = { rowsIn: 0, rowsOut: 0, late: 0, invalid: 0, stateBytes: 0 }
+const idle: Pick<ViewState, 'stats' | 'watermarkMs' | 'restarts'> = {
+  stats: { rowsIn: 0, rowsOut: 0, late: 0, invalid: 0, stateBytes: 0 },
+  watermarkMs: -Infinity,
+  restarts: null,
+}
 
 class FlowRunner implements Runner {
   private readonly flow: Flow
@@ -79,12 +83,13 @@ class FlowRunner implements Runner {
   }
   state(name: string): ViewState | null {
     const fault = this.broken.get(name) ?? null
-    if (this.waiting.has(name)) return { status: 'paused', fault: null, stats: idle, watermarkMs: -Infinity }
+    if (this.waiting.has(name)) return { status: 'paused', fault: null, ...idle }
     const info = this.info(name)
-    if (info === null) return fault === null ? null : { status: 'failed', fault, stats: idle, watermarkMs: -Infinity }
-    const { rowsIn, rowsOut, late, invalid, stateBytes, watermarkMs } = info
+    if (info === null) return fault === null ? null : { status: 'failed', fault, ...idle }
+    const { rowsIn, rowsOut, late, invalid, stateBytes, watermarkMs, restarts } = info
     const status = info.status === 'stopped' ? 'paused' : info.status
-    return { status, fault: info.error ?? fault, stats: { rowsIn, rowsOut, late, invalid, stateBytes }, watermarkMs }
+    const stats = { rowsIn, rowsOut, late, invalid, stateBytes }
+    return { status, fault: info.error, restarts, stats, watermarkMs }
   }
   async examine(name: string): Promise<Examination | null> {
     return this.flow.has(name) ? this.flow.examine(name) : null

@@ -2,6 +2,7 @@
 import type { SourcePlan, ViewPlan } from '../flow/plan.ts'
 import { sourcesOf } from '../flow/plan-facts.ts'
 import type { Flow } from '../flow/runtime/flow.ts'
+import type { RestartInfo } from '../flow/runtime/restarts.ts'
 import type { SqlFunctionDefinition } from '../flow/user-functions.ts'
 import { Fault, asFault } from '../lib/fault.ts'
 import type { World } from '../lib/world.ts'
@@ -114,6 +115,19 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
   return engine
 }
 
+function shownRestarts(restarts: RestartInfo | null): Pick<RelationInfo, 'restarts'> {
+  if (restarts === null) return {}
+  const { attempts, lastFault, lastFaultMs, nextMs } = restarts
+  const { code, message } = lastFault
+  return {
+    restarts: {
+      attempts,
+      lastFault: { code, message },
+      lastFaultAt: timeText(lastFaultMs)!,
+      nextAt: nextMs === null ? null : timeText(nextMs),
+    },
+  }
+}
 const readsTopic = ({ kind, topic }: Definition, name: string): boolean =>
   (kind === 'stream' || kind === 'table') && topic?.name === name
 const noColumns: Columns = []
@@ -364,6 +378,7 @@ class SqlEngine implements OpenEngine {
       sql: stored?.sql ?? null,
       status: statusOf(this.parts, definition),
       error: problem === null ? null : { code: problem.code, message: problem.message },
+      ...shownRestarts(state?.restarts ?? null),
       stats: state?.stats ?? { rowsIn: 0, rowsOut: 0, late: 0, invalid: 0, stateBytes: 0 },
       watermark: state === null ? null : timeText(state.watermarkMs),
     }

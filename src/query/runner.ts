@@ -1,6 +1,7 @@
 /** What the engine asks of the runtime of views (`flow/runtime`). */
 import type { ViewPlan } from '../flow/plan.ts'
 import type { Examination } from '../flow/runtime/examine.ts'
+import type { RestartInfo } from '../flow/runtime/restarts.ts'
 import type { Savepoint } from '../flow/runtime/savepoints.ts'
 import type { SavedMarks } from '../flow/state-marks.ts'
 import type { Fault } from '../lib/fault.ts'
@@ -9,6 +10,8 @@ import type { Graph, RelationInfo } from './engine.ts'
 export interface ViewState {
   readonly status: RelationInfo['status']
   readonly fault: Fault | null
+  /** null: it has not failed since somebody started it. */
+  readonly restarts: RestartInfo | null
   readonly stats: RelationInfo['stats']
   /** −Infinity before the first event. */
   readonly watermarkMs: number

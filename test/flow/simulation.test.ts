@@ -11,6 +11,7 @@ test('views through kills, power cuts, failing disks, repeated and reordered eve
   let lives = 0
   let twice = 0
   let rows = 0
+  let restarts = 0
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++)
     try {
       const run = await runFlow(seed, { failures: seed % 2 === 0 })
@@ -18,12 +19,16 @@ test('views through kills, power cuts, failing disks, repeated and reordered eve
       lives += run.lives
       twice += run.twice
       rows += run.rows
+      restarts += run.restarts
     } catch (error) {
       throw new Error(`seed ${seed}`, { cause: error })
     }
-  t.diagnostic(`${seeds} seeds, ${lives} deaths, ${twice} pieces sent again, ${rows} rows compared`)
+  t.diagnostic(
+    `${seeds} seeds, ${lives} deaths, ${twice} pieces sent again, ${rows} rows compared, ${restarts} starts by themselves`,
+  )
   assert.ok(seeds < 40 || seen.size > 7, `only ${[...seen].join(', ')} were run`)
   assert.ok(rows > seeds * 5)
+  assert.ok(seeds < 40 || restarts > 0, 'no view had to come back')
 })
 test('a seed replays a run event for event', async () => {
   const [first, second] = [

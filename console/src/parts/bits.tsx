@@ -77,6 +77,7 @@ const statusKinds: Readonly<Record<string, 'good' | 'warn' | 'bad' | 'quiet'>> =
   Stable: 'good',
   delivered: 'good',
   restoring: 'warn',
+  restarting: 'warn',
   pending: 'warn',
   PreparingRebalance: 'warn',
   CompletingRebalance: 'warn',

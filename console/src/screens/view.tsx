@@ -74,6 +74,7 @@ function Found({ view }: { readonly view: RelationInfo }) {
           {view.error.message} <code>{view.error.code}</code>
         </p>
       )}
+      {view.restarts !== undefined && <Restarts of={view.restarts} />}
       <Tabs tabs={tabs} current={tab} onSelect={(id) => setQuery({ tab: id === tabs[0]![0] ? '' : id }, true)} />
       <div class="tab-panel" role="tabpanel" aria-label={tab}>
         {tab === 'rows' && <RowsTab view={view} live={rows} paused={paused} />}
@@ -82,6 +83,24 @@ function Found({ view }: { readonly view: RelationInfo }) {
         {tab === 'definition' && <Definition view={view} />}
       </div>
     </>
+  )
+}
+
+function Restarts({ of }: { readonly of: NonNullable<RelationInfo['restarts']> }) {
+  const { attempts, lastFault, lastFaultAt, nextAt } = of
+  if (attempts === 0) return null
+  return (
+    <p class="summary" title={lastFault.message}>
+      <span class="warn-text">
+        started again <b>{count(attempts)}</b> {attempts === 1 ? 'time' : 'times'}, last after{' '}
+        <code>{lastFault.code}</code> at {shortTime(lastFaultAt)}
+      </span>
+      {nextAt !== null && (
+        <span>
+          next start <b>{shortTime(nextAt)}</b>
+        </span>
+      )}
+    </p>
   )
 }
 

@@ -44,6 +44,9 @@ export const lookCommands: readonly Command[] = [
         status: v.status,
         ...v.stats,
         watermark: v.watermark,
+        restarts: v.restarts?.attempts ?? 0,
+        nextStart: v.restarts?.nextAt ?? null,
+        fault: (v.error ?? v.restarts?.lastFault)?.message ?? null,
       }))
       printRows(on.output, rows)
     },

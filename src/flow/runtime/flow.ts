@@ -3,17 +3,18 @@
  * (`commits`): whatever is ready when a commit begins goes into one tick of the log, nobody waits for anybody.
  */
 import { Fault, asFault } from '../../lib/fault.ts'
-import type { Clock } from '../../lib/world.ts'
+import type { Clock, Random } from '../../lib/world.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { Log } from '../../log/log.ts'
 import type { Batch } from '../batch.ts'
 import { type Node, partsOf, sizesOf } from '../graph.ts'
-import type { ViewPlan } from '../plan.ts'
+import type { RestartStrategy, ViewPlan } from '../plan.ts'
 import { sourcesOf } from '../plan-facts.ts'
 import type { SavedMarks } from '../state-marks.ts'
 import { type Examination, examine } from './examine.ts'
 import { stateTopic, viewGroup } from './names.ts'
 import type { QuarantineUse } from './quarantine.ts'
+import { type RestartInfo, Restarts } from './restarts.ts'
 import { savedMarks } from './saved-state.ts'
 import {
   type Halted,
@@ -44,6 +45,10 @@ export interface FlowOptions {
   readonly onWork?: TaskHost['onWork']
   /** Other threads for parts of a view's steps. Default: none. */
   readonly far?: TaskHost['far']
+  /** What happens to a view that has failed and says nothing of that itself. Default: it stays failed. */
+  readonly restart?: RestartStrategy
+  /** For when it starts again. Default: no chance. */
+  readonly random?: Pick<Random, 'fraction'>
   /** Told after a commit of the view, and whenever its status is another one. */
   readonly onInfo?: (info: ViewInfo) => void
 }
@@ -55,8 +60,11 @@ export interface ViewObserver {
 }
 export interface ViewInfo {
   readonly name: string
-  readonly status: TaskStatus
+  /** 'restarting': it has failed, and starts again by itself. */
+  readonly status: TaskStatus | 'restarting'
   readonly error: Fault | null
+  /** null: it has not failed since somebody started it. */
+  readonly restarts: RestartInfo | null
   readonly rowsIn: number
   readonly rowsOut: number
   readonly late: number
@@ -133,6 +141,8 @@ export interface Flow extends AsyncDisposable {
 }
 /** Views that run on this thread. */
 export interface LocalFlow extends Flow {
+  /** A failed view starts again from its last commit, paused where it was. */
+  restart(name: string): Promise<void>
   /**
    * Observes a view from a point between two ticks. `snapshot` is called with deltas that add up to what the view holds
    * at that point, before the first `committed`. Returns the way to stop.
@@ -155,11 +165,14 @@ export function openFlow(options: FlowOptions): LocalFlow {
 interface Running {
   readonly task: ViewTask
   readonly observers: Set<ViewObserver>
+  /** Since it was started last. */
+  hasCommitted: boolean
 }
 class Views implements LocalFlow {
   private readonly host: TaskHost
   private readonly onInfo: (info: ViewInfo) => void
   private readonly running = new Map<string, Running>()
+  private readonly restarts: Restarts
   private closed = false
 
   constructor(options: FlowOptions) {
@@ -176,19 +189,31 @@ class Views implements LocalFlow {
       far: options.far ?? ((): null => null),
     }
     this.onInfo = options.onInfo ?? ((): void => {})
+    this.restarts = new Restarts({
+      clock: options.clock,
+      random: options.random ?? null,
+      strategy: options.restart ?? { kind: 'none' },
+      // How it ends is told to whoever observes it.
+      start: (name) => void this.restart(name).catch(() => {}),
+    })
   }
 
   async start(view: ViewPlan): Promise<void> {
     if (this.closed) throw new Fault('log.closed', { what: 'the engine' })
     if (this.running.has(view.name)) throw new Fault('flow.view-exists', { view: view.name })
     const task = new ViewTask(view, this.host)
-    const one: Running = { task, observers: new Set() }
-    task.onStatus = () => this.onInfo(infoOf(task))
+    const one: Running = { task, observers: new Set(), hasCommitted: false }
+    task.onStatus = () => this.onInfo(this.infoOf(task))
     task.onCommitted = (deltas, tick) => {
-      this.onInfo(infoOf(task))
+      one.hasCommitted = true
+      this.onInfo(this.infoOf(task))
       for (const observer of one.observers) this.tell(view.name, () => observer.committed(deltas, tick))
     }
     task.onEnded = (fault) => {
+      if (fault !== null && !this.closed && this.running.get(view.name) === one) {
+        this.restarts.failed(view, fault, one.hasCommitted)
+        this.onInfo(this.infoOf(task))
+      }
       for (const observer of one.observers) this.tell(view.name, () => observer.ended?.(fault))
     }
     this.running.set(view.name, one)
@@ -209,7 +234,9 @@ class Views implements LocalFlow {
   }
   async stop(name: string): Promise<void> {
     const { task } = this.find(name)
+    this.restarts.forget(name)
     await task.stop()
+    this.restarts.forget(name)
     task.graph.close()
     this.running.delete(name)
   }
@@ -221,7 +248,14 @@ class Views implements LocalFlow {
   async resume(name: string): Promise<void> {
     const { task } = this.find(name)
     task.resume()
-    if (task.status === 'failed') await task.start()
+    if (task.status !== 'failed') return
+    this.restarts.forget(name)
+    await this.restart(name)
+  }
+  async restart(name: string): Promise<void> {
+    const one = this.find(name)
+    one.hasCommitted = false
+    await one.task.restart()
   }
   async drop(name: string): Promise<void> {
     const { log } = this.host
@@ -287,13 +321,16 @@ class Views implements LocalFlow {
   }
 
   views(): readonly ViewInfo[] {
-    return [...this.running.values()].map(({ task }) => infoOf(task))
+    return [...this.running.values()].map(({ task }) => this.infoOf(task))
+  }
+  private infoOf(task: ViewTask): ViewInfo {
+    return withRestarts(infoOf(task), this.restarts.of(task.view.name))
   }
   has(name: string): boolean {
     return this.running.has(name)
   }
   view(name: string): ViewInfo {
-    return infoOf(this.find(name).task)
+    return this.infoOf(this.find(name).task)
   }
   plan(name: string): ViewPlan {
     return this.find(name).task.view
@@ -344,7 +381,9 @@ class Views implements LocalFlow {
 
   async close(): Promise<void> {
     this.closed = true
+    this.restarts.close()
     await Promise.all([...this.running.values()].map(({ task }) => task.stop()))
+    this.restarts.close()
     this.running.clear()
   }
   [Symbol.asyncDispose](): Promise<void> {
@@ -367,6 +406,11 @@ export function inputsFirst(views: readonly ViewPlan[]): ViewPlan[] {
   for (const view of views) visit(view)
   return [...order]
 }
+export const withRestarts = (info: ViewInfo, restarts: RestartInfo | null): ViewInfo => ({
+  ...info,
+  status: info.status === 'failed' && restarts !== null && restarts.nextMs !== null ? 'restarting' : info.status,
+  restarts,
+})
 function infoOf(task: ViewTask): ViewInfo {
   const { counters, graph, view, status, error } = task
   const sum = (name: 'late' | 'lateAfterIdle'): number => graph.nodes.reduce((all, n) => all + n.counts[name], 0)
@@ -374,6 +418,7 @@ function infoOf(task: ViewTask): ViewInfo {
     name: view.name,
     status,
     error,
+    restarts: null,
     ...counters,
     late: sum('late'),
     lateAfterIdle: sum('lateAfterIdle'),

@@ -158,6 +158,11 @@ export class ViewTask {
     this.running = this.run().finally(() => (this.running = null))
     await this.started.promise
   }
+  /** A failed one starts again from its last commit, paused where it was. */
+  async restart(): Promise<void> {
+    await this.running
+    if (this.status === 'failed') await this.start()
+  }
   get status(): TaskStatus {
     return this.now
   }

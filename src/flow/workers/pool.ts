@@ -20,7 +20,9 @@ import {
   type ViewInfo,
   inputsFirst,
   openFlow,
+  withRestarts,
 } from '../runtime/flow.ts'
+import { Restarts } from '../runtime/restarts.ts'
 import { type Savepoint, SavepointsUnderWay } from '../runtime/savepoints.ts'
 import { packed } from './code.ts'
 import { PartThread, PartThreads } from './part-threads.ts'
@@ -50,6 +52,7 @@ class Pool implements Flow {
   private readonly partThreads: PartThreads
   private readonly placed = new Map<string, Placed>()
   private readonly saving = new SavepointsUnderWay()
+  private readonly restarts: Restarts
   private readonly code: readonly unknown[]
   private nextNumber = 1
   private closed = false
@@ -59,6 +62,13 @@ class Pool implements Flow {
     this.code = options.code ?? []
     this.local = openFlow(options)
     this.partThreads = new PartThreads(options, (thread, why) => this.partsEnded(thread, why))
+    this.restarts = new Restarts({
+      clock: options.clock,
+      random: options.random ?? null,
+      strategy: options.restart ?? { kind: 'none' },
+      // How it ends is told by the thread.
+      start: (name) => void this.restart(name).catch(() => {}),
+    })
   }
 
   async start(view: ViewPlan): Promise<void> {
@@ -93,13 +103,25 @@ class Pool implements Flow {
     const thread = new ViewThread(this.options, {
       info: (info) => {
         const one = this.placed.get(info.name)
-        if (one?.thread === thread) one.info = info
-        this.options.onInfo?.(info)
+        if (one?.thread === thread) this.told(one, info)
+        else this.options.onInfo?.(info)
       },
       ended: (why) => this.ended(thread, why),
     })
     this.threads.add(thread)
     return thread
+  }
+  private told(one: Placed, info: ViewInfo): void {
+    const hasFailed = info.status === 'failed' && one.info.status !== 'failed'
+    one.info = info
+    if (hasFailed) this.failed(one)
+    this.options.onInfo?.(this.shown(one))
+  }
+  private failed({ view, info, ticksBefore }: Placed): void {
+    if (!this.closed && info.error !== null) this.restarts.failed(view, info.error, info.ticks > ticksBefore)
+  }
+  private shown({ name, info }: Placed): ViewInfo {
+    return withRestarts(info, this.restarts.of(name))
   }
   private ended(thread: ViewThread, why: string): void {
     this.threads.delete(thread)
@@ -130,6 +152,7 @@ class Pool implements Flow {
   }
   private fail(one: Placed, error: Fault): void {
     one.info = { ...one.info, status: 'failed', error }
+    this.failed(one)
     this.options.onFault?.(one.name, error)
   }
   /** null: it runs on this thread, or not at all. */
@@ -140,6 +163,7 @@ class Pool implements Flow {
   async stop(name: string): Promise<void> {
     const one = this.find(name)
     if (one === null) return this.local.stop(name)
+    this.restarts.forget(name)
     await one.ready
     const { thread } = one
     this.forget(one)
@@ -147,6 +171,7 @@ class Pool implements Flow {
     await thread?.line.call('stop', [name]).catch((error: unknown) => {
       if (!thread.hasEnded) throw error
     })
+    this.restarts.forget(name)
   }
   async pause(name: string): Promise<void> {
     const one = this.find(name)
@@ -158,8 +183,17 @@ class Pool implements Flow {
     const one = this.find(name)
     if (one === null) return this.local.resume(name)
     one.isPaused = false
+    if (one.info.status === 'failed') this.restarts.forget(name)
+    await this.restart(name, 'resume')
+  }
+  private async restart(name: string, how: 'restart' | 'resume' = 'restart'): Promise<void> {
+    const one = this.find(name)
+    if (one === null) return
     await one.ready
-    if (one.thread !== null) return one.thread.line.call('resume', [name])
+    if (one.thread !== null) {
+      one.ticksBefore = one.info.ticks
+      return one.thread.line.call(how, [name])
+    }
     this.begin(one)
     await one.begun()
   }
@@ -185,10 +219,11 @@ class Pool implements Flow {
   }
 
   views(): readonly ViewInfo[] {
-    return [...Array.from(this.placed.values(), ({ info }) => info), ...this.local.views()]
+    return [...Array.from(this.placed.values(), (one) => this.shown(one)), ...this.local.views()]
   }
   view(name: string): ViewInfo {
-    return this.find(name)?.info ?? this.local.view(name)
+    const one = this.find(name)
+    return one === null ? this.local.view(name) : this.shown(one)
   }
   has(name: string): boolean {
     return this.placed.has(name) || this.local.has(name)
@@ -218,6 +253,7 @@ class Pool implements Flow {
   }
   async close(): Promise<void> {
     this.closed = true
+    this.restarts.close()
     await Promise.all([this.local.close(), ...[...this.threads].map((thread) => thread.close())])
     await this.partThreads.close()
     this.placed.clear()
@@ -235,6 +271,8 @@ class Placed {
   /** It was told to, and is on the next thread as well. */
   isPaused = false
   info: ViewInfo
+  /** Ticks that it had made, by `info`, when it was started last. */
+  ticksBefore = 0
   /** Threads with parts of its steps. */
   far: readonly PartThread[] = []
   /** Where it was before, it has stopped. */
@@ -248,7 +286,7 @@ class Placed {
     this.sent = sent
     const counts = { rowsIn: 0, rowsOut: 0, late: 0, lateAfterIdle: 0, invalid: 0, failed: 0, future: 0, ticks: 0 }
     const state = { stateBytes: 0, watermarkMs: -Infinity }
-    this.info = { name: this.name, status: 'restoring', error: null, ...counts, ...state }
+    this.info = { name: this.name, status: 'restoring', error: null, restarts: null, ...counts, ...state }
   }
   get name(): string {
     return this.view.name
@@ -261,7 +299,8 @@ class Placed {
       parts.views.add(this)
       thread.link(parts)
     }
-    this.info = { ...this.info, status: 'restoring', error: null }
+    this.info = { ...this.info, status: 'restoring', error: null, ticks: 0 }
+    this.ticksBefore = 0
     const sent = { ...this.sent, far: far.map(({ number }) => number) }
     const before = [...(this.leaving === null ? [] : [this.leaving]), ...far.map(({ ready }) => ready)]
     this.leaving = null
@@ -331,7 +370,7 @@ class ViewThread extends WatchedThread<ViewMethods> {
       ...host.methods(),
       quarantined: (bad, owner) => quarantine.records(bad, owner),
       quarantineSettled: (places, owner, outcome) => quarantine.settled(places, owner, outcome),
-      info: (info, error) => pooled.info({ ...info, error }),
+      info: (info, error) => pooled.info({ ...info, error, restarts: null }),
       fault: (view, fault) => options.onFault?.(view, fault),
     }
     super(options, data, {

@@ -38,8 +38,8 @@ export interface PlacedView {
 export type HostMethods = LogMethods & {
   quarantined: QuarantineUse['records']
   quarantineSettled: QuarantineUse['settled']
-  /** The error apart: faults travel bare. */
-  info(info: Omit<ViewInfo, 'error'>, error: Fault | null): void
+  /** The error apart: faults travel bare. Starting again is decided over there. */
+  info(info: Omit<ViewInfo, 'error' | 'restarts'>, error: Fault | null): void
   fault(view: string, fault: Fault): void
 }
 
@@ -83,7 +83,7 @@ export function serveViews(
     onWork: (view) => {
       working[0] = placed.get(view)?.number ?? 0
     },
-    onInfo: ({ error, ...info }) => line.tell('info', [info, error]),
+    onInfo: ({ error, restarts: _restarts, ...info }) => line.tell('info', [info, error]),
   })
 }
 
@@ -104,6 +104,7 @@ const methodsOf = (
   },
   pause: (name: string) => flow().pause(name),
   resume: (name: string) => flow().resume(name),
+  restart: (name: string) => flow().restart(name),
   saved: (name: string) => flow().saved(name),
   savepoint: (view: string, name: string) => flow().savepoint(flow().plan(view), name),
   graph: (name: string) => flow().graph(name),

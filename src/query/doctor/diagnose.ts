@@ -7,6 +7,7 @@ import type { Expression, Value } from '../../flow/expression.ts'
 import { inputsOf, sourcesOf } from '../../flow/plan-facts.ts'
 import type { Plan, PlanOf } from '../../flow/plan.ts'
 import type { ExaminedNode } from '../../flow/runtime/examine.ts'
+import type { RestartInfo } from '../../flow/runtime/restarts.ts'
 import { durationText } from '../../lib/duration.ts'
 import type { Diagnosis } from '../engine.ts'
 import { timeText } from '../engine-parts.ts'
@@ -37,14 +38,15 @@ export function diagnose(facts: DoctorFacts): Diagnosis[] {
   return checks.flatMap((check) => check(facts))
 }
 
-function stopped({ name, state: { status, fault }, nodes }: DoctorFacts): Diagnosis[] {
+function stopped({ name, state: { status, fault, restarts }, nodes }: DoctorFacts): Diagnosis[] {
   const node = nodes.at(-1)?.id ?? null
+  if (status === 'restarting' && restarts !== null) return [restarting(name, restarts, node)]
   if (status === 'failed') {
     const says = `The view stopped: ${fault?.message ?? 'why is not known'}.`
+    const evidence = fault === null ? [] : [fault.code, fault.hint]
+    const tried = restarts === null || restarts.attempts === 0 ? [] : [attemptsText(restarts.attempts)]
     const remedy = `Mend the cause, then ALTER MATERIALIZED VIEW ${name} RESUME; or let it go past such events with on_error = 'quarantine'.`
-    return [
-      { code: 'stopped', sure: 'yes', node, says, evidence: fault === null ? [] : [fault.code, fault.hint], remedy },
-    ]
+    return [{ code: 'stopped', sure: 'yes', node, says, evidence: [...evidence, ...tried], remedy }]
   }
   if (status === 'paused')
     return [
@@ -81,14 +83,26 @@ function stopped({ name, state: { status, fault }, nodes }: DoctorFacts): Diagno
     ]
   return []
 }
+export function restarting(name: string, restarts: RestartInfo, node: string | null): Diagnosis {
+  const { lastFault, lastFaultMs, attempts, nextMs } = restarts
+  return {
+    code: 'restarting',
+    sure: 'yes',
+    node,
+    says: `The view stopped, and starts again by itself at ${timeText(nextMs ?? lastFaultMs)}: ${lastFault.message}.`,
+    evidence: [lastFault.code, lastFault.hint, attemptsText(attempts)],
+    remedy: `Mend the cause; it then goes on by itself, or at once with ALTER MATERIALIZED VIEW ${name} RESUME.`,
+  }
+}
+const attemptsText = (count: number): string => `started again by itself: ${count} ${count === 1 ? 'time' : 'times'}`
 function upstreamStopped({ upstream }: DoctorFacts): Diagnosis[] {
   return upstream
-    .filter(({ status }) => status === 'failed' || status === 'paused')
+    .filter(({ status }) => status === 'failed' || status === 'restarting' || status === 'paused')
     .map(({ name, status, fault }) => ({
       code: 'input-stopped',
       sure: 'yes',
       node: null,
-      says: `It reads the view ${name}, which ${status === 'failed' ? 'stopped' : 'is paused'}.`,
+      says: `It reads the view ${name}, which ${status === 'paused' ? 'is paused' : 'stopped'}.`,
       evidence: fault === null ? [] : [fault.message],
       remedy: `Ask for the cause there: millrace doctor ${name}`,
     }))

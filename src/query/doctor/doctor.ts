@@ -4,7 +4,8 @@ import type { ViewPlan } from '../../flow/plan.ts'
 import type { Fault } from '../../lib/fault.ts'
 import type { EngineParts } from '../engine-parts.ts'
 import type { Diagnosis } from '../engine.ts'
-import { diagnose } from './diagnose.ts'
+import type { ViewState } from '../runner.ts'
+import { diagnose, restarting } from './diagnose.ts'
 import { gather } from './facts.ts'
 
 interface Patient {
@@ -22,8 +23,9 @@ export async function examineView(
   if (view === null) return [cannotRun(name, fault)]
   const { runner, definitions, log, world } = parts
   const state = runner.state(view.name)
-  const examined = await runner.examine(view.name)
-  if (state === null || examined === null) return [cannotRun(name, state?.fault ?? fault, state?.status === 'paused')]
+  // Of one whose thread has ended nobody can say more.
+  const examined = await runner.examine(view.name).catch(() => null)
+  if (state === null || examined === null) return [cannotRun(name, state?.fault ?? fault, state)]
   const upstream = sourcesOf(view.plan).flatMap((source) => {
     const running = definitions.get('view', source.name)?.view
     const of = running === undefined || running === null ? null : runner.state(running.name)
@@ -32,9 +34,10 @@ export async function examineView(
   const found = diagnose(await gather({ log, clock: world.clock }, examined, { name, state, upstream }))
   return samples ? found : found.map((one) => ({ ...one, evidence: [] }))
 }
-function cannotRun(name: string, fault: Fault | null, paused = false): Diagnosis {
+function cannotRun(name: string, fault: Fault | null, state: ViewState | null = null): Diagnosis {
   const at = { node: null, sure: 'yes' } as const
-  if (paused)
+  if (state?.status === 'restarting' && state.restarts !== null) return restarting(name, state.restarts, null)
+  if (state?.status === 'paused')
     return {
       ...at,
       code: 'paused',

@@ -7,7 +7,7 @@ import { suggestion } from '../../lib/suggestion.ts'
 import type { Option } from '../syntax/ast.ts'
 import { optionHints } from '../syntax/elsewhere.ts'
 
-type Kind = 'text' | 'count' | 'duration' | 'bytes' | 'flag' | 'names' | 'choice'
+type Kind = 'text' | 'count' | 'number' | 'duration' | 'bytes' | 'flag' | 'names' | 'choice'
 export interface OptionSpec {
   readonly kind: Kind
   readonly choices?: readonly string[]
@@ -45,6 +45,8 @@ export class Options {
       this.fail(option, 'true or false')
     if (spec.kind === 'count' && !(Number.isSafeInteger(Number(option.value)) && Number(option.value) > 0))
       this.fail(option, 'a whole number from 1')
+    if (spec.kind === 'number' && !(typeof option.value === 'number' && option.value >= 0))
+      this.fail(option, 'a number from 0')
     if ((spec.kind === 'text' || spec.kind === 'names') && typeof option.value !== 'string')
       this.fail(option, "a text in '…'")
     if (spec.kind === 'duration') this.duration(normal(option.name))
@@ -64,6 +66,10 @@ export class Options {
     return option === undefined ? null : String(option.value)
   }
   count(name: string): number | null {
+    const option = this.given.get(name)
+    return option === undefined ? null : Number(option.value)
+  }
+  number(name: string): number | null {
     const option = this.given.get(name)
     return option === undefined ? null : Number(option.value)
   }

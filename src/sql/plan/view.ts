@@ -12,6 +12,7 @@ import type { PlanContext } from './context.ts'
 import type { TopicWish } from './definitions.ts'
 import { Options, type OptionSpecs } from './options.ts'
 import { refuseSession } from './session.ts'
+import { restartOf, restartOptions } from './restart.ts'
 import { firstColumns, planAnswer, planQuery } from './query.ts'
 import { catalogName, type Key, type PlainView, pseudoColumns, type Rel, type Relation } from './relation.ts'
 import { type HistoryKeeper, historyFault } from './history.ts'
@@ -62,6 +63,7 @@ export const viewOptions: OptionSpecs = {
     about: `into how many parts steps with state are cut by their keys, at most ${slotCount}; default 1`,
   },
   allow_unbounded_state: { kind: 'flag', about: 'accept a state that grows with history' },
+  ...restartOptions,
 }
 
 export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
@@ -83,6 +85,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
   const key = flatKey(rel.key)
   const plan = rewrite(rel.plan)
   refuseVolatile(plan, ctx.text, statement.query.at)
+  const restart = restartOf(options, ctx.text)
   const view: ViewPlan = {
     name,
     plan: withLateness(plan, options.duration('allowed_lateness') ?? 0),
@@ -92,6 +95,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
     idleMs: options.duration('idle') ?? timeDefaults.idleMs,
     maxFutureMs: options.duration('max_future') ?? timeDefaults.maxFutureMs,
     onError: (options.textOf('on_error')?.toLowerCase() as ViewPlan['onError'] | undefined) ?? 'stop',
+    ...(restart === null ? {} : { restart }),
     ...startOf(ctx, statement.start),
     ...(options.has('state_ttl') ? { ttlMs: options.duration('state_ttl')! } : {}),
     ...(options.has('memory_budget') ? { memoryBytes: options.bytes('memory_budget')! } : {}),

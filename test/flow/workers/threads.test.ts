@@ -7,7 +7,7 @@ import type { Thread, Threads } from '../../../src/lib/world.ts'
 import { openFlowOnThreads } from '../../../src/flow/workers/pool.ts'
 import type { Plan, ViewPlan } from '../../../src/flow/plan.ts'
 import { memoryWorld, newest, openHouseWith, until } from '../house.ts'
-import { aggregate, column, field, source, t } from '../plans.ts'
+import { aggregate, call, column, field, literal, source, t } from '../plans.ts'
 import { openThreadHouse } from './house.ts'
 
 const columns = [field('k', t.text), field('n', t.int)]
@@ -128,6 +128,52 @@ for (const [how, message, why] of [
     assert.deepEqual(await rowsOf(house, 'guilty'), { x: { k: 'x', n: 3 } })
     assert.equal(threads.started.length, 2)
   })
+
+test('a view whose thread ended starts again by its strategy, on another one', async () => {
+  const threads = breakable()
+  await using house = await openBreakable(threads, 1)
+  await house.topic('events')
+  const restart = { kind: 'fixed-delay', attempts: 2, delayMs: 300 } as const
+  await house.flow.start(view('v', sums('events'), { restart }))
+  let sum = 0
+  for (let attempt = 1; attempt <= 2; attempt++) {
+    await house.send('events', [{ k: 'x', n: attempt }])
+    await house.flow.flush()
+    sum += attempt
+    threads.started.at(-1)!.port.post({ crash: true }, [])
+    await until(() => house.flow.view('v').status === 'restarting', 'it waits')
+    const { restarts } = house.flow.view('v')
+    assert.deepEqual([restarts?.attempts, restarts?.lastFault.code], [attempt, 'flow.thread-ended'])
+    await until(() => house.flow.view('v').status === 'running', 'it runs again')
+    await house.flow.flush()
+    assert.deepEqual(await rowsOf(house, 'v'), { x: { k: 'x', n: sum } })
+    assert.equal(threads.started.length, attempt + 1)
+  }
+  await house.send('events', [{ k: 'x', n: 1 }])
+  await house.flow.flush()
+  threads.started.at(-1)!.port.post({ crash: true }, [])
+  await until(() => house.flow.view('v').status === 'failed', 'it has no attempt left')
+  assert.equal(house.flow.view('v').restarts?.nextMs, null)
+})
+
+test('a view that fails on its thread starts again there, and stays failed at an event that it cannot process', async () => {
+  const threads = breakable()
+  await using house = await openBreakable(threads, 1)
+  await house.topic('events')
+  const restart = { kind: 'fixed-delay', attempts: 3, delayMs: 50 } as const
+  const plan: Plan = {
+    op: 'project',
+    input: source('events', columns),
+    expressions: [call('/', t.int, literal(100, t.int), column(columns, 'n'))],
+    columns: [field('x', t.int)],
+  }
+  await house.flow.start(view('v', plan, { key: null, appendOnly: true, restart }))
+  await house.send('events', [{ k: 'x', n: 0 }])
+  await until(() => house.flow.view('v').status === 'failed', 'it has failed')
+  const { error, restarts } = house.flow.view('v')
+  assert.deepEqual([error?.code, restarts?.attempts, restarts?.nextMs], ['flow.step-failed', 0, null])
+  assert.equal(house.faults.length, 1)
+})
 
 test('a view that was paused is so on the next thread too, until it is resumed', async () => {
   const threads = breakable()

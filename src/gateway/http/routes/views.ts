@@ -152,7 +152,13 @@ const withoutSources = (graph: Graph): Graph => ({
 function shown(parts: Parts, info: RelationInfo, sees: Exchange['sees']): RelationInfo {
   if (seesSources(parts, info.name, sees)) return info
   const message = 'why is for those who may see all that it reads'
-  return { ...info, sql: null, error: info.error === null ? null : { ...info.error, message } }
+  const { error, restarts } = info
+  return {
+    ...info,
+    sql: null,
+    error: error === null ? null : { ...error, message },
+    ...(restarts === undefined ? {} : { restarts: { ...restarts, lastFault: { ...restarts.lastFault, message } } }),
+  }
 }
 /** As an identifier that matches exactly. */
 const quoted = (name: string): string =>
