@@ -11,11 +11,11 @@ import { SqlText } from '../dsl/definitions.ts'
 import { restartOptions } from '../dsl/restart.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Logger } from '../lib/logger.ts'
+import { type Create, isCreate } from '../query/definitions.ts'
 import type { OpenEngine } from '../query/open.ts'
 import type { Contracts } from '../schema/contracts.ts'
 import type { ProjectMark } from './project.ts'
 import { SqlFault } from '../sql/fault.ts'
-import type { Statement } from '../sql/syntax/ast.ts'
 import { parseStatements } from '../sql/syntax/parse.ts'
 
 export interface ApplyTo {
@@ -32,10 +32,6 @@ export interface Definitions {
   readonly project?: ProjectMark
 }
 
-type Create = Extract<
-  Statement,
-  { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-plain-view' | 'create-alert' }
->
 interface Wanted {
   readonly kind: 'stream' | 'table' | 'view' | 'plain-view' | 'alert'
   readonly name: string
@@ -62,8 +58,15 @@ export async function applyDefinitions(to: ApplyTo, { sql, files = new Map(), ..
     views.map(({ name }) => name),
   )
   await dropChanged(to, wanted)
-  await beginViews(to, planned, wanted)
-  await untilDone(wanted.map((one) => () => createMissing(to, one)))
+  const begun = [await beginViews(to, planned, wanted)]
+  await untilDone(wanted.map((one) => async () => void begun.push(await createMissing(to, one))))
+  // All at once: on a cluster each waits for others that share its group.
+  for (const one of await Promise.allSettled(begun.map(({ started }) => started)))
+    if (one.status === 'rejected') throw one.reason
+}
+/** It stands in the catalogue; it runs when `started` resolves. */
+interface Begun {
+  readonly started: Promise<void>
 }
 /** Streams, tables and views share their names. Throws Fault project.duplicate. */
 function refuseTwice(wanted: readonly Wanted[], views: readonly AnyView[], files: ReadonlyMap<unknown, string>): void {
@@ -88,16 +91,17 @@ async function beginViews(
   to: ApplyTo,
   planned: ReadonlyMap<ViewPlan, Parameters<OpenEngine['defineViews']>[0][number]>,
   wanted: readonly Wanted[],
-): Promise<void> {
+): Promise<Begun> {
   const ours = new Set(wanted.map(({ kind, name }) => `${kind} ${name}`))
   const ordered = inputsFirst([...planned.keys()]).map((view) => planned.get(view)!)
-  const changed = await to.engine.defineViews(ordered, ({ kind, name }) => ours.has(`${kind} ${name}`))
+  const { changed, started } = await to.engine.defineViews(ordered, ({ kind, name }) => ours.has(`${kind} ${name}`))
   for (const { name, becomes } of changed)
     to.logger.info(
       becomes === 'anew'
         ? `view ${name} has changed: it is made anew`
         : `view ${name} has changed: it goes on with its state`,
     )
+  return { started }
 }
 function viewOf(view: AnyView): [ViewPlan, Parameters<OpenEngine['defineViews']>[0][number]][] {
   const plan = view.plan()
@@ -183,7 +187,6 @@ function optionsText({ from, options }: AnyView): string {
     ...(start === undefined ? [] : [` START FROM ${start}`]),
   ].join('')
 }
-const isCreate = (statement: Statement): statement is Create => statement.kind.startsWith('create-')
 function kindOf({ kind }: Create): Wanted['kind'] {
   switch (kind) {
     case 'create-stream':
@@ -205,14 +208,19 @@ const known = ({ engine }: ApplyTo, { kind, name }: Wanted): string | null => {
 }
 const head = /^create\s+(?:or\s+replace\s+)?/i
 const isSame = (a: string, b: string): boolean => a.replace(head, '') === b.replace(head, '')
-async function createMissing(to: ApplyTo, wanted: Wanted): Promise<void> {
+async function createMissing(to: ApplyTo, wanted: Wanted): Promise<Begun> {
   const { kind, name, text, file, resumes } = wanted
   const before = known(to, wanted)
-  if (before === null) return void (await inPlaceOf(wanted, 0, () => to.engine.run(text)))
-  if (isSame(before, text) || !resumes) return
+  const nothing = { started: Promise.resolve() }
+  if (before === null) {
+    const { started } = await inPlaceOf(wanted, 0, () => to.engine.begin(text))
+    return { started: inPlaceOf(wanted, 0, () => started) }
+  }
+  if (isSame(before, text) || !resumes) return nothing
   const again = text.replace(head, 'CREATE OR REPLACE ')
   const { notices = [] } = await inPlaceOf(wanted, again.length - text.length, () => to.engine.run(again))
   to.logger.info([`${kind} ${name} has changed: ${notices[0]}`, ...notices.slice(1)].join('\n'), { file })
+  return nothing
 }
 
 type Place = Pick<Wanted, 'file' | 'in'>

@@ -11,16 +11,11 @@ import { matchesName } from '../sql/bind/scope.ts'
 import { catalogName, matcher, pickNamed } from '../sql/plan/relation.ts'
 import type { ObjectKind, QualifiedName, Statement } from '../sql/syntax/ast.ts'
 import { alteredView } from './alter-view.ts'
-import type { Definition, DefinitionKind, Definitions, Dropped } from './definitions.ts'
+import type { Create, Definition, DefinitionKind, Definitions, Dropped } from './definitions.ts'
 import type { EngineParts } from './engine-parts.ts'
 import { changeLines, finishReplacing, goneBack, replace } from './replace.ts'
 import { begin, clearView, dependents, ensureTopics, removeTopic } from './running.ts'
 import { demandDependents, pickShown, shownSchema, topicOf, wordOf } from './rights.ts'
-
-type Create = Extract<
-  Statement,
-  { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-plain-view' | 'create-alert' }
->
 
 const tags: Readonly<Record<DefinitionKind, string>> = {
   stream: 'STREAM',
@@ -35,8 +30,15 @@ export interface Done {
   readonly command: string
   readonly notices: readonly string[]
 }
+/** What stands in the catalogue, with its topics, and is on its way to run. */
+export interface Created extends Done {
+  readonly started: Promise<void>
+  /** Once `started` has failed: who was told that it cannot be had must not find it there, nor what reads it. */
+  undo(): Promise<void>
+}
+const running = (done: Done): Created => ({ ...done, started: Promise.resolve(), undo: () => Promise.resolve() })
 /** Throws SqlFault, or a fault of the log. */
-export async function create(parts: EngineParts, statement: Create, text: string): Promise<Done> {
+export async function create(parts: EngineParts, statement: Create, text: string): Promise<Created> {
   await finishDrops(parts)
   const planned = parts.definitions.plan(statement, text, shownSchema(parts.rights, parts.definitions))
   await demandCreate(parts, planned)
@@ -46,9 +48,9 @@ export async function create(parts: EngineParts, statement: Create, text: string
   if (known === null || known.kind === 'view') checkInputs(parts, planned, text, statement.name.at)
   if (known !== null) {
     if (statement.kind === 'create-view' && statement.orReplace) {
-      return { ...done, notices: await replace(parts, { known, planned, statement, text }) }
+      return running({ ...done, notices: await replace(parts, { known, planned, statement, text }) })
     }
-    if (statement.ifNotExists && known.kind === planned.kind) return done
+    if (statement.ifNotExists && known.kind === planned.kind) return running(done)
     throw new SqlFault(
       'sql.relation-exists',
       `${wordOf(known)} "${known.name}" already exists`,
@@ -61,17 +63,30 @@ export async function create(parts: EngineParts, statement: Create, text: string
   const change = start?.from === 'savepoint' ? await goneBack(parts, planned.view!, { text, start }) : null
   const load = change === null ? {} : { replacing: 'all' as const, ...change.stored }
   const kept = await parts.definitions.keep(planned, text.slice(statement.at, statement.end), load)
+  const undo = (): Promise<void> => remove(parts, dependents(parts, kept))
+  let started: Promise<void>
   try {
-    await begin(parts, await finishReplacing(parts, kept))
+    const ready = await finishReplacing(parts, kept)
+    await ensureTopics(parts, ready)
+    started = begin(parts, ready)
   } catch (error) {
-    // Who was told that it cannot be had must not find it there.
-    await remove(parts, [kept])
+    await undo()
     throw error
   }
-  if (change !== null) return { ...done, notices: changeLines(change) }
-  return start?.from === 'resume'
-    ? { ...done, notices: [`view ${planned.name} is new: there is nothing to resume`] }
-    : done
+  started.catch(() => {})
+  const isNew = start?.from === 'resume' ? [`view ${planned.name} is new: there is nothing to resume`] : []
+  return { ...done, notices: change === null ? isNew : changeLines(change), started, undo }
+}
+/** Resolves when it runs. */
+export async function createAndStart(parts: EngineParts, statement: Create, text: string): Promise<Done> {
+  const made = await create(parts, statement, text)
+  try {
+    await made.started
+  } catch (error) {
+    await made.undo()
+    throw error
+  }
+  return made
 }
 /** ALTER MATERIALIZED VIEW … AS. */
 export async function alterView(
@@ -80,7 +95,7 @@ export async function alterView(
   text: string,
 ): Promise<Done> {
   const altered = alteredView(parts, statement, text)
-  const { notices } = await create(parts, altered.statement, altered.text)
+  const { notices } = await createAndStart(parts, altered.statement, altered.text)
   return { command: `ALTER ${tags.view}`, notices }
 }
 

@@ -61,7 +61,7 @@ export interface Definition {
 
 export type Dropped = Pick<Definition, 'kind' | 'name'>
 
-type Create = Extract<
+export type Create = Extract<
   Statement,
   { kind: 'create-stream' | 'create-table' | 'create-view' | 'create-plain-view' | 'create-alert' }
 >
@@ -300,7 +300,7 @@ const kinds: readonly DefinitionKind[] = ['stream', 'table', 'view', 'plain-view
 /** One that was made anew is another, whatever its text. */
 const isSame = (a: Stored | null, b: Stored): boolean => a?.sql === b.sql && a.seq === b.seq
 const keyOf = (kind: DefinitionKind, name: string): string => `${kind === 'alert' ? 'alert' : 'relation'}/${name}`
-const isCreate = (statement: Statement): statement is Create =>
+export const isCreate = (statement: Statement): statement is Create =>
   statement.kind === 'create-stream' ||
   statement.kind === 'create-table' ||
   statement.kind === 'create-view' ||

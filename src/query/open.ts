@@ -17,8 +17,20 @@ import { planOnce } from '../sql/plan/view.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import { parseStatements, parseSubscription } from '../sql/syntax/parse.ts'
 import { analyze } from './analyze.ts'
-import { type Done, alter, alterView, beginAll, create, drop, dropAll, finishDrops, follow, setPaused } from './ddl.ts'
-import { type Definition, type DefinitionKind, Definitions, sourceNames, ofRelation } from './definitions.ts'
+import {
+  type Done,
+  alter,
+  alterView,
+  beginAll,
+  create,
+  createAndStart,
+  drop,
+  dropAll,
+  finishDrops,
+  follow,
+  setPaused,
+} from './ddl.ts'
+import { type Definition, type DefinitionKind, Definitions, isCreate, ofRelation, sourceNames } from './definitions.ts'
 import { type EngineParts, planContext, readsKeptRows, timeText } from './engine-parts.ts'
 import type {
   AlertRules,
@@ -45,7 +57,7 @@ import { recordFilter } from './record-filter.ts'
 import { everyRight, pickShown, topicOf, wordOf } from './rights.ts'
 import { type SelectHost, jsonRows, planSelection } from './select.ts'
 import { describe, explain, show, showCreate, statusOf, type Table } from './show.ts'
-import { type ChangedView, type ProgramView, beginViews, programView } from './program-views.ts'
+import { type BegunViews, type ProgramView, beginViews, programView } from './program-views.ts'
 import { begin, dependents } from './running.ts'
 import { Unreadable } from './unreadable.ts'
 import { createSavepoint, listSavepoints, removeSavepoint } from './savepoints.ts'
@@ -85,11 +97,16 @@ export interface OpenEngine extends Engine {
   defineViews(
     views: readonly ProgramView[],
     mayDrop: (reader: { readonly kind: DefinitionKind; readonly name: string }) => boolean,
-  ): Promise<readonly ChangedView[]>
+  ): Promise<BegunViews>
   /** The definition and everything that reads it, directly or not: what is read by others last. [] = there is none. */
   dependents(kind: DefinitionKind, name: string): readonly { readonly kind: DefinitionKind; readonly name: string }[]
   /** Views and alerts whose state was made with another version of a function. */
   outdated(): readonly { readonly kind: DefinitionKind; readonly name: string }[]
+  /**
+   * Runs one CREATE of a project. Resolves when what it makes stands in the catalogue and others can name it; `started`
+   * does when it runs. Throws SqlFault, or a fault of the log.
+   */
+  begin(sql: string): Promise<{ readonly started: Promise<void> }>
   close(): Promise<void>
 }
 
@@ -204,7 +221,7 @@ class SqlEngine implements OpenEngine {
       case 'create-view':
       case 'create-plain-view':
       case 'create-alert':
-        return saying(await this.changeDefinitions(() => create(parts, statement, text)))
+        return saying(await this.changeDefinitions(() => createAndStart(parts, statement, text)))
       case 'alter-view':
         return saying(await this.changeDefinitions(() => alterView(parts, statement, text)))
       case 'create-savepoint':
@@ -252,6 +269,17 @@ class SqlEngine implements OpenEngine {
     this.stopFollowing = catalog.onChange((changed) => {
       if (changed.some(isOurs)) void this.changeDefinitions(() => follow(this.parts, this.onFault)).catch(() => {})
     })
+  }
+  async begin(sql: string): Promise<{ readonly started: Promise<void> }> {
+    const statement = parseStatements(sql)[0]
+    if (statement === undefined || !isCreate(statement)) throw new TypeError('not the text of a definition')
+    const made = await this.changeDefinitions(() => create(this.parts, statement, sql))
+    const started = made.started.catch(async (error: unknown) => {
+      await this.changeDefinitions(() => made.undo())
+      throw error
+    })
+    started.catch(() => {})
+    return { started }
   }
   private changeDefinitions<T>(change: () => Promise<T>): Promise<T> {
     const turn = this.changing.then(change).finally(() => {
@@ -461,16 +489,16 @@ class SqlEngine implements OpenEngine {
   async defineViews(
     views: readonly ProgramView[],
     mayDrop: Parameters<OpenEngine['defineViews']>[1],
-  ): Promise<readonly ChangedView[]> {
+  ): Promise<BegunViews> {
     return this.changeDefinitions(async () => {
       for (const one of views) this.give(programView(one))
       const { definitions } = this.parts
       // What the catalogue holds can be planned now, and be seen as a reader.
       const healed = definitions.retry()
-      const changed = await beginViews(this.parts, views, mayDrop)
+      const begun = await beginViews(this.parts, views, mayDrop)
       const there = healed.filter(({ kind, name }) => definitions.get(kind, name) !== null)
       await beginAll(this.parts, there, this.onFault)
-      return changed
+      return begun
     })
   }
   private give(made: Definition): void {

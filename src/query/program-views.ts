@@ -13,7 +13,7 @@ import { SqlFault } from '../sql/fault.ts'
 import { dropAll } from './ddl.ts'
 import { type Definition, ofView } from './definitions.ts'
 import type { EngineParts } from './engine-parts.ts'
-import { begin, clearView, dependents, removeTopic } from './running.ts'
+import { begin, clearView, dependents, ensureTopics, removeTopic } from './running.ts'
 
 export interface ProgramView {
   readonly view: ViewPlan
@@ -32,6 +32,12 @@ export function programView({ view, time = null }: ProgramView): Definition {
   return ofView({ view, relation, topic: { name: view.name, partitions: null, config: {} } })
 }
 
+export interface BegunViews {
+  readonly changed: readonly ChangedView[]
+  /** Resolves when all of them run: all at once, as each may wait for others that share its group. */
+  readonly started: Promise<void>
+}
+
 /**
  * Views that read one another in their order, inputs first. `mayDrop`: a reader of one that is made anew may go as well.
  * Throws Fault project.has-reader, SqlFault sql.cannot-resume.
@@ -40,7 +46,7 @@ export async function beginViews(
   parts: EngineParts,
   views: readonly ProgramView[],
   mayDrop: (reader: Definition) => boolean,
-): Promise<readonly ChangedView[]> {
+): Promise<BegunViews> {
   const changed = new Map<string, Adopts | 'anew'>()
   for (const one of views) {
     const change = await changeOf(parts, one)
@@ -66,13 +72,19 @@ export async function beginViews(
     if (parts.definitions.get(reader.kind, reader.name) !== null)
       await dropAll(parts, reader, { text: '', at: 0, cascade: true })
   for (const { view } of views.toReversed()) await clear(parts, view.name, changed.get(view.name))
-  for (const { view } of views) {
+  const ready = views.map(({ view }): Definition => {
     const change = changed.get(view.name)
     const definition = parts.definitions.get('view', view.name)!
     const adopts = change === undefined || change === 'anew' ? {} : { adopts: change }
-    await begin(parts, { ...definition, view: { ...view, ...adopts } })
+    return { ...definition, view: { ...view, ...adopts } }
+  })
+  for (const definition of ready) await ensureTopics(parts, definition)
+  const started = Promise.all(ready.map((definition) => begin(parts, definition))).then(() => {})
+  started.catch(() => {})
+  return {
+    changed: Array.from(changed, ([name, change]) => ({ name, becomes: change === 'anew' ? 'anew' : 'resumed' })),
+    started,
   }
-  return Array.from(changed, ([name, change]) => ({ name, becomes: change === 'anew' ? 'anew' : 'resumed' }))
 }
 function readersOf(parts: EngineParts, name: string): Definition[] {
   const definition = parts.definitions.get('view', name)!

@@ -30,6 +30,8 @@ export async function openHouse(
     disk?: Disk
     beside?: House
     functions?: readonly SqlFunctionDefinition[]
+    /** Stands between the engine and what runs its views. */
+    flow?: (flow: Flow) => Flow
   } = {},
 ): Promise<House> {
   // The world's timers keep no process alive; a test that waits must.
@@ -50,7 +52,7 @@ export async function openHouse(
     log,
     catalog,
     commits,
-    flow,
+    flow: options.flow?.(flow) ?? flow,
     world,
     functions: options.functions ?? [],
     onFault: (name, fault) => faults.push([name, fault]),
