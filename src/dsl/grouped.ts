@@ -12,6 +12,7 @@ import {
   aggregateText,
 } from './aggregation.ts'
 import { type ColumnsOf, Expr, columnExprs } from './expr.ts'
+import { slidingRel, slidingSize } from './sliding-window.ts'
 import { planStep } from './step.ts'
 import type { Stream } from './stream.ts'
 import { Text, intervalText, listOf, quoted, textOf } from './text.ts'
@@ -25,13 +26,17 @@ export type WindowOptions =
   | { readonly cumulating: string; readonly every: string; readonly offset?: string }
   /** Rows of a key that follow one another within the gap. */
   | { readonly session: string }
+  /** Windows of this size that end with a row of a key, or begin right behind one: all whose rows differ. */
+  | { readonly sliding: string }
 /** What makes a stream of rows; the class itself would be known to this file and know it. */
 export type MakeStream = <Row>(rel: Rel) => Stream<Row>
 type Windowed = { readonly window_start: string; readonly window_end: string }
 
 interface Window {
-  readonly kind: 'TUMBLE' | 'HOP' | 'CUMULATE' | 'SESSION'
+  readonly kind: 'TUMBLE' | 'HOP' | 'CUMULATE' | 'SESSION' | 'SLIDING'
   readonly lengths: readonly string[]
+  /** Of one that slides. */
+  readonly sizeMs?: number
   readonly time: string
 }
 export interface Grouping {
@@ -39,6 +44,7 @@ export interface Grouping {
   readonly window: Window | null
 }
 export function windowOf(of: WindowOptions): Omit<Window, 'time'> {
+  if ('sliding' in of) return { kind: 'SLIDING', lengths: [], sizeMs: slidingSize(of.sliding) }
   const length = (name: string, text: string): string => intervalText(parseDuration(name, text))
   if ('session' in of) return { kind: 'SESSION', lengths: [length('session', of.session)] }
   const offset = of.offset === undefined ? [] : [length('offset', of.offset)]
@@ -109,7 +115,9 @@ export class GroupedStream<T, Keys> {
     if (emit === 'close' && window === null)
       throw new Fault('config.invalid', { setting: 'emit', value: 'close', why: 'only windows close' })
     const text = groupText(this.grouping, aggregatesOf(this.input, aggregations), emit === 'close')
-    return this.#made(planStep(text, { input: this.input }))
+    const { keys } = this.grouping
+    const input = window?.sizeMs === undefined ? this.input : slidingRel(this.input, keys, window.sizeMs)
+    return this.#made(planStep(text, { input }))
   }
   /** Together with groups of the same keys of other streams: `and` adds those, `aggregate` gives a row for each key. */
   cogroup<A extends AggregationsOf>(make: (row: ColumnsOf<T>) => A): Cogrouped<Keys, OptionalResults<A>> {
@@ -141,6 +149,8 @@ function groupText({ keys, window }: Grouping, aggregates: readonly Text[], clos
   return textOf`SELECT ${listOf([...by, ...aggregates])} FROM ${window === null ? 'input' : windowText(window, keys)}${group}${emit}`
 }
 function windowText({ kind, lengths, time }: Window, keys: readonly string[]): string {
+  // Its columns are there already.
+  if (kind === 'SLIDING') return 'input'
   const partition = kind !== 'SESSION' || keys.length === 0 ? '' : ` PARTITION BY ${keys.map(quoted).join(', ')}`
   return `${kind}(TABLE input${partition}, DESCRIPTOR(${quoted(time)}), ${lengths.join(', ')})`
 }

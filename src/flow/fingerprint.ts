@@ -108,7 +108,7 @@ export class Fingerprints {
   }
   /** Steps over one input. */
   private stepForm(
-    plan: PlanOf<'expire' | 'window' | 'aggregate' | 'session' | 'global-window' | 'over' | 'top'>,
+    plan: PlanOf<'expire' | 'window' | 'sliding-window' | 'aggregate' | 'session' | 'global-window' | 'over' | 'top'>,
   ): Form {
     const { base, columns } = this.form(plan.input)
     const of = (positions: readonly number[]): unknown[] => positions.map((position) => columns[position])
@@ -127,6 +127,8 @@ export class Fingerprints {
       }
       case 'window':
         return behind(plan, columns, ['window', base, plan.window, columns[plan.time]])
+      case 'sliding-window':
+        return behind(plan, columns, ['sliding-window', base, of(plan.keys), columns[plan.time], plan.sizeMs])
       case 'aggregate': {
         const { keys, windowEnd, emit, aggregates } = plan
         return made(plan, ['aggregate', base, of(keys), windowEnd, emit, expressions(aggregates)])

@@ -14,6 +14,7 @@ import { overRestated } from './operators/over-restated.ts'
 import { process } from './operators/process.ts'
 import { session } from './operators/session.ts'
 import { sliced } from './operators/slices.ts'
+import { slidingWindow } from './operators/sliding-window.ts'
 import { temporalJoin } from './operators/temporal-join.ts'
 import { top } from './operators/top.ts'
 import { window } from './operators/window.ts'
@@ -38,6 +39,9 @@ export function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean, slic
         plan.input.columns[plan.time]!.type,
         slices.windows.has(plan) ? sliceOf(plan.window) : plan.window,
       )
+    case 'sliding-window':
+      needGrowth(plan.input, 'the input of sliding windows')
+      return slidingWindow(plan, plan.input.columns)
     case 'aggregate':
       if (slices.groups.has(plan)) return sliced(plan, plan.input.columns, slices.groups.get(plan)!)
       return aggregate(plan, plan.input.columns, neverWithdraws(plan.input))

@@ -87,6 +87,7 @@ export function expressionsOf(plan: Plan): readonly Expression[] {
       return plan.where === null ? [] : [plan.where]
     case 'union':
     case 'window':
+    case 'sliding-window':
     case 'over':
     case 'top':
     case 'process':
@@ -122,6 +123,7 @@ export function neverWithdraws(plan: Plan): boolean {
     case 'filter':
     case 'project':
     case 'window':
+    case 'sliding-window':
     case 'process':
       return neverWithdraws(plan.input)
     case 'over':
@@ -154,6 +156,7 @@ export function timeColumn(plan: Plan): number {
       return plan.time?.column ?? plan.fields.findIndex((f) => f.from === 'timestamp')
     case 'filter':
     case 'window':
+    case 'sliding-window':
       return timeColumn(plan.input)
     case 'over':
       return plan.time !== null && looksAhead(plan.calls) ? -1 : timeColumn(plan.input)
@@ -217,6 +220,8 @@ export function label(plan: Plan): string {
       return 'union all'
     case 'window':
       return windowLabel(plan.window)
+    case 'sliding-window':
+      return `sliding ${durationText(plan.sizeMs)} by ${names(plan.keys, plan.input)}`
     case 'session':
       return `sessions of ${names(plan.keys, plan.input)}, gap ${durationText(plan.gapMs)}${plan.emit === 'close' ? ', on close' : ''}`
     case 'aggregate': {

@@ -31,6 +31,18 @@ export type Plan =
       readonly time: number
       readonly columns: Columns
     }
+  /**
+   * The same for windows that slide with the rows of a key: one of this size ends with each row, and one begins 1 ms behind it;
+   * a row is given for each that it lies in, also for those that a later row makes.
+   */
+  | {
+      readonly op: 'sliding-window'
+      readonly input: Plan
+      readonly keys: readonly number[]
+      readonly time: number
+      readonly sizeMs: number
+      readonly columns: Columns
+    }
   /** Output: keys, then aggregates. */
   | {
       readonly op: 'aggregate'

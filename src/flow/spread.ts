@@ -104,6 +104,8 @@ function exchangeOf(plan: Plan, slices?: Slices): Exchange | null {
       // Timers of functions with named states go in one order.
       if (plan.keyed !== undefined) return null
       return cut([of(plan.input.columns, plan.key)], { by: 'made' })
+    case 'sliding-window':
+      return cut([of(plan.input.columns, plan.keys)], { by: 'made' })
     case 'global-window': {
       // Windows with timers fire in one order.
       const { afterMs, everyMs } = plan.trigger

@@ -148,6 +148,8 @@ test('wrong uses do not type-check, and rows have the types of what made them', 
     b.window({ cumulating: '1m' })
     // @ts-expect-error a gap is a duration
     b.window({ session: 10 })
+    // @ts-expect-error a size is a duration
+    b.window({ sliding: 10 })
     // @ts-expect-error a count is a number
     b.window({ count: '10' })
     // @ts-expect-error so are the rows between two results

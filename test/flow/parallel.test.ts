@@ -178,7 +178,7 @@ function changing(next: Next, depth: number): Plan {
 function closing(next: Next): Plan {
   const input = stream(next, 2)
   const emit = pick(next, ['close', 'update'] as const)
-  switch (pick(next, ['window', 'window', 'session', 'global', 'interval', 'process', 'chain'])) {
+  switch (pick(next, ['window', 'window', 'session', 'global', 'sliding', 'interval', 'process', 'chain'])) {
     case 'window': {
       const window = windowed(input, next)
       // Without a DISTINCT, windows that overlap are counted in slices.
@@ -196,6 +196,12 @@ function closing(next: Next): Plan {
     }
     case 'global':
       return fired(input, next)
+    case 'sliding': {
+      const bounds = [field('ws', t.timestamptz), field('we', t.timestamptz)]
+      const rows = [...columns, ...bounds]
+      const windows: Plan = { op: 'sliding-window', input, keys: [1], time: 4, sizeMs: 1_100, columns: rows }
+      return grouped(windows, [6, 1, 5], 0, emit)
+    }
     case 'interval':
       return within(input, stream(next, 1), pick(next, ['inner', 'left', 'full'] as const))
     case 'chain': {
@@ -220,7 +226,7 @@ function closing(next: Next): Plan {
 function fired(input: Plan, next: Next): Plan {
   const keys = pick(next, [[1], [0]])
   const aggregates = sumsOf(columns)
-  const afterMs = next() < 0.3 ? 900 : null
+  const afterMs = next() < 0.15 ? 900 : null
   const keep = pick(next, [
     { of: 'none' },
     { of: 'all' },
@@ -410,6 +416,7 @@ test('random plans give the same as one part and as several, undone and started 
     'top',
     'process',
     'global-window',
+    'sliding-window',
   ])
     assert.ok((cut.get(op) ?? 0) > 3, `${op} was cut: ${cut.get(op)}`)
 })

@@ -90,6 +90,11 @@ function describeStep(plan: Plan): string[] {
       return ['Union all']
     case 'window':
       return [`Window over ${plan.columns[plan.time]!.name}: ${windowLabel(plan.window)}`]
+    case 'sliding-window':
+      return [
+        `Sliding windows by ${names(plan.keys, plan.input.columns)} over ${plan.columns[plan.time]!.name}, ${durationText(plan.sizeMs)}`,
+        'state: the rows of the windows still open',
+      ]
     case 'aggregate':
       return [
         plan.keys.length === 0 ? 'Aggregate over all rows' : `Aggregate by ${names(plan.keys, plan.input.columns)}`,

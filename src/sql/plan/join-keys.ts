@@ -103,6 +103,7 @@ function withColumns(plan: Plan, wanted: readonly Expression[]): { plan: Plan; a
 function windowEnds(plan: Plan): Set<number> {
   switch (plan.op) {
     case 'window':
+    case 'sliding-window':
       return new Set([...windowEnds(plan.input), plan.columns.length - 1])
     case 'filter':
       return windowEnds(plan.input)

@@ -45,6 +45,7 @@ export function prune(plan: Plan, needed: ReadonlySet<number>): Pruned {
     case 'union':
       return pruneUnion(plan, needed)
     case 'window':
+    case 'sliding-window':
       return pruneWindow(plan, needed)
     case 'aggregate':
       return pruneAggregate(plan, needed)
@@ -116,14 +117,17 @@ function pruneUnion(plan: Of<'union'>, needed: ReadonlySet<number>): Pruned {
   return { plan: { ...plan, inputs, columns }, at: positions(kept) }
 }
 
-function pruneWindow(plan: Of<'window'>, needed: ReadonlySet<number>): Pruned {
+function pruneWindow(plan: Of<'window'> | Of<'sliding-window'>, needed: ReadonlySet<number>): Pruned {
   const width = plan.input.columns.length
-  const { plan: input, at } = prune(plan.input, new Set([...[...needed].filter((i) => i < width), plan.time]))
+  const own = plan.op === 'window' ? [plan.time] : [plan.time, ...plan.keys]
+  const { plan: input, at } = prune(plan.input, new Set([...[...needed].filter((i) => i < width), ...own]))
   const columns = [...input.columns, ...plan.columns.slice(width)]
   const all = new Map(at)
   all.set(width, input.columns.length)
   all.set(width + 1, input.columns.length + 1)
-  return { plan: { ...plan, input, time: at.get(plan.time)!, columns }, at: all }
+  const time = at.get(plan.time)!
+  if (plan.op === 'window') return { plan: { ...plan, input, time, columns }, at: all }
+  return { plan: { ...plan, input, time, keys: plan.keys.map((i) => at.get(i)!), columns }, at: all }
 }
 
 function pruneAggregate(plan: Of<'aggregate'>, needed: ReadonlySet<number>): Pruned {

@@ -115,6 +115,11 @@ function push(plan: Plan, condition: Expression): Plan | null {
       return read.every((index) => index < plan.input.columns.length)
         ? { ...plan, input: pushInto(plan.input, condition) }
         : null
+    case 'sliding-window': {
+      // It drops whole keys, with their windows.
+      const whole = read.length > 0 && read.every((index) => plan.keys.includes(index))
+      return whole ? { ...plan, input: pushInto(plan.input, condition) } : null
+    }
     case 'aggregate': {
       // A condition on the keys drops whole groups; without any key there is always one group, which must stay.
       const keyed = read.length > 0 && read.every((index) => index < plan.keys.length)
