@@ -32,8 +32,8 @@ export interface FlowRunOptions {
   readonly failures?: boolean
 }
 
-/** Of a view's topic: newest row per key; changes with weights; rows that stand. */
-type Form = 'keyed' | 'weighted' | 'added'
+/** Of a view's topic: newest row per key; changes with weights; rows that stand; change events of Debezium. */
+type Form = 'keyed' | 'weighted' | 'added' | 'events'
 interface View {
   readonly sql: string
   /** Which rows are compared: not those of the events that only move the watermark on. */
@@ -41,6 +41,7 @@ interface View {
   readonly options?: string
 }
 const grows = 'allow_unbounded_state = true'
+const asEvents = "format = 'debezium-json'"
 const views: Readonly<Record<string, View>> = {
   counts: { sql: 'SELECT k, count(*) AS c, sum(n) AS s, min(n) AS lo, max(n) AS hi FROM s GROUP BY k' },
   odd: { sql: 'SELECT id, n FROM s WHERE n % 2 = 1' },
@@ -81,6 +82,12 @@ const views: Readonly<Record<string, View>> = {
   },
   existing: { sql: 'SELECT id FROM s WHERE k IN (SELECT k FROM t WHERE w > 3)', options: grows },
   of_views: { sql: 'SELECT count(*) AS c, sum(n) AS t FROM odd' },
+  events: { sql: 'SELECT k, count(*) AS c, sum(n) AS t FROM s GROUP BY k', options: asEvents },
+  event_rows: { sql: 'SELECT t.k, t.w FROM t WHERE w > 2', options: asEvents },
+  event_pairs: {
+    sql: 'SELECT t.w, c.n FROM t JOIN (SELECT k, count(*) AS n FROM s GROUP BY k) c ON t.k = c.k',
+    options: `${grows}, ${asEvents}`,
+  },
 }
 const names = ['a', 'b', 'c', 'd']
 const farMs = 600_000
@@ -284,6 +291,7 @@ class Workload {
 }
 
 async function formOf(running: Running, name: string): Promise<Form> {
+  if (views[name]!.options?.includes(asEvents) === true) return 'events'
   const [line] = await ask(running, `EXPLAIN ${running.engine.relation(name)!.sql!}`)
   if (line!.includes('only ever added')) return 'added'
   return running.engine.relation(name)!.key === null ? 'weighted' : 'keyed'
@@ -304,6 +312,7 @@ function added(form: Form, records: readonly LogRecord[]): string[] {
     value === null ? null : shown(JSON.parse(Buffer.from(value).toString()) as object),
   )
   if (form === 'added') return sorted(texts.filter((text) => text !== null))
+  if (form === 'events') return addedEvents(records)
   const held = new Map<string, string | number>()
   records.forEach(({ key, headers }, i) => {
     const text = texts[i]!
@@ -320,6 +329,24 @@ function added(form: Form, records: readonly LogRecord[]): string[] {
   })
   if (form === 'keyed') return sorted([...held.values()] as string[])
   return sorted([...held].flatMap(([text, weight]) => Array.from({ length: weight as number }, () => text)))
+}
+/** What goes must have been there. */
+function addedEvents(records: readonly LogRecord[]): string[] {
+  const held = new Map<string, number>()
+  for (const { value } of records) {
+    if (value === null) continue
+    const { before, after } = JSON.parse(Buffer.from(value).toString()) as Record<'before' | 'after', object | null>
+    for (const [row, weight] of [
+      [before, -1],
+      [after, 1],
+    ] as const) {
+      if (row === null) continue
+      const sum = (held.get(shown(row)) ?? 0) + weight
+      assert.ok(sum >= 0, `${shown(row)} goes and was not there`)
+      held.set(shown(row), sum)
+    }
+  }
+  return sorted([...held].flatMap(([text, weight]) => Array.from({ length: weight }, () => text)))
 }
 async function readAll({ log }: Running, topic: string): Promise<LogRecord[]> {
   const [bounds] = await log.bounds([{ topic, index: 0 }])

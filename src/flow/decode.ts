@@ -25,6 +25,7 @@ import type { Value } from './expression.ts'
 import { KeyWriter, writeKey } from './key.ts'
 import { Malformed, Misfit, misfitOf } from './decode-value.ts'
 import { keyReader } from './encode-key.ts'
+import { ChangeEvents, type Image } from './formats/debezium.ts'
 import { type Payload, payloadOf } from './formats/payload.ts'
 import { missingIds } from './formats/writers.ts'
 import { JsonSyntax } from './json-scan.ts'
@@ -69,6 +70,8 @@ export interface Kept {
   /** For each piece of the input the row behind its last one. */
   readonly until: Int32Array
   readonly weights: Float64Array | null
+  /** Of change events by a key, 1 where the row's key is gone; null: where the record has no value. */
+  readonly deleted: Float64Array | null
 }
 export interface ReadRecords {
   readonly input: readonly PartitionRecords[]
@@ -81,6 +84,9 @@ export interface ReadRecords {
 export const weightHeader = 'mr-weight'
 
 type Pseudo = Exclude<SourcePlan['fields'][number]['from'], 'value' | 'computed'>
+/** Of a change event without a key. */
+const rowsOfEvent = 2
+const valueOf = ({ value }: LogRecord): Buffer | null => (value === null ? null : bufferOf(value))
 const keyA = new KeyWriter()
 const keyB = new KeyWriter()
 
@@ -103,6 +109,8 @@ class RecordDecoder implements Decoder {
   private readonly source: number
   private readonly types: readonly DataType[]
   private readonly payload: Payload
+  /** The same as `payload`, where that is of change events. */
+  private readonly changes: ChangeEvents | null
   private readonly schemas: Schemas | null
   private readonly keys: ReturnType<typeof keyReader> | null
   private readonly computed: { column: number; project: ReturnType<typeof compileProject> }[] = []
@@ -121,8 +129,9 @@ class RecordDecoder implements Decoder {
     this.fast = fast
     this.types = plan.columns.map((c) => c.type)
     this.schemas = schemas
-    this.payload = payloadOf(plan, schemas)
-    this.keys = plan.key.length === 0 ? null : keyReader(plan.key.map((k) => plan.columns[k]!))
+    this.changes = plan.envelope === undefined ? null : new ChangeEvents(plan, schemas)
+    this.payload = this.changes ?? payloadOf(plan, schemas)
+    this.keys = plan.key.length === 0 || this.changes !== null ? null : keyReader(plan.key.map((k) => plan.columns[k]!))
     for (let c = 0; c < plan.fields.length; c++) {
       const field = plan.fields[c]!
       if (field.from === 'computed') this.computed.push({ column: c, project: compileProject([field.expression]) })
@@ -148,7 +157,8 @@ class RecordDecoder implements Decoder {
     return this.rows(this.read(input), clock, nowMs)
   }
   read(input: readonly PartitionRecords[]): ReadRecords {
-    const total = input.reduce((sum, { records }) => sum + records.count, 0)
+    const { changes } = this
+    const total = input.reduce((sum, { records }) => sum + records.count, 0) * (changes === null ? 1 : rowsOfEvent)
     const flat = this.fast?.begin(input.map(({ records }) => records)) ?? null
     const builders = this.types.map((type, c) =>
       columnBuilder(type, this.plan.fields[c]!.from === 'computed' ? 1 : total, flat?.bytes ?? null),
@@ -156,6 +166,7 @@ class RecordDecoder implements Decoder {
     const numbers = new Int32Array(total)
     const until = new Int32Array(input.length)
     const weights = this.plan.mode === 'weighted' ? new Float64Array(total).fill(1) : null
+    const deleted = changes !== null && this.plan.mode === 'upsert' ? new Float64Array(total) : null
     const invalid: InvalidRecord[] = []
     const loop = flat?.to(builders, numbers) ?? null
     let count = 0
@@ -169,19 +180,30 @@ class RecordDecoder implements Decoder {
           if (number === records.to) break
         }
         const record = records.record(number)
+        const before = count
         try {
-          this.readRecord(partition, record, builders)
-          if (weights !== null) weights[count] = this.weight(record)
-          numbers[count++] = number
-          this.fast?.learn(record.value === null ? null : bufferOf(record.value))
+          if (changes === null) {
+            this.readRecord(partition, record, builders)
+            if (weights !== null) weights[count] = this.weight(record)
+            numbers[count++] = number
+            this.fast?.learn(record.value === null ? null : bufferOf(record.value))
+          } else
+            for (const image of changes.images(valueOf(record), record.key === null ? null : bufferOf(record.key))) {
+              changes.turnTo(image)
+              this.readImage(image, partition, record, builders)
+              if (weights !== null) weights[count] = image.weight
+              if (deleted !== null) deleted[count] = image.isDeleted ? 1 : 0
+              numbers[count++] = number
+            }
         } catch (error) {
+          count = before
           for (const builder of builders) builder.truncate(count)
           invalid.push({ partition, record, fault: this.fault(error) })
         }
       }
       until[piece] = count
     }
-    return { input, columns: builders.map((b) => b.done()), kept: { count, numbers, until, weights }, invalid }
+    return { input, columns: builders.map((b) => b.done()), kept: { count, numbers, until, weights, deleted }, invalid }
   }
   rows({ input, columns, kept, invalid: unread }: ReadRecords, clock: SourceClock, nowMs: number): Decoded {
     for (const { partition } of input) clock.woke(clock.partition(partition, nowMs), nowMs)
@@ -280,6 +302,16 @@ class RecordDecoder implements Decoder {
     for (let c = 0; c < builders.length; c++) {
       const field = this.plan.fields[c]!
       if (field.from === 'value') this.readValue(c, value, builders[c]!, fromKey)
+      else if (field.from !== 'computed') this.readPseudo(field.from, partition, record, builders[c]!, this.types[c]!)
+    }
+  }
+  /** Of a row whose key is gone only the key counts. */
+  private readImage(image: Image, partition: number, record: LogRecord, builders: readonly ColumnBuilder[]): void {
+    for (let c = 0; c < builders.length; c++) {
+      const field = this.plan.fields[c]!
+      const isWanted = !image.isDeleted || this.plan.key.includes(c)
+      if (field.from === 'value' && isWanted) this.readValue(c, valueOf(record), builders[c]!, image.fromKey)
+      else if (field.from === 'value') this.pushMissing(c, builders[c]!, true)
       else if (field.from !== 'computed') this.readPseudo(field.from, partition, record, builders[c]!, this.types[c]!)
     }
   }
@@ -396,7 +428,8 @@ export const bufferOf = (bytes: Uint8Array): Buffer =>
 const unknownTime = (clock: PartitionClock, arrivalMs: number): number =>
   (clock.maxTimeMs === -Infinity ? arrivalMs : clock.maxTimeMs) * 1000
 /** Behind an upsert source's columns: 1 where the record's value is null. */
-function deletedColumn({ count, numbers, until }: Kept, input: readonly PartitionRecords[]): NumberColumn {
+function deletedColumn({ count, numbers, until, deleted }: Kept, input: readonly PartitionRecords[]): NumberColumn {
+  if (deleted !== null) return { kind: 'f64', data: deleted, valid: null }
   const data = new Float64Array(count)
   let row = 0
   for (const [piece, { records }] of input.entries())
@@ -405,11 +438,12 @@ function deletedColumn({ count, numbers, until }: Kept, input: readonly Partitio
   return { kind: 'f64', data, valid: null }
 }
 /** These rows, in order. */
-const keptOnly = ({ numbers, until, weights }: Kept, rows: Int32Array): Kept => ({
+const keptOnly = ({ numbers, until, weights, deleted }: Kept, rows: Int32Array): Kept => ({
   count: rows.length,
   numbers: rows.map((row) => numbers[row]!),
   until: until.map((end) => countBelow(rows, end)),
   weights: weights === null ? null : Float64Array.from(rows, (row) => weights[row]!),
+  deleted: deleted === null ? null : Float64Array.from(rows, (row) => deleted[row]!),
 })
 function countBelow(rows: Int32Array, end: number): number {
   const first = rows.findIndex((row) => row >= end)

@@ -40,8 +40,13 @@ export interface PlanChange {
 }
 
 /** How the rows of a view lie in its topic. */
-export type ViewRows = Pick<ViewPlan, 'key' | 'appendOnly'> & { readonly columns: Columns }
-export const viewRowsOf = ({ plan: { columns }, key, appendOnly }: ViewPlan): ViewRows => ({ columns, key, appendOnly })
+export type ViewRows = Pick<ViewPlan, 'key' | 'appendOnly' | 'envelope'> & { readonly columns: Columns }
+export const viewRowsOf = ({ plan: { columns }, key, appendOnly, envelope }: ViewPlan): ViewRows => ({
+  columns,
+  key,
+  appendOnly,
+  ...(envelope === undefined ? {} : { envelope }),
+})
 
 /** They give the same rows out of the same state, now and later. */
 export function isSamePlan(before: Plan, next: Plan): boolean {
@@ -68,6 +73,8 @@ export function planChange(saved: SavedMarks, before: ViewRows | null, next: Vie
     }
     given.set(node, givenBy(node, behind, { isKept: kept.has(node), read }))
   }
+  // Rows in one topic are read in one way.
+  if (before !== null && before.envelope !== next.envelope) refusal = 'its rows lie in their topic in another format'
   const rows = rowsOf(before, viewRowsOf(next))
   const output = graph.nodes.at(-1)!
   if (rows !== 'stay' && given.get(output) === 'unknown')

@@ -247,6 +247,8 @@ export interface SourcePlan {
    */
   readonly mode: 'append' | 'upsert' | 'weighted'
   readonly format: 'json' | 'raw' | 'avro' | 'protobuf'
+  /** Values are change events: rows lie in their `before` and `after` (`formats/debezium.ts`); in 'append' all of them add a row. */
+  readonly envelope?: 'debezium'
   /** Of avro and protobuf. */
   readonly schema?: SchemaUse
   /** Declared columns in order, then the pseudo-columns that the plan reads. */
@@ -376,6 +378,8 @@ export interface ViewPlan {
   readonly recordKey?: readonly number[]
   /** Nothing is ever withdrawn. */
   readonly appendOnly: boolean
+  /** Its topic holds change events; absent = rows. */
+  readonly envelope?: NonNullable<SourcePlan['envelope']>
   /** Topic that late rows go to. */
   readonly lateTopic: string | null
   readonly idleMs: number

@@ -29,6 +29,7 @@ export interface FastReader {
 }
 /** null: of such a source everything is read by the complete parser. */
 export function fastReaderOf(plan: SourcePlan, schemas: Schemas | null): FastReader | null {
+  if (plan.envelope !== undefined) return null
   return plan.format === 'json' ? LearntReader.of(plan) : SchemaReader.of(plan, schemas)
 }
 

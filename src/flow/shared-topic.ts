@@ -33,10 +33,11 @@ export function sharedTopics<S extends Mention>(
 }
 /** Whatever decides how a record is read, but for which of its fields. */
 function relationOf(plan: SourcePlan): string {
-  const { name, topic, mode, format, schema, onInvalid, columns, fields, key, time } = plan
+  const { name, topic, mode, format, envelope, schema, onInvalid, columns, fields, key, time } = plan
   const at = (c: number): unknown => [columns[c], fields[c]]
   const isRead = time !== null && fields[time.column]!.from !== 'computed'
-  return JSON.stringify([name, topic, mode, format, schema, onInvalid, key.map(at), isRead ? at(time.column) : null])
+  const event = isRead ? at(time.column) : null
+  return JSON.stringify([name, topic, mode, format, envelope, schema, onInvalid, key.map(at), event])
 }
 const alone = <S extends Mention>(source: S): SharedTopic<S> => ({
   topic: source.plan.topic,

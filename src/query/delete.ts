@@ -25,7 +25,11 @@ export async function deleteRows(
           ? "Events of a stream stay until retention takes them: WITH ('retention.ms' = 86400000)."
           : 'Delete from the table that the view reads.',
     })
-  const { topic, columns } = relation.source
+  const { topic, columns, envelope } = relation.source
+  if (envelope !== undefined)
+    throw new SqlFault('sql.unsupported', `"${name}" holds change events of a database`, ctx.text, at, {
+      hint: 'Delete the rows there.',
+    })
   host.rights.demand('write', topic)
   const view = host.writerOf(topic)
   if (view !== null) throw new Fault('log.topic-kept', { topic, why: `it holds the changes of the view ${view}` })

@@ -62,11 +62,11 @@ export async function insertRows(
       topic: relation.source.topic,
       why: `it holds the changes of the view ${view}, which alone writes it`,
     })
-  const { format } = relation.source
-  if (format !== 'json')
+  const { format, envelope } = relation.source
+  if (format !== 'json' || envelope !== undefined)
     throw new SqlFault(
       'sql.unsupported',
-      `INSERT writes JSON, and "${target.name}" is of the format ${format}`,
+      `INSERT writes JSON, and "${target.name}" is of the format ${envelope === undefined ? format : `${envelope}-${format}`}`,
       ctx.text,
       statement.into.at,
       { hint: 'Write such events with a Kafka client.' },

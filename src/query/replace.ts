@@ -97,7 +97,8 @@ export async function changeOf(
     })
   const next = planned.view!
   const before = known.fault === null ? known.view : null
-  if (start === null && before !== null && isSamePlan(before.plan, next.plan))
+  const isRewritten = before !== null && before.envelope !== next.envelope
+  if (start === null && before !== null && !isRewritten && isSamePlan(before.plan, next.plan))
     return { does: 'keeps', operators: operatorsOf(next, 'keeps') }
   if (start?.from === 'savepoint') return goneBack(parts, next, { text, start })
   if (start?.from !== 'resume') {
@@ -106,7 +107,7 @@ export async function changeOf(
   }
   const saved = await parts.runner.saved(known.name)
   const { print } = new Graph(next.plan, timeDefaults).marks
-  if (saved?.print === print) return { does: 'keeps', operators: operatorsOf(next, 'keeps') }
+  if (saved?.print === print && !isRewritten) return { does: 'keeps', operators: operatorsOf(next, 'keeps') }
   const change = resumed(parts, saved ?? nothingSaved, { known, before, next })
   if (change.refusal === null) return { does: 'goes on', change, adopts: { into: print, rows: change.rows } }
   const message = `view "${known.name}" cannot go on with this query: ${change.refusal}`

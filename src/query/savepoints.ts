@@ -76,7 +76,7 @@ export async function fromSavepoint(
   // What is given anew is not copied first.
   const load = { savepoint: name, rows: isSame || change.rows === 'stay' }
   return {
-    change: isSame ? { ...change, rows: 'stay', refusal: null } : change,
+    change: isSame && savepoint.rows.envelope === next.envelope ? { ...change, rows: 'stay', refusal: null } : change,
     stored: { load, ...(adopts === undefined ? {} : { adopts }) },
   }
 }

@@ -22,6 +22,8 @@ export interface Payload {
   isMissing(column: number): boolean
   /** Appends the value. Throws Misfit, Malformed and the faults of values. */
   read(column: number, builder: ColumnBuilder): void
+  /** Of a value that is not missing; absent: what is read by a schema is what that says. */
+  isObject?(column: number): boolean
 }
 
 /** `schemas`: where those are found that ids name; null: nowhere. */
@@ -61,6 +63,9 @@ class JsonPayload implements Payload {
   isMissing(c: number): boolean {
     const from = this.locator.places.from[c]!
     return from < 0 || this.value[from] === 110
+  }
+  isObject(c: number): boolean {
+    return this.value[this.locator.places.from[c]!] === 123
   }
   read(c: number, builder: ColumnBuilder): void {
     const { from, to } = this.locator.places

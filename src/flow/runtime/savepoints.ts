@@ -16,7 +16,7 @@ import type { At, Claim, Log, Partition, TopicInfo } from '../../log/log.ts'
 import { timeDefaults } from '../clock.ts'
 import { Graph } from '../graph.ts'
 import type { Plan, ViewPlan } from '../plan.ts'
-import type { ViewRows } from '../plan-change.ts'
+import { type ViewRows, viewRowsOf } from '../plan-change.ts'
 import { type SavedMarks, keyOfChangelog } from '../state-marks.ts'
 import { ensureState, largeRecords, sourceTopics, stateTopic, topicInfo, viewGroup } from './names.ts'
 import { committedRecords } from './saved-state.ts'
@@ -119,7 +119,7 @@ async function copied({ log, clock }: Place, name: string, view: ViewPlan, halt:
       view: view.name,
       atMs: clock.now(),
       marks: said,
-      rows: { columns: view.plan.columns, key: view.key, appendOnly: view.appendOnly },
+      rows: viewRowsOf(view),
       positions: positions.map(({ partition, offset }) => ({
         topic: partition.topic,
         topicId: ids.get(partition.topic) ?? '',

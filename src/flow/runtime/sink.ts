@@ -10,7 +10,7 @@ import { weightHeader } from '../decode.ts'
 import { keyWriter } from '../encode-key.ts'
 import { Slab, rowBytes } from '../json-bytes.ts'
 import type { ViewPlan } from '../plan.ts'
-import { outputMode } from '../output-mode.ts'
+import type { OutputMode } from '../output-mode.ts'
 
 export interface TickFacts {
   /** Drawn once per tick and recorded. */
@@ -23,21 +23,16 @@ export interface Sink {
   records(deltas: readonly Batch[], facts: TickFacts): readonly RecordInput[]
 }
 
-export function viewSink(view: ViewPlan): Sink {
-  switch (outputMode(view)) {
-    case 'append':
-      return appendSink(view)
-    case 'upsert':
-      return upsertSink(view)
-    case 'weighted':
-      return weightedSink(view)
-  }
+export const rowSinks: Readonly<Record<OutputMode, (view: ViewPlan) => Sink>> = {
+  append: appendSink,
+  upsert: upsertSink,
+  weighted: weightedSink,
 }
 
 export const noSink: Sink = { records: () => [] }
 
 /** Writes `mr-origin` headers of one tick. */
-class Origins {
+export class Origins {
   private readonly facts: TickFacts
   private readonly out: Slab
   /** Of an origin of one record: all but its offset, by source partition. */
@@ -103,18 +98,18 @@ function appendSink(view: ViewPlan): Sink {
 }
 
 /** One change of a key or row within the tick. */
-interface Change {
+export interface Change {
   readonly batch: Batch
   readonly row: number
   readonly weight: number
 }
-function* changesOf(deltas: readonly Batch[]): Iterable<Change> {
+export function* changesOf(deltas: readonly Batch[]): Iterable<Change> {
   for (const batch of deltas)
     for (let row = 0; row < batch.count; row++)
       yield { batch, row, weight: batch.weights === null ? 1 : batch.weights[row]! }
 }
 /** Rows as text with their net weights, and the last change of each. */
-function net(
+export function net(
   changes: Iterable<Change>,
   text: (change: Change) => string,
 ): Map<string, { weight: number; last: Change }> {
@@ -132,7 +127,7 @@ function net(
 }
 
 /** A row's bytes as text, to tell rows apart. */
-const rowText =
+export const rowText =
   (write: ReturnType<typeof rowBytes>, slab: Slab) =>
   ({ batch, row }: Change): string => {
     write(batch, row, slab)
@@ -160,7 +155,7 @@ function upsertSink(view: ViewPlan): Sink {
     },
   }
 }
-function byKey(
+export function byKey(
   deltas: readonly Batch[],
   key: (batch: Batch, row: number) => Buffer,
 ): Iterable<{ readonly bytes: Buffer; readonly changes: Change[] }> {

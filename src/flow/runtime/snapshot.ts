@@ -17,6 +17,7 @@ export function viewSource(view: ViewPlan): SourcePlan {
     topic: view.name,
     mode,
     format: 'json',
+    ...(view.envelope === undefined ? {} : { envelope: view.envelope }),
     columns: view.plan.columns,
     fields: view.plan.columns.map((c) => ({ from: 'value', path: [c.name] })),
     key: mode === 'upsert' ? (view.key ?? []) : [],

@@ -37,9 +37,10 @@ import { ensureOutput, ensureState, ensureTopic, sourceTopics, stateTopic, topic
 import type { Halted } from './savepoints.ts'
 import type { QuarantineUse } from './quarantine.ts'
 import { type OutputRecord, batchesFor, savedState } from './records.ts'
-import { type Sink, type TickFacts, noSink, viewSink } from './sink.ts'
+import { type Sink, type TickFacts, noSink } from './sink.ts'
 import { Stepper } from './stepper.ts'
 import { type TickContext, badRecords, lateRecords } from './tick-records.ts'
+import { viewSink } from './view-sink.ts'
 
 export interface TaskHost {
   readonly log: Log

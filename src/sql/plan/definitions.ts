@@ -49,23 +49,33 @@ export function planRelation(ctx: PlanContext, statement: Create): PlannedRelati
   const format = valueFormat(ctx, options)
   const definitions = definitionsOf(ctx, statement, format)
   const declared = declaredColumns(ctx, statement, definitions)
+  const key = keyPositions(ctx, statement, { columns: declared.columns, definitions }, format.envelope ?? kind)
+  const isWeighted = kind === 'table' && key.length === 0
+  // Of rows that add up: those that go would have other values than those that came.
+  const pseudo = isWeighted ? [] : pseudoColumns
   const plain: SourcePlan = {
     op: 'source',
     name,
     topic: options.textOf('topic') ?? name,
-    mode: kind === 'table' ? 'upsert' : 'append',
+    mode: isWeighted ? 'weighted' : kind === 'table' ? 'upsert' : 'append',
     format: format.format,
+    ...(format.envelope === null ? {} : { envelope: format.envelope }),
     ...(format.schema === null ? {} : { schema: format.schema }),
-    columns: [...declared.columns, ...pseudoColumns.map((p) => p.field)],
-    fields: [...declared.fields, ...pseudoColumns.map((p) => ({ from: p.from }))],
-    key: keyPositions(ctx, statement, { columns: declared.columns, definitions }, kind),
+    columns: [...declared.columns, ...pseudo.map((p) => p.field)],
+    fields: [...declared.fields, ...pseudo.map((p) => ({ from: p.from }))],
+    key,
     time: eventTime(ctx, statement, declared.columns),
     onInvalid: (options.textOf('on_invalid')?.toLowerCase() as SourcePlan['onInvalid'] | undefined) ?? 'quarantine',
   }
+  if (format.envelope !== null) checkEnvelope(ctx, statement, options, plain)
   // Rows of tables are kept whole.
   const source = kind === 'stream' ? withFields(plain) : plain
   const keyColumns =
-    kind === 'table' ? source.key.map((i) => declared.columns[i]!.name) : streamKey(ctx, options, declared.columns)
+    format.envelope !== null
+      ? []
+      : kind === 'table'
+        ? source.key.map((i) => declared.columns[i]!.name)
+        : streamKey(ctx, options, declared.columns)
   return {
     relation: {
       name,
@@ -73,16 +83,44 @@ export function planRelation(ctx: PlanContext, statement: Create): PlannedRelati
       source: kind === 'table' ? source : { ...source, key: [] },
       declared: declared.columns.length,
       appendOnly: kind === 'stream',
-      key: kind === 'table' ? source.key : null,
+      key: kind === 'table' && !isWeighted ? source.key : null,
     },
     topic: {
       name: source.topic,
       partitions: options.count('partitions'),
-      config: { ...(kind === 'table' ? { 'cleanup.policy': 'compact' } : {}), ...options.topicConfig() },
+      // Change events have keys as whoever writes them makes them.
+      config: {
+        ...(kind === 'table' && format.envelope === null ? { 'cleanup.policy': 'compact' } : {}),
+        ...options.topicConfig(),
+      },
     },
     keyColumns,
     ifNotExists: statement.ifNotExists,
   }
+}
+
+function checkEnvelope(ctx: PlanContext, { kind, name }: Create, options: Options, { onInvalid }: SourcePlan): void {
+  const fail = (message: string, at: number, hint: string): never => {
+    throw new SqlFault('sql.invalid-definition', message, ctx.text, at, { hint })
+  }
+  if (kind === 'create-stream')
+    fail(
+      'change events make a table: rows of a stream never go',
+      name.at,
+      "Write CREATE TABLE; as plain events they are a stream of format = 'json' with the columns before, after and op.",
+    )
+  if (onInvalid === 'null')
+    fail(
+      "on_invalid = 'null' has no meaning here: an event that cannot be read says no change",
+      options.at('on_invalid'),
+      "Write 'quarantine' or 'reject'.",
+    )
+  if (options.has('key'))
+    fail(
+      'option key has no meaning here: change events are not written',
+      options.at('key'),
+      'Leave it out; PRIMARY KEY says which row an event is of.',
+    )
 }
 
 /** A source of which only the columns matter. */
@@ -201,7 +239,7 @@ function keyPositions(
   ctx: PlanContext,
   statement: Create,
   { columns, definitions }: { columns: Columns; definitions: readonly ColumnOf[] },
-  kind: 'stream' | 'table',
+  kind: 'stream' | 'table' | 'debezium',
 ): number[] {
   const inline = definitions.flatMap((definition, i) => (definition.primaryKey ? [i] : []))
   const separate = statement.primaryKey.map((name) => findDeclared(ctx, columns, name))
@@ -221,7 +259,7 @@ function keyPositions(
     )
   }
   const key = [...inline, ...separate]
-  if (key.length === 0) {
+  if (key.length === 0 && kind === 'table') {
     throw new SqlFault('sql.invalid-definition', 'a table needs a PRIMARY KEY', ctx.text, statement.name.at, {
       hint: 'Add PRIMARY KEY to a column, or PRIMARY KEY (a, b); for plain events use CREATE STREAM.',
     })

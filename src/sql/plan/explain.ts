@@ -219,9 +219,11 @@ function describeSource(plan: SourcePlan): string[] {
     plan.time === null
       ? 'record timestamp'
       : `${plan.columns[plan.time.column]!.name}${plan.time.delayMs === 0 ? '' : ` - ${plan.time.delayMs} ms`}`
+  const envelope = plan.envelope === undefined ? [] : ['rows lie in change events of Debezium']
   return [
     `${kind} of ${quoteIfNeeded(plan.name)}${plan.topic === plan.name ? '' : ` (topic ${plan.topic})`}`,
     `reads ${fields}`,
+    ...envelope,
     `watermark: ${time}${plan.latenessMs === undefined ? '' : `, and ${durationText(plan.latenessMs)} of allowed lateness`}`,
   ]
 }

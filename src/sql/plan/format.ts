@@ -9,7 +9,11 @@ import type { PlanContext } from './context.ts'
 import type { Options, OptionSpecs } from './options.ts'
 
 export const formatOptions: OptionSpecs = {
-  format: { kind: 'choice', choices: ['json', 'avro', 'protobuf'], about: 'how values are written; default json' },
+  format: {
+    kind: 'choice',
+    choices: ['json', 'avro', 'protobuf', 'debezium-json', 'debezium-avro-confluent'],
+    about: 'how values are written; default json',
+  },
   schema: { kind: 'text', about: 'of avro and protobuf: the schema to read by, the text of the .avsc or .proto' },
   framing: {
     kind: 'choice',
@@ -21,6 +25,8 @@ export const formatOptions: OptionSpecs = {
 }
 export interface ValueFormat {
   readonly format: SourcePlan['format']
+  /** Values are change events. */
+  readonly envelope: NonNullable<SourcePlan['envelope']> | null
   readonly schema: SchemaUse | null
   /** Those that the schema gives; [] where there is none. Throws SqlFault. */
   columns(): Columns
@@ -28,15 +34,17 @@ export interface ValueFormat {
 
 /** Throws SqlFault where the options do not fit each other, or the schema is none. */
 export function valueFormat(ctx: PlanContext, options: Options): ValueFormat {
-  const format = (options.textOf('format')?.toLowerCase() ?? 'json') as 'json' | 'avro' | 'protobuf'
+  const said = options.textOf('format')?.toLowerCase() ?? 'json'
+  const envelope = said.startsWith('debezium-') ? 'debezium' : null
+  const format = (said === 'debezium-json' ? 'json' : envelope !== null ? 'avro' : said) as 'json' | 'avro' | 'protobuf'
   const wrong = (name: string, why: string, hint?: string): never => {
     const more = hint === undefined ? {} : { hint }
     throw new SqlFault('sql.invalid-value', `option ${name} ${why}`, ctx.text, options.at(name), more)
   }
   const only =
     format === 'json' ? ['schema', 'framing', 'message', 'imports'] : format === 'avro' ? ['message', 'imports'] : []
-  for (const name of only) if (options.has(name)) wrong(name, `has no meaning with format = '${format}'`)
-  if (format === 'json') return { format, schema: null, columns: () => [] }
+  for (const name of only) if (options.has(name)) wrong(name, `has no meaning with format = '${said}'`)
+  if (format === 'json') return { format, envelope, schema: null, columns: () => [] }
 
   const text = options.textOf('schema')
   const framing = (options.textOf('framing')?.toLowerCase() ?? (text === null ? 'confluent' : 'none')) as 'confluent'
@@ -45,7 +53,8 @@ export function valueFormat(ctx: PlanContext, options: Options): ValueFormat {
   const imports = importsOf(options.textOf('imports')) ?? wrong('imports', 'must be a JSON object of texts')
   const schema: SchemaUse = { framing, text, message: options.textOf('message'), imports }
   const columns = text === null ? [] : checked(schema, text, format, (why) => wrong('schema', `cannot be used: ${why}`))
-  return { format, schema, columns: () => columns }
+  // Those of a change event are before, after and op.
+  return { format, envelope, schema, columns: () => (envelope === null ? columns : []) }
 }
 function checked(use: SchemaUse, text: string, format: 'avro' | 'protobuf', fail: (why: string) => never): Columns {
   try {

@@ -74,7 +74,14 @@ function pruneSource(plan: SourcePlan, needed: ReadonlySet<number>): Pruned {
     const field = plan.fields[index]!
     if (field.from === 'computed') for (const read of columnsOf(field.expression)) keep.add(read)
   }
-  if (keep.size === 0) keep.add(plan.fields.findIndex((field) => field.from === 'offset'))
+  // A place alone, or the first column of a source that has none.
+  if (keep.size === 0)
+    keep.add(
+      Math.max(
+        0,
+        plan.fields.findIndex((field) => field.from === 'offset'),
+      ),
+    )
   const kept = sorted(keep)
   const at = positions(kept)
   return {

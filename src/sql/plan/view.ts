@@ -33,6 +33,11 @@ export interface PlannedView {
 
 export const viewOptions: OptionSpecs = {
   topic: { kind: 'text', about: 'the topic of its changes; it is always the name of the view' },
+  format: {
+    kind: 'choice',
+    choices: ['json', 'debezium-json'],
+    about: 'how its changes are written: as rows, or as change events of Debezium; default json',
+  },
   late_topic: { kind: 'text', about: 'the topic that rows go to which came too late' },
   idle: {
     kind: 'duration',
@@ -91,6 +96,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
     plan: withLateness(plan, options.duration('allowed_lateness') ?? 0),
     key,
     appendOnly: rel.appendOnly,
+    ...(options.textOf('format')?.toLowerCase() === 'debezium-json' ? { envelope: 'debezium' as const } : {}),
     lateTopic: options.textOf('late_topic'),
     idleMs: options.duration('idle') ?? timeDefaults.idleMs,
     maxFutureMs: options.duration('max_future') ?? timeDefaults.maxFutureMs,
@@ -254,6 +260,7 @@ export function viewRelation(view: ViewPlan, rel: Pick<Rel, 'time' | 'key'>): Re
     topic: view.name,
     mode: view.appendOnly ? 'append' : view.key === null ? 'weighted' : 'upsert',
     format: 'json',
+    ...(view.envelope === undefined ? {} : { envelope: view.envelope }),
     columns: [...columns, ...pseudoColumns.map((p) => p.field)],
     fields: [
       ...columns.map((field) => ({ from: 'value' as const, path: [field.name] })),

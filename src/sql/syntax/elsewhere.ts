@@ -72,6 +72,7 @@ export const formHints: Readonly<Record<string, string>> = {
 export const optionHints: Readonly<Record<string, string>> = {
   kafka_topic: "Write topic = 'q'.",
   value_format: "Write format = 'json'.",
+  'debezium-json.schema-include': 'Leave it out: whether a schema is around an event is seen by itself.',
   connector: "There are none: WITH (topic = 'q') names the topic.",
   timestamp: "Write WATERMARK FOR t AS t - INTERVAL '5 seconds' among the columns.",
   'scan.startup.mode': 'A view says where it begins: … START FROM NOW.',
