@@ -69,6 +69,18 @@ export class Fingerprints {
         const states = plan.keyed === undefined ? [] : [plan.keyed.states]
         return made(plan, ['process', input.base, input.columns, names, plan.key, plan.columns, ...states])
       }
+      case 'from-changelog': {
+        const { base, columns } = this.form(plan.input)
+        const { code, kinds, skips, key } = plan
+        const of = hash(['from-changelog', base, columns[code], Object.entries(kinds).toSorted(), skips])
+        const out = columns.filter((_, c) => c !== code).map((column) => hash(['changed', of, column]))
+        return { base: hash([of, key?.map((position) => out[position]), key === null ? [] : out]), columns: out }
+      }
+      case 'to-changelog': {
+        const { base, columns } = this.form(plan.input)
+        const of = [base, columns, plan.key, Object.entries(plan.codes).toSorted()]
+        return made(plan, ['to-changelog', ...of])
+      }
       default:
         return this.stepForm(plan)
     }

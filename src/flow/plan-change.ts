@@ -115,6 +115,9 @@ function givenBy(
   { isKept, read }: { readonly isKept: boolean; readonly read: ReadonlySet<string> },
 ): Given {
   if (isKept) return operator?.content !== undefined ? 'rows' : neverWithdraws(plan) ? 'nothing' : 'unknown'
+  // Of what adds up nobody knows what was before; changes begin with the next.
+  if (plan.op === 'from-changelog' && plan.key === null) return 'unknown'
+  if (plan.op === 'to-changelog') return 'nothing'
   if (plan.op === 'source') return plan.mode === 'weighted' && read.has(plan.topic) ? 'unknown' : 'nothing'
   // Without tables it holds nothing itself.
   return tables.length === 0 || behind !== 'nothing' ? behind : 'nothing'

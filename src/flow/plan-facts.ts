@@ -90,6 +90,8 @@ export function expressionsOf(plan: Plan): readonly Expression[] {
     case 'sliding-window':
     case 'over':
     case 'top':
+    case 'from-changelog':
+    case 'to-changelog':
     case 'process':
       return []
   }
@@ -126,6 +128,10 @@ export function neverWithdraws(plan: Plan): boolean {
     case 'sliding-window':
     case 'process':
       return neverWithdraws(plan.input)
+    case 'from-changelog':
+      return false
+    case 'to-changelog':
+      return true
     case 'over':
       return plan.time !== null && neverWithdraws(plan.input)
     case 'expire':
@@ -181,6 +187,8 @@ export function timeColumn(plan: Plan): number {
     case 'session':
     case 'global-window':
     case 'top':
+    case 'from-changelog':
+    case 'to-changelog':
     case 'process':
       return -1
   }
@@ -242,6 +250,10 @@ export function label(plan: Plan): string {
     }
     case 'top':
       return `first ${plan.limit} by ${plan.order.map((o) => plan.input.columns[o.column]?.name ?? '?').join(', ')}`
+    case 'from-changelog':
+      return `from changelog by ${names([plan.code], plan.input)}`
+    case 'to-changelog':
+      return 'to changelog'
     case 'process':
       return plan.key.length === 0 ? 'process' : `process by ${names(plan.key, plan.input)}`
   }

@@ -155,6 +155,29 @@ export type Plan =
       readonly rank: boolean
       readonly columns: Columns
     }
+  /**
+   * Rows that say in the column `code` whether they come or go; it is not among the output's. With a key (positions in the output)
+   * a row that comes takes the place of the one that its key had.
+   */
+  | {
+      readonly op: 'from-changelog'
+      readonly input: Plan
+      readonly code: number
+      readonly kinds: Readonly<Record<string, RowKind>>
+      /** A row with another code is left out; else it cannot be computed. */
+      readonly skips: boolean
+      readonly key: readonly number[] | null
+      readonly columns: Columns
+    }
+  /** Rows that come and go, each as one that stays: its code, then the input's columns. What goes and comes of a key is an update. */
+  | {
+      readonly op: 'to-changelog'
+      readonly input: Plan
+      readonly key: readonly number[]
+      /** Of kinds that are not among them no row is made. */
+      readonly codes: Readonly<Partial<Record<RowKind, string>>>
+      readonly columns: Columns
+    }
   /** User code in TypeScript, one call an event, state by key. */
   | {
       readonly op: 'process'
@@ -165,6 +188,10 @@ export type Plan =
       readonly keyed?: KeyedFunction
       readonly columns: Columns
     }
+
+/** What happens to a row, in Flink's words. */
+export const rowKinds = ['INSERT', 'UPDATE_BEFORE', 'UPDATE_AFTER', 'DELETE'] as const
+export type RowKind = (typeof rowKinds)[number]
 
 export type PlanOf<O extends Plan['op']> = Extract<Plan, { op: O }>
 

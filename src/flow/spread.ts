@@ -100,6 +100,9 @@ function exchangeOf(plan: Plan, slices?: Slices): Exchange | null {
       return cut([of(plan.input.columns, plan.partitionBy)], { ...byTime, ties: plan.partitionBy })
     case 'top':
       return cut([of(plan.input.columns, plan.partitionBy)], byTime)
+    case 'from-changelog':
+    case 'to-changelog':
+      return null
     case 'process':
       // Timers of functions with named states go in one order.
       if (plan.keyed !== undefined) return null

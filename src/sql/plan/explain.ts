@@ -154,6 +154,23 @@ function describeStep(plan: Plan): string[] {
         `by ${shownOrder(plan.order, plan.input.columns)}`,
         'state: the first rows of each partition, and all of its rows where the input may withdraw some',
       ]
+    case 'from-changelog':
+      return [
+        `Rows come and go by ${plan.input.columns[plan.code]!.name}`,
+        Object.entries(plan.kinds)
+          .map(([code, kind]) => `${code} = ${kind}`)
+          .join(', '),
+        plan.skips ? 'leaves out rows with other codes' : 'cannot compute rows with other codes',
+        ...(plan.key === null ? [] : [`state: the newest row per ${names(plan.key, plan.columns)}`]),
+      ]
+    case 'to-changelog':
+      return [
+        'Changes as rows that stay',
+        Object.entries(plan.codes)
+          .map(([kind, code]) => `${kind} = ${code}`)
+          .join(', '),
+        ...(plan.key.length === 0 ? [] : [`updates are of ${names(plan.key, plan.input.columns)}`]),
+      ]
     case 'process':
       return [
         `Function in TypeScript by ${names(plan.key, plan.input.columns)}`,

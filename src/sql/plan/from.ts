@@ -5,6 +5,7 @@ import { limits } from '../../lib/limits.ts'
 import { matchesName, type Scope } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
 import type { Alias, Query, QualifiedName, TableRef } from '../syntax/ast.ts'
+import { changelogFunctions, planChangelog } from './changelog.ts'
 import type { PlanContext } from './context.ts'
 import { planJoin, planTemporalJoin } from './join.ts'
 import { findRelation, pickNamed, type Rel, type Relation, sourceScope } from './relation.ts'
@@ -45,6 +46,10 @@ function planTable(ctx: PlanContext, ref: TableRef, planQuery: PlanQuery): Rel {
       if (ref.lateral) throw new SqlFault('sql.unsupported', 'LATERAL is not supported yet', ctx.text, ref.at)
       return aliased(ctx, planQuery({ ...ctx }, ref.query), ref.alias)
     case 'function':
+      if (changelogFunctions.has(ref.name.parts.at(-1)!.text.toLowerCase())) {
+        const rel = planChangelog(ctx, ref, (inner, name, alias) => named(inner, name, alias, planQuery))
+        return ref.alias === null ? rel : aliased(ctx, rel, ref.alias)
+      }
       return planWindow(ctx, ref, (inner, name, alias) => named(inner, name, alias, planQuery), aliased)
     case 'join':
       return join(ctx, ref, planQuery)

@@ -132,6 +132,8 @@ function windowEnds(plan: Plan): Set<number> {
     case 'union':
     case 'global-window':
     case 'top':
+    case 'from-changelog':
+    case 'to-changelog':
     case 'process':
       return new Set()
   }
@@ -146,6 +148,9 @@ function growsForEver(plan: Plan): boolean {
       return plan.windowEnd !== null
     case 'session':
       return true
+    case 'to-changelog':
+      return true
+    case 'from-changelog':
     case 'top':
       return false
     case 'expire':

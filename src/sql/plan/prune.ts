@@ -62,6 +62,8 @@ export function prune(plan: Plan, needed: ReadonlySet<number>): Pruned {
       return pruneOver(plan, needed)
     case 'top':
       return pruneTop(plan, needed)
+    case 'from-changelog':
+    case 'to-changelog':
     case 'process': {
       const { plan: input } = prune(plan.input, new Set(plan.input.columns.map((_, i) => i)))
       return { plan: { ...plan, input }, at: positions(plan.columns.map((_, i) => i)) }

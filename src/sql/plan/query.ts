@@ -10,9 +10,9 @@ import { SqlFault } from '../fault.ts'
 import type { Cte, OrderItem, Query, QueryBody } from '../syntax/ast.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { refuseSession } from './session.ts'
-import { columnsToScope, type Rel } from './relation.ts'
+import { columnsToScope, type Rel, projectRel } from './relation.ts'
 import { rowCount } from './row-count.ts'
-import { distinctRel, planSelect, projectRel, type Selected, type SortKey } from './select.ts'
+import { distinctRel, planSelect, type Selected, type SortKey } from './select.ts'
 
 /** A query on its own: the order and limit of its answer are left to whoever asks. */
 export interface Answer {

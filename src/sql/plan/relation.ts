@@ -1,4 +1,5 @@
 /** What planning knows of the streams, tables and views that a text may name, and of the rows between two steps. */
+import type { Expression } from '../../flow/expression.ts'
 import type { Plan, SourcePlan } from '../../flow/plan.ts'
 import type { Columns, Field } from '../../schema/types.ts'
 import { SqlFault } from '../fault.ts'
@@ -164,4 +165,22 @@ export function mapKey(key: Key | null, to: (position: number) => readonly numbe
   if (key === null) return null
   const mapped = key.map((part) => part.flatMap(to))
   return mapped.every((part) => part.length > 0) ? mapped : null
+}
+/** The expressions as columns; what is known about the rows follows the columns that are kept as they are. */
+export function projectRel(rel: Rel, expressions: readonly Expression[], columns: Columns): Rel {
+  const keptAt = (position: number): number[] =>
+    expressions.flatMap((expr, i) => (expr.kind === 'column' && expr.index === position ? [i] : []))
+  const time = rel.time === null ? undefined : keptAt(rel.time.column)[0]
+  return {
+    plan: { op: 'project', input: rel.plan, expressions, columns },
+    scope: columnsToScope(null, columns),
+    key: mapKey(rel.key, keptAt),
+    appendOnly: rel.appendOnly,
+    time: time === undefined ? null : { column: time, delayMs: rel.time!.delayMs },
+    windows: rel.windows.flatMap((w) => {
+      const [start] = keptAt(w.start)
+      const [end] = keptAt(w.end)
+      return start === undefined || end === undefined ? [] : [{ start, end, isPaired: w.isPaired }]
+    }),
+  }
 }

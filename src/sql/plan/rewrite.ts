@@ -157,6 +157,8 @@ function push(plan: Plan, condition: Expression): Plan | null {
       return whole ? { ...plan, input: pushInto(plan.input, condition) } : null
     }
     case 'source':
+    case 'from-changelog':
+    case 'to-changelog':
     case 'process':
       return null
   }

@@ -1,7 +1,6 @@
 /** One SELECT: FROM → WHERE → GROUP BY → HAVING → OVER → list → DISTINCT. */
-import type { Expression } from '../../flow/expression.ts'
 import { limits } from '../../lib/limits.ts'
-import type { Columns, Field } from '../../schema/types.ts'
+import type { Field } from '../../schema/types.ts'
 import { type Bound, column, columnsOf, conjunction, conjuncts, expressionKey, treeSize } from '../bind/bound.ts'
 import { coerce } from '../bind/coerce.ts'
 import { type BindContext, bindBoolean, bindExpression, fieldName } from '../bind/expressions.ts'
@@ -14,7 +13,7 @@ import { planFrom, type PlanQuery } from './from.ts'
 import { Aggregates, type GroupKey, planGroups } from './group.ts'
 import { planWindows, WindowCalls } from './over.ts'
 import { limitRank } from './rank-limit.ts'
-import { columnsToScope, mapKey, type Rel } from './relation.ts'
+import { columnsToScope, projectRel, type Rel } from './relation.ts'
 import { refuseSession } from './session.ts'
 import { planTests, Values } from './subquery.ts'
 
@@ -313,25 +312,6 @@ function firstOfEach(ctx: PlanContext, rel: Rel, keys: readonly SortKey[], on: {
     appendOnly: false,
     time: null,
     windows: rel.windows.filter((window) => partitionBy.includes(window.end)),
-  }
-}
-
-/** The expressions as columns; what is known about the rows follows the columns that are kept as they are. */
-export function projectRel(rel: Rel, expressions: readonly Expression[], columns: Columns): Rel {
-  const keptAt = (position: number): number[] =>
-    expressions.flatMap((expr, i) => (expr.kind === 'column' && expr.index === position ? [i] : []))
-  const time = rel.time === null ? undefined : keptAt(rel.time.column)[0]
-  return {
-    plan: { op: 'project', input: rel.plan, expressions, columns },
-    scope: columnsToScope(null, columns),
-    key: mapKey(rel.key, keptAt),
-    appendOnly: rel.appendOnly,
-    time: time === undefined ? null : { column: time, delayMs: rel.time!.delayMs },
-    windows: rel.windows.flatMap((w) => {
-      const [start] = keptAt(w.start)
-      const [end] = keptAt(w.end)
-      return start === undefined || end === undefined ? [] : [{ start, end, isPaired: w.isPaired }]
-    }),
   }
 }
 

@@ -14,11 +14,18 @@ import { Options, type OptionSpecs } from './options.ts'
 import { refuseSession } from './session.ts'
 import { restartOf, restartOptions } from './restart.ts'
 import { firstColumns, planAnswer, planQuery } from './query.ts'
-import { catalogName, type Key, type PlainView, pseudoColumns, type Rel, type Relation } from './relation.ts'
+import {
+  catalogName,
+  type Key,
+  type PlainView,
+  pseudoColumns,
+  type Rel,
+  type Relation,
+  projectRel,
+} from './relation.ts'
 import { type HistoryKeeper, historyFault } from './history.ts'
 import { keepsHistory } from './join-keys.ts'
 import { rewrite } from './rewrite.ts'
-import { projectRel } from './select.ts'
 import { refuseVolatile } from './volatile.ts'
 
 type CreateView = Extract<Statement, { kind: 'create-view' }>

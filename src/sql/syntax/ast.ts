@@ -228,6 +228,8 @@ export type TableArgument = Span & {
     | { readonly kind: 'table'; readonly table: QualifiedName; readonly partitionBy: readonly Name[] }
     /** DESCRIPTOR(a, b) */
     | { readonly kind: 'descriptor'; readonly columns: readonly Name[] }
+    /** MAP['a', 'b', 'c', 'd'] */
+    | { readonly kind: 'map'; readonly entries: readonly (readonly [string, string])[] }
   )
 
 /** WITH (topic = 'x', partitions = 6, flag) */

@@ -53,8 +53,26 @@ function tableArgument(cursor: Cursor): TableArgument {
     const columns = cursor.parenthesised(() => cursor.name('a column'))
     return { kind: 'descriptor', name, columns, ...cursor.span(at) }
   }
+  if (cursor.isWord('map') && cursor.isMarkAhead(1, '[')) {
+    cursor.take()
+    return { kind: 'map', name, entries: mapEntries(cursor), ...cursor.span(at) }
+  }
   const value = parseExpression(cursor)
   return { kind: 'value', name, value, ...cursor.span(at) }
+}
+/** MAP['key', 'value', …]: texts alone. */
+function mapEntries(cursor: Cursor): [string, string][] {
+  const text = (): string => (cursor.token.kind === 'string' ? cursor.take().text : cursor.fail(["a text in '…'"]))
+  cursor.expect('[')
+  const entries: [string, string][] = []
+  if (!cursor.isMark(']'))
+    do {
+      const key = text()
+      cursor.expect(',')
+      entries.push([key, text()])
+    } while (cursor.accept(','))
+  cursor.expect(']')
+  return entries
 }
 /** Up to the comma behind which DESCRIPTOR(…), or another named argument, stands. */
 function partitionColumns(cursor: Cursor): Name[] {
