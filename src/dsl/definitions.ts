@@ -9,19 +9,24 @@ import { Fault } from '../lib/fault.ts'
 import type { Columns } from '../schema/types.ts'
 import { timeDefaults } from '../flow/clock.ts'
 import { slotCount } from '../flow/key.ts'
+import type { Expression } from '../flow/expression.ts'
 import type { SourcePlan, ViewPlan } from '../flow/plan.ts'
+import { userFunctionsOf } from '../flow/plan-facts.ts'
 import { type SqlFunctionDefinition, isSqlFunction } from '../flow/user-functions.ts'
+import { readsClock } from '../sql/plan/clock-filter.ts'
 import { refuseHistory } from '../sql/plan/history.ts'
 import { sourceRel } from '../sql/plan/from.ts'
-import type { Rel } from '../sql/plan/relation.ts'
+import { type Rel, withWatermark } from '../sql/plan/relation.ts'
 import { rewrite } from '../sql/plan/rewrite.ts'
 import { flatKey } from '../sql/plan/view.ts'
 import { refuseVolatile } from '../sql/plan/volatile.ts'
-import type { Expr } from './expr.ts'
+import { type ColumnsOf, type Expr, type Value, columnExprs } from './expr.ts'
 import { columnsOfJsonSchema, optionalFields } from './json-schema-columns.ts'
 import { type JsonSchema, type Schema, jsonSchemaOf } from './standard-schema.ts'
 import { type Restart, strategyOf } from './restart.ts'
+import { planStep } from './step.ts'
 import { Stream, type StreamShape, delayMsMin } from './stream.ts'
+import { textOf } from './text.ts'
 
 export interface TopicOptions<T> {
   readonly schema: Schema<T> | JsonSchema
@@ -33,6 +38,8 @@ export interface TopicOptions<T> {
   readonly eventTime?: keyof T & string
   /** How far events may come behind the newest and still count: `5s`. Default 0. */
   readonly lateness?: string
+  /** Instead of `lateness`: what an event says that no event at or before it comes any more; NULL says nothing. */
+  readonly watermark?: (event: ColumnsOf<T>) => Value<string | null | undefined>
   readonly partitions?: number
   /** What to do with an event that does not fit. Default reject. */
   readonly onInvalid?: 'reject' | 'quarantine' | 'null'
@@ -67,11 +74,11 @@ export class TopicDefinition<T> {
     return new Stream<T>({ rel: relOf(this.source('upsert')), optional: optionalFields(this.jsonSchema) })
   }
   source(mode: 'append' | 'upsert'): SourcePlan {
-    const { eventTime, lateness, key } = this.options
+    const { eventTime, lateness, key, watermark } = this.options
     const column = this.columns.findIndex(({ name }) => name === eventTime)
     const wishedMs = lateness === undefined ? 0 : parseDuration(`lateness of ${this.name}`, lateness)
     const time = column < 0 ? null : { column, delayMs: Math.max(delayMsMin, wishedMs) }
-    return {
+    const plain: SourcePlan = {
       op: 'source',
       name: this.name,
       topic: this.name,
@@ -80,9 +87,25 @@ export class TopicDefinition<T> {
       columns: this.columns,
       fields: this.columns.map(({ name }) => ({ from: 'value', path: [name] })),
       key: mode === 'append' ? [] : [this.columns.findIndex(({ name }) => name === key)],
-      time,
+      time: time === null || watermark === undefined ? time : { column, delayMs: 0 },
       onInvalid: this.options.onInvalid ?? 'reject',
     }
+    return watermark === undefined ? plain : withWatermark(plain, this.#said(plain, watermark))
+  }
+  #said(source: SourcePlan, watermark: NonNullable<TopicOptions<T>['watermark']>): Expression {
+    const { eventTime, lateness } = this.options
+    const invalid = (why: string): Fault =>
+      new Fault('config.invalid', { setting: `watermark of ${this.name}`, value: 'an expression', why })
+    if (eventTime === undefined) throw invalid('it is of the eventTime, which is not given')
+    if (lateness !== undefined) throw invalid('it stands in the place of lateness, which is given too')
+    const names = this.columns.map(({ name }) => name)
+    const said = textOf`SELECT ${watermark(columnExprs<T>('input', names))} AS "said" FROM input`
+    const { plan } = planStep(said, { input: relOf(source) })
+    const [expression] = plan.op === 'project' ? plan.expressions : []
+    if (expression?.type.kind !== 'timestamptz') throw invalid('it is no time')
+    if (readsClock(expression) || userFunctionsOf(plan).size > 0)
+      throw invalid('it must follow from the event alone, by functions of SQL')
+    return expression
   }
 }
 function relOf(source: SourcePlan): Rel {
@@ -91,11 +114,11 @@ function relOf(source: SourcePlan): Rel {
     name: source.name,
     kind: isTable ? 'table' : 'stream',
     source,
-    declared: source.columns.length,
+    declared: source.watermark ?? source.columns.length,
     appendOnly: source.mode === 'append',
     key: isTable ? source.key : null,
   })
-  return { ...rel, time: source.time }
+  return { ...rel, time: source.time === null ? null : rel.time }
 }
 
 /** SQL text of a view: what the tag `sql` gives. */
@@ -195,13 +218,13 @@ export class ViewDefinition<Row> {
       columns,
       fields: columns.map(({ name }) => ({ from: 'value', path: [name] })),
       key: mode === 'upsert' ? (flatKey(rel.key) ?? []) : [],
-      time: rel.time,
+      time: knownTime(rel),
       onInvalid: 'reject',
     }
   }
   /** The column that says when a row happened, for views that read this one; null = the record's time. */
   eventTime(): Rel['time'] {
-    return this.from instanceof Stream ? this.from.shape.rel.time : null
+    return this.from instanceof Stream ? knownTime(this.from.shape.rel) : null
   }
   /** null for a view in SQL: its text is planned like any other. Throws SqlFault. */
   plan(): ViewPlan | null {
@@ -232,6 +255,9 @@ export class ViewDefinition<Row> {
     }
   }
 }
+
+/** Where rows say the watermark, what reads them as a view's would not know how late they come. */
+const knownTime = ({ time }: Rel): Rel['time'] => (time !== null && time.delayMs < Infinity ? time : null)
 
 function parallelismOf(view: string, { parallelism }: ViewOptions): Pick<ViewPlan, 'parallelism'> {
   if (parallelism === undefined) return {}
@@ -289,7 +315,7 @@ export class AlertDefinition {
 export type Definition = AnyTopic | AnyView | AlertDefinition | SqlFunctionDefinition
 // A definition is invariant in its row type; here only its name and plan are read.
 export type AnyTopic = Pick<TopicDefinition<never>, typeof kind | 'name' | 'jsonSchema' | 'columns' | 'source'> & {
-  readonly options: Omit<TopicOptions<never>, 'schema'>
+  readonly options: Omit<TopicOptions<never>, 'schema' | 'watermark'>
 }
 export type AnyView = Pick<ViewDefinition<never>, typeof kind | 'name' | 'options' | 'plan' | 'eventTime'> & {
   readonly from: object

@@ -127,13 +127,16 @@ export function call(fn: string | SqlFunctionDefinition, ...args: readonly AnyOp
   const { text, functions } = textOf`${name}(${listOf(args.map(operand))})`
   return Expr.of(new Text(text, typeof fn === 'string' ? functions : [...new Set([fn, ...functions])]))
 }
-/** One of two values. */
+/** One of two values; NULL where there is no other. */
 export function when<A extends AnyOperand, B extends AnyOperand>(
   condition: Condition,
   then: A,
   otherwise: B,
-): Expr<Plain<ValueOf<A>> | Plain<ValueOf<B>>> {
-  return Expr.of(textOf`CASE WHEN ${condition} THEN ${operand(then)} ELSE ${operand(otherwise)} END`)
+): Expr<Plain<ValueOf<A>> | Plain<ValueOf<B>>>
+export function when<A extends AnyOperand>(condition: Condition, then: A): Expr<Plain<ValueOf<A>> | null>
+export function when(condition: Condition, then: AnyOperand, otherwise?: AnyOperand): Expr<unknown> {
+  const other = otherwise === undefined ? '' : textOf` ELSE ${operand(otherwise)}`
+  return Expr.of(textOf`CASE WHEN ${condition} THEN ${operand(then)}${other} END`)
 }
 type Plain<V> = V extends string ? string : V extends number ? number : V extends boolean ? boolean : V
 

@@ -1,9 +1,9 @@
 /**
  * Event time of one source: a watermark per partition, and the source's own.
  *
- * A partition's watermark is the largest event time seen (whole ms, floored) less the allowed delay; it moves after
- * every row in offset order, and says: no row at or before it comes any more, or it is late. An event time further ahead
- * of its record's arrival than `maxFutureMs` does not move it and is counted. The source's watermark is the smallest over
+ * A partition's watermark is the largest event time seen (whole ms, floored) less the allowed delay, or the largest
+ * that a row has said (`SourcePlan.watermark`); it moves after every row in offset order, and says: no row at or before it
+ * comes any more, or it is late. An event time, or a watermark, further ahead of its record's arrival than `maxFutureMs` does not move it and is counted. The source's watermark is the smallest over
  * its active partitions and never goes back. A partition is left out as idle if it never held a record, or brought none
  * for `idleMs` of processing time; one that has merely been read to its end is not idle. A source all of whose partitions
  * are idle holds nothing back.

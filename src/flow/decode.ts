@@ -222,6 +222,7 @@ class RecordDecoder implements Decoder {
     const offset = new Float64Array(count)
     const watermark = new Float64Array(count)
     const times = this.plan.time === null ? null : timeColumn(columns[this.plan.time.column]!)
+    const said = this.plan.watermark === undefined ? null : timeColumn(columns[this.plan.watermark]!)
     // A column without NULLs is the time of its rows as it is.
     const time = times !== null && times.valid === null ? times.data : new Float64Array(count)
     let row = 0
@@ -242,7 +243,10 @@ class RecordDecoder implements Decoder {
         offset[row] = offsets[number]!
         time[row] = micros
         watermark[row] = clock.watermarkOf(partitionClock)
-        if (known) clock.saw(partitionClock, Math.floor(micros / 1000), arrivalMs)
+        if (said === null) {
+          if (known) clock.saw(partitionClock, Math.floor(micros / 1000), arrivalMs)
+        } else if (said.valid === null || said.valid[row] === 1)
+          clock.saw(partitionClock, Math.floor(said.data[row]! / 1000), arrivalMs)
       }
     }
     const rows: Provenance = { source, offset, time, watermark, origins: null }

@@ -177,23 +177,14 @@ function behind(plan: Plan, columns: readonly string[], parts: readonly unknown[
   const own = made(plan, parts)
   return { base: own.base, columns: [...columns, ...own.columns.slice(columns.length)] }
 }
-function sourceForm({
-  topic,
-  mode,
-  format,
-  envelope,
-  columns,
-  fields,
-  key,
-  time,
-  latenessMs,
-  onInvalid,
-}: SourcePlan): Form {
+function sourceForm(plan: SourcePlan): Form {
+  const { topic, mode, format, envelope, columns, fields, key, time, watermark, latenessMs, onInvalid } = plan
   const found = fields.map((field, c) => hash([field.from === 'computed' ? null : field, columns[c]!.type]))
   // What is computed may name what is read, and what is computed before it.
   for (const [c, field] of fields.entries())
     if (field.from === 'computed') found[c] = hash(['computed', columnOf(field.expression, found), columns[c]!.type])
-  const event = time === null ? null : [found[time.column], time.delayMs]
+  const said = watermark === undefined ? [] : [found[watermark]]
+  const event = time === null ? null : [found[time.column], time.delayMs, ...said]
   const keys = key.map((position) => found[position])
   const wrapped = envelope === undefined ? [] : [envelope]
   const base = hash(['source', topic, mode, format, keys, event, latenessMs ?? 0, onInvalid, ...wrapped])

@@ -293,6 +293,8 @@ export interface SourcePlan {
    * watermark then stays 1 ms behind, so that records of one millisecond are not late.
    */
   readonly time: { readonly column: number; readonly delayMs: number } | null
+  /** The column that says the watermark, with `time.delayMs` 0; where it is NULL the watermark stays. Absent: event time says it. */
+  readonly watermark?: number
   /** Allowed lateness: so much further behind stays the watermark. */
   readonly latenessMs?: number
   readonly onInvalid: 'reject' | 'quarantine' | 'null'

@@ -539,14 +539,24 @@ class SqlEngine implements OpenEngine {
 
 function programDefinition(definition: ProgramDefinition): Definition {
   const { source, kind, keyColumns, partitions, config } = definition
-  const declared = source.columns.length
+  // What says the watermark stands behind the columns.
+  const declared = source.watermark ?? source.columns.length
   const relation: Relation = {
     name: source.name,
     kind,
     source: {
       ...source,
-      columns: [...source.columns, ...pseudoColumns.map((p) => p.field)],
-      fields: [...source.fields, ...pseudoColumns.map((p) => ({ from: p.from }))],
+      columns: [
+        ...source.columns.slice(0, declared),
+        ...pseudoColumns.map((p) => p.field),
+        ...source.columns.slice(declared),
+      ],
+      fields: [
+        ...source.fields.slice(0, declared),
+        ...pseudoColumns.map((p) => ({ from: p.from })),
+        ...source.fields.slice(declared),
+      ],
+      ...(source.watermark === undefined ? {} : { watermark: declared + pseudoColumns.length }),
     },
     declared,
     appendOnly: source.mode === 'append',

@@ -226,7 +226,7 @@ export function describe(parts: EngineParts, name: QualifiedName, text: string):
     const notes = [
       key?.includes(i) === true || found.keyColumns.includes(column.name) ? 'key' : null,
       source.time?.column === i
-        ? `event time${source.time.delayMs === 0 ? '' : `, ${source.time.delayMs} ms late at most`}`
+        ? `event time${source.watermark !== undefined ? ', rows say the watermark' : source.time.delayMs === 0 ? '' : `, ${source.time.delayMs} ms late at most`}`
         : null,
       source.fields[i]!.from === 'computed' ? 'generated' : null,
     ]

@@ -33,6 +33,7 @@ const bids = defineTopic('bids', {
 })
 const b = bids.stream()
 const table = bids.table()
+const timed = z.object({ done: z.boolean(), at: z.iso.datetime() })
 const twice = defineSqlFunction('twice', { args: ['double'], returns: 'double' }, (x) => x * 2)
 
 /** Equal types. */
@@ -201,6 +202,8 @@ test('wrong uses do not type-check, and rows have the types of what made them', 
     b.select((row) => ({ x: row.price.cast('money') }))
     // @ts-expect-error a condition
     b.select((row) => ({ x: when(row.price, 1, 2) }))
+    // @ts-expect-error a watermark is a time
+    defineTopic('t', { schema: timed, eventTime: 'at', watermark: (event) => event.done })
     // @ts-expect-error the row has another form
     const row: { readonly n: string } = rowOf(grouped.aggregate({ n: count() }))
     void row
@@ -216,6 +219,7 @@ test('wrong uses do not type-check, and rows have the types of what made them', 
       w: row.note.eq('a'),
       c: call(twice, row.price),
       s: when(row.price.gt(1), 'a', 2),
+      o: when(row.price.gt(1), 'a'),
     }))
     same<
       Row<typeof selected>,
@@ -227,6 +231,7 @@ test('wrong uses do not type-check, and rows have the types of what made them', 
         readonly w: boolean | null
         readonly c: number | null
         readonly s: string | number
+        readonly o: string | null
       }
     >(true)
     const outer = b.leftJoin(

@@ -1,18 +1,21 @@
 /** CREATE STREAM and CREATE TABLE as relations: columns, key, event time, topic. */
+import type { Expression } from '../../flow/expression.ts'
 import type { SourcePlan } from '../../flow/plan.ts'
 import type { Columns, DataType, Field } from '../../schema/types.ts'
 import type { Bound } from '../bind/bound.ts'
 import { type BindContext, bindExpression } from '../bind/expressions.ts'
 import { coerceOrFail } from '../bind/coerce.ts'
 import { intervalMs } from '../bind/durations.ts'
+import { isVolatile } from '../bind/bound.ts'
 import { emptyScope, matchesName } from '../bind/scope.ts'
 import { resolveType } from '../bind/types.ts'
 import { SqlFault } from '../fault.ts'
 import type { Expr, Name, Statement } from '../syntax/ast.ts'
+import { readsClock } from './clock-filter.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { type ValueFormat, formatOptions, valueFormat } from './format.ts'
 import { Options, type OptionSpecs } from './options.ts'
-import { catalogName, pseudoColumns, type Relation, sourceScope, withFields } from './relation.ts'
+import { catalogName, pseudoColumns, type Relation, sourceScope, withFields, withWatermark } from './relation.ts'
 
 type Create = Extract<Statement, { kind: 'create-stream' | 'create-table' }>
 
@@ -53,6 +56,7 @@ export function planRelation(ctx: PlanContext, statement: Create): PlannedRelati
   const isWeighted = kind === 'table' && key.length === 0
   // Of rows that add up: those that go would have other values than those that came.
   const pseudo = isWeighted ? [] : pseudoColumns
+  const event = eventTime(ctx, statement, declared.columns)
   const plain: SourcePlan = {
     op: 'source',
     name,
@@ -64,12 +68,16 @@ export function planRelation(ctx: PlanContext, statement: Create): PlannedRelati
     columns: [...declared.columns, ...pseudo.map((p) => p.field)],
     fields: [...declared.fields, ...pseudo.map((p) => ({ from: p.from }))],
     key,
-    time: eventTime(ctx, statement, declared.columns),
+    time: event === null ? null : { column: event.column, delayMs: event.delayMs ?? 0 },
     onInvalid: (options.textOf('on_invalid')?.toLowerCase() as SourcePlan['onInvalid'] | undefined) ?? 'quarantine',
   }
   if (format.envelope !== null) checkEnvelope(ctx, statement, options, plain)
   // Rows of tables are kept whole.
-  const source = kind === 'stream' ? withFields(plain) : plain
+  const whole = kind === 'stream' ? withFields(plain) : plain
+  const source = withWatermark(
+    whole,
+    event === null ? null : saidWatermark(ctx, statement, whole, { ...event, declared: declared.columns.length }),
+  )
   const keyColumns =
     format.envelope !== null
       ? []
@@ -278,8 +286,13 @@ function streamKey(ctx: PlanContext, options: Options, columns: Columns): string
   })
 }
 
-/** WATERMARK FOR col AS col, or col - INTERVAL '…'. */
-function eventTime(ctx: PlanContext, { watermark }: Create, columns: Columns): SourcePlan['time'] {
+interface EventTime {
+  readonly column: number
+  /** null: rows say the watermark. */
+  readonly delayMs: number | null
+}
+/** WATERMARK FOR col AS col, or col - INTERVAL '…', or what a row says. */
+function eventTime(ctx: PlanContext, { watermark }: Create, columns: Columns): EventTime | null {
   if (watermark === null) return null
   const column = findDeclared(ctx, columns, watermark.column)
   const { kind } = columns[column]!.type
@@ -293,19 +306,30 @@ function eventTime(ctx: PlanContext, { watermark }: Create, columns: Columns): S
   }
   return { column, delayMs: delayOf(ctx, watermark.as, watermark.column) }
 }
-function delayOf(ctx: PlanContext, as: Expr, name: Name): number {
-  const fail = (): never => {
-    throw new SqlFault(
-      'sql.invalid-definition',
-      `a watermark is ${name.text}, or ${name.text} - INTERVAL '…'`,
-      ctx.text,
-      as.at,
-    )
-  }
+/** The expression over a row that says the watermark; where it is NULL the watermark stays. */
+function saidWatermark(
+  ctx: PlanContext,
+  { watermark, kind }: Create,
+  source: SourcePlan,
+  { column, delayMs, declared }: EventTime & { readonly declared: number },
+): Expression | null {
+  if (watermark === null || delayMs !== null) return null
+  const scope = sourceScope(null, source, declared)
+  const bound = bindExpression(bindContext(ctx, scope, 'WATERMARK'), watermark.as)
+  const what = `the watermark of this ${kind === 'create-stream' ? 'stream' : 'table'} is said by an expression that`
+  const { expr } = coerceOrFail(bound, source.columns[column]!.type, 'assignment', ctx.text, what)
+  if (readsClock(expr) || isVolatile(expr))
+    throw new SqlFault('sql.unsupported', 'a watermark that does not follow from the row', ctx.text, watermark.as.at, {
+      hint: 'What is late must not depend on when a row is read: compute it from columns of the row.',
+    })
+  return expr
+}
+/** null: it is no delay behind the event time. */
+function delayOf(ctx: PlanContext, as: Expr, name: Name): number | null {
   const isColumn = (expr: Expr): boolean =>
     expr.kind === 'name' && expr.parts.length === 1 && matchesName(expr.parts[0]!, name.text)
   if (isColumn(as)) return 0
-  if (as.kind !== 'binary' || as.op !== '-' || !isColumn(as.left)) return fail()
+  if (as.kind !== 'binary' || as.op !== '-' || !isColumn(as.left) || as.right.kind === 'name') return null
   const ms = intervalMs(bindExpression(bindContext(ctx, emptyScope, 'WATERMARK'), as.right), ctx.text)
   if (ms === null || ms < 0) {
     throw new SqlFault(

@@ -225,17 +225,22 @@ function stateOfGlobalWindow({ keep }: Extract<Plan, { op: 'global-window' }>): 
   }
 }
 function describeSource(plan: SourcePlan): string[] {
-  const fields = plan.columns.map((field) => `${field.name} ${typeName(field.type)}`).join(', ')
+  const fields = plan.columns
+    .flatMap((field, i) => (i === plan.watermark ? [] : [`${field.name} ${typeName(field.type)}`]))
+    .join(', ')
   const kind =
     plan.mode === 'append'
       ? 'Events'
       : plan.mode === 'upsert'
         ? `Newest rows per ${plan.key.map((i) => plan.columns[i]!.name).join(', ')}`
         : 'Weighted changes'
+  const said = plan.watermark === undefined ? undefined : plan.fields[plan.watermark]
   const time =
-    plan.time === null
-      ? 'record timestamp'
-      : `${plan.columns[plan.time.column]!.name}${plan.time.delayMs === 0 ? '' : ` - ${plan.time.delayMs} ms`}`
+    said?.from === 'computed'
+      ? expressionText(said.expression, plan.columns)
+      : plan.time === null
+        ? 'record timestamp'
+        : `${plan.columns[plan.time.column]!.name}${plan.time.delayMs === 0 ? '' : ` - ${plan.time.delayMs} ms`}`
   const envelope = plan.envelope === undefined ? [] : ['rows lie in change events of Debezium']
   return [
     `${kind} of ${quoteIfNeeded(plan.name)}${plan.topic === plan.name ? '' : ` (topic ${plan.topic})`}`,

@@ -99,7 +99,9 @@ function plainView(ctx: PlanContext, name: QualifiedName, planQuery: PlanQuery):
 export function sourceRel(relation: Relation): Rel {
   const { source } = relation
   const timestamp = source.columns.findIndex((_, i) => source.fields[i]!.from === 'timestamp')
-  const time = source.time ?? (timestamp < 0 ? null : { column: timestamp, delayMs: 1 })
+  const said = source.watermark === undefined ? {} : { delayMs: Infinity }
+  const declared = source.time === null ? null : { ...source.time, ...said }
+  const time = declared ?? (timestamp < 0 ? null : { column: timestamp, delayMs: 1 })
   return {
     plan: source,
     scope: sourceScope(relation.name, source, relation.declared),

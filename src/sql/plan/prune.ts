@@ -71,7 +71,8 @@ export function prune(plan: Plan, needed: ReadonlySet<number>): Pruned {
   }
 }
 function pruneSource(plan: SourcePlan, needed: ReadonlySet<number>): Pruned {
-  const keep = new Set([...needed, ...plan.key, ...(plan.time === null ? [] : [plan.time.column])])
+  const ofTime = [plan.time?.column, plan.watermark].filter((index) => index !== undefined)
+  const keep = new Set([...needed, ...plan.key, ...ofTime])
   for (const index of keep) {
     const field = plan.fields[index]!
     if (field.from === 'computed') for (const read of columnsOf(field.expression)) keep.add(read)
@@ -96,6 +97,7 @@ function pruneSource(plan: SourcePlan, needed: ReadonlySet<number>): Pruned {
       }),
       key: plan.key.map((i) => at.get(i)!),
       time: plan.time === null ? null : { ...plan.time, column: at.get(plan.time.column)! },
+      ...(plan.watermark === undefined ? {} : { watermark: at.get(plan.watermark)! }),
     },
     at,
   }

@@ -106,7 +106,7 @@ export interface Rel {
   /** Unique among the current rows; [] = at most one row; null = not known. */
   readonly key: Key | null
   readonly appendOnly: boolean
-  /** Where the event time stands, and how far behind the newest the watermark stays. */
+  /** Where the event time stands, and how far behind the newest the watermark stays; Infinity: rows say it, nobody knows how far. */
   readonly time: { readonly column: number; readonly delayMs: number } | null
   /** Columns that hold the bounds of a window; paired: either says what the other is. */
   readonly windows: readonly { readonly start: number; readonly end: number; readonly isPaired: boolean }[]
@@ -121,6 +121,17 @@ export interface SessionRequest {
   readonly at: number
 }
 
+/** A source with a column behind all others that says its watermark. */
+export function withWatermark(source: SourcePlan, expression: Expression | null): SourcePlan {
+  if (expression === null) return source
+  return {
+    ...source,
+    watermark: source.columns.length,
+    columns: [...source.columns, { name: watermarkColumn, type: expression.type, nullable: true }],
+    fields: [...source.fields, { from: 'computed', expression }],
+  }
+}
+const watermarkColumn = 'watermark said by a row'
 /** Fields of composite columns as columns of a source: `"bid.price"` is `price` of `bid`, read from the value itself. */
 export function withFields(source: SourcePlan): SourcePlan {
   const columns: Field[] = [...source.columns]
@@ -152,7 +163,8 @@ export function sourceScope(name: string | null, source: SourcePlan, visible: nu
     )
     return fields.length === 0 ? base : { ...base, fields }
   }
-  const named = source.fields.flatMap((field, i) => (i < visible || field.from !== 'value' ? [i] : []))
+  const isNamed = (i: number): boolean => i < visible || (source.fields[i]!.from !== 'value' && i !== source.watermark)
+  const named = source.fields.flatMap((_, i) => (isNamed(i) ? [i] : []))
   return [{ name, schema: null, columns: named.map(scopeColumn) }]
 }
 

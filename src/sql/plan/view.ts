@@ -274,7 +274,7 @@ export function viewRelation(view: ViewPlan, rel: Pick<Rel, 'time' | 'key'>): Re
       ...pseudoColumns.map((p) => ({ from: p.from })),
     ],
     key: view.appendOnly ? [] : (view.key ?? []),
-    time: rel.time !== null && isTime(columns, rel.time.column) ? rel.time : null,
+    time: rel.time !== null && rel.time.delayMs < Infinity && isTime(columns, rel.time.column) ? rel.time : null,
     onInvalid: 'quarantine',
   }
   return {

@@ -50,10 +50,32 @@ HINT: Cast one side explicitly: CAST(x AS type) or x::type.
 ----
 CREATE STREAM s (a timestamptz, WATERMARK FOR a AS a + INTERVAL '1 second')
 =>
-ERROR 42P16: a watermark is a, or a - INTERVAL '…'
-LINE 1: CREATE STREAM s (a timestamptz, WATERMARK FOR a AS a + INTERVAL '1 second')
+{"kind":"stream","topic":"s","mode":"append","key":null,"appendOnly":true,"time":{"column":0,"delayMs":0},"onInvalid":"quarantine","columns":[{"name":"a","type":{"kind":"timestamptz"},"nullable":true}]}
+----
+CREATE STREAM s (a timestamptz, b boolean, WATERMARK FOR a AS CASE WHEN b THEN a END)
+=>
+{"kind":"stream","topic":"s","mode":"append","key":null,"appendOnly":true,"time":{"column":0,"delayMs":0},"onInvalid":"quarantine","columns":[{"name":"a","type":{"kind":"timestamptz"},"nullable":true},{"name":"b","type":{"kind":"boolean"},"nullable":true}]}
+----
+CREATE STREAM s (a timestamptz, b boolean, WATERMARK FOR a AS b)
+=>
+ERROR 42804: the watermark of this stream is said by an expression that is of type boolean, not timestamptz
+LINE 1: CREATE STREAM s (a timestamptz, b boolean, WATERMARK FOR a AS b)
+                                                                      ^
+HINT: Cast one side explicitly: CAST(x AS type) or x::type.
+----
+CREATE STREAM s (a timestamptz, WATERMARK FOR a AS now() - INTERVAL '5 seconds')
+=>
+ERROR 0A000: a watermark that does not follow from the row
+LINE 1: CREATE STREAM s (a timestamptz, WATERMARK FOR a AS now() - INTERVAL '5 seconds')
                                                            ^
-HINT: Correct the definition at the marked place.
+HINT: What is late must not depend on when a row is read: compute it from columns of the row.
+----
+CREATE STREAM s (a timestamptz, WATERMARK FOR a AS max(a))
+=>
+ERROR 42803: aggregate functions are not allowed in WATERMARK
+LINE 1: CREATE STREAM s (a timestamptz, WATERMARK FOR a AS max(a))
+                                                           ^
+HINT: Add the column to GROUP BY, or put it inside an aggregate.
 ----
 CREATE STREAM s (a timestamptz, WATERMARK FOR a AS a - INTERVAL '1 month')
 =>
