@@ -68,6 +68,9 @@ function jsonText(value: unknown, type: DataType): string {
     case 'timestamp':
     case 'timestamptz':
       return String(parseInstant(String(value)))
+    case 'real':
+      // Answers have the shortest digits that name it.
+      return theirText(Math.fround(Number(value)), type)
     case 'bytea':
       return String(value).slice(2)
     case 'json':
