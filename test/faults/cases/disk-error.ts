@@ -35,15 +35,14 @@ const config = { 'segment.bytes': '1048576' }
 const injectedWithinMs = 10_000
 const goesOnWithinMs = 15_000
 /** Nothing is removed: what was written at the first failure is looked at after the last one too. The file is sparse. */
-const volumeMegabytes = (quick: boolean): number => (quick ? 512 : 8192)
+const volumeMegabytes = 8192
 
 async function diskErrors(context: Context): Promise<Outcome> {
   const { random } = context
   const noTracing = await tracingMissing(context.folder)
   if (noTracing !== null) return { skipped: noTracing }
   const noVolumes = await volumesMissing(context.folder)
-  const volume =
-    noVolumes === null ? await Volume.make(join(context.folder, 'xfs'), 'xfs', volumeMegabytes(context.quick)) : null
+  const volume = noVolumes === null ? await Volume.make(join(context.folder, 'xfs'), 'xfs', volumeMegabytes) : null
   if (noVolumes !== null) context.note(`kill -9 instead of power cuts: ${noVolumes}`)
   let product: Millrace = await startFirst({ data: join(volume?.path ?? context.folder, 'data') })
   const load = new Workload({
