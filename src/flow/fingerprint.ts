@@ -76,6 +76,12 @@ export class Fingerprints {
         const out = columns.filter((_, c) => c !== code).map((column) => hash(['changed', of, column]))
         return { base: hash([of, key?.map((position) => out[position]), key === null ? [] : out]), columns: out }
       }
+      case 'conflict': {
+        const { base, columns } = this.form(plan.input)
+        const of = (positions: readonly number[] | null): unknown =>
+          positions?.map((position) => columns[position]) ?? null
+        return { base: hash(['conflict', base, columns, of(plan.key), of(plan.identity), plan.policy]), columns }
+      }
       case 'to-changelog': {
         const { base, columns } = this.form(plan.input)
         const of = [base, columns, plan.key, Object.entries(plan.codes).toSorted()]

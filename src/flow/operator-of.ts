@@ -3,6 +3,7 @@ import { Fault } from '../lib/fault.ts'
 import type { Operator } from './operator.ts'
 import { aggregate } from './operators/aggregate.ts'
 import { fromChangelog, toChangelog } from './operators/changelog.ts'
+import { conflict } from './operators/conflict.ts'
 import { expire } from './operators/expire.ts'
 import { globalWindow } from './operators/global-window.ts'
 import { intervalJoin } from './operators/interval-join.ts'
@@ -74,6 +75,8 @@ export function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean, slic
       return over(plan, plan.input.columns)
     case 'top':
       return top(plan, plan.input.columns, neverWithdraws(plan.input), timeColumn(plan.input))
+    case 'conflict':
+      return conflict(plan, neverWithdraws(plan.input))
     case 'from-changelog':
       needGrowth(plan.input, 'the input of FROM_CHANGELOG')
       return fromChangelog(plan)

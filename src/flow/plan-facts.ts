@@ -90,6 +90,7 @@ export function expressionsOf(plan: Plan): readonly Expression[] {
     case 'sliding-window':
     case 'over':
     case 'top':
+    case 'conflict':
     case 'from-changelog':
     case 'to-changelog':
     case 'process':
@@ -128,6 +129,7 @@ export function neverWithdraws(plan: Plan): boolean {
     case 'sliding-window':
     case 'process':
       return neverWithdraws(plan.input)
+    case 'conflict':
     case 'from-changelog':
       return false
     case 'to-changelog':
@@ -187,6 +189,7 @@ export function timeColumn(plan: Plan): number {
     case 'session':
     case 'global-window':
     case 'top':
+    case 'conflict':
     case 'from-changelog':
     case 'to-changelog':
     case 'process':
@@ -250,6 +253,8 @@ export function label(plan: Plan): string {
     }
     case 'top':
       return `first ${plan.limit} by ${plan.order.map((o) => plan.input.columns[o.column]?.name ?? '?').join(', ')}`
+    case 'conflict':
+      return `on conflict of ${names(plan.key, plan)} do ${plan.policy}`
     case 'from-changelog':
       return `from changelog by ${names([plan.code], plan.input)}`
     case 'to-changelog':

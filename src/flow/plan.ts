@@ -178,6 +178,16 @@ export type Plan =
       readonly codes: Readonly<Partial<Record<RowKind, string>>>
       readonly columns: Columns
     }
+  /** One row for each key, where several rows may have it: the first, the last that changed, or a failure. */
+  | {
+      readonly op: 'conflict'
+      readonly input: Plan
+      readonly key: readonly number[]
+      /** What tells the input's rows apart; null: all of their columns, and equal ones are counted. */
+      readonly identity: readonly number[] | null
+      readonly policy: 'nothing' | 'error' | 'deduplicate'
+      readonly columns: Columns
+    }
   /** User code in TypeScript, one call an event, state by key. */
   | {
       readonly op: 'process'

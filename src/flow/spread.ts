@@ -100,6 +100,8 @@ function exchangeOf(plan: Plan, slices?: Slices): Exchange | null {
       return cut([of(plan.input.columns, plan.partitionBy)], { ...byTime, ties: plan.partitionBy })
     case 'top':
       return cut([of(plan.input.columns, plan.partitionBy)], byTime)
+    case 'conflict':
+      return cut([of(plan.columns, plan.key)], byTime)
     case 'from-changelog':
     case 'to-changelog':
       return null

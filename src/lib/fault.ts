@@ -948,6 +948,11 @@ export const faults = {
     (f) => f.what,
     'The description of the function says which arguments it takes.',
   ),
+  'value.duplicate-key': valueMeaning<{ key: string }>(
+    '23505',
+    (f) => `another row has the key ${f.key} already`,
+    'Choose a key that tells the rows apart, or say which one counts: ON CONFLICT DO NOTHING (the first) or DO DEDUPLICATE (the last).',
+  ),
   'flow.unknown-view': meaning<{ view: string }>({
     kafka: 3,
     http: 404,

@@ -22,6 +22,8 @@ export function planAlert(ctx: PlanContext, statement: CreateAlert): PlannedAler
     name: viewName,
     ifNotExists: false,
     columns: [],
+    primaryKey: [],
+    onConflict: null,
     query: statement.query,
     options: [],
     orReplace: false,

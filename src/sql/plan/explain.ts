@@ -154,6 +154,14 @@ function describeStep(plan: Plan): string[] {
         `by ${shownOrder(plan.order, plan.input.columns)}`,
         'state: the first rows of each partition, and all of its rows where the input may withdraw some',
       ]
+    case 'conflict':
+      return [
+        `One row per ${names(plan.key, plan.columns)}`,
+        { nothing: 'the first that came', error: 'a second one cannot be', deduplicate: 'the last that changed' }[
+          plan.policy
+        ],
+        'state: all rows of each key',
+      ]
     case 'from-changelog':
       return [
         `Rows come and go by ${plan.input.columns[plan.code]!.name}`,

@@ -132,6 +132,7 @@ function windowEnds(plan: Plan): Set<number> {
     case 'union':
     case 'global-window':
     case 'top':
+    case 'conflict':
     case 'from-changelog':
     case 'to-changelog':
     case 'process':
@@ -150,6 +151,7 @@ function growsForEver(plan: Plan): boolean {
       return true
     case 'to-changelog':
       return true
+    case 'conflict':
     case 'from-changelog':
     case 'top':
       return false

@@ -62,6 +62,7 @@ export function prune(plan: Plan, needed: ReadonlySet<number>): Pruned {
       return pruneOver(plan, needed)
     case 'top':
       return pruneTop(plan, needed)
+    case 'conflict':
     case 'from-changelog':
     case 'to-changelog':
     case 'process': {

@@ -157,6 +157,7 @@ function push(plan: Plan, condition: Expression): Plan | null {
       return whole ? { ...plan, input: pushInto(plan.input, condition) } : null
     }
     case 'source':
+    case 'conflict':
     case 'from-changelog':
     case 'to-changelog':
     case 'process':

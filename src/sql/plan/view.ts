@@ -6,6 +6,7 @@ import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import { parseInstant } from '../../flow/time-text.ts'
 import type { Columns } from '../../schema/types.ts'
 import { column } from '../bind/bound.ts'
+import { matchesName } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
 import type { Name, Query, Statement } from '../syntax/ast.ts'
 import type { PlanContext } from './context.ts'
@@ -92,7 +93,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
     )
   }
   const inner = { ...ctx, allowUnbounded: options.flag('allow_unbounded_state'), joinsEnd: options.has('state_ttl') }
-  const rel = named(ctx, planViewQuery(inner, statement.query), statement.columns)
+  const rel = keyed(ctx, statement, named(ctx, planViewQuery(inner, statement.query), statement.columns))
   checkNames(ctx, rel.plan.columns, statement)
   const key = flatKey(rel.key)
   const plan = rewrite(rel.plan)
@@ -122,6 +123,47 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
   }
 }
 
+/** By PRIMARY KEY; where the query's rows are told apart by more than that, ON CONFLICT says which one of them counts. */
+function keyed(ctx: PlanContext, { primaryKey, onConflict }: CreateView, rel: Rel): Rel {
+  if (primaryKey.length === 0) {
+    if (onConflict === null) return rel
+    throw new SqlFault('sql.invalid-definition', 'ON CONFLICT needs a PRIMARY KEY', ctx.text, onConflict.at, {
+      hint: 'Name it among the columns: CREATE MATERIALIZED VIEW v (a, b, PRIMARY KEY (a)) AS …',
+    })
+  }
+  const { columns } = rel.plan
+  const key = primaryKey.map((wanted) => {
+    const found = columns.flatMap(({ name }, i) => (matchesName(wanted, name) ? [i] : []))
+    if (found.length === 1) return found[0]!
+    throw new SqlFault(
+      'sql.unknown-column',
+      `column "${wanted.text}" is not among those of the view`,
+      ctx.text,
+      wanted.at,
+    )
+  })
+  const withKey = { ...rel, key: key.map((position) => [position]) }
+  if (rel.key !== null && rel.key.every((part) => part.some((position) => key.includes(position)))) return withKey
+  const own = flatKey(rel.key)
+  const named = (positions: readonly number[]): string => positions.map((i) => columns[i]!.name).join(', ')
+  if (onConflict === null)
+    throw new SqlFault(
+      'sql.invalid-definition',
+      `several rows of the query may have the same ${named(key)}: ${own === null ? 'it has no key' : `its key is (${named(own)})`}`,
+      ctx.text,
+      primaryKey[0]!.at,
+      {
+        hint: 'Say which one counts: ON CONFLICT DO NOTHING (the first), DO DEDUPLICATE (the one that changed last), or DO ERROR.',
+      },
+    )
+  return {
+    ...withKey,
+    plan: { op: 'conflict', input: rel.plan, key, identity: own, policy: onConflict.does, columns },
+    appendOnly: false,
+    time: null,
+    windows: [],
+  }
+}
 function parallelismOf(ctx: PlanContext, options: Options): Pick<ViewPlan, 'parallelism'> {
   const parallelism = options.count('parallelism')
   if (parallelism === null) return {}

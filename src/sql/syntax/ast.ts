@@ -239,6 +239,10 @@ export interface StartFrom extends Span {
   /** Of a timestamp; the name of a savepoint. */
   readonly text: string
 }
+/** ON CONFLICT DO NOTHING | ERROR | DEDUPLICATE */
+export interface OnConflict extends Span {
+  readonly does: 'nothing' | 'error' | 'deduplicate'
+}
 export interface Option extends Span {
   readonly name: string
   readonly value: string | number | boolean
@@ -281,6 +285,9 @@ export type Statement = Span &
         readonly name: QualifiedName
         readonly ifNotExists: boolean
         readonly columns: readonly Name[]
+        /** [] = the key that follows from the query. */
+        readonly primaryKey: readonly Name[]
+        readonly onConflict: OnConflict | null
         readonly query: Query
         readonly options: readonly Option[]
         readonly orReplace: boolean

@@ -54,7 +54,7 @@ function watermarkClause(cursor: Cursor): Watermark {
   const as = parseExpression(cursor)
   return { column, as, ...cursor.span(at) }
 }
-function tableKey(cursor: Cursor): readonly Name[] {
+export function tableKey(cursor: Cursor): readonly Name[] {
   if (cursor.acceptWords('constraint')) cursor.name()
   cursor.expectWord('primary', 'key')
   const names = cursor.parenthesised(() => cursor.name('a column'))

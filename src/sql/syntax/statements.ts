@@ -1,8 +1,8 @@
 /** Everything that is not a plain query: definitions, INSERT, SUBSCRIBE, SHOW and their kin. */
-import type { ObjectKind, QualifiedName, StartFrom, Statement } from './ast.ts'
+import type { Name, ObjectKind, OnConflict, QualifiedName, StartFrom, Statement } from './ast.ts'
 import { createAlert } from './alert.ts'
 import type { Cursor } from './cursor.ts'
-import { createRelation, optionList, withOptions } from './definitions.ts'
+import { createRelation, optionList, tableKey, withOptions } from './definitions.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import { hintOfStatement, objectHints, statementHints } from './elsewhere.ts'
 import { words } from './keywords.ts'
@@ -184,20 +184,50 @@ function createPlainView(cursor: Cursor, at: number): Statement {
   return { kind: 'create-plain-view', name, ifNotExists, columns, query, ...cursor.span(at) }
 }
 
-/** CREATE [OR REPLACE] MATERIALIZED VIEW [IF NOT EXISTS] name [(columns)] [WITH (…)] AS query [WITH (…)] [START FROM …] */
+/**
+ * CREATE [OR REPLACE] MATERIALIZED VIEW [IF NOT EXISTS] name [(columns, PRIMARY KEY (…))] [WITH (…)] AS query [ON CONFLICT DO …]
+ * [WITH (…)] [START FROM …]
+ */
 function createView(cursor: Cursor, at: number, orReplace: boolean): Statement {
   cursor.expectWord('view')
   const ifNotExists = !orReplace && cursor.acceptWords('if', 'not', 'exists')
   const name = cursor.qualifiedName('a name for the view')
-  const columns = cursor.isMark('(') ? cursor.parenthesised(() => cursor.name('a column')) : []
+  const { columns, primaryKey } = viewColumns(cursor)
   const before = withOptions(cursor)
   cursor.expectWord('as')
   const query = parseQuery(cursor)
   if (cursor.isWord('with') && (cursor.isWordAhead(1, 'data') || cursor.isWordAhead(1, 'no')))
     cursor.unsupported('WITH [NO] DATA', cursor.at)
+  const onConflict = conflictClause(cursor)
   const options = [...before, ...withOptions(cursor)]
   const start = startFrom(cursor)
-  return { kind: 'create-view', name, ifNotExists, columns, query, options, orReplace, start, ...cursor.span(at) }
+  const parts = { columns, primaryKey, query, onConflict, options, orReplace, start }
+  return { kind: 'create-view', name, ifNotExists, ...parts, ...cursor.span(at) }
+}
+function viewColumns(cursor: Cursor): { columns: Name[]; primaryKey: readonly Name[] } {
+  const columns: Name[] = []
+  let primaryKey: readonly Name[] = []
+  if (cursor.isMark('('))
+    cursor.parenthesised(() => {
+      if (primaryKey.length > 0) cursor.syntax('PRIMARY KEY stands behind the columns, once', cursor.at)
+      if (cursor.isWord('primary') && cursor.isWordAhead(1, 'key')) primaryKey = tableKey(cursor)
+      else columns.push(cursor.name('a column'))
+    })
+  return { columns, primaryKey }
+}
+const conflicts = ['nothing', 'error', 'deduplicate'] as const
+function conflictClause(cursor: Cursor): OnConflict | null {
+  const { at } = cursor
+  if (!cursor.acceptWords('on', 'conflict')) return null
+  if (!cursor.isWord('do')) cursor.fail(['DO'], 'The key is the PRIMARY KEY of the view: ON CONFLICT DO NOTHING.')
+  cursor.take()
+  const does = conflicts.find((word) => cursor.acceptWords(word))
+  if (does === undefined)
+    return cursor.fail(
+      ['NOTHING', 'ERROR', 'DEDUPLICATE'],
+      'DEDUPLICATE keeps the row that changed last, as DO UPDATE would.',
+    )
+  return { does, ...cursor.span(at) }
 }
 const textOf = ({ parts }: QualifiedName): string => parts.map(({ text }) => text).join('.')
 function startFrom(cursor: Cursor): StartFrom | null {
