@@ -162,6 +162,8 @@ export interface ViewOptions {
   readonly stateTtl?: string
   /** Into how many parts steps with state are cut by their keys, at most 64. Default 1. */
   readonly parallelism?: number
+  /** How many other processes on the same log keep a copy of its state, to take over at once. Default 0. */
+  readonly standbys?: number
   /**
    * What happens when the view has failed. Default exponential-delay without an end. One that stopped at an event it cannot process stays failed
    * in any case: it would fail again.
@@ -252,6 +254,7 @@ export class ViewDefinition<Row> {
       ...(stateTtl === undefined ? {} : { ttlMs: parseDuration(`stateTtl of ${this.name}`, stateTtl) }),
       ...(memoryBudget === undefined ? {} : { memoryBytes: parseBytes(`memoryBudget of ${this.name}`, memoryBudget) }),
       ...parallelismOf(this.name, this.options),
+      ...standbysOf(this.name, this.options),
     }
   }
 }
@@ -264,6 +267,15 @@ function parallelismOf(view: string, { parallelism }: ViewOptions): Pick<ViewPla
   if (Number.isSafeInteger(parallelism) && parallelism >= 1 && parallelism <= slotCount) return { parallelism }
   const why = `it is a whole number from 1 to ${slotCount}`
   throw new Fault('config.invalid', { setting: `parallelism of ${view}`, value: String(parallelism), why })
+}
+function standbysOf(view: string, { standbys }: ViewOptions): Pick<ViewPlan, 'standbys'> {
+  if (standbys === undefined) return {}
+  if (Number.isSafeInteger(standbys) && standbys >= 0) return { standbys }
+  throw new Fault('config.invalid', {
+    setting: `standbys of ${view}`,
+    value: String(standbys),
+    why: 'it is a whole number from 0 on',
+  })
 }
 function startOf(from: ViewOptions['startFrom']): Pick<ViewPlan, 'start'> {
   if (from === undefined || from === 'beginning' || from === 'resume') return {}

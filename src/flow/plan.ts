@@ -436,6 +436,8 @@ export interface ViewPlan {
   readonly ttlMs?: number
   /** Into how many parts its steps are cut (`spread.ts`), 1 to 64; absent = 1. Not part of what its state means. */
   readonly parallelism?: number
+  /** How many other processes on its log keep a copy of its state; absent = none. Not part of what its state means. */
+  readonly standbys?: number
 }
 /** `into`: the print of the plan for which this was decided (`state-marks.ts`); `rows`: as in `PlanChange`. */
 export interface Adopts {

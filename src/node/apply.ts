@@ -165,8 +165,18 @@ function asStatement(definition: Definition, file = definition.name): Wanted[] {
 }
 /** A view in SQL takes its options as SQL says them. */
 function optionsText({ from, options }: AnyView): string {
-  const { idle, lateTopic, onError, startFrom, memoryBudget, stateTtl, parallelism, restart, allowUnboundedState } =
-    options
+  const {
+    idle,
+    lateTopic,
+    onError,
+    startFrom,
+    memoryBudget,
+    stateTtl,
+    parallelism,
+    standbys,
+    restart,
+    allowUnboundedState,
+  } = options
   const written = Object.entries({
     idle,
     late_topic: lateTopic,
@@ -174,6 +184,7 @@ function optionsText({ from, options }: AnyView): string {
     memory_budget: memoryBudget,
     state_ttl: stateTtl,
     parallelism,
+    standbys,
     allow_unbounded_state: allowUnboundedState,
     ...(restart === undefined ? {} : restartOptions(restart)),
   }).flatMap(([option, value]) => {

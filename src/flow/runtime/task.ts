@@ -38,6 +38,7 @@ import type { Halted } from './savepoints.ts'
 import type { QuarantineUse } from './quarantine.ts'
 import { type OutputRecord, batchesFor, savedState } from './records.ts'
 import { type Sink, type TickFacts, noSink } from './sink.ts'
+import { Standby } from './standby.ts'
 import { Stepper } from './stepper.ts'
 import { type TickContext, badRecords, lateRecords } from './tick-records.ts'
 import { viewSink } from './view-sink.ts'
@@ -112,6 +113,7 @@ export class ViewTask {
   private readonly sink: Sink
   private readonly input: Input
   private readonly stepper: Stepper
+  private readonly standby: Standby
   private readonly topics = new Map<string, TopicInfo>()
   private output: TopicInfo | null = null
   private state: TopicInfo | null = null
@@ -145,6 +147,7 @@ export class ViewTask {
     this.sink = host.keepsOutput(view.name) ? viewSink(view) : noSink
     this.input = new Input(host.log.reader())
     this.stepper = new Stepper(this.graph)
+    this.standby = new Standby(host.log, host.clock, this.graph)
     this.started.promise.catch(() => {})
   }
 
@@ -254,11 +257,13 @@ export class ViewTask {
         name: this.view.name,
         // Its state is one: who has a part of its input could not go on.
         whole: true,
+        standbys: this.view.standbys ?? 0,
       })
       await this.follow(this.membership, signal)
     } catch (error) {
       if (!signal.aborted) this.fail(asFault(error))
     } finally {
+      await this.standby.end()
       await this.membership?.leave().catch(() => undefined)
       this.membership = null
       for (const work of this.between.splice(0)) await work()
@@ -295,7 +300,7 @@ export class ViewTask {
     let offered = changes.next()
     while (!signal.aborted) {
       this.wake = new AbortController()
-      for (const work of this.between.splice(0)) await work()
+      for (const work of this.between.splice(0)) await this.standby.aside(this.changelog, work)
       const change = await Promise.race([offered, aborted(AbortSignal.any([signal, this.wake.signal]))])
       if (change === undefined) continue
       if (change.done === true) return
@@ -308,10 +313,10 @@ export class ViewTask {
         },
         () => moved.abort(),
       )
-      const { claim, active, accept } = change.value
+      const { claim, active, standby, accept } = change.value
       this.claim = claim
       accept.call(change.value)
-      await this.serve(claim, active, AbortSignal.any([signal, moved.signal]))
+      await this.serve(claim, { active, standby }, AbortSignal.any([signal, moved.signal]))
     }
   }
   private holdsAll(active: readonly Partition[]): boolean {
@@ -321,12 +326,20 @@ export class ViewTask {
     )
   }
   /** Restores and ticks until the signal; again whenever the claim turns out to be lost. */
-  private async serve(claim: Claim, active: readonly Partition[], signal: AbortSignal): Promise<void> {
+  private async serve(
+    claim: Claim,
+    { active, standby }: { readonly active: readonly Partition[]; readonly standby: readonly Partition[] },
+    signal: AbortSignal,
+  ): Promise<void> {
     for (const topic of sourceTopics(this.view.plan)) this.topics.set(topic, await topicInfo(this.host.log, topic))
     if (!this.holdsAll(active)) {
       // Another process has the rest: it, or nobody yet, runs this view.
       this.status = 'idle'
       this.started.resolve()
+      // A changed query finds its state by what all of it says of itself.
+      if (standby.length > 0 && this.holdsAll(standby) && this.view.adopts === undefined)
+        this.standby.begin(this.changelog)
+      else await this.standby.end()
       return
     }
     this.status = 'restoring'
@@ -343,6 +356,10 @@ export class ViewTask {
       // Somebody else goes on from here; the next claim restores what they leave.
       this.graph.clear()
     }
+  }
+  private get changelog(): readonly Partition[] {
+    const topic = stateTopic(this.view.name)
+    return Array.from({ length: this.state?.partitions ?? 0 }, (_, index) => ({ topic, index }))
   }
   private async restore(claim: Claim, active: readonly Partition[]): Promise<void> {
     const { log, clock } = this.host
@@ -365,12 +382,12 @@ export class ViewTask {
     })
     const isFirst = positions.every((position) => position === null)
     if (isFirst && this.view.start !== undefined) await this.startAt(this.view.start, claim, from, bounds)
-    this.graph.clear()
+    const known = await this.standby.end()
+    if (known === null) this.graph.clear()
     this.graph.restoresAll = this.view.adopts !== undefined
     this.stepper.clear()
-    const name = stateTopic(this.view.name)
-    for (let index = 0; index < this.state.partitions; index++)
-      for await (const chunk of log.reader().restore({ topic: name, index }, claim)) {
+    for (const [i, partition] of this.changelog.entries())
+      for await (const chunk of log.reader().restore(partition, claim, known?.[i])) {
         if ('fault' in chunk) throw chunk.fault
         this.host.onWork(this.view.name)
         for (const batch of chunk.batches)

@@ -75,6 +75,10 @@ export const viewOptions: OptionSpecs = {
     kind: 'count',
     about: `into how many parts steps with state are cut by their keys, at most ${slotCount}; default 1`,
   },
+  standbys: {
+    kind: 'count',
+    about: 'how many other processes on the same log keep a copy of its state, to take over at once; default 0',
+  },
   allow_unbounded_state: { kind: 'flag', about: 'accept a state that grows with history' },
   ...restartOptions,
 }
@@ -114,6 +118,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
     ...(options.has('state_ttl') ? { ttlMs: options.duration('state_ttl')! } : {}),
     ...(options.has('memory_budget') ? { memoryBytes: options.bytes('memory_budget')! } : {}),
     ...parallelismOf(ctx, options),
+    ...(options.has('standbys') ? { standbys: options.count('standbys')! } : {}),
   }
   return {
     view,

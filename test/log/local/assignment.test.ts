@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { assign, standbysOf } from '../../../src/log/local/groups/assignment.ts'
+import { assignWhole } from '../../../src/log/local/groups/assign-whole.ts'
 import type { Partition } from '../../../src/log/log.ts'
 
 const member = (name: string, topics: string[], held: Partition[] = [], warm: Partition[] = []) => ({
@@ -74,4 +75,27 @@ test('copies are kept of what the next members hold', () => {
   const active = [[{ topic: 't', index: 0 }], [{ topic: 't', index: 1 }], [{ topic: 't', index: 2 }]]
   const copies = standbysOf(active, [1, 0, 5])
   assert.deepEqual(copies.map(places), [['t1'], [], ['t0', 't1']])
+})
+test('what cannot be divided goes to one member, copies to those that are next in line when it leaves', () => {
+  const topics = [{ name: 'x', partitions: 2 }]
+  const members = ['a', 'b', 'c', 'd'].map((identity) => ({ identity, topics: new Set(['x']), standbys: 2 }))
+  const all = ['x0', 'x1']
+  let left = members
+  let expected: string[] = []
+  while (left.length > 1) {
+    const { active, standby } = assignWhole('g', left, topics)
+    const holders = left.filter((_, i) => active[i]!.length > 0)
+    assert.equal(holders.length, 1)
+    assert.deepEqual(places(active[left.indexOf(holders[0]!)]!), all)
+    if (expected.length > 0) assert.ok(expected.includes(holders[0]!.identity), 'who stood by goes on')
+    expected = left.flatMap(({ identity }, i) => (standby[i]!.length > 0 ? [identity] : []))
+    assert.equal(expected.length, Math.min(2, left.length - 1))
+    left = left.filter((one) => one !== holders[0])
+  }
+  const none = assignWhole(
+    'g',
+    members.map((one) => ({ ...one, standbys: 0 })),
+    topics,
+  )
+  assert.ok(none.standby.every((of) => of.length === 0))
 })

@@ -3,7 +3,7 @@
  * its holder has given it up, which takes another rebalance; until then the holder keeps its right to commit for it.
  */
 import { assignWhole } from '../../local/groups/assign-whole.ts'
-import { assign, standbysOf } from '../../local/groups/assignment.ts'
+import { assignShares } from '../../local/groups/assignment.ts'
 import type { Partition } from '../../log.ts'
 import { type Assignment, type Subscription } from './consumer-protocol.ts'
 
@@ -19,28 +19,26 @@ export function lead(
   topics: readonly { name: string; partitions: number }[],
 ): ReadonlyMap<string, Assignment> {
   const sorted = members.toSorted((a, b) => compare(nameOf(a), nameOf(b)) || compare(a.member, b.member))
-  const wished = sorted.every(({ subscription }) => subscription.said.whole)
+  const { active: wished, standby } = sorted.every(({ subscription }) => subscription.said.whole)
     ? assignWhole(
         group,
-        sorted.map(({ subscription }) => ({
-          identity: subscription.said.process,
-          topics: new Set(subscription.topics),
+        sorted.map(({ subscription: { said, topics: of } }) => ({
+          identity: said.process,
+          topics: new Set(of),
+          standbys: said.standbys,
         })),
         topics,
       )
-    : assign(
+    : assignShares(
         sorted.map((one) => ({
           name: nameOf(one),
           topics: new Set(one.subscription.topics),
           held: one.subscription.held,
           warm: one.subscription.said.warm,
+          standbys: one.subscription.said.standbys,
         })),
         topics,
       )
-  const standby = standbysOf(
-    wished,
-    sorted.map(({ subscription }) => subscription.said.standbys),
-  )
   const holders = new Map<string, string>()
   for (const { member, subscription } of sorted)
     for (const partition of subscription.held) if (!holders.has(keyOf(partition))) holders.set(keyOf(partition), member)

@@ -70,6 +70,15 @@ export function assign(
   return given
 }
 
+/** The same, and what each member stands by for. */
+export function assignShares(
+  members: readonly (AssignedMember & { readonly standbys: number })[],
+  topics: Parameters<typeof assign>[1],
+): { readonly active: Partition[][]; readonly standby: Partition[][] } {
+  const active = assign(members, topics)
+  const wanted = members.map(({ standbys }) => standbys)
+  return { active, standby: standbysOf(active, wanted) }
+}
 /** For each member, the partitions that it keeps a copy of: those of the `count` members after it in the ring. */
 export function standbysOf(active: readonly Partition[][], wanted: readonly number[]): Partition[][] {
   return active.map((_, member) => {

@@ -7,7 +7,7 @@ import { Fault } from '../../../lib/fault.ts'
 import type { Random } from '../../../lib/world.ts'
 import type { Claim, GroupInfo, JoinOptions, Membership, Partition, TopicInfo } from '../../log.ts'
 import { assignWhole } from './assign-whole.ts'
-import { assign, standbysOf } from './assignment.ts'
+import { assignShares } from './assignment.ts'
 import type { GroupOffsets } from './offsets.ts'
 
 export interface Change {
@@ -147,25 +147,26 @@ class TaskGroup {
     const topics = [...new Set(this.#members.flatMap((member) => [...member.topics]))]
       .map((topic) => this.#host.topic(topic))
       .filter((info) => info !== null)
-    const wished = this.#members.every(({ options }) => options.whole === true)
+    const { active: wished, standby } = this.#members.every(({ options }) => options.whole === true)
       ? assignWhole(
           this.name,
-          this.#members.map(({ id, topics: of }) => ({ identity: id, topics: of })),
+          this.#members.map(({ id, topics: of, options }) => ({
+            identity: id,
+            topics: of,
+            standbys: options.standbys ?? 0,
+          })),
           topics,
         )
-      : assign(
+      : assignShares(
           this.#members.map((member) => ({
             name: member.name,
             topics: member.topics,
             held: member.held,
             warm: member.options.warm().map((at) => at.partition),
+            standbys: member.options.standbys ?? 0,
           })),
           topics,
         )
-    const standby = standbysOf(
-      wished,
-      this.#members.map((member) => member.options.standbys ?? 0),
-    )
     const holder = new Map<string, TaskMember>()
     for (const member of this.#members) for (const partition of member.holds()) holder.set(keyOf(partition), member)
     this.#members.forEach((member, i) => {
