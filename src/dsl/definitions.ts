@@ -40,6 +40,8 @@ export interface TopicOptions<T> {
   readonly lateness?: string
   /** Instead of `lateness`: what an event says that no event at or before it comes any more; NULL says nothing. */
   readonly watermark?: (event: ColumnsOf<T>) => Value<string | null | undefined>
+  /** Views read it no further than `maxDrift` ahead, by event time, of the slowest of their sources of this group. */
+  readonly alignment?: { readonly group: string; readonly maxDrift: string }
   readonly partitions?: number
   /** What to do with an event that does not fit. Default reject. */
   readonly onInvalid?: 'reject' | 'quarantine' | 'null'
@@ -74,7 +76,7 @@ export class TopicDefinition<T> {
     return new Stream<T>({ rel: relOf(this.source('upsert')), optional: optionalFields(this.jsonSchema) })
   }
   source(mode: 'append' | 'upsert'): SourcePlan {
-    const { eventTime, lateness, key, watermark } = this.options
+    const { eventTime, lateness, key, watermark, alignment } = this.options
     const column = this.columns.findIndex(({ name }) => name === eventTime)
     const wishedMs = lateness === undefined ? 0 : parseDuration(`lateness of ${this.name}`, lateness)
     const time = column < 0 ? null : { column, delayMs: Math.max(delayMsMin, wishedMs) }
@@ -88,6 +90,14 @@ export class TopicDefinition<T> {
       fields: this.columns.map(({ name }) => ({ from: 'value', path: [name] })),
       key: mode === 'append' ? [] : [this.columns.findIndex(({ name }) => name === key)],
       time: time === null || watermark === undefined ? time : { column, delayMs: 0 },
+      ...(alignment === undefined
+        ? {}
+        : {
+            alignment: {
+              group: alignment.group,
+              maxDriftMs: parseDuration(`alignment.maxDrift of ${this.name}`, alignment.maxDrift),
+            },
+          }),
       onInvalid: this.options.onInvalid ?? 'reject',
     }
     return watermark === undefined ? plain : withWatermark(plain, this.#said(plain, watermark))

@@ -156,6 +156,22 @@ export class SourceClock {
     }
     return least
   }
+  /** The same over those that have held a record; null: there is none. */
+  reached(): number | null {
+    let least: number | null = null
+    for (const clock of this.partitions.values())
+      if (!clock.idle && clock.held) least = Math.min(least ?? Infinity, this.watermarkOf(clock))
+    return least
+  }
+  /** Partitions whose watermark is further than that. */
+  *beyond(limitMs: number): IterableIterator<number> {
+    for (const [partition, clock] of this.partitions) if (this.watermarkOf(clock) > limitMs) yield partition
+  }
+  /** A partition that is held back is not silent. */
+  notSilent(partition: number, nowMs: number): void {
+    const clock = this.partitions.get(partition)
+    if (clock !== undefined) clock.lastMs = this.at(nowMs)
+  }
   /** The partition that holds the watermark back; null where there is but one active, or none. */
   slowest(): { partition: number; watermark: number } | null {
     let slowest: { partition: number; watermark: number } | null = null

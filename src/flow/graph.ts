@@ -12,6 +12,7 @@ import { Fault } from '../lib/fault.ts'
 import type { Clock } from '../lib/world.ts'
 import type { Schemas } from '../schema/formats/registry.ts'
 import type { Columns } from '../schema/types.ts'
+import { heldBack } from './alignment.ts'
 import { type Batch, type FailedRows, type LateRows, emptyBatch, sourceOf } from './batch.ts'
 import { type ClockOptions, SourceClock, clockTable, saveWatermark, savedWatermark } from './clock.ts'
 import { type Decoder, createDecoder } from './decode.ts'
@@ -339,11 +340,24 @@ export class Graph {
     // A table that has never held anything is waited for from the first row that asks for it.
     const without = this.nodes.filter(({ operator, tables }) => operator !== null && !operator.waits(tables))
     for (const { clock } of this.waitedFor(without)) clock.notMissed(nowMs)
-    for (const { clock } of this.sources) clock.markIdle(nowMs)
+    const held = this.heldBack()
+    for (const { clock, plan } of this.sources) {
+      for (const lane of held)
+        if (lane.startsWith(`${plan.topic}/`)) clock.notSilent(Number(lane.slice(plan.topic.length + 1)), nowMs)
+      clock.markIdle(nowMs)
+    }
+  }
+  /** Some of its sources are aligned with others. */
+  get isAligned(): boolean {
+    return this.sources.some(({ plan }) => plan.alignment !== undefined)
+  }
+  /** Lanes of its input that are read no further for now (`alignment.ts`). */
+  heldBack(): ReadonlySet<string> {
+    return this.isAligned ? heldBack(this.sources) : none
   }
   /** When time alone may change the output; Infinity = not before a record comes. */
   nextTimerMs(): number {
-    if (!this.waits()) return Infinity
+    if (!this.waits() && this.heldBack().size === 0) return Infinity
     return Math.min(...this.sources.map(({ clock }) => clock.nextIdleMs()))
   }
   /** When the clock (`nowMs`) brings rows or takes them away; Infinity = never. */
@@ -589,6 +603,7 @@ export class Graph {
   }
 }
 
+const none: ReadonlySet<string> = new Set()
 const roomEveryEntries = 4_096
 /** Of all parts. */
 export function sizesOf({ tables, far }: Pick<Node, 'tables' | 'far'>): StateSizes {

@@ -305,6 +305,8 @@ export interface SourcePlan {
   readonly time: { readonly column: number; readonly delayMs: number } | null
   /** The column that says the watermark, with `time.delayMs` 0; where it is NULL the watermark stays. Absent: event time says it. */
   readonly watermark?: number
+  /** It is read no further than so long beyond the slowest of the view's sources of this group (`alignment.ts`). */
+  readonly alignment?: { readonly group: string; readonly maxDriftMs: number }
   /** Allowed lateness: so much further behind stays the watermark. */
   readonly latenessMs?: number
   readonly onInvalid: 'reject' | 'quarantine' | 'null'

@@ -5,6 +5,7 @@
 import { offset as asOffset } from '../../lib/brand.ts'
 import type { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
+import { laneOf } from '../alignment.ts'
 import { type LogRecord, Unread } from '../../log/batch.ts'
 import type { At, Partition, Reader } from '../../log/log.ts'
 import type { RawRecords } from '../../log/raw-records.ts'
@@ -16,6 +17,7 @@ export interface Slice {
   readonly records: RawRecords
 }
 interface Lane {
+  readonly name: string
   readonly partition: Partition
   /** Read and not taken, in order; none of them is empty. */
   waiting: RawRecords[]
@@ -50,7 +52,8 @@ export class Input {
   open(from: readonly At[], firstUntil: (partition: Partition) => number = () => -1): void {
     this.lanes.clear()
     for (const { partition, offset } of from)
-      this.lanes.set(`${partition.topic}/${partition.index}`, {
+      this.lanes.set(laneOf(partition.topic, partition.index), {
+        name: laneOf(partition.topic, partition.index),
         partition,
         waiting: [],
         unread: new Unread([]),
@@ -69,9 +72,18 @@ export class Input {
   }
   /** Lanes that may be taken from now. */
   private openLanes(): Iterable<Lane> {
-    if (this.first.length === 0) return this.lanes.values()
     const left = this.first.filter((lane) => lane.taken < lane.firstUntil)
-    return left.length > 0 ? left : this.lanes.values()
+    if (left.length > 0) return left
+    if (this.heldBack.size === 0) return this.lanes.values()
+    return this.lanes.values().filter((lane) => !this.isHeldBack(lane))
+  }
+  /** Lanes that are read and taken from no further, until the next call; those that come before any other are all the same. */
+  holdBack(lanes: ReadonlySet<string>): void {
+    this.heldBack = lanes
+  }
+  private heldBack: ReadonlySet<string> = new Set()
+  private isHeldBack(lane: Lane): boolean {
+    return this.heldBack.size > 0 && this.heldBack.has(lane.name) && lane.taken >= lane.firstUntil
   }
   /** Something to commit: also a position that moved over records nobody sees. */
   get hasMoved(): boolean {
@@ -83,10 +95,11 @@ export class Input {
    * much at once is unpacked when others are used up. Throws the Fault of a partition.
    */
   async fill(waitMs: number, signal: AbortSignal): Promise<void> {
-    const used = [...this.lanes.values()].filter((lane) => lane.waiting.length === 0)
+    const used = [...this.lanes.values()].filter((lane) => lane.waiting.length === 0 && !this.isHeldBack(lane))
     for (const lane of used) lane.bytes = 0
     let left = limits.inputBytes
-    for (const lane of this.lanes.values()) left -= lane.bytes
+    // What is held back must not keep those waiting that it waits for.
+    for (const lane of this.lanes.values()) if (!this.isHeldBack(lane)) left -= lane.bytes
     const unpack = (lane: Lane): void => {
       if (left <= 0) return
       this.unpack(lane)

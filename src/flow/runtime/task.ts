@@ -77,7 +77,7 @@ export interface Counters {
   ticks: number
 }
 /** Records of one step. How many depends on what the last one took: a step should take some ms, whatever the view does. */
-const stepRecords = { least: 64, most: 4_096 }
+const stepRecords = { least: 64, most: 4_096, aligned: 256 }
 const stepMs = { short: 3, long: 8 }
 /** Rows that a tick makes before it commits, whatever the time: several views share a transaction of the log. */
 const tickRows = 20_000
@@ -453,6 +453,7 @@ export class ViewTask {
       if (this.paused === null) this.status = 'running'
       return
     }
+    this.align()
     const hadMoved = this.input.hasMoved
     if (!this.input.hasRecords) {
       const limitMs = this.input.hasMoved ? moveMs : waitMaxMs
@@ -466,6 +467,10 @@ export class ViewTask {
     }
     if (this.input.hasRecords || this.timerMs() <= 0 || this.graph.owesFirst) await this.tick(signal)
     else if (hadMoved) await this.commitMoves()
+  }
+  /** Where sources are aligned, those that are far ahead wait. */
+  private align(): void {
+    if (this.graph.isAligned) this.input.holdBack(this.graph.heldBack())
   }
   /** Until time alone may change the output. */
   private timerMs(): number {
@@ -516,8 +521,9 @@ export class ViewTask {
     let yieldedMs = startedMs
     this.graph.markIdle(nowMs)
     for (let first = true; ; first = false) {
+      this.align()
       if (first || this.input.hasRecords) {
-        const slices = this.input.take(this.stepSize)
+        const slices = this.input.take(Math.min(this.stepSize, this.graph.isAligned ? stepRecords.aligned : Infinity))
         // Seldom: a schema that nobody has seen before.
         const wait = this.stepper.prepare(slices, signal)
         if (wait !== null) await wait

@@ -43,6 +43,14 @@ export const relationOptions: OptionSpecs = {
     choices: ['reject', 'quarantine', 'null'],
     about: 'what happens to an event that does not fit; default quarantine',
   },
+  watermark_alignment_group: {
+    kind: 'text',
+    about: 'views read it no further ahead of others of this group than watermark_alignment_max_drift',
+  },
+  watermark_alignment_max_drift: {
+    kind: 'duration',
+    about: 'how far its watermark may be ahead of the slowest of its watermark_alignment_group',
+  },
 }
 
 export function planRelation(ctx: PlanContext, statement: Create): PlannedRelation {
@@ -69,6 +77,7 @@ export function planRelation(ctx: PlanContext, statement: Create): PlannedRelati
     fields: [...declared.fields, ...pseudo.map((p) => ({ from: p.from }))],
     key,
     time: event === null ? null : { column: event.column, delayMs: event.delayMs ?? 0 },
+    ...alignmentOf(ctx, options),
     onInvalid: (options.textOf('on_invalid')?.toLowerCase() as SourcePlan['onInvalid'] | undefined) ?? 'quarantine',
   }
   if (format.envelope !== null) checkEnvelope(ctx, statement, options, plain)
@@ -129,6 +138,17 @@ function checkEnvelope(ctx: PlanContext, { kind, name }: Create, options: Option
       options.at('key'),
       'Leave it out; PRIMARY KEY says which row an event is of.',
     )
+}
+
+function alignmentOf(ctx: PlanContext, options: Options): Pick<SourcePlan, 'alignment'> {
+  const [group, drift] = ['watermark_alignment_group', 'watermark_alignment_max_drift'] as const
+  const [name, maxDriftMs] = [options.textOf(group), options.duration(drift)]
+  if (name !== null && maxDriftMs !== null) return { alignment: { group: name, maxDriftMs } }
+  if (name === null && maxDriftMs === null) return {}
+  const [given, missing] = name === null ? [drift, group] : [group, drift]
+  throw new SqlFault('sql.invalid-definition', `${given} is given without ${missing}`, ctx.text, options.at(given), {
+    hint: `WITH (${group} = 'g', ${drift} = '1m')`,
+  })
 }
 
 /** A source of which only the columns matter. */

@@ -75,6 +75,9 @@ export const optionHints: Readonly<Record<string, string>> = {
   'debezium-json.schema-include': 'Leave it out: whether a schema is around an event is seen by itself.',
   connector: "There are none: WITH (topic = 'q') names the topic.",
   timestamp: "Write WATERMARK FOR t AS t - INTERVAL '5 seconds' among the columns.",
+  'scan.watermark.alignment.group': "Write watermark_alignment_group = 'g', watermark_alignment_max_drift = '1m'.",
+  'scan.watermark.alignment.max-drift': "Write watermark_alignment_group = 'g', watermark_alignment_max_drift = '1m'.",
+  'scan.watermark.idle-timeout': "A view says it: CREATE MATERIALIZED VIEW … WITH (idle = '30s').",
   'scan.startup.mode': 'A view says where it begins: … START FROM NOW.',
   'properties.bootstrap.servers':
     'Where the log is stands in the configuration: millrace serve --log kafka://HOST:PORT.',
