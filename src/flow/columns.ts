@@ -189,7 +189,18 @@ export class BytesBuilder implements ColumnBuilder {
   }
   private write(text: string): void {
     this.reserve(text.length * 3)
-    this.used += this.arena.write(text, this.used)
+    if (text.length <= writtenHere && this.writeAscii(text)) this.used += text.length
+    else this.used += this.arena.write(text, this.used)
+  }
+  /** False: it is something else. */
+  private writeAscii(text: string): boolean {
+    const { arena, used } = this
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i)
+      if (code >= 0x80) return false
+      arena[used + i] = code
+    }
+    return true
   }
   pushBytes(bytes: Uint8Array, start = 0, end = bytes.length): void {
     const from = this.used
@@ -255,6 +266,8 @@ export class BytesBuilder implements ColumnBuilder {
   }
 }
 const empty = Buffer.alloc(0)
+/** What is short takes less time to write than to ask for a native call. */
+const writtenHere = 32
 const valueOf = (bytes: Buffer, from: number, to: number, type: DataType): Value =>
   type.kind === 'bytea' ? bytes.subarray(from, to) : bytes.toString('utf8', from, to)
 

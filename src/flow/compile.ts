@@ -12,6 +12,7 @@ import { type Column, type RowFailure, valueAt } from './batch.ts'
 import type { ColumnBuilder } from './columns.ts'
 import type { Expression, Value } from './expression.ts'
 import { functions } from './functions/index.ts'
+import { fused } from './fused.ts'
 import { type Form, formOf } from './memory.ts'
 import { Repeated } from './repeated.ts'
 
@@ -275,7 +276,8 @@ class Code {
     return { value: this.use(value), isNull: 'false' }
   }
 
-  private call(call: Expression & { kind: 'call' }, body: Body): Emitted {
+  private call(asked: Expression & { kind: 'call' }, body: Body): Emitted {
+    const call = fused(asked)
     const types = call.args.map((a) => a.type)
     const row = call.user?.fn ?? functions.find(call.name, types, call.name === 'cast' ? call.type.kind : undefined)
     if (row === null)

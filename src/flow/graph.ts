@@ -26,7 +26,7 @@ import { inputsOf, label } from './plan-facts.ts'
 import { type ChangesFound } from './parts/asks.ts'
 import { FarNode, type FarParts, type Later, type PartLinks, farParts, together } from './parts/far-parts.ts'
 import { type SlicedSteps, slicedSteps } from './slices.ts'
-import { type Exchange, exchangesOf, partOfSlot, spread } from './spread.ts'
+import { type Exchange, exchangesOf, isHeavy, partOfSlot, spread } from './spread.ts'
 import { SpillFiles, type SpillOptions, TableSpill } from './spill.ts'
 import { RowAges } from './state-ages.ts'
 import { type StateChange, StateTable, type TellChange, changeOf } from './state.ts'
@@ -139,7 +139,9 @@ export class Graph {
     this.options = options
     const { memory } = options
     this.spill = memory === undefined ? null : new SpillFiles(memory)
-    this.exchanges = this.parallelism === 1 ? new Map() : exchangesOf(plan)
+    const hasThreads = (options.far?.links.length ?? 0) > 0
+    const cut = this.parallelism === 1 ? [] : [...exchangesOf(plan)].filter(([step]) => !hasThreads || isHeavy(step))
+    this.exchanges = new Map(cut)
     this.far = farParts(plan, this.exchanges, options)
     this.sliced = slicedSteps(plan)
     this.output = this.build(plan)

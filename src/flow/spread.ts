@@ -26,7 +26,7 @@ import type { PartStatus } from './parts/asks.ts'
 import { type Later, together } from './parts/far-parts.ts'
 import { type Packer, copied } from './parts/wire.ts'
 import type { Plan } from './plan.ts'
-import { inputsOf } from './plan-facts.ts'
+import { inputsOf, neverWithdraws } from './plan-facts.ts'
 import { type Slices, slicedSteps } from './slices.ts'
 import { partSizes } from './step-state.ts'
 
@@ -48,6 +48,15 @@ export function exchangesOf(plan: Plan): Map<Plan, Exchange> {
   visit(plan, false)
   for (const step of whole) found.delete(step)
   return found
+}
+/**
+ * Worth another thread? Where a step only adds values up, what a row costs to hand over is about what it costs to take in
+ * (bench/README.md, rows `in two parts on two threads`): with threads such a step is not cut.
+ */
+export function isHeavy(plan: Plan): boolean {
+  if (plan.op !== 'aggregate') return true
+  const mayShrink = !neverWithdraws(plan.input)
+  return plan.aggregates.some(({ name, distinct }) => distinct || (mayShrink && (name === 'min' || name === 'max')))
 }
 export interface Exchange {
   readonly keys: readonly (readonly Expression[])[]

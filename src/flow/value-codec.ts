@@ -56,7 +56,7 @@ export function writeRowNumber(out: ByteWriter, value: number): void {
   const small = value | 0
   if (small !== value || (small === 0 && Object.is(value, -0))) {
     buffer[out.at] = ofEight
-    buffer.writeDoubleLE(value, out.at + 1)
+    out.view.setFloat64(out.at + 1, value, true)
     out.at += 9
   } else if (small >= 0 && small <= smallMax) buffer[out.at++] = small
   else if (small === (small << 16) >> 16) {
@@ -66,7 +66,7 @@ export function writeRowNumber(out: ByteWriter, value: number): void {
     out.at += 3
   } else {
     buffer[out.at] = ofFour
-    buffer.writeInt32LE(small, out.at + 1)
+    out.view.setInt32(out.at + 1, small, true)
     out.at += 5
   }
 }

@@ -3,13 +3,18 @@ import { Fault } from './fault.ts'
 
 const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+const viewOf = ({ buffer, byteOffset, length }: Buffer): DataView => new DataView(buffer, byteOffset, length)
+
 /** Writes big-endian numbers, varints and raw bytes; grows by doubling. */
 export class ByteWriter {
   buffer: Buffer
+  /** Of the buffer. */
+  view: DataView
   at = 0
 
   constructor(initialBytes = 256) {
     this.buffer = Buffer.allocUnsafeSlow(initialBytes)
+    this.view = viewOf(this.buffer)
   }
 
   reserve(bytes: number): void {
@@ -18,6 +23,7 @@ export class ByteWriter {
     const bigger = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, needed))
     this.buffer.copy(bigger, 0, 0, this.at)
     this.buffer = bigger
+    this.view = viewOf(bigger)
   }
   int8(value: number): void {
     this.reserve(1)

@@ -94,9 +94,15 @@ function sealed(
   sealBatch(bytes)
   return bytes
 }
+/** Batches that were sealed here and are nobody's else: whoever appends them need neither copy nor check them. */
+const handedOver = new WeakSet<Batch>()
+/** True once: the caller has the bytes then. A batch that is appended again is one like any other. */
+export const takeOver = (batch: Batch): boolean => handedOver.delete(batch)
+
 /**
  * A batch written record by record, of keys and values that lie in some buffer; all of one time, without headers. What
- * `encodeBatch` would make of them, but nothing is made for each record.
+ * `encodeBatch` would make of them, but nothing is made for each record. The log may take its bytes over (`takeOver`):
+ * whoever asked for it changes nothing of it.
  */
 export class BatchWriter {
   /** What the writer before has left: memory that has been touched. */
@@ -143,7 +149,9 @@ export class BatchWriter {
     const bytes = Buffer.allocUnsafeSlow(out.at)
     out.buffer.copy(bytes, 0, 0, out.at)
     if (out.buffer.length <= limits.batchBytes * 2) BatchWriter.spare = out
-    return sealed(bytes, { compression: 'none', lastOffsetDelta: count - 1, ...times, recordCount: count })
+    const batch = sealed(bytes, { compression: 'none', lastOffsetDelta: count - 1, ...times, recordCount: count })
+    handedOver.add(batch)
+    return batch
   }
 }
 /** Bytes of a varint, from −1 to 2^27. */

@@ -3,6 +3,7 @@
  * place. 61 bytes, then the records.
  */
 import { crc32c } from '@node-rs/crc32'
+import { crcDifference } from './crc.ts'
 
 export const batchHeaderBytes = 61
 /** Base offset and length come before what the length counts. */
@@ -89,30 +90,39 @@ export function placeBatch(batch: Uint8Array, baseOffset: number, leaderEpoch: n
   b.writeInt32BE(leaderEpoch, 12)
 }
 
-/** Marks the batch as log-append time; the CRC is computed again. */
-export function stampBatch(batch: Uint8Array, timeMs: number): void {
+/** Changes fields of the header. The CRC follows, and is as right as it was: records are not read for it. */
+function amend(batch: Uint8Array, change: (b: Buffer) => void): void {
   const b = view(batch)
-  b.writeInt16BE(b.readInt16BE(21) | attribute.logAppendTime, 21)
-  putInt64(b, timeMs, 35)
-  sealBatch(batch)
+  const header = b.subarray(crcFrom, batchHeaderBytes)
+  const before = crc32c(header)
+  change(b)
+  const difference = crcDifference((before ^ crc32c(header)) >>> 0, b.length - batchHeaderBytes)
+  b.writeUInt32BE((b.readUInt32BE(17) ^ difference) >>> 0, 17)
 }
 
-/** Changes the largest time; the CRC is computed again. */
+/** Marks the batch as log-append time. */
+export function stampBatch(batch: Uint8Array, timeMs: number): void {
+  amend(batch, (b) => {
+    b.writeInt16BE(b.readInt16BE(21) | attribute.logAppendTime, 21)
+    putInt64(b, timeMs, 35)
+  })
+}
+
+/** Changes the largest time. */
 export function setMaxTime(batch: Uint8Array, timeMs: number): void {
-  putInt64(view(batch), timeMs, 35)
-  sealBatch(batch)
+  amend(batch, (b) => putInt64(b, timeMs, 35))
 }
 
-/** Gives a batch an owner: producer fields and flags; the CRC is computed again. */
+/** Gives a batch an owner: producer fields and flags. */
 export function ownBatch(
   batch: Uint8Array,
   owner: { producerId: number; producerEpoch: number; baseSequence: number; transactional: boolean },
 ): void {
-  const b = view(batch)
-  const flags = b.readInt16BE(21) & ~(attribute.transactional | attribute.control)
-  b.writeInt16BE(owner.transactional ? flags | attribute.transactional : flags, 21)
-  putInt64(b, owner.producerId, 43)
-  b.writeInt16BE(owner.producerEpoch, 51)
-  b.writeInt32BE(owner.baseSequence, 53)
-  sealBatch(batch)
+  amend(batch, (b) => {
+    const flags = b.readInt16BE(21) & ~(attribute.transactional | attribute.control)
+    b.writeInt16BE(owner.transactional ? flags | attribute.transactional : flags, 21)
+    putInt64(b, owner.producerId, 43)
+    b.writeInt16BE(owner.producerEpoch, 51)
+    b.writeInt32BE(owner.baseSequence, 53)
+  })
 }

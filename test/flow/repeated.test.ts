@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { columnBuilder } from '../../src/flow/columns.ts'
 import { type ProjectFunction, compileFilter, compileProject } from '../../src/flow/compile.ts'
 import type { BytesColumn, RowFailure } from '../../src/flow/batch.ts'
@@ -108,4 +109,32 @@ test('a call that is the same is made once a row; one of a program is made each 
     ['ABC', 3, 'ABCabc'],
   )
   assert.equal(read, 1, 'the text is made of its bytes once')
+})
+test('the length of what replace gives is counted without making it', () => {
+  const length = (name: string): Expression => call(name, t.int, call('replace', t.text, text(1), text(2), text(3)))
+  const longer = call('replace', t.text, text(1), text(2), text(3))
+  const both = compileProject([length('length'), length('char_length'), longer])
+  const pieces = fc
+    .array(fc.constantFrom('a', 'ab', '/', 'ä', '😀', '😁', ''), { maxLength: 6 })
+    .map((all) => all.join(''))
+  fc.assert(
+    fc.property(pieces, pieces, pieces, (s, from, to) => {
+      const builders = [columnBuilder(t.int), columnBuilder(t.int), columnBuilder(t.text)]
+      both(columnsOf([[1, s, from, to]], [t.int, t.text, t.text, t.text]), 1, 0, builders, [])
+      const [counted, again, made] = builders.map((b, i) => b.last(i === 2 ? t.text : t.int))
+      assert.equal(made, from === '' ? s : s.replaceAll(from, () => to))
+      assert.equal(counted, Array.from(made as string).length)
+      assert.equal(again, counted)
+    }),
+  )
+})
+test('short texts are written as they are, of whatever characters', () => {
+  const builder = columnBuilder(t.text)
+  const all = ['', 'a', 'abc'.repeat(10), 'ä', 'aä', '😀', 'a'.repeat(31) + 'é', 'x'.repeat(40), '\u007f\u0080', '\0']
+  for (const one of all) builder.push(one)
+  const { arena, from, to } = builder.done() as BytesColumn
+  assert.deepEqual(
+    all.map((_, i) => arena.toString('utf8', from[i]!, to[i]!)),
+    all,
+  )
 })

@@ -25,7 +25,9 @@ export class Members {
   constructor(types: readonly (DataType | null)[], distinct: Distinct) {
     this.types = types
     this.distinct = distinct
-    this.spec = { ...memberTable, numbers: distinct.fields }
+    // Values that only come are found by the indexes of DISTINCT.
+    const areIndexed = distinct.grows && types.every((type) => type === null)
+    this.spec = { ...memberTable, numbers: distinct.fields, ...(areIndexed ? { found: 'elsewhere' as const } : {}) }
   }
   rebuild(table: StateTable, groupOf: (stateKey: Uint8Array) => number): void {
     this.groups = new Map()

@@ -48,10 +48,15 @@ function repeat(s: string, n: number): string {
   return n <= 0 ? '' : s.repeat(n)
 }
 function replace(s: string, from: string, to: string): string {
-  if (from === '') return s
-  const out = s.split(from)
-  checkSize(s.length + (out.length - 1) * to.length)
-  return out.join(to)
+  return timesIn(s, from, to) === 0 ? s : s.split(from).join(to)
+}
+/** How many occurrences `replace` replaces. Throws where what that gives would be too long. */
+export function timesIn(s: string, from: string, to: string): number {
+  if (from === '') return 0
+  let times = 0
+  for (let at = s.indexOf(from); at >= 0; at = s.indexOf(from, at + from.length)) times++
+  checkSize(s.length + times * to.length)
+  return times
 }
 function pad(s: string, length: number, fill: string, atEnd: boolean): string {
   checkSize(length)
@@ -73,8 +78,18 @@ function trim(s: string, characters: string, start: boolean, end: boolean): stri
 }
 function splitPart(s: string, by: string, n: number): string {
   if (n === 0) invalidArgument('field position must not be zero')
-  const parts = by === '' ? [s] : s.split(by)
-  return parts[n > 0 ? n - 1 : parts.length + n] ?? ''
+  if (by === '') return n === 1 || n === -1 ? s : ''
+  return n > 0 ? partFromStart(s, by, n) : (s.split(by).at(n) ?? '')
+}
+function partFromStart(s: string, by: string, n: number): string {
+  let from = 0
+  for (let before = 1; before < n; before++) {
+    const at = s.indexOf(by, from)
+    if (at < 0) return ''
+    from = at + by.length
+  }
+  const end = s.indexOf(by, from)
+  return end < 0 ? s.slice(from) : s.slice(from, end)
 }
 const initcap = (s: string): string =>
   s.toLowerCase().replace(/[\p{L}\p{N}]+/gu, (word) => {

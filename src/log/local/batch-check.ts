@@ -58,11 +58,11 @@ export function splitBatches(records: Uint8Array): CheckedBatch[] {
   return found
 }
 
-/** Length, CRC, codec and counts: what makes bytes a batch, whatever the topic. Throws Fault. */
-export function checkForm({ bytes, header }: CheckedBatch, batchBytesMax: number): void {
+/** Length, CRC (unless it was just computed), codec and counts: what makes bytes a batch, whatever the topic. Throws Fault. */
+export function checkForm({ bytes, header }: CheckedBatch, batchBytesMax: number, isSealed = false): void {
   if (header.bytes > batchBytesMax)
     throw new Fault('log.batch-too-large', { bytes: header.bytes, bytesMax: batchBytesMax })
-  const crc = batchCrc(bytes)
+  const crc = isSealed ? header.crc : batchCrc(bytes)
   if (crc !== header.crc)
     throw new Fault('log.corrupt-batch', { what: `the checksum is ${header.crc}, the bytes have ${crc}` })
   codecName(header.attributes & attribute.compressionMask)

@@ -7,7 +7,7 @@ import { assert } from '../../lib/assert.ts'
 import type { Offset } from '../../lib/brand.ts'
 import { Fault } from '../../lib/fault.ts'
 import type { Clock } from '../../lib/world.ts'
-import { encodeBatch } from '../batch.ts'
+import { encodeBatch, takeOver } from '../batch.ts'
 import type { LogMeter } from '../broker.ts'
 import type { At, Batch, Claim, Owner, Partition, Tick } from '../log.ts'
 import { checkForm, splitBatches } from './batch-check.ts'
@@ -107,9 +107,10 @@ class LocalTick implements Tick {
       if (isSealed(partition.topic))
         throw new Fault('log.topic-kept', { topic: partition.topic, why: 'the log alone writes to it' })
       const state = registry.partition(partition)
+      const isOurs = takeOver(batch)
       // A copy: the caller keeps its batch, and may append it again when the tick is to be retried.
-      const batches = splitBatches(Buffer.from(batch))
-      for (const one of batches) checkForm(one, state.policy.batchBytesMax)
+      const batches = splitBatches(isOurs ? batch : Buffer.from(batch))
+      for (const one of batches) checkForm(one, state.policy.batchBytesMax, isOurs)
       return { state, batches }
     })
     const transaction = await this.#open()

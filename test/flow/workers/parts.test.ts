@@ -169,7 +169,11 @@ test('a row that cannot be computed names its record, whichever thread it was co
     await using house = await open({ count })
     await house.topic('events')
     const inverse = call('/', t.int, literal(100, t.int), column(columns, 'n'))
-    const plan = { ...sums(events), aggregates: [aggregate('sum', t.bigint, [inverse])], columns } as Plan
+    const plan = {
+      ...sums(events),
+      aggregates: [aggregate('sum', t.bigint, [inverse], { distinct: true })],
+      columns,
+    } as Plan
     await house.flow.start(view('v', { plan, onError: 'quarantine', parallelism }))
     await house.send('events', someEvents(260))
     await house.flow.flush()

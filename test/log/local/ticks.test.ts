@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { simulate } from '../../../src/lib/sim/world.ts'
 import { Fault } from '../../../src/lib/fault.ts'
-import { decodeBatch } from '../../../src/log/batch.ts'
+import { BatchWriter, decodeBatch } from '../../../src/log/batch.ts'
+import { batchCrc, readBatchHeader } from '../../../src/store/batch-header.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
 import { decodeTransactionState } from '../../../src/log/local/transactions/state-format.ts'
@@ -209,4 +210,33 @@ test('damage in a topic that the log needs stops the start with a word about it'
     openLocalLog({ world, dir: '/data' }),
     (error) => error instanceof Fault && error.code === 'store.damaged',
   )
+})
+test('a batch that was handed over is right wherever it is appended, also again after its tick was rolled back', async () => {
+  const log = await memoryLog()
+  const partition = await withTopic(log)
+  const owner = await log.owner()
+  const writer = new BatchWriter(5)
+  writer.add(Buffer.from('keyone'), 0, 3, 6)
+  writer.add(Buffer.from('keytwo'), 0, 3, 6)
+  const bytes = writer.done()
+  for (const ends of ['abort', 'commit', 'commit']) {
+    const tick = owner.begin()
+    await tick.append([{ partition, batch: bytes }])
+    if (ends === 'abort') await tick.abort()
+    else assert.equal(await tick.commit([]), 'committed')
+  }
+  assert.deepEqual(await committed(log, partition), ['one', 'two', 'one', 'two'])
+  const [chunk] = await log.reader().read([{ partition, offset: off(0) }])
+  assert.ok(chunk !== undefined && 'batches' in chunk && chunk.batches.length > 0)
+  for (const one of chunk.batches) assert.equal(readBatchHeader(one).crc, batchCrc(one))
+  await log.close()
+})
+test('a tick takes no batch whose checksum is wrong', async () => {
+  const log = await memoryLog()
+  const partition = await withTopic(log)
+  const owner = await log.owner()
+  const wrong = Buffer.from(batch(['x']))
+  wrong[wrong.length - 1]! ^= 1
+  await assert.rejects(owner.begin().append([{ partition, batch: wrong }]), { code: 'log.corrupt-batch' })
+  await log.close()
 })

@@ -4,7 +4,8 @@
  * 1. the dirty part (sealed segments behind the last pass, decided by every transaction) is read, and for each key the
  *    newest offset noted, as many as fit the memory allowed;
  * 2. every sealed segment up to there is written anew without the records that a newer one of their key replaces, small
- *    ones together; each takes the place of its originals atomically, while reads go on;
+ *    ones together; each takes the place of its originals atomically, while reads go on. One that would lose nothing but
+ *    markers stays as it is;
  * 3. a record that says that a key is gone goes itself, delete.retention.ms after the pass that first met it.
  *
  * The newest segment is never touched. One partition at a time, a piece at a time, so that others get their turn.
@@ -17,13 +18,15 @@ import { limits } from '../../../lib/limits.ts'
 import type { Clock } from '../../../lib/world.ts'
 import { attribute, readBatchHeader } from '../../../store/batch-header.ts'
 import type { SealedSegment } from '../../../store/store.ts'
-import { type LogRecord, decodeBatch } from '../../batch.ts'
+import { decodeBatch, rawRecords } from '../../batch.ts'
+import { place } from '../../raw-records.ts'
 import { expiryMs } from '../../record-headers.ts'
 import { mayExpire } from '../expired.ts'
 import type { PartitionState } from '../partition.ts'
 import type { Registry } from '../registry.ts'
 import { batchesOf } from '../system-log.ts'
-import { Rewriter } from './rewrite.ts'
+import { NewestOffsets } from './newest-offsets.ts'
+import { type RewriteRules, Rewriter } from './rewrite.ts'
 import { type CompactionState, loadCompaction, saveCompaction } from './state.ts'
 
 export interface CompactorHost {
@@ -105,6 +108,7 @@ export class Compactor {
     await saveCompaction(log, { ...before, claimedTo })
     const keeps = keeper(newest, tombstonesTo(before, nowMs - partition.policy.tombstoneMs))
     for (const group of grouped(sealed, newest.to, partition.policy.store.segmentBytes)) {
+      if (group.length === 1 && !(await this.#loses(partition, group[0]!, keeps))) continue
       const written = this.#rewritten(partition, group, keeps)
       if (!(await log.replaceSealed(group, written)) || this.#isClosed) return
     }
@@ -132,7 +136,7 @@ export class Compactor {
       if (!hasExpired) continue
       const before = loadCompaction(log)
       await saveCompaction(log, { ...before, claimedTo: Math.max(before.claimedTo, segment.end) as Offset })
-      const written = this.#rewritten(partition, [segment], (record) => expiryMs(record) > nowMs)
+      const written = this.#rewritten(partition, [segment], { keeps: (record) => expiryMs(record) > nowMs })
       if (!(await log.replaceSealed([segment], written)) || this.#isClosed) return
     }
   }
@@ -168,30 +172,40 @@ export class Compactor {
 
   /** The newest offset of each key in a range, and how far it was read; null when the log changed under it. */
   async #newestOffsets(partition: PartitionState, from: Offset, end: Offset): Promise<Newest | null> {
-    const offsets = new Map<string, number>()
-    let bytes = 0
+    const offsets = new NewestOffsets()
     let to = from
     for await (const batch of this.#batches(partition, from, end)) {
       const header = readBatchHeader(batch)
-      if (bytes > limits.compactionKeyBytes) break
+      if (offsets.bytes > limits.compactionKeyBytes) break
       to = (header.baseOffset + header.lastOffsetDelta + 1) as Offset
       if ((header.attributes & attribute.control) !== 0 || !partition.isCommitted(header)) continue
-      for (const { key, offset } of decodeBatch(batch)) {
-        if (key === null) continue
-        const name = nameOf(key)
-        if (!offsets.has(name)) bytes += name.length + entryBytes
-        offsets.set(name, offset)
-      }
+      eachKey(batch, (bytes, [keyFrom, keyTo], offset) => {
+        if (keyFrom >= 0) offsets.note(bytes, keyFrom, keyTo, offset)
+        return true
+      })
     }
     return to > from ? { offsets, to } : null
+  }
+  /** Would anything of the segment go that readers are given, or that an aborted transaction left? */
+  async #loses(
+    partition: PartitionState,
+    { base, end }: SealedSegment,
+    { keepsAll }: CompactionRules,
+  ): Promise<boolean> {
+    for await (const batch of this.#batches(partition, base, end)) {
+      const header = readBatchHeader(batch)
+      if ((header.attributes & attribute.control) !== 0 || header.recordCount === 0) continue
+      if (!partition.isCommitted(header) || !keepsAll(batch)) return true
+    }
+    return false
   }
   async *#rewritten(
     partition: PartitionState,
     group: readonly SealedSegment[],
-    keeps: (record: LogRecord) => boolean,
+    rules: Omit<RewriteRules, 'isCommitted'>,
   ): AsyncIterable<Uint8Array> {
     const range = { from: group[0]!.base, to: group.at(-1)!.end }
-    const rewriter = new Rewriter(range, { isCommitted: (header) => partition.isCommitted(header), keeps })
+    const rewriter = new Rewriter(range, { isCommitted: (header) => partition.isCommitted(header), ...rules })
     for await (const batch of this.#batches(partition, range.from, range.to)) {
       const written = rewriter.take(batch)
       if (written !== null) yield written
@@ -219,24 +233,44 @@ export class Compactor {
 }
 
 interface Newest {
-  readonly offsets: ReadonlyMap<string, number>
+  readonly offsets: NewestOffsets
   readonly to: Offset
 }
-/** What an entry of the map takes beside the key itself, about. */
-const entryBytes = 64
-const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
+type CompactionRules = Required<Omit<RewriteRules, 'isCommitted'>>
 const bytesOf = (segments: readonly SealedSegment[]): number =>
   segments.reduce((sum, segment) => sum + segment.bytes, 0)
 
 /** Records at or behind what was read stay; before it, the newest of their key, and no key that has long been gone. */
-function keeper({ offsets, to }: Newest, tombstones: number): (record: LogRecord) => boolean {
-  return ({ key, value, offset }) => {
+function keeper({ offsets, to }: Newest, tombstones: number): CompactionRules {
+  const keepsOne = (bytes: Buffer, [from, until]: Span, offset: number, hasValue: boolean): boolean => {
     if (offset >= to) return true
-    if (key === null) return false
-    const newest = offsets.get(nameOf(key))
-    if (newest !== undefined && newest > offset) return false
-    return value !== null || offset >= tombstones
+    if (from < 0 || offsets.hasNewer(bytes, from, until, offset)) return false
+    return hasValue || offset >= tombstones
   }
+  return {
+    keeps: ({ key, value, offset }) =>
+      keepsOne(bufferOf(key ?? noKey), [key === null ? -1 : 0, key?.length ?? 0], offset, value !== null),
+    keepsAll: (batch) => eachKey(batch, keepsOne),
+  }
+}
+const noKey = Buffer.alloc(0)
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+/** From −1 on: there is none. */
+type Span = readonly [from: number, to: number]
+/** Asks about record after record where its key lies in the bytes given; false as soon as one answer is. */
+function eachKey(
+  batch: Uint8Array,
+  ask: (bytes: Buffer, key: Span, offset: number, hasValue: boolean) => boolean,
+): boolean {
+  const { parts, places, offsets, from, to } = rawRecords([batch])
+  // One batch, one part.
+  const [part] = parts
+  for (let number = from; number < to; number++) {
+    const at = number * place.stride
+    const key: Span = [places[at + place.keyFrom]!, places[at + place.keyTo]!]
+    if (!ask(part!.bytes, key, offsets[number]!, places[at + place.valueFrom]! >= 0)) return false
+  }
+  return true
 }
 /** Below this, records that say that a key is gone have been there for long enough. */
 function tombstonesTo({ passes }: CompactionState, untilMs: number): number {

@@ -13,6 +13,8 @@ import { codecName } from '../../compression.ts'
 export interface RewriteRules {
   isCommitted(header: BatchHeader): boolean
   keeps(record: LogRecord): boolean
+  /** True where no record of the batch goes; absent or false: each is asked for. */
+  keepsAll?(batch: Uint8Array): boolean
 }
 
 export class Rewriter {
@@ -33,9 +35,10 @@ export class Rewriter {
     assert(header.baseOffset >= this.#at && end <= this.#to, 'batches come in order, inside the range')
     if ((header.attributes & attribute.control) !== 0 || header.recordCount === 0) return null
     if (!this.#rules.isCommitted(header)) return null
-    const records = decodeBatch(batch)
+    const isWhole = this.#at === header.baseOffset && this.#rules.keepsAll?.(batch) === true
+    const records = isWhole ? [] : decodeBatch(batch)
     const kept = records.filter((record) => this.#rules.keeps(record))
-    if (kept.length === 0) return null
+    if (kept.length === 0 && !isWhole) return null
     const base = this.#at
     this.#at = end
     if (kept.length === records.length && base === header.baseOffset) return plain(batch, header)
