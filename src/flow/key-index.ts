@@ -6,6 +6,7 @@
  * beyond 2^53) as its encoding (`key.ts`). Which form a key has depends on its values alone, so equal keys have the same.
  */
 import { copyBytes } from '../lib/bytes.ts'
+import { drop, instead } from '../lib/free.ts'
 import type { DataType } from '../schema/types.ts'
 import type { Column } from './batch.ts'
 import { KeyWriter, hashKey, keyEncoder, mixEnd, mixWord } from './key.ts'
@@ -212,22 +213,20 @@ export class KeyIndex {
     const { capacity } = this
     this.hashes = longerInts(this.hashes, capacity)
     const length = new Int32Array(capacity).fill(isFree)
-    length.set(this.length)
-    this.length = length
-    const from = new Float64Array(capacity)
-    from.set(this.from)
-    this.from = from
-    const numbers = new Float64Array(capacity * this.width)
-    numbers.set(this.numbers)
-    this.numbers = numbers
+    this.length = instead(length, this.length)
+    this.from = instead(new Float64Array(capacity), this.from)
+    this.numbers = instead(new Float64Array(capacity * this.width), this.numbers)
   }
   private growSlots(): void {
-    this.slots = new Int32Array(this.slots.length * 2)
+    const { slots } = this
+    this.slots = new Int32Array(slots.length * 2)
+    drop(slots)
     for (let entry = 0; entry < this.used; entry++) if (this.length[entry] !== isFree) this.place(entry)
   }
   private growArena(needed: number): void {
     const bigger = Buffer.allocUnsafeSlow(Math.max(this.arena.length * 2, this.arenaUsed + needed))
     this.arena.copy(bigger, 0, 0, this.arenaUsed)
+    drop(this.arena)
     this.arena = bigger
   }
   private compact(): void {
@@ -240,6 +239,7 @@ export class KeyIndex {
       this.from[entry] = at
       at += length
     }
+    drop(this.arena)
     this.arena = compacted
     this.arenaUsed = at
     this.arenaDead = 0
@@ -262,9 +262,7 @@ function numberAt(column: Column, row: number): number {
   const value = column.kind === 'i64' ? canonical(column.data[row]!) : column.data[row]
   return typeof value === 'number' ? value + 0 : NaN
 }
-/** At least as long as asked, with room to grow. */
+/** At least as long as asked, with room to grow; in the place of the array given. */
 export function longerInts(array: Int32Array, length: number): Int32Array<ArrayBuffer> {
-  const longer = new Int32Array(Math.max(length, array.length * 2))
-  longer.set(array)
-  return longer
+  return instead(new Int32Array(Math.max(length, array.length * 2)), array)
 }

@@ -2,6 +2,7 @@
  * What a table's rows were before the tick: the rows touched, each once, with a copy of their fields; of a row that is new
  * only that it is. Copies lie one behind the other in one array, which is kept from tick to tick.
  */
+import { instead } from '../lib/free.ts'
 import type { Value } from './expression.ts'
 import type { TableSpec } from './state.ts'
 
@@ -95,13 +96,9 @@ export class UndoLog {
     this.ids[this.count] = id
   }
   private growCopies(): void {
-    const bigger = new Float64Array(this.numbers.length * 2)
-    bigger.set(this.numbers)
-    this.numbers = bigger
+    this.numbers = instead(new Float64Array(this.numbers.length * 2), this.numbers)
   }
 }
 function longer(array: Int32Array, index: number): Int32Array<ArrayBuffer> {
-  const bigger = new Int32Array(Math.max(array.length * 2, index + 1))
-  bigger.set(array)
-  return bigger
+  return instead(new Int32Array(Math.max(array.length * 2, index + 1)), array)
 }

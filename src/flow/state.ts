@@ -15,6 +15,7 @@
 import { assert } from '../lib/assert.ts'
 import { ByteReader, ByteWriter, Copier } from '../lib/bytes.ts'
 import { Fault } from '../lib/fault.ts'
+import { drop, instead } from '../lib/free.ts'
 import type { Value } from './expression.ts'
 import { hashKey, type KeyWriter, slotOf } from './key.ts'
 import type { TableSpill } from './spill.ts'
@@ -387,7 +388,9 @@ export class StateTable {
   settle(): void {
     // Entries of several partitions came one partition after the other.
     this.ages?.rebuild(this.all())
-    if (this.spec.found === 'elsewhere') this.index = null
+    if (this.spec.found !== 'elsewhere') return
+    if (this.index !== null) drop(this.index)
+    this.index = null
   }
   clear(): void {
     this.count = 0
@@ -470,6 +473,7 @@ export class StateTable {
   }
   private makeIndex(slots: number): Int32Array {
     while (slots < this.count * 2) slots *= 2
+    if (this.index !== null) drop(this.index)
     this.index = new Int32Array(slots)
     for (let id = 0; id < this.ids; id++) if (this.standing[id] === live) this.place(id)
     return this.index
@@ -565,15 +569,14 @@ export class StateTable {
     this.hashes = grownInts(this.hashes, size)
     this.keyLength = grownInts(this.keyLength, size)
     this.prefix = grownInts(this.prefix, size)
-    const standing = new Uint8Array(size)
-    standing.set(this.standing)
-    this.standing = standing
+    this.standing = instead(new Uint8Array(size), this.standing)
     this.keyFrom = grownDoubles(this.keyFrom, size)
     this.numbers = grownDoubles(this.numbers, size * this.spec.numbers)
   }
   private growArena(needed: number): void {
     const bigger = Buffer.allocUnsafeSlow(Math.max(this.arena.length * 2, this.arenaUsed + needed))
     this.arena.copy(bigger, 0, 0, this.arenaUsed)
+    drop(this.arena)
     this.arena = bigger
   }
   private compactArena(): void {
@@ -586,6 +589,7 @@ export class StateTable {
       this.keyFrom[id] = at
       at += this.keyLength[id]!
     }
+    drop(this.arena)
     this.arena = compacted
     this.arenaUsed = at
     this.arenaDead = 0
@@ -603,12 +607,8 @@ export class StateTable {
   }
 }
 function grownInts(array: Int32Array, size: number): Int32Array<ArrayBuffer> {
-  const bigger = new Int32Array(size)
-  bigger.set(array)
-  return bigger
+  return instead(new Int32Array(size), array)
 }
 function grownDoubles(array: Float64Array, size: number): Float64Array<ArrayBuffer> {
-  const bigger = new Float64Array(size)
-  bigger.set(array)
-  return bigger
+  return instead(new Float64Array(size), array)
 }

@@ -8,6 +8,7 @@
 import type { RowFields } from './aggregates/accumulator.ts'
 import type { Provenance, ProvenanceBuilder } from './batch.ts'
 import type { Value } from './expression.ts'
+import { instead } from '../lib/free.ts'
 import { longerInts } from './key-index.ts'
 import { addOrigins, bySource, mergeRanges, type Ranges } from './origins.ts'
 import type { StateTable } from './state.ts'
@@ -201,7 +202,5 @@ export class TouchedGroups {
   }
 }
 export function longerDoubles(array: Float64Array, length: number): Float64Array<ArrayBuffer> {
-  const longer = new Float64Array(length)
-  longer.set(array)
-  return longer
+  return instead(new Float64Array(length), array)
 }

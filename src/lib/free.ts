@@ -10,3 +10,18 @@ export function free(bytes: Uint8Array): void {
 }
 /** What is cut out of a buffer of at least this size can be freed. */
 export const freeableBytesMin = Buffer.poolSize + 1
+
+type Numbers = Float64Array | Int32Array | Uint8Array
+/**
+ * An array of numbers in the place of one that it was made from, and is longer than: the memory of that goes back at once.
+ * State doubles its arrays as it grows; left to the collector, each would count as much as what is in use.
+ */
+export function instead<A extends Numbers>(longer: A, of: Numbers): A {
+  longer.set(of)
+  drop(of)
+  return longer
+}
+/** The same of an array that nobody looks at any more. A part of an array is not all that somebody may look at. */
+export function drop({ buffer, byteLength }: Numbers): void {
+  if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) buffer.transfer(0)
+}
