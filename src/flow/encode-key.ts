@@ -52,6 +52,14 @@ export function keyWriter(columns: Columns, positions: readonly number[]): (batc
 function plainReader(field: Field): (key: Buffer) => Value {
   const { type } = field
   if (type.kind === 'text') return (key) => key.toString('utf8')
+  if (type.kind === 'composite') {
+    const read = valueReader(type)
+    return (key) => {
+      const start = skipSpace(key, 0)
+      if (skipSpace(key, valueEnd(key, start, key.length)) !== key.length) throw new Misfit('it is not one JSON value')
+      return read(key, start, key.length)
+    }
+  }
   const cast = compileScalar({
     kind: 'call',
     name: 'cast',
@@ -66,7 +74,7 @@ function plainReader(field: Field): (key: Buffer) => Value {
 /** Values of key columns from key bytes. Throws Misfit, or the Fault of a cast. */
 export function keyReader(columns: Columns): (key: Buffer) => readonly Value[] {
   const [only] = columns
-  if (columns.length === 1 && only !== undefined && only.type.kind !== 'composite') {
+  if (columns.length === 1 && only !== undefined) {
     const read = plainReader(only)
     return (key) => [only.nullable && key.toString('latin1') === nullKey ? null : read(key)]
   }

@@ -109,6 +109,8 @@ export function decimal(make: Maker, scope: Scope, depth: number): Expr | null {
     })
   if (op === 'scale')
     return expr('CAST($1 AS numeric(38,2))', 'CAST($1 AS DECIMAL(38,2))', [a], { kind, scale: 2, bound: a.bound + 1 })
+  // There a quotient is a double.
+  if (op === 'cut' && a.bound > 1e12) return null
   if (op === 'cut')
     return expr('trunc($1, 1)', 'CAST(trunc(CAST($1 AS DECIMAL(38,4)) * 10) / 10 AS DECIMAL(38,1))', [a], {
       kind,

@@ -108,7 +108,7 @@ function cell(column: Column, chance: Chance): Cell {
     case 'f':
       return chance.is(0.6)
     case 'd':
-      if (chance.is(0.1)) return chance.pick(['1969-12-31', '1600-02-29', '2100-02-28', '1900-03-01', '2024-12-30'])
+      if (chance.is(0.1)) return chance.pick(['1969-12-31', '1696-02-29', '2100-02-28', '1900-03-01', '2024-12-30'])
       return new Date(startUs / 1000 + chance.int(-3, 3) * 86_400_000).toISOString().slice(0, 10)
     case 'ts':
       if (chance.is(0.1))

@@ -149,3 +149,52 @@ test('digits inside JSON are all there, wherever it comes out', async () => {
     break
   }
 })
+
+test('a composite is the key of a view, alone and with others, and of what reads that', async () => {
+  await using house = await openHouse()
+  await house.sql(`CREATE STREAM s (k int, c STRUCT<a int, b text>);
+    CREATE MATERIALIZED VIEW distinct_c AS SELECT DISTINCT c FROM s;
+    CREATE MATERIALIZED VIEW counts AS SELECT c, count(*) AS n FROM s GROUP BY c;
+    CREATE MATERIALIZED VIEW pairs AS SELECT c, k, count(*) AS n FROM s GROUP BY c, k;
+    CREATE MATERIALIZED VIEW read AS SELECT (c).a, n FROM counts`)
+  const values = [
+    '{"k":1,"c":{"a":1,"b":"x]"}}',
+    '{"k":2,"c":{"b":"x]","a":1}}',
+    '{"k":2,"c":null}',
+    '{"k":2,"c":{"a":null}}',
+  ]
+  const records = values.map((value) => ({ key: null, value: Buffer.from(value), timeMs: 5 }))
+  await house.log.writer().append([{ partition: { topic: 's', index: 0 }, batch: encodeBatch(records) }])
+  await house.sql('FLUSH')
+  const first = { a: 1, b: 'x]' }
+  const none = { a: null, b: null }
+  const rows = async (text: string): Promise<string[]> => (await house.sql(text)).map((r) => JSON.stringify(r)).sort()
+  const sorted = (wanted: unknown[]): string[] => wanted.map((row) => JSON.stringify(row)).sort()
+  assert.deepEqual(await rows('SELECT * FROM distinct_c'), sorted([[first], [null], [none]]))
+  assert.deepEqual(
+    await rows('SELECT * FROM counts'),
+    sorted([
+      [first, 2],
+      [null, 1],
+      [none, 1],
+    ]),
+  )
+  assert.deepEqual(
+    await rows('SELECT * FROM pairs'),
+    sorted([
+      [first, 1, 1],
+      [first, 2, 1],
+      [null, 2, 1],
+      [none, 2, 1],
+    ]),
+  )
+  assert.deepEqual(
+    await rows('SELECT * FROM read'),
+    sorted([
+      [1, 2],
+      [null, 1],
+      [null, 1],
+    ]),
+  )
+  assert.deepEqual(house.faults, [])
+})
