@@ -173,6 +173,20 @@ for (const [what, value, why] of spoilt)
     }
   })
 
+for (const key of ['garbage', '{"id":1', '{"id":"x"}', '[1,2]'])
+  test(`a null value whose key is ${key} is kept in the quarantine, and what follows counts`, async () => {
+    await using house = await openHouse()
+    await house.sql(`${keyed}; CREATE MATERIALIZED VIEW v AS SELECT sum(id) AS s FROM items`)
+    await send(house, 'items', [event('c', null, item(1, 'a')), { key, value: null }, event('c', null, item(2, 'b'))])
+    await house.sql('FLUSH')
+    assert.deepEqual(await house.sql('SELECT * FROM v'), [[3]])
+    assert.deepEqual(
+      (await readAll(house.log, 'items.quarantine')).map((kept) => [textOf(kept.key), kept.value]),
+      [[key, null]],
+    )
+    assert.deepEqual(house.faults, [])
+  })
+
 describe('a view that writes change events', () => {
   const topics = async (house: House, topic: string): Promise<[string | null, Record<string, unknown> | null][]> =>
     (await readAll(house.log, topic)).map(({ key, value }) => [

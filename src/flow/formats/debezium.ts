@@ -120,7 +120,16 @@ export class ChangeEvents implements Payload {
   private tombstone(key: Buffer | null): readonly Image[] {
     if (this.keys === null) return []
     if (key === null) throw new Misfit('is null, and so is the key')
-    return [{ weight: -1, isDeleted: true, fromKey: this.keys.read(key), at: -1 }]
+    return [{ weight: -1, isDeleted: true, fromKey: this.keyOf(key, this.keys), at: -1 }]
+  }
+  private keyOf(key: Buffer, keys: RecordKeys): readonly Value[] {
+    try {
+      return keys.read(key)
+    } catch (error) {
+      const why = misfitOf(error)
+      if (why === null) throw error
+      throw new Misfit(`cannot be read from the record's key: ${why.message}`)
+    }
   }
   /** What is read is of this row of the event. */
   turnTo({ at }: Image): void {
