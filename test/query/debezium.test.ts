@@ -11,7 +11,7 @@ import { readAll, textOf } from '../flow/house.ts'
 type Row = Readonly<Record<string, unknown>>
 type Op = 'c' | 'r' | 'u' | 'd'
 interface Event {
-  readonly key: Row | null
+  readonly key: Row | string | null
   readonly value: unknown
 }
 const change = (op: string, before: Row | null, after: Row | null): unknown => ({
