@@ -28,6 +28,7 @@ const ofProgram = [
   '--incremental-marking-soft-trigger=80',
   '--incremental-marking-hard-trigger=95',
   '--external-memory-accounted-in-global-limit',
+  '--heap-growing-percent=100',
 ]
 
 /** Not the system's folder for temporary files: that may be memory. */

@@ -14,6 +14,8 @@ setFlagsFromString('--incremental-marking-hard-trigger=95')
 // Columns, state and what was read lie outside the heap. By itself V8 collects everything for each 64 MB of them, be there
 // gigabytes of state; told so, it goes by a part of all that lives.
 setFlagsFromString('--external-memory-accounted-in-global-limit')
+// Where much is allocated V8 lets that part be a tenth, and collects at every tenth that state grows by; let it be as much again.
+setFlagsFromString('--heap-growing-percent=100')
 const { prepareLoading } = await import('../node/loading.ts')
 prepareLoading()
 const { main } = await import('./run.ts')

@@ -12,6 +12,7 @@
 import type { Fault } from '../lib/fault.ts'
 import type { DataType } from '../schema/types.ts'
 import type { Value } from './expression.ts'
+import { lentBytes, lentDoubles, lentInts } from './lent-arrays.ts'
 import { canonical } from './memory.ts'
 
 export interface NumberColumn {
@@ -137,17 +138,17 @@ function gatherValid(valid: Uint8Array | null, rows: Int32Array, count: number):
   let first = 0
   while (first < count && valid[rows[first]!] === 1) first++
   if (first === count) return null
-  const out = new Uint8Array(count).fill(1, 0, first)
+  const out = lentBytes(count).fill(1, 0, first)
   for (let i = first; i < count; i++) out[i] = valid[rows[i]!]!
   return out
 }
 const gatherNumbers = (data: Float64Array, rows: Int32Array, count: number): Float64Array => {
-  const out = new Float64Array(count)
+  const out = lentDoubles(count)
   for (let i = 0; i < count; i++) out[i] = data[rows[i]!]!
   return out
 }
 const gatherInts = (data: Int32Array, rows: Int32Array, count: number): Int32Array => {
-  const out = new Int32Array(count)
+  const out = lentInts(count)
   for (let i = 0; i < count; i++) out[i] = data[rows[i]!]!
   return out
 }
@@ -230,10 +231,10 @@ export class ProvenanceBuilder {
   private state = false
 
   constructor(capacity = 64) {
-    this.source = new Int32Array(capacity)
-    this.offset = new Float64Array(capacity)
-    this.time = new Float64Array(capacity)
-    this.watermark = new Float64Array(capacity)
+    this.source = lentInts(capacity)
+    this.offset = lentDoubles(capacity)
+    this.time = lentDoubles(capacity)
+    this.watermark = lentDoubles(capacity)
   }
 
   push(source: number, offset: number, time: number, watermark: number): void {
@@ -271,7 +272,7 @@ export class ProvenanceBuilder {
   }
   private grow(): void {
     const size = this.source.length * 2
-    const source = new Int32Array(size)
+    const source = lentInts(size)
     source.set(this.source)
     this.source = source
     this.offset = grown(this.offset, size)
@@ -290,7 +291,7 @@ export class ProvenanceBuilder {
   }
 }
 function grown(array: Float64Array, size: number): Float64Array<ArrayBuffer> {
-  const bigger = new Float64Array(size)
+  const bigger = lentDoubles(size)
   bigger.set(array)
   return bigger
 }

@@ -7,6 +7,7 @@ import { assert } from '../lib/assert.ts'
 import { Copier } from '../lib/bytes.ts'
 import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
+import { lentBytes, lentDoubles, lentInts } from './lent-arrays.ts'
 
 export interface ColumnBuilder {
   readonly count: number
@@ -53,7 +54,7 @@ export class Validity {
     this.bytes?.fill(1, count)
   }
   private grow(row: number): void {
-    const bigger = new Uint8Array(row < this.capacity ? this.capacity : (row + 1) * 2).fill(1)
+    const bigger = lentBytes(row < this.capacity ? this.capacity : (row + 1) * 2).fill(1)
     if (this.bytes !== null) bigger.set(this.bytes)
     this.bytes = bigger
   }
@@ -76,7 +77,7 @@ export class NumberBuilder implements ColumnBuilder {
   private wide: Map<number, bigint> | null = null
 
   constructor(capacity = 64) {
-    this.data = new Float64Array(Math.max(1, capacity))
+    this.data = lentDoubles(Math.max(1, capacity))
     this.validity = new Validity(capacity)
   }
   pushNull(): void {
@@ -132,7 +133,7 @@ export class NumberBuilder implements ColumnBuilder {
     this.validity.truncate(count)
   }
   private grow(): void {
-    const bigger = new Float64Array(this.data.length * 2)
+    const bigger = lentDoubles(this.data.length * 2)
     bigger.set(this.data)
     this.data = bigger
   }
@@ -168,8 +169,8 @@ export class BytesBuilder implements ColumnBuilder {
     this.input = input
     this.base = input?.length ?? 0
     this.leastBytes = input === null ? arenaBytes : 64
-    this.from = new Int32Array(Math.max(1, capacity))
-    this.to = new Int32Array(Math.max(1, capacity))
+    this.from = lentInts(Math.max(1, capacity))
+    this.to = lentInts(Math.max(1, capacity))
     this.validity = new Validity(capacity)
   }
   pushNull(): void {
@@ -248,10 +249,10 @@ export class BytesBuilder implements ColumnBuilder {
   private end(from: number): void {
     const row = this.count++
     if (row === this.from.length) {
-      const starts = new Int32Array(row * 2)
+      const starts = lentInts(row * 2)
       starts.set(this.from)
       this.from = starts
-      const ends = new Int32Array(row * 2)
+      const ends = lentInts(row * 2)
       ends.set(this.to)
       this.to = ends
     }

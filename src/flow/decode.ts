@@ -29,6 +29,7 @@ import { ChangeEvents, type Image } from './formats/debezium.ts'
 import { type Payload, payloadOf } from './formats/payload.ts'
 import { missingIds } from './formats/writers.ts'
 import { JsonSyntax } from './json-scan.ts'
+import { lentDoubles, lentInts } from './lent-arrays.ts'
 import type { SourcePlan } from './plan.ts'
 import { type FastReader, fastReaderOf } from './schema-reader.ts'
 
@@ -163,7 +164,7 @@ class RecordDecoder implements Decoder {
     const builders = this.types.map((type, c) =>
       columnBuilder(type, this.plan.fields[c]!.from === 'computed' ? 1 : total, flat?.bytes ?? null),
     )
-    const numbers = new Int32Array(total)
+    const numbers = lentInts(total)
     const until = new Int32Array(input.length)
     const weights = this.plan.mode === 'weighted' ? new Float64Array(total).fill(1) : null
     const deleted = changes !== null && this.plan.mode === 'upsert' ? new Float64Array(total) : null
@@ -218,13 +219,13 @@ class RecordDecoder implements Decoder {
     { clock, nowMs }: { clock: SourceClock; nowMs: number },
   ): Batch {
     const { count, numbers, until, weights } = kept
-    const source = new Int32Array(count)
-    const offset = new Float64Array(count)
-    const watermark = new Float64Array(count)
+    const source = lentInts(count)
+    const offset = lentDoubles(count)
+    const watermark = lentDoubles(count)
     const times = this.plan.time === null ? null : timeColumn(columns[this.plan.time.column]!)
     const said = this.plan.watermark === undefined ? null : timeColumn(columns[this.plan.watermark]!)
     // A column without NULLs is the time of its rows as it is.
-    const time = times !== null && times.valid === null ? times.data : new Float64Array(count)
+    const time = times !== null && times.valid === null ? times.data : lentDoubles(count)
     let row = 0
     for (const [piece, { partition, records }] of input.entries()) {
       const partitionClock = clock.partition(partition, nowMs)

@@ -8,6 +8,7 @@ import { type Batch, type Column, gatherColumn } from './batch.ts'
 import { columnBuilder } from './columns.ts'
 import { KeyIndex, longerInts } from './key-index.ts'
 import { KeyWriter, type KeyPart, anyNull, keyEncoder } from './key.ts'
+import { lentInts } from './lent-arrays.ts'
 import { closeMsOfRow, OpenWindows } from './open-windows.ts'
 import type { Room } from './operator.ts'
 import type { Ordinal } from './pair-provenance.ts'
@@ -252,8 +253,8 @@ export class JoinSide {
    * its texts are shared.
    */
   columnsOf(table: StateTable, partners: Int32Array, count: number): Column[] {
-    const unique = new Int32Array(count)
-    const which = new Int32Array(count)
+    const unique = lentInts(count)
+    const which = lentInts(count)
     let uniques = 0
     for (let i = 0; i < count; i++) {
       const id = partners[i]!
@@ -286,7 +287,7 @@ export class JoinSide {
   /** Keeps the rows; those whose key holds a NULL are told to `keyless` if they count without partner. */
   take(table: StateTable, batch: Batch, keyless: (row: number, weight: number) => void): Taken {
     const { grows, alone } = this.options
-    const ids = new Int32Array(batch.count)
+    const ids = lentInts(batch.count)
     const isNew = new Uint8Array(batch.count)
     this.index.use(this.keysOf(batch))
     const tracks = this.copiesAt >= 0

@@ -3,6 +3,7 @@
  * behind what both came from.
  */
 import type { Provenance } from './batch.ts'
+import { lentDoubles, lentInts } from './lent-arrays.ts'
 import { addOrigins, mergeRanges, type Ranges } from './origins.ts'
 
 /** Of a row in state: time (µs) and ordinal of what it came from last, and the watermark that stood before that. */
@@ -25,12 +26,13 @@ export class PairProvenance {
   private state = false
 
   constructor(count: number) {
-    this.source = new Int32Array(count)
-    this.offset = new Float64Array(count)
-    this.time = new Float64Array(count)
-    this.watermark = new Float64Array(count)
-    this.at = new Int32Array(count + 1)
-    this.ranges = new Float64Array(count * 6)
+    this.source = lentInts(count)
+    this.offset = lentDoubles(count)
+    this.time = lentDoubles(count)
+    this.watermark = lentDoubles(count)
+    this.at = lentInts(count + 1)
+    this.at[0] = 0
+    this.ranges = lentDoubles(count * 6)
   }
   push(rows: Provenance, row: number, stored: Ordinal): void {
     const i = this.count++

@@ -5,6 +5,7 @@ import { compileFilter } from '../compile.ts'
 import { concatenate } from '../concatenate.ts'
 import { evaluator } from '../evaluate.ts'
 import type { Expression } from '../expression.ts'
+import { lentInts } from '../lent-arrays.ts'
 import { type Operator, stateless } from '../operator.ts'
 
 export function filter(where: Expression): Operator {
@@ -14,7 +15,7 @@ export function filter(where: Expression): Operator {
     ...stateless,
     step(_, [batch = emptyBatch], time) {
       if (batch.count === 0) return emptyBatch
-      const rows = new Int32Array(batch.count)
+      const rows = lentInts(batch.count)
       const failures: RowFailure[] = []
       const kept = run(batch.columns, batch.count, time.nowUs, rows, failures)
       if (kept === batch.count) return batch

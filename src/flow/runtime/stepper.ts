@@ -2,6 +2,7 @@
 import type { Fault } from '../../lib/fault.ts'
 import { type Batch, partitionOf } from '../batch.ts'
 import type { InvalidRecord } from '../decode.ts'
+import { lending } from '../lent-arrays.ts'
 import type { Graph, Node, Source, StepResult } from '../graph.ts'
 import { rowWriter } from '../json-value.ts'
 import type { Room } from '../operator.ts'
@@ -42,6 +43,8 @@ export class Stepper {
   private deltas: Batch[] = []
   private late = new Map<string, LateEvent>()
   private failed: FailedEvent[] = []
+  /** Rows of this step that failed: they are shown later. */
+  private failing: Batch[] = []
   private invalid = new Map<string, InvalidRecord & { topic: string }>()
   private rowsOut = 0
   private readonly topics: readonly SharedTopic<Source>[]
@@ -74,6 +77,14 @@ export class Stepper {
     return waits.length === 0 ? null : Promise.all(waits)
   }
   step(slices: readonly Slice[], nowMs: number): void {
+    lending(() => {
+      const before = this.deltas.length
+      this.failing = []
+      this.stepAll(slices, nowMs)
+      return [...this.deltas.slice(before), ...this.failing]
+    })
+  }
+  private stepAll(slices: readonly Slice[], nowMs: number): void {
     const rows = new Map<number, Batch>()
     for (const { topic, sources, read } of this.topics) {
       const mine = slices.filter((s) => s.topic === topic)
@@ -100,6 +111,7 @@ export class Stepper {
         if (place !== null) this.late.set(`${place.topic}/${place.partition}/${place.offset}`, { ...place, node })
       }
     for (const { node, rows } of result.failed) {
+      this.failing.push(rows.batch)
       const write = rowWriter((node.inputs[0] ?? node).columns)
       for (let row = 0; row < rows.batch.count; row++)
         this.failed.push({
