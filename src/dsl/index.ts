@@ -43,5 +43,13 @@ export {
 } from './aggregation.ts'
 export { type ColumnsOf, type Expr, type RowOf, asc, call, desc, when } from './expr.ts'
 export { type CountWindow, type GlobalWindow, type TriggerOptions } from './global-window.ts'
-export { type KeyedContext, type KeyedOptions, type Output, listState, mapState, valueState } from './keyed.ts'
+export {
+  type Broadcast,
+  type KeyedContext,
+  type KeyedOptions,
+  type Output,
+  listState,
+  mapState,
+  valueState,
+} from './keyed.ts'
 export { type Context, type JoinOptions, type OverOptions, type Process, type Stream } from './stream.ts'

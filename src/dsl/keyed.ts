@@ -1,9 +1,11 @@
 /** `process` with named states, timers and side outputs: its types, and its plan. */
 import type {
+  BroadcastAccess,
   KeyedAccess,
   KeyedFunction,
   ListState,
   MapState,
+  NamedState,
   Plan,
   Row,
   Timer,
@@ -14,6 +16,7 @@ import { parseDuration } from '../lib/duration.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Columns, Field } from '../schema/types.ts'
 import type { Schema } from './standard-schema.ts'
+import type { Stream } from './stream.ts'
 
 export interface Output<Out> {
   readonly schema: Schema<Out>
@@ -35,24 +38,44 @@ export const listState = <V>(): StateSpec<ListState<V>> => ({ kind: 'list' })
 export const mapState = <K extends string | number, V>(): StateSpec<MapState<K, V>> => ({ kind: 'map' })
 export type StateSpecs = { readonly [name: string]: StateSpec<object> }
 type HandlesOf<S> = { readonly [K in keyof S]: S[K] extends StateSpec<infer H> ? H : never }
+type ReadersOf<S> = { readonly [K in keyof S]: S[K] extends StateSpec<infer H> ? ReaderOf<H> : never }
+type ReaderOf<H> =
+  H extends ListState<infer V>
+    ? Pick<ListState<V>, 'get' | 'length'>
+    : H extends MapState<infer K, infer V>
+      ? Pick<MapState<K, V>, 'get' | 'has' | 'keys' | 'entries'>
+      : H extends ValueState<infer V>
+        ? Pick<ValueState<V>, 'get'>
+        : never
 
-export interface KeyedContext<Out, S, Sides> extends Omit<KeyedAccess, 'state' | 'emit'> {
+export interface KeyedContext<Out, S, Sides, BS = {}> extends Omit<KeyedAccess, 'state' | 'broadcast' | 'emit'> {
   readonly state: HandlesOf<S>
+  /** State of no key, as the events of `broadcast` have left it. */
+  readonly broadcast: ReadersOf<BS>
   readonly timers: Timers
   emit(row: Out): void
   /** Rows for another stream than the one that `process` gives. */
   readonly side: { readonly [K in keyof Sides]: (row: Sides[K]) => void }
 }
-export interface KeyedOptions<T, Out, S extends StateSpecs, Sides> {
+export interface Broadcast<B, BS extends StateSpecs> {
+  /** Its events are for all keys. They come before events that are there at the same time; all that are there first before any other. */
+  readonly input: Stream<B>
+  readonly state: BS
+  /** Events in order: what they write here is what all keys read. */
+  readonly onEvent: (event: B, context: Omit<BroadcastAccess, 'state'> & { readonly state: HandlesOf<BS> }) => void
+}
+export interface KeyedOptions<T, Out, S extends StateSpecs, Sides, B = unknown, BS extends StateSpecs = {}> {
   readonly key: (keyof T & string) | readonly (keyof T & string)[]
   readonly output: Schema<Out> | Output<Out>
   readonly state?: S
   /** States of a key go when it had no call for so long, by the clock: `7d`. Default: they stay until they are cleared. */
   readonly ttl?: string
   readonly sides?: { readonly [K in keyof Sides]: Schema<Sides[K]> | Output<Sides[K]> }
+  /** A second input, whose events reach every key. */
+  readonly broadcast?: Broadcast<B, BS>
   /** Events in order for each key. */
-  readonly onEvent: (event: T, context: KeyedContext<Out, S, Sides>) => void
-  readonly onTimer?: (timer: Timer, context: KeyedContext<Out, S, Sides>) => void
+  readonly onEvent: (event: T, context: KeyedContext<Out, S, Sides, BS>) => void
+  readonly onTimer?: (timer: Timer, context: KeyedContext<Out, S, Sides, BS>) => void
 }
 
 /** Which output a row is for. */
@@ -63,25 +86,18 @@ export interface Shaped {
   readonly columns: Columns
 }
 /** With sides each output has columns of its own, and a column says which of them a row is for. */
-export function keyedPlan<T, Out, S extends StateSpecs, Sides>(
+export function keyedPlan<T, Out, S extends StateSpecs, Sides, B, BS extends StateSpecs>(
   input: Plan,
   key: readonly number[],
-  options: KeyedOptions<T, Out, S, Sides>,
+  options: KeyedOptions<T, Out, S, Sides, B, BS>,
   {
     main,
     sides,
     optional,
   }: { readonly main: Shaped; readonly sides: ReadonlyMap<string, Shaped>; readonly optional: readonly string[] },
 ): Plan {
-  const { state = {} as S, onEvent, onTimer } = options
-  const specs = Object.entries<StateSpec<object>>(state)
-  if (specs.length > statesMax)
-    throw new Fault('config.invalid', {
-      setting: 'state',
-      value: String(specs.length),
-      why: `more than ${statesMax} states`,
-    })
-  const context = (access: KeyedAccess): KeyedContext<Out, S, Sides> => {
+  const { state = {} as S, onEvent, onTimer, broadcast } = options
+  const context = (access: KeyedAccess): KeyedContext<Out, S, Sides, BS> => {
     const emitTo =
       (side: string) =>
       (row: object): void =>
@@ -95,13 +111,19 @@ export function keyedPlan<T, Out, S extends StateSpecs, Sides>(
       ...access,
       emit: sides.size === 0 ? (row: Out) => access.emit(row as Row) : (emitTo('') as (row: Out) => void),
       side: Object.fromEntries([...sides.keys()].map((name) => [name, emitTo(name)])),
-    } as unknown as KeyedContext<Out, S, Sides>
+    } as unknown as KeyedContext<Out, S, Sides, BS>
   }
   const fn: KeyedFunction['fn'] = {
     onEvent: (event, access) => onEvent(withoutNulls(event, optional) as T, context(access)),
     ...(onTimer === undefined
       ? {}
       : { onTimer: (timer: Timer, access: KeyedAccess) => onTimer(timer, context(access)) }),
+    ...(broadcast === undefined
+      ? {}
+      : {
+          onBroadcast: (event: Row, access: BroadcastAccess) =>
+            broadcast.onEvent(withoutNulls(event, broadcast.input.shape.optional) as B, access as never),
+        }),
   }
   return {
     op: 'process',
@@ -109,12 +131,19 @@ export function keyedPlan<T, Out, S extends StateSpecs, Sides>(
     key,
     fn: () => undefined,
     keyed: {
-      states: specs.map(([name, { kind }]) => ({ name, kind })),
+      states: statesOf('state', state),
+      ...(broadcast === undefined ? {} : { broadcast: statesOf('broadcast.state', broadcast.state) }),
       ...(options.ttl === undefined ? {} : { ttlMs: parseDuration('ttl', options.ttl) }),
       fn,
     },
+    ...(broadcast === undefined ? {} : { broadcast: broadcast.input.growing('broadcast').plan }),
     columns: sides.size === 0 ? main.columns : [sideField, ...[['', main] as const, ...sides].flatMap(prefixed)],
   }
+}
+function statesOf(setting: string, specs: StateSpecs): NamedState[] {
+  const named = Object.entries<StateSpec<object>>(specs)
+  if (named.length <= statesMax) return named.map(([name, { kind }]) => ({ name, kind }))
+  throw new Fault('config.invalid', { setting, value: String(named.length), why: `more than ${statesMax} states` })
 }
 /** A state is a byte of a key. */
 const statesMax = 100

@@ -299,8 +299,8 @@ export class Stream<T> {
     return this.flatMap(output, (event, emit) => emit(make(event)))
   }
   /** Events in order for each key, with named states, timers, and outputs beside the one of the stream. */
-  process<Out, S extends StateSpecs = {}, Sides = {}>(
-    options: KeyedOptions<T, Out, S, Sides>,
+  process<Out, S extends StateSpecs = {}, Sides = {}, B = unknown, BS extends StateSpecs = {}>(
+    options: KeyedOptions<T, Out, S, Sides, B, BS>,
   ): ProcessedStream<Out, Sides>
   /** The same with one state: what `fn` returns is the state that the key's next event finds. */
   process<Out, S = unknown>(
@@ -379,17 +379,19 @@ export class Stream<T> {
     return this.#step(text, { other: table.shape.rel })
   }
   /** For functions. */
-  #grows(): Rel {
+  growing(setting: string): Rel {
     const { rel } = this.shape
     if (rel.appendOnly) return rel
     throw new Fault('config.invalid', {
-      setting: 'stream',
+      setting,
       value: 'a function',
       why: 'its rows may be withdrawn, and a function cannot take back what it has done',
     })
   }
-  #keyed<Out, S extends StateSpecs, Sides>(options: KeyedOptions<T, Out, S, Sides>): ProcessedStream<Out, Sides> {
-    const rel = this.#grows()
+  #keyed<Out, S extends StateSpecs, Sides, B, BS extends StateSpecs>(
+    options: KeyedOptions<T, Out, S, Sides, B, BS>,
+  ): ProcessedStream<Out, Sides> {
+    const rel = this.growing('stream')
     const key = namesOf(options.key).map((name) => this.#names.indexOf(this.#checked(name)))
     const main = this.#form(options.output)
     const outputs = Object.entries<Schema<unknown> | Output<unknown>>((options.sides ?? {}) as {})
@@ -431,7 +433,7 @@ export class Stream<T> {
   }
   #process<Out>(key: readonly number[], output: Form, fn: ProcessFunction): Stream<Out> {
     const { columns, time, optional } = output
-    const rel = this.#grows()
+    const rel = this.growing('stream')
     const missing = this.shape.optional
     const called: ProcessFunction =
       missing.length === 0 ? fn : (event, ...more) => fn(withoutNulls(event, missing), ...more)

@@ -66,7 +66,10 @@ export class Fingerprints {
       case 'process': {
         const input = this.form(plan.input)
         const names = plan.input.columns.map(({ name, type }) => [name, type])
-        const states = plan.keyed === undefined ? [] : [plan.keyed.states]
+        const states: unknown[] = plan.keyed === undefined ? [] : [plan.keyed.states]
+        const { broadcast } = plan
+        if (broadcast !== undefined)
+          states.push([this.plain(broadcast), broadcast.columns.map(({ name }) => name), plan.keyed!.broadcast])
         return made(plan, ['process', input.base, input.columns, names, plan.key, plan.columns, ...states])
       }
       case 'from-changelog': {

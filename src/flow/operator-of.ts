@@ -84,6 +84,7 @@ export function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean, slic
       return toChangelog(plan)
     case 'process':
       needGrowth(plan.input, 'the input of process')
+      if (plan.broadcast !== undefined) needGrowth(plan.broadcast, 'what is broadcast to process')
       return plan.keyed === undefined
         ? process(plan, plan.input.columns)
         : keyedProcess(plan, plan.keyed, plan.input.columns)

@@ -15,6 +15,8 @@ export function inputsOf(plan: Plan): readonly Plan[] {
     case 'lookup':
     case 'join':
       return [plan.left, plan.right]
+    case 'process':
+      return plan.broadcast === undefined ? [plan.input] : [plan.input, plan.broadcast]
     default:
       return [plan.input]
   }
@@ -30,6 +32,12 @@ export function withInputs(plan: Plan, map: (input: Plan) => Plan): Plan {
     case 'lookup':
     case 'join':
       return { ...plan, left: map(plan.left), right: map(plan.right) }
+    case 'process':
+      return {
+        ...plan,
+        input: map(plan.input),
+        ...(plan.broadcast === undefined ? {} : { broadcast: map(plan.broadcast) }),
+      }
     default:
       return { ...plan, input: map(plan.input) }
   }
@@ -54,7 +62,7 @@ export function shareSteps(plan: Plan): Plan {
     const shared = withInputs(step, share)
     const inputs = inputsOf(shared).map((input) => numbers.get(input) ?? -1)
     if (inputs.includes(-1)) return shared
-    const none = { input: null, inputs: null, left: null, right: null }
+    const none = { input: null, inputs: null, left: null, right: null, broadcast: null }
     // Of user code, only what is the same object is the same.
     const code = shared.op === 'process' ? numberOf(shared.keyed?.fn ?? shared.fn) : ''
     const text = `${inputs.join()} ${code} ${planText({ ...shared, ...none })}`
@@ -112,10 +120,11 @@ export function userFunctionsOf(plan: Plan): ReadonlyMap<string, UserFunction> {
   walk(plan)
   return found
 }
-/** Topics of tables that lookups read: their rows are wanted before any other. */
+/** Topics of tables that lookups read, and of what is broadcast: their rows are wanted before any other. */
 export function lookupTopics(plan: Plan): Set<string> {
   const found = new Set(inputsOf(plan).flatMap((input) => [...lookupTopics(input)]))
-  if (plan.op === 'lookup') for (const { topic } of sourcesOf(plan.right)) found.add(topic)
+  const first = plan.op === 'lookup' ? plan.right : plan.op === 'process' ? plan.broadcast : undefined
+  if (first !== undefined) for (const { topic } of sourcesOf(first)) found.add(topic)
   return found
 }
 /** True where no weight is ever negative. */

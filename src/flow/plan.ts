@@ -196,6 +196,8 @@ export type Plan =
       readonly fn: ProcessFunction
       /** Instead of `fn`: named states, and timers. */
       readonly keyed?: KeyedFunction
+      /** Its rows write the broadcast state of `keyed`. */
+      readonly broadcast?: Plan
       readonly columns: Columns
     }
 
@@ -372,17 +374,32 @@ export interface KeyedAccess {
   readonly state: {
     readonly [name: string]: ValueState<unknown> | ListState<unknown> | MapState<string | number, unknown>
   }
+  /** Of no key; to be read. */
+  readonly broadcast: KeyedAccess['state']
   readonly timers: Timers
   emit(row: Row): void
 }
+export interface BroadcastAccess {
+  /** Event time of the event. */
+  readonly timeMs: number
+  readonly nowMs: number
+  readonly state: KeyedAccess['state']
+}
 export interface KeyedFunction {
-  readonly states: readonly { readonly name: string; readonly kind: 'value' | 'list' | 'map' }[]
+  readonly states: readonly NamedState[]
+  /** States of no key, which `onBroadcast` writes. */
+  readonly broadcast?: readonly NamedState[]
   /** States of a key that had no call for so long, by the clock, go. */
   readonly ttlMs?: number
   readonly fn: {
     onEvent(event: Row, access: KeyedAccess): unknown
     onTimer?(timer: Timer, access: KeyedAccess): unknown
+    onBroadcast?(event: Row, access: BroadcastAccess): unknown
   }
+}
+export interface NamedState {
+  readonly name: string
+  readonly kind: 'value' | 'list' | 'map'
 }
 
 /** When a view that has failed is started again (`restart.ts`). */

@@ -11,11 +11,14 @@ import {
   defineView,
   desc,
   every,
+  listState,
+  mapState,
   max,
   min,
   some,
   stddev,
   sum,
+  valueState,
   when,
 } from '../../src/dsl/index.ts'
 
@@ -202,6 +205,35 @@ test('wrong uses do not type-check, and rows have the types of what made them', 
     b.select((row) => ({ x: row.price.cast('money') }))
     // @ts-expect-error a condition
     b.select((row) => ({ x: when(row.price, 1, 2) }))
+    b.process({
+      key: 'bidder',
+      output: z.object({ item: z.int() }),
+      broadcast: {
+        input: table,
+        state: { floors: mapState<number, number>(), names: listState<string>(), last: valueState<number>() },
+        onEvent(bid, { state }) {
+          state.floors.set(bid.item, bid.price)
+          // @ts-expect-error a floor is a number
+          state.floors.set(bid.item, bid.bidder)
+          // @ts-expect-error there is no such state
+          state.ceilings.clear()
+        },
+      },
+      onEvent({ item }, { broadcast }) {
+        same<typeof broadcast.names.length, number>(true)
+        same<ReturnType<typeof broadcast.floors.get>, number | undefined>(true)
+        // @ts-expect-error it is written by the broadcast alone
+        broadcast.floors.set(item, 1)
+        // @ts-expect-error a list too
+        broadcast.names.push('x')
+        // @ts-expect-error and a value
+        broadcast.last.clear()
+        // @ts-expect-error there is no such state
+        void broadcast.ceilings
+      },
+    })
+    // @ts-expect-error nothing is broadcast
+    b.process({ key: 'bidder', output: z.object({}), onEvent: (_, { broadcast }) => broadcast.floors })
     // @ts-expect-error a watermark is a time
     defineTopic('t', { schema: timed, eventTime: 'at', watermark: (event) => event.done })
     // @ts-expect-error the row has another form

@@ -55,6 +55,24 @@ export function draftOf(
     close: () => gate.close(),
   }
 }
+/** The same to be read alone. */
+export function readOnly(states: Draft['states']): Draft['states'] {
+  const refused = (): never => {
+    throw new Error('broadcast state is written by the events of the broadcast input alone')
+  }
+  const writers = { set: refused, push: refused, delete: refused, clear: refused }
+  return Object.fromEntries(
+    Object.entries(states).map(([name, handle]) => [
+      name,
+      Object.defineProperties(
+        {},
+        { ...Object.getOwnPropertyDescriptors(handle), ...valuesOf(writers) },
+      ) as Part['handle'],
+    ]),
+  )
+}
+const valuesOf = (methods: object): PropertyDescriptorMap =>
+  Object.fromEntries(Object.entries(methods).map(([name, value]) => [name, { value: value as unknown }]))
 class Gate {
   private isOpen = true
   check(): void {

@@ -10,10 +10,14 @@
  * depends on the records alone. Those of the clock fire at the beginning of the first step at or after their time. A
  * timer goes when it fires, in the tick that holds what its call did.
  *
+ * Broadcast state is of no key: the rows of a second input write it, in the order in which they come, those of a step before any event
+ * of the first; events and timers of all keys read it. The second input holds no watermark back.
+ *
  * A time to live is a timer of the key that each call moves on. Not by every call, which would write it every time: it is set
  * a sixteenth too far, and moved once less than the whole is left. So states live that long, and a sixteenth longer at most.
  */
 import { Fault } from '../../lib/fault.ts'
+import { assert } from '../../lib/assert.ts'
 import type { Columns } from '../../schema/types.ts'
 import { type Batch, type FailedRows, type RowFailure, emptyBatch, valueAt, withoutRows } from '../batch.ts'
 import { concatenate } from '../concatenate.ts'
@@ -25,7 +29,8 @@ import type { KeyedAccess, KeyedFunction, Plan, Row, Timer } from '../plan.ts'
 import { Output } from '../row-store.ts'
 import { SortedIds } from '../sorted.ts'
 import type { StateTable } from '../state.ts'
-import { type Cell, type Draft, TimerDraft, draftOf } from './keyed-draft.ts'
+import { type Draft, TimerDraft, draftOf, readOnly } from './keyed-draft.ts'
+import { KeyedStates, type StateTables, stateTables } from './keyed-states.ts'
 
 type KeyedPlan = Plan & { op: 'process' }
 
@@ -65,11 +70,9 @@ export function keyedProcess(plan: KeyedPlan, keyed: KeyedFunction, input: Colum
 
 class KeyedProcess implements Operator {
   readonly kind = 'process'
-  readonly tables = [
-    { name: 'states', numbers: 2, values: 1 },
-    { name: 'entries', numbers: 1, values: 2 },
-    { name: 'timers', numbers: timerNumbers, values: 2 },
-  ]
+  declare readonly alone?: boolean
+  declare readonly asks?: boolean
+  readonly tables
   private readonly plan: KeyedPlan
   private readonly keyed: KeyedFunction
   private readonly input: Columns
@@ -78,10 +81,12 @@ class KeyedProcess implements Operator {
   private readonly writer = new KeyWriter()
   /** By clock. */
   private pending!: readonly [SortedIds, SortedIds, SortedIds]
-  /** Keys of maps, by the key of their state. */
-  private readonly members = new Map<string, Set<string>>()
+  private readonly states = new KeyedStates()
+  private readonly broadcast = new KeyedStates()
+  private readonly broadcastColumns: Columns
   private failures: RowFailure[] = []
-  private failedTimers: { readonly keys: readonly Value[]; readonly fault: Fault }[] = []
+  /** Calls that were of no event of the first input. */
+  private failedCalls: { readonly keys: readonly Value[]; readonly fault: Fault; readonly from: Place | null }[] = []
 
   constructor(plan: KeyedPlan, keyed: KeyedFunction, input: Columns) {
     this.plan = plan
@@ -89,15 +94,17 @@ class KeyedProcess implements Operator {
     this.input = input
     this.encode = keyEncoder(plan.key.map((k) => ({ column: k, type: input[k]!.type })))
     this.readers = plan.columns.map((c) => fromJs(c.type))
+    this.broadcastColumns = plan.broadcast?.columns ?? []
+    this.tables = [...stateTables(''), { name: 'timers', numbers: timerNumbers, values: 2 }]
+    if (keyed.broadcast === undefined) return
+    this.tables.push(...stateTables('broadcast '))
+    this.alone = true
+    this.asks = true
   }
-  rebuild([, entries, timers]: readonly StateTable[]): void {
-    this.members.clear()
-    for (const id of entries!.all()) {
-      const element = entries!.values[id * 2]
-      if (element === null) continue
-      const key = entries!.keyOf(id).subarray(0, entries!.stateKeyOf(id).length + 1)
-      this.membersOf(key).add(element as string)
-    }
+  rebuild(tables: readonly StateTable[]): void {
+    const timers = tables[2]
+    this.states.rebuild(ofKeys(tables))
+    if (this.keyed.broadcast !== undefined) this.broadcast.rebuild(ofAll(tables))
     const order = (): SortedIds =>
       new SortedIds(
         (a, b) =>
@@ -116,11 +123,16 @@ class KeyedProcess implements Operator {
     return Math.min(...firsts.map((id) => (id === undefined ? Infinity : timers!.numbers[id * timerNumbers + atAt]!)))
   }
 
-  step(tables: readonly StateTable[], [batch = emptyBatch]: readonly Batch[], time: StepTime): Batch {
+  step(
+    tables: readonly StateTable[],
+    [batch = emptyBatch, broadcast = emptyBatch]: readonly Batch[],
+    time: StepTime,
+  ): Batch {
     const out = new Output(this.plan.columns)
     this.failures = []
-    this.failedTimers = []
+    this.failedCalls = []
     const nowMs = Math.floor(time.nowUs / 1000)
+    for (let row = 0; row < broadcast.count; row++) this.take(tables, broadcast, row, nowMs)
     this.expire(tables, nowMs)
     this.fire(tables, 1, { upTo: nowMs, watermark: time.before, nowMs }, out)
     const { rows } = batch
@@ -152,23 +164,42 @@ class KeyedProcess implements Operator {
   }
   private failed(batch: Batch): FailedRows | null {
     const { failed } = withoutRows(batch, this.failures)
-    if (this.failedTimers.length === 0) return failed
-    // There is no event any more: the key is what can be told.
+    if (this.failedCalls.length === 0) return failed
+    // There is no event of the first input: the key, and where the call came from, is what can be told.
     const rows = new Output(this.input)
-    for (const { keys } of this.failedTimers) {
+    for (const { keys, from } of this.failedCalls) {
       for (let c = 0; c < this.input.length; c++) {
-        const value = this.plan.key.includes(c) ? keys[this.plan.key.indexOf(c)]! : null
+        const value = keys[this.plan.key.indexOf(c)] ?? null
         if (value === null) rows.builders[c]!.pushNull()
         else rows.builders[c]!.push(value)
       }
-      rows.end(1, -1, 0, 0, -Infinity)
+      rows.end(1, from?.source ?? -1, from?.offset ?? 0, 0, -Infinity)
     }
-    const faults = this.failedTimers.map(({ fault }) => fault)
-    const timers = rows.done()
-    if (failed === null) return { batch: timers, faults }
+    const faults = this.failedCalls.map(({ fault }) => fault)
+    const calls = rows.done()
+    if (failed === null) return { batch: calls, faults }
     return {
-      batch: concatenate([failed.batch, timers], this.input),
+      batch: concatenate([failed.batch, calls], this.input),
       faults: [...failed.faults, ...faults],
+    }
+  }
+  /** A row of the second input. */
+  private take(tables: readonly StateTable[], batch: Batch, row: number, nowMs: number): void {
+    const { rows } = batch
+    const state = ofAll(tables)
+    const draft = draftOf(this.keyed.broadcast!, (index, kind) => this.broadcast.cell(state, noKey, index, kind))
+    const event = rowObject(batch, row, this.broadcastColumns)
+    const access = { timeMs: Math.floor(rows.time[row]! / 1000), nowMs, state: draft.states }
+    try {
+      try {
+        mustBeOver(this.keyed.fn.onBroadcast!(event, access))
+      } finally {
+        draft.close()
+      }
+      this.broadcast.apply(state, noKey, draft)
+    } catch (error) {
+      const from = { source: rows.source[row]!, offset: rows.offset[row]! }
+      this.failedCalls.push({ keys: [], fault: userFault(error), from })
     }
   }
 
@@ -212,7 +243,7 @@ class KeyedProcess implements Operator {
       try {
         this.call(tables, call, nowMs, (access) => this.keyed.fn.onTimer?.(timer, access), null, out)
       } catch (error) {
-        this.failedTimers.push({ keys, fault: userFault(error) })
+        this.failedCalls.push({ keys, fault: userFault(error), from: null })
       }
     }
   }
@@ -227,7 +258,8 @@ class KeyedProcess implements Operator {
     out: Output,
   ): void {
     const emitted: Row[] = []
-    const draft = draftOf(this.keyed.states, (state, kind) => this.cell(tables, call.stateKey, state, kind))
+    const draft = this.draft(tables, call.stateKey)
+    const shared = this.shared(tables)
     const timers = new TimerDraft(call.fired)
     const access: KeyedAccess = {
       key: this.plan.key.map((k, i) => toJson(call.keys[i]!, this.input[k]!.type)),
@@ -235,6 +267,7 @@ class KeyedProcess implements Operator {
       watermarkMs: call.watermarkMs,
       nowMs,
       state: draft.states,
+      broadcast: shared === null ? {} : readOnly(shared.states),
       timers: timers.access,
       emit: (row) => {
         draft.check()
@@ -242,14 +275,14 @@ class KeyedProcess implements Operator {
       },
     }
     try {
-      if (run(access) instanceof Promise)
-        throw new Fault('flow.unsupported', { what: 'a process function must not be asynchronous' })
+      mustBeOver(run(access))
     } finally {
       draft.close()
+      shared?.close()
       timers.close()
     }
     const rows = emitted.map((row) => this.plan.columns.map((c, i) => this.readers[i]!(row[c.name])))
-    this.apply(tables, call.stateKey, draft)
+    this.states.apply(ofKeys(tables), call.stateKey, draft)
     for (const change of timers.changes) this.setTimer(tables[2]!, call, change)
     this.prolong(tables[2]!, call.stateKey, nowMs)
     for (const values of rows) {
@@ -263,6 +296,18 @@ class KeyedProcess implements Operator {
     }
   }
 
+  private draft(tables: readonly StateTable[], stateKey: Buffer): Draft {
+    const state = ofKeys(tables)
+    return draftOf(this.keyed.states, (index, kind) => this.states.cell(state, stateKey, index, kind))
+  }
+  /** What is broadcast, to be read; null: nothing is. */
+  private shared(tables: readonly StateTable[]): Draft | null {
+    const { broadcast } = this.keyed
+    if (broadcast === undefined) return null
+    const state = ofAll(tables)
+    return draftOf(broadcast, (index, kind) => this.broadcast.cell(state, noKey, index, kind))
+  }
+
   /** States whose time to live is over. Their timers stay. */
   private expire(tables: readonly StateTable[], nowMs: number): void {
     const timers = tables[2]!
@@ -272,15 +317,15 @@ class KeyedProcess implements Operator {
       pending.shift()
       const stateKey = Buffer.from(timers.stateKeyOf(id))
       timers.remove(id)
-      const draft = draftOf(this.keyed.states, (state, kind) => this.cell(tables, stateKey, state, kind))
+      const draft = this.draft(tables, stateKey)
       for (const state of Object.values(draft.states)) state.clear()
-      this.apply(tables, stateKey, draft)
+      this.states.apply(ofKeys(tables), stateKey, draft)
     }
   }
   private prolong(timers: StateTable, stateKey: Buffer, nowMs: number): void {
     const { ttlMs } = this.keyed
     if (ttlMs === undefined) return
-    const key = this.keyOf(stateKey, ofLife)
+    const key = this.states.keyOf(stateKey, ofLife)
     let id = timers.find(key)
     if (id >= 0 && timers.numbers[id * timerNumbers + atAt]! >= nowMs + ttlMs) return
     if (id < 0) id = timers.add(key, stateKey.length)
@@ -293,82 +338,11 @@ class KeyedProcess implements Operator {
     this.pending[ofLife].add(id)
   }
 
-  // State.
+  // Timers.
 
-  /** In the writer; the state key is its beginning. */
-  private keyOf(stateKey: Buffer, state: number): KeyWriter {
-    const { writer } = this
-    writer.length = 0
-    writer.reserve(stateKey.length + 1)
-    stateKey.copy(writer.bytes, 0)
-    writer.length = stateKey.length
-    writer.byte(state)
-    return writer
-  }
-  private membersOf(key: Uint8Array): Set<string> {
-    const name = Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
-    const known = this.members.get(name) ?? new Set<string>()
-    this.members.set(name, known)
-    return known
-  }
-  private forget(key: Buffer, element: string): void {
-    const members = this.membersOf(key)
-    members.delete(element)
-    if (members.size === 0) this.members.delete(key.toString('latin1'))
-  }
-  /** What there is, before the call. */
-  private cell([states, entries]: readonly StateTable[], stateKey: Buffer, state: number, kind: string): Cell {
-    const key = this.keyOf(stateKey, state)
-    const head = kind === 'map' ? -1 : states!.find(key)
-    const members = kind === 'map' ? this.membersOf(key.done()) : []
-    const [from, to] = head < 0 ? [0, 0] : [states!.numbers[head * 2]!, states!.numbers[head * 2 + 1]!]
-    const entry = (element: number | string): string | null => {
-      const id = entries!.find(this.entryKey(stateKey, state, element))
-      return id < 0 ? null : (entries!.values[id * 2 + 1] as string)
-    }
-    return { text: head < 0 ? null : (states!.values[head] as string | null), from, to, entry, keys: () => members }
-  }
-  private entryKey(stateKey: Buffer, state: number, element: number | string): KeyWriter {
-    const writer = this.keyOf(stateKey, state)
-    if (typeof element === 'number') writer.double(element)
-    else writer.text(element)
-    return writer
-  }
-  private apply([states, entries]: readonly StateTable[], stateKey: Buffer, draft: Draft): void {
-    for (const { state, head, entries: changed } of draft.changes()) {
-      for (const [element, text] of changed) {
-        const key = this.entryKey(stateKey, state, element)
-        let id = entries!.find(key)
-        const isOfMap = typeof element === 'string'
-        if (text === null) {
-          if (id < 0) continue
-          entries!.remove(id)
-          if (isOfMap) this.forget(this.keyOf(stateKey, state).done(), element)
-          continue
-        }
-        if (id < 0) id = entries!.add(key, stateKey.length)
-        else entries!.touch(id)
-        entries!.values[id * 2] = isOfMap ? element : null
-        entries!.values[id * 2 + 1] = text
-        if (isOfMap) this.membersOf(this.keyOf(stateKey, state).done()).add(element)
-      }
-      if (head === undefined) continue
-      const key = this.keyOf(stateKey, state)
-      let id = states!.find(key)
-      if (head === null) {
-        if (id >= 0) states!.remove(id)
-        continue
-      }
-      if (id < 0) id = states!.add(key, stateKey.length)
-      else states!.touch(id)
-      states!.values[id] = head.text
-      states!.numbers[id * 2] = head.from
-      states!.numbers[id * 2 + 1] = head.to
-    }
-  }
   private setTimer(timers: StateTable, call: Call, { clock, name, at, isSet }: TimerDraft['changes'][number]): void {
     const number = clock === 'event' ? 0 : 1
-    const key = this.keyOf(call.stateKey, number)
+    const key = this.states.keyOf(call.stateKey, number)
     key.byte(name === null ? 0 : 1)
     if (name === null) key.double(at)
     else key.text(name)
@@ -390,6 +364,20 @@ class KeyedProcess implements Operator {
     timers.values[id * 2 + 1] = call.keys
     this.pending[number].add(id)
   }
+}
+interface Place {
+  readonly source: number
+  readonly offset: number
+}
+const noKey = Buffer.alloc(0)
+const ofKeys = ([states, entries]: readonly StateTable[]): StateTables => ({ states: states!, entries: entries! })
+function ofAll([, , , states, entries]: readonly StateTable[]): StateTables {
+  assert(states !== undefined && entries !== undefined, 'tables of what is broadcast')
+  return { states, entries }
+}
+function mustBeOver(result: unknown): void {
+  if (result instanceof Promise)
+    throw new Fault('flow.unsupported', { what: 'a process function must not be asynchronous' })
 }
 /** Whatever user code throws is the event's failure. */
 const userFault = (error: unknown): Fault =>

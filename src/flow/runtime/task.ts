@@ -428,7 +428,10 @@ export class ViewTask {
   }
   /** Moves the streams' places to where the view is to start, and keeps them: a restart must not choose anew. */
   private async startAt(start: Start, claim: Claim, from: At[], bounds: readonly Bounds[]): Promise<void> {
-    const streams = new Set(sourcesOf(this.view.plan).flatMap(({ topic, mode }) => (mode === 'append' ? [topic] : [])))
+    const whole = lookupTopics(this.view.plan)
+    const streams = new Set(
+      sourcesOf(this.view.plan).flatMap(({ topic, mode }) => (mode === 'append' && !whole.has(topic) ? [topic] : [])),
+    )
     const found =
       start.from === 'time'
         ? await this.host.log.findTime(

@@ -186,6 +186,9 @@ function describeStep(plan: Plan): string[] {
           ? ['state: what the function keeps, one entry per key']
           : [
               `state: ${[...plan.keyed.states.map(({ name, kind }) => `${name} (${kind})`), 'timers'].join(', ')} per key, ${plan.keyed.ttlMs === undefined ? 'until the function clears it' : `gone when untouched for ${durationText(plan.keyed.ttlMs)}`}`,
+              ...(plan.keyed.broadcast === undefined
+                ? []
+                : [`broadcast state: ${plan.keyed.broadcast.map(({ name, kind }) => `${name} (${kind})`).join(', ')}`]),
             ]),
       ]
   }

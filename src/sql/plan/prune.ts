@@ -1,6 +1,7 @@
 /** Every step carries only the columns that a later one reads, so that a source's decoder is made for those fields alone. */
 import type { Aggregate, Expression } from '../../flow/expression.ts'
 import type { JoinInterval, Plan, PlanOf as Of, SourcePlan } from '../../flow/plan.ts'
+import { withInputs } from '../../flow/plan-facts.ts'
 import { column, columnsOf, shiftColumns } from '../bind/bound.ts'
 
 interface Pruned {
@@ -66,8 +67,8 @@ export function prune(plan: Plan, needed: ReadonlySet<number>): Pruned {
     case 'from-changelog':
     case 'to-changelog':
     case 'process': {
-      const { plan: input } = prune(plan.input, new Set(plan.input.columns.map((_, i) => i)))
-      return { plan: { ...plan, input }, at: positions(plan.columns.map((_, i) => i)) }
+      const whole = (input: Plan): Plan => prune(input, new Set(input.columns.map((_, i) => i))).plan
+      return { plan: withInputs(plan, whole), at: positions(plan.columns.map((_, i) => i)) }
     }
   }
 }
