@@ -42,13 +42,24 @@ export async function call(on: Call, request: Request): Promise<Response> {
     })
   } catch (error) {
     if (on.signal.aborted) throw new CommandError('interrupted', { exitCode: exit.interrupted })
-    throw new CommandError(`nothing answers at ${on.server}`, {
-      code: 'cli.no-server',
-      hint: `Start it with \`millrace serve\`, or name it with --server. (${String((error as Error).cause ?? error)})`,
-    })
+    throw noAnswer(on.server, (error as Error).cause ?? error)
   }
   if (!answer.ok) throw await failure(answer)
   return answer
+}
+/** What Node says of a certificate that it does not trust. */
+const ofCertificates = /CERT|ISSUER|SIGNATURE/
+function noAnswer(server: string, cause: unknown): CommandError {
+  const { code = '', message = String(cause) } = cause as { code?: string; message?: string }
+  if (ofCertificates.test(code))
+    return new CommandError(`the certificate of ${server} is not trusted (${code})`, {
+      code: 'cli.untrusted',
+      hint: `Name the file of its authority (PEM) in NODE_EXTRA_CA_CERTS, and the server as the certificate does. (${message})`,
+    })
+  return new CommandError(`nothing answers at ${server}`, {
+    code: 'cli.no-server',
+    hint: `Start it with \`millrace serve\`, or name it with --server, by https:// where it has TLS. (${String(cause)})`,
+  })
 }
 export async function json<T>(on: Call, request: Request): Promise<T> {
   return parseExact(await (await call(on, request)).text()) as T

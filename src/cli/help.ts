@@ -55,8 +55,8 @@ Exit codes: ${codes.join(', ')}. With \`-o json\` a failure is a JSON object on 
 
 Settings of \`serve\` also come from \`millrace.config.ts\` in the project's folder and from the environment
 (\`MILLRACE_DATA\`, \`MILLRACE_LISTEN\`, \`MILLRACE_ADVERTISE\`, \`MILLRACE_LOG\`, \`MILLRACE_WEBHOOKS_ALLOW\`; lists separated by
-commas): a flag goes over the environment, that over the file. \`millrace config\` prints the outcome. A Kafka cluster as the
-log: [cluster.md](cluster.md).
+commas, as in flags, which may also stand several times): a flag goes over the environment, that over the file.
+\`millrace config\` prints the outcome. A Kafka cluster as the log: [cluster.md](cluster.md).
 
 What V8 makes of the program's modules is kept in \`.cache/compile\` beside \`src\` or \`dist\`, where that may be written,
 and halves every later start; \`NODE_DISABLE_COMPILE_CACHE=1\` does without, \`NODE_COMPILE_CACHE=DIR\` keeps it elsewhere.

@@ -6,10 +6,13 @@ export const deliverAtHeader = 'mr-deliver-at'
 export const deliverAfterHeader = 'mr-deliver-after'
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+/** As far as dates go: what is longer is a mistake, and would never end. */
+const daysMsMax = 100_000_000 * unitMs['d']!
 /** `30s`, `1500ms`, or a plain number of milliseconds; null when it is none of these. */
 export function durationOf(text: string): number | null {
   const [, digits, unit = 'ms'] = /^(\d{1,13})(ms|s|m|h|d)?$/.exec(text.trim()) ?? []
-  return digits === undefined ? null : Number(digits) * unitMs[unit]!
+  const ms = digits === undefined ? Infinity : Number(digits) * unitMs[unit]!
+  return ms <= daysMsMax ? ms : null
 }
 const isoTime = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?$/
 /** ISO 8601 (UTC where it names no zone), or milliseconds since 1970. */

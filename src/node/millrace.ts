@@ -31,6 +31,7 @@ import { readText } from '../security/files.ts'
 import { saslMechanisms } from '../security/sasl.ts'
 import { type Security, openSecurity } from '../security/security.ts'
 import { TlsWatch } from '../security/tls.ts'
+import { anonymous } from '../security/principal.ts'
 import { type Telemetry, openTelemetry } from '../telemetry/telemetry.ts'
 import { type Definitions, applyDefinitions } from './apply.ts'
 import { addressText } from './addresses.ts'
@@ -240,7 +241,7 @@ function openViews(
   return openFlowOnThreads({ ...options, threads, count, module, code, codeFrom })
 }
 /** Who locks the door has to be inside: without a user nobody could make the first one. */
-async function makeAdmin({ users }: Security, { disk }: World, file: string | null): Promise<void> {
+async function makeAdmin({ users, audit }: Security, { disk }: World, file: string | null): Promise<void> {
   if (file === null || users.all().length > 0) return
   let password: string
   try {
@@ -250,6 +251,14 @@ async function makeAdmin({ users }: Security, { disk }: World, file: string | nu
     throw new Fault('config.invalid', { setting: 'adminPasswordFile', value: file, why }, error)
   }
   await users.change([{ name: 'admin', super: true, scram: await users.credentials(password) }])
+  audit.note({
+    subject: { principal: anonymous, host: '' },
+    via: 'start',
+    action: 'adminPasswordFile',
+    resources: ['user:admin'],
+    outcome: 'done',
+    changes: ['user:admin super=true', 'user:admin another password'],
+  })
 }
 
 /** A listener that was not told how to ask offers what works with users as they are, and insists on nothing. */

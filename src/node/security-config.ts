@@ -62,12 +62,16 @@ export const securityDefaults: Required<SecuritySettings> = {
   oauthAllow: [],
 }
 
+/** Parts of a list in one text, separated by commas, of which the names of principals may have some themselves. */
+export const listed = (setting: string, text: string): string[] =>
+  text.split(setting === 'superUsers' ? /,(?=User:)/ : ',').filter((part) => part !== '')
+
 /** MILLRACE_TLS_CERT, MILLRACE_KAFKA_SASL (comma separated), … */
 export function securityEnvironment(env: Readonly<Record<string, string | undefined>>): SecuritySettings {
   const found: Record<string, string | readonly string[] | undefined> = {}
   for (const [setting, value] of Object.entries(securityDefaults)) {
     const text = env[`MILLRACE_${setting.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`]
-    found[setting] = typeof value === 'string' ? text : text?.split(',').filter((part) => part !== '')
+    found[setting] = typeof value === 'string' || text === undefined ? text : listed(setting, text)
   }
   return found as SecuritySettings
 }

@@ -24,7 +24,8 @@ interface AuditEntry {
   readonly action: string
   /** What it was about: `topic:orders`. */
   readonly resources: readonly string[]
-  readonly outcome: 'done' | 'failed' | 'refused'
+  /** `partly`: some of what was asked for failed. */
+  readonly outcome: 'done' | 'partly' | 'failed' | 'refused'
   /** What it was to be from then on: `topic:orders retention.ms=1000`. Never a secret. */
   readonly changes?: readonly string[]
   /** For people. Never a secret. */

@@ -14,6 +14,8 @@ const clientQuotas = [
   'controller_mutation_rate',
 ] as const
 export type ClientQuota = (typeof clientQuotas)[number]
+/** Kafka takes no fraction of a byte, nor of a connection. */
+const wholeQuotas: readonly string[] = ['producer_byte_rate', 'consumer_byte_rate', 'connection_creation_rate']
 const ipQuota = 'connection_creation_rate'
 type QuotaKey = ClientQuota | typeof ipQuota
 
@@ -199,6 +201,7 @@ function wrongValues(entity: QuotaEntity, values: QuotaChange['values']): string
     if (!known.includes(quota))
       return `there is no quota ${quota.slice(0, 100)} of this kind; there are ${known.join(', ')}`
     if (value !== null && !(Number.isFinite(value) && value > 0)) return `${quota} is more than 0`
+    if (value !== null && wholeQuotas.includes(quota) && !Number.isInteger(value)) return `${quota} is a whole number`
   }
   return null
 }

@@ -215,6 +215,8 @@ test('quotas: described as they were set, and kept to by throttling', async (t) 
   assert.equal(await set([{ entityType: 'ip', entityName: '127.0.0.9' }], 'connection_creation_rate', 1), 0)
   assert.equal(await set([{ entityType: 'user', entityName: 'x' }], 'nonsense', 1), 42)
   assert.equal(await set([{ entityType: 'user', entityName: 'x' }], 'producer_byte_rate', -1), 42)
+  assert.equal(await set([{ entityType: 'user', entityName: 'x' }], 'consumer_byte_rate', 1024.5), 42)
+  assert.equal(await set([{ entityType: 'ip', entityName: '127.0.0.9' }], 'connection_creation_rate', 0.5), 42)
   assert.equal(await set([{ entityType: 'planet', entityName: 'x' }], 'producer_byte_rate', 1), 42)
   const described = await root.ask(describeClientQuotasApi, 1, {
     components: [{ entityType: 'user', matchType: 2, match: null }],

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import kafkajs from 'kafkajs'
 import { decodeBatch } from '../../src/log/batch.ts'
+import { createTopicsApi } from '../../src/wire/kafka/messages/19-create-topics.ts'
+import { incrementalAlterConfigsApi } from '../../src/wire/kafka/messages/44-incremental-alter-configs.ts'
 import { saslHandshakeApi } from '../../src/wire/kafka/messages/17-sasl-handshake.ts'
 import { saslAuthenticateApi } from '../../src/wire/kafka/messages/36-sasl-authenticate.ts'
 import { alterClientQuotasApi } from '../../src/wire/kafka/messages/49-alter-client-quotas.ts'
@@ -106,6 +108,38 @@ test('acts over HTTP say what they changed, and no password', async (t) => {
   await said(p, 'changeTopic', ['topic:t retention.ms back to its default', 'topic:t another schema'])
   const all = JSON.stringify(await audited(p))
   assert.ok(!all.includes('secret'), all)
+})
+
+test('an act that failed, wholly or in part, is not said to be done', async (t) => {
+  const p = await platform(t)
+  await makeUser(p, 'root', 'root-secret', true)
+  const root = await WireClient.open(p.kafka)
+  t.after(() => root.close())
+  await root.ask(saslHandshakeApi, 1, { mechanism: 'PLAIN' })
+  await root.ask(saslAuthenticateApi, 2, { authBytes: Buffer.from('\0root\0root-secret') })
+  const make = async (...names: string[]): Promise<void> => {
+    const topics = names.map((name) => ({ name, numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] }))
+    await root.ask(createTopicsApi, 7, { topics, timeoutMs: 1_000, validateOnly: false })
+  }
+  await make('orders')
+  await make('orders', 'bills')
+  await make('orders', 'bad name')
+  const alter = async (value: string): Promise<void> => {
+    const configs = [{ name: 'retention.ms', configOperation: 0, value }]
+    const resources = [{ resourceType: 2, resourceName: 'orders', configs }]
+    await root.ask(incrementalAlterConfigsApi, 1, { resources, validateOnly: false })
+  }
+  await alter('soon')
+  await alter('5')
+  await until('the records', async () => (await changesOf(p, 'IncrementalAlterConfigs')).length === 2)
+  const outcomes = (await audited(p)).map(({ action, outcome }) => [action, outcome])
+  assert.deepEqual(outcomes, [
+    ['CreateTopics', 'done'],
+    ['CreateTopics', 'partly'],
+    ['CreateTopics', 'failed'],
+    ['IncrementalAlterConfigs', 'failed'],
+    ['IncrementalAlterConfigs', 'done'],
+  ])
 })
 
 test('a request that changes very much is kept short', async (t) => {

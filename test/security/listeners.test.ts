@@ -250,6 +250,12 @@ test('where SASL is wanted from the first start, an admin is there to make users
   const client = await WireClient.open(p.kafka)
   t.after(() => client.close())
   assert.equal((await authenticate(client, '\0admin\0admin-secret')).errorCode, 0)
+  const audit = { partition: { topic: '_millrace_audit', index: 0 }, offset: 0 as never }
+  await until('the record of the new admin', async () => {
+    const [chunk] = await p.log.reader().read([audit], { ms: 0 })
+    if (chunk === undefined || 'fault' in chunk) return false
+    return chunk.batches.some((batch) => Buffer.from(batch).includes('user:admin super=true'))
+  })
   await p.close()
   writeFileSync(adminPasswordFile, 'another')
   const again = await platform(t, settings)

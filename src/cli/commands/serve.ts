@@ -9,7 +9,7 @@ import {
   type ResolvedConfig,
   type Settings,
 } from '../../node/config.ts'
-import { type SecuritySettings, securityDefaults } from '../../node/security-config.ts'
+import { type SecuritySettings, listed, securityDefaults } from '../../node/security-config.ts'
 import { standardErrorLogger } from '../../node/logger.ts'
 import { keepAlive } from '../../lib/real/keep-alive.ts'
 import type { Call, Command, Option } from '../command.ts'
@@ -82,23 +82,26 @@ async function fileSettings(dir: string | undefined): Promise<Settings> {
 }
 
 async function configuration(on: Call): Promise<ResolvedConfig> {
+  /** Named several times, or once with commas. */
+  const list = (name: string, setting = name): readonly string[] | undefined =>
+    on.options.list(name)?.flatMap((text) => listed(setting, text))
   const flags: Settings = {
     data: on.options.text('data'),
-    listen: on.options.list('listen'),
-    advertise: on.options.list('advertise'),
+    listen: list('listen'),
+    advertise: list('advertise'),
     kafkaPartitions: on.options.text('kafka-partitions'),
     kafkaAutoCreate: on.options.text('kafka-auto-create'),
     kafkaRebalanceDelay: on.options.text('kafka-rebalance-delay'),
     log: on.options.text('log'),
     logPasswordFile: on.options.text('log-password-file'),
-    webhooksAllow: on.options.list('webhooks-allow'),
-    httpHosts: on.options.list('http-hosts'),
-    httpOrigins: on.options.list('http-origins'),
+    webhooksAllow: list('webhooks-allow'),
+    httpHosts: list('http-hosts'),
+    httpOrigins: list('http-origins'),
     workers: on.options.text('workers'),
     ...Object.fromEntries(
       securityOptions.map(({ name, setting, repeatable }) => [
         setting,
-        repeatable ? on.options.list(name) : on.options.text(name),
+        repeatable ? list(name, setting) : on.options.text(name),
       ]),
     ),
   }
@@ -130,8 +133,9 @@ async function serve(on: Call, config: Config): Promise<void> {
   if (on.output === 'json' || on.output === 'jsonl')
     process.stdout.write(JSON.stringify({ event: 'ready', pid: process.pid, listen, startedInMs }) + '\n')
   else if (on.output !== 'none') {
+    const scheme = config.security.isEncrypted('http') ? 'https' : 'http'
     const where = Object.entries(listen).map(
-      ([protocol, at]) => `  ${protocol.padEnd(6)} ${protocol === 'http' ? `http://${at}/  (console)` : at}`,
+      ([protocol, at]) => `  ${protocol.padEnd(6)} ${protocol === 'http' ? `${scheme}://${at}/  (console)` : at}`,
     )
     process.stdout.write(`Millrace is ready (${startedInMs} ms)\n${where.join('\n')}\n`)
   }

@@ -7,6 +7,7 @@ import { assert } from '../../lib/assert.ts'
 import type { Subject } from '../../security/authorizer.ts'
 import { type Operation, type ResourceType, clusterName, operations, operationsOf } from '../../security/grants.ts'
 import type { Security } from '../../security/security.ts'
+import { outcomeOf } from './outcome.ts'
 
 type Need = `${Operation} ${ResourceType}`
 export interface Access {
@@ -81,14 +82,14 @@ export class RequestAccess {
     this.#changes ??= []
     for (const one of changes) if (this.#changes.length < notedMax) this.#changes.push(one)
   }
-  /** What the audit is to know of the request; `failed`: it was answered with an error. */
-  note(action: string, failed: boolean): void {
+  /** What the audit is to know of the request, by what it was answered. */
+  note(action: string, answer: unknown): void {
     const { subject } = this
     const via = 'kafka'
     if (this.#refused !== null)
       this.#security.audit.note({ subject, via, action, resources: [...this.#refused], outcome: 'refused' })
     if (this.#changed !== null) {
-      const outcome = failed ? 'failed' : 'done'
+      const outcome = outcomeOf(answer)
       const changes = this.#changes ?? []
       this.#security.audit.note({ subject, via, action, resources: [...this.#changed], outcome, changes })
     }

@@ -338,7 +338,7 @@ export class ClientConnection {
   private count({ handler, version, startedMs, answer, access }: Pending): void {
     const { meter, clock } = this.server
     const error = answer === null || answer === 'close' || answer === undefined ? code.none : errorOf(handler, answer)
-    access.note(handler.api.name, error !== code.none)
+    access.note(handler.api.name, answer)
     meter?.request(handler.api.name, version, (clock.monotonic() - startedMs) / 1000, error)
   }
   private encode({ handler, version, correlationId, answer, isRaw }: Pending): void {

@@ -106,7 +106,8 @@ test('a time to live that cannot be understood is refused with the record that h
       ['1d', 86_400_000],
     ] as const)
       assert.equal(durationOf(text), ms)
-    for (const text of ['', '-1s', '1.5s', '1w', '99999999999999', 's']) assert.equal(durationOf(text), null, text)
+    for (const text of ['', '-1s', '1.5s', '1w', '99999999999999', 's', '100000001d'])
+      assert.equal(durationOf(text), null, text)
     const twice = {
       ...record('a', 100),
       headers: [
