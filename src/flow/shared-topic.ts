@@ -32,7 +32,7 @@ export function sharedTopics<S extends Mention>(
   })
 }
 /** Whatever decides how a record is read, but for which of its fields. */
-function relationOf(plan: SourcePlan): string {
+export function relationOf(plan: SourcePlan): string {
   const { name, topic, mode, format, envelope, schema, onInvalid, columns, fields, key, time } = plan
   const at = (c: number): unknown => [columns[c], fields[c]]
   const isRead = time !== null && fields[time.column]!.from !== 'computed'
@@ -64,7 +64,7 @@ function together<S extends Mention>(sources: readonly S[], schemas: Schemas | n
   }
 }
 /** A source with what any of the plans reads, and where each has its columns in it; those it computes are the first. */
-function unionOf(plans: readonly SourcePlan[]): { union: SourcePlan; picks: number[][] } {
+export function unionOf(plans: readonly SourcePlan[]): { union: SourcePlan; picks: number[][] } {
   const columns: SourcePlan['columns'][number][] = []
   const fields: SourcePlan['fields'][number][] = []
   const known = new Map<string, number>()

@@ -46,7 +46,7 @@ export async function deleteRows(
     bytes += key.length
     records.push({ key, value: null, timeMs: host.clock.now() })
   }
-  await append(topic, records, host)
+  await append(new Map([[topic, records]]), host)
   host.usage?.wrote(bytes)
   return records.length
 }

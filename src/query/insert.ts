@@ -22,7 +22,7 @@ import type { Statement } from '../sql/syntax/ast.ts'
 import type { Definition } from './definitions.ts'
 import type { QueryUsage, Rights } from './engine.ts'
 import type { Row } from './execute.ts'
-import { planSelection, type SelectHost } from './select.ts'
+import { planSelection, planTogether, type SelectHost, type Selection } from './select.ts'
 
 type Insert = Extract<Statement, { kind: 'insert' }>
 
@@ -45,6 +45,45 @@ export async function insertRows(
   host: InsertHost,
   signal?: AbortSignal,
 ): Promise<number> {
+  const topic = checkTarget(ctx, statement, target, host)
+  const fields = targetFields(ctx, statement, target)
+  const selection = planSelection(expecting(ctx, fields), statement.source, host)
+  const writing = new Writing(ctx, { statement, target, fields, selection }, host)
+  for await (const row of selection.rows(signal)) writing.add(row)
+  await append(new Map([[topic, writing.records]]), host)
+  host.usage?.wrote(writing.bytes)
+  return writing.records.length
+}
+/** The same of several, of which all stand or none; what several of them read is read once. Counts in their order. */
+export async function insertTogether(
+  ctx: PlanContext,
+  inserts: readonly { readonly statement: Insert; readonly target: Definition }[],
+  host: InsertHost,
+  signal?: AbortSignal,
+): Promise<readonly number[]> {
+  const topics = inserts.map(({ statement, target }) => checkTarget(ctx, statement, target, host))
+  const fields = inserts.map(({ statement, target }) => targetFields(ctx, statement, target))
+  const asked = inserts.map(({ statement }, i) => ({ ctx: expecting(ctx, fields[i]!), query: statement.source }))
+  const { selections, rows } = planTogether(asked, host)
+  const writings = inserts.map(({ statement, target }, i) => {
+    return new Writing(ctx, { statement, target, fields: fields[i]!, selection: selections[i]! }, host)
+  })
+  let bytes = 0
+  for await (const [number, row] of rows(signal)) {
+    const writing = writings[number]!
+    bytes -= writing.bytes
+    writing.add(row)
+    bytes += writing.bytes
+    if (bytes > limits.insertBytes) throw tooMuch(ctx, inserts[number]!.statement)
+  }
+  const records = new Map<string, RecordInput[]>()
+  writings.forEach((writing, i) => records.set(topics[i]!, [...(records.get(topics[i]!) ?? []), ...writing.records]))
+  await append(records, host)
+  host.usage?.wrote(bytes)
+  return writings.map((writing) => writing.records.length)
+}
+/** The topic that the rows go to. Throws SqlFault where they may not. */
+function checkTarget(ctx: PlanContext, statement: Insert, target: Definition, host: InsertHost): string {
   const { relation } = target
   if (relation === null || relation.kind === 'view') {
     throw new SqlFault(
@@ -72,44 +111,68 @@ export async function insertRows(
       { hint: 'Write such events with a Kafka client.' },
     )
   host.usage?.mayWrite()
-  const fields = targetFields(ctx, statement, target)
-  const selection = planSelection(expecting(ctx, fields), statement.source, host)
-  for (const topic of selection.topics) host.rights.demand('read', topic)
-  const converters = selection.columns.map((from, i) => converter(ctx, statement, from, fields[i]))
-  if (selection.columns.length > fields.length) {
-    throw new SqlFault('sql.syntax', 'INSERT has more expressions than target columns', ctx.text, statement.source.at)
-  }
-  if (statement.columns.length > 0 && selection.columns.length < fields.length) {
-    throw new SqlFault('sql.syntax', 'INSERT has more target columns than expressions', ctx.text, statement.source.at)
-  }
-  const written = fields.slice(0, selection.columns.length)
-  checkRequired(ctx, statement, target, written)
-  const encode = recordEncoder(target, written)
-  const checkComputed = computedCheck(ctx, statement, target, written)
-  const records: RecordInput[] = []
-  let bytes = 0
-  for await (const row of selection.rows(signal)) {
-    const values = row.map((value, i) => converters[i]!(value))
-    checkComputed(values)
-    const record = encode(values, host.clock.now())
-    const fault = host.check(relation.source.topic, { key: record.key, value: record.value })
-    if (fault !== null) throw fault
-    bytes += record.value?.length ?? 0
-    if (bytes > limits.insertBytes) {
-      throw new SqlFault(
-        'sql.too-complex',
-        `one INSERT writes at most ${limits.insertBytes} bytes`,
-        ctx.text,
-        statement.at,
-        { hint: 'Insert in several steps.' },
-      )
-    }
-    records.push(record)
-  }
-  await append(relation.source.topic, records, host)
-  host.usage?.wrote(bytes)
-  return records.length
+  return relation.source.topic
 }
+/** Rows on their way into one topic. */
+class Writing {
+  readonly records: RecordInput[] = []
+  bytes = 0
+  private readonly ctx: PlanContext
+  private readonly statement: Insert
+  private readonly topic: string
+  private readonly host: InsertHost
+  private readonly converters: readonly ((value: Value) => Value)[]
+  private readonly encode: ReturnType<typeof recordEncoder>
+  private readonly checkComputed: ReturnType<typeof computedCheck>
+
+  constructor(
+    ctx: PlanContext,
+    {
+      statement,
+      target,
+      fields,
+      selection,
+    }: {
+      readonly statement: Insert
+      readonly target: Definition
+      readonly fields: readonly Field[]
+      readonly selection: Pick<Selection, 'columns' | 'topics'>
+    },
+    host: InsertHost,
+  ) {
+    const { columns, topics } = selection
+    for (const topic of topics) host.rights.demand('read', topic)
+    this.converters = columns.map((from, i) => converter(ctx, statement, from, fields[i]))
+    if (columns.length > fields.length) {
+      throw new SqlFault('sql.syntax', 'INSERT has more expressions than target columns', ctx.text, statement.source.at)
+    }
+    if (statement.columns.length > 0 && columns.length < fields.length) {
+      throw new SqlFault('sql.syntax', 'INSERT has more target columns than expressions', ctx.text, statement.source.at)
+    }
+    const written = fields.slice(0, columns.length)
+    checkRequired(ctx, statement, target, written)
+    this.ctx = ctx
+    this.statement = statement
+    this.topic = target.relation!.source.topic
+    this.host = host
+    this.encode = recordEncoder(target, written)
+    this.checkComputed = computedCheck(ctx, statement, target, written)
+  }
+  add(row: Row): void {
+    const values = row.map((value, i) => this.converters[i]!(value))
+    this.checkComputed(values)
+    const record = this.encode(values, this.host.clock.now())
+    const fault = this.host.check(this.topic, { key: record.key, value: record.value })
+    if (fault !== null) throw fault
+    this.bytes += record.value?.length ?? 0
+    if (this.bytes > limits.insertBytes) throw tooMuch(this.ctx, this.statement)
+    this.records.push(record)
+  }
+}
+const tooMuch = (ctx: PlanContext, { at }: Insert): SqlFault =>
+  new SqlFault('sql.too-complex', `one INSERT writes at most ${limits.insertBytes} bytes`, ctx.text, at, {
+    hint: 'Insert in several steps.',
+  })
 
 /** The columns that are written, in the order of the source's. */
 function targetFields(ctx: PlanContext, statement: Insert, target: Definition): Field[] {
@@ -263,23 +326,19 @@ function recordEncoder(
 
 /** One batch where one is enough; else all of them in one tick. */
 export async function append(
-  topic: string,
-  records: readonly RecordInput[],
+  topics: ReadonlyMap<string, readonly RecordInput[]>,
   { log, world, commits }: InsertHost,
 ): Promise<void> {
-  if (records.length === 0) return
-  const partitions = (await log.topics.get(topic))?.partitions ?? 1
-  const sticky = Math.floor(world.random.fraction() * partitions)
-  const perPartition = new Map<number, RecordInput[]>()
-  for (const record of records) {
-    const index = record.key === null ? sticky : keyPartition(record.key, partitions)
-    const list = perPartition.get(index)
-    if (list === undefined) perPartition.set(index, [record])
-    else list.push(record)
+  const entries: { partition: Partition; batch: Batch }[] = []
+  for (const [topic, records] of topics) {
+    if (records.length === 0) continue
+    const partitions = (await log.topics.get(topic))?.partitions ?? 1
+    const sticky = Math.floor(world.random.fraction() * partitions)
+    const perPartition = Map.groupBy(records, ({ key }) => (key === null ? sticky : keyPartition(key, partitions)))
+    for (const [index, list] of perPartition)
+      entries.push(...batches(list).map((batch) => ({ partition: { topic, index }, batch })))
   }
-  const entries = [...perPartition].flatMap(([index, list]) =>
-    batches(list).map((batch): { partition: Partition; batch: Batch } => ({ partition: { topic, index }, batch })),
-  )
+  if (entries.length === 0) return
   if (entries.length === 1) {
     const [done] = await log.writer().append(entries)
     if (done !== undefined && 'fault' in done) throw done.fault

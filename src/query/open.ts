@@ -49,7 +49,7 @@ import type {
 import { examineView } from './doctor/doctor.ts'
 import { flowRunner } from './flow-runner.ts'
 import { deleteRows } from './delete.ts'
-import { type InsertHost, insertRows } from './insert.ts'
+import { type InsertHost, insertRows, insertTogether } from './insert.ts'
 import { LiveStore } from './live-store.ts'
 import type { LiveRows } from './live.ts'
 import { lookupRows } from './lookup.ts'
@@ -211,6 +211,11 @@ class SqlEngine implements OpenEngine {
         const target = this.find(parts, statement.into, text)
         const count = await insertRows(context, statement, target, this.writing(parts, host, usage), signal)
         return done(`INSERT 0 ${count}`)
+      }
+      case 'statement-set': {
+        const inserts = statement.inserts.map((one) => ({ statement: one, target: this.find(parts, one.into, text) }))
+        const counts = await insertTogether(context, inserts, this.writing(parts, host, usage), signal)
+        return done(`INSERT 0 ${counts.reduce((sum, count) => sum + count, 0)}`)
       }
       case 'delete': {
         const target = this.find(parts, statement.from, text)

@@ -4,13 +4,15 @@ import type { Expression, Value } from '../flow/expression.ts'
 import { toJson } from '../flow/json-value.ts'
 import { KeyWriter, writeKey } from '../flow/key.ts'
 import type { Plan, SourcePlan } from '../flow/plan.ts'
-import { sourcesOf } from '../flow/plan-facts.ts'
+import { shareSteps, sourcesOf, withInputs } from '../flow/plan-facts.ts'
+import { relationOf, unionOf } from '../flow/shared-topic.ts'
 import type { Batch } from '../flow/batch.ts'
 import type { Graph } from '../flow/graph.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Clock } from '../lib/world.ts'
 import type { Log } from '../log/log.ts'
 import type { Columns } from '../schema/types.ts'
+import { column, literal } from '../sql/bind/bound.ts'
 import { planConstant } from '../sql/plan/constant.ts'
 import type { PlanContext } from '../sql/plan/context.ts'
 import type { SortKey } from '../sql/plan/select.ts'
@@ -68,6 +70,74 @@ export function planSelection(ctx: PlanContext, query: Query, host: SelectHost):
       return cancellable(arranged(execute(plan, options), plan.columns, { order, limit, offset }, visible), signal)
     },
   }
+}
+/**
+ * Several queries as one, each row with the number of its own: what several of them read is read once. A query with ORDER BY or
+ * LIMIT, and one that computes columns of what it reads, reads for itself.
+ */
+export function planTogether(
+  asked: readonly { readonly ctx: PlanContext; readonly query: Query }[],
+  host: SelectHost,
+): { readonly selections: readonly Selection[]; rows(signal?: AbortSignal): AsyncGenerator<readonly [number, Row]> } {
+  const selections = asked.map(({ ctx, query }) => planSelection(ctx, query, host))
+  const shared: { readonly number: number; readonly plan: Plan; readonly visible: number }[] = []
+  asked.forEach(({ ctx, query }, number) => {
+    if (planConstant(ctx, query) !== null) return
+    const { rel, visible, order, limit, offset } = planOnce(ctx, query)
+    if (order.length === 0 && limit === null && offset === 0) shared.push({ number, plan: rel.plan, visible })
+  })
+  const alone = selections.flatMap((selection, number) =>
+    shared.length > 1 && shared.some((one) => one.number === number) ? [] : [{ number, selection }],
+  )
+  return {
+    selections,
+    async *rows(signal) {
+      for (const { number, selection } of alone) for await (const row of selection.rows(signal)) yield [number, row]
+      if (shared.length < 2) return
+      const plan = tagged(readTogether(shared.map((one) => one.plan)))
+      const options = {
+        log: host.log,
+        clock: host.clock,
+        ...(host.worked === undefined ? {} : { worked: host.worked }),
+        ...(host.watch === undefined ? {} : { watch: host.watch }),
+        ...(signal === undefined ? {} : { signal }),
+        known: (source: SourcePlan) => knownRows(plan, source, host, undefined),
+      }
+      const starts = shared.map((_, i) => 1 + shared.slice(0, i).reduce((sum, one) => sum + one.plan.columns.length, 0))
+      for await (const row of cancellable(execute(plan, options), signal)) {
+        const i = row[0] as number
+        yield [shared[i]!.number, row.slice(starts[i]!, starts[i]! + shared[i]!.visible)]
+      }
+    },
+  }
+}
+/** The rows of all plans: the number of the plan, and then the columns of all of them, NULL where they are another's. */
+function tagged(plans: readonly Plan[]): Plan {
+  const number: Columns[number] = { name: 'plan', type: { kind: 'int' }, nullable: false }
+  const columns: Columns = [number, ...plans.flatMap((plan) => plan.columns.map((one) => ({ ...one, nullable: true })))]
+  const inputs = plans.map((input, i): Plan => {
+    const own = plans.map((plan, other) =>
+      plan.columns.map(({ type }, c) => (other === i ? column(c, type) : literal(null, type))),
+    )
+    return { op: 'project', input, expressions: [literal(i, number.type), ...own.flat()], columns }
+  })
+  return shareSteps({ op: 'union', inputs, columns })
+}
+/** The plans over sources that have what any of them reads. */
+function readTogether(plans: readonly Plan[]): Plan[] {
+  const groups = Map.groupBy(new Set(plans.flatMap(sourcesOf)), relationOf)
+  const over = new Map<SourcePlan, Plan>()
+  for (const mentions of groups.values()) {
+    if (mentions.length < 2 || mentions.some(({ fields }) => fields.some(({ from }) => from === 'computed'))) continue
+    const { union, picks } = unionOf(mentions)
+    mentions.forEach((source, i) => {
+      const { columns } = source
+      const expressions = picks[i]!.map((from, c) => column(from, columns[c]!.type))
+      over.set(source, { op: 'project', input: union, expressions, columns })
+    })
+  }
+  const replaced = (plan: Plan): Plan => (plan.op === 'source' ? (over.get(plan) ?? plan) : withInputs(plan, replaced))
+  return plans.map(replaced)
 }
 async function* constantRows(
   rows: readonly (readonly Expression[])[],

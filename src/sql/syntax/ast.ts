@@ -265,6 +265,11 @@ export type Statement = Span &
   (
     | { readonly kind: 'query'; readonly query: Query }
     | { readonly kind: 'subscribe'; readonly query: Query; readonly options: readonly Option[] }
+    /** All or nothing, with one reading of what several of them read. */
+    | {
+        readonly kind: 'statement-set'
+        readonly inserts: readonly Extract<Statement, { kind: 'insert' }>[]
+      }
     | {
         readonly kind: 'insert'
         readonly into: QualifiedName

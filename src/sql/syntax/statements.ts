@@ -13,6 +13,7 @@ export function parseStatement(cursor: Cursor): Statement {
   const { at, word } = cursor.token
   const parse = Object.hasOwn(statements, word) ? statements[word] : undefined
   if (parse !== undefined) return parse(cursor, at)
+  if (cursor.isWord('execute', 'begin') && cursor.isWordAhead(1, 'statement')) return statementSet(cursor, at)
   if (cursor.isMark('(')) return queryStatement(cursor, at)
   if (unsupportedStatements.has(word)) cursor.unsupported(word.toUpperCase(), at, statementHints[word])
   const near = suggestion(word, Object.keys(statements))
@@ -99,7 +100,26 @@ function namedQuery(cursor: Cursor): ReturnType<typeof parseQuery> {
   }
 }
 
-function insert(cursor: Cursor, at: number): Statement {
+/** EXECUTE STATEMENT SET BEGIN insert; … END, or BEGIN STATEMENT SET; insert; … END */
+function statementSet(cursor: Cursor, at: number): Statement {
+  const isExecuted = cursor.acceptWords('execute')
+  if (!isExecuted) cursor.expectWord('begin')
+  cursor.expectWord('statement', 'set')
+  if (isExecuted) cursor.expectWord('begin')
+  else cursor.expect(';')
+  const inserts: Extract<Statement, { kind: 'insert' }>[] = []
+  while (!cursor.isWord('end')) {
+    if (cursor.accept(';')) continue
+    if (!cursor.isWord('insert'))
+      cursor.fail(['INSERT', 'END'], 'A statement set has INSERT statements; a view runs by itself and needs none.')
+    inserts.push(insert(cursor, cursor.at))
+    if (!cursor.isWord('end') && !cursor.isMark(';')) cursor.fail(['";"', 'END'])
+  }
+  cursor.take()
+  if (inserts.length === 0) cursor.syntax('a statement set has one INSERT at least', at)
+  return { kind: 'statement-set', inserts, ...cursor.span(at) }
+}
+function insert(cursor: Cursor, at: number): Extract<Statement, { kind: 'insert' }> {
   cursor.take()
   cursor.expectWord('into')
   const into = cursor.qualifiedName('a stream or table')
