@@ -8,6 +8,7 @@ import { cacheDir, flinkDir, kafkaDir, need, python } from '../test/interop/setu
 import { benchKafka, kafkaRows } from './kafka/index.ts'
 import { benchClient, clientRows } from './client.ts'
 import { benchDecode, decodeRows } from './decode.ts'
+import { benchDelivery, deliveryRows } from './delivery.ts'
 import { benchLatency, latencyRows } from './latency.ts'
 import type { PlanOptions } from './kafka/plan.ts'
 import { Report, type RowSpec } from './lib/rows.ts'
@@ -52,6 +53,11 @@ const benches: Readonly<Record<string, Bench>> = {
     says: "the engine's way in alone: batches of JSON records to columns",
     rows: decodeRows,
     run: (report, { quick, runs }) => benchDecode(report, { quick, runs }),
+  },
+  delivery: {
+    says: 'what exactly-once costs a view beside at-least-once: CPU and latency',
+    rows: deliveryRows,
+    run: (report, { quick, runs }) => benchDelivery(report, { quick, runs }),
   },
   state: {
     says: "the engine's state alone, from decoded batches, with the changes listed every 20,000 events",

@@ -443,6 +443,8 @@ export interface ViewPlan {
   readonly idleMs: number
   readonly maxFutureMs: number
   readonly onError: 'stop' | 'quarantine' | 'skip'
+  /** 'at least once': its rows go out before its tick commits, and may come twice. Not of rows that add up. Absent = exactly once. */
+  readonly delivery?: 'at least once'
   /** What happens when it has failed; absent = as the runtime does by itself. */
   readonly restart?: RestartStrategy
   /** Which events of streams it takes in when it is made; absent = all that are there. Tables are always read whole. */

@@ -22,7 +22,7 @@ import { limits } from '../../lib/limits.ts'
 import type { Clock, Disk } from '../../lib/world.ts'
 import { decodeBatch } from '../../log/batch.ts'
 import type { Commits } from '../../log/commits.ts'
-import type { At, Bounds, Claim, Log, Membership, Partition, TopicInfo } from '../../log/log.ts'
+import type { At, Bounds, Claim, Log, Membership, Partition, TopicInfo, Writer } from '../../log/log.ts'
 import { schemasOf } from '../../schema/formats/registry.ts'
 import { type Batch, partitionOf } from '../batch.ts'
 import { Graph, type GraphOptions, sizesOf } from '../graph.ts'
@@ -111,6 +111,7 @@ export class ViewTask {
   onStatus: () => void = () => {}
   private readonly host: TaskHost
   private readonly sink: Sink
+  private readonly writer: Writer
   private readonly input: Input
   private readonly stepper: Stepper
   private readonly standby: Standby
@@ -146,6 +147,7 @@ export class ViewTask {
     })
     this.sink = host.keepsOutput(view.name) ? viewSink(view) : noSink
     this.input = new Input(host.log.reader())
+    this.writer = host.log.writer()
     this.stepper = new Stepper(this.graph)
     this.standby = new Standby(host.log, host.clock, this.graph)
     this.started.promise.catch(() => {})
@@ -594,7 +596,8 @@ export class ViewTask {
     try {
       const quarantined = bad.length === 0 ? [] : batchesFor(await quarantine.records(bad, name), bytesMax)
       const entries = [...own, ...state, ...quarantined]
-      const places = await commits.put(entries, [{ claim, positions }])
+      const ahead = this.view.delivery === 'at least once' ? await this.append(own) : []
+      const places = [...ahead, ...(await commits.put(entries.slice(ahead.length), [{ claim, positions }]))]
       if (bad.length > 0) await quarantine.settled(bad, name, 'committed')
       // The last batch of the output holds what is left after the full ones.
       const last = entries.findLastIndex(({ partition }) => partition.topic === output.name)
@@ -603,6 +606,15 @@ export class ViewTask {
       if (bad.length > 0) await quarantine.settled(bad, name, 'failed')
       throw error
     }
+  }
+  /** Rows that do not wait for their tick. Where that then comes to nothing, they come again. */
+  private async append(entries: Parameters<Writer['append']>[0]): Promise<{ readonly offset: Offset }[]> {
+    if (entries.length === 0) return []
+    const answers = await this.writer.append(entries)
+    return answers.map((answer) => {
+      if ('fault' in answer) throw answer.fault
+      return answer
+    })
   }
   private settled(nowMs: number, deltas: readonly Batch[], next: Offset | null): void {
     const { counters } = this

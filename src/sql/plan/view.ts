@@ -1,6 +1,7 @@
 /** CREATE MATERIALIZED VIEW as a plan for the runtime, and as a relation that other texts can name. */
 import { slotCount } from '../../flow/key.ts'
 import { timeDefaults } from '../../flow/clock.ts'
+import { outputMode } from '../../flow/output-mode.ts'
 import { sourcesOf, withInputs } from '../../flow/plan-facts.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import { parseInstant } from '../../flow/time-text.ts'
@@ -45,6 +46,11 @@ export const viewOptions: OptionSpecs = {
     kind: 'choice',
     choices: ['json', 'debezium-json'],
     about: 'how its changes are written: as rows, or as change events of Debezium; default json',
+  },
+  delivery: {
+    kind: 'choice',
+    choices: ['exactly_once', 'at_least_once'],
+    about: 'whether its rows wait for its tick, or go out before and may come twice; default exactly_once',
   },
   late_topic: { kind: 'text', about: 'the topic that rows go to which came too late' },
   idle: {
@@ -114,6 +120,7 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
     maxFutureMs: options.duration('max_future') ?? timeDefaults.maxFutureMs,
     onError: (options.textOf('on_error')?.toLowerCase() as ViewPlan['onError'] | undefined) ?? 'stop',
     ...(restart === null ? {} : { restart }),
+    ...deliveryOf(ctx, options, { key, appendOnly: rel.appendOnly }),
     ...startOf(ctx, statement.start),
     ...(options.has('state_ttl') ? { ttlMs: options.duration('state_ttl')! } : {}),
     ...(options.has('memory_budget') ? { memoryBytes: options.bytes('memory_budget')! } : {}),
@@ -128,6 +135,18 @@ export function planView(ctx: PlanContext, statement: CreateView): PlannedView {
   }
 }
 
+function deliveryOf(
+  ctx: PlanContext,
+  options: Options,
+  rows: Pick<ViewPlan, 'key' | 'appendOnly'>,
+): Pick<ViewPlan, 'delivery'> {
+  if (options.textOf('delivery')?.toLowerCase() !== 'at_least_once') return {}
+  if (outputMode(rows) !== 'weighted') return { delivery: 'at least once' }
+  const what = 'rows of this view come and go without a key: one that came twice would count twice'
+  throw new SqlFault('sql.invalid-definition', what, ctx.text, options.at('delivery'), {
+    hint: 'Leave the option out, or give the view a key: GROUP BY, or a PRIMARY KEY behind its columns.',
+  })
+}
 /** By PRIMARY KEY; where the query's rows are told apart by more than that, ON CONFLICT says which one of them counts. */
 function keyed(ctx: PlanContext, { primaryKey, onConflict }: CreateView, rel: Rel): Rel {
   if (primaryKey.length === 0) {
