@@ -4,6 +4,7 @@
  * events come twice; partitions come in any order, and event times are out of order within what the watermark allows.
  * Steps are cut into one to three parts, and into another number after a crash. In the last life reading may fail for a while: views
  * that fail by it come back by themselves.
+ * Now and then rows say the watermark, and partitions are aligned: neither may change what comes of it.
  * Held at the end, for each view: what its topic holds adds up to what the same query answers over the stream and the table
  * as they are, and rows of views that only add are there once.
  */
@@ -224,10 +225,15 @@ class Workload {
       definitions: { sql: [], definitions: [] },
     })
     if (!first) return running
+    const late = `at - INTERVAL '1 second'`
+    const watermark = this.#parts.chance(0.3) ? `CASE WHEN n >= 0 THEN ${late} END` : late
+    const aligned = this.#parts.chance(0.3)
+      ? `, watermark_alignment_group = 'g', watermark_alignment_max_drift = '100ms'`
+      : ''
     await ask(
       running,
-      `CREATE STREAM s (id int, k text, n int, at timestamptz, WATERMARK FOR at AS at - INTERVAL '1 second')
-        WITH (topic = 's', partitions = ${this.#partitions});
+      `CREATE STREAM s (id int, k text, n int, at timestamptz, WATERMARK FOR at AS ${watermark})
+        WITH (topic = 's', partitions = ${this.#partitions}${aligned});
       CREATE TABLE t (k text PRIMARY KEY, w int) WITH (topic = 't')`,
     )
     for (const name of this.#views) await this.#make(running, name, false)
