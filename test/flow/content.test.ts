@@ -21,10 +21,18 @@ const queries: Readonly<Record<string, string>> = {
   anti: 'SELECT id FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.id = t.id)',
   'top of a stream': `SELECT * FROM (SELECT id, k, n, row_number() OVER (PARTITION BY k ORDER BY n DESC) AS r FROM s) x WHERE r <= 3`,
   'top of a table': `SELECT * FROM (SELECT id, k, n, row_number() OVER (PARTITION BY k ORDER BY n) AS r FROM t) x WHERE r <= 2`,
+  'first on conflict': 'SELECT id, k, n FROM t ON CONFLICT DO NOTHING',
+  'last on conflict': 'SELECT id, k, n FROM t ON CONFLICT DO DEDUPLICATE',
+  'last of a stream on conflict': 'SELECT id, k, n FROM s ON CONFLICT DO DEDUPLICATE',
+  changelog: `SELECT * FROM FROM_CHANGELOG(input => TABLE s PARTITION BY id, op => DESCRIPTOR(k),
+    op_mapping => MAP['k0', 'INSERT', 'k1', 'UPDATE_AFTER', 'k2', 'DELETE'], error_handling => 'SKIP')`,
   over: 'SELECT id, k, sum(n) OVER (PARTITION BY k ORDER BY id) AS s, rank() OVER (PARTITION BY k ORDER BY n) AS r FROM t',
 }
-const planOf = (query: string): Plan =>
-  plan(`${relations} CREATE MATERIALIZED VIEW v WITH (allow_unbounded_state = true) AS ${query}`).views.at(-1)!.plan
+const planOf = (query: string): Plan => {
+  const key = query.includes('ON CONFLICT') ? ' (PRIMARY KEY (k))' : ''
+  const text = `${relations} CREATE MATERIALIZED VIEW v${key} WITH (allow_unbounded_state = true) AS ${query}`
+  return plan(text).views.at(-1)!.plan
+}
 /** The plan of the last operator that has tables: what is behind it only turns rows around. */
 function stateful(of: Plan): Plan {
   return of.op === 'project' ? stateful(of.input) : of

@@ -63,7 +63,29 @@ const group = (input: Plan, keys: readonly number[], windowEnd: number | null, e
   emit,
   columns: [...keys.map((k) => input.columns[k]!), ...results],
 })
+const conflicts = (input: Plan, policy: 'nothing' | 'error' | 'deduplicate'): Plan => ({
+  op: 'conflict',
+  input,
+  key: [1],
+  identity: input === table ? [0] : null,
+  policy,
+  columns,
+})
 const plans: Readonly<Record<string, Plan>> = {
+  'the first of a table on conflict': conflicts(table, 'nothing'),
+  'the last of a table on conflict': conflicts(table, 'deduplicate'),
+  'the only one of a table on conflict': conflicts(table, 'error'),
+  'the first of a stream on conflict': conflicts(stream, 'nothing'),
+  'the last of a stream on conflict': conflicts(stream, 'deduplicate'),
+  'newest rows of a changelog': {
+    op: 'from-changelog',
+    input: stream,
+    code: 1,
+    kinds: { a: 'INSERT', b: 'UPDATE_AFTER', c: 'DELETE' },
+    skips: true,
+    key: [0],
+    columns: columns.filter((_, c) => c !== 1),
+  },
   'group over a stream': group(stream, [1], null, 'update'),
   'group over a table': group(table, [1], null, 'update'),
   'group over everything': group(table, [], null, 'update'),

@@ -33,6 +33,8 @@ interface Touched {
   /** The row of the key before the step; −1: it had none. */
   readonly before: number
   readonly ids: number[]
+  /** The last place that was given; also one whose row has gone in this step, for that may come back to it. */
+  lastPlace: number
   /** Rows of the batch that came to it: id → row. */
   readonly came: Map<number, number>
 }
@@ -131,7 +133,9 @@ class Conflict implements Operator {
     if (one === undefined) {
       let ids = this.keys.get(key)
       if (ids === undefined) this.keys.set(key, (ids = []))
-      touched.set(key, (one = { before: this.shown(ids), ids, came: new Map() }))
+      const last = ids.at(-1)
+      const lastPlace = last === undefined ? 0 : this.place(table, last)
+      touched.set(key, (one = { before: this.shown(ids), ids, lastPlace, came: new Map() }))
     }
     this.encodeIdentity(writer, batch, row)
     return { one, keyLength, name: writer.done().toString('latin1'), id: table.find(writer) }
@@ -173,9 +177,7 @@ class Conflict implements Operator {
       table.numbers[id * table.spec.numbers + copiesAt] = weight
       one.came.set(id, row)
     }
-    const last = ids.at(-1)
-    const behind = last === undefined ? 1 : this.place(table, last) + 1
-    const place = isFirst ? (left.get(name) ?? behind) : behind
+    const place = (isFirst ? left.get(name) : undefined) ?? ++one.lastPlace
     const at = id * table.spec.numbers
     table.numbers[at + placeAt] = place
     table.numbers[at + sourceAt] = batch.rows.source[row]!
