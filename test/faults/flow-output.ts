@@ -23,7 +23,8 @@ export async function defineViews(
   config: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const wire = await Wire.open(product.kafka)
-  await createTopic(wire, clicksTopic, clickPartitions, config)
+  // Of events of long ago, nothing is to go before a view has read it.
+  await createTopic(wire, clicksTopic, clickPartitions, { 'retention.ms': '-1', ...config })
   await open(wire, input)
   wire.close()
   for (const statement of viewStatements) await sql(product, statement)
