@@ -109,7 +109,8 @@ export class Placing {
   }
   #check({ topic, partition, record }: Target, turn: number): { index: number; bytes: number; bytesMax: number } {
     // Here, not by the log: others' records may share a batch with it.
-    const odd = oddHeader({ timeMs: 0, headers: record.headers ?? [] }, meaningfulHeaders(topic.config))
+    const { timeMs, headers = [] } = record
+    const odd = oddHeader({ timeMs, headers }, meaningfulHeaders(topic.config), keptMs(topic.config))
     if (odd !== null) throw new Fault('log.invalid-batch', { what: odd })
     const index = choose(topic, partition, record.key, turn)
     const bytesMax = batchBytesMax(topic, this.#log)
@@ -138,6 +139,11 @@ function choose(topic: TopicInfo, partition: number | null, key: Uint8Array | nu
 function checkSize(record: RecordInput, bytesMax: number): void {
   const { length } = encodeBatch([record])
   if (length > bytesMax) throw new Fault('log.batch-too-large', { bytes: length, bytesMax })
+}
+/** Where the topic itself says so; else the log has to. */
+function keptMs(config: TopicInfo['config']): number {
+  const set = Number(config['retention.ms'] ?? -1)
+  return set >= 0 && (config['cleanup.policy'] ?? 'delete').includes('delete') ? set : Infinity
 }
 function batchBytesMax(topic: TopicInfo, log: Log): number {
   const set = Number(topic.config['max.message.bytes'] ?? NaN)

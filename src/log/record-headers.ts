@@ -54,8 +54,8 @@ export function meaningfulHeaders(config: Readonly<Record<string, string>>): rea
 }
 const none: readonly string[] = []
 
-/** What is wrong with one of these headers; null = nothing. */
-export function oddHeader(record: Headed, names: readonly string[]): string | null {
+/** What is wrong with one of these headers; null = nothing. `keptMs`: for so long after their time its topic keeps records. */
+export function oddHeader(record: Headed, names: readonly string[], keptMs = Infinity): string | null {
   for (const name of names) {
     const text = textOf(record, name)
     if (text === null) continue
@@ -64,5 +64,9 @@ export function oddHeader(record: Headed, names: readonly string[]): string | nu
     const wanted = isTime ? 'a time such as 2026-01-31T10:00:00Z' : 'a duration such as 30s'
     return `the header ${name} is ${JSON.stringify(text.slice(0, 32))}, not ${wanted} or a number of milliseconds`
   }
-  return null
+  if (!names.includes(deliverAtHeader)) return null
+  const waitMs = deliveryMs(record) - record.timeMs
+  return waitMs > keptMs
+    ? `it is to be delivered ${waitMs} ms after its time, and its topic keeps records for ${keptMs} ms (retention.ms)`
+    : null
 }

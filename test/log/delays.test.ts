@@ -1,6 +1,7 @@
 /** Delayed delivery in virtual time: when records come, that each comes once, and what cannot be delivered. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Fault } from '../../src/lib/fault.ts'
 import { SeededRandom } from '../../src/lib/sim/random.ts'
 import { type Simulation, simulate } from '../../src/lib/sim/world.ts'
 import { type RecordInput, Unread, encodeBatch } from '../../src/log/batch.ts'
@@ -8,6 +9,7 @@ import { openCommits } from '../../src/log/commits.ts'
 import { startDelays } from '../../src/log/delays/delays.ts'
 import type { LocalLog } from '../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../src/log/local/open.ts'
+import { Placing } from '../../src/log/placing.ts'
 import { decodeOrigin } from '../../src/log/origin.ts'
 import { durationOf, timeOf } from '../../src/log/record-headers.ts'
 import { at, off, withTopic } from './local/support.ts'
@@ -164,6 +166,40 @@ test('what cannot be delivered is kept with the reason; what has no place yet wa
       (await all(log, 'small')).map(({ key }) => key),
       ['waits'],
     )
+    await close()
+  })
+})
+test('what its topic would not keep until its time is refused, not lost', async () => {
+  const world = simulate(6)
+  await world.run(async () => {
+    const { log, close } = await live(world)
+    await withTopic(log, 'orders')
+    await withTopic(log, 'later', { 'deliver.to': 'orders', 'retention.ms': String(hour) })
+    const t = world.clock.now()
+    const wait = (headers: Record<string, string>): Promise<void> => send(log, [record('a', t, headers)])
+    await wait({ 'mr-deliver-after': '1h' })
+    await assert.rejects(() => wait({ 'mr-deliver-after': '61m' }), /keeps records for 3600000 ms \(retention\.ms\)/)
+    await assert.rejects(() => wait({ 'mr-deliver-at': String(t + 2 * hour) }), /keeps records for 3600000 ms/)
+    // The same where records of several share a batch: each is refused on its own.
+    const commits = openCommits(await log.owner(), world.clock)
+    const placing = new Placing({ log, world, commits })
+    const topic = (await log.topics.get('later'))!
+    const outcomes = await placing.placeEach(
+      [
+        { topic, partition: null, record: record('b', t, { 'mr-deliver-after': '2h' }) },
+        { topic, partition: null, record: record('c', t, { 'mr-deliver-after': '30m' }) },
+      ],
+      'all',
+    )
+    await commits.close()
+    assert.deepEqual(
+      outcomes.map((one) => (one instanceof Fault ? one.code : 'placed')),
+      ['log.invalid-batch', 'placed'],
+    )
+    // Compacted topics keep what is newest, however old.
+    assert.equal(log.checkAlter('later', { config: { 'cleanup.policy': 'compact' } }), null)
+    await log.topics.alter('later', { config: { 'cleanup.policy': 'compact' } })
+    await wait({ 'mr-deliver-after': '2h' })
     await close()
   })
 })

@@ -17,7 +17,7 @@ export function mentions(batch: Uint8Array, names: readonly Buffer[]): boolean {
   })
 }
 /** Throws RecordsRefused. */
-export function checkHeaders({ bytes }: CheckedBatch, { headers: names }: TopicPolicy): void {
+export function checkHeaders({ bytes }: CheckedBatch, { headers: names, store: { retentionMs } }: TopicPolicy): void {
   if (names.length === 0) return
   if (
     !mentions(
@@ -26,8 +26,9 @@ export function checkHeaders({ bytes }: CheckedBatch, { headers: names }: TopicP
     )
   )
     return
+  const keptMs = retentionMs < 0 ? Infinity : retentionMs
   const odd = decodeBatch(bytes).flatMap((record, index) => {
-    const message = oddHeader(record, names)
+    const message = oddHeader(record, names, keptMs)
     return message === null ? [] : [{ index, message }]
   })
   if (odd.length > 0) throw new RecordsRefused(new Fault('log.invalid-batch', { what: odd[0]!.message }), odd)
