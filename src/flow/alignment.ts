@@ -9,7 +9,7 @@ import type { SourcePlan } from './plan.ts'
 
 interface Aligned {
   readonly plan: SourcePlan
-  readonly clock: SourceClock
+  readonly clock: Pick<SourceClock, 'reached' | 'beyond'>
 }
 export const laneOf = (topic: string, partition: number): string => `${topic}/${partition}`
 

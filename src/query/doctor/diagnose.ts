@@ -3,6 +3,7 @@
  * that does what it should has none. Long because each cause is a check of its own, of some twenty lines, and they read the
  * facts by the same few helpers.
  */
+import { heldBack, laneOf } from '../../flow/alignment.ts'
 import type { Expression, Value } from '../../flow/expression.ts'
 import { inputsOf, sourcesOf } from '../../flow/plan-facts.ts'
 import type { Plan, PlanOf } from '../../flow/plan.ts'
@@ -28,6 +29,7 @@ const checks: readonly Check[] = [
   missingTable,
   futureEvents,
   silentPartition,
+  heldBackInput,
   nothingPasses,
   noPartner,
   lateRows,
@@ -309,12 +311,50 @@ function futureEvents({ sources, nodes, maxFutureMs }: DoctorFacts): Diagnosis[]
           code: 'event-from-future',
           sure: 'likely',
           node: source.node,
-          says: `One event of ${source.plan.name} has the time ${timeText(newest)}, ${durationText(Math.round(ahead / 1000) * 1000)} ahead of the others: it moved the watermark, and the others are late since.`,
+          says: `One event of ${source.plan.name} ${source.plan.watermark === undefined ? 'has the time' : 'says the watermark'} ${timeText(newest)}, ${durationText(Math.round(ahead / 1000) * 1000)} ahead of the others: it moved the watermark, and the others are late since.`,
           evidence: [`nine of ten events are at or before ${timeText(typical!)}`],
           remedy: 'Mend the clock of whoever sent it, and set max_future lower than its error.',
         },
       ]
     return []
+  })
+}
+/** Inputs that wait for others of their alignment group. */
+function heldBackInput({ sources, idleMs }: DoctorFacts): Diagnosis[] {
+  const reachedBy = ({ partitions }: SourceFacts): number | null => {
+    const active = partitions.filter(({ idle, held }) => !idle && held).map(({ watermarkMs }) => watermarkMs)
+    return active.length === 0 ? null : Math.min(...active)
+  }
+  const lanes = heldBack(
+    sources.map((source) => ({
+      plan: source.plan,
+      clock: {
+        reached: () => reachedBy(source),
+        *beyond(limitMs) {
+          for (const { partition, watermarkMs } of source.partitions) if (watermarkMs > limitMs) yield partition
+        },
+      },
+    })),
+  )
+  return sources.flatMap(({ plan, node, partitions, unread }): Diagnosis[] => {
+    const { alignment } = plan
+    const waits = partitions.some(({ partition }) => lanes.has(laneOf(plan.topic, partition)))
+    if (alignment === undefined || unread === 0 || !waits) return []
+    const group = sources.filter((source) => source.plan.alignment?.group === alignment.group)
+    const slowest = group.toSorted((a, b) => (reachedBy(a) ?? Infinity) - (reachedBy(b) ?? Infinity))[0]!
+    return [
+      {
+        code: 'input-held-back',
+        sure: 'yes',
+        node,
+        says: `${plan.name} is read no further for now: it is more than ${durationText(alignment.maxDriftMs)} ahead of ${slowest.plan.name}, the slowest of the alignment group ${alignment.group}.`,
+        evidence: [
+          `${slowest.plan.name} has come to ${timeText(reachedBy(slowest) ?? -Infinity) ?? 'no time yet'}`,
+          `${unread} events of ${plan.name} wait`,
+        ],
+        remedy: `Let the slowest go on; if it has nothing, it is left out after ${durationText(idleMs)} (the idle time of the view).`,
+      },
+    ]
   })
 }
 /** So long has a partition to be silent, and so far behind, before it is told. */

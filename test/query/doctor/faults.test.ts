@@ -44,7 +44,42 @@ const price = (item: string, second: number): Sent => ({
   value: { item, price: 3, at: iso(start + second * 1000) },
 })
 
+const aligned = ['fast', 'slow']
+  .map(
+    (name) => `CREATE STREAM ${name} (n int, at timestamptz, WATERMARK FOR at AS at)
+    WITH (topic = '${name}', watermark_alignment_group = 'g', watermark_alignment_max_drift = '1m')`,
+  )
+  .concat('CREATE MATERIALIZED VIEW v AS SELECT n FROM fast UNION ALL SELECT n FROM slow')
+  .join('; ')
+const one = (second: number): Sent => ({ value: { n: second, at: iso(start + second * 1000) }, timeMs: start })
+
 const planted: readonly Planted[] = [
+  {
+    fault: 'an input is far ahead of another that it is aligned with',
+    code: 'input-held-back',
+    sql: aligned,
+    says: /fast is read no further for now: it is more than 1m ahead of slow/,
+    evidence: /slow has come to|events of fast wait/,
+    async sick(on) {
+      await on.post('slow', [one(0)])
+      await on.post(
+        'fast',
+        every(10, 600, (s) => [one(s)]),
+      )
+      await on.advance(1_000)
+    },
+    async healthy(on) {
+      await on.post('slow', [one(0)])
+      await on.post(
+        'fast',
+        every(10, 600, (s) => [one(s)]),
+      )
+      await on.send(
+        'slow',
+        every(10, 600, (s) => [one(s)]),
+      )
+    },
+  },
   {
     fault: 'one partition is silent and holds the watermark',
     code: 'partition-silent',

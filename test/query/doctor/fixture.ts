@@ -37,6 +37,11 @@ export async function clinic(definitions: string) {
     now: (): number => machine.clock.now(),
     advance: (ms: number): Promise<void> => machine.advance(ms),
     async send(topic: string, records: readonly Sent[]): Promise<void> {
+      await this.post(topic, records)
+      await sql('FLUSH')
+    },
+    /** Without waiting for who takes them in. */
+    async post(topic: string, records: readonly Sent[]): Promise<void> {
       for (const { partition = 0, key, value, timeMs = machine.clock.now() } of records) {
         const bytes = typeof value === 'string' ? value : JSON.stringify(value)
         const record = { key: key === undefined ? null : Buffer.from(key), value: Buffer.from(bytes), timeMs }
@@ -44,7 +49,6 @@ export async function clinic(definitions: string) {
           running.log.writer().append([{ partition: { topic, index: partition }, batch: encodeBatch([record]) }]),
         )
       }
-      await sql('FLUSH')
     },
     doctor: (view: string): Promise<readonly Diagnosis[]> => machine.run(() => running.engine.doctor(view)),
     withoutSamples: (view: string): Promise<readonly Diagnosis[]> =>
