@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -73,3 +73,15 @@ for (const killed of ['nothing', 'the application', 'Millrace'])
       }
     },
   )
+
+test('what the goldens of `test/dsl/streams` say is what Kafka Streams makes of their events', { skip }, async () => {
+  const folder = join(import.meta.dirname, '../dsl/streams')
+  const [java, words] = await kafkaSuites()
+  const { code, stdout, stderr } = await execute(
+    java,
+    [...words, join(folder, 'Goldens.java'), join(folder, 'events.tsv')],
+    { withinMs },
+  )
+  assert.equal(code, 0, stderr.slice(-3_000))
+  assert.equal(stdout, readFileSync(join(folder, 'goldens.tsv'), 'utf8'))
+})

@@ -10,6 +10,7 @@ const logging = '2.24.3'
 const artifacts: readonly (readonly [group: string, artifact: string, version: string, classifier?: string])[] = [
   ['org.apache.kafka', 'kafka-streams', kafkaVersion],
   ['org.apache.kafka', 'kafka-streams', kafkaVersion, 'test'],
+  ['org.apache.kafka', 'kafka-streams-test-utils', kafkaVersion],
   ['org.apache.kafka', 'kafka-clients', kafkaVersion, 'test'],
   ['org.apache.kafka', 'connect-runtime', kafkaVersion],
   ['org.apache.kafka', 'connect-file', kafkaVersion],
