@@ -41,6 +41,7 @@ export {
   variance,
   variancePop,
 } from './aggregation.ts'
+export { type Restart } from './restart.ts'
 export { type ColumnsOf, type Expr, type RowOf, asc, call, desc, when } from './expr.ts'
 export { type CountWindow, type GlobalWindow, type TriggerOptions } from './global-window.ts'
 export {
