@@ -8,7 +8,7 @@ import { Rewriter } from '../../../src/log/local/compaction/rewrite.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
 import { decodeTransactionState, status } from '../../../src/log/local/transactions/state-format.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
-import { ownBatch, placeBatch, readBatchHeader } from '../../../src/store/batch-header.ts'
+import { placeBatch, readBatchHeader } from '../../../src/store/batch-header.ts'
 import { at, batch, off, produceOne, withHeader } from './support.ts'
 
 const text = (bytes: Uint8Array | null): string | null => (bytes === null ? null : Buffer.from(bytes).toString())
@@ -239,48 +239,5 @@ test('a topic that deletes as well as compacts does both', () =>
     const [bounds] = await log.bounds([at('t')])
     assert.ok(bounds!.start > 0)
     assert.ok((await everything(log, 't')).length < 60)
-    await log.close()
-  }))
-test('a segment that would lose nothing stays as it is; one with a record too many is written anew', () =>
-  inTime(async (open, sleep) => {
-    const log = await open()
-    await log.topics.create([{ name: 't', partitions: 1, config: compacted }])
-    const write = async (keys: readonly string[], from: number): Promise<void> => {
-      for (const [i, key] of keys.entries()) {
-        const bytes = put(key, 'v'.repeat(20))
-        ownBatch(bytes, { producerId: 7, producerEpoch: 0, baseSequence: from + i, transactional: false })
-        await produceOne(log, at('t'), bytes)
-      }
-    }
-    const written = async (): Promise<readonly (readonly [number, number])[]> => {
-      const found: [number, number][] = []
-      const [bounds] = await log.bounds([at('t')])
-      for (let offset = bounds!.start; offset < bounds!.stable;) {
-        const [chunk] = await log.reader().read([{ partition: at('t'), offset }])
-        assert.ok(chunk !== undefined && 'batches' in chunk)
-        for (const one of chunk.batches) {
-          const { producerId } = readBatchHeader(one)
-          for (const { offset: at } of decodeBatch(one)) found.push([at, producerId])
-        }
-        offset = chunk.next
-      }
-      return found
-    }
-    await write(
-      Array.from({ length: 40 }, (_, i) => `k${i}`),
-      0,
-    )
-    await sleep(5_000)
-    assert.ok((await written()).every(([, producerId]) => producerId === 7))
-    await write(['k20', ...Array.from({ length: 20 }, (_, i) => `more${i}`)], 40)
-    await sleep(5_000)
-    const after = await written()
-    assert.equal(after.length, 60, 'one has gone')
-    assert.ok(!after.some(([offset]) => offset === 20))
-    const anew = after.filter(([, producerId]) => producerId === -1).map(([offset]) => offset)
-    assert.ok(
-      anew.length > 0 && anew.length < 10 && anew.every((offset) => Math.abs(offset - 20) < 10),
-      `${anew.join()}`,
-    )
     await log.close()
   }))

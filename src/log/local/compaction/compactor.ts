@@ -4,8 +4,7 @@
  * 1. the dirty part (sealed segments behind the last pass, decided by every transaction) is read, and for each key the
  *    newest offset noted, as many as fit the memory allowed;
  * 2. every sealed segment up to there is written anew without the records that a newer one of their key replaces, small
- *    ones together; each takes the place of its originals atomically, while reads go on. One that would lose nothing but
- *    markers stays as it is;
+ *    ones together; each takes the place of its originals atomically, while reads go on;
  * 3. a record that says that a key is gone goes itself, delete.retention.ms after the pass that first met it.
  *
  * The newest segment is never touched. One partition at a time, a piece at a time, so that others get their turn.
@@ -108,7 +107,6 @@ export class Compactor {
     await saveCompaction(log, { ...before, claimedTo })
     const keeps = keeper(newest, tombstonesTo(before, nowMs - partition.policy.tombstoneMs))
     for (const group of grouped(sealed, newest.to, partition.policy.store.segmentBytes)) {
-      if (group.length === 1 && !(await this.#loses(partition, group[0]!, keeps))) continue
       const written = this.#rewritten(partition, group, keeps)
       if (!(await log.replaceSealed(group, written)) || this.#isClosed) return
     }
@@ -185,19 +183,6 @@ export class Compactor {
       })
     }
     return to > from ? { offsets, to } : null
-  }
-  /** Would anything of the segment go that readers are given, or that an aborted transaction left? */
-  async #loses(
-    partition: PartitionState,
-    { base, end }: SealedSegment,
-    { keepsAll }: CompactionRules,
-  ): Promise<boolean> {
-    for await (const batch of this.#batches(partition, base, end)) {
-      const header = readBatchHeader(batch)
-      if ((header.attributes & attribute.control) !== 0 || header.recordCount === 0) continue
-      if (!partition.isCommitted(header) || !keepsAll(batch)) return true
-    }
-    return false
   }
   async *#rewritten(
     partition: PartitionState,
