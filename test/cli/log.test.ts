@@ -11,7 +11,7 @@ import { encodeBatch } from '../../src/log/batch.ts'
 import { openLocalLog } from '../../src/log/local/open.ts'
 import { TopicAudit } from '../../src/security/audit.ts'
 import { anonymous } from '../../src/security/principal.ts'
-import { ownBatch } from '../../src/store/batch-header.ts'
+import { sealBatch } from '../../src/store/batch-header.ts'
 
 const main = resolve(import.meta.dirname, '../../src/cli/main.ts')
 interface Ran {
@@ -129,7 +129,7 @@ test('verify: an audit that was changed, checksums and all, is said to be', asyn
   const topic = readdirSync(join(dir, 'topics')).find((each) => each.startsWith('_millrace_audit~'))!
   const path = join(dir, 'topics', topic, '0', '00000000000000000000.log')
   const batch = Buffer.from(readFileSync(path).toString('latin1').replace('CreateTopics', 'CreateCheese'), 'latin1')
-  ownBatch(batch, { producerId: -1, producerEpoch: -1, baseSequence: -1, transactional: false })
+  sealBatch(batch)
   writeFileSync(path, batch)
   const noticed = await millrace('verify', dir)
   assert.equal(noticed.code, 1)
