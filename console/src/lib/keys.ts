@@ -2,7 +2,7 @@
  * The keyboard: single keys and sequences of two (`g t`), off while somebody types. A screen adds its own for as long as it
  * is shown.
  */
-import { useEffect } from 'preact/hooks'
+import { useLayoutEffect } from 'preact/hooks'
 
 export interface KeyBinding {
   /** `/`, `?`, `g t`, `mod+k` (Ctrl or Cmd). */
@@ -16,8 +16,9 @@ let firstAt = 0
 
 export const knownKeys = (): readonly KeyBinding[] => [...bindings]
 
+/** From the moment in which the screen is shown. */
 export function useKeys(own: readonly KeyBinding[], inputs: readonly unknown[] = []): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     for (const binding of own) bindings.add(binding)
     return () => {
       for (const binding of own) bindings.delete(binding)

@@ -1,5 +1,5 @@
 /** Where to look, by which condition, which fields as columns. */
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useState } from 'preact/hooks'
 import type { TopicDetail } from '../../../../src/gateway/http/api.ts'
 import { readStart } from '../../lib/browse.ts'
 import { readTime } from '../../lib/format.ts'
@@ -126,7 +126,7 @@ function PartitionChoice({ topic }: { readonly topic: TopicDetail }) {
 function Where({ knownFields }: { readonly knownFields: readonly string[] }) {
   const where = param('where')
   const [text, setText] = useState(where)
-  useEffect(() => setText(where), [where])
+  useLayoutEffect(() => setText(where), [where])
   const example = knownFields[0] ?? 'amount'
   useKeys([
     {
