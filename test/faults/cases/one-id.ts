@@ -15,9 +15,9 @@ export const oneId: FaultCase = {
   says: 'very many transactions on one transactional id',
   run: manyOnOneId,
 }
-/** In one go: what grows is seen against half of it, when what is kept for readers, and the heap, have come to their size. */
+/** In one go: what grows is seen over the last quarter, when what is kept for readers, and the heap, have come to their size. */
 const countOf = ({ quick }: Context): number => (quick ? 5_000 : 100_000)
-/** Of the process beyond what it had after half of them. */
+/** Of the process beyond what it had after three quarters of them: until then garbage comes to what the collector lets lie. */
 const growthMax = 64 * 1024 * 1024
 /** What was not compacted yet, and the newest segment, which never is. */
 const stateBytesMax = 48 * 1024 * 1024
@@ -40,7 +40,7 @@ async function manyOnOneId(context: Context): Promise<Outcome> {
     let last = -1
     while (done() < count && load.complaints.length === 0) {
       await sleep(50)
-      if (early === 0 && done() >= count / 2) early = residentBytes(product.pid)
+      if (early === 0 && done() >= count * 0.75) early = residentBytes(product.pid)
       const now = Math.floor((10 * done()) / count)
       if (now > last) note(`${done()} of ${count}, ${megabytes(residentBytes(product.pid))} MB`)
       last = now
