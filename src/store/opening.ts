@@ -3,13 +3,13 @@
  * looked at (`recovery.ts`), what was found is made durable, and a new checkpoint is written before anything is deleted.
  */
 import { asFault, Fault } from '../lib/fault.ts'
-import type { World } from '../lib/world.ts'
+import type { File, World } from '../lib/world.ts'
 import { Directories, parentOf } from './directories.ts'
 import { Journal, type KnownPartition, readJournal, type ReadJournal } from './journal.ts'
 import { openMeta } from './meta.ts'
 import type { StoreOptions } from './options.ts'
 import type { OpenedPartition } from './partition.ts'
-import { recoverPartition } from './recovery.ts'
+import { type Unsynced, recoverPartition } from './recovery.ts'
 import type { Recovery } from './store.ts'
 
 /** An open data folder, for the store to go on with. */
@@ -26,6 +26,21 @@ export interface Opened {
 }
 
 const syncedTogether = 64
+const rewrittenBytes = 1024 * 1024
+
+/**
+ * Writes what an earlier process wrote once more, in its place. A sync that failed then, or at a start since, has left pages
+ * that are not on the disk and count as clean: the next sync would succeed without them.
+ */
+function rewrite(file: File, from: number): void {
+  const piece = Buffer.allocUnsafe(Math.max(0, Math.min(rewrittenBytes, file.size() - from)))
+  for (let position = from; ;) {
+    const count = piece.length === 0 ? 0 : file.read(piece, position)
+    if (count === 0) return
+    file.write([piece.subarray(0, count)], position)
+    position += count
+  }
+}
 
 export class Opening {
   readonly #options: StoreOptions
@@ -85,7 +100,7 @@ export class Opening {
   }
   /** One file is read, whatever the number of partitions. */
   async #openClean(read: ReadJournal, journal: Journal): Promise<number> {
-    const unsynced: string[] = []
+    const unsynced: Unsynced[] = []
     for (const [dir, known] of read.partitions) {
       if (known.state.damaged !== undefined) unsynced.push(...this.#recoverOne(dir, known, read.epoch))
       else this.#found.set(dir, { state: known.state, damage: null, verified: false, index: null })
@@ -101,7 +116,7 @@ export class Opening {
     if (read === 'damaged')
       this.#damaged.push(new Fault('store.damaged', { file: path, position: 0, what: 'the checkpoint is unreadable' }))
     const dirs = new Set([...this.#listPartitions(), ...known.keys()])
-    const unsynced: string[] = []
+    const unsynced: Unsynced[] = []
     for (const dir of dirs) unsynced.push(...this.#recoverOne(dir, known.get(dir) ?? unknownPartition(dir), lastEpoch))
     await this.#syncAll(unsynced)
     for (const folder of this.#moved) await this.#directories.sync(folder)
@@ -111,7 +126,7 @@ export class Opening {
     await journal.replace(() => ({ clean: false, epoch, partitions: states }))
     return epoch
   }
-  #recoverOne(dir: string, known: KnownPartition, epoch: number | null): readonly string[] {
+  #recoverOne(dir: string, known: KnownPartition, epoch: number | null): readonly Unsynced[] {
     const folder = `${this.#dir}/topics/${dir}`
     const context = { world: this.#world, directories: this.#directories, epoch }
     const recovered = recoverPartition(context, folder, known)
@@ -128,13 +143,14 @@ export class Opening {
     return recovered.unsynced
   }
   /** What was read may so far be in the page cache only; it counts as durable from now on. */
-  async #syncAll(paths: readonly string[]): Promise<void> {
-    for (let i = 0; i < paths.length; i += syncedTogether)
-      await Promise.all(paths.slice(i, i + syncedTogether).map((path) => this.#syncOne(path)))
+  async #syncAll(files: readonly Unsynced[]): Promise<void> {
+    for (let i = 0; i < files.length; i += syncedTogether)
+      await Promise.all(files.slice(i, i + syncedTogether).map((file) => this.#syncOne(file)))
   }
-  async #syncOne(path: string): Promise<void> {
+  async #syncOne({ path, from }: Unsynced): Promise<void> {
     const file = this.#world.disk.open(path, 'write')
     try {
+      rewrite(file, from)
       await Promise.all([file.datasync(), this.#directories.sync(parentOf(path))])
     } finally {
       file.close()

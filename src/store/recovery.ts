@@ -27,6 +27,12 @@ import { setAside, tornPath } from './set-aside.ts'
 import { type Place, SparseIndex } from './sparse-index.ts'
 import { ownerOf, readWhole, unpackSmallFile } from './small-file.ts'
 
+/** A file with bytes that may be in the page cache only. */
+export interface Unsynced {
+  readonly path: string
+  /** What an earlier process wrote begins here; none of it: the end of the file. */
+  readonly from: number
+}
 export interface Recovered {
   readonly state: PartitionState
   readonly damage: Damage | null
@@ -34,8 +40,7 @@ export interface Recovered {
   readonly torn: readonly { readonly file: string; readonly keptAs: string; readonly bytes: number }[]
   /** Of the last segment, when the scan went over all that it did not hold. */
   readonly index: SparseIndex | null
-  /** Files with bytes that may be in the page cache only. */
-  readonly unsynced: readonly string[]
+  readonly unsynced: readonly Unsynced[]
   /** Segments, without ending, to be deleted when a durable checkpoint says that they are not needed. */
   readonly forgotten: readonly string[]
 }
@@ -69,7 +74,7 @@ class PartitionRecovery {
   readonly #epochs: Epochs
   readonly #segments: SegmentState[] = []
   readonly #torn: { file: string; keptAs: string; bytes: number }[] = []
-  readonly #unsynced: string[] = []
+  readonly #unsynced: Unsynced[] = []
   readonly #forgotten: string[] = []
   /** Which of the files of one base it is: compacted segments have names of their own. */
   readonly #generations: ReadonlyMap<number, number>
@@ -376,7 +381,7 @@ class PartitionRecovery {
       const marks = { bytes: walk.position, end: walk.offset, maxTimeMs, maxTimeOffset }
       this.#segments[this.#segments.length - 1] = { ...grown, ...marks, ...(head === undefined ? {} : { head }) }
       if (walk.position > from.bytes && (walk.offset > this.#durable || this.#context.epoch === null))
-        this.#unsynced.push(path)
+        this.#unsynced.push({ path, from: from.bytes })
       if (walk.problem === null || walk.offset === next) return null
       return { path, position: walk.position, what: walk.problem }
     } finally {
@@ -443,7 +448,8 @@ class PartitionRecovery {
     } finally {
       file.close()
     }
-    if (!this.#unsynced.includes(broken.path)) this.#unsynced.push(broken.path)
+    if (!this.#unsynced.some(({ path }) => path === broken.path))
+      this.#unsynced.push({ path: broken.path, from: broken.position })
     this.#torn.push({ file: broken.path, keptAs, bytes })
   }
   #moveAway(base: number): void {
@@ -466,7 +472,7 @@ class PartitionRecovery {
         target.write([piece.subarray(0, count)], position - from)
         position += count
       }
-      this.#unsynced.push(to)
+      this.#unsynced.push({ path: to, from: Infinity })
       this.#context.directories.changed(this.#folder)
     } finally {
       source.close()

@@ -123,3 +123,29 @@ for (const { name, failure, end } of kinds)
     assert.ok(at > 100, 'too few calls to mean anything')
     t.diagnostic(`${at} calls`)
   })
+
+test('what a killed process wrote is written once more before it is synced: a sync that failed in between would be forgotten', async () => {
+  const machine = simulate(1)
+  await machine.run(async () => {
+    const log = (await open(machine)).partition(names[0]!, small)
+    for (let i = 0; i < 2; i++) {
+      log.append(batch(3))
+      await machine.clock.sleep(1)
+    }
+  })
+  machine.kill()
+  const calls: string[] = []
+  machine.disk.plan = ({ operation, path }) => {
+    if (/orders~1\/0\/\d+\.log$/.test(path) && /^(write|datasync)$/.test(operation)) calls.push(operation)
+    return null
+  }
+  await machine.run(async () => {
+    const store = await open(machine)
+    assert.deepEqual(calls, ['write', 'datasync'])
+    assert.equal((await readAll(store.partition(names[0]!, small))).length, 2)
+    await store.close()
+  })
+  calls.length = 0
+  await machine.run(async () => void (await open(machine)))
+  assert.deepEqual(calls, [], 'after an orderly stop nothing is')
+})

@@ -172,6 +172,7 @@ test('a view that fails on its thread starts again there, and stays failed at an
   await until(() => house.flow.view('v').status === 'failed', 'it has failed')
   const { error, restarts } = house.flow.view('v')
   assert.deepEqual([error?.code, restarts?.attempts, restarts?.nextMs], ['flow.step-failed', 0, null])
+  await until(() => house.faults.length > 0, 'its fault is told')
   assert.equal(house.faults.length, 1)
 })
 
