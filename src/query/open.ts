@@ -1,4 +1,7 @@
-/** The engine: statements in, rows and changes out; definitions kept, views run. See `engine.ts` for what it promises. */
+/**
+ * The engine: statements in, rows and changes out; definitions kept, views run. See `engine.ts` for what it promises. Long
+ * because it is one object of many small calls, each of which hands over to a file of its own.
+ */
 import type { SourcePlan, ViewPlan } from '../flow/plan.ts'
 import { sourcesOf } from '../flow/plan-facts.ts'
 import type { Flow } from '../flow/runtime/flow.ts'
