@@ -82,6 +82,7 @@ const queries: readonly (string | { readonly ours: string; readonly theirs: stri
   'SELECT a.id, b.item FROM sales a JOIN stock b ON upper(a.item) = upper(b.item) AND a.quantity < b.pieces WHERE a.ratio > 1',
   'SELECT t.item, count(s.id) AS n, sum(s.amount) AS total FROM stock t LEFT JOIN sales s ON s.item = t.item AND s.quantity > 2 GROUP BY t.item',
   'SELECT a.item, a.n, b.n AS m FROM (SELECT item, count(*) AS n FROM sales WHERE ratio > 3 GROUP BY item) a FULL JOIN (SELECT item, count(*) AS n FROM sales WHERE quantity > 3 GROUP BY item) b ON a.item = b.item AND a.n < b.n',
+  'SELECT a.customer, a.n, b.customer AS other, b.n AS m FROM (SELECT customer, count(*) AS n FROM sales GROUP BY customer) a FULL JOIN (SELECT customer, count(*) AS n FROM sales WHERE quantity > 3 GROUP BY customer) b ON a.customer = b.customer',
   'SELECT a.item, b.item AS other FROM stock a CROSS JOIN stock b WHERE a.price < b.price',
   'SELECT a.item, c.pieces, b.total FROM stock a JOIN (SELECT item, sum(amount) AS total FROM sales GROUP BY item) b ON a.item = b.item JOIN stock c ON c.price = a.price + 1',
   'WITH best AS (SELECT item, max(amount) AS most FROM sales GROUP BY item) SELECT s.id, s.item FROM sales s JOIN best b ON s.item = b.item AND s.amount = b.most',

@@ -30,6 +30,10 @@ export function branch(when: Expression, result: Expression): { readonly when: E
 }
 export const column = (index: number, type: DataType): Expression => ({ kind: 'column', index, type })
 
+/** So many µs before a time. */
+export const earlier = (time: Expression, micros: number): Expression =>
+  call('-', [time, literal({ months: 0, days: 0, micros }, { kind: 'interval' })], time.type)
+
 /** One text for each distinct expression: equal texts, equal expressions. */
 export function expressionKey(expr: Expression): string {
   return JSON.stringify(expr, (_, value: unknown) => {

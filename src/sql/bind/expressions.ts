@@ -3,7 +3,7 @@
  * some clauses allow (aggregates, windows) comes in as functions. Long because each kind of expression is a few lines here,
  * and all of them call one another.
  */
-import type { Expression } from '../../flow/expression.ts'
+import { type Expression, partsOf } from '../../flow/expression.ts'
 import { limits } from '../../lib/limits.ts'
 import { type DataType, typeName } from '../../schema/types.ts'
 import { SqlFault, type Span } from '../fault.ts'
@@ -26,7 +26,7 @@ import {
   shown,
 } from './forms.ts'
 import { columnField, fieldOf, findName } from './names.ts'
-import { matchesName, type Scope } from './scope.ts'
+import { columnValue, matchesName, type Scope } from './scope.ts'
 import { resolveType } from './types.ts'
 import type { UserFunctions } from './user-functions.ts'
 
@@ -209,8 +209,8 @@ function name(ctx: BindContext, expr: Of<'name'>): Bound {
     }
   }
   const found = findName(ctx, expr.parts)
-  const reference = column(found.index, found.type)
-  ctx.places.set(reference, expr)
+  const reference = columnValue(found)
+  for (const part of [reference, ...partsOf(reference)]) ctx.places.set(part, expr)
   return { expr: reference, unknown: false, nullable: found.nullable, at: expr.at, end: expr.end }
 }
 

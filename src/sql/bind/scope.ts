@@ -2,10 +2,12 @@
  * Names in reach of an expression. Unquoted names match ignoring case, quoted ones exactly; a name that fits more than
  * one column is an error. Pseudo-columns (`_offset` …) are found only where no column of that name is.
  */
+import type { Expression } from '../../flow/expression.ts'
 import type { DataType } from '../../schema/types.ts'
 import { SqlFault } from '../fault.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import type { Name } from '../syntax/ast.ts'
+import { column, earlier } from './bound.ts'
 
 export interface ScopeColumn {
   readonly name: string
@@ -17,6 +19,8 @@ export interface ScopeColumn {
   readonly hidden: boolean
   /** One of two that USING merged: it is there where its table is named, `t.c` and `t.*`. */
   readonly merged?: true
+  /** So many µs less than what stands at `index`: `window_time`, the last moment of a window. */
+  readonly lessMicros?: number
   /** Of a composite column: fields that the rows hold as columns of their own. */
   readonly fields?: readonly ScopeColumn[]
 }
@@ -41,6 +45,12 @@ export const matchesName = (name: Name, declared: string): boolean =>
   name.quoted ? name.text === declared : name.text.toLowerCase() === declared.toLowerCase()
 
 export const emptyScope: Scope = []
+
+/** What a column of these rows is as an expression. */
+export function columnValue({ index, type, lessMicros }: ScopeColumn, shift = 0): Expression {
+  const reference = column(index + shift, type)
+  return lessMicros === undefined ? reference : earlier(reference, lessMicros)
+}
 
 /** The column that a name means. Throws SqlFault. */
 export function findColumn(scope: Scope, parts: readonly Name[], text: string): ScopeColumn {

@@ -50,7 +50,11 @@ function planTable(ctx: PlanContext, ref: TableRef, planQuery: PlanQuery): Rel {
         const rel = planChangelog(ctx, ref, (inner, name, alias) => named(inner, name, alias, planQuery))
         return ref.alias === null ? rel : aliased(ctx, rel, ref.alias)
       }
-      return planWindow(ctx, ref, (inner, name, alias) => named(inner, name, alias, planQuery), aliased)
+      return planWindow(ctx, ref, {
+        named: (inner, name, alias) => named(inner, name, alias, planQuery),
+        query: (inner, query) => aliased(inner, planQuery({ ...inner }, query), null),
+        aliased,
+      })
     case 'join':
       return join(ctx, ref, planQuery)
   }

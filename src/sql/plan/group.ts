@@ -13,7 +13,7 @@ import { SqlFault, type Span } from '../fault.ts'
 import type { Call } from '../syntax/ast.ts'
 import { refuseClock } from './clock-filter.ts'
 import type { PlanContext } from './context.ts'
-import type { Key, Rel } from './relation.ts'
+import { isWindowTime, type Key, type Rel } from './relation.ts'
 import { planSessions } from './session.ts'
 
 /** Stand-ins for aggregates are columns from here on. */
@@ -88,7 +88,7 @@ export function planGroups(
   places: BindContext['places'],
   at: number,
 ): Grouped {
-  const keys = withWindowBounds(ctx, input, dedupe(written))
+  const keys = withWindowBounds(ctx, input, dedupe(written.map((key) => endOfMoment(input, key))))
   const read = aggregates.list.flatMap(({ args, filter }) => (filter === null ? args : [...args, filter]))
   refuseClock(ctx, input.appendOnly ? read : [...read, ...keys.map((key) => key.bound.expr)], at)
   const { plan, keyColumns, moved } =
@@ -132,6 +132,14 @@ export function planGroups(
   return { rel, regroup: regrouper(ctx, keys, places) }
 }
 
+/** Who groups by the last moment of a window groups by its end. */
+function endOfMoment({ plan, windows, session }: Rel, key: GroupKey): GroupKey {
+  const window = windows.find(({ end }) => isWindowTime(key.bound.expr, end))
+  if (window === undefined) return key
+  const { type } = key.bound.expr
+  const name = session === undefined ? plan.columns[window.end]!.name : 'window_end'
+  return { bound: { ...key.bound, expr: column(window.end, type), nullable: false }, name }
+}
 const asTheyAre = ({ plan }: Rel): ReturnType<typeof prepare> => ({ plan, keyColumns: [], moved: (index) => index })
 function dedupe(keys: readonly GroupKey[]): GroupKey[] {
   const seen = new Set<string>()

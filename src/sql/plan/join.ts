@@ -20,7 +20,7 @@ import {
 import { unify } from '../bind/coerce.ts'
 import { bindBoolean, bindExpression } from '../bind/expressions.ts'
 import { resolveUniform } from '../bind/functions.ts'
-import { findColumn, type Scope, type ScopeColumn, shiftScope, starColumns } from '../bind/scope.ts'
+import { columnValue, findColumn, type Scope, type ScopeColumn, shiftScope, starColumns } from '../bind/scope.ts'
 import { type Span, SqlFault } from '../fault.ts'
 import type { Expr, Name, TableRef } from '../syntax/ast.ts'
 import { refuseClock } from './clock-filter.ts'
@@ -106,7 +106,11 @@ function joinedKey(left: Rel, right: Rel, conditions: readonly Expression[], kin
   const isMet = (key: Rel['key']): boolean => key !== null && key.every((part) => part.some(equals))
   if (left.key !== null && isMet(shifted) && (kind === 'inner' || kind === 'left')) return left.key
   if (shifted !== null && isMet(left.key) && (kind === 'inner' || kind === 'right')) return shifted
-  return left.key === null || shifted === null ? null : [...left.key, ...shifted]
+  if (left.key === null || shifted === null) return null
+  // Both a row that is NULL in its key and one of the other side that is have no partner: two rows, NULL in both keys.
+  const mayBeNull = ({ key, plan }: Rel): boolean =>
+    key!.every((part) => part.every((index) => plan.columns[index]!.nullable))
+  return kind === 'full' && mayBeNull(left) && mayBeNull(right) ? null : [...left.key, ...shifted]
 }
 /** Rows of windows that meet rows of the same window come before it closes; others may come at any time. */
 function joinedWindows(left: Rel, right: Rel, conditions: readonly Expression[], kind: string): Rel['windows'] {
@@ -289,10 +293,10 @@ function joinConditions(
     return resolveUniform('=', args, join, ctx.text).expr
   })
 }
-const reference = ({ index, type, nullable }: ScopeColumn, shift: number, { at, end }: Span): Bound => ({
-  expr: column(index + shift, type),
+const reference = (found: ScopeColumn, shift: number, { at, end }: Span): Bound => ({
+  expr: columnValue(found, shift),
   unknown: false,
-  nullable,
+  nullable: found.nullable,
   at,
   end,
 })

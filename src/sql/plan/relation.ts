@@ -2,6 +2,7 @@
 import type { Expression } from '../../flow/expression.ts'
 import type { Plan, SourcePlan } from '../../flow/plan.ts'
 import type { Columns, Field } from '../../schema/types.ts'
+import { column, earlier, expressionKey } from '../bind/bound.ts'
 import { SqlFault } from '../fault.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import type { Name, QualifiedName, Query } from '../syntax/ast.ts'
@@ -121,6 +122,13 @@ export interface SessionRequest {
   readonly at: number
 }
 
+/** Where the last moment stands of windows whose end is the event time: it goes before the end. */
+function momentAt({ time, windows }: Rel, expressions: readonly Expression[]): number | undefined {
+  const isEnd = windows.some(({ end }) => end === time?.column)
+  const at = isEnd ? expressions.findIndex((expr) => isWindowTime(expr, time!.column)) : -1
+  return at < 0 ? undefined : at
+}
+
 /** A source with a column behind all others that says its watermark. */
 export function withWatermark(source: SourcePlan, expression: Expression | null): SourcePlan {
   if (expression === null) return source
@@ -178,11 +186,18 @@ export function mapKey(key: Key | null, to: (position: number) => readonly numbe
   const mapped = key.map((part) => part.flatMap(to))
   return mapped.every((part) => part.length > 0) ? mapped : null
 }
+/** The last moment of a window is this long before its end. */
+export const momentMicros = 1000
+/** `window_time` of the window that ends in that column. */
+export function isWindowTime(expr: Expression, end: number): boolean {
+  if (expr.kind !== 'call' || expr.args[0]?.kind !== 'column' || expr.args[0].index !== end) return false
+  return expressionKey(expr) === expressionKey(earlier(column(end, expr.type), momentMicros))
+}
 /** The expressions as columns; what is known about the rows follows the columns that are kept as they are. */
 export function projectRel(rel: Rel, expressions: readonly Expression[], columns: Columns): Rel {
   const keptAt = (position: number): number[] =>
     expressions.flatMap((expr, i) => (expr.kind === 'column' && expr.index === position ? [i] : []))
-  const time = rel.time === null ? undefined : keptAt(rel.time.column)[0]
+  const time = rel.time === null ? undefined : (momentAt(rel, expressions) ?? keptAt(rel.time.column)[0])
   return {
     plan: { op: 'project', input: rel.plan, expressions, columns },
     scope: columnsToScope(null, columns),

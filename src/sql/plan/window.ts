@@ -1,4 +1,4 @@
-/** TUMBLE, HOP and CUMULATE in FROM: they add window_start and window_end. */
+/** TUMBLE, HOP and CUMULATE in FROM: they add window_start and window_end, and window_time by its name alone. */
 import { limits } from '../../lib/limits.ts'
 import type { Window } from '../../flow/plan.ts'
 import type { Columns, Field } from '../../schema/types.ts'
@@ -7,10 +7,10 @@ import { intervalMs } from '../bind/durations.ts'
 import type { ScopeColumn } from '../bind/scope.ts'
 import { functionsElsewhere } from '../bind/elsewhere.ts'
 import { SqlFault } from '../fault.ts'
-import type { Alias, Name, QualifiedName, TableArgument, TableFunction } from '../syntax/ast.ts'
+import type { Alias, Name, QualifiedName, Query, TableArgument, TableFunction } from '../syntax/ast.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { notEventTime } from './event-time.ts'
-import type { Rel } from './relation.ts'
+import { momentMicros, type Rel } from './relation.ts'
 
 interface Shape {
   /** Names of the arguments, in order; the last is optional. */
@@ -36,14 +36,16 @@ const shapes: Readonly<Record<string, Shape>> = {
   },
 }
 
-export function planWindow(
-  ctx: PlanContext,
-  ref: TableFunction,
-  named: (ctx: PlanContext, name: QualifiedName, alias: Alias | null) => Rel,
-  aliased: (ctx: PlanContext, rel: Rel, alias: Alias) => Rel,
-): Rel {
+/** What a window may stand over. */
+interface Inputs {
+  named(ctx: PlanContext, name: QualifiedName, alias: Alias | null): Rel
+  query(ctx: PlanContext, query: Query): Rel
+  aliased(ctx: PlanContext, rel: Rel, alias: Alias): Rel
+}
+
+export function planWindow(ctx: PlanContext, ref: TableFunction, inputs: Inputs): Rel {
   const name = ref.name.parts.at(-1)!.text.toLowerCase()
-  if (name === 'session') return planSession(ctx, ref, named, aliased)
+  if (name === 'session') return planSession(ctx, ref, inputs)
   const shape = shapes[name]
   if (shape === undefined)
     throw new SqlFault('sql.unknown-function', `table function ${name} does not exist`, ctx.text, ref.at, {
@@ -53,33 +55,30 @@ export function planWindow(
   const [data, timeArgument] = args
   if (args.slice(0, -1).some((argument) => argument === undefined))
     throw new SqlFault('sql.syntax', shape.says, ctx.text, ref.at, { hint: `For example ${shape.example}.` })
-  const input = windowInput(ctx, data!, name.toUpperCase(), named)
+  const input = windowInput(ctx, data!, name.toUpperCase(), inputs)
   const time = timeColumn(ctx, input, timeArgument!, name.toUpperCase())
   const rel = addWindow(ctx, input, time, sizes(ctx, input, args, name), timeArgument!.at)
-  return ref.alias === null ? rel : aliased(ctx, rel, ref.alias)
+  return ref.alias === null ? rel : inputs.aliased(ctx, rel, ref.alias)
 }
 const session: Shape = {
   takes: ['data', 'timecol', 'gap'],
   says: 'SESSION takes a stream, its time column, a gap, and the columns that sessions are of',
   example: "SESSION(clicks, clicked_at, INTERVAL '10 minutes', customer_id)",
 }
-function planSession(
-  ctx: PlanContext,
-  ref: TableFunction,
-  named: (ctx: PlanContext, name: QualifiedName, alias: Alias | null) => Rel,
-  aliased: (ctx: PlanContext, rel: Rel, alias: Alias) => Rel,
-): Rel {
+function planSession(ctx: PlanContext, ref: TableFunction, inputs: Inputs): Rel {
   const count = session.takes.length
   const [data, timeArgument, gap] = orderedArguments(ctx, { ...ref, args: ref.args.slice(0, count) }, session)
   if (data === undefined || timeArgument === undefined || gap === undefined)
     throw new SqlFault('sql.syntax', session.says, ctx.text, ref.at, { hint: `For example ${session.example}.` })
-  const input = windowInput(ctx, data, 'SESSION', named)
+  const input = windowInput(ctx, data, 'SESSION', inputs)
   if (!input.appendOnly)
     throw new SqlFault('sql.unsupported', 'SESSION takes rows that are only ever added', ctx.text, data.at)
   const time = timeColumn(ctx, input, timeArgument, 'SESSION')
   const gapMs = length(ctx, input, gap, 'the gap of sessions', 1)
   const columns = [
-    ...(data.kind === 'table' ? data.partitionBy.map((name) => ({ parts: [name], at: name.at, end: name.end })) : []),
+    ...(data.kind === 'table' || data.kind === 'query'
+      ? data.partitionBy.map((name) => ({ parts: [name], at: name.at, end: name.end }))
+      : []),
     ...ref.args.slice(count).map((argument) => {
       const isName = argument.kind === 'value' && argument.value.kind === 'name' && argument.name === null
       if (!isName) throw new SqlFault('sql.syntax', session.says, ctx.text, argument.at)
@@ -99,7 +98,7 @@ function planSession(
     windows: windows.map((w) => (w.end === plan.columns.length - 1 ? { ...w, isPaired: false } : w)),
     session: { time, gapMs, partitionBy, at: ref.at },
   }
-  return ref.alias === null ? rel : aliased(ctx, rel, ref.alias)
+  return ref.alias === null ? rel : inputs.aliased(ctx, rel, ref.alias)
 }
 /** In the order of the shape; all of its length, what is not given undefined. */
 function orderedArguments(ctx: PlanContext, ref: TableFunction, shape: Shape): (TableArgument | undefined)[] {
@@ -112,13 +111,8 @@ function orderedArguments(ctx: PlanContext, ref: TableFunction, shape: Shape): (
   }
   return ordered
 }
-function windowInput(
-  ctx: PlanContext,
-  argument: TableArgument,
-  name: string,
-  named: (ctx: PlanContext, name: QualifiedName, alias: Alias | null) => Rel,
-): Rel {
-  if (argument.kind === 'table') {
+function windowInput(ctx: PlanContext, argument: TableArgument, name: string, { named, query }: Inputs): Rel {
+  if (argument.kind === 'table' || argument.kind === 'query') {
     const [column] = argument.partitionBy
     if (column !== undefined && name !== 'SESSION')
       throw new SqlFault(
@@ -127,18 +121,15 @@ function windowInput(
         ctx.text,
         column.at,
       )
-    return named(ctx, argument.table, null)
+    return argument.kind === 'table' ? named(ctx, argument.table, null) : query(ctx, argument.query)
   }
   if (argument.kind === 'value' && argument.value.kind === 'name')
     return named(ctx, { parts: argument.value.parts, at: argument.at, end: argument.end }, null)
   throw new SqlFault(
     'sql.syntax',
-    `the first argument of ${name} is the name of a stream or view`,
+    `the first argument of ${name} is a stream, a view or a query in parentheses`,
     ctx.text,
     argument.at,
-    {
-      hint: 'Give a query a name with WITH name AS (…) and use that.',
-    },
   )
 }
 function timeColumn(ctx: PlanContext, input: Rel, argument: TableArgument, name: string): number {
@@ -196,6 +187,8 @@ function length(ctx: PlanContext, input: Rel, argument: TableArgument, what: str
 
 const isShadowed = (column: ScopeColumn): boolean =>
   !column.hidden && (column.name === 'window_start' || column.name === 'window_end')
+/** The last moment of a window, 1 ms before its end: the event time of what it gives, as windows over windows want it. */
+const lastMoment = 'window_time'
 
 function addWindow(ctx: PlanContext, input: Rel, time: number, window: Window, timeAt: number): Rel {
   const start = input.plan.columns.length
@@ -215,16 +208,18 @@ function addWindow(ctx: PlanContext, input: Rel, time: number, window: Window, t
     { ...bound('window_start'), index: start, hidden: false },
     { ...bound('window_end'), index: start + 1, hidden: false },
   ]
-  const visible = relation!.columns.filter((c) => !c.hidden && !isShadowed(c))
+  // A window_time that rows bring as their event time is that of the windows before; any other is a column like all.
+  const isPast = (c: ScopeColumn): boolean => c.name === lastMoment && (c.index === time || c.lessMicros !== undefined)
+  const before = relation!.columns.filter((c) => !isPast(c))
+  const moment: ScopeColumn = { ...scoped[1]!, name: lastMoment, hidden: true, lessMicros: momentMicros }
+  const moments = before.some((c) => c.name === lastMoment) ? [] : [moment]
+  const visible = before.filter((c) => !c.hidden && !isShadowed(c))
   // A view of windows has columns of these names already: the new ones stand before them.
-  const hidden = [
-    ...relation!.columns.filter((c) => c.hidden),
-    ...relation!.columns.filter(isShadowed).map((c) => ({ ...c, hidden: true })),
-  ]
+  const hidden = [...before.filter((c) => c.hidden), ...before.filter(isShadowed).map((c) => ({ ...c, hidden: true }))]
   return {
     ...input,
     plan: { op: 'window', input: input.plan, window, time, columns },
-    scope: [{ ...relation!, columns: [...visible, ...scoped, ...hidden] }],
+    scope: [{ ...relation!, columns: [...visible, ...scoped, ...moments, ...hidden] }],
     // A row that lies in several windows is there once in each.
     key: window.kind === 'tumble' || input.key === null ? input.key : [...input.key, [start + 1]],
     windows: [...input.windows, { start, end: start + 1, isPaired: window.kind !== 'cumulate' }],

@@ -226,6 +226,8 @@ export type TableArgument = Span & {
     | { readonly kind: 'value'; readonly value: Expr }
     /** TABLE t, TABLE t PARTITION BY a, b */
     | { readonly kind: 'table'; readonly table: QualifiedName; readonly partitionBy: readonly Name[] }
+    /** (SELECT …), TABLE (SELECT …) PARTITION BY a */
+    | { readonly kind: 'query'; readonly query: Query; readonly partitionBy: readonly Name[] }
     /** DESCRIPTOR(a, b) */
     | { readonly kind: 'descriptor'; readonly columns: readonly Name[] }
     /** MAP['a', 'b', 'c', 'd'] */

@@ -43,6 +43,7 @@ function tableArgument(cursor: Cursor): TableArgument {
   const named = cursor.isMarkAhead(1, '=>') || cursor.isMarkAhead(1, ':=')
   const name: Name | null = named ? cursor.label() : null
   if (named) cursor.take()
+  if (cursor.isWord('table') && cursor.isMarkAhead(1, '(')) cursor.take()
   if (cursor.acceptWords('table')) {
     const table = cursor.qualifiedName('a stream, table or view')
     const partitionBy = cursor.acceptWords('partition', 'by') ? partitionColumns(cursor) : []
@@ -58,6 +59,10 @@ function tableArgument(cursor: Cursor): TableArgument {
     return { kind: 'map', name, entries: mapEntries(cursor), ...cursor.span(at) }
   }
   const value = parseExpression(cursor)
+  if (value.kind === 'subquery') {
+    const partitionBy = cursor.acceptWords('partition', 'by') ? partitionColumns(cursor) : []
+    return { kind: 'query', name, query: value.query, partitionBy, ...cursor.span(at) }
+  }
   return { kind: 'value', name, value, ...cursor.span(at) }
 }
 /** MAP['key', 'value', …]: texts alone. */

@@ -252,10 +252,10 @@ View v: rows are added and withdrawn, with weights
 ----
 CREATE MATERIALIZED VIEW v AS SELECT window_start, count(*) FROM TUMBLE((SELECT bought_at, lead(item) OVER (ORDER BY bought_at) AS next FROM purchases), bought_at, INTERVAL '1 hour') GROUP BY window_start, window_end
 =>
-ERROR 42601: the first argument of TUMBLE is the name of a stream or view
-LINE 1: CREATE MATERIALIZED VIEW v AS SELECT window_start, count(*) FROM TUMBLE((SELECT bought_at, lead(item…
-                                                                                ^
-HINT: Give a query a name with WITH name AS (…) and use that.
+ERROR 42P20: this is not the event-time column
+LINE 1: …d(item) OVER (ORDER BY bought_at) AS next FROM purchases), bought_at, INTERVAL '1 hour') GROUP BY wi…
+                                                                    ^
+HINT: The rows here have no event time any more; keep its column in the SELECT list below.
 ----
 CREATE MATERIALIZED VIEW v AS SELECT cume_dist() OVER (PARTITION BY item ORDER BY bought_at) FROM purchases
 =>

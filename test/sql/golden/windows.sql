@@ -117,3 +117,79 @@ ERROR 0A000: SESSION takes rows that are only ever added
 LINE 1: CREATE MATERIALIZED VIEW v AS SELECT * FROM SESSION(totals, bought_at, INTERVAL '1 minute')
                                                             ^
 HINT: docs/sql.md lists what works today.
+----
+CREATE MATERIALIZED VIEW v AS WITH seconds AS (SELECT window_time AS moment, item, count(*) AS n FROM TUMBLE(TABLE purchases, DESCRIPTOR(bought_at), INTERVAL '10' SECOND) GROUP BY window_start, window_end, window_time, item) SELECT window_start, item, sum(n) AS n, window_time FROM TUMBLE(TABLE seconds, DESCRIPTOR(moment), INTERVAL '1' MINUTE) GROUP BY window_start, window_end, window_time, item EMIT ON WINDOW CLOSE
+=>
+View v: rows are only ever added, one per key (window_start, item)
+  Project
+       window_start, item, sum as n, window_end - interval '00:00:00.001' as window_time
+    -> Aggregate by window_start, window_end, item
+            sum(n)
+            emits once, when the watermark has passed the window
+            state: one entry per group of the windows still open
+      -> Window over moment: tumble 1m
+        -> Project
+                window_end - interval '00:00:00.001' as moment, item, count as n
+          -> Aggregate by window_start, window_end, item
+                  count(*)
+                  emits once, when the watermark has passed the window
+                  state: one entry per group of the windows still open
+            -> Window over bought_at: tumble 10s
+              -> Events of purchases
+                      reads item text, bought_at timestamptz
+                      watermark: bought_at - 5000 ms
+----
+CREATE MATERIALIZED VIEW v AS SELECT window_start, sum(n) AS n FROM TUMBLE((SELECT window_time, count(*) AS n FROM SESSION(purchases, bought_at, INTERVAL '10 minutes', item) GROUP BY item, window_time, window_start), window_time, INTERVAL '1 hour') GROUP BY window_start EMIT ON WINDOW CLOSE
+=>
+View v: rows are only ever added, one per key (window_start)
+  Project
+       window_start, sum as n
+    -> Aggregate by window_start, window_end
+            sum(n)
+            emits once, when the watermark has passed the window
+            state: one entry per group of the windows still open
+      -> Window over window_time: tumble 1h
+        -> Project
+                window_end - interval '00:00:00.001' as window_time, count as n
+          -> Sessions by item over bought_at, gap 10m
+                  count(*)
+                  emits once, when the watermark has passed the session
+                  state: the open sessions and their rows
+            -> Events of purchases
+                    reads item text, bought_at timestamptz
+                    watermark: bought_at - 5000 ms
+----
+CREATE MATERIALIZED VIEW v AS SELECT item, window_time, row_number() OVER (PARTITION BY item ORDER BY window_time) AS n FROM (SELECT item, window_time FROM HOP(TABLE purchases, DESCRIPTOR(bought_at), INTERVAL '5 seconds', INTERVAL '1 minute') GROUP BY item, window_start, window_end) AS w EMIT ON WINDOW CLOSE
+=>
+View v: rows are only ever added, one per key (item, n)
+  Project
+       item, window_time, row_number as n
+    -> Over each item, in order of window_time
+            row_number()
+            gives a row once, when the watermark has passed it
+            state: one entry per partition; rows that wait for the watermark
+      -> Project
+              item, window_end - interval '00:00:00.001' as window_time
+        -> Aggregate by item, window_start, window_end
+                emits once, when the watermark has passed the window
+                state: one entry per group of the windows still open
+                counted in slices of 5s, added up by window
+          -> Window over bought_at: hop 1m every 5s
+            -> Events of purchases
+                    reads item text, bought_at timestamptz
+                    watermark: bought_at - 5000 ms
+----
+CREATE MATERIALIZED VIEW v AS SELECT * FROM TUMBLE(SELECT 1, bought_at, INTERVAL '1 minute')
+=>
+ERROR 42601: syntax error at or near "SELECT", expected an expression
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT * FROM TUMBLE(SELECT 1, bought_at, INTERVAL '1 minute')
+                                                           ^
+HINT: Read what was expected at the marked place; docs/sql.md has the grammar.
+EXPECTED: an expression
+----
+CREATE MATERIALIZED VIEW v AS SELECT * FROM TUMBLE(1 + 1, bought_at, INTERVAL '1 minute')
+=>
+ERROR 42601: the first argument of TUMBLE is a stream, a view or a query in parentheses
+LINE 1: CREATE MATERIALIZED VIEW v AS SELECT * FROM TUMBLE(1 + 1, bought_at, INTERVAL '1 minute')
+                                                           ^
+HINT: Read what was expected at the marked place; docs/sql.md has the grammar.
