@@ -90,6 +90,8 @@ export type Plan =
       readonly leftKeys: readonly Expression[]
       readonly rightKeys: readonly number[]
       readonly leftTime: number
+      /** Right rows are only added, and the newest of a key by event time is its row; else the one that came last is. */
+      readonly newest?: true
       readonly kind: 'inner' | 'left'
       /** Over left columns, then right columns; null = none. */
       readonly where: Expression | null

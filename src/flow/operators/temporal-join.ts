@@ -11,7 +11,8 @@
  * State: left rows that wait; versions of the right rows by (key, time from which they count). A version counts from the
  * event time of its change, or, if that change was late, from the first millisecond that its source's watermark had not
  * passed: left rows before it may already have been answered. A version goes when the watermark has passed the one after
- * it.
+ * it. Where rows are only added, and the newest of a key by event time is its row (`newest`), all of them are versions; one that comes
+ * late does not take the place of a newer one.
  */
 import type { Columns } from '../../schema/types.ts'
 import { type Batch, type FailedRows, emptyBatch } from '../batch.ts'
@@ -119,6 +120,7 @@ class TemporalJoin implements Operator {
       this.writer.length = 0
       this.encodeRight(this.writer, batch, row)
       const stateKey = this.writer.length
+      if (this.plan.newest === true && this.isOutdated(versions, rows.time[row]!, from)) continue
       this.writer.double(from)
       this.writer.double(rows.source[row]!)
       this.writer.double(rows.offset[row]!)
@@ -136,6 +138,14 @@ class TemporalJoin implements Operator {
       this.rightRow.write(versions, id, batch, row)
       versions.numbers[id * versions.spec.numbers + goneAt] = gone ? 1 : 0
     }
+  }
+  /** A row that comes late, when the key in the writer has had a newer one. */
+  private isOutdated(versions: StateTable, micros: number, from: number): boolean {
+    if (from <= micros) return false
+    const fromOf = (id: number): number => versions.numbers[id * versions.spec.numbers + fromAt]!
+    const sorted = this.versions.get(this.writer.bytes.toString('latin1', 0, this.writer.length))
+    const current = sorted?.lastWhere((id) => fromOf(id) <= from)
+    return current !== undefined && fromOf(current) > micros
   }
   /** The next row is of the same record and key: it says what the row is from now on. */
   private isReplaced(batch: Batch, row: number): boolean {

@@ -28,7 +28,7 @@ import { bindContext, type PlanContext } from './context.ts'
 import { notEventTime } from './event-time.ts'
 import { findInterval } from './interval.ts'
 import { refuseSession } from './session.ts'
-import type { Rel } from './relation.ts'
+import { type Rel, versionsOf } from './relation.ts'
 
 type Join = Extract<TableRef, { kind: 'join' }>
 type TemporalJoin = Omit<Join, 'type'> & { readonly type: 'inner' | 'left'; readonly asOf: Expr }
@@ -167,7 +167,10 @@ const firstOf = (a: Expression, b: Expression): Expression => ({
   type: a.type,
 })
 
-export function planTemporalJoin(ctx: PlanContext, left: Rel, right: Rel, join: TemporalJoin): Rel {
+/** Of the newest rows of a key by event time, each was current from its time on: so all that ever were are asked. */
+export function planTemporalJoin(ctx: PlanContext, left: Rel, table: Rel, join: TemporalJoin): Rel {
+  const versions = isProcessingTime(join.asOf) ? null : versionsOf(table)
+  const right = versions === null ? table : { ...table, plan: versions.plan, key: versions.key, versions }
   checkSides(ctx, left, right, join)
   refuseSession(ctx, left)
   const width = left.plan.columns.length
@@ -202,7 +205,13 @@ export function planTemporalJoin(ctx: PlanContext, left: Rel, right: Rel, join: 
   const rel: Rel = {
     plan: isProcessingTime(join.asOf)
       ? { op: 'lookup', ...base, columns }
-      : { op: 'temporal-join', ...base, leftTime: left.time!.column, columns },
+      : {
+          op: 'temporal-join',
+          ...base,
+          ...(isKept(right) ? {} : { newest: true }),
+          leftTime: left.time!.column,
+          columns,
+        },
     scope: outer
       ? scope.map((relation, i) =>
           i < left.scope.length ? relation : { ...relation, columns: relation.columns.map(asNullable) },
@@ -217,6 +226,9 @@ export function planTemporalJoin(ctx: PlanContext, left: Rel, right: Rel, join: 
 }
 const asNullable = (column: ScopeColumn): ScopeColumn => ({ ...column, nullable: true })
 
+/** A table, or a view by key: its topic holds its versions. */
+const isKept = ({ plan }: Rel): boolean => plan.op === 'source' && plan.mode === 'upsert'
+
 function checkSides(ctx: PlanContext, left: Rel, right: Rel, join: TemporalJoin): void {
   const fail = (message: string, at: number, hint: string): never => {
     throw new SqlFault('sql.unsupported', message, ctx.text, at, { hint })
@@ -227,11 +239,11 @@ function checkSides(ctx: PlanContext, left: Rel, right: Rel, join: TemporalJoin)
       join.left.at,
       'Put the stream on the left and the table on the right.',
     )
-  if (right.key === null || right.key.length === 0 || right.plan.op !== 'source' || right.plan.mode !== 'upsert') {
+  if (right.key === null || right.key.length === 0 || (!isKept(right) && right.versions?.plan !== right.plan)) {
     fail(
       'the right side of a temporal join is a table, or a view with a key',
       join.right.at,
-      'CREATE TABLE … (… PRIMARY KEY) declares one.',
+      'CREATE TABLE … (… PRIMARY KEY) declares one; of the rows of a stream CREATE VIEW v AS SELECT DISTINCT ON (k) … FROM s ORDER BY k, time DESC.',
     )
   }
   if (isProcessingTime(join.asOf)) return

@@ -251,8 +251,10 @@ function addWindow(
   const windowEnd = partitionBy.findIndex((position) => input.windows.some((window) => window.end === position))
   const isOfWindow = (window: Rel['windows'][number]): boolean => partitionBy.includes(window.end)
   const number = calls.findIndex(({ name }) => name === 'row_number')
+  const fromNewest = input.appendOnly && orderAt[0] === input.time?.column && first!.order[0]?.descending === true
   return {
     ...input,
+    ...(number >= 0 && fromNewest ? { newest: { rank: width + number, time: input.time! } } : {}),
     plan: {
       op: 'over',
       input: plan,

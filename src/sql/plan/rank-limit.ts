@@ -1,9 +1,9 @@
 /** `WHERE rank <= n` over a query that counts ranks: only the first few are kept, and given at once. */
 import type { Expression } from '../../flow/expression.ts'
 import type { Plan, PlanOf } from '../../flow/plan.ts'
-import { column, conjunction } from '../bind/bound.ts'
+import { column, conjunction, literal } from '../bind/bound.ts'
 import { limitable } from './over.ts'
-import type { Rel } from './relation.ts'
+import { mapKey, type Rel, type Versions } from './relation.ts'
 
 /** Finds `rank <= n` among conditions and sets it as the limit of the ranks below; the rest still filter. null: there is none. */
 export function limitRank(rel: Rel, conditions: readonly Expression[]): { rel: Rel; rest: Expression | null } | null {
@@ -19,7 +19,12 @@ export function limitRank(rel: Rel, conditions: readonly Expression[]): { rel: R
     const isNumber = limited.name === 'row_number'
     const key = isNumber && limit === 1 ? (rel.key?.filter((part) => !part.includes(rank)) ?? null) : rel.key
     const windows = rel.appendOnly ? [] : rel.windows
-    return { rel: { ...rel, plan: limited.plan, key, appendOnly: false, time: null, windows }, rest: conjunction(rest) }
+    // Of the newest row of each key there is a newer one or none: as of a table, its time is that of the change.
+    const isNewest = isNumber && limit === 1 && rel.newest?.rank === rank
+    const time = isNewest ? rel.newest.time : null
+    const { plan, all } = limited
+    const versions = isNewest && all !== null ? { versions: { of: plan, ...all } } : {}
+    return { rel: { ...rel, ...versions, plan, key, appendOnly: false, time, windows }, rest: conjunction(rest) }
   }
   return null
 }
@@ -46,26 +51,43 @@ function upperBound(condition: Expression): Bounded | null {
 }
 const mirrored: Readonly<Record<string, string>> = { '<=': '>=', '<': '>', '>=': '<=', '>': '<', '=': '=' }
 
+interface Limited {
+  readonly plan: Plan
+  readonly name: string
+  /** The rows of all ranks as if each had the first, and what the ranks are of. */
+  readonly all: Pick<Versions, 'plan' | 'key'> | null
+}
 /** The plan with the ranks of that column limited; null where it holds none, or others were computed from all of them. */
-function limitAt(plan: Plan, position: number, limit: number): { plan: Plan; name: string } | null {
+function limitAt(plan: Plan, position: number, limit: number): Limited | null {
   switch (plan.op) {
     case 'filter': {
       const inner = limitAt(plan.input, position, limit)
-      return inner === null ? null : { ...inner, plan: { ...plan, input: inner.plan } }
+      return inner === null ? null : { ...inner, plan: { ...plan, input: inner.plan }, all: null }
     }
     case 'project': {
       const expr = plan.expressions[position]!
       const inner = expr.kind === 'column' ? limitAt(plan.input, expr.index, limit) : null
-      return inner === null ? null : { ...inner, plan: { ...plan, input: inner.plan } }
+      if (inner === null) return null
+      const { expressions } = plan
+      const at = (of: number): number[] =>
+        expressions.flatMap((one, i) => (one.kind === 'column' && one.index === of ? [i] : []))
+      const key = mapKey(inner.all?.key ?? null, at)
+      const all = inner.all === null || key === null ? null : { plan: { ...plan, input: inner.all.plan }, key }
+      return { ...inner, plan: { ...plan, input: inner.plan }, all }
     }
     case 'over': {
       const call = plan.calls[position - plan.input.columns.length]
       if (call === undefined || !limitable.has(call.name) || plan.keep !== null) return null
-      return { plan: limitCall(plan, position - plan.input.columns.length, limit), name: call.name }
+      const all = plan.calls.length === 1 ? { plan: firstEach(plan), key: plan.partitionBy.map((at) => [at]) } : null
+      return { plan: limitCall(plan, position - plan.input.columns.length, limit), name: call.name, all }
     }
     default:
       return null
   }
+}
+function firstEach({ input, columns }: PlanOf<'over'>): Plan {
+  const own = input.columns.map((field, i) => column(i, field.type))
+  return { op: 'project', input, expressions: [...own, literal(1, columns.at(-1)!.type)], columns }
 }
 /** The other calls of the window see all rows: they come first. */
 function limitCall(plan: PlanOf<'over'>, at: number, limit: number): Plan {

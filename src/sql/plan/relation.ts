@@ -111,9 +111,21 @@ export interface Rel {
   readonly time: { readonly column: number; readonly delayMs: number } | null
   /** Columns that hold the bounds of a window; paired: either says what the other is. */
   readonly windows: readonly { readonly start: number; readonly end: number; readonly isPaired: boolean }[]
+  /** The event time that stays where only rank 1 of that column is kept: it counts from the newest row of a key. */
+  readonly newest?: { readonly rank: number; readonly time: NonNullable<Rel['time']> }
+  readonly versions?: Versions
   /** SESSION(…) whose GROUP BY is still to come: its bounds are two columns behind the plan's. */
   readonly session?: SessionRequest
 }
+
+/** Rows that are the newest of each key by event time: all rows, each of which was the newest from its time on. */
+export interface Versions {
+  /** The plan whose rows these were: of any other they are not. */
+  readonly of: Plan
+  readonly plan: Plan
+  readonly key: Key
+}
+export const versionsOf = ({ plan, versions }: Rel): Versions | null => (versions?.of === plan ? versions : null)
 
 export interface SessionRequest {
   readonly time: number
@@ -122,6 +134,22 @@ export interface SessionRequest {
   readonly at: number
 }
 
+function newestAt({ newest }: Rel, at: (position: number) => number | undefined): Pick<Rel, 'newest'> {
+  if (newest === undefined) return {}
+  const [rank, column] = [at(newest.rank), at(newest.time.column)]
+  return rank === undefined || column === undefined ? {} : { newest: { rank, time: { ...newest.time, column } } }
+}
+function versionsAt(
+  rel: Rel,
+  plan: Plan & { op: 'project' },
+  at: (position: number) => number[],
+): Pick<Rel, 'versions'> {
+  const versions = versionsOf(rel)
+  const key = mapKey(versions?.key ?? null, at)
+  return versions === null || key === null
+    ? {}
+    : { versions: { of: plan, plan: { ...plan, input: versions.plan }, key } }
+}
 /** Where the last moment stands of windows whose end is the event time: it goes before the end. */
 function momentAt({ time, windows }: Rel, expressions: readonly Expression[]): number | undefined {
   const isEnd = windows.some(({ end }) => end === time?.column)
@@ -198,8 +226,11 @@ export function projectRel(rel: Rel, expressions: readonly Expression[], columns
   const keptAt = (position: number): number[] =>
     expressions.flatMap((expr, i) => (expr.kind === 'column' && expr.index === position ? [i] : []))
   const time = rel.time === null ? undefined : (momentAt(rel, expressions) ?? keptAt(rel.time.column)[0])
+  const plan: Plan = { op: 'project', input: rel.plan, expressions, columns }
   return {
-    plan: { op: 'project', input: rel.plan, expressions, columns },
+    ...newestAt(rel, (position) => keptAt(position)[0]),
+    ...versionsAt(rel, plan, keptAt),
+    plan,
     scope: columnsToScope(null, columns),
     key: mapKey(rel.key, keptAt),
     appendOnly: rel.appendOnly,

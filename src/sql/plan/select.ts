@@ -1,5 +1,6 @@
 /** One SELECT: FROM → WHERE → GROUP BY → HAVING → OVER → list → DISTINCT. */
 import { limits } from '../../lib/limits.ts'
+import type { Plan } from '../../flow/plan.ts'
 import type { Field } from '../../schema/types.ts'
 import { type Bound, column, columnsOf, conjunction, conjuncts, expressionKey, treeSize } from '../bind/bound.ts'
 import { coerce } from '../bind/coerce.ts'
@@ -297,20 +298,26 @@ function firstOfEach(ctx: PlanContext, rel: Rel, keys: readonly SortKey[], on: {
       on.at,
     )
   const partitionBy = named.map(({ column: position }) => position)
+  const by = order[first]!
+  // Of the newest row of each there is a newer one or none: as of a table, its time is that of the change.
+  const isNewest = rel.appendOnly && by.column === rel.time?.column && by.descending
+  const made: Plan = {
+    op: 'top',
+    input: plan,
+    partitionBy,
+    order: order.slice(first),
+    limit: 1,
+    rank: false,
+    columns: plan.columns,
+  }
+  const key = partitionBy.map((position) => [position])
   return {
     ...rel,
-    plan: {
-      op: 'top',
-      input: plan,
-      partitionBy,
-      order: order.slice(first),
-      limit: 1,
-      rank: false,
-      columns: plan.columns,
-    },
-    key: partitionBy.map((position) => [position]),
+    ...(isNewest ? { versions: { of: made, plan, key } } : {}),
+    plan: made,
+    key,
     appendOnly: false,
-    time: null,
+    time: isNewest ? rel.time : null,
     windows: rel.windows.filter((window) => partitionBy.includes(window.end)),
   }
 }

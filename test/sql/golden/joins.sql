@@ -183,3 +183,29 @@ View v: rows are added and withdrawn, with weights
       -> Newest rows per item of items
               reads item text, stock int
               watermark: record timestamp
+----
+CREATE MATERIALIZED VIEW v AS WITH last AS (SELECT item, quantity FROM (SELECT *, row_number() OVER (PARTITION BY item ORDER BY bought_at DESC) AS n FROM purchases WHERE quantity > 0) AS ranked WHERE n = 1) SELECT p.item, last.quantity FROM purchases p LEFT JOIN last FOR SYSTEM_TIME AS OF p.bought_at ON last.item = p.item
+=>
+View v: rows are only ever added
+  Project
+       item, quantity
+    -> Temporal left join as of bought_at
+            on item = item
+            state: one row per key of the table and its versions since the watermark; rows that wait for the watermark
+      -> Events of purchases
+              reads item text, bought_at timestamptz
+              watermark: bought_at - 5000 ms
+      -> Project
+              item, quantity
+        -> Filter
+                where quantity > 0
+          -> Events of purchases
+                  reads item text, quantity int, bought_at timestamptz
+                  watermark: bought_at - 5000 ms
+----
+CREATE MATERIALIZED VIEW v AS WITH last AS (SELECT DISTINCT ON (item) item, quantity FROM purchases ORDER BY item, quantity DESC) SELECT p.item, last.quantity FROM purchases p JOIN last FOR SYSTEM_TIME AS OF p.bought_at ON last.item = p.item
+=>
+ERROR 0A000: the right side of a temporal join is a table, or a view with a key
+LINE 1: …y DESC) SELECT p.item, last.quantity FROM purchases p JOIN last FOR SYSTEM_TIME AS OF p.bought_at ON…
+                                                                    ^
+HINT: CREATE TABLE … (… PRIMARY KEY) declares one; of the rows of a stream CREATE VIEW v AS SELECT DISTINCT ON (k) … FROM s ORDER BY k, time DESC.
