@@ -16,7 +16,7 @@ import { type SqlFunctionDefinition, isSqlFunction } from '../flow/user-function
 import { readsClock } from '../sql/plan/clock-filter.ts'
 import { refuseHistory } from '../sql/plan/history.ts'
 import { sourceRel } from '../sql/plan/from.ts'
-import { type Rel, withWatermark } from '../sql/plan/relation.ts'
+import { endsWindow, type Rel, withWatermark } from '../sql/plan/relation.ts'
 import { rewrite } from '../sql/plan/rewrite.ts'
 import { flatKey } from '../sql/plan/view.ts'
 import { refuseVolatile } from '../sql/plan/volatile.ts'
@@ -230,7 +230,7 @@ export class ViewDefinition<Row> {
       columns,
       fields: columns.map(({ name }) => ({ from: 'value', path: [name] })),
       key: mode === 'upsert' ? (flatKey(rel.key) ?? []) : [],
-      time: knownTime(rel),
+      time: sourceTime(rel),
       onInvalid: 'reject',
     }
   }
@@ -271,6 +271,12 @@ export class ViewDefinition<Row> {
 
 /** Where rows say the watermark, what reads them as a view's would not know how late they come. */
 const knownTime = ({ time }: Rel): Rel['time'] => (time !== null && time.delayMs < Infinity ? time : null)
+
+/** Windows over it go by the last moment of its windows: 1 ms earlier, and rows of one window are not late for each other. */
+function sourceTime(rel: Rel): Rel['time'] {
+  const time = knownTime(rel)
+  return time !== null && endsWindow(rel) ? { ...time, delayMs: time.delayMs + 1 } : time
+}
 
 function parallelismOf(view: string, { parallelism }: ViewOptions): Pick<ViewPlan, 'parallelism'> {
   if (parallelism === undefined) return {}

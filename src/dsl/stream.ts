@@ -7,7 +7,7 @@ import type { Plan, ProcessFunction } from '../flow/plan.ts'
 import { parseDuration } from '../lib/duration.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Columns } from '../schema/types.ts'
-import { type Rel, columnsToScope } from '../sql/plan/relation.ts'
+import { type Rel, byLastMoment, columnsToScope, endsWindow } from '../sql/plan/relation.ts'
 import { type AggregationsOf, type Results, aggregateText } from './aggregation.ts'
 import {
   type ColumnsOf,
@@ -42,6 +42,8 @@ export interface StreamShape {
   /** Columns of the record key, where rows are only added. */
   readonly recordKey?: readonly string[]
 }
+/** Windows over windows go by it: what a window gave lies in the longer one that it lies in. */
+const lastMoment = 'last moment of the window'
 /** Events of one millisecond are not late for each other. */
 export const delayMsMin = 1
 export interface Context {
@@ -269,7 +271,10 @@ export class Stream<T> {
   window(of: CountWindow | GlobalWindow<T>): TriggeredStream<T>
   window(of: WindowOptions | CountWindow | GlobalWindow<T>): WindowedStream<T> | TriggeredStream<T> {
     if ('count' in of || 'global' in of) return new TriggeredStream<T>(this.shape.rel, of, streamOf)
-    return new WindowedStream<T>(this.shape.rel, { ...windowOf(of), time: this.#time() }, streamOf)
+    const { rel } = this.shape
+    if (!endsWindow(rel)) return new WindowedStream<T>(rel, { ...windowOf(of), time: this.#time() }, streamOf)
+    const moments = byLastMoment(rel, lastMoment)
+    return new WindowedStream<T>(moments, { ...windowOf(of), time: lastMoment }, streamOf)
   }
   groupBy<K extends keyof T & string>(...keys: readonly K[]): GroupedStream<T, Pick<T, K>> {
     const grouping: Grouping = { keys: keys.map((name) => this.#checked(name)), window: null }

@@ -134,6 +134,17 @@ export interface SessionRequest {
   readonly at: number
 }
 
+/** Whether the event time of the rows is the end of a window. */
+export const endsWindow = ({ time, windows }: Pick<Rel, 'time' | 'windows'>): boolean =>
+  windows.some(({ end }) => end === time?.column)
+/** The rows with the last moment of their window as their event time, behind their columns. */
+export function byLastMoment(rel: Rel, name: string): Rel {
+  const { time, plan } = rel
+  const end = plan.columns[time!.column]!
+  const own = plan.columns.map((field, i) => column(i, field.type))
+  const moment = earlier(column(time!.column, end.type), momentMicros)
+  return projectRel(rel, [...own, moment], [...plan.columns, { ...end, name }])
+}
 function newestAt({ newest }: Rel, at: (position: number) => number | undefined): Pick<Rel, 'newest'> {
   if (newest === undefined) return {}
   const [rank, column] = [at(newest.rank), at(newest.time.column)]
@@ -151,9 +162,8 @@ function versionsAt(
     : { versions: { of: plan, plan: { ...plan, input: versions.plan }, key } }
 }
 /** Where the last moment stands of windows whose end is the event time: it goes before the end. */
-function momentAt({ time, windows }: Rel, expressions: readonly Expression[]): number | undefined {
-  const isEnd = windows.some(({ end }) => end === time?.column)
-  const at = isEnd ? expressions.findIndex((expr) => isWindowTime(expr, time!.column)) : -1
+function momentAt(rel: Rel, expressions: readonly Expression[]): number | undefined {
+  const at = endsWindow(rel) ? expressions.findIndex((expr) => isWindowTime(expr, rel.time!.column)) : -1
   return at < 0 ? undefined : at
 }
 
