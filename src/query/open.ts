@@ -19,7 +19,7 @@ import { type Relation, catalogName, pseudoColumns } from '../sql/plan/relation.
 import { planOnce } from '../sql/plan/view.ts'
 import type { Statement } from '../sql/syntax/ast.ts'
 import { parseStatements, parseSubscription } from '../sql/syntax/parse.ts'
-import { analyze } from './analyze.ts'
+import { analyze, analyzeView } from './analyze.ts'
 import {
   type Done,
   alter,
@@ -59,9 +59,10 @@ import { lookupRows } from './lookup.ts'
 import { recordFilter } from './record-filter.ts'
 import { everyRight, pickShown, topicOf, wordOf } from './rights.ts'
 import { type SelectHost, jsonRows, planSelection } from './select.ts'
-import { describe, explain, show, showCreate, statusOf, type Table } from './show.ts'
+import { describe, explain, explainedView, show, showCreate, statusOf, type Table } from './show.ts'
 import { type BegunViews, type ProgramView, beginViews, programView } from './program-views.ts'
 import { begin, dependents } from './running.ts'
+import { stoppedViews } from './stopped-views.ts'
 import { Unreadable } from './unreadable.ts'
 import { createSavepoint, listSavepoints, removeSavepoint } from './savepoints.ts'
 import { subscription } from './subscription.ts'
@@ -206,7 +207,7 @@ class SqlEngine implements OpenEngine {
           columns,
           rows: jsonRows(rows(this.signalWith(signal), unreadable), columns),
           get notices() {
-            return unreadable.notices
+            return [...stoppedViews(parts, topics), ...unreadable.notices]
           },
         }
       }
@@ -255,6 +256,10 @@ class SqlEngine implements OpenEngine {
         return answered('DESCRIBE', describe(parts, statement.name, text))
       case 'explain':
         if (!statement.analyze) return answered('EXPLAIN', await explain(parts, statement, text, params))
+        if (statement.named !== null) {
+          const view = explainedView(parts, statement.named, text)
+          if (view !== null) return answered('EXPLAIN', await analyzeView(parts, view))
+        }
         return answered(
           'EXPLAIN',
           await analyze({ context, rights: parts.rights, host }, statement, this.signalWith(signal)),

@@ -49,7 +49,7 @@ export async function replace(parts: EngineParts, replacing: Replacing): Promise
     change.does === 'goes back' ||
     (change.does === 'goes on' && change.adopts.rows === 'anew')
   if (takesTopic) {
-    const others = { text, at: statement.name.at, cascade: false }
+    const others = { text, at: statement.name.at, cascade: false, does: 'make anew' } as const
     demandDependents(parts.rights, known, dependents(parts, known), others)
   } else parts.rights.demand('alter', topicOf(known))
   const kept = await parts.definitions.replace(known, planned, sql, {

@@ -76,7 +76,7 @@ export function demandDependents(
   rights: Rights,
   found: Definition,
   all: readonly Definition[],
-  at: { readonly text: string; readonly at: number; readonly cascade: boolean },
+  at: { readonly text: string; readonly at: number; readonly cascade: boolean; readonly does?: 'drop' | 'make anew' },
 ): void {
   const others = all.filter((other) => other !== found)
   const hidden = others.filter((other) => !isShown(rights, other))
@@ -84,9 +84,12 @@ export function demandDependents(
   if (hidden.length > 0 || (others.length > 0 && !at.cascade)) {
     const names = others.filter((other) => isShown(rights, other)).map((other) => `${wordOf(other)} ${other.name}`)
     if (hidden.length > 0) names.push('some that may not be seen')
-    const message = `cannot drop ${wordOf(found)} "${found.name}" because other objects depend on it: ${names.join(', ')}`
+    const isAnew = at.does === 'make anew'
+    const cannot = `cannot ${isAnew ? 'make' : 'drop'} ${wordOf(found)} "${found.name}"${isAnew ? ' anew' : ''}`
+    const message = `${cannot} because other objects depend on it: ${names.join(', ')}`
+    const remedy = isAnew ? 'Drop them first, and make them again behind it.' : 'Drop them first, or add CASCADE.'
     throw new SqlFault('sql.dependent', message, at.text, at.at, {
-      hint: hidden.length > 0 ? 'Who may see all of them can drop it.' : 'Drop them first, or add CASCADE.',
+      hint: hidden.length > 0 ? 'Who may see all of them can drop it.' : remedy,
     })
   }
   for (const one of all) demandDrop(rights, one)

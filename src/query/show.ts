@@ -6,6 +6,7 @@ import { withoutSecrets } from '../sql/alert.ts'
 import { aggregateNames } from '../sql/bind/aggregates.ts'
 import { SqlFault } from '../sql/fault.ts'
 import { planConstant } from '../sql/plan/constant.ts'
+import type { ViewPlan } from '../flow/plan.ts'
 import { sourcesOf } from '../flow/plan-facts.ts'
 import { explainPlan, explainView } from '../sql/plan/explain.ts'
 import { matchesName, quoteIfNeeded } from '../sql/bind/scope.ts'
@@ -258,13 +259,17 @@ function describeDefinition(rights: Rights, definition: Definition): Table {
   }
 }
 
+/** null: it is no view that runs. */
+export const explainedView = (parts: EngineParts, name: QualifiedName, text: string): ViewPlan | null =>
+  named(parts, name, text).view
+
 export async function explain(
   parts: EngineParts,
   statement: Extract<Statement, { kind: 'explain' }>,
   text: string,
   parameters: readonly unknown[],
 ): Promise<Table> {
-  const view = statement.named === null ? null : named(parts, statement.named, text).view
+  const view = statement.named === null ? null : explainedView(parts, statement.named, text)
   if (view !== null) {
     for (const { topic } of sourcesOf(view.plan)) parts.rights.demand('read', topic)
     return planTable([...explainView(view), `Plan ${new Fingerprints().ofResult(view.plan)}`])

@@ -31,7 +31,9 @@ const checks: readonly Check[] = [
   silentPartition,
   heldBackInput,
   nothingPasses,
+  nothingNow,
   noPartner,
+  timesApart,
   lateRows,
   openWindow,
   behind,
@@ -408,7 +410,8 @@ function lateRows({ nodes, sources }: DoctorFacts): Diagnosis[] {
     ]
   })
 }
-function openWindow({ nodes, sources }: DoctorFacts): Diagnosis[] {
+function openWindow(facts: DoctorFacts): Diagnosis[] {
+  const { nodes, sources } = facts
   return nodes.flatMap((node): Diagnosis[] => {
     const { plan } = node
     if ((plan.op !== 'aggregate' && plan.op !== 'session') || plan.emit !== 'close') return []
@@ -418,6 +421,20 @@ function openWindow({ nodes, sources }: DoctorFacts): Diagnosis[] {
     const newest = Math.max(-Infinity, ...feeding.flatMap(activeMax))
     const delays = feeding.map(({ plan: source }) => source.time?.delayMs ?? 0)
     const delay = Math.max(0, ...delays)
+    const slowest = slowestOf(feeding)
+    if (slowest !== null && newest - delay - slowest.watermarkMs > silentMsMin)
+      return [
+        {
+          code: 'window-open',
+          sure: 'likely',
+          node: node.id,
+          says: `It emits when a window closes, and partition ${slowest.place} has come to ${timeText(slowest.maxTimeMs)} only: the newest event is of ${timeText(newest)}.`,
+          evidence: [
+            `${node.stateRows} groups are open; the watermark is ${timeText(node.watermarkMs) ?? 'at the beginning'}`,
+          ],
+          remedy: `Windows close as the slowest partition goes on; it is left out when it has been silent for ${durationText(facts.idleMs)} (the view's option idle).`,
+        },
+      ]
     return [
       {
         code: 'window-open',
@@ -431,6 +448,21 @@ function openWindow({ nodes, sources }: DoctorFacts): Diagnosis[] {
       },
     ]
   })
+}
+/** The partition that is not idle and has come least far. */
+function slowestOf(
+  sources: readonly SourceFacts[],
+): { readonly place: string; readonly maxTimeMs: number; readonly watermarkMs: number } | null {
+  const active = sources.flatMap(({ plan, partitions }) =>
+    partitions
+      .filter(({ idle, held }) => held && !idle)
+      .map(({ partition, maxTimeMs, watermarkMs }) => ({
+        place: `${plan.topic}:${partition}`,
+        maxTimeMs,
+        watermarkMs,
+      })),
+  )
+  return active.toSorted((a, b) => a.watermarkMs - b.watermarkMs)[0] ?? null
 }
 function behind({ sources, nodes, state }: DoctorFacts): Diagnosis[] {
   if (nodes.at(-1)?.rowsOut !== 0 || state.status !== 'running') return []
@@ -479,6 +511,72 @@ function nothingPasses(facts: DoctorFacts): Diagnosis[] {
     ]
   })
 }
+/** A filter by the clock: rows have gone before they came, or are still to come. */
+function nothingNow(facts: DoctorFacts): Diagnosis[] {
+  return facts.nodes.flatMap((node): Diagnosis[] => {
+    const { plan } = node
+    if (plan.op !== 'expire' || node.rowsIn === 0 || node.rowsOut > 0) return []
+    const bounds = [plan.from, plan.until].filter((bound) => bound !== null)
+    const rows = facts.rows(plan.input)
+    const evidence = [...new Set(bounds.flatMap(columnsOf))].map((column) => {
+      const { name } = plan.input.columns[column]!
+      const times = rows.map((row) => row[column]!).filter((value) => typeof value === 'number')
+      if (times.length === 0) return `${name} is NULL`
+      const [first, last] = [Math.min(...times), Math.max(...times)].map((micros) => timeText(micros / 1000))
+      return `${name} is between ${first} and ${last} among the newest rows`
+    })
+    return [
+      {
+        code: 'filter-passes-nothing',
+        sure: 'yes',
+        node: node.id,
+        says: `None of ${node.rowsIn} rows is there now, at ${timeText(facts.nowMs)}, by a condition on now(): ${node.label}.`,
+        evidence,
+        remedy:
+          'Send newer events, or take a longer time: history has gone by then. A query of now, without the condition, shows it.',
+      },
+    ]
+  })
+}
+/** Keys meet, and event times never do. */
+function timesApart(facts: DoctorFacts): Diagnosis[] {
+  return facts.nodes.flatMap((node): Diagnosis[] => {
+    const { plan } = node
+    const isWithin = plan.op === 'join' && plan.interval !== undefined
+    if ((!isWithin && plan.op !== 'temporal-join') || node.rowsIn === 0 || partnersSeen(facts, node)) return []
+    const [left, right] = [plan.left, plan.right].map((side) => under(facts.sources, side).flatMap(rowTimes))
+    if (left!.length === 0 || right!.length === 0) return []
+    const [leftMin, leftMax] = [Math.min(...left!), Math.max(...left!)]
+    const [rightMin, rightMax] = [Math.min(...right!), Math.max(...right!)]
+    const spans = [
+      `left: ${timeText(leftMin)} to ${timeText(leftMax)}, among the newest events`,
+      `right: ${timeText(rightMin)} to ${timeText(rightMax)}`,
+    ]
+    const at = { code: 'join-finds-nothing', sure: 'likely', node: node.id } as const
+    if (plan.op === 'temporal-join') {
+      if (rightMin <= leftMax) return []
+      const isByRecord = under(facts.sources, plan.right).some(({ plan: source }) => source.time === null)
+      const remedy = isByRecord
+        ? 'Give the table an event time: WATERMARK FOR …. Or look rows up as they are now: FOR SYSTEM_TIME AS OF PROCTIME().'
+        : 'Fill the table with rows of earlier times, or look rows up as they are now: FOR SYSTEM_TIME AS OF PROCTIME().'
+      const why = isByRecord ? ', the times of their records,' : ''
+      const says = `Rows of the table count from their times${why} on, and all of them are later than the rows of the stream.`
+      return [{ ...at, says, evidence: spans, remedy }]
+    }
+    const { lowUs, highUs } = plan.interval!
+    const isApart = rightMax - leftMin < lowUs / 1000 || rightMin - leftMax > highUs / 1000
+    if (!isApart) return []
+    const says = `No event of one side is within the interval of one of the other: ${node.label}.`
+    return [
+      { ...at, says, evidence: spans, remedy: 'Take a longer interval, or compare how both sides write their times.' },
+    ]
+  })
+}
+/** When sampled rows count from: their event times, else the times of their records. */
+const rowTimes = (source: SourceFacts): number[] =>
+  source.plan.time === null
+    ? source.samples.flatMap(({ row, timeMs }) => (row === null ? [] : [timeMs]))
+    : eventTimes(source).map(({ eventMs }) => eventMs)
 function noPartner(facts: DoctorFacts): Diagnosis[] {
   return facts.nodes.flatMap((node): Diagnosis[] => {
     const { plan } = node

@@ -44,6 +44,12 @@ const price = (item: string, second: number): Sent => ({
   value: { item, price: 3, at: iso(start + second * 1000) },
 })
 
+const within = `CREATE STREAM sent (id text, at timestamptz, WATERMARK FOR at AS at - INTERVAL '1 hour') WITH (topic = 'sent');
+  CREATE STREAM got (id text, at timestamptz, WATERMARK FOR at AS at - INTERVAL '1 hour') WITH (topic = 'got');
+  CREATE MATERIALIZED VIEW v AS SELECT s.id FROM sent s JOIN got g ON g.id = s.id
+    AND g.at BETWEEN s.at - INTERVAL '1 minute' AND s.at + INTERVAL '1 minute'`
+const step = (id: string, second: number): Sent => ({ value: { id, at: iso(start + second * 1000) }, timeMs: start })
+
 const aligned = ['fast', 'slow']
   .map(
     (name) => `CREATE STREAM ${name} (n int, at timestamptz, WATERMARK FOR at AS at)
@@ -339,6 +345,48 @@ const planted: readonly Planted[] = [
     healthy: async (on) => {
       await on.send('prices', [price('lamp', 0), price('desk', 30)])
       await on.send('sales', [sale('lamp', 10), sale('lamp', 20)])
+    },
+  },
+  {
+    fault: 'no row is new enough for a condition on now()',
+    code: 'filter-passes-nothing',
+    sql: `${clicks}; CREATE MATERIALIZED VIEW v AS SELECT page, count(*) AS n FROM clicks WHERE at > now() - INTERVAL '1 hour' GROUP BY page`,
+    says: /^None of 2 rows is there now, at 2026-01-01T00:00:.*now\(\): until at/,
+    evidence: /^at is between 2025-12-31T21:13:20.000Z and 2025-12-31T21:30:00.000Z/,
+    sick: (on) => on.send('clicks', [click(-10_000, 0, 0), click(-9_000, 0, 0)]),
+    healthy: (on) => on.send('clicks', [click(-10_000, 0, 0), click(-60, 0, 0)]),
+  },
+  {
+    fault: 'events of both sides have the keys, and are never within the interval',
+    code: 'join-finds-nothing',
+    sql: within,
+    says: /within the interval/,
+    evidence: /^left: 2025-12-31T23:03:20.000Z to 2025-12-31T23:06:40.000Z, .*\nright: 2025-12-31T23:43:20.000Z to /,
+    sick: async (on) => {
+      await on.send('sent', [step('a', -3_400), step('b', -3_200)])
+      await on.send('got', [step('a', -1_000), step('b', -900)])
+    },
+    healthy: async (on) => {
+      await on.send('sent', [step('a', -3_400), step('b', -1_020)])
+      await on.send('got', [step('a', -1_000), step('b', -1_000)])
+    },
+  },
+  {
+    fault: 'the table of a temporal join has no event time, and the rows of the stream are of earlier',
+    code: 'join-finds-nothing',
+    sql: prices.replace(", WATERMARK FOR at AS at) WITH (topic = 'prices')", ") WITH (topic = 'prices')"),
+    says: /count from their times, the times of their records, on/,
+    sick: async (on) => {
+      await on.send('prices', [price('lamp', -100)])
+      await on.send('sales', [sale('lamp', -50), sale('lamp', -40)])
+      await on.advance(60_000)
+    },
+    healthy: {
+      sql: prices,
+      run: async (on) => {
+        await on.send('prices', [price('lamp', -100), price('desk', 0)])
+        await on.send('sales', [sale('lamp', -50), sale('lamp', -40)])
+      },
     },
   },
   {
