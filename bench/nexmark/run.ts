@@ -1,16 +1,18 @@
 /**
  * The Nexmark queries over a file of events, one JSON object a line, on one embedded Millrace:
  *
- *   npm run nexmark -- EVENTS.ndjson [--queries q5,q7] [--write DIR] [--closing] [--parallel N]
+ *   npm run nexmark -- EVENTS.ndjson [--queries q5,q7] [--write DIR] [--closing] [--parallel N] [--memory 256kB]
  *
  * Each query is a view over the topic; when it has caught up, its rows are printed as rows and SHA-256, one line of JSON for
  * all: `{"q0":{"rows":…,"sha256":…}}`. A row is a JSON object with the benchmark's columns, times as in the input, numerics
  * as text; lines are sorted as bytes. `--write` writes them to DIR/qN.ndjson too.
  * `--closing`: windows give their rows once, when they close.
  * `--parallel N`: steps with state are cut into N parts, on N threads.
+ * `--memory SIZE`: the memory_budget of each view; data are then in a folder, so that state can go to files.
  */
 import { createHash } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Running } from '../../src/node/millrace.ts'
@@ -29,6 +31,8 @@ export interface NexmarkRun {
   readonly parallel?: number
   /** Threads for them. Default: as many. */
   readonly workers?: number
+  /** The budget of each view's state; absent: that of any view, and nothing is on disk. */
+  readonly memory?: string
   /** Told of each query's lines, sorted. */
   readonly rows?: (query: string, lines: readonly string[]) => void
 }
@@ -36,16 +40,26 @@ export interface NexmarkRun {
 /** Feeds the lines and answers the queries. Throws the Fault of a view that ended. */
 export async function runNexmark(
   lines: AsyncIterable<string> | Iterable<string>,
-  { only = Object.keys(queries), closing = false, parallel = 1, workers = parallel, rows = () => {} }: NexmarkRun = {},
+  {
+    only = Object.keys(queries),
+    closing = false,
+    parallel = 1,
+    workers = parallel,
+    memory,
+    rows = () => {},
+  }: NexmarkRun = {},
 ): Promise<Record<string, QueryResult>> {
-  const running = await openNexmark(':memory:', {}, parallel === 1 ? {} : { workers: String(workers) })
+  const folder = memory === undefined ? null : mkdtempSync(join(tmpdir(), 'nexmark-'))
+  const running = await openNexmark(folder ?? ':memory:', {}, parallel === 1 ? {} : { workers: String(workers) })
   try {
     await feedEvents(running, lines, { closes: closing })
     const results: Record<string, QueryResult> = {}
     for (const query of only) {
       await running.engine.run(
-        `CREATE MATERIALIZED VIEW ${query} WITH (allow_unbounded_state = true, parallelism = ${parallel}) AS ${(closing ? closingQueries : queries)[query]!}; FLUSH`,
+        `CREATE MATERIALIZED VIEW ${query} WITH (allow_unbounded_state = true, parallelism = ${parallel}${memory === undefined ? '' : `, memory_budget = '${memory}'`}) AS ${(closing ? closingQueries : queries)[query]!}; FLUSH`,
       )
+      const error = running.engine.relation(query)?.error ?? null
+      if (error !== null) throw error
       const shown = await rowsOf(running, query)
       await running.engine.run(`DROP MATERIALIZED VIEW ${query}`)
       rows(query, shown)
@@ -55,6 +69,7 @@ export async function runNexmark(
     return results
   } finally {
     await running.close()
+    if (folder !== null) rmSync(folder, { recursive: true, force: true })
   }
 }
 async function rowsOf(running: Running, query: string): Promise<string[]> {
@@ -85,6 +100,7 @@ async function main(): Promise<number> {
       write: { type: 'string' },
       closing: { type: 'boolean', default: false },
       parallel: { type: 'string', default: '1' },
+      memory: { type: 'string' },
     },
     allowPositionals: true,
   })
@@ -99,16 +115,18 @@ async function main(): Promise<number> {
         : unknown === undefined
           ? '--parallel is a whole number from 1 to 64.'
           : `There is no query ${unknown}.`
-    const usage = 'npm run nexmark -- EVENTS.ndjson [--queries q5,q7] [--write DIR] [--closing] [--parallel N]'
+    const usage =
+      'npm run nexmark -- EVENTS.ndjson [--queries q5,q7] [--write DIR] [--closing] [--parallel N] [--memory 256kB]'
     process.stderr.write(`${why}\n${usage}\n`)
     return 2
   }
-  const { write, closing } = values
+  const { write, closing, memory } = values
   if (write !== undefined) mkdirSync(write, { recursive: true })
   const results = await runNexmark(linesOf(file), {
     only,
     closing,
     parallel,
+    ...(memory === undefined ? {} : { memory }),
     rows: (query, lines) => {
       if (write !== undefined) writeFileSync(join(write, `${query}.ndjson`), lines.map((line) => `${line}\n`).join(''))
     },

@@ -27,10 +27,11 @@ import { type ChangesFound } from './parts/asks.ts'
 import { FarNode, type FarParts, type Later, type PartLinks, farParts, together } from './parts/far-parts.ts'
 import { type SlicedSteps, slicedSteps } from './slices.ts'
 import { type Exchange, exchangesOf, isHeavy, partOfSlot, spread } from './spread.ts'
-import { SpillFiles, type SpillOptions, TableSpill } from './spill.ts'
+import { SpillFiles, type SpillOptions } from './spill.ts'
+import { spillTo } from './spill-runs.ts'
 import { RowAges } from './state-ages.ts'
 import { type StateChange, StateTable, type TellChange, changeOf } from './state.ts'
-import { type StateSizes, addSizes, partSizes, roomFrom, roomTo } from './step-state.ts'
+import { type StateSizes, addSizes, partSizes, crowdedFrom, roomFrom, roomTo } from './step-state.ts'
 import {
   Left,
   type Marks,
@@ -230,8 +231,7 @@ export class Graph {
       pending: zero(),
       meter: clock === undefined ? null : { rowsOut: new Rate(clock), busyMs: new Rate(clock) },
     }
-    if (this.spill !== null)
-      for (const table of node.tables) if (table.spec.spills === true) table.spill = new TableSpill(this.spill)
+    if (this.spill !== null) for (const table of node.tables) spillTo(this.spill, table)
     const { ttlMs } = this.options
     if (ttlMs !== undefined && operator?.forgetOld !== undefined)
       for (const table of node.tables) table.ages = new RowAges(ttlMs)
@@ -386,7 +386,9 @@ export class Graph {
   /** Between ticks: where state has more than its half of the memory, what was not used lately goes to files. */
   makeRoom(): void {
     const { memory } = this.options
-    if (memory === undefined || this.usedBytes <= memory.bytes * roomFrom) return
+    if (memory === undefined) return
+    this.leastBytes = this.usedBytes
+    if (this.leastBytes <= memory.bytes * roomFrom) return
     const spilling = this.nodes.filter(({ operator }) => operator?.evict !== undefined)
     const here = sumOf(spilling, usedOf)
     if (here === 0) return
@@ -394,6 +396,16 @@ export class Graph {
     for (const node of spilling)
       this.measured(node, () => node.operator!.evict!(node.tables, Math.ceil(usedOf(node) * part)))
     this.spill!.compact()
+    this.leastBytes = this.usedBytes
+  }
+  /** What `makeRoom` left. */
+  private leastBytes = 0
+  /** The tick on its way has taken so much of the memory that it had better end; not where the rest of it is what cannot go. */
+  get isCrowded(): boolean {
+    const { memory } = this.options
+    if (memory === undefined) return false
+    const { usedBytes } = this
+    return usedBytes > memory.bytes * crowdedFrom && usedBytes > this.leastBytes * 2
   }
   /** Of the rows in memory, without what the arrays that they lie in could still take. */
   get usedBytes(): number {

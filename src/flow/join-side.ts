@@ -73,6 +73,8 @@ export class JoinSide {
   private readonly closeAt: number
   /** Which rows wait for which watermark to go. */
   private open = new OpenWindows()
+  /** Keys with rows in files, by the same. */
+  private awayOpen = new OpenWindows()
   /** Rows touched in this step: how many times each stood in the result before. */
   private touched = new Map<number, number>()
   private readonly newest = newestOffsets()
@@ -104,8 +106,7 @@ export class JoinSide {
       name,
       ...this.layout.fields,
       ...(grows ? { found: 'elsewhere' as const } : {}),
-      // Rows that go with a window are found by the time at which it closes.
-      ...(windowEnd === null ? { spills: true } : {}),
+      spills: true,
     }
     this.keyParts = keys.map((k) => ({ column: k, type: columns[k]!.type }))
     this.index = new KeyIndex(this.keyParts.map(({ type }) => type))
@@ -115,6 +116,7 @@ export class JoinSide {
   rebuild(table: StateTable): void {
     this.touched = new Map()
     this.open = new OpenWindows()
+    if (table.spill === null || table.spill.rows === 0) this.awayOpen = new OpenWindows()
     keepAway(this.index, table)
     this.first.fill(none)
     this.newest.clear()
@@ -142,7 +144,7 @@ export class JoinSide {
   }
   /** Rows that wait for a watermark. */
   get waiting(): number {
-    return this.open.count
+    return this.open.count + this.awayOpen.count
   }
 
   // Lists.
@@ -176,7 +178,10 @@ export class JoinSide {
   /** What memory had no room for comes back behind the others: the list is sorted when it is read. */
   private takeBack(table: StateTable, entry: number): void {
     const ids = table.spill!.take(table, entry)
-    for (const id of ids) this.append(table, entry, id)
+    for (const id of ids) {
+      this.append(table, entry, id)
+      if (this.closeAt >= 0) this.open.add(this.closeOf(table, id), id)
+    }
     for (const id of ids) if (table.isOld(id)) this.forget(table, id)
   }
   /** Moves rows of keys that were not asked for lately to files, until so many bytes are gone. Only between ticks. */
@@ -185,8 +190,17 @@ export class JoinSide {
       const ids: number[] = []
       for (let id = this.first[entry]!; id !== none; id = this.next[id]!) ids.push(id)
       this.first[entry] = none
+      if (this.closeAt >= 0 && ids.length > 0) this.closesAway(table, entry, ids)
       return ids
     })
+  }
+  /** Rows of a key go together with their window, also from files. */
+  private closesAway(table: StateTable, entry: number, ids: readonly number[]): void {
+    this.awayOpen.add(this.closeOf(table, ids[0]!), entry)
+    for (const id of ids) this.open.remove(this.closeOf(table, id), id)
+  }
+  private closeOf(table: StateTable, id: number): number {
+    return table.numbers[id * table.spec.numbers + this.closeAt]!
   }
   private isInOrder(table: StateTable, a: number, b: number): boolean {
     const { numbers, spec } = table
@@ -400,10 +414,17 @@ export class JoinSide {
     }
     for (const id of this.touched.keys())
       if (this.copiesOf(table, id) === 0) {
-        if (this.closeAt >= 0) this.open.remove(table.numbers[id * table.spec.numbers + this.closeAt]!, id)
+        if (this.closeAt >= 0) this.open.remove(this.closeOf(table, id), id)
         this.forget(table, id)
       }
     if (this.touched.size > 0) this.touched.clear()
+    // A key that has come back since is in memory, or another's by now.
+    for (
+      let entries = this.awayOpen.takeClosed(watermark);
+      entries !== null;
+      entries = this.awayOpen.takeClosed(watermark)
+    )
+      for (const entry of entries) if (table.spill!.isAway(entry)) this.takeBack(table, entry)
     for (let ids = this.open.takeClosed(watermark); ids !== null; ids = this.open.takeClosed(watermark))
       for (const id of ids) this.forget(table, id)
   }

@@ -14,7 +14,10 @@ interface Lot {
   readonly lastEnd: number
   /** Of the windows that it is part of the one that closes next. */
   nextEnd: number
-  readonly groups: number[]
+  /** Those in memory. */
+  groups: number[]
+  /** Some may be in files. */
+  hasAway: boolean
 }
 
 export class OpenSlices {
@@ -30,9 +33,27 @@ export class OpenSlices {
   get isEmpty(): boolean {
     return this.lots.length === 0
   }
-  clear(): void {
-    this.lots = []
+  /** To begin anew; of what is in files it is still known to be there. */
+  clear(hasAway: boolean): void {
+    this.lots = hasAway ? this.lots.filter((lot) => lot.hasAway) : []
     this.nextEnd = Infinity
+    for (const lot of this.lots) {
+      lot.groups = []
+      lot.nextEnd = lot.firstEnd
+      if (lot.firstEnd < this.nextEnd) this.nextEnd = lot.firstEnd
+    }
+  }
+  /** Lets so many groups go to files, or some more: whole lots, the oldest slices first. */
+  letGo(count: number): number[] {
+    const gone: number[] = []
+    for (const lot of this.lots) {
+      if (gone.length >= count) break
+      if (lot.groups.length === 0) continue
+      for (const group of lot.groups) gone.push(group)
+      lot.groups = []
+      lot.hasAway = true
+    }
+    return gone
   }
   add(sliceEnd: number, firstEnd: number, group: number): void {
     const at = this.position(sliceEnd, firstEnd)
@@ -42,7 +63,7 @@ export class OpenSlices {
       return
     }
     const lastEnd = this.times.lastEnd(sliceEnd)
-    this.lots.splice(at, 0, { sliceEnd, firstEnd, lastEnd, nextEnd: firstEnd, groups: [group] })
+    this.lots.splice(at, 0, { sliceEnd, firstEnd, lastEnd, nextEnd: firstEnd, groups: [group], hasAway: false })
     if (firstEnd < this.nextEnd) this.nextEnd = firstEnd
   }
   private position(sliceEnd: number, firstEnd: number): number {
@@ -60,8 +81,13 @@ export class OpenSlices {
   *groups(): IterableIterator<number> {
     for (const lot of this.lots) if (lot.nextEnd === this.nextEnd) yield* lot.groups
   }
-  /** It has closed. Gives the groups whose last window it was. */
-  pass(): number[] {
+  /** Of that window the slices that may have groups in files. */
+  away(): Set<number> {
+    const lots = this.lots.filter(({ nextEnd, hasAway }) => hasAway && nextEnd === this.nextEnd)
+    return new Set(lots.map(({ sliceEnd }) => sliceEnd))
+  }
+  /** It has closed. Gives the groups whose last window it was, and the slices that may have more of them in files. */
+  pass(): { readonly groups: number[]; readonly away: ReadonlySet<number> } {
     const passed = this.nextEnd
     const done = this.lots.filter(({ nextEnd, lastEnd }) => nextEnd === passed && lastEnd === passed)
     if (done.length > 0) this.lots = this.lots.filter((lot) => !done.includes(lot))
@@ -70,11 +96,15 @@ export class OpenSlices {
       if (lot.nextEnd === passed) lot.nextEnd += this.times.step
       if (lot.nextEnd < this.nextEnd) this.nextEnd = lot.nextEnd
     }
-    return done.flatMap(({ groups }) => groups)
+    const away = new Set(done.flatMap(({ sliceEnd, hasAway }) => (hasAway ? [sliceEnd] : [])))
+    return { groups: done.flatMap(({ groups }) => groups), away }
   }
 }
 
-/** Sums of groups by key, in the order in which their first groups came. What is but one group stays where it is. */
+/**
+ * Sums of groups by key, in the order in which their first groups came. What is but one group stays where it is. Groups may be of
+ * several tables.
+ */
 export class SliceSums {
   count = 0
   private readonly fold: Fold
@@ -84,6 +114,7 @@ export class SliceSums {
   private positions = new Int32Array(64)
   private entries = new Int32Array(64)
   private firsts = new Int32Array(64)
+  private tables: StateTable[] = []
   private added = new Uint8Array(64)
 
   constructor(fold: Fold, toldAt: number) {
@@ -95,24 +126,32 @@ export class SliceSums {
   clear(): void {
     this.count = 0
     this.fields.values = []
+    this.tables = []
   }
-  add(groups: StateTable, entry: number, group: number): void {
+  /** True where it is the first of its key: its row has to stay until `clear`. */
+  add(groups: StateTable, entry: number, group: number): boolean {
     if (entry >= this.positions.length) this.positions = longerInts(this.positions, entry + 1)
     const at = this.positions[entry]! - 1
-    if (at < 0 || at >= this.count || this.entries[at] !== entry) return this.begin(entry, group)
-    if (this.added[at] === 0) this.copy(groups, at)
+    if (at < 0 || at >= this.count || this.entries[at] !== entry) {
+      this.begin(groups, entry, group)
+      return true
+    }
+    if (this.added[at] === 0) this.copy(at)
     this.fold.mergeRows(this.fields, at, groups, group)
     TouchedGroups.mergeTold(this.fields, at, groups, group, this.toldAt)
+    return false
   }
-  private begin(entry: number, group: number): void {
+  private begin(groups: StateTable, entry: number, group: number): void {
     const at = this.count++
     if (at >= this.entries.length) this.grow()
     this.positions[entry] = at + 1
     this.entries[at] = entry
     this.firsts[at] = group
+    this.tables[at] = groups
     this.added[at] = 0
   }
-  private copy(groups: StateTable, at: number): void {
+  private copy(at: number): void {
+    const groups = this.tables[at]!
     const { numbers, values } = groups.spec
     const group = this.firsts[at]!
     for (let f = 0; f < numbers; f++) this.fields.numbers[at * numbers + f] = groups.numbers[group * numbers + f]!
@@ -130,16 +169,21 @@ export class SliceSums {
     this.fields.numbers = longerDoubles(this.fields.numbers, size * this.fields.spec.numbers)
   }
   /** Positions, in the order of the keys. */
-  inOrder(groups: StateTable): Int32Array {
+  inOrder(): Int32Array {
     const order = Int32Array.from({ length: this.count }, (_, at) => at)
-    return order.sort((a, b) => groups.compareKeys(this.firsts[a]!, this.firsts[b]!))
+    const { tables, firsts } = this
+    return order.sort((a, b) =>
+      tables[a] === tables[b]
+        ? tables[a]!.compareKeys(firsts[a]!, firsts[b]!)
+        : tables[a]!.keyOf(firsts[a]!).compare(tables[b]!.keyOf(firsts[b]!)),
+    )
   }
   /** A group of the key. */
-  groupAt(at: number): number {
-    return this.firsts[at]!
+  groupAt(at: number): { readonly groups: StateTable; readonly group: number } {
+    return { groups: this.tables[at]!, group: this.firsts[at]! }
   }
   /** Where the sum is, and as which row. */
-  rowAt(groups: StateTable, at: number): { readonly fields: RowFields; readonly row: number } {
-    return this.added[at] === 0 ? { fields: groups, row: this.firsts[at]! } : { fields: this.fields, row: at }
+  rowAt(at: number): { readonly fields: RowFields; readonly row: number } {
+    return this.added[at] === 0 ? { fields: this.tables[at]!, row: this.firsts[at]! } : { fields: this.fields, row: at }
   }
 }

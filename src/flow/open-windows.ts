@@ -67,6 +67,10 @@ export class OpenWindows {
     this.count -= groups.length
     return groups
   }
+  /** When the oldest closes; Infinity: there is none. */
+  get first(): number {
+    return this.times[0] ?? Infinity
+  }
   private position(closeMs: number): number {
     let low = 0
     let high = this.times.length

@@ -19,10 +19,12 @@ import { sliced } from './operators/slices.ts'
 import { slidingWindow } from './operators/sliding-window.ts'
 import { temporalJoin } from './operators/temporal-join.ts'
 import { top } from './operators/top.ts'
+import { upsert } from './operators/upsert.ts'
 import { window } from './operators/window.ts'
 import type { Plan, SourcePlan } from './plan.ts'
 import { neverWithdraws, timeColumn } from './plan-facts.ts'
 import { type SlicedSteps, sliceOf } from './slices.ts'
+import { maySpill } from './spill-runs.ts'
 
 /** `atEnd`: nothing is given before the input has ended. `slices`: which steps of the whole plan have to do with slices. */
 export function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean, slices: SlicedSteps): Operator {
@@ -89,6 +91,22 @@ export function operatorOf(plan: Exclude<Plan, SourcePlan>, atEnd: boolean, slic
         ? process(plan, plan.input.columns)
         : keyedProcess(plan, plan.keyed, plan.input.columns)
   }
+}
+/**
+ * How much of a step's state goes to files where memory has no room for it; null: it has none. What functions in TypeScript keep
+ * stays in memory.
+ */
+export function spillOf(plan: Plan, slices: SlicedSteps): 'all' | 'some' | 'none' | null {
+  if (plan.op === 'process') return 'none'
+  if (plan.op === 'source' && plan.mode !== 'upsert') return null
+  const operator =
+    plan.op === 'source' ? upsert(plan.columns, plan.key, plan.columns.length) : operatorOf(plan, false, slices)
+  const { tables, evict } = operator
+  if (tables.length === 0) return null
+  const spilling = evict === undefined ? [] : tables.filter((table) => maySpill(table))
+  // Rows that wait for their time are asked for soon.
+  if (plan.op === 'over' && plan.time !== null) return 'some'
+  return spilling.length === 0 ? 'none' : spilling.length < tables.length ? 'some' : 'all'
 }
 function needGrowth(plan: Plan, what: string): void {
   if (!neverWithdraws(plan))

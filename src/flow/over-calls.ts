@@ -166,7 +166,7 @@ export class OverCalls {
   }
   /** Removes what is kept of a partition. */
   forget(state: State, partition: number): void {
-    for (const { fold, members } of this.folds) fold.members?.drop(state[members]!, partition)
+    for (const { fold, members } of this.folds) fold.members?.drop(state[0]!, state[members]!, partition)
     state[0]!.remove(partition)
   }
 

@@ -33,7 +33,7 @@ export class OverRows {
   constructor(plan: PlanOf<'over'>, input: Columns) {
     this.columns = input
     this.layout = rowLayout(input, ownNumbers)
-    this.spec = { name: 'rows', ...this.layout.fields }
+    this.spec = { name: 'rows', ...this.layout.fields, runs: { whole: true } }
     this.encodePartition = keyEncoder(plan.partitionBy.map((k) => ({ column: k, type: input[k]!.type })))
     this.encodeOrder = keyEncoder(plan.order.map((o) => ({ ...o, type: input[o.column]!.type })))
   }

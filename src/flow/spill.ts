@@ -37,7 +37,7 @@ export class SpillFiles {
   private end = 0
   private dead = 0
   private live = 0
-  private readonly owners = new Set<TableSpill>()
+  private readonly owners = new Set<{ writeAnew(): void }>()
 
   private readonly fileBytes: number
 
@@ -47,7 +47,7 @@ export class SpillFiles {
     this.fileBytes = fileBytes
     disk.remove(folder)
   }
-  add(owner: TableSpill): void {
+  add(owner: { writeAnew(): void }): void {
     this.owners.add(owner)
   }
   /** Bytes on disk that stand for rows. */

@@ -22,7 +22,7 @@ export class UndoLog {
   private values: Value[] = []
   /** By row: the tick in which it was touched last, negative where it took over another's key. */
   private touchedIn = new Int32Array(minRows)
-  private tick = 1
+  tick = 1
 
   constructor(spec: TableSpec) {
     this.stride = spec.numbers
@@ -36,6 +36,14 @@ export class UndoLog {
   /** It is new and has the key of another row. */
   tookOver(id: number): boolean {
     return this.touchedIn[id] === -this.tick
+  }
+  /** It came in the tick before this one: nothing of it is to be undone. */
+  wasUsed(id: number): void {
+    if (id >= this.touchedIn.length) this.touchedIn = longer(this.touchedIn, id)
+    this.touchedIn[id] = this.tick - 1
+  }
+  isTouchedSince(id: number, tick: number): boolean {
+    return Math.abs(this.touchedIn[id] ?? 0) >= tick
   }
   idAt(n: number): number {
     return this.ids[n]!

@@ -19,6 +19,7 @@ import { drop, instead } from '../lib/free.ts'
 import type { Value } from './expression.ts'
 import { hashKey, type KeyWriter, slotOf } from './key.ts'
 import type { TableSpill } from './spill.ts'
+import type { RunSpill, RunsSpec } from './spill-runs.ts'
 import { Pages, placeOf } from './state-pages.ts'
 import type { RowAges } from './state-ages.ts'
 import { UndoLog } from './state-undo.ts'
@@ -34,6 +35,8 @@ export interface TableSpec {
   readonly found?: 'elsewhere'
   /** Its operator can do without rows in memory (`Operator.evict`). */
   readonly spills?: boolean
+  /** The same, by the keys of rows alone. */
+  readonly runs?: RunsSpec
 }
 /** The new value of a key; null = gone. `key`: length of the state key, state key, row key. */
 export interface StateChange {
@@ -77,6 +80,8 @@ export class StateTable {
   pages = new Pages()
   /** Where rows are that memory has no room for; null: all are here. */
   spill: TableSpill | null = null
+  /** The same of a table that says `runs`. */
+  runs: RunSpill | null = null
   /** When rows were written last; null: they are kept however old they are. */
   ages: RowAges | null = null
 
@@ -212,7 +217,7 @@ export class StateTable {
   }
   /** Those in files too. */
   get rows(): number {
-    return this.count + (this.spill?.rows ?? 0)
+    return this.count + (this.spill?.rows ?? 0) + (this.runs?.rows ?? 0)
   }
   get bytes(): number {
     return (
@@ -221,7 +226,8 @@ export class StateTable {
       (this.index?.byteLength ?? 0) +
       this.hashes.length * 25 +
       this.values.length * 24 +
-      this.pages.bytes
+      this.pages.bytes +
+      (this.runs?.bytes ?? 0)
     )
   }
   /** Of the rows alone, without what the arrays could still take; some more with what the operator keeps beside them. */
@@ -244,6 +250,7 @@ export class StateTable {
     this.freedInTick = []
     this.back = []
     this.spill?.commit()
+    this.runs?.commit()
     this.compact()
     this.pages.commit()
   }
@@ -291,8 +298,9 @@ export class StateTable {
     for (const id of this.back) this.dropRow(id, 0)
     this.back = []
     this.pages.undo()
-    if (this.spill === null) return
-    this.spill.undo(this)
+    if (this.spill === null && this.runs === null) return
+    this.spill?.undo(this)
+    this.runs?.undo(this)
     this.back = []
     this.pages.commit()
   }
@@ -332,6 +340,8 @@ export class StateTable {
     const stateKeyLength = input.uvarint()
     if (stateKeyLength > input.left) throw new Fault('wire.malformed', { what: 'a key of state' })
     const bytes = key.subarray(input.at)
+    this.runs?.restoring(this, bytes, stateKeyLength)
+    if (this.back.length > 0) this.back = []
     let id = this.findKey(bytes)
     this.spill?.restored(bytes, value === null)
     if (value === null) {
@@ -382,7 +392,31 @@ export class StateTable {
     this.readRow(new ByteReader(row), id)
     if (timeMs !== null) this.ages?.note(id, timeMs)
     this.back.push(id)
+    this.log.wasUsed(id)
     return id
+  }
+  /** Ids are below this. */
+  get idEnd(): number {
+    return this.ids
+  }
+  isLive(id: number): boolean {
+    return this.standing[id] === live
+  }
+  /** The number of this tick. */
+  get tick(): number {
+    return this.log.tick
+  }
+  /** Written, or taken back, in that tick or since. */
+  isTouchedSince(id: number, tick: number): boolean {
+    return this.log.isTouchedSince(id, tick)
+  }
+  hashOf(id: number): number {
+    return this.hashes[id]!
+  }
+  stateHashOf(id: number): number {
+    const from = this.keyFrom[id]!
+    const stateKey = this.prefix[id]!
+    return stateKey === this.keyLength[id] ? this.hashes[id]! : hashKey(this.arena, from, from + stateKey)
   }
   /** All is restored: an index that nobody else asks for goes. */
   settle(): void {
@@ -406,6 +440,7 @@ export class StateTable {
     this.log.clear()
     this.pages = new Pages()
     this.spill?.clear()
+    this.runs?.clear()
   }
 
   private writeChangeKey(out: ByteWriter, id: number, prefix: Buffer): number {

@@ -26,6 +26,8 @@ export function addSizes(all: readonly StateSizes[]): StateSizes {
 // Arrays are up to twice as long as what is in them: rows may fill half of the memory.
 export const roomFrom = 0.5
 export const roomTo = 0.4
+/** Of rows that a tick makes or takes back; room is made between ticks. */
+export const crowdedFrom = 0.75
 
 /** Steps of a plan, inputs before those who use them, each object once: the n-th is the graph's node n + 1. */
 export function stepsInOrder(plan: Plan): Plan[] {

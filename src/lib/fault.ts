@@ -1016,7 +1016,7 @@ export const faults = {
     sqlstate: '53200',
     retry: false,
     says: (f) => `the state of view ${f.view} takes ${f.bytes} bytes of memory; its memory_budget is ${f.bytesMax}`,
-    hint: 'Give it more (WITH (memory_budget = …)) or bound its state by a window or a filter on now(); rows of joins, groups and top-N go to disk by themselves, those of windows, sessions and OVER do not.',
+    hint: 'Give it more (WITH (memory_budget = …)) or bound its state by a window or a filter on now(). EXPLAIN says of which steps rows go to disk by themselves.',
   }),
   'flow.thread-ended': meaning<{ view: string; why: string }>({
     kafka: -1,

@@ -320,6 +320,7 @@ export class Bench {
     for (const { key, value, timeMs } of changelog) this.graph.restore(key, value, timeMs)
     this.graph.commit()
     this.graph.restored('view')
+    this.graph.makeRoom()
     this.open()
     this.begin()
   }

@@ -5,8 +5,8 @@ import { HeldParts } from '../../src/flow/parts/held-parts.ts'
 import type { Plan } from '../../src/flow/plan.ts'
 import { keyOfChangelog } from '../../src/flow/state-marks.ts'
 import { simulate } from '../../src/lib/sim/world.ts'
-import { clonedLinks } from './far-links.ts'
-import { aggregate, Bench, column, field, type Input, type Output, random, source, t, total } from './plans.ts'
+import { aggregate, Bench, column, field, type Input, source, t } from './plans.ts'
+import { type Next, restored, twins, whole } from './spill-twins.ts'
 
 const columns = [field('id', t.int, false), field('k', t.text), field('n', t.int), field('s', t.text)]
 const kinds = ['inner', 'left', 'right', 'full', 'semi', 'anti'] as const
@@ -16,8 +16,6 @@ const modes = [
   ['upsert', 'upsert'],
 ] as const
 
-type Next = () => number
-const whole = (next: Next, below: number): number => Math.floor(next() * below)
 function told(topic: string, mode: 'append' | 'upsert', next: Next, count: number): Input {
   const id = mode === 'upsert' ? whole(next, 30) : count
   const key = String(id)
@@ -26,95 +24,6 @@ function told(topic: string, mode: 'append' | 'upsert', next: Next, count: numbe
   const row = { id, k, n: whole(next, 5), s: 'x'.repeat(whole(next, 200)) }
   return { topic, partition: 0, key, value: row }
 }
-/** Both run the same; gives how many rows lay in files at most. */
-function twins(plan: Plan, inputsOf: (next: Next, count: number) => Input, seed: number, what: string): number {
-  const next = random(seed)
-  const { disk } = simulate(seed)
-  const roomy = new Bench(plan)
-  const tight = new Bench(
-    plan,
-    {},
-    { memory: { bytes: 1 + whole(next, 20_000), disk, folder: 'spill', fileBytes: 1_000 } },
-  )
-  let count = 0
-  let most = 0
-  for (let step = 0; step < 40; step++) {
-    const inputs = Array.from({ length: whole(next, 9) }, () => inputsOf(next, count++))
-    assert.deepEqual(tight.step(inputs), roomy.step(inputs), `${what} seed ${seed} step ${step}`)
-    if (next() < 0.5) continue
-    for (const bench of [roomy, tight]) bench.commit()
-    most = Math.max(most, spilled(tight))
-    assert.ok(tight.graph.spilledBytes <= 1_000 || disk.list('spill').length > 1, 'several files')
-    assert.deepEqual([...tight.changelog].sort(), [...roomy.changelog].sort(), `${what} seed ${seed}: the changelog`)
-    const undone = Array.from({ length: whole(next, 9) }, () => inputsOf(next, count++))
-    if (next() < 0.3) for (const bench of [roomy, tight]) bench.tryOut(() => void bench.step(undone))
-    else if (next() < 0.2) for (const bench of [roomy, tight]) bench.restart()
-  }
-  return most
-}
-/**
- * Starts again from a changelog that was never compacted, so long that rows go to files while it is read: newer rows of the same keys,
- * and removals, come after they have gone.
- */
-function restored(
-  plan: Plan,
-  inputsOf: (next: Next, count: number) => Input,
-  seed: number,
-  what: string,
-  threads = 0,
-  ttl: { readonly ttlMs?: number } = {},
-): void {
-  const next = random(seed)
-  const { disk } = simulate(seed)
-  const roomy = new Bench(plan, {}, ttl)
-  const tight = new Bench(
-    plan,
-    {},
-    {
-      ...ttl,
-      memory: { bytes: 1 + whole(next, 4_000), disk, folder: 'spill', fileBytes: 10_000 },
-      // Four parts: of two threads each has two.
-      ...(threads === 0 ? {} : { parallelism: 4, far: clonedLinks(plan, threads) }),
-    },
-  )
-  let count = 0
-  const some = (most: number): Input[] => Array.from({ length: whole(next, most) }, () => inputsOf(next, count++))
-  const both = (act: (bench: Bench) => void): void => [roomy, tight].forEach(act)
-  // Rows go to files after some thousand entries.
-  while (roomy.history.length < 14_000) {
-    const inputs = some(400)
-    assert.equal(tight.step(inputs).length, roomy.step(inputs).length)
-    both((bench) => bench.commit())
-    both((bench) => (bench.nowMs += 1_000))
-  }
-  both((bench) => bench.restart(bench.history))
-  assert.ok(tight.graph.spilledBytes > 0, `${what} seed ${seed}: rows in files`)
-  // Of parts only the order within a key is certain.
-  const shown = (rows: readonly Output[]): unknown => (threads === 0 ? rows : [...total(rows)].sort())
-  for (let step = 0; step < 40; step++) {
-    both((bench) => (bench.nowMs += 1_000))
-    const inputs = some(9)
-    assert.deepEqual(
-      shown(tight.step(inputs)),
-      shown(roomy.step(inputs)),
-      `${what} seed ${seed} step ${step} after the start`,
-    )
-    if (next() < 0.5) both((bench) => bench.commit())
-    // A row that was written in a tick that was undone is as young as that.
-    else if (ttl.ttlMs === undefined && next() < 0.3) {
-      both((bench) => bench.commit())
-      const undone = some(9)
-      both((bench) => bench.tryOut(() => void bench.step(undone)))
-    }
-  }
-  both((bench) => bench.commit())
-  // What is forgotten goes later from files.
-  if (ttl.ttlMs !== undefined) return
-  assert.deepEqual([...tight.changelog].sort(), [...roomy.changelog].sort(), `${what} seed ${seed}: the changelog`)
-}
-const spilled = ({ graph }: Bench): number =>
-  graph.nodes.reduce((sum, { tables }) => sum + tables.reduce((s, { spill }) => s + (spill?.rows ?? 0), 0), 0)
-
 const seeds = Number(process.env['RUNS'] ?? 3)
 for (const kind of kinds)
   test(`a ${kind} join`, () => {

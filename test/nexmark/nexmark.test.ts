@@ -53,6 +53,16 @@ for (const { parallel, workers, closing } of [
       assert.equal(sha256, digest(wanted[query]!), `${query}, seed ${seed}`)
   })
 
+for (const closing of [false, true])
+  test(`every query gives the same with hardly any memory for its state${closing ? ', windows that close' : ''}`, async () => {
+    const events = [...nexmarkEvents({ events: count, seed, ...shapes['out of order']! })]
+    const wanted = reference(events)
+    const found = await runNexmark(events, { memory: '100kB', closing })
+    assert.equal(Object.keys(found).length, Object.keys(queries).length)
+    for (const [query, { sha256 }] of Object.entries(found))
+      assert.equal(sha256, digest(wanted[query]!), `${query}, seed ${seed}`)
+  })
+
 test('windows that close give the same rows, late events or not', async () => {
   const events = [...nexmarkEvents({ events: count, seed, ...shapes['with late events']! })]
   const wanted = reference(events)

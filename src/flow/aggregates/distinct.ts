@@ -2,6 +2,8 @@
  * Which values DISTINCT has seen: an entry per group, argument and value. Aggregates over the same argument share it: over
  * an input that only grows it holds a bit for each of them, else a count for each. A value counts for an aggregate when
  * its bit is set, or its count comes above zero. An entry's key is the group's key, the set's number, the value's encoding.
+ *
+ * Entries that memory has no room for are in files (`spill-runs.ts`): a value that is not in memory is looked for there.
  */
 import type { DataType } from '../../schema/types.ts'
 import { type Column, valueAt } from '../batch.ts'
@@ -40,7 +42,10 @@ export class Distinct {
   /** No value ever goes. */
   readonly grows: boolean
   private readonly writer = new KeyWriter()
-  /** Rows of the table: the entry of the index, the set, the row before and behind it in the list of its group; −1 = none. */
+  /**
+   * Rows of the table: the entry of the index (−1: it is in no list), the set, the row behind it in the list of its group (−1 = none)
+   * and before it (of the first: −1 − the group).
+   */
   private entryOf = new Int32Array(64)
   private setOf = new Int32Array(64)
   private next = new Int32Array(64)
@@ -96,7 +101,10 @@ export class Distinct {
       }
       this.changes[part] = this.grows ? this.setBit(members, id, b) : this.count(members, id, b, weight)
     }
-    if (id >= 0 && !this.grows && this.isEmpty(members, id)) this.remove(members, id, group)
+    if (id >= 0 && !this.grows && this.isEmpty(members, id)) {
+      this.letGo(id)
+      members.remove(id)
+    }
   }
   /** The same for rows of an input that only grows. */
   takeAll(set: ValueSet, { groups, members, groupOf, count, passing, changes }: TakingAll): void {
@@ -152,41 +160,51 @@ export class Distinct {
     const stateKey = writer.length
     writer.byte(set.number)
     writeColumn(writer, set.column, row, set.type)
-    const id = members.add(writer, stateKey)
-    const value = valueAt(set.column, row, set.type)
-    members.values[id * members.spec.values] = value instanceof Uint8Array ? Buffer.from(value) : value
+    const { runs } = members
+    let id = runs !== null && runs.rows > 0 ? runs.take(members, writer.bytes, writer.length, stateKey) : -1
+    if (id < 0) {
+      id = members.add(writer, stateKey)
+      const value = valueAt(set.column, row, set.type)
+      members.values[id * members.spec.values] = value instanceof Uint8Array ? Buffer.from(value) : value
+    }
     this.link(set, entry, id, group)
     return id
   }
   private link(set: ValueSet, entry: number, id: number, group: number): void {
     if (entry >= set.rows.length) set.rows = longerInts(set.rows, entry + 1)
     set.rows[entry] = id
-    if (id >= this.next.length) {
-      this.entryOf = longerInts(this.entryOf, id + 1)
-      this.setOf = longerInts(this.setOf, id + 1)
-      this.next = longerInts(this.next, id + 1)
-      this.previous = longerInts(this.previous, id + 1)
-    }
+    if (id >= this.next.length) this.growRows(id)
     if (group >= this.first.length) this.first = longerInts(this.first, group + 1)
     this.entryOf[id] = entry
     this.setOf[id] = set.number
     const first = this.first[group]! - 1
     this.next[id] = first
-    this.previous[id] = -1
+    this.previous[id] = -1 - group
     if (first >= 0) this.previous[first] = id
     this.first[group] = id + 1
   }
-  private remove(members: StateTable, id: number, group: number): void {
+  /** A row that goes, from the table or to a file. */
+  letGo(id: number): void {
+    if (this.entryOf[id]! < 0) return
     const next = this.next[id]!
     const previous = this.previous[id]!
     if (previous >= 0) this.next[previous] = next
-    else this.first[group] = next + 1
+    else this.first[-1 - previous] = next + 1
     if (next >= 0) this.previous[next] = previous
-    this.forget(members, id)
+    this.forget(id)
   }
-  private forget(members: StateTable, id: number): void {
+  private forget(id: number): void {
     this.sets.find(({ number }) => number === this.setOf[id])!.index.remove(this.entryOf[id]!)
-    members.remove(id)
+    this.entryOf[id] = -1
+  }
+  /** Lets all rows of a group go. */
+  letGroupGo(group: number, gone: number[]): void {
+    if (group >= this.first.length) return
+    for (let id = this.first[group]! - 1; id >= 0; id = this.next[id]!) {
+      this.forget(id)
+      gone.push(id)
+    }
+    this.first[group] = 0
   }
   /** Takes the values of one group for another, over an input that only grows; `tell` of those that are new to it. */
   merge(
@@ -214,9 +232,9 @@ export class Distinct {
   }
   /** Removes all of a group. */
   drop(members: StateTable, group: number): void {
-    if (group >= this.first.length) return
-    for (let id = this.first[group]! - 1; id >= 0; id = this.next[id]!) this.forget(members, id)
-    this.first[group] = 0
+    const gone: number[] = []
+    this.letGroupGo(group, gone)
+    for (const id of gone) members.remove(id)
   }
 
   /** Before rows of the table are told to `rebuild`. */
@@ -232,6 +250,19 @@ export class Distinct {
     const groups: Column = { kind: 'f64', data: Float64Array.from(rows, ({ group }) => group), valid: null }
     set.index.use([groups, values.done()])
     for (let i = 0; i < rows.length; i++) this.link(set, set.index.add(i), rows[i]!.id, rows[i]!.group)
+    // A step may be on its way.
+    set.index.use([{ kind: 'f64', data: this.groups, valid: null }, set.column])
+  }
+  /** A row of the table whose group is not there yet. */
+  leaveOut(id: number): void {
+    if (id >= this.entryOf.length) this.growRows(id)
+    this.entryOf[id] = -1
+  }
+  private growRows(id: number): void {
+    this.entryOf = longerInts(this.entryOf, id + 1)
+    this.setOf = longerInts(this.setOf, id + 1)
+    this.next = longerInts(this.next, id + 1)
+    this.previous = longerInts(this.previous, id + 1)
   }
 }
 export interface Taking {

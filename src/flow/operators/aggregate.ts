@@ -13,6 +13,9 @@
  * source partition, however the input was cut into batches. The watermark that closes is the smallest over the
  * partitions, so no row that is not late can find its window closed, save one whose partition had been left out as idle:
  * that row is late too, and counted apart.
+ *
+ * Groups that memory has no room for go to files (`spill-runs.ts`), those that close at one time together: one that is not in memory
+ * is looked for there, and those of a window that closes come back. Values of DISTINCT go by themselves.
  */
 import { assert } from '../../lib/assert.ts'
 import type { Columns } from '../../schema/types.ts'
@@ -26,7 +29,7 @@ import { closeMsOfRow, isSameRecord, OpenWindows } from '../open-windows.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import type { Plan } from '../plan.ts'
 import { LateCollector, Output, rowLayout, sameValue } from '../row-store.ts'
-import { evictKeys, keepAway } from '../spill.ts'
+import { evictRows } from '../spill-runs.ts'
 import type { StateTable } from '../state.ts'
 import { TouchedGroups } from '../touched-groups.ts'
 
@@ -35,6 +38,7 @@ type AggregatePlan = Plan & { op: 'aggregate' }
 /** Fields of a group's row: its rows; where it has a window, the watermark that closes it; then what its one result tells. */
 const rowsAt = 0
 const closeAt = 1
+const none = -1
 /** Rows whose keys are read at once. */
 const rebuiltRows = 4096
 
@@ -95,10 +99,9 @@ class GroupBy implements Operator {
         ...this.keys.fields,
         numbers,
         values,
-        // Groups of windows are found by the time at which they close, members by the rows of their groups.
-        spills: members === null && this.windowColumn < 0 && !this.global,
+        ...(this.global ? {} : { runs: oneByOne }),
       },
-      ...(members === null ? [] : [members.spec]),
+      ...(members === null ? [] : [{ ...members.spec, runs: oneByOne }]),
     ]
     // What windows gave that have closed since is in no state.
     if (this.windowColumn < 0) this.content = (state) => this.results(state)
@@ -117,8 +120,7 @@ class GroupBy implements Operator {
 
   rebuild([groups, members]: readonly StateTable[]): void {
     this.touched.clear()
-    keepAway(this.index, groups!)
-    this.groupOf.fill(-1)
+    this.index.clear()
     this.open = this.windowColumn < 0 ? null : new OpenWindows()
     let ids: number[] = []
     for (const id of groups!.all()) {
@@ -129,8 +131,20 @@ class GroupBy implements Operator {
       }
     }
     this.indexAll(groups!, ids)
-    this.fold.members?.rebuild(members!, (key) => groups!.findKey(key))
+    const kept = this.fold.members
+    kept?.rebuild(members!, (key) => this.groupOfKey(groups!, key))
+    if (kept?.hasExtremes === true) for (const id of [...groups!.all()]) kept.bring(groups!, members!, id)
     groups!.settle()
+  }
+  /** −1: there is none yet. It may have gone to a file before values came that are its. */
+  private groupOfKey(groups: StateTable, key: Uint8Array): number {
+    const known = groups.findKey(key)
+    if (known >= 0 || groups.runs === null || groups.runs.rows === 0) return known
+    const group = groups.runs.take(groups, key, key.length, key.length)
+    if (group < 0) return none
+    this.open?.add(closeOf(groups, group), group)
+    this.indexAll(groups, [group])
+    return group
   }
   private indexAll(groups: StateTable, ids: readonly number[]): void {
     const builders = this.keyColumns.map(({ type }) => columnBuilder(type, ids.length))
@@ -146,7 +160,7 @@ class GroupBy implements Operator {
   }
   /** A result over no rows at all exists from the start. */
   waits([groups]: readonly StateTable[]): boolean {
-    return (this.global && groups!.count === 0) || (this.open !== null && this.open.count > 0)
+    return (this.global && groups!.count === 0) || (this.open !== null && groups!.rows > 0)
   }
 
   step([groups, members]: readonly StateTable[], [input = emptyBatch]: readonly Batch[], time: StepTime): Batch {
@@ -205,49 +219,64 @@ class GroupBy implements Operator {
   /** The row's group, kept as it was before. */
   private take(groups: StateTable, members: StateTable | undefined, rows: Rows, row: number, closeMs: number): number {
     let entry = this.index.add(row)
-    if (groups.spill !== null && this.hasGone(groups, members, entry)) entry = this.index.add(row)
-    const { isNew } = this.index
-    if (isNew && groups.ages !== null && weightOf(rows.batch, row) < 0) {
-      // It has gone already.
-      this.index.remove(entry)
-      return -1
+    let group = this.index.isNew ? none : this.groupOf[entry]!
+    if (group < 0 && groups.runs !== null && groups.runs.rows > 0) {
+      group = this.bring(groups, members, rows.batch, row, entry, closeMs)
+      // It was too old to stay.
+      if (group < 0) entry = this.index.add(row)
     }
-    const group = isNew ? this.create(groups, rows, row, entry, closeMs) : this.groupOf[entry]!
+    if (group < 0) {
+      if (groups.ages !== null && weightOf(rows.batch, row) < 0) {
+        // It has gone already.
+        this.index.remove(entry)
+        return none
+      }
+      group = this.create(groups, rows, row, entry, closeMs)
+    }
     if (!this.touched.has(group)) this.touch(groups, members, group)
     this.touched.note(group, rows.batch.rows, row)
     return group
   }
-  /** Brings the group back where it is in a file; true where it was too old to stay, or was removed after it went there. */
-  private hasGone(groups: StateTable, members: StateTable | undefined, entry: number): boolean {
-    const spill = groups.spill!
-    if (!spill.isAway(entry)) {
-      spill.use(entry)
-      return false
-    }
-    for (const group of spill.take(groups, entry)) this.link(entry, group)
-    const group = this.groupOf[entry]!
-    if (group < 0) {
-      this.index.remove(entry)
-      return true
-    }
-    if (!groups.isOld(group)) return false
+  /** Brings the row's group back where it is in a file; −1: it is not, or was too old to stay. */
+  private bring(
+    groups: StateTable,
+    members: StateTable | undefined,
+    batch: Batch,
+    row: number,
+    entry: number,
+    closeMs: number,
+  ): number {
+    const { writer } = this
+    writer.length = 0
+    this.encode(writer, batch, row)
+    const lot = this.open === null ? undefined : closeMs
+    const group = groups.runs!.take(groups, writer.bytes, writer.length, writer.length, lot)
+    if (group < 0) return none
+    this.link(entry, group)
+    this.open?.add(closeMs, group)
+    this.fold.members?.bring(groups, members!, group)
+    if (this.open !== null || !groups.isOld(group)) return group
     this.drop(groups, members, group)
-    return true
+    return none
   }
   forgetOld([groups, members]: readonly StateTable[]): void {
     if (this.windowColumn >= 0) return
-    for (const group of groups!.takeOld()) {
-      const entry = this.entryOf[group]!
-      if (groups!.spill?.isAway(entry) === true) this.hasGone(groups!, members, entry)
-      else this.drop(groups!, members, group)
-    }
+    for (const group of groups!.takeOld()) this.drop(groups!, members, group)
   }
-  evict([groups]: readonly StateTable[], bytes: number): void {
-    evictKeys(groups!, this.index, bytes, (entry) => {
-      const group = this.groupOf[entry]!
-      this.groupOf[entry] = -1
-      return group < 0 ? [] : [group]
-    })
+  evict([groups, members]: readonly StateTable[], bytes: number): void {
+    const used = groups!.usedBytes + (members?.usedBytes ?? 0)
+    const gone: number[] = []
+    if (members !== undefined) this.fold.members!.letGo(members, (bytes * members.usedBytes) / used, gone)
+    const lotOf = this.open === null ? undefined : (group: number): number => closeOf(groups!, group)
+    const letGo = (group: number): readonly number[] => {
+      this.open?.remove(closeOf(groups!, group), group)
+      this.index.remove(this.entryOf[group]!)
+      this.fold.members?.letGroupGo(group, gone)
+      return [group]
+    }
+    evictRows(groups!, (bytes * groups!.usedBytes) / used, letGo, lotOf)
+    members?.runs!.put(members, gone)
+    members?.shrink()
   }
   private create(groups: StateTable, { batch, keys }: Rows, row: number, entry: number, closeMs: number): number {
     this.writer.length = 0
@@ -344,7 +373,7 @@ class GroupBy implements Operator {
     if (this.global) return
     this.open?.remove(closeOf(groups, group), group)
     this.index.remove(this.entryOf[group]!)
-    this.fold.members?.drop(members!, group)
+    this.fold.members?.drop(groups, members!, group)
     groups.remove(group)
   }
   /** Windows that the watermark has passed, oldest first, groups of one in the order of their keys. */
@@ -355,13 +384,23 @@ class GroupBy implements Operator {
     watermark: number,
     out: Output,
   ): void {
-    for (let closed = open.takeClosed(watermark); closed !== null; closed = open.takeClosed(watermark)) {
+    for (;;) {
+      const { runs } = groups
+      if (runs !== null && runs.rows > 0 && runs.firstLot <= Math.min(watermark, open.first))
+        this.bringLot(open, groups, runs.firstLot)
+      const closed = open.takeClosed(watermark)
+      if (closed === null) return
       if (this.plan.emit === 'close') closed.sort((a, b) => groups.compareKeys(a, b))
       for (const group of closed) {
         if (this.plan.emit === 'close') this.emitClosed(groups, members, group, out)
         this.drop(groups, members, group)
       }
     }
+  }
+  private bringLot(open: OpenWindows, groups: StateTable, closeMs: number): void {
+    const back = groups.runs!.takeLot(groups, closeMs)
+    for (const group of back) open.add(closeMs, group)
+    for (let at = 0; at < back.length; at += rebuiltRows) this.indexAll(groups, back.slice(at, at + rebuiltRows))
   }
   private emitClosed(groups: StateTable, members: StateTable | undefined, group: number, out: Output): void {
     if (!this.exists(groups, group)) return
@@ -371,6 +410,7 @@ class GroupBy implements Operator {
     out.rows.origins(TouchedGroups.toldOrigins(groups, group, this.toldAt), false)
   }
 }
+const oneByOne = { whole: false }
 interface Rows {
   readonly batch: Batch
   /** The key's columns. */

@@ -6,6 +6,7 @@
  * its place where the first counts, and takes the last where that does. What goes uncovers the next. Within a step a row that
  * comes and goes again did not happen, and what goes does so before anything comes.
  * Over an input that only grows nothing is uncovered: there the row that counts is all that is kept.
+ * Rows that memory has no room for go to files (`spill-runs.ts`), all of a key.
  */
 import { Fault } from '../../lib/fault.ts'
 import type { Columns } from '../../schema/types.ts'
@@ -14,6 +15,7 @@ import { KeyWriter, keyEncoder } from '../key.ts'
 import type { Operator, State } from '../operator.ts'
 import type { PlanOf } from '../plan.ts'
 import { Output, rowLayout } from '../row-store.ts'
+import { evictRows } from '../spill-runs.ts'
 import type { StateTable } from '../state.ts'
 
 const copiesAt = 0
@@ -50,7 +52,7 @@ class Conflict implements Operator {
   private readonly encodeIdentity
   private readonly encodeRow
   private readonly writer = new KeyWriter()
-  /** Ids of a key's rows by their places. */
+  /** Ids of a key's rows by their places, of keys that are in memory. */
   private keys = new Map<string, number[]>()
 
   constructor(plan: ConflictPlan, grows: boolean) {
@@ -64,7 +66,7 @@ class Conflict implements Operator {
     this.encodeKey = keyEncoder(parts(plan.key))
     this.encodeIdentity = keyEncoder(parts(plan.identity ?? all))
     this.encodeRow = keyEncoder(parts(all))
-    this.tables = [{ name: 'rows', ...this.layout.fields }]
+    this.tables = [{ name: 'rows', ...this.layout.fields, runs: { whole: true } }]
   }
   rebuild([table]: State): void {
     this.keys = new Map()
@@ -75,6 +77,14 @@ class Conflict implements Operator {
       else ids.push(id)
     }
     for (const ids of this.keys.values()) ids.sort((a, b) => this.place(table!, a) - this.place(table!, b))
+  }
+  evict([table]: State, bytes: number): void {
+    evictRows(table!, bytes, (id) => {
+      const key = table!.stateKeyOf(id).toString('latin1')
+      const ids = this.keys.get(key) ?? []
+      this.keys.delete(key)
+      return ids
+    })
   }
   waits(): boolean {
     return false
@@ -132,13 +142,20 @@ class Conflict implements Operator {
     let one = touched.get(key)
     if (one === undefined) {
       let ids = this.keys.get(key)
-      if (ids === undefined) this.keys.set(key, (ids = []))
+      if (ids === undefined) this.keys.set(key, (ids = this.away(table)))
       const last = ids.at(-1)
       const lastPlace = last === undefined ? 0 : this.place(table, last)
       touched.set(key, (one = { before: this.shown(ids), ids, lastPlace, came: new Map() }))
     }
     this.encodeIdentity(writer, batch, row)
     return { one, keyLength, name: writer.done().toString('latin1'), id: table.find(writer) }
+  }
+  /** Rows of the key in `writer` that are in files. */
+  private away(table: StateTable): number[] {
+    const { writer } = this
+    if (table.runs === null || table.runs.rows === 0) return []
+    const ids = table.runs.takeAll(table, writer.bytes, writer.length)
+    return ids.sort((a, b) => this.place(table, a) - this.place(table, b))
   }
   private go(
     table: StateTable,

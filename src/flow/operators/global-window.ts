@@ -346,7 +346,7 @@ class GlobalWindows implements Operator {
   private drop({ windows, members, rows }: Tables, window: number): void {
     windows.touch(window)
     this.disarm(windows, window)
-    this.fold.members?.drop(members!, window)
+    this.fold.members?.drop(windows, members!, window)
     for (const id of this.kept?.of.get(window) ?? []) rows!.remove(id)
     this.kept?.of.delete(window)
     windows.remove(window)

@@ -15,6 +15,7 @@ import type { Operator, StepTime } from '../operator.ts'
 import { addOrigins, mergeRanges, type Ranges } from '../origins.ts'
 import type { Plan } from '../plan.ts'
 import { Output, rowLayout } from '../row-store.ts'
+import { evictRows } from '../spill-runs.ts'
 import type { StateTable } from '../state.ts'
 
 type LookupPlan = Plan & { op: 'lookup' }
@@ -52,9 +53,12 @@ class Lookup implements Operator {
     this.encodeLeft = keyEncoder(this.keyParts)
     this.encodeRight = keyEncoder(plan.rightKeys.map((k) => ({ column: k, type: right[k]!.type })))
     this.where = plan.where === null ? null : compileFilter(plan.where)
-    this.tables = [{ name: 'table', ...this.layout.fields }]
+    this.tables = [{ name: 'table', ...this.layout.fields, runs: { whole: false } }]
   }
   rebuild(): void {}
+  evict([table]: readonly StateTable[], bytes: number): void {
+    evictRows(table!, bytes, (id) => [id])
+  }
   waits(): boolean {
     return false
   }
@@ -83,7 +87,7 @@ class Lookup implements Operator {
     const { writer } = this
     writer.length = 0
     this.encodeRight(writer, batch, row)
-    let id = table.find(writer)
+    let id = this.present(table)
     if (batch.weights !== null && batch.weights[row]! < 0) {
       if (id >= 0) table.remove(id)
       return
@@ -99,7 +103,14 @@ class Lookup implements Operator {
     if (anyNull(this.keyParts, keys, row)) return -1
     this.writer.length = 0
     this.encodeLeft(this.writer, keys, row)
-    return table.find(this.writer)
+    return this.present(table)
+  }
+  /** The row whose key is in `writer`, from a file where it lies there; −1: there is none. */
+  private present(table: StateTable): number {
+    const { writer } = this
+    const id = table.find(writer)
+    if (id >= 0 || table.runs === null || table.runs.rows === 0) return id
+    return table.runs.take(table, writer.bytes, writer.length, writer.length)
   }
   private pair(table: StateTable, batch: Batch, row: number, id: number, out: Output): void {
     const width = this.left.length

@@ -10,6 +10,8 @@
  *
  * Where a partition is of one window it goes when the window closes, and rows that come later are late. With `keep` only
  * the first ranks are given; over an append-only input the others are forgotten.
+ *
+ * Partitions that memory has no room for go to files (`spill-runs.ts`), and come back when a row of theirs comes.
  */
 import { assert } from '../../lib/assert.ts'
 import type { Columns } from '../../schema/types.ts'
@@ -23,6 +25,7 @@ import { RangeAxis } from '../over-frames.ts'
 import { OverRows, ownAt as copiesAt, placeOf } from '../over-rows.ts'
 import type { PlanOf } from '../plan.ts'
 import { LateCollector, Output, sameValue, writeOrdinal } from '../row-store.ts'
+import { evictRows } from '../spill-runs.ts'
 import { StateTable } from '../state.ts'
 
 export interface RestatedOptions {
@@ -103,12 +106,16 @@ class OverRestated implements Operator {
     this.open = new OpenWindows()
     this.isEnded = false
     for (const id of table!.all()) {
+      const copies = copiesOf(table!, id)
+      // Of what waits for its row to come the partition may be in files.
+      if (copies <= 0) continue
       const partition = this.partition(table!.stateKeyOf(id).toString('latin1'), closeOf(table!, id))
-      for (let copy = copiesOf(table!, id); copy > 0; copy--) partition.ids.push(id)
+      for (let copy = copies; copy > 0; copy--) partition.ids.push(id)
     }
     for (const { ids } of this.partitions.values()) ids.sort((a, b) => table!.compareKeys(a, b))
   }
   waits([table]: State): boolean {
+    if (this.windowColumn >= 0 && table!.runs !== null && table!.runs.rows > 0) return true
     return this.open.count > 0 || (this.options.atEnd && !this.isEnded && table!.count > 0)
   }
   private partition(key: string, closeMs: number): Partition {
@@ -150,7 +157,8 @@ class OverRestated implements Operator {
     if (closeMs <= batch.rows.watermark[row]!) return late.add(batch.rows, row, false)
     if (closeMs <= time.before) return late.add(batch.rows, row, true)
     this.rows.begin(batch, row)
-    const partition = this.partition(this.rows.partitionKey(), closeMs)
+    const key = this.rows.partitionKey()
+    const partition = this.partitions.get(key) ?? this.bring(table, key, closeMs)
     const { writer } = this.rows
     if (this.options.grows) this.writeTie(table, batch, row)
     else this.encodeRow(writer, batch, row)
@@ -164,6 +172,24 @@ class OverRestated implements Operator {
     const ids = changed.get(partition)
     if (ids === undefined) changed.set(partition, new Set([id]))
     else ids.add(id)
+  }
+  /** The partition of the row whose key is written, with what is of it in files. */
+  private bring(table: StateTable, key: string, closeMs: number): Partition {
+    const partition = this.partition(key, closeMs)
+    if (table.runs === null || table.runs.rows === 0) return partition
+    const ids = table.runs.takeAll(table, this.rows.writer.bytes, this.rows.partitionLength)
+    ids.sort((a, b) => table.compareKeys(a, b))
+    for (const id of ids) for (let copy = copiesOf(table, id); copy > 0; copy--) partition.ids.push(id)
+    return partition
+  }
+  evict([table]: State, bytes: number): void {
+    const letGo = (id: number): Iterable<number> => {
+      const partition = this.partitions.get(table!.stateKeyOf(id).toString('latin1'))
+      if (partition === undefined) return []
+      this.forget(partition)
+      return new Set(partition.ids)
+    }
+    evictRows(table!, bytes, letGo, this.windowColumn < 0 ? undefined : (id) => closeOf(table!, id))
   }
   private writeTie(table: StateTable, batch: Batch, row: number): void {
     const { writer } = this.rows
@@ -282,6 +308,9 @@ class OverRestated implements Operator {
   }
   private close(table: StateTable, watermark: number): void {
     if (this.windowColumn < 0) return
+    const { runs } = table
+    while (runs !== null && runs.rows > 0 && runs.firstLot <= watermark)
+      for (const id of runs.takeLot(table, runs.firstLot)) table.remove(id)
     for (let closed = this.open.takeClosed(watermark); closed !== null; closed = this.open.takeClosed(watermark))
       for (const number of closed) {
         const partition = this.byNumber.get(number)!

@@ -8,6 +8,9 @@
  * watermark had passed when it arrived is late. State: the rows that wait and those that frames still reach back to; one row
  * of sums and places per partition. Where all frames reach back a range of time, a partition goes when the watermark is so
  * far ahead of its last row.
+ *
+ * Partitions in which no row waits go to files (`spill-runs.ts`) where memory has no room for them, and come back when a row of
+ * theirs comes or when it is time to forget them; rows of sums by themselves, unless they have values beside them.
  */
 import { assert } from '../../lib/assert.ts'
 import type { Columns } from '../../schema/types.ts'
@@ -20,6 +23,7 @@ import { OverRows, ownAt as givenAt, placeOf } from '../over-rows.ts'
 import type { PlanOf } from '../plan.ts'
 import { compareOrdinals, LateCollector, Output, writeOrdinal } from '../row-store.ts'
 import { SortedIds } from '../sorted.ts'
+import { evictRows } from '../spill-runs.ts'
 import type { StateTable } from '../state.ts'
 
 export function over(plan: PlanOf<'over'>, input: Columns): Operator {
@@ -57,6 +61,10 @@ class Over implements Operator {
   private readonly backUs: number | null
   /** The last row given of each partition that goes with time. */
   private ending!: SortedIds
+  /** Partitions whose last rows lie within so much are in files together. */
+  private readonly lotUs: number
+  /** Those whose last rows lie before have been looked at. */
+  private endedUs = -Infinity
 
   constructor(plan: PlanOf<'over'>, input: Columns, time: number) {
     this.plan = plan
@@ -69,7 +77,9 @@ class Over implements Operator {
     this.aheadUs = range ?? 0
     const back = reach(plan.calls, 'preceding')
     this.backUs = back.all || back.rows > 0 ? null : (back.range ?? 0)
-    this.tables = [this.rows.spec, ...this.calls.tables]
+    this.lotUs = Math.max(1_000_000, Math.ceil((this.backUs ?? 0) / lotsPerReach))
+    const [sums, ...members] = this.calls.tables
+    this.tables = [this.rows.spec, members.length === 0 ? { ...sums!, runs: { whole: false } } : sums!, ...members]
   }
   rebuild([table, ...folded]: State): void {
     this.partitions = new Map()
@@ -77,6 +87,7 @@ class Over implements Operator {
     this.ranging = new SortedIds((a, b) => compareOrdinals(table!, a, b))
     this.ending = new SortedIds((a, b) => compareOrdinals(table!, a, b))
     this.waiting = 0
+    this.endedUs = -Infinity
     this.calls.rebuild(folded)
     for (const id of table!.all()) this.partition(table!.stateKeyOf(id).toString('latin1')).ids.push(id)
     for (const partition of this.partitions.values()) {
@@ -92,7 +103,8 @@ class Over implements Operator {
     this.passing.add(id)
     if (this.aheadUs > 0) this.ranging.add(id)
   }
-  waits(): boolean {
+  waits([table]: State): boolean {
+    if (this.backUs !== null && table!.runs !== null && table!.runs.rows > 0) return true
     return this.waiting + this.ending.count > 0
   }
   private partition(key: string): Partition {
@@ -132,13 +144,60 @@ class Over implements Operator {
   }
   private keep(table: StateTable, batch: Batch, row: number, micros: number): void {
     this.rows.begin(batch, row)
-    const partition = this.partition(this.rows.partitionKey())
+    const key = this.rows.partitionKey()
+    const partition = this.partitions.get(key) ?? this.bring(table, key)
     writeOrdinal(table, this.rows.writer, batch.rows, row)
     const id = this.rows.add(table, batch, row)
     // The column of the order is its time, whatever the record's was.
     table.numbers[id * table.spec.numbers] = micros
     partition.ids.splice(placeOf(table, partition.ids, id), 0, id)
     this.wait(id)
+  }
+  /** The partition of the row whose key is written, with what is of it in files. */
+  private bring(table: StateTable, key: string): Partition {
+    const partition = this.partition(key)
+    if (table.runs === null || table.runs.rows === 0) return partition
+    this.putBack(table, partition, table.runs.takeAll(table, this.rows.writer.bytes, this.rows.partitionLength))
+    return partition
+  }
+  private putBack(table: StateTable, partition: Partition, ids: readonly number[]): void {
+    partition.ids.push(...ids.toSorted((a, b) => table.compareKeys(a, b)))
+    partition.passed = partition.given = ids.length
+    this.willEnd(partition)
+  }
+  /** Those whose last rows may be out of reach. */
+  private bringEnding(table: StateTable, watermark: number): void {
+    const { runs } = table
+    if (runs === null || this.backUs === null) return
+    const reachedUs = (watermark + 1) * 1000 - this.backUs
+    while (runs.rows > 0 && runs.firstLot * this.lotUs < reachedUs) {
+      const back = Map.groupBy(runs.takeLot(table, runs.firstLot), (id) => table.stateKeyOf(id).toString('latin1'))
+      for (const [key, ids] of back) this.putBack(table, this.partition(key), ids)
+    }
+    this.endedUs = reachedUs
+  }
+  evict([table, sums]: State, bytes: number): void {
+    const used = table!.usedBytes + sums!.usedBytes
+    const lotOf = new Map<number, number>()
+    const letGo = (id: number): readonly number[] => {
+      const partition = this.partitions.get(table!.stateKeyOf(id).toString('latin1'))
+      if (partition === undefined || partition.given < partition.ids.length) return []
+      const lot = this.backUs === null ? 0 : Math.floor(timeOf(table!, partition.ids.at(-1)!) / this.lotUs)
+      // It is about to be forgotten.
+      if (this.backUs !== null && lot * this.lotUs < this.endedUs) return []
+      for (const one of partition.ids) lotOf.set(one, lot)
+      if (partition.ending >= 0) this.ending.remove(partition.ending)
+      this.partitions.delete(partition.key)
+      return partition.ids
+    }
+    evictRows(table!, (bytes * table!.usedBytes) / used, letGo, (id) => lotOf.get(id)!)
+    evictRows(sums!, (bytes * sums!.usedBytes) / used, (id) => [id])
+  }
+  /** The row of sums of the partition whose key is in `key`; −1: there is none. */
+  private sumsOf(sums: StateTable): number {
+    const id = sums.find(this.key)
+    if (id >= 0 || sums.runs === null || sums.runs.rows === 0) return id
+    return sums.runs.take(sums, this.key.bytes, this.key.length, this.key.length)
   }
   /** Counts what the watermark has passed; tells whose rows that may make certain. */
   private pass(table: StateTable, watermark: number, touched: Set<string>): void {
@@ -171,7 +230,7 @@ class Over implements Operator {
     this.key.reserve(partition.key.length)
     this.key.length = this.key.bytes.write(partition.key, 'latin1')
     const [sums] = folded
-    let id = sums!.find(this.key)
+    let id = this.sumsOf(sums!)
     if (id < 0) id = sums!.add(this.key)
     else sums!.touch(id)
     const values = this.calls.evaluate(folded, id, this.rows.list(table, ids, passed), {
@@ -203,6 +262,7 @@ class Over implements Operator {
   }
   /** Partitions whose last rows no later one reaches back to: they begin anew. */
   private end(table: StateTable, folded: State, watermark: number): void {
+    this.bringEnding(table, watermark)
     for (let last = this.ending.first(); last !== undefined; last = this.ending.first()) {
       if (timeOf(table, last) + this.backUs! >= (watermark + 1) * 1000) return
       this.ending.shift()
@@ -211,7 +271,10 @@ class Over implements Operator {
       partition.ending = -1
       // What still waits comes back here.
       if (partition.given < partition.ids.length) continue
-      this.calls.forget(folded, folded[0]!.findKey(key))
+      this.key.length = 0
+      table.writeKeyOf(last, this.key)
+      this.key.length = key.length
+      this.calls.forget(folded, this.sumsOf(folded[0]!))
       this.partitions.delete(key.toString('latin1'))
       for (const id of partition.ids) table.remove(id)
     }
@@ -222,5 +285,7 @@ class Over implements Operator {
     return this.aheadUs === 0 || Math.floor((timeOf(table, id) + this.aheadUs) / 1000) <= watermark
   }
 }
+/** How finely partitions are put together by when they are forgotten. */
+const lotsPerReach = 8
 const timeOf = (table: StateTable, id: number): number => table.numbers[id * table.spec.numbers]!
 const isGiven = (table: StateTable, id: number): boolean => table.numbers[id * table.spec.numbers + givenAt] === 1

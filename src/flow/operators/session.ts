@@ -10,6 +10,9 @@
  * State: a row per open session with its bounds and aggregates. Where two become one, the aggregates of the smaller are
  * added to those of the other: the input only grows, so each can be. A session that grows is not told to the timer; when
  * the time comes at which it would have closed, it waits for the time at which it will.
+ *
+ * Sessions that memory has no room for go to files (`spill-runs.ts`), all of a key, and come back when a row of the key comes or when
+ * the time is near at which they close. Those with a DISTINCT stay in memory.
  */
 import type { Columns } from '../../schema/types.ts'
 import { Fold } from '../aggregates/fold.ts'
@@ -24,6 +27,7 @@ import { closeMsOf, OpenWindows } from '../open-windows.ts'
 import type { Operator, StepTime } from '../operator.ts'
 import type { Plan } from '../plan.ts'
 import { LateCollector, Output, newestOffsets, ordinalInKey, rowLayout, sameValue, writeOrdinal } from '../row-store.ts'
+import { evictRows } from '../spill-runs.ts'
 import type { StateTable } from '../state.ts'
 import { TouchedGroups } from '../touched-groups.ts'
 
@@ -38,6 +42,8 @@ const offsetAt = 4
 const toldAt = 5
 const ownNumbers = toldAt + TouchedGroups.toldNumbers
 const none = -1
+/** Sessions that close within so much of a gap are in files together. */
+const lotsPerGap = 8
 
 export function session(plan: SessionPlan, input: Columns): Operator {
   return new Sessions(plan, input)
@@ -48,6 +54,7 @@ class Sessions implements Operator {
   readonly tables
   private readonly plan: SessionPlan
   private readonly gap: number
+  private readonly lotMs: number
   private readonly fold: Fold
   private readonly keyColumns: Columns
   private readonly keys
@@ -56,6 +63,8 @@ class Sessions implements Operator {
   private readonly newest = newestOffsets()
   private readonly touched: TouchedGroups
   private open = new OpenWindows()
+  /** The watermark up to which they have. */
+  private closedUntil = -Infinity
   // By key: the first of its open sessions. By session: the next of its key, its key (none = it is gone), when it is looked at.
   private readonly index: KeyIndex
   private first = new Int32Array(16)
@@ -68,6 +77,7 @@ class Sessions implements Operator {
   constructor(plan: SessionPlan, input: Columns) {
     this.plan = plan
     this.gap = plan.gapMs * 1000
+    this.lotMs = Math.max(1, Math.ceil(plan.gapMs / lotsPerGap))
     this.keyColumns = plan.keys.map((k) => input[k]!)
     this.keys = rowLayout(this.keyColumns, ownNumbers, TouchedGroups.toldValues)
     this.fold = new Fold(plan.aggregates, true, this.keys.fields.numbers, this.keys.fields.values)
@@ -76,7 +86,14 @@ class Sessions implements Operator {
     this.index = new KeyIndex(this.keyColumns.map(({ type }) => type))
     const { numbers, values, members } = this.fold
     this.tables = [
-      { name: 'sessions', found: 'elsewhere' as const, ...this.keys.fields, numbers, values },
+      {
+        name: 'sessions',
+        found: 'elsewhere' as const,
+        ...this.keys.fields,
+        numbers,
+        values,
+        ...(members === null ? { runs: { whole: true } } : {}),
+      },
       ...(members === null ? [] : [memberTable]),
     ]
   }
@@ -85,23 +102,27 @@ class Sessions implements Operator {
     this.index.clear()
     this.newest.clear()
     this.open = new OpenWindows()
+    this.closedUntil = -Infinity
     const ids = [...sessions!.all()]
-    const builders = this.keyColumns.map(({ type }) => columnBuilder(type, ids.length))
     for (const id of ids) {
       const { source, offset } = ordinalInKey(sessions!.keyOf(id), sessions!.stateKeyOf(id).length)
       this.newest.saw(source, offset)
-      this.keys.read(sessions!, id, builders)
     }
-    this.index.use(builders.map((builder) => builder.done()))
-    for (let i = 0; i < ids.length; i++) {
-      this.link(this.index.add(i), ids[i]!)
-      this.look(ids[i]!, closeOf(sessions!, ids[i]!))
-    }
+    this.indexAll(sessions!, ids)
     this.fold.members?.rebuild(members!, (key) => sessions!.findKey(key))
     sessions!.settle()
   }
-  waits(): boolean {
-    return this.open.count > 0
+  waits([sessions]: readonly StateTable[]): boolean {
+    return sessions!.rows > 0
+  }
+  private indexAll(sessions: StateTable, ids: readonly number[]): void {
+    const builders = this.keyColumns.map(({ type }) => columnBuilder(type, ids.length))
+    for (const id of ids) this.keys.read(sessions, id, builders)
+    this.index.use(builders.map((builder) => builder.done()))
+    for (let i = 0; i < ids.length; i++) {
+      this.link(this.index.add(i), ids[i]!)
+      this.look(ids[i]!, closeOf(sessions, ids[i]!))
+    }
   }
   /** To the sessions of the key; the index has just been asked for it. */
   private link(entry: number, id: number): void {
@@ -137,7 +158,15 @@ class Sessions implements Operator {
   }
   private close(state: State, watermark: number, out: Output): void {
     const { sessions } = state
-    for (let ids = this.open.takeClosed(watermark); ids !== null; ids = this.open.takeClosed(watermark)) {
+    for (;;) {
+      const { runs } = sessions
+      if (runs !== null && runs.rows > 0 && runs.firstLot * this.lotMs <= Math.min(watermark, this.open.first))
+        this.bringLot(sessions, runs.firstLot)
+      const ids = this.open.takeClosed(watermark)
+      if (ids === null) {
+        this.closedUntil = watermark
+        return
+      }
       const closed = ids.filter((id) => closeOf(sessions, id) === this.lookedAt[id])
       if (closed.length < ids.length)
         for (const id of ids) if (closeOf(sessions, id) !== this.lookedAt[id]) this.look(id, closeOf(sessions, id))
@@ -162,8 +191,9 @@ class Sessions implements Operator {
     const micros = column.data[row]!
     const before = batch.rows.watermark[row]!
     const { sessions } = state
+    let entry = this.index.find(row)
+    if (entry < 0 && sessions.runs !== null && sessions.runs.rows > 0) entry = this.bring(sessions, batch, row)
     const { numbers } = sessions
-    const entry = this.index.find(row)
     let start = micros
     let end = micros + this.gap
     let into = none
@@ -185,6 +215,42 @@ class Sessions implements Operator {
     else if (!this.touched.has(into)) this.touch(sessions, into, true)
     this.touched.note(into, batch.rows, row)
     this.addRow(state, into, batch, row, start, end)
+  }
+  /** Sessions of the row's key that are in files; gives the key's entry, −1 where there are none. */
+  private bring(sessions: StateTable, batch: Batch, row: number): number {
+    const { writer } = this
+    writer.length = 0
+    this.encode(writer, batch, row)
+    const ids = sessions.runs!.takeAll(sessions, writer.bytes, writer.length)
+    for (const id of ids) {
+      this.link(this.index.add(row), id)
+      this.look(id, closeOf(sessions, id))
+    }
+    return ids.length === 0 ? none : this.entryOf[ids[0]!]!
+  }
+  /** Sessions that close soon, and the others of their keys. */
+  private bringLot(sessions: StateTable, lot: number): void {
+    const runs = sessions.runs!
+    const ids = runs.takeLot(sessions, lot)
+    for (const id of [...ids]) for (const other of runs.takeAll(sessions, sessions.stateKeyOf(id))) ids.push(other)
+    this.indexAll(sessions, ids)
+  }
+  evict([sessions]: readonly StateTable[], bytes: number): void {
+    const { open, lookedAt, next, entryOf } = this
+    const letGo = (session: number): readonly number[] => {
+      const entry = entryOf[session]!
+      // Its key has gone with another, or it closes soon.
+      if (entry === none || closeOf(sessions!, session) - this.lotMs <= this.closedUntil) return []
+      const ids: number[] = []
+      for (let id = this.first[entry]!; id !== none; id = next[id]!) {
+        open.remove(lookedAt[id]!, id)
+        entryOf[id] = none
+        ids.push(id)
+      }
+      this.index.remove(entry)
+      return ids
+    }
+    evictRows(sessions!, bytes, letGo, (id) => Math.floor(closeOf(sessions!, id) / this.lotMs))
   }
   private create({ sessions }: State, batch: Batch, row: number, closeMs: number): number {
     const { writer } = this
@@ -248,7 +314,7 @@ class Sessions implements Operator {
       this.next[previous] = this.next[id]!
     } else if (this.next[id] === none) this.index.remove(entry)
     else this.first[entry] = this.next[id]!
-    this.fold.members?.drop(members!, id)
+    this.fold.members?.drop(sessions, members!, id)
     sessions.remove(id)
   }
 

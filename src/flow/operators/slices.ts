@@ -7,6 +7,9 @@
  * A window that closes is, by key, the sum of its slices in the order of their ends: of the slices' rows whose first window
  * is not a later one. Windows close in the order of their ends, groups of one in the order of their keys. A slice goes with
  * its last window. Which windows have closed is told by the watermark before the step alone, so that is saved.
+ *
+ * Slices that memory has no room for go to files (`spill-runs.ts`), the oldest first. A window that closes reads its slices there
+ * and leaves them: in memory is then one sum for each key.
  */
 import { assert } from '../../lib/assert.ts'
 import type { Columns } from '../../schema/types.ts'
@@ -22,8 +25,8 @@ import type { Operator, StepTime } from '../operator.ts'
 import type { Plan } from '../plan.ts'
 import { LateCollector, Output, rowLayout } from '../row-store.ts'
 import type { SliceTimes, Slices } from '../slices.ts'
-import type { StateTable } from '../state.ts'
 import { TouchedGroups } from '../touched-groups.ts'
+import { StateTable } from '../state.ts'
 
 type AggregatePlan = Plan & { op: 'aggregate' }
 
@@ -33,6 +36,8 @@ const firstAt = 1
 const toldAt = 2
 const none = -1
 const gone = -1
+/** Groups in files are read so many at a time. */
+const readRows = 4096
 
 export function sliced(plan: AggregatePlan, input: Columns, slices: Slices): Operator {
   return new SlicedGroups(plan, input, slices)
@@ -62,6 +67,9 @@ class SlicedGroups implements Operator {
   private entryOf = new Int32Array(16)
   private readonly open: OpenSlices
   private readonly sums: SliceSums
+  /** Groups that were read from files, and keys that are known but by them, while a window closes. */
+  private readonly visitors: StateTable
+  private readonly lent: number[] = []
   /** Of the rows of the batch; −1: late. */
   private groups = new Int32Array(64)
   private readonly result: Value[] = []
@@ -81,14 +89,17 @@ class SlicedGroups implements Operator {
     this.encode = keyEncoder(this.ownKeys.map((column, k) => ({ column, type: types[k]! })))
     this.index = new KeyIndex(types)
     const { numbers, values } = this.fold
-    this.tables = [{ name: 'slices', found: 'elsewhere' as const, ...this.keys.fields, numbers, values }]
+    const spec = { name: 'slices', found: 'elsewhere' as const, ...this.keys.fields, numbers, values }
+    this.tables = [{ ...spec, runs: { whole: false } }]
+    this.visitors = new StateTable(spec)
     this.open = new OpenSlices(times)
     this.sums = new SliceSums(this.fold, toldAt)
   }
   rebuild([groups]: readonly StateTable[]): void {
     this.touched.clear()
     this.index.clear()
-    this.open.clear()
+    this.open.clear(groups!.runs !== null && groups!.runs.rows > 0)
+    this.forgetVisitors()
     const ids = [...groups!.all()]
     const builders = this.keyColumns.map(({ type }) => columnBuilder(type, ids.length))
     for (const id of ids) this.keys.read(groups!, id, builders)
@@ -164,6 +175,15 @@ class SlicedGroups implements Operator {
     const stateKey = writer.length
     writer.double(sliceEnd)
     writer.double(firstEnd)
+    const { runs } = groups
+    if (runs !== null && runs.rows > 0) {
+      const known = runs.take(groups, writer.bytes, writer.length, stateKey, sliceEnd)
+      if (known >= 0) {
+        this.link(entry, known, isNew)
+        this.open.add(sliceEnd, firstEnd, known)
+        return known
+      }
+    }
     const group = groups.add(writer, stateKey)
     this.keys.write(groups, group, { columns: rows.keys }, row)
     groups.numbers[group * spec.numbers + sliceAt] = sliceEnd
@@ -190,20 +210,56 @@ class SlicedGroups implements Operator {
       const end = open.nextEnd
       if (closeMsOf(end) > before) {
         for (const group of open.groups()) sums.add(groups, this.entryOf[group]!, group)
-        this.emit(groups, end, out)
+        for (const slice of open.away()) this.visit(groups, slice, end)
+        this.emit(end, out)
+        this.forgetVisitors()
       }
-      for (const group of open.pass()) this.drop(groups, group)
+      const done = open.pass()
+      for (const group of done.groups) {
+        this.unlink(group)
+        groups.remove(group)
+      }
+      for (const slice of done.away) for (const group of groups.runs!.takeLot(groups, slice)) groups.remove(group)
     }
   }
-  private emit(groups: StateTable, end: number, out: Output): void {
+  /** Adds groups of a slice that are in files, those whose first window is not a later one. */
+  private visit(groups: StateTable, sliceEnd: number, windowEnd: number): void {
+    const { visitors } = this
+    let ids: number[] = []
+    for (const id of groups.runs!.visit(groups, visitors, sliceEnd))
+      if (visitors.numbers[id * visitors.spec.numbers + firstAt]! > windowEnd) visitors.evict(id)
+      else if (ids.push(id) === readRows) {
+        this.addVisitors(ids)
+        ids = []
+      }
+    this.addVisitors(ids)
+  }
+  private addVisitors(ids: readonly number[]): void {
+    const { visitors, index } = this
+    const builders = this.keyColumns.map(({ type }) => columnBuilder(type, ids.length))
+    for (const id of ids) this.keys.read(visitors, id, builders)
+    index.use(builders.map((builder) => builder.done()))
+    for (let i = 0; i < ids.length; i++) {
+      const entry = index.add(i)
+      if (index.isNew) this.lent.push(entry)
+      if (!this.sums.add(visitors, entry, ids[i]!)) visitors.evict(ids[i]!)
+    }
+    visitors.commit()
+  }
+  private forgetVisitors(): void {
+    this.visitors.clear()
+    for (const entry of this.lent.splice(0)) if (this.index.has(entry)) this.index.remove(entry)
+  }
+  private emit(end: number, out: Output): void {
     const { sums, fold, result, bounds } = this
     const own = this.ownPlaces.map((place) => out.builders[place]!)
     const start = this.times.startOf(end)
-    for (const at of sums.inOrder(groups)) {
-      this.keys.read(groups, sums.groupAt(at), own)
+    for (const at of sums.inOrder()) {
+      const { groups, group } = sums.groupAt(at)
+      this.keys.read(groups, group, own)
       for (let key = 0; key < bounds.length; key++)
         if (bounds[key] !== null) out.builders[key]!.push(bounds[key] === 'end' ? end : start)
-      const { fields, row } = sums.rowAt(groups, at)
+      const { fields, row } = sums.rowAt(at)
       fold.resultsOf(fields, row * fields.spec.numbers, row * fields.spec.values, result, 0)
       for (let i = 0; i < result.length; i++) out.builders[bounds.length + i]!.push(result[i]!)
       out.end(1, -1, -1, closeMsOf(end) * 1000, TouchedGroups.toldWatermark(fields, row, toldAt))
@@ -211,7 +267,7 @@ class SlicedGroups implements Operator {
     }
     sums.clear()
   }
-  private drop(groups: StateTable, group: number): void {
+  private unlink(group: number): void {
     const entry = this.entryOf[group]!
     if (this.newest[entry] !== group) {
       let newer = this.newest[entry]!
@@ -220,7 +276,14 @@ class SlicedGroups implements Operator {
     } else if (this.next[group] === none) this.index.remove(entry)
     else this.newest[entry] = this.next[group]!
     this.entryOf[group] = gone
-    groups.remove(group)
+  }
+  evict([groups]: readonly StateTable[], bytes: number): void {
+    if (groups!.count === 0) return
+    const ids = this.open.letGo(bytes / (groups!.usedBytes / groups!.count))
+    for (const group of ids) this.unlink(group)
+    const { numbers, spec } = groups!
+    groups!.runs!.put(groups!, ids, (group) => numbers[group * spec.numbers + sliceAt]!)
+    groups!.shrink()
   }
 }
 interface Rows {

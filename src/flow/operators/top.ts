@@ -9,6 +9,7 @@
  *
  * Over an input that withdraws, all rows are kept by (partition, order key), the order key ends with all columns, and equal
  * rows are counted: so the result depends on which rows there are, not on how they came.
+ * What memory has no room for goes to files, all of a partition.
  */
 import type { Columns } from '../../schema/types.ts'
 import { type Batch, emptyBatch } from '../batch.ts'
@@ -18,6 +19,7 @@ import type { Plan } from '../plan.ts'
 import { Output, rowLayout } from '../row-store.ts'
 import { RankedRows } from '../ranked-rows.ts'
 import { SortedIds } from '../sorted.ts'
+import { evictRows } from '../spill-runs.ts'
 import { StateTable } from '../state.ts'
 
 type TopPlan = Plan & { op: 'top' }
@@ -126,7 +128,7 @@ class Top implements Operator {
       })),
     )
     this.encodeRow = keyEncoder(input.map((c, i) => ({ column: i, type: c.type })))
-    this.tables = [{ name: 'rows', ...this.layout.fields }]
+    this.tables = [{ name: 'rows', ...this.layout.fields, runs: { whole: true } }]
   }
   rebuild([table]: readonly StateTable[]): void {
     this.partitions = new Map()
@@ -169,6 +171,7 @@ class Top implements Operator {
     this.encodePartition(writer, batch, row)
     const stateKey = writer.length
     const key = writer.done().toString('latin1')
+    if (!this.partitions.has(key) && table.runs !== null && table.runs.rows > 0) this.bring(table, key)
     const partition = this.partition(table, key)
     if (!this.touched.has(key)) this.touched.set(key, { before: this.first(table, partition), partition })
     this.encodeOrder(writer, batch, row)
@@ -193,6 +196,20 @@ class Top implements Operator {
       table.remove(last)
     }
     if (partition.count === 0) this.partitions.delete(key)
+  }
+  /** Rows of the partition whose key is in `writer` that are in files. */
+  private bring(table: StateTable, key: string): void {
+    for (const id of table.runs!.takeAll(table, this.writer.bytes, this.writer.length))
+      if (table.isOld(id)) table.remove(id)
+      else this.partition(table, key).add(id)
+  }
+  evict([table]: readonly StateTable[], bytes: number): void {
+    evictRows(table!, bytes, (id) => {
+      const key = table!.stateKeyOf(id).toString('latin1')
+      const ids = [...(this.partitions.get(key) ?? [])]
+      this.partitions.delete(key)
+      return ids
+    })
   }
   private encodeOrdinal(batch: Batch, row: number): void {
     const sign = this.descendingTies ? -1 : 1

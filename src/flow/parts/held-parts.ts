@@ -12,7 +12,8 @@ import type { Plan } from '../plan.ts'
 import { inputsOf } from '../plan-facts.ts'
 import { stateBatches } from '../runtime/records.ts'
 import { slicedSteps } from '../slices.ts'
-import { SpillFiles, TableSpill } from '../spill.ts'
+import { SpillFiles } from '../spill.ts'
+import { spillTo } from '../spill-runs.ts'
 import { RowAges } from '../state-ages.ts'
 import { changelogPrefix } from '../state-marks.ts'
 import { StateTable, type TellChange } from '../state.ts'
@@ -75,7 +76,7 @@ export class HeldParts {
     this.byId = new Map(this.steps.map((step) => [step.id, step]))
   }
   private table(table: StateTable, operator: Operator, ttlMs: number | null): StateTable {
-    if (this.spill !== null && table.spec.spills === true) table.spill = new TableSpill(this.spill)
+    if (this.spill !== null) spillTo(this.spill, table)
     if (ttlMs !== null && operator.forgetOld !== undefined) table.ages = new RowAges(ttlMs)
     return table
   }

@@ -537,6 +537,7 @@ export class ViewTask {
       this.checkFailures()
       const elapsed = clock.monotonic() - startedMs
       if (elapsed >= this.host.commitMs || this.stepper.result.rowsOut >= tickRows || signal.aborted) return
+      if (this.graph.isCrowded) return
       if (clock.monotonic() - yieldedMs >= sliceMs) {
         await new Promise<void>((resolve) => clock.soon(resolve))
         yieldedMs = clock.monotonic()

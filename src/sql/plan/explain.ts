@@ -2,6 +2,7 @@
 import { describeOver, shownAggregate, shownOrder } from './explain-over.ts'
 import { expressionText } from '../../flow/expression-text.ts'
 import { inputsOf, triggerText, userFunctionsOf, windowLabel } from '../../flow/plan-facts.ts'
+import { spillOf } from '../../flow/operator-of.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import { slicedSteps } from '../../flow/slices.ts'
 import { exchangesOf } from '../../flow/spread.ts'
@@ -15,19 +16,37 @@ function startsFrom({ start }: ViewPlan): string[] {
     `  starts from ${start.from === 'now' ? 'now' : new Date(start.timeMs).toISOString()}, tables from their beginning`,
   ]
 }
-/** `note`: a last line for a step, where it has one. */
-export function explainPlan(plan: Plan, note: (plan: Plan) => string | null = () => null): string[] {
+/** What becomes of a step's state where memory has no room for it. */
+const beyondMemory = {
+  all: '; on disk where memory has no room',
+  some: '; some of it on disk where memory has no room',
+  none: '; in memory alone',
+}
+/** `note`: a last line for a step, where it has one. `inView`: its state is that of a view, which has so much memory and no more. */
+export function explainPlan(
+  plan: Plan,
+  note: (plan: Plan) => string | null = () => null,
+  { inView = false }: { readonly inView?: boolean } = {},
+): string[] {
   const lines: string[] = []
-  const { groups } = slicedSteps(plan)
+  const sliced = slicedSteps(plan)
+  const { groups } = sliced
   const sliceNote = (step: Plan): readonly string[] => {
     const slices = groups.get(step)
     return slices === undefined
       ? []
       : [`counted in slices of ${durationText(slices.times.step / 1000)}, added up by window`]
   }
+  const bounded = (step: Plan, details: readonly string[]): readonly string[] => {
+    const spill = inView ? spillOf(step, sliced) : null
+    return spill === null
+      ? details
+      : details.map((detail) => (detail.startsWith(stateLine) ? detail + beyondMemory[spill] : detail))
+  }
   describe(plan, 0, lines, (step) => {
+    const [head, ...details] = describeStep(step)
     const noted = note(step)
-    return noted === null ? sliceNote(step) : [...sliceNote(step), noted]
+    return [head!, ...bounded(step, details), ...sliceNote(step), ...(noted === null ? [] : [noted])]
   })
   const called = [...userFunctionsOf(plan)].map(([signature, { version }]) => `${signature} version ${version}`)
   return called.length === 0 ? lines : [...lines, `calls in TypeScript: ${called.join(', ')}`]
@@ -53,16 +72,17 @@ export function explainView(view: ViewPlan): string[] {
           `  state of joins, groups and first rows without windows goes ${durationText(view.ttlMs)} after it was written`,
         ]),
     ...(view.memoryBytes === undefined ? [] : [`  memory for state: ${view.memoryBytes} bytes`]),
-    ...explainPlan(view.plan, note).map((line) => `  ${line}`),
+    ...explainPlan(view.plan, note, { inView: true }).map((line) => `  ${line}`),
   ]
 }
 
-function describe(plan: Plan, depth: number, lines: string[], notes: (plan: Plan) => readonly string[]): void {
+const stateLine = 'state: '
+function describe(plan: Plan, depth: number, lines: string[], texts: (plan: Plan) => readonly string[]): void {
   const indent = '  '.repeat(depth)
-  const [head, ...details] = describeStep(plan)
+  const [head, ...details] = texts(plan)
   lines.push(`${indent}${depth === 0 ? '' : '-> '}${head}`)
-  for (const detail of [...details, ...notes(plan)]) lines.push(`${indent}${depth === 0 ? '' : '   '}     ${detail}`)
-  for (const input of inputsOf(plan)) describe(input, depth + 1, lines, notes)
+  for (const detail of details) lines.push(`${indent}${depth === 0 ? '' : '   '}     ${detail}`)
+  for (const input of inputsOf(plan)) describe(input, depth + 1, lines, texts)
 }
 function describeStep(plan: Plan): string[] {
   const names = (positions: readonly number[], columns: Columns): string =>
@@ -258,6 +278,7 @@ function describeSource(plan: SourcePlan): string[] {
     `reads ${fields}`,
     ...envelope,
     `watermark: ${time}${plan.latenessMs === undefined ? '' : `, and ${durationText(plan.latenessMs)} of allowed lateness`}`,
+    ...(plan.mode === 'upsert' ? [`${stateLine}one row per key`] : []),
   ]
 }
 

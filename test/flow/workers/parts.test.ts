@@ -10,7 +10,7 @@ import type { Flow } from '../../../src/flow/runtime/flow.ts'
 import { openFlowOnThreads } from '../../../src/flow/workers/pool.ts'
 import type { Plan, ViewPlan } from '../../../src/flow/plan.ts'
 import { type House, memoryWorld, newest, openHouseWith, until } from '../house.ts'
-import { aggregate, call, column, field, literal, source, t } from '../plans.ts'
+import { aggregate, call, column, field, literal, overCall, overPlan, source, t } from '../plans.ts'
 
 const columns = [field('k', t.text), field('n', t.int)]
 const events = source('events', columns)
@@ -191,10 +191,16 @@ test('state that its budget has no room for, on all threads together, ends the v
   try {
     await using house = await open({ folder, count: 2 })
     await house.topic('events')
-    // Groups with a DISTINCT cannot go to files.
-    await house.flow.start(view('small', { parallelism: 2, memoryBytes: 100_000 }))
-    await house.flow.start(view('large', { parallelism: 2, memoryBytes: 200_000 }))
-    await house.send('events', someEvents(97 * 13))
+    // Rows that wait for event time cannot go to files.
+    const timed = source('events', [...columns, field('at', t.timestamptz)], { time: { column: 2, delayMs: 1e9 } })
+    const counted = overCall(aggregate('count', t.bigint))
+    const plan = overPlan(timed, [0], 2, [[counted, t.bigint]])
+    await house.flow.start(view('small', { plan, key: null, parallelism: 2, memoryBytes: 100_000 }))
+    await house.flow.start(view('large', { parallelism: 2, memoryBytes: 1_000_000 }))
+    await house.send(
+      'events',
+      someEvents(97 * 13).map((event, i) => ({ ...event, at: new Date(1e12 + i).toISOString() })),
+    )
     await until(() => house.flow.view('small').status === 'failed', 'the budget is known')
     assert.equal(house.flow.view('small').error?.code, 'flow.over-memory')
     await house.flow.flush()

@@ -50,6 +50,7 @@ View "_millrace_alert.low": newest row per key (item)
     -> Newest rows per item of items
             reads item text, stock int
             watermark: record timestamp
+            state: one row per key; on disk where memory has no room
 {
   "name": "low",
   "destinations": [

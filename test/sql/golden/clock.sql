@@ -7,7 +7,7 @@ View v: rows are added and withdrawn, with weights
             where quantity > 1
       -> Filter by the clock
               until bought_at + interval '1 day'
-              state: the rows that are still to come or to go
+              state: the rows that are still to come or to go; in memory alone
         -> Events of purchases
                 reads item text, quantity int, bought_at timestamptz
                 watermark: bought_at - 5000 ms
@@ -20,13 +20,13 @@ View v: newest row per key (item)
     -> Aggregate by item
             count(*)
             emits whenever a result changes
-            state: one entry per group, for as long as the view lives
+            state: one entry per group, for as long as the view lives; on disk where memory has no room
       -> Filter by the clock
               until (bought_at + interval '01:00:00') + interval '00:00:00.000001'
-              state: the rows that are still to come or to go
+              state: the rows that are still to come or to go; in memory alone
         -> Filter by the clock
                 from bought_at - interval '00:01:00' on
-                state: the rows that are still to come or to go
+                state: the rows that are still to come or to go; in memory alone
           -> Events of purchases
                   reads item text, bought_at timestamptz
                   watermark: bought_at - 5000 ms
@@ -38,7 +38,7 @@ View v: rows are only ever added
        item
     -> Filter by the clock
             from bought_at + interval '00:05:00' on
-            state: the rows that are still to come or to go
+            state: the rows that are still to come or to go; in memory alone
       -> Events of purchases
               reads item text, bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -50,11 +50,11 @@ View v: newest row per key (item)
        item, max as last
     -> Filter by the clock
             from (max + interval '01:00:00') + interval '00:00:00.000001' on
-            state: the rows that are still to come or to go
+            state: the rows that are still to come or to go; in memory alone
       -> Aggregate by item
               max(bought_at)
               emits whenever a result changes
-              state: one entry per group, for as long as the view lives
+              state: one entry per group, for as long as the view lives; on disk where memory has no room
         -> Events of purchases
                 reads item text, bought_at timestamptz
                 watermark: bought_at - 5000 ms
@@ -66,16 +66,16 @@ View v: rows are added and withdrawn, with weights
        item, page
     -> Inner join
             on item = page
-            state: the rows of both sides
+            state: the rows of both sides; on disk where memory has no room
       -> Filter by the clock
               until bought_at + interval '01:00:00'
-              state: the rows that are still to come or to go
+              state: the rows that are still to come or to go; in memory alone
         -> Events of purchases
                 reads item text, bought_at timestamptz
                 watermark: bought_at - 5000 ms
       -> Filter by the clock
               until _timestamp + interval '01:00:00'
-              state: the rows that are still to come or to go
+              state: the rows that are still to come or to go; in memory alone
         -> Events of clicks
                 reads page text, _timestamp timestamptz
                 watermark: record timestamp
@@ -125,10 +125,10 @@ View v: rows are added and withdrawn, with weights
     -> Aggregate by window_start, window_end
             count(*)
             emits whenever a result changes
-            state: one entry per group, for as long as the view lives
+            state: one entry per group, for as long as the view lives; on disk where memory has no room
       -> Filter by the clock
               until bought_at + interval '1 day'
-              state: the rows that are still to come or to go
+              state: the rows that are still to come or to go; in memory alone
         -> Window over bought_at: tumble 1h
           -> Events of purchases
                   reads bought_at timestamptz

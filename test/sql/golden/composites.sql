@@ -19,7 +19,7 @@ View w: newest row per key (name)
     -> Aggregate by name
             count(*)
             emits whenever a result changes
-            state: one entry per group, for as long as the view lives
+            state: one entry per group, for as long as the view lives; on disk where memory has no room
       -> Project
               (who).name as name
         -> Filter

@@ -204,7 +204,7 @@ View v: newest row per key (page)
       -> Aggregate by page
               count(*) filter (where side = 0), count(*) filter (where side = 1)
               emits whenever a result changes
-              state: one entry per group, for as long as the view lives
+              state: one entry per group, for as long as the view lives; on disk where memory has no room
         -> Union all
           -> Project
                   page, 0 as side

@@ -6,7 +6,7 @@ View v: one row
     -> Aggregate over all rows
             count(*), sum(amount), avg(amount), min(item), max(bought_at), stddev_samp(amount), bool_and(amount > 0.00)
             emits whenever a result changes
-            state: one entry
+            state: one entry; in memory alone
       -> Events of purchases
               reads item text, amount numeric(12,2), bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -21,7 +21,7 @@ View v: newest row per key (u)
       -> Aggregate by upper
               count(distinct customerId) filter (where amount > 1.00), count(*)
               emits whenever a result changes
-              state: one entry per group, for as long as the view lives
+              state: one entry per group, for as long as the view lives; on disk where memory has no room
         -> Project
                 upper(item) as upper, customerId, amount
           -> Events of purchases
@@ -36,7 +36,7 @@ View v: newest row per key (item)
     -> Aggregate by item
             count(*), sum(quantity)
             emits whenever a result changes
-            state: one entry per group, for as long as the view lives
+            state: one entry per group, for as long as the view lives; on disk where memory has no room
       -> Events of purchases
               reads item text, quantity int, bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -47,7 +47,7 @@ View v: newest row per key (thing)
   Aggregate by item
        count(*)
        emits whenever a result changes
-       state: one entry per group, for as long as the view lives
+       state: one entry per group, for as long as the view lives; on disk where memory has no room
     -> Events of purchases
             reads item text, bought_at timestamptz
             watermark: bought_at - 5000 ms
@@ -62,7 +62,7 @@ View v: newest row per key (item)
       -> Aggregate by item
               sum(amount)
               emits whenever a result changes
-              state: one entry per group, for as long as the view lives
+              state: one entry per group, for as long as the view lives; on disk where memory has no room
         -> Filter
                 where item = 'a'
           -> Events of purchases
@@ -77,7 +77,7 @@ View v: newest row per key (window_start, item)
     -> Aggregate by window_start, window_end, item
             sum(amount)
             emits whenever a result changes
-            state: one entry per group and window
+            state: one entry per group and window; on disk where memory has no room
       -> Window over bought_at: tumble 1m
         -> Events of purchases
                 reads item text, amount numeric(12,2), bought_at timestamptz
@@ -91,7 +91,7 @@ View v: rows are only ever added, one per key (window_start, item)
     -> Aggregate by window_start, window_end, item
             sum(amount)
             emits once, when the watermark has passed the window
-            state: one entry per group of the windows still open
+            state: one entry per group of the windows still open; on disk where memory has no room
       -> Window over bought_at: tumble 1m
         -> Events of purchases
                 reads item text, amount numeric(12,2), bought_at timestamptz
@@ -105,7 +105,7 @@ View v: rows are only ever added, one per key (window_end)
     -> Aggregate by window_end, window_start
             count(*)
             emits once, when the watermark has passed the window
-            state: one entry per group of the windows still open
+            state: one entry per group of the windows still open; on disk where memory has no room
       -> Window over bought_at: tumble 1h
         -> Events of purchases
                 reads bought_at timestamptz
@@ -119,7 +119,7 @@ View v: newest row per key (window_start)
     -> Aggregate by window_start, window_end
             count(*)
             emits whenever a result changes
-            state: one entry per group and window
+            state: one entry per group and window; on disk where memory has no room
       -> Window over _timestamp: tumble 10s
         -> Events of clicks
                 reads _timestamp timestamptz
@@ -133,7 +133,7 @@ View v: rows are only ever added, one per key (window_start)
     -> Aggregate by window_start, window_end
             max(total)
             emits once, when the watermark has passed the window
-            state: one entry per group of the windows still open
+            state: one entry per group of the windows still open; on disk where memory has no room
       -> Window over window_end: tumble 1d
         -> Events of minutes
                 reads window_end timestamptz, total numeric

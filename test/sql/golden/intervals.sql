@@ -7,7 +7,7 @@ View v: rows are only ever added
             on customerId = customerId
             bought_at from -5m to +1h of bought_at
             gives a pair once, and a row without partner when none can come any more
-            state: the rows of both sides, for 65m
+            state: the rows of both sides, for 65m; in memory alone
       -> Events of purchases
               reads customerId text, item text, bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -24,7 +24,7 @@ View v: rows are only ever added
             on customerId = user
             _timestamp from +0ms to +599999.999ms of bought_at
             gives a pair once, and a row without partner when none can come any more
-            state: the rows of both sides, for 599999.999ms
+            state: the rows of both sides, for 599999.999ms; in memory alone
       -> Events of purchases
               reads customerId text, item text, bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -43,7 +43,7 @@ View v: rows are only ever added
             on customerId = user
             _timestamp from -1d to +0ms of bought_at
             gives a pair once, and a row without partner when none can come any more
-            state: the rows of both sides, for 1d
+            state: the rows of both sides, for 1d; in memory alone
       -> Events of purchases
               reads customerId text, item text, bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -60,7 +60,7 @@ View v: rows are only ever added
             of all pairs
             _timestamp from -59999.999ms to +59999.999ms of bought_at
             gives a pair once, and a row without partner when none can come any more
-            state: the rows of both sides, for 119999.998ms
+            state: the rows of both sides, for 119999.998ms; in memory alone
       -> Events of purchases
               reads item text, bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -76,7 +76,7 @@ View v: rows are only ever added, one per key (window_start, item)
     -> Aggregate by window_start, window_end, item
             count(*)
             emits once, when the watermark has passed the window
-            state: one entry per group of the windows still open
+            state: one entry per group of the windows still open; on disk where memory has no room
       -> Window over bought_at: tumble 1h
         -> Project
                 item, bought_at
@@ -84,7 +84,7 @@ View v: rows are only ever added, one per key (window_start, item)
                   on customerId = user
                   _timestamp from +0ms to +10m of bought_at
                   gives a pair once, and a row without partner when none can come any more
-                  state: the rows of both sides, for 10m
+                  state: the rows of both sides, for 10m; in memory alone
             -> Events of purchases
                     reads customerId text, item text, bought_at timestamptz
                     watermark: bought_at - 5000 ms

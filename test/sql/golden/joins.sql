@@ -6,7 +6,7 @@ View v: rows are only ever added
     -> Temporal join as of bought_at
             on item = item
             where stock > 0
-            state: one row per key of the table and its versions since the watermark; rows that wait for the watermark
+            state: one row per key of the table and its versions since the watermark; rows that wait for the watermark; in memory alone
       -> Filter
               where amount > 5.00
         -> Events of purchases
@@ -15,6 +15,7 @@ View v: rows are only ever added
       -> Newest rows per item of items
               reads item text, stock int, price numeric(12,2)
               watermark: record timestamp
+              state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT p.item, s.quantity FROM purchases p LEFT JOIN stock AS s FOR SYSTEM_TIME AS OF p.bought_at ON p.item = s.item AND s.warehouse = 'main'
 =>
@@ -23,13 +24,14 @@ View v: rows are only ever added
        item, quantity
     -> Temporal left join as of bought_at
             on 'main' = warehouse and item = item
-            state: one row per key of the table and its versions since the watermark; rows that wait for the watermark
+            state: one row per key of the table and its versions since the watermark; rows that wait for the watermark; in memory alone
       -> Events of purchases
               reads item text, bought_at timestamptz
               watermark: bought_at - 5000 ms
       -> Newest rows per warehouse, item of stock
               reads warehouse text, item text, quantity bigint
               watermark: record timestamp
+              state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item, price FROM purchases JOIN items FOR SYSTEM_TIME AS OF bought_at USING (item)
 =>
@@ -38,13 +40,14 @@ View v: rows are only ever added
        item, price
     -> Temporal join as of bought_at
             on item = item
-            state: one row per key of the table and its versions since the watermark; rows that wait for the watermark
+            state: one row per key of the table and its versions since the watermark; rows that wait for the watermark; in memory alone
       -> Events of purchases
               reads item text, bought_at timestamptz
               watermark: bought_at - 5000 ms
       -> Newest rows per item of items
               reads item text, price numeric(12,2)
               watermark: record timestamp
+              state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT p.item FROM purchases p JOIN stock FOR SYSTEM_TIME AS OF p.bought_at AS s ON p.item = s.item
 =>
@@ -106,13 +109,13 @@ View v: rows are added and withdrawn, with weights
     -> Inner join
             on customerId = customerId and window_end = window_end
             where n < n
-            state: the rows of both sides, until their window closes
+            state: the rows of both sides, until their window closes; on disk where memory has no room
       -> Project
               customerId, window_end, count as n
         -> Aggregate by customerId, window_start, window_end
                 count(*)
                 emits whenever a result changes
-                state: one entry per group and window
+                state: one entry per group and window; on disk where memory has no room
           -> Window over bought_at: tumble 1m
             -> Events of purchases
                     reads customerId text, bought_at timestamptz
@@ -122,7 +125,7 @@ View v: rows are added and withdrawn, with weights
         -> Aggregate by customerId, window_start, window_end
                 count(*)
                 emits whenever a result changes
-                state: one entry per group and window
+                state: one entry per group and window; on disk where memory has no room
           -> Window over bought_at: tumble 1m
             -> Events of purchases
                     reads customerId text, bought_at timestamptz
@@ -135,7 +138,7 @@ View v: rows are only ever added
        item, page
     -> Inner join
             on key_1 = page
-            state: the rows of both sides
+            state: the rows of both sides; on disk where memory has no room
       -> Project
               item, lower(item) as key_1
         -> Filter
@@ -157,17 +160,19 @@ View v: newest row per key (item)
       -> Left join
               on item = item
               where stock > 3
-              state: the rows of both sides
+              state: the rows of both sides; on disk where memory has no room
         -> Filter
                 where price > 1.00
           -> Newest rows per item of items
                   reads item text, stock int, price numeric(12,2)
                   watermark: record timestamp
+                  state: one row per key; on disk where memory has no room
         -> Filter
                 where stock > 4
           -> Newest rows per item of items
                   reads item text, stock int, price numeric(12,2)
                   watermark: record timestamp
+                  state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item, p.stock FROM items i FULL JOIN items p USING (item)
 =>
@@ -176,13 +181,15 @@ View v: rows are added and withdrawn, with weights
        case when not item is null then item else item end as item, stock
     -> Full join
             on item = item
-            state: the rows of both sides
+            state: the rows of both sides; on disk where memory has no room
       -> Newest rows per item of items
               reads item text
               watermark: record timestamp
+              state: one row per key; on disk where memory has no room
       -> Newest rows per item of items
               reads item text, stock int
               watermark: record timestamp
+              state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS WITH last AS (SELECT item, quantity FROM (SELECT *, row_number() OVER (PARTITION BY item ORDER BY bought_at DESC) AS n FROM purchases WHERE quantity > 0) AS ranked WHERE n = 1) SELECT p.item, last.quantity FROM purchases p LEFT JOIN last FOR SYSTEM_TIME AS OF p.bought_at ON last.item = p.item
 =>
@@ -191,7 +198,7 @@ View v: rows are only ever added
        item, quantity
     -> Temporal left join as of bought_at
             on item = item
-            state: one row per key of the table and its versions since the watermark; rows that wait for the watermark
+            state: one row per key of the table and its versions since the watermark; rows that wait for the watermark; in memory alone
       -> Events of purchases
               reads item text, bought_at timestamptz
               watermark: bought_at - 5000 ms

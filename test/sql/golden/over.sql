@@ -6,7 +6,7 @@ View v: rows are only ever added
     -> Over each customerId, in order of bought_at
             avg(amount) rows unbounded preceding to 1 preceding, stddev_samp(amount) rows unbounded preceding to 1 preceding, count(*) rows unbounded preceding to 1 preceding
             gives a row once, when the watermark has passed it
-            state: one entry per partition; rows that wait for the watermark
+            state: one entry per partition; rows that wait for the watermark; some of it on disk where memory has no room
       -> Events of purchases
               reads customerId text, amount numeric(12,2), bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -19,7 +19,7 @@ View v: rows are only ever added
     -> Over each item, in order of bought_at
             sum(amount) rows unbounded preceding to current row
             gives a row once, when the watermark has passed it
-            state: one entry per partition; rows that wait for the watermark
+            state: one entry per partition; rows that wait for the watermark; some of it on disk where memory has no room
       -> Events of purchases
               reads item text, amount numeric(12,2), bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -32,7 +32,7 @@ View v: rows are only ever added
     -> Over each _0, customerId, in order of bought_at
             count(*) rows unbounded preceding to current row
             gives a row once, when the watermark has passed it
-            state: one entry per partition; rows that wait for the watermark
+            state: one entry per partition; rows that wait for the watermark; some of it on disk where memory has no room
       -> Project
               customerId, bought_at, date_trunc('day', bought_at) as _0
         -> Events of purchases
@@ -46,7 +46,7 @@ View v: newest row per key (item, rn)
        item, customerId, amount, row_number as rn
     -> First 3 of each item, numbered
             by amount desc
-            state: the first rows of each partition, and all of its rows where the input may withdraw some
+            state: the first rows of each partition, and all of its rows where the input may withdraw some; on disk where memory has no room
       -> Events of purchases
               reads customerId text, item text, amount numeric(12,2), bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -60,7 +60,7 @@ View v: newest row per key (item)
             where amount > 2.00
       -> First 1 of each item
               by bought_at desc
-              state: the first rows of each partition, and all of its rows where the input may withdraw some
+              state: the first rows of each partition, and all of its rows where the input may withdraw some; on disk where memory has no room
         -> Events of purchases
                 reads item text, amount numeric(12,2), bought_at timestamptz
                 watermark: bought_at - 5000 ms
@@ -72,10 +72,11 @@ View v: newest row per key (item)
        item
     -> First 9
             by total desc nulls last
-            state: the first rows of each partition, and all of its rows where the input may withdraw some
+            state: the first rows of each partition, and all of its rows where the input may withdraw some; on disk where memory has no room
       -> Newest rows per item of totals
               reads item text, total numeric
               watermark: record timestamp
+              state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item, row_number() OVER (PARTITION BY item ORDER BY amount) FROM purchases
 =>
@@ -99,7 +100,7 @@ View v: rows are only ever added
     -> Over each item, in order of bought_at
             sum(amount) range unbounded preceding to current row
             gives a row once, when the watermark has passed it
-            state: one entry per partition; rows that wait for the watermark
+            state: one entry per partition; rows that wait for the watermark; some of it on disk where memory has no room
       -> Events of purchases
               reads item text, amount numeric(12,2), bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -112,7 +113,7 @@ View v: rows are only ever added
     -> Over all rows, in order of bought_at
             rank()
             gives a row once, when the watermark has passed it
-            state: one entry per partition; rows that wait for the watermark
+            state: one entry per partition; rows that wait for the watermark; some of it on disk where memory has no room
       -> Events of purchases
               reads bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -125,11 +126,11 @@ View v: newest row per key (item)
     -> Over all rows, in order of item
             sum(count) range unbounded preceding to current row
             gives a row at once, and again whenever its result changes
-            state: all rows
+            state: all rows; on disk where memory has no room
       -> Aggregate by item
               count(*)
               emits whenever a result changes
-              state: one entry per group, for as long as the view lives
+              state: one entry per group, for as long as the view lives; on disk where memory has no room
         -> Events of purchases
                 reads item text, bought_at timestamptz
                 watermark: bought_at - 5000 ms
@@ -142,7 +143,7 @@ View v: rows are only ever added
     -> Over each item, in order of bought_at
             lag(amount, 1), avg(amount) range 1h preceding to current row, sum(amount) rows 9 preceding to current row
             gives a row once, when the watermark has passed it
-            state: one entry and the last 9 rows and the rows of the last 1h per partition; rows that wait for the watermark
+            state: one entry and the last 9 rows and the rows of the last 1h per partition; rows that wait for the watermark; some of it on disk where memory has no room
       -> Events of purchases
               reads item text, amount numeric(12,2), bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -160,10 +161,11 @@ View v: newest row per key (item)
   Over all rows, in order of price desc
        rank(), ntile(4), percent_rank()
        gives a row at once, and again whenever its result changes
-       state: all rows
+       state: all rows; on disk where memory has no room
     -> Newest rows per item of items
             reads item text, price numeric(12,2)
             watermark: record timestamp
+            state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item, rank FROM (SELECT item, customerid, rank() OVER (PARTITION BY item ORDER BY amount DESC) FROM purchases) t WHERE rank <= 3
 =>
@@ -174,7 +176,7 @@ View v: rows are added and withdrawn, with weights
             rank()
             keeps rows with rank up to 3
             gives a row at once, and again whenever its result changes
-            state: the first rows of each partition, and all of its rows where the input may withdraw some
+            state: the first rows of each partition, and all of its rows where the input may withdraw some; on disk where memory has no room
       -> Events of purchases
               reads item text, amount numeric(12,2), bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -186,20 +188,22 @@ View v: newest row per key (item)
        item, row_number as n, lead as next
     -> First 1 of each stock, numbered
             by total
-            state: the first rows of each partition, and all of its rows where the input may withdraw some
+            state: the first rows of each partition, and all of its rows where the input may withdraw some; on disk where memory has no room
       -> Over each stock, in order of total
               lead(total, 1)
               gives a row at once, and again whenever its result changes
-              state: all rows
+              state: all rows; on disk where memory has no room
         -> Inner join
                 on item = item
-                state: the rows of both sides
+                state: the rows of both sides; on disk where memory has no room
           -> Newest rows per item of items
                   reads item text, stock int
                   watermark: record timestamp
+                  state: one row per key; on disk where memory has no room
           -> Newest rows per item of totals
                   reads item text, total numeric
                   watermark: record timestamp
+                  state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT * FROM (SELECT item, stock, row_number() OVER w AS n, lead(price) OVER w AS next FROM items WINDOW w AS (PARTITION BY stock ORDER BY price)) t WHERE n = 1
 =>
@@ -208,14 +212,15 @@ View v: newest row per key (item)
        item, stock, row_number as n, lead as next
     -> First 1 of each stock, numbered
             by price
-            state: the first rows of each partition, and all of its rows where the input may withdraw some
+            state: the first rows of each partition, and all of its rows where the input may withdraw some; on disk where memory has no room
       -> Over each stock, in order of price
               lead(price, 1)
               gives a row at once, and again whenever its result changes
-              state: all rows
+              state: all rows; on disk where memory has no room
         -> Newest rows per item of items
                 reads item text, stock int, price numeric(12,2)
                 watermark: record timestamp
+                state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item, n, rank() OVER (PARTITION BY window_start, window_end ORDER BY n DESC) FROM (SELECT item, window_start, window_end, count(*) AS n FROM TUMBLE(purchases, bought_at, INTERVAL '1 hour') GROUP BY item, window_start, window_end) t
 =>
@@ -225,13 +230,13 @@ View v: rows are added and withdrawn, with weights
     -> Over each window_start, window_end, in order of n desc
             rank()
             gives a row at once, and again whenever its result changes
-            state: all rows, until their window closes
+            state: all rows, until their window closes; on disk where memory has no room
       -> Project
               item, window_start, window_end, count as n
         -> Aggregate by item, window_start, window_end
                 count(*)
                 emits whenever a result changes
-                state: one entry per group and window
+                state: one entry per group and window; on disk where memory has no room
           -> Window over bought_at: tumble 1h
             -> Events of purchases
                     reads item text, bought_at timestamptz
@@ -245,7 +250,7 @@ View v: rows are added and withdrawn, with weights
     -> Over each item
             sum(amount) range unbounded preceding to current row
             gives a row at once, and again whenever its result changes
-            state: all rows
+            state: all rows; on disk where memory has no room
       -> Events of purchases
               reads item text, amount numeric(12,2), bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -412,7 +417,7 @@ View v: rows are only ever added
     -> Over each customerId, in order of bought_at
             lead(item, 2, 'none'), count(*) range 5m preceding to 5m following
             gives a row once, when the watermark has passed it and what it looks ahead to
-            state: the rows of the last 5m; rows that wait for the watermark
+            state: the rows of the last 5m; rows that wait for the watermark; some of it on disk where memory has no room
       -> Events of purchases
               reads customerId text, item text, bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -432,7 +437,7 @@ View v: rows are only ever added
     -> Over each item, in order of bought_at
             count(*) range 1d preceding to current row
             gives a row once, when the watermark has passed it
-            state: the rows of the last 1d; rows that wait for the watermark
+            state: the rows of the last 1d; rows that wait for the watermark; some of it on disk where memory has no room
       -> Events of purchases
               reads item text, bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -444,7 +449,7 @@ View v: newest row per key (item)
        item, customerId, amount
     -> First 1 of each item
             by _3 desc
-            state: the first rows of each partition, and all of its rows where the input may withdraw some
+            state: the first rows of each partition, and all of its rows where the input may withdraw some; on disk where memory has no room
       -> Project
               item, customerId, amount, bought_at as _3
         -> Events of purchases
@@ -473,7 +478,7 @@ View v: newest row per key (window_start)
     -> Aggregate by window_start, window_end
             count(*)
             emits whenever a result changes
-            state: one entry per group and window
+            state: one entry per group and window; on disk where memory has no room
       -> Window over bought_at: tumble 1m
         -> Events of purchases
                 reads bought_at timestamptz

@@ -5,17 +5,19 @@ View v: newest row per key (item)
        item
     -> Semi join
             on item = item
-            state: the rows of both sides
+            state: the rows of both sides; on disk where memory has no room
       -> Filter
               where price > 1.00
         -> Newest rows per item of items
                 reads item text, price numeric(12,2)
                 watermark: record timestamp
+                state: one row per key; on disk where memory has no room
       -> Filter
               where quantity > 3
         -> Newest rows per warehouse, item of stock
                 reads warehouse text, item text, quantity bigint
                 watermark: record timestamp
+                state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item FROM items i WHERE NOT EXISTS (SELECT 1 FROM stock WHERE item = i.item AND quantity > i.stock)
 =>
@@ -25,13 +27,15 @@ View v: newest row per key (item)
     -> Anti join
             on item = item
             where quantity > stock::bigint
-            state: the rows of both sides
+            state: the rows of both sides; on disk where memory has no room
       -> Newest rows per item of items
               reads item text, stock int
               watermark: record timestamp
+              state: one row per key; on disk where memory has no room
       -> Newest rows per warehouse, item of stock
               reads warehouse text, item text, quantity bigint
               watermark: record timestamp
+              state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item FROM items WHERE stock NOT IN (SELECT quantity FROM stock)
 =>
@@ -41,13 +45,15 @@ View v: newest row per key (item)
     -> Anti join
             of all pairs
             where (stock::bigint = quantity) or stock is null or quantity is null
-            state: the rows of both sides
+            state: the rows of both sides; on disk where memory has no room
       -> Newest rows per item of items
               reads item text, stock int
               watermark: record timestamp
+              state: one row per key; on disk where memory has no room
       -> Newest rows per warehouse, item of stock
               reads warehouse text, item text, quantity bigint
               watermark: record timestamp
+              state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item, price - (SELECT avg(price) FROM items) AS more FROM items WHERE stock < (SELECT max(stock) FROM items)
 =>
@@ -56,29 +62,32 @@ View v: newest row per key (item)
        item, price - avg as more
     -> Left join
             of all pairs
-            state: the rows of both sides
+            state: the rows of both sides; on disk where memory has no room
       -> Filter
               where stock < max
         -> Left join
                 of all pairs
-                state: the rows of both sides
+                state: the rows of both sides; on disk where memory has no room
           -> Newest rows per item of items
                   reads item text, stock int, price numeric(12,2)
                   watermark: record timestamp
+                  state: one row per key; on disk where memory has no room
           -> Aggregate over all rows
                   max(stock)
                   emits whenever a result changes
-                  state: one entry
+                  state: one entry; some of it on disk where memory has no room
             -> Newest rows per item of items
                     reads item text, stock int
                     watermark: record timestamp
+                    state: one row per key; on disk where memory has no room
       -> Aggregate over all rows
               avg(price)
               emits whenever a result changes
-              state: one entry
+              state: one entry; in memory alone
         -> Newest rows per item of items
                 reads item text, price numeric(12,2)
                 watermark: record timestamp
+                state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item FROM purchases WHERE item IN (SELECT item FROM items)
 =>

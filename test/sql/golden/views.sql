@@ -24,7 +24,7 @@ View v: newest row per key (a)
     -> Aggregate by page
             count(*)
             emits whenever a result changes
-            state: one entry per group, for as long as the view lives
+            state: one entry per group, for as long as the view lives; on disk where memory has no room
       -> Events of clicks
               reads page text
               watermark: record timestamp
@@ -44,6 +44,7 @@ View v: newest row per key (item)
     -> Newest rows per item of items
             reads item text, stock int
             watermark: record timestamp
+            state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT stock FROM items
 =>
@@ -53,6 +54,7 @@ View v: rows are added and withdrawn, with weights
     -> Newest rows per item of items
             reads item text, stock int
             watermark: record timestamp
+            state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item, price FROM items UNION ALL SELECT item, amount FROM purchases
 =>
@@ -61,6 +63,7 @@ View v: rows are added and withdrawn, with weights
     -> Newest rows per item of items
             reads item text, price numeric(12,2)
             watermark: record timestamp
+            state: one row per key; on disk where memory has no room
     -> Project
             item, amount
       -> Events of purchases
@@ -72,7 +75,7 @@ CREATE MATERIALIZED VIEW v AS SELECT page FROM clicks UNION SELECT item FROM ite
 View v: newest row per key (page)
   Aggregate by page
        emits whenever a result changes
-       state: one entry per group, for as long as the view lives
+       state: one entry per group, for as long as the view lives; on disk where memory has no room
     -> Union all
       -> Events of clicks
               reads page text
@@ -80,6 +83,7 @@ View v: newest row per key (page)
       -> Newest rows per item of items
               reads item text
               watermark: record timestamp
+              state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS WITH big AS (SELECT item, amount FROM purchases WHERE amount > 100), named (thing) AS (SELECT item FROM big) SELECT thing, count(*) FROM named GROUP BY thing
 =>
@@ -87,7 +91,7 @@ View v: newest row per key (thing)
   Aggregate by item
        count(*)
        emits whenever a result changes
-       state: one entry per group, for as long as the view lives
+       state: one entry per group, for as long as the view lives; on disk where memory has no room
     -> Project
             item
       -> Filter
@@ -106,6 +110,7 @@ View v: newest row per key (item)
       -> Newest rows per item of totals
               reads item text, n bigint, total numeric
               watermark: record timestamp
+              state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT note ->> 'shop' AS shop, (note -> 'tags') @> '["x"]' AS tagged FROM purchases
 =>
@@ -128,7 +133,7 @@ CREATE MATERIALIZED VIEW v AS SELECT DISTINCT item FROM purchases
 View v: newest row per key (item)
   Aggregate by item
        emits whenever a result changes
-       state: one entry per group, for as long as the view lives
+       state: one entry per group, for as long as the view lives; on disk where memory has no room
     -> Project
             item
       -> Events of purchases
@@ -140,10 +145,11 @@ CREATE MATERIALIZED VIEW v AS SELECT item, total FROM totals ORDER BY total DESC
 View v: newest row per key (item)
   First 3
        by total desc
-       state: the first rows of each partition, and all of its rows where the input may withdraw some
+       state: the first rows of each partition, and all of its rows where the input may withdraw some; on disk where memory has no room
     -> Newest rows per item of totals
             reads item text, total numeric
             watermark: record timestamp
+            state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT item FROM totals ORDER BY total DESC, n LIMIT 2 OFFSET 1
 =>
@@ -154,12 +160,13 @@ View v: newest row per key (item)
             where row_number > 1
       -> First 3, numbered
               by _1 desc, _2
-              state: the first rows of each partition, and all of its rows where the input may withdraw some
+              state: the first rows of each partition, and all of its rows where the input may withdraw some; on disk where memory has no room
         -> Project
                 item, total as _1, n as _2
           -> Newest rows per item of totals
                   reads item text, n bigint, total numeric
                   watermark: record timestamp
+                  state: one row per key; on disk where memory has no room
 ----
 CREATE MATERIALIZED VIEW v AS SELECT CASE WHEN amount > 100 THEN 'big' WHEN amount IS NULL THEN 'none' ELSE 'small' END AS size, coalesce(quantity, 0) AS quantity FROM purchases
 =>

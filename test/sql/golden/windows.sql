@@ -6,7 +6,7 @@ View v: rows are only ever added, one per key (item, window_start, window_end)
     -> Sessions by item over bought_at, gap 10m
             count(*)
             emits once, when the watermark has passed the session
-            state: the open sessions and their rows
+            state: the open sessions and their rows; on disk where memory has no room
       -> Events of purchases
               reads item text, bought_at timestamptz
               watermark: bought_at - 5000 ms
@@ -19,7 +19,7 @@ View v: rows are added and withdrawn, with weights
     -> Sessions by customerId, item over bought_at, gap 10m
             sum(quantity)
             emits whenever a session changes
-            state: the open sessions and their rows
+            state: the open sessions and their rows; on disk where memory has no room
       -> Filter
               where item <> 'x'
         -> Events of purchases
@@ -62,7 +62,7 @@ View v: newest row per key (window_end)
     -> Aggregate by window_end
             count(*)
             emits whenever a result changes
-            state: one entry per group and window
+            state: one entry per group and window; on disk where memory has no room
       -> Window over bought_at: cumulate 1h every 1m from 5m
         -> Events of purchases
                 reads bought_at timestamptz
@@ -76,7 +76,7 @@ View v: rows are only ever added, one per key (item, window_end)
     -> Aggregate by item, window_start, window_end
             count(*)
             emits once, when the watermark has passed the window
-            state: one entry per group of the windows still open
+            state: one entry per group of the windows still open; on disk where memory has no room
             counted in slices of 5s, added up by window
       -> Window over bought_at: hop 1m every 5s
         -> Events of purchases
@@ -126,14 +126,14 @@ View v: rows are only ever added, one per key (window_start, item)
     -> Aggregate by window_start, window_end, item
             sum(n)
             emits once, when the watermark has passed the window
-            state: one entry per group of the windows still open
+            state: one entry per group of the windows still open; on disk where memory has no room
       -> Window over moment: tumble 1m
         -> Project
                 window_end - interval '00:00:00.001' as moment, item, count as n
           -> Aggregate by window_start, window_end, item
                   count(*)
                   emits once, when the watermark has passed the window
-                  state: one entry per group of the windows still open
+                  state: one entry per group of the windows still open; on disk where memory has no room
             -> Window over bought_at: tumble 10s
               -> Events of purchases
                       reads item text, bought_at timestamptz
@@ -147,14 +147,14 @@ View v: rows are only ever added, one per key (window_start)
     -> Aggregate by window_start, window_end
             sum(n)
             emits once, when the watermark has passed the window
-            state: one entry per group of the windows still open
+            state: one entry per group of the windows still open; on disk where memory has no room
       -> Window over window_time: tumble 1h
         -> Project
                 window_end - interval '00:00:00.001' as window_time, count as n
           -> Sessions by item over bought_at, gap 10m
                   count(*)
                   emits once, when the watermark has passed the session
-                  state: the open sessions and their rows
+                  state: the open sessions and their rows; on disk where memory has no room
             -> Events of purchases
                     reads item text, bought_at timestamptz
                     watermark: bought_at - 5000 ms
@@ -167,12 +167,12 @@ View v: rows are only ever added, one per key (item, n)
     -> Over each item, in order of window_time
             row_number()
             gives a row once, when the watermark has passed it
-            state: one entry per partition; rows that wait for the watermark
+            state: one entry per partition; rows that wait for the watermark; some of it on disk where memory has no room
       -> Project
               item, window_end - interval '00:00:00.001' as window_time
         -> Aggregate by item, window_start, window_end
                 emits once, when the watermark has passed the window
-                state: one entry per group of the windows still open
+                state: one entry per group of the windows still open; on disk where memory has no room
                 counted in slices of 5s, added up by window
           -> Window over bought_at: hop 1m every 5s
             -> Events of purchases
