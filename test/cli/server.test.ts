@@ -47,6 +47,20 @@ test('a fault in a SQL text names its SQLSTATE and shows the place', async () =>
   const json = JSON.parse((await millrace('sql', '-c', 'SELECT itm FROM purchases', '-o', 'json')).stderr) as object
   assert.equal((json as { sqlstate: string }).sqlstate, '42703')
 })
+test('each SELECT of a text is answered, and a fault says its line in the whole text', async () => {
+  const { stdout } = await millrace(
+    'sql',
+    '-c',
+    `SELECT 1 AS a; FLUSH; SELECT ';' AS b;\nSHOW FUNCTIONS; SELECT 3 AS c`,
+  )
+  assert.match(stdout, /^A\n1\n+B\n;\n[^]*\nC\n3\n$/)
+  const wrong = await millrace('sql', '-c', 'SELECT 1 AS a;\nSELECT 2 AS b; SELECT itm\nFROM purchases')
+  assert.match(wrong.stdout, /^A\n1\n+B\n2\n$/)
+  assert.match(wrong.stderr, /^ERROR 42703: column "itm" does not exist\nLINE 2: +SELECT itm\n/)
+  const misspelt = await millrace('sql', '-c', 'SELECT 1 AS a; SELEC 2')
+  assert.equal(misspelt.stdout, '')
+  assert.match(misspelt.stderr, /SELEC/)
+})
 test('a value that cannot be computed names its SQLSTATE too; there is no place to show', async () => {
   const wrong = await millrace('sql', '-c', 'SELECT 1 / 0')
   assert.match(wrong.stderr, /^ERROR 22012: division by zero\nHINT: .+\n$/)

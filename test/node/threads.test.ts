@@ -46,6 +46,10 @@ for (const [workers, isThere] of [
         )
       }
       assert.deepEqual(await rows(running, 'SELECT n FROM plain'), [[2]])
+      for (const view of ['placed', 'processed', 'plain']) {
+        assert.deepEqual(await running.engine.doctor(view), [], view)
+        assert.match((await rows(running, `EXPLAIN ANALYZE ${view}`)).join('\n'), /running; rows in [12], out [123]/)
+      }
     } finally {
       await running.close()
     }

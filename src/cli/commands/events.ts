@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { ProducedJson, RecordJson } from '../../gateway/http/api.ts'
+import { answerParts } from '../answers.ts'
 import { call, events, json, lines } from '../client.ts'
 import { type Command, CommandError, exit, topicNames, usageError } from '../command.ts'
 import { parseExact } from '../exact-json.ts'
@@ -109,7 +110,8 @@ export const eventCommands: readonly Command[] = [
           printNext(on.output, parseExact(data) as Record<string, unknown>, () => data)
         return
       }
-      printAnswer(on.output, await json(on, { method: 'POST', path: '/v1/sql', body: { sql } }))
+      for (const part of answerParts(sql))
+        printAnswer(on.output, await json(on, { method: 'POST', path: '/v1/sql', body: { sql: part } }))
     },
   },
 ]

@@ -38,10 +38,10 @@ interface Place {
 const mark = 'code of millrace'
 
 /** null: it has a function that is not in the list. */
-export function packed(view: ViewPlan, code: readonly unknown[]): ViewPlan | null {
+export function packed<T>(value: T, code: readonly unknown[]): T | null {
   const places = new Map(code.map((one, i) => [one, { [mark]: true, code: i }]))
   try {
-    return structuredClone(replaced(view, (value) => places.get(value))) as ViewPlan
+    return structuredClone(replaced(value, (one) => places.get(one))) as T
   } catch (error) {
     // A function that is in no list.
     if (error instanceof DOMException && error.name === 'DataCloneError') return null

@@ -24,7 +24,7 @@ import {
 } from '../runtime/flow.ts'
 import { Restarts } from '../runtime/restarts.ts'
 import { type Savepoint, SavepointsUnderWay } from '../runtime/savepoints.ts'
-import { packed } from './code.ts'
+import { packed, withCode } from './code.ts'
 import { PartThread, PartThreads } from './part-threads.ts'
 import type { HostMethods, PlacedView, ViewMethods, ViewThreadData } from './view-thread.ts'
 import { WatchedThread } from './watched-thread.ts'
@@ -235,7 +235,11 @@ class Pool implements Flow {
     return this.running(name)?.line.call('graph', [name]) ?? this.local.graph(name)
   }
   async examine(name: string): Promise<Examination> {
-    return this.running(name)?.line.call('examine', [name]) ?? this.local.examine(name)
+    const thread = this.running(name)
+    if (thread === null) return this.local.examine(name)
+    const found = await thread.line.call('examine', [name])
+    if (found === null) throw new Fault('internal', { what: `the code of view ${name} is not there` })
+    return withCode(found, this.code, name)
   }
   /** null: it is none of a thread's. Throws the fault of one whose thread is gone. */
   private running(name: string): ViewThread | null {

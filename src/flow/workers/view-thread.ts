@@ -13,7 +13,7 @@ import { type Bell, PartLine } from '../parts/part-line.ts'
 import type { ViewPlan } from '../plan.ts'
 import { type LocalFlow, type ViewInfo, openFlow } from '../runtime/flow.ts'
 import type { BadRecord, QuarantineUse } from '../runtime/quarantine.ts'
-import { unpacked } from './code.ts'
+import { packed, unpacked } from './code.ts'
 
 /** What the thread is started with. */
 export interface ViewThreadData {
@@ -108,7 +108,7 @@ const methodsOf = (
   saved: (name: string) => flow().saved(name),
   savepoint: (view: string, name: string) => flow().savepoint(flow().plan(view), name),
   graph: (name: string) => flow().graph(name),
-  examine: (name: string) => flow().examine(name),
+  examine: async (name: string) => packed(await flow().examine(name), await code()),
   settled: (name: string, signal: AbortSignal) => flow().settled(name, signal),
   close: () => flow().close(),
 })

@@ -45,6 +45,14 @@ function cannotRun(name: string, fault: Fault | null, state: ViewState | null = 
       evidence: [],
       remedy: `ALTER MATERIALIZED VIEW ${name} RESUME`,
     }
+  if (state?.status === 'running')
+    return {
+      ...at,
+      code: 'unseen',
+      says: 'The view runs, but could not be looked at.',
+      evidence: [],
+      remedy: 'Ask again; EXPLAIN ANALYZE shows what goes through its steps.',
+    }
   return {
     ...at,
     code: 'stopped',
