@@ -67,7 +67,6 @@ async function set(resourceType: number, resourceName: string, name: string, val
   return (await ask(millrace!.kafka, incrementalAlterConfigsApi, 1, request)).responses[0]!.errorCode
 }
 const shape = ({ configType, isSensitive, readOnly }: Config) => ({ configType, isSensitive, readOnly })
-const noSynonymInKafka = new Set(['flush.ms', 'retention.ms', 'segment.jitter.ms', 'segment.ms'])
 
 test("topics: every setting of Kafka is there, of its type and with its synonyms; three more are Millrace's own", async () => {
   const [theirs, ours] = await both(2, 't')
@@ -78,10 +77,9 @@ test("topics: every setting of Kafka is there, of its type and with its synonyms
     const mine = ours.get(name) ?? assert.fail(`${name} is not there`)
     assert.deepEqual(shape(mine), shape(config), name)
     assert.ok((mine.documentation ?? '').length > 20, name)
-    // Kafka leaves out those that it computes from several of the broker's.
     const defaults = (list: Config): string[] =>
       list.synonyms.filter(({ source }) => source === 5).map((one) => one.name)
-    if (!noSynonymInKafka.has(name)) assert.deepEqual(defaults(mine), defaults(config), name)
+    assert.deepEqual(defaults(mine), defaults(config), name)
   }
 })
 test('topics: a value that Kafka takes is honoured or refused, and what is honoured is shown', async () => {

@@ -46,6 +46,8 @@ export const brokerSynonyms: Readonly<Record<string, string>> = {
   'segment.ms': 'log.roll.ms',
   'unclean.leader.election.enable': 'unclean.leader.election.enable',
 }
+/** Kafka's brokers have no default of that name for these: they work it out of settings in hours, or of none. */
+const withoutDefault: ReadonlySet<string> = new Set(['flush.ms', 'retention.ms', 'segment.jitter.ms', 'segment.ms'])
 function ofTopics(): Record<string, ResourceSetting> {
   const found: Record<string, ResourceSetting> = {}
   for (const setting of topicSettings) {
@@ -132,8 +134,8 @@ export class LocalBrokerConfigs extends LocalResourceConfigs implements BrokerCo
   topicSynonyms(topic: string, name: string): NonNullable<ConfigEntry['synonyms']> {
     const synonym = brokerSynonyms[name]
     if (synonym === undefined) return []
-    const all = this.synonyms(synonym)
-    return isKept(topic) ? all.slice(-1) : all
+    const all = isKept(topic) ? this.synonyms(synonym).slice(-1) : this.synonyms(synonym)
+    return withoutDefault.has(name) ? all.filter(({ source }) => source !== 'default') : all
   }
   override describe(resource: string): readonly ConfigEntry[] {
     checkName(resource)

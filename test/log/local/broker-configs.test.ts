@@ -43,6 +43,15 @@ test('a topic without its own setting has that of this broker, of all brokers, t
   assert.deepEqual(sourcesOf(log, 't', 'max.message.bytes'), ['default message.max.bytes=1048588'])
   await log.close()
 })
+test('a default that Kafka works out of several settings is no synonym; what was set is', async () => {
+  const log = await open()
+  await withTopic(log, 't')
+  for (const name of ['flush.ms', 'retention.ms', 'segment.jitter.ms', 'segment.ms'])
+    assert.deepEqual(sourcesOf(log, 't', name), [], name)
+  await log.brokerConfigs.alter('', { 'log.retention.ms': '60000' })
+  assert.deepEqual(sourcesOf(log, 't', 'retention.ms'), ['all-brokers log.retention.ms=60000'])
+  await log.close()
+})
 test('what Millrace keeps for itself does not follow', async () => {
   const log = await open()
   await log.brokerConfigs.alter('', { 'log.retention.ms': '1', 'log.cleanup.policy': 'delete' })
