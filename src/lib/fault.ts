@@ -700,7 +700,11 @@ export const faults = {
   'sql.syntax': sqlMeaning('42601', 400, 'Read what was expected at the marked place; docs/sql.md has the grammar.'),
   'sql.unsupported': sqlMeaning('0A000', 501, 'docs/sql.md lists what works today.'),
   'sql.too-complex': sqlMeaning('54001', 400, 'Split the statement, or move parts of it into views.'),
-  'sql.unknown-relation': sqlMeaning('42P01', 404, 'SHOW STREAMS, SHOW TABLES and SHOW VIEWS list the names.'),
+  'sql.unknown-relation': sqlMeaning(
+    '42P01',
+    404,
+    'SHOW STREAMS, SHOW TABLES and SHOW VIEWS list the names. A topic is read when CREATE STREAM says what its events are.',
+  ),
   'sql.unknown-column': sqlMeaning('42703', 400, 'DESCRIBE lists the columns of a stream, table or view.'),
   'sql.ambiguous-name': sqlMeaning('42702', 400, 'Qualify the name with its table, or quote it to match exactly.'),
   'sql.unknown-function': sqlMeaning('42883', 400, 'Check the name and the argument types; add explicit casts.'),

@@ -200,8 +200,37 @@ const spellings: readonly Advice[] = [
     `SELECT TUMBLE_START(t, INTERVAL '1' MINUTE) FROM s`,
     `SELECT window_start, count(*) AS c FROM TUMBLE(s, t, INTERVAL '1 minute') GROUP BY window_start, window_end`,
   ],
+  ['DESCRIBE EXTENDED v', 'DESCRIBE v'],
+  ['SELECT TIMESTAMPADD(DAY, 1, t) FROM s', `t + INTERVAL '1 day'`, `SELECT t + INTERVAL '1 day' FROM s`],
+  [
+    'SELECT TIMESTAMPDIFF(SECOND, t, t) FROM s',
+    'extract(epoch FROM t - t0)',
+    'SELECT extract(epoch FROM t - t0) FROM (SELECT t, t AS t0 FROM s) q',
+  ],
+  ['CREATE STREAM q (k text KEY, n int)', `CREATE STREAM keyed (k text, n int) WITH (key = 'k')`],
+  ['SELECT k FROM s SAMPLE 0.1', `WHERE md5(k) < '1a'`, `SELECT k FROM s WHERE md5(k) < '1a'`],
+  ['SELECT to_timestamp_ltz(n, 3) FROM s', 'to_timestamp(n / 1000.0)', 'SELECT to_timestamp(n / 1000.0) FROM s'],
+  ['SELECT parse_json(k) FROM s', 'k::jsonb', `SELECT k::jsonb FROM (SELECT '1' AS k FROM s) q`],
+  ['SELECT random()', 'volatile', 'SELECT 1 -- volatile'],
+  [
+    'CREATE MATERIALIZED VIEW ne AS SELECT k FROM s WHERE NOT EXISTS (SELECT 1 FROM o WHERE o.k = s.k)',
+    `LEFT JOIN b ON b.k = a.k AND b.t BETWEEN a.t AND a.t + INTERVAL '1 hour' WHERE b.k IS NULL`,
+    `CREATE MATERIALIZED VIEW ne AS WITH b AS (SELECT * FROM o) SELECT a.k FROM s AS a LEFT JOIN b ON b.k = a.k AND b.t BETWEEN a.t AND a.t + INTERVAL '1 hour' WHERE b.k IS NULL`,
+  ],
+  [
+    `SELECT count(*) FROM TUMBLE((SELECT DISTINCT ON (k) k, t, n FROM s ORDER BY k, n), t, INTERVAL '1 minute') GROUP BY window_start`,
+    `GROUP BY date_bin('1 minute', t, '2000-01-01')`,
+    `SELECT count(*) FROM (SELECT DISTINCT ON (k) k, t, n FROM s ORDER BY k, n) q GROUP BY date_bin('1 minute', t, '2000-01-01')`,
+  ],
+  [
+    'ALTER MATERIALIZED VIEW v SET (parallelism = 2)',
+    'CREATE OR REPLACE MATERIALIZED VIEW v WITH (parallelism = 2) AS SELECT k, count(*) AS c FROM s GROUP BY k',
+    'CREATE OR REPLACE MATERIALIZED VIEW v WITH (parallelism = 2) AS SELECT k, count(*) AS c FROM s GROUP BY k; DROP VIEW v; CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM s GROUP BY k',
+  ],
+  ['ALTER MATERIALIZED VIEW v SUSPEND', 'ALTER MATERIALIZED VIEW v PAUSE'],
   ['PAUSE v', 'ALTER MATERIALIZED VIEW v PAUSE'],
   ['RESUME v', 'ALTER MATERIALIZED VIEW v RESUME'],
+  ['TERMINATE v', 'DROP MATERIALIZED VIEW v', 'DROP MATERIALIZED VIEW w3; -- DROP MATERIALIZED VIEW v'],
   ['LIST STREAMS', 'SHOW STREAMS'],
   ['SELEC 1', 'SELECT', 'SELECT 1'],
   ['PRINT s', 'SELECT * FROM s'],
@@ -362,4 +391,8 @@ test('DELETE takes rows of a table away, by their keys', async () => {
   assert.deepEqual(await millrace.sql('SELECT * FROM sums'), [])
   await assert.rejects(millrace.sql('DELETE FROM v'), { code: 'sql.wrong-kind' })
   await assert.rejects(millrace.sql('DELETE FROM parts WHERE d = 1'), { code: 'sql.unknown-column' })
+})
+test('EXPLAIN PLAN FOR is EXPLAIN', async () => {
+  const query = 'SELECT k, count(*) AS c FROM s GROUP BY k'
+  assert.deepEqual(await millrace.sql(`EXPLAIN PLAN FOR ${query}`), await millrace.sql(`EXPLAIN ${query}`))
 })

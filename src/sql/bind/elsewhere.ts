@@ -6,6 +6,9 @@ const newest = 'Write SELECT DISTINCT ON (k) k, n FROM s ORDER BY k, t DESC.'
 const json = "Write j ->> 'a', or j #>> '{a,b}' for a path."
 const unnest =
   'There is no UNNEST yet: in TypeScript stream().flatMap(…) gives a row for each; j -> 0 and a[1] reach one element.'
+const chance =
+  'What is computed must give the same again: rows are withdrawn so. A function in TypeScript may be volatile: defineSqlFunction.'
+const typed = 'DESCRIBE v says the types of columns, and an answer has them beside the names.'
 const lists = 'It would keep every row. Write max(k), count(DISTINCT k), or read the rows with SELECT.'
 const seconds = 'Write extract(epoch FROM t).'
 
@@ -61,6 +64,18 @@ export const functionsElsewhere: Readonly<Record<string, string>> = {
   dateadd: "Write t + INTERVAL '1 day'.",
   date_add: "Write t + INTERVAL '1 day'.",
   timestampadd: "Write t + INTERVAL '1 day'.",
+  mz_now: 'Write now().',
+  to_timestamp_ltz: 'Write to_timestamp(n / 1000.0), of milliseconds.',
+  parse_json: 'Write k::jsonb.',
+  jsonb_path_query: json,
+  jsonb_path_query_first: json,
+  gen_random_uuid: chance,
+  uuid: chance,
+  random: chance,
+  rand: chance,
+  typeof: typed,
+  pg_typeof: typed,
+  proctime: 'Write now(); beside a table in a join, FOR SYSTEM_TIME AS OF PROCTIME().',
   try_cast: "Write CASE WHEN k ~ '^[0-9]+$' THEN k::int END.",
   safe_cast: "Write CASE WHEN k ~ '^[0-9]+$' THEN k::int END.",
 }

@@ -11,6 +11,7 @@ import type { Call, Expr, Query } from '../syntax/ast.ts'
 import { aggregateNames, isAggregate, rankings } from './aggregates.ts'
 import { type Bound, booleanType, branch, column, isNull, literal, not, textType, treeSize } from './bound.ts'
 import { coerce, explicitCast, unify } from './coerce.ts'
+import { functionsElsewhere } from './elsewhere.ts'
 import { resolveCall, resolveUniform, resolveUserCall } from './functions.ts'
 import { asSqlFault, intervalConstant, numberLiteral, textConstant } from './literals.ts'
 import {
@@ -530,6 +531,17 @@ function extract(ctx: BindContext, expr: Of<'extract'>): Bound {
   return resolveCall('extract', [field, bindExpression(ctx, expr.arg)], expr, ctx.text)
 }
 
+/** `TIMESTAMPADD(DAY, 1, t)`: where there is no such function, that is said, and not that DAY is no column. */
+function callArguments(ctx: BindContext, expr: Call, name: string): Bound[] {
+  try {
+    return expr.args.map((arg) => bindExpression(ctx, arg.value))
+  } catch (error) {
+    const hint = Object.hasOwn(functionsElsewhere, name) ? functionsElsewhere[name] : undefined
+    const isUnknown = error instanceof SqlFault && error.code === 'sql.unknown-column'
+    if (!isUnknown || hint === undefined) throw error
+    throw new SqlFault('sql.unknown-function', `function ${name} does not exist`, ctx.text, expr.at, { hint })
+  }
+}
 function functionCall(ctx: BindContext, expr: Call): Bound {
   const functionName = nameOf(ctx, expr)
   if (expr.over !== null) {
@@ -547,7 +559,7 @@ function functionCall(ctx: BindContext, expr: Call): Bound {
       hint: 'The last row of each key: SELECT DISTINCT ON (k) k, n FROM s ORDER BY k, t DESC.',
     })
   plainCallOnly(ctx, expr, functionName)
-  const args = expr.args.map((arg) => bindExpression(ctx, arg.value))
+  const args = callArguments(ctx, expr, functionName)
   const type = Object.hasOwn(clocks, functionName) && args.length === 0 ? clocks[functionName]! : null
   if (type !== null) return clock(ctx, type, expr)
   switch (functionName) {

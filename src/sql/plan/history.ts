@@ -19,6 +19,13 @@ const history = {
       'event time, with FOR SYSTEM_TIME AS OF s.t (of IN and EXISTS: join so instead); or let rows go after a while: ' +
       "WITH (state_ttl = '1d'); or accept it: WITH (allow_unbounded_state).",
   },
+  exists: {
+    message: '[NOT] EXISTS and IN over a stream keep all of both sides for ever',
+    hint:
+      "Within a time, NOT EXISTS is a join without a partner: LEFT JOIN b ON b.k = a.k AND b.t BETWEEN a.t AND a.t + INTERVAL '1 hour' WHERE b.k IS NULL; " +
+      'and EXISTS a JOIN so. Or compare the windows of both (… AND a.window_end = b.window_end); or ask a view by key; or let rows go after a while: ' +
+      "WITH (state_ttl = '1d'); or accept it: WITH (allow_unbounded_state).",
+  },
   over: {
     message: 'this window function keeps every row of a stream',
     hint:

@@ -175,10 +175,14 @@ function isTable(plan: Plan): boolean {
  * The step that would have to keep history. Of a join neither side may grow for ever, nor what OVER restates, unless its
  * rows go with their window, or only the first ranks are kept. `joinsEnd`: rows of joins go by `state_ttl`.
  */
-export function keepsHistory(plan: Plan, joinsEnd: boolean): 'join' | 'table-join' | 'over' | null {
+export function keepsHistory(plan: Plan, joinsEnd: boolean): 'join' | 'exists' | 'table-join' | 'over' | null {
   const isBounded = plan.op === 'join' && (joinsEnd || plan.windowEnd !== null || plan.interval !== undefined)
   if (plan.op === 'join' && !isBounded && inputsOf(plan).some(growsForEver))
-    return isTable(plan.left) || isTable(plan.right) ? 'table-join' : 'join'
+    return isTable(plan.left) || isTable(plan.right)
+      ? 'table-join'
+      : plan.kind === 'semi' || plan.kind === 'anti'
+        ? 'exists'
+        : 'join'
   const restates = plan.op === 'over' && plan.time === null && plan.windowEnd === null && plan.keep === null
   if (restates && growsForEver(plan.input)) return 'over'
   return inputsOf(plan).reduce<ReturnType<typeof keepsHistory>>(

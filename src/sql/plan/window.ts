@@ -1,4 +1,5 @@
 /** TUMBLE, HOP and CUMULATE in FROM: they add window_start and window_end, and window_time by its name alone. */
+import { durationText } from '../../lib/duration.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Window } from '../../flow/plan.ts'
 import type { Columns, Field } from '../../schema/types.ts'
@@ -162,12 +163,16 @@ function sizes(ctx: PlanContext, input: Rel, args: readonly (TableArgument | und
   const kind = name === 'hop' ? 'hop' : 'cumulate'
   const stepMs = given(2, name === 'hop' ? 'the slide of windows' : 'the step of windows')
   const sizeMs = given(3, 'the size of a window')
-  const invalid = (why: string): never => {
-    throw new SqlFault('sql.invalid-value', why, ctx.text, args[2]!.at)
+  const invalid = (why: string, hint: string): never => {
+    throw new SqlFault('sql.invalid-value', why, ctx.text, args[2]!.at, { hint })
   }
-  if (sizeMs % stepMs !== 0)
-    invalid(`the size of a window must be a multiple of its ${kind === 'hop' ? 'slide' : 'step'}`)
-  if (sizeMs / stepMs > limits.windowsPerRow) invalid(`a row may lie in ${limits.windowsPerRow} windows, not in more`)
+  if (sizeMs % stepMs !== 0) {
+    const step = kind === 'hop' ? 'slide' : 'step'
+    const near = durationText(Math.ceil(sizeMs / stepMs) * stepMs)
+    invalid(`the size of a window must be a multiple of its ${step}`, `With this ${step} a size of ${near} is.`)
+  }
+  if (sizeMs / stepMs > limits.windowsPerRow)
+    invalid(`a row may lie in ${limits.windowsPerRow} windows, not in more`, 'Take a longer slide or a shorter size.')
   return { kind, sizeMs, stepMs, ...more }
 }
 function length(ctx: PlanContext, input: Rel, argument: TableArgument, what: string, least: number): number {

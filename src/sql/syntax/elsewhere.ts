@@ -8,6 +8,7 @@ type Near = readonly (Pick<Token, 'word' | 'text' | 'kind'> | undefined)[]
 const statements: Readonly<Record<string, string>> = {
   pause: 'Write ALTER MATERIALIZED VIEW v PAUSE.',
   resume: 'Write ALTER MATERIALIZED VIEW v RESUME.',
+  terminate: 'Write DROP MATERIALIZED VIEW v.',
   list: 'Write SHOW STREAMS, SHOW TABLES or SHOW VIEWS.',
   print: 'Write SELECT * FROM s, or SUBSCRIBE TO s for what is still to come.',
   tail: 'Write SUBSCRIBE TO s; on the command line: millrace tail s.',
@@ -20,7 +21,8 @@ const clauses: Readonly<Record<string, string>> = {
   top: 'Write SELECT k FROM s LIMIT 5.',
   exclude: 'Name the columns that you want: SELECT k, n FROM s.',
   except: 'Name the columns that you want: SELECT k, n FROM s.',
-  sample: 'Write WHERE random() < 0.1 in a query of now, or LIMIT.',
+  sample: "Write WHERE md5(k) < '1a', for a tenth of the keys, or LIMIT.",
+  extended: 'Write DESCRIBE v; EXPLAIN ANALYZE v says what went through a view.',
   tumbling: windows(`TUMBLE(s, t, INTERVAL '1 minute')`),
   hopping: windows(`HOP(s, t, INTERVAL '10 seconds', INTERVAL '1 minute')`),
   session: `Windows stand in FROM: SELECT window_start, k, count(*) AS c FROM SESSION(s, t, INTERVAL '1 minute', k) GROUP BY window_start, window_end, k.`,
@@ -46,6 +48,8 @@ export function hintElsewhere([here, ...before]: Near): string | undefined {
   const [one, two, three] = before
   if (one?.kind === 'operator' && one.text.endsWith('?'))
     return 'Parameters are written $1, $2 …: SELECT k FROM s WHERE k = $1.'
+  if (word === 'key' && one?.kind === 'word' && one.word !== 'primary')
+    return "Write CREATE STREAM keyed (k text, n int) WITH (key = 'k')."
   if (word === 'all' && one?.word === 'by')
     return 'Name the columns, or their places in the list: GROUP BY 1, ORDER BY 1.'
   if (one?.word === 'all' && two?.word === 'by') return 'Name the columns, or their places in the list: GROUP BY 1.'
@@ -95,6 +99,13 @@ export const objectHints: Readonly<Record<string, string>> = {
   schema: 'A name may have a schema without that: CREATE STREAM shop.s (a int).',
   user: 'Users are made on the command line: millrace user create.',
   role: 'Users are made on the command line: millrace user create.',
+}
+/** ALTER of a view. */
+export const alterHints: Readonly<Record<string, string>> = {
+  suspend: 'Write ALTER MATERIALIZED VIEW v PAUSE.',
+  rename: 'A view keeps its name: make it again under the other one, and drop this one.',
+  set: 'Write CREATE OR REPLACE MATERIALIZED VIEW v WITH (parallelism = 2) AS SELECT k, count(*) AS c FROM s GROUP BY k: where the query is the same, state and rows stay.',
+  refresh: 'A MATERIALIZED VIEW is always kept up to date; FLUSH waits until it has taken in all that is there.',
 }
 /** Statements that PostgreSQL has. */
 export const statementHints: Readonly<Record<string, string>> = {

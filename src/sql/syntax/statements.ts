@@ -4,7 +4,7 @@ import { createAlert } from './alert.ts'
 import type { Cursor } from './cursor.ts'
 import { createRelation, optionList, tableKey, withOptions } from './definitions.ts'
 import { suggestion } from '../../lib/suggestion.ts'
-import { hintOfStatement, objectHints, statementHints } from './elsewhere.ts'
+import { alterHints, hintOfStatement, objectHints, statementHints } from './elsewhere.ts'
 import { words } from './keywords.ts'
 import { parseExpression } from './expressions.ts'
 import { parseQuery } from './query.ts'
@@ -305,7 +305,7 @@ function alter(cursor: Cursor, at: number): Statement {
         `ALTER … ${cursor.token.text.toUpperCase()}`,
         cursor.at,
         object === 'view' || object === 'alert'
-          ? `What a view says is changed by CREATE OR REPLACE MATERIALIZED VIEW.`
+          ? (alterHints[cursor.token.word] ?? `What a view says is changed by CREATE OR REPLACE MATERIALIZED VIEW.`)
           : `DROP ${object.toUpperCase()} keeps the topic: make it again with the columns that it is to have.`,
       )
     cursor.fail(object === 'view' ? ['PAUSE', 'RESUME', 'AS', 'START FROM'] : ['PAUSE', 'RESUME'])
@@ -372,6 +372,8 @@ function explain(cursor: Cursor, at: number): Statement {
     analyze = options.some((o) => o.name === 'analyze' && o.value !== false)
   }
   cursor.acceptWords('verbose')
+  // As Flink has it.
+  cursor.acceptWords('plan', 'for')
   if (cursor.isWord('explain')) cursor.fail()
   const named = explainedName(cursor)
   const statementAt = cursor.at

@@ -88,14 +88,14 @@ CREATE MATERIALIZED VIEW v AS SELECT * FROM HOP(purchases, bought_at, INTERVAL '
 ERROR 22023: the size of a window must be a multiple of its slide
 LINE 1: CREATE MATERIALIZED VIEW v AS SELECT * FROM HOP(purchases, bought_at, INTERVAL '7 seconds', INTERVAL…
                                                                               ^
-HINT: docs/sql.md lists the settings and their values.
+HINT: With this slide a size of 63s is.
 ----
 CREATE MATERIALIZED VIEW v AS SELECT * FROM HOP(purchases, bought_at, INTERVAL '1 millisecond', INTERVAL '1 day')
 =>
 ERROR 22023: a row may lie in 10000 windows, not in more
 LINE 1: CREATE MATERIALIZED VIEW v AS SELECT * FROM HOP(purchases, bought_at, INTERVAL '1 millisecond', INTE…
                                                                               ^
-HINT: docs/sql.md lists the settings and their values.
+HINT: Take a longer slide or a shorter size.
 ----
 CREATE MATERIALIZED VIEW v AS SELECT * FROM HOP(purchases, bought_at, INTERVAL '1 minute')
 =>
