@@ -211,7 +211,7 @@ test('before authentication nothing but ApiVersions and SASL is answered, and li
   assert.equal((await right.ask(metadataApi, 1, noTopics)).brokers.length, 1)
   // CVE-2017-12610: who has come in as one cannot go on as another.
   const { errorCode: again } = await right.ask(saslHandshakeApi, 1, { mechanism: 'PLAIN' })
-  assert.equal(again, 34, 'not twice a second')
+  assert.equal(again, 34, 'where a proof holds as long as the connection, it is not renewed')
 })
 
 test('a session that was given a time ends, unless its client proves itself again', async (t) => {
@@ -233,6 +233,17 @@ test('a session that was given a time ends, unless its client proves itself agai
   await new Promise((resolve) => setTimeout(resolve, 1_100))
   assert.equal((await authenticate(other, '\0alice\0alice-secret')).errorCode, 58, 'as somebody else')
   await other.closed
+})
+
+test('a session is renewed at once the first time, then once a second at most', async (t) => {
+  const p = await withRoot(t, { kafkaSasl: ['PLAIN'], kafkaReauth: '1h' })
+  const client = await WireClient.open(p.kafka)
+  t.after(() => client.close())
+  for (const _ of ['first', 'renewed']) assert.equal((await authenticate(client, '\0root\0root-secret')).errorCode, 0)
+  await new Promise((resolve) => setTimeout(resolve, 1_100))
+  assert.equal((await authenticate(client, '\0root\0root-secret')).errorCode, 0)
+  assert.equal((await client.ask(saslHandshakeApi, 1, { mechanism: 'PLAIN' })).errorCode, 34)
+  await client.closed
 })
 
 test('where SASL is wanted from the first start, an admin is there to make users; who is there already stays', async (t) => {

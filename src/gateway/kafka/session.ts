@@ -20,8 +20,8 @@ export const noSasl: SaslSettings = { mechanisms: [], required: false, reauthMs:
 
 /** SaslHandshake, ApiVersions, SaslAuthenticate. */
 const beforeAuthentication = new Set([17, 18, 36])
-/** Kafka's own: who proves it more often keeps the server busy. */
-const reauthMinMs = 1_000
+/** From one renewal to the next, as in Kafka: who proves it more often keeps the server busy. */
+const renewalMinMs = 1_000
 
 export const saslCode = { none: 0, unsupportedMechanism: 33, illegalState: 34, failed: 58 } as const
 type Authenticated =
@@ -41,6 +41,7 @@ export class Session {
   /** By the monotonic clock. */
   #endMs = Infinity
   #provedMs = -Infinity
+  #renewalMs = -Infinity
   #isKnown: boolean
   /** The messages of the exchange come without a header (SaslHandshake version 0). */
   isRaw = false
@@ -75,12 +76,20 @@ export class Session {
     const known = mechanisms.find((one) => one === mechanism)
     if (known === undefined) return { error: saslCode.unsupportedMechanism, mechanisms }
     const isOther = this.#mechanism !== null && this.#mechanism !== known
-    if (isOther || this.#clock.monotonic() - this.#provedMs < reauthMinMs)
-      return { error: saslCode.illegalState, mechanisms }
+    if (isOther || !this.#mayBegin()) return { error: saslCode.illegalState, mechanisms }
     this.#mechanism = known
     this.#server = this.#security.sasl(known)
     this.isRaw = version === 0
     return { error: saslCode.none, mechanisms }
+  }
+
+  /** The first time always; again only where a proof holds for a time, and the first renewal at once. */
+  #mayBegin(): boolean {
+    if (this.#provedMs === -Infinity) return true
+    const now = this.#clock.monotonic()
+    if (this.#endMs === Infinity || now - this.#renewalMs < renewalMinMs) return false
+    this.#renewalMs = now
+    return true
   }
 
   async authenticate(message: Uint8Array): Promise<Authenticated> {
