@@ -30,7 +30,7 @@ import { type Exchange, exchangesOf, isHeavy, partOfSlot, spread } from './sprea
 import { SpillFiles, type SpillOptions } from './spill.ts'
 import { spillTo } from './spill-runs.ts'
 import { RowAges } from './state-ages.ts'
-import { type StateChange, StateTable, type TellChange, changeOf } from './state.ts'
+import { ChangeList, type ChangesTo, type StateChange, StateTable } from './state.ts'
 import { type StateSizes, addSizes, partSizes, crowdedFrom, roomFrom, roomTo } from './step-state.ts'
 import {
   Left,
@@ -470,10 +470,10 @@ export class Graph {
     this.meta.values[row] = value
   }
   /** What differs from the last commit; see `StateTable.tellChanges`. */
-  tellChanges(tell: TellChange): void {
-    tellAll(graphOperator, [this.clocks, this.meta], tell)
-    for (const [node, { number }] of this.marks.operators) tellAll(number, node.tables, tell, tablesOfPart(node))
-    this.left.tell(tell)
+  tellChanges(to: ChangesTo): void {
+    tellAll(graphOperator, [this.clocks, this.meta], to)
+    for (const [node, { number }] of this.marks.operators) tellAll(number, node.tables, to, tablesOfPart(node))
+    this.left.tell(to)
   }
   /**
    * What of it is on other threads, as batches of the state topic. They work on it from now until it is asked for: after `save`, which
@@ -498,9 +498,9 @@ export class Graph {
   }
   /** The same as values. */
   changes(): StateChange[] {
-    const changes: StateChange[] = []
-    this.tellChanges((slot, bytes, middle, end) => changes.push(changeOf(slot, bytes, middle, end)))
-    return changes
+    const list = new ChangeList()
+    this.tellChanges(list)
+    return list.changes
   }
   commit(): void {
     this.left.commit()
@@ -654,7 +654,7 @@ export function metaKey(name: string): KeyWriter {
 }
 
 /** `ofPart`: how many of the tables are those of one part; to the changelog the parts' tables are one. */
-function tellAll(operator: number, tables: readonly StateTable[], tell: TellChange, ofPart = tables.length): void {
+function tellAll(operator: number, tables: readonly StateTable[], to: ChangesTo, ofPart = tables.length): void {
   for (let t = 0; t < tables.length; t++)
-    if (tables[t]!.changed) tables[t]!.tellChanges(changelogPrefix(operator, t % ofPart), tell)
+    if (tables[t]!.changed) tables[t]!.tellChanges(changelogPrefix(operator, t % ofPart), to)
 }

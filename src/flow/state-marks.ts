@@ -11,7 +11,7 @@ import { ByteReader, ByteWriter } from '../lib/bytes.ts'
 import { Fingerprints } from './fingerprint.ts'
 import type { Node, Source } from './graph.ts'
 import type { Value } from './expression.ts'
-import type { TellChange } from './state.ts'
+import type { ChangesTo } from './state.ts'
 
 export const stateVersion = 3
 /** Bits of an operator's number: four bytes in a key. 0 is the graph itself. */
@@ -166,8 +166,11 @@ export class Left {
   get count(): number {
     return this.keys.size
   }
-  tell(tell: TellChange): void {
-    for (const key of this.keys.values()) tell(key[1]!, key, key.length, -1)
+  tell(to: ChangesTo): void {
+    for (const key of this.keys.values()) {
+      to.key(key[1]!, key.length).raw(key)
+      to.end(true)
+    }
     this.isTold = true
   }
   /** What was told has been committed. */

@@ -23,7 +23,7 @@ import type { RunSpill, RunsSpec } from './spill-runs.ts'
 import { Pages, placeOf } from './state-pages.ts'
 import type { RowAges } from './state-ages.ts'
 import { UndoLog } from './state-undo.ts'
-import { readRowNumber, readValue, writeRowNumber, writeValue } from './value-codec.ts'
+import { readRowNumber, readValue, writeRowNumbers, writeValue } from './value-codec.ts'
 
 export interface TableSpec {
   /** Unique within its operator; shown to people. */
@@ -45,13 +45,40 @@ export interface StateChange {
   readonly value: Buffer | null
 }
 
-/** The key lies at the beginning of the bytes up to `middle`, the value from there to `end`; `end` −1: the key is gone. */
-export type TellChange = (slot: number, bytes: Buffer, middle: number, end: number) => void
-export const changeOf = (slot: number, bytes: Buffer, middle: number, end: number): StateChange => ({
-  slot,
-  key: Buffer.from(bytes.subarray(0, middle)),
-  value: end < 0 ? null : Buffer.from(bytes.subarray(middle, end)),
-})
+/** Takes changes, one after the other: they are written where they are to stay. */
+export interface ChangesTo {
+  /** Where a key of so many bytes is to be written, before anything else is asked. */
+  key(slot: number, length: number): ByteWriter
+  /** Where its value is to be written; not asked for where the key is gone. */
+  value(): ByteWriter
+  /** `replaces`: the key was there before. */
+  end(replaces: boolean): void
+}
+/** Changes as values. */
+export class ChangeList implements ChangesTo {
+  readonly changes: StateChange[] = []
+  private readonly out = new ByteWriter()
+  private slot = 0
+  /** −1: there is no value. */
+  private middle = -1
+
+  key(slot: number): ByteWriter {
+    this.slot = slot
+    this.out.at = 0
+    this.middle = -1
+    return this.out
+  }
+  value(): ByteWriter {
+    this.middle = this.out.at
+    return this.out
+  }
+  end(): void {
+    const { slot, middle } = this
+    const bytes = this.out.done()
+    const key = Buffer.from(middle < 0 ? bytes : bytes.subarray(0, middle))
+    this.changes.push({ slot, key, value: middle < 0 ? null : Buffer.from(bytes.subarray(middle)) })
+  }
+}
 
 const minSlots = 64
 /** Of a row, in the arrays of the table and of its operator. */
@@ -64,9 +91,6 @@ const replaced = 3
 const compactBytesMin = 65_536
 const comparedHere = 24
 const noPrefix = Buffer.alloc(0)
-/** Where an entry of a changelog is written; one that was very long does not stay. */
-let out = new ByteWriter()
-const keptBytes = 1 << 20
 
 export class StateTable {
   readonly spec: TableSpec
@@ -306,15 +330,15 @@ export class StateTable {
   }
   /** What differs from the last commit, as values. */
   changes(): StateChange[] {
-    const changes: StateChange[] = []
-    this.tellChanges(noPrefix, (slot, bytes, middle, end) => changes.push(changeOf(slot, bytes, middle, end)))
-    return changes
+    const list = new ChangeList()
+    this.tellChanges(noPrefix, list)
+    return list.changes
   }
   /**
    * What differs from the last commit, the newest of a key last. `prefix` stands before each key; its second byte becomes
-   * the slot. The bytes told are written over by the next ones.
+   * the slot.
    */
-  tellChanges(prefix: Buffer, tell: TellChange): void {
+  tellChanges(prefix: Buffer, to: ChangesTo): void {
     const { log } = this
     // Rows that went come first where it cannot be told whether their keys came back.
     const passes = this.index === null && this.freedInTick.length > 0 ? [gone, live] : [null]
@@ -326,13 +350,10 @@ export class StateTable {
         // What came and went within the tick was never told of, and what was replaced has the key of another.
         if (standing !== live && (log.isNew(n) || standing === replaced || (wanted === null && this.isBack(id))))
           continue
-        out.at = 0
-        const slot = this.writeChangeKey(out, id, prefix)
-        const middle = out.at
-        if (standing === live) this.writeRow(out, id)
-        tell(slot, out.buffer, middle, standing === live ? out.at : -1)
+        this.writeChangeKey(to, id, prefix)
+        if (standing === live) this.writeRow(to.value(), id)
+        to.end(standing !== live || !log.isNew(n) || log.tookOver(id))
       }
-    if (out.buffer.length > keptBytes) out = new ByteWriter()
   }
   /** Takes an entry of the changelog, written at `timeMs`; later entries of a key replace earlier ones. */
   restore(key: Uint8Array, value: Uint8Array | null, timeMs = -Infinity): void {
@@ -443,11 +464,12 @@ export class StateTable {
     this.runs?.clear()
   }
 
-  private writeChangeKey(out: ByteWriter, id: number, prefix: Buffer): number {
+  private writeChangeKey(to: ChangesTo, id: number, prefix: Buffer): void {
     const from = this.keyFrom[id]!
     const length = this.keyLength[id]!
     const stateKey = this.prefix[id]!
     const slot = slotOf(stateKey === length ? this.hashes[id]! : hashKey(this.arena, from, from + stateKey))
+    const out = to.key(slot, prefix.length + uvarintBytes(stateKey) + length)
     out.reserve(prefix.length + 5 + length)
     const { buffer } = out
     for (let i = 0; i < prefix.length; i++) buffer[out.at + i] = prefix[i]!
@@ -456,7 +478,6 @@ export class StateTable {
     out.uvarint(stateKey)
     this.keyOut.copy(this.arena, from, from + length, buffer, out.at)
     out.at += length
-    return slot
   }
   /** The key of a row removed in this tick came back under another id. */
   private isBack(id: number): boolean {
@@ -492,7 +513,8 @@ export class StateTable {
     this.keyFrom[id] = this.arenaUsed
     this.keyLength[id] = length
     this.arenaUsed += length
-    this.hashes[id] = hashKey(bytes, 0, length)
+    // Of a part of the key it is no slot, and where there is no index nobody else asks for it.
+    if (this.index !== null || stateKeyLength === length) this.hashes[id] = hashKey(bytes, 0, length)
     this.prefix[id] = stateKeyLength
     this.clearFields(id)
     this.standing[id] = live
@@ -508,10 +530,17 @@ export class StateTable {
   }
   private makeIndex(slots: number): Int32Array {
     while (slots < this.count * 2) slots *= 2
-    if (this.index !== null) drop(this.index)
+    if (this.index === null) this.hashAll()
+    else drop(this.index)
     this.index = new Int32Array(slots)
     for (let id = 0; id < this.ids; id++) if (this.standing[id] === live) this.place(id)
     return this.index
+  }
+  private hashAll(): void {
+    for (let id = 0; id < this.ids; id++) {
+      const from = this.keyFrom[id]!
+      if (this.standing[id] !== free) this.hashes[id] = hashKey(this.arena, from, from + this.keyLength[id]!)
+    }
   }
   private place(id: number): void {
     const { index } = this
@@ -570,9 +599,11 @@ export class StateTable {
     const { numbers, values } = this.spec
     const { bytesAt } = this
     const at = id * numbers
-    for (let f = 0; f < numbers; f++) {
-      if (f === bytesAt) this.writeBytes(out, this.numbers[at + f]!, this.numbers[at + ++f]!)
-      else writeRowNumber(out, this.numbers[at + f]!)
+    if (bytesAt < 0) writeRowNumbers(out, this.numbers, at, at + numbers)
+    else {
+      writeRowNumbers(out, this.numbers, at, at + bytesAt)
+      this.writeBytes(out, this.numbers[at + bytesAt]!, this.numbers[at + bytesAt + 1]!)
+      writeRowNumbers(out, this.numbers, at + bytesAt + 2, at + numbers)
     }
     for (let f = 0; f < values; f++) writeValue(out, this.values[id * values + f]!)
   }
@@ -640,6 +671,11 @@ export class StateTable {
     }
     this.pages = compacted
   }
+}
+const uvarintBytes = (value: number): number => {
+  let bytes = 1
+  for (let rest = value >>> 7; rest > 0; rest >>>= 7) bytes++
+  return bytes
 }
 function grownInts(array: Int32Array, size: number): Int32Array<ArrayBuffer> {
   return instead(new Int32Array(size), array)

@@ -49,26 +49,31 @@ const smallMax = 0xf0
 const ofTwo = 0xf1
 const ofFour = 0xf2
 const ofEight = 0xf3
-/** A number field of a row of state: small whole numbers in 1, 3 or 5 bytes, everything else as a double. */
-export function writeRowNumber(out: ByteWriter, value: number): void {
-  out.reserve(9)
-  const { buffer } = out
-  const small = value | 0
-  if (small !== value || (small === 0 && Object.is(value, -0))) {
-    buffer[out.at] = ofEight
-    out.view.setFloat64(out.at + 1, value, true)
-    out.at += 9
-  } else if (small >= 0 && small <= smallMax) buffer[out.at++] = small
-  else if (small === (small << 16) >> 16) {
-    buffer[out.at] = ofTwo
-    buffer[out.at + 1] = small
-    buffer[out.at + 2] = small >> 8
-    out.at += 3
-  } else {
-    buffer[out.at] = ofFour
-    out.view.setInt32(out.at + 1, small, true)
-    out.at += 5
+/** Number fields of a row of state: small whole numbers in 1, 3 or 5 bytes, everything else as a double. */
+export function writeRowNumbers(out: ByteWriter, numbers: Float64Array, from: number, to: number): void {
+  out.reserve((to - from) * 9)
+  const { buffer, view } = out
+  let { at } = out
+  for (let i = from; i < to; i++) {
+    const value = numbers[i]!
+    const small = value | 0
+    if (small !== value || (small === 0 && Object.is(value, -0))) {
+      buffer[at] = ofEight
+      view.setFloat64(at + 1, value, true)
+      at += 9
+    } else if (small >= 0 && small <= smallMax) buffer[at++] = small
+    else if (small === (small << 16) >> 16) {
+      buffer[at] = ofTwo
+      buffer[at + 1] = small
+      buffer[at + 2] = small >> 8
+      at += 3
+    } else {
+      buffer[at] = ofFour
+      view.setInt32(at + 1, small, true)
+      at += 5
+    }
   }
+  out.at = at
 }
 export function readRowNumber(input: ByteReader): number {
   const first = input.uint8()

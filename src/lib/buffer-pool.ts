@@ -7,6 +7,7 @@
  * collector. So forgetting to release costs time and is never wrong, while every release must be the last use.
  */
 import { assert } from './assert.ts'
+import { free } from './free.ts'
 
 /** Below it a buffer is made anew: its size is exact then, and nothing of it goes to waste. */
 const pooledBytesMin = 8 * 1024
@@ -23,6 +24,10 @@ export interface Lease {
   /** Once for `take` and once for each `hold`. */
   release(): void
 }
+
+/** Of memory that is nobody's else: the last one that lets go frees it. */
+export const leaseOfOwn = (bytes: Buffer): Lease => new Counted(bytes, freed)
+const freed = { giveBack: free }
 
 export class BufferPool {
   readonly #idleBytesMax: number
@@ -74,10 +79,10 @@ function roundedUp(bytes: number): number {
 
 class Counted implements Lease {
   readonly bytes: Buffer
-  readonly #pool: BufferPool | null
+  readonly #pool: { giveBack(buffer: Buffer): void } | null
   #holders = 1
 
-  constructor(bytes: Buffer, pool: BufferPool | null) {
+  constructor(bytes: Buffer, pool: { giveBack(buffer: Buffer): void } | null) {
     this.bytes = bytes
     this.#pool = pool
   }

@@ -1,4 +1,5 @@
 /** Record batches v2: records in, bytes out, and back. The header is `store/batch-header.ts`. */
+import type { Lease } from '../lib/buffer-pool.ts'
 import { ByteWriter, Copier } from '../lib/bytes.ts'
 import { limits } from '../lib/limits.ts'
 import {
@@ -94,23 +95,47 @@ function sealed(
   sealBatch(bytes)
   return bytes
 }
-/** Batches that were sealed here and are nobody's else: whoever appends them need neither copy nor check them. */
-const handedOver = new WeakSet<Batch>()
-/** True once: the caller has the bytes then. A batch that is appended again is one like any other. */
-export const takeOver = (batch: Batch): boolean => handedOver.delete(batch)
+/** Batches that were sealed in this process and are nobody's else: whoever appends them need neither copy nor check them. */
+const handedOver = new WeakMap<Batch, Taken>()
+export interface Taken {
+  /** Of the memory that the batch lies in; null: the collector's. */
+  readonly lease: Lease | null
+  /** How many of its bytes are records that take the place of older ones, or say that they are gone; null: nobody knows. */
+  readonly replaced: number | null
+}
+/** Not null once: the caller has the bytes then. A batch that is appended again is one like any other. */
+export function takeOver(batch: Batch): Taken | null {
+  const taken = handedOver.get(batch) ?? null
+  handedOver.delete(batch)
+  return taken
+}
+/** The batch was sealed in this process, and nobody else has its bytes. */
+export const handOver = (batch: Batch, taken: Taken = { lease: null, replaced: null }): void =>
+  void handedOver.set(batch, taken)
 
 /**
- * A batch written record by record, of keys and values that lie in some buffer; all of one time, without headers. What
- * `encodeBatch` would make of them, but nothing is made for each record. The log may take its bytes over (`takeOver`):
- * whoever asked for it changes nothing of it.
+ * A batch written record by record: of keys and values that lie in some buffer (`add`), or that are written where they stay
+ * (`key`, `value`, `end`); all of one time, without headers. What `encodeBatch` would make of them, but nothing is made for
+ * each record. The log may take its bytes over (`takeOver`), and with them their memory: whoever asked for it looks at
+ * nothing of it then.
  */
 export class BatchWriter {
   /** What the writer before has left: memory that has been touched. */
   private static spare: ByteWriter | null = null
   count = 0
+  private replaced = 0
   private readonly out: ByteWriter
   private readonly copier = new Copier()
   private readonly timeMs: number
+  // Of the record written last: where it begins, its key, and its value with the length before it (0: it has none).
+  private start = 0
+  private keyAt = 0
+  private keyLength = 0
+  private valueAt = 0
+  private lastReplaced = 0
+  /** Bytes that the lengths of the last record and its value took: those of the next mostly take as many. */
+  private sizeBytes = 2
+  private valueBytes = 2
 
   constructor(timeMs: number) {
     this.timeMs = timeMs
@@ -121,7 +146,10 @@ export class BatchWriter {
   get bytes(): number {
     return this.out.at
   }
-  /** The key lies from `start` to `middle`, the value from there to `end`; `end` −1: there is none. */
+  /**
+   * The key lies from `start` to `middle`, the value from there to `end`; `end` −1: there is none. It counts as one that
+   * replaces another.
+   */
   add(from: Buffer, start: number, middle: number, end: number): void {
     const { out } = this
     const key = middle - start
@@ -141,6 +169,58 @@ export class BatchWriter {
     if (value > 0) this.copier.copy(from, middle, end, out.buffer, out.at)
     out.at += value
     out.buffer[out.at++] = 0
+    this.replaced += size
+  }
+  /** Begins a record: where its key of so many bytes is to be written, before anything else is asked. */
+  key(length: number): ByteWriter {
+    const { out } = this
+    out.reserve(length + lengthsMax)
+    this.start = out.at
+    out.at += this.sizeBytes
+    out.buffer[out.at++] = 0
+    out.buffer[out.at++] = 0
+    out.varint(this.count++)
+    out.varint(length)
+    this.keyAt = out.at
+    this.keyLength = length
+    this.valueAt = 0
+    return out
+  }
+  /** The key is written: where its value is to be. */
+  value(): ByteWriter {
+    const { out } = this
+    this.valueAt = out.at
+    out.reserve(lengthsMax)
+    out.at += this.valueBytes
+    return out
+  }
+  /** The record is written. `replaces`: it takes the place of an older one of its key, or says that that is gone. */
+  end(replaces: boolean): void {
+    const { out, valueAt } = this
+    out.reserve(lengthsMax)
+    if (valueAt === 0) out.varint(-1)
+    else this.valueBytes = putLength(out, valueAt, this.valueBytes)
+    out.buffer[out.at++] = 0
+    const { sizeBytes } = this
+    this.sizeBytes = putLength(out, this.start, sizeBytes)
+    const moved = this.sizeBytes - sizeBytes
+    this.keyAt += moved
+    if (valueAt > 0) this.valueAt += moved
+    this.lastReplaced = replaces ? out.at - this.start : 0
+    this.replaced += this.lastReplaced
+  }
+  /** Takes out the record that was written last, and gives a writer with it alone. */
+  split(): BatchWriter {
+    const { out, keyAt, keyLength, valueAt } = this
+    const next = new BatchWriter(this.timeMs)
+    next.key(keyLength).raw(out.buffer.subarray(keyAt, keyAt + keyLength))
+    // Behind the value stands the count of headers.
+    if (valueAt > 0) next.value().raw(out.buffer.subarray(valueAt + this.valueBytes, out.at - 1))
+    next.end(this.lastReplaced > 0)
+    out.at = this.start
+    this.count--
+    this.replaced -= this.lastReplaced
+    return next
   }
   /** The last that is asked of it. */
   done(): Batch {
@@ -150,9 +230,25 @@ export class BatchWriter {
     out.buffer.copy(bytes, 0, 0, out.at)
     if (out.buffer.length <= limits.batchBytes * 2) BatchWriter.spare = out
     const batch = sealed(bytes, { compression: 'none', lastOffsetDelta: count - 1, ...times, recordCount: count })
-    handedOver.add(batch)
+    handOver(batch, { lease: null, replaced: this.replaced })
     return batch
   }
+}
+/** What a record's lengths and numbers take, at most. */
+const lengthsMax = 24
+/** Puts before what was written behind `at` how long it is, for which `taken` bytes were left; gives how many it took. */
+function putLength(out: ByteWriter, at: number, taken: number): number {
+  const length = out.at - at - taken
+  const bytes = varintBytes(length)
+  if (bytes !== taken) {
+    out.buffer.copyWithin(at + bytes, at + taken, out.at)
+    out.at += bytes - taken
+  }
+  const { buffer } = out
+  let rest = length * 2
+  for (; rest > 0x7f; rest >>>= 7) buffer[at++] = (rest & 0x7f) | 0x80
+  buffer[at] = rest
+  return bytes
 }
 /** Bytes of a varint, from −1 to 2^27. */
 const varintBytes = (value: number): number =>
@@ -227,6 +323,10 @@ export class Unread {
   }
   get isEmpty(): boolean {
     return this.#next === this.#batches.length
+  }
+  /** Where what is to come lies. */
+  *memory(): IterableIterator<ArrayBufferLike> {
+    for (let n = this.#next; n < this.#batches.length; n++) yield this.#batches[n]!.buffer
   }
   /** Records of the next batches: of one at least, of further ones while all is below `limits.decodedBytes`. */
   next(): LogRecord[] {

@@ -68,6 +68,8 @@ export interface Reader {
    * The first batch may begin before the position asked for. Leaving a partition out is the pause.
    */
   read(from: readonly At[], wait?: { ms: number; bytes?: number }, signal?: AbortSignal): Promise<Chunk[]>
+  /** The same for a reader that takes what it wants to keep: nobody may look at the batches after `release`, which may be left out. */
+  lend?(from: readonly At[], wait?: { ms: number; bytes?: number }, signal?: AbortSignal): Promise<LentChunks>
   /**
    * Newest value per key up to the end as it was when every commit of `claim`'s positions had settled; older values
    * may come too, in order. Ends a dead owner's open tick.
@@ -82,6 +84,11 @@ export type Chunk =
       readonly stable: Offset
     }
   | { readonly partition: Partition; readonly fault: Fault }
+
+export interface LentChunks {
+  readonly chunks: Chunk[]
+  release(): void
+}
 
 export interface JoinOptions {
   readonly topics: readonly string[]

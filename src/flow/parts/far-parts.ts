@@ -4,6 +4,7 @@
  * of all are there, so whatever one of them throws, all are at the same place.
  */
 import { receiveFault } from '../../lib/line.ts'
+import { handOver } from '../../log/batch.ts'
 import type { Batch } from '../batch.ts'
 import { type StepTime, TickAgain } from '../operator.ts'
 import type { Plan } from '../plan.ts'
@@ -155,7 +156,9 @@ export class FarParts {
     const input = this.answers.read(answer.packed)
     this.spilledBytes = input.number()
     for (let left = input.number(); left > 0; left--) this.statuses.set(input.number(), readStatus(input))
-    return { input, changes: answer.changes ?? [] }
+    const { changes = [] } = answer
+    for (const { batch } of changes) handOver(batch)
+    return { input, changes }
   }
 
   step(

@@ -16,7 +16,7 @@ import { SpillFiles } from '../spill.ts'
 import { spillTo } from '../spill-runs.ts'
 import { RowAges } from '../state-ages.ts'
 import { changelogPrefix } from '../state-marks.ts'
-import { StateTable, type TellChange } from '../state.ts'
+import { type ChangesTo, StateTable } from '../state.ts'
 import { partSizes, roomFrom, roomTo, stepsInOrder } from '../step-state.ts'
 
 export interface HeldOptions {
@@ -111,16 +111,15 @@ export class HeldParts {
     { nowMs, partitions, bytesMax }: { readonly nowMs: number; readonly partitions: number; readonly bytesMax: number },
   ): { readonly partition: number; readonly batch: Uint8Array }[] {
     for (const { operators } of this.steps) for (const { operator, state } of operators) operator.save?.(state)
-    const tellChanges = (tell: TellChange): void => {
+    const tellChanges = (to: ChangesTo): void => {
       for (const { id, operators } of this.steps)
         for (const { state } of operators)
           for (const [t, table] of state.entries())
-            if (table.changed) table.tellChanges(changelogPrefix(numbers.get(id)!, t), tell)
+            if (table.changed) table.tellChanges(changelogPrefix(numbers.get(id)!, t), to)
     }
     return stateBatches({ tellChanges }, { name: '', partitions }, { nowMs, bytesMax }).map(({ partition, batch }) => ({
       partition: partition.index,
-      // Without the memory around it, which does not go along.
-      batch: Uint8Array.from(batch),
+      batch,
     }))
   }
   commit(): void {

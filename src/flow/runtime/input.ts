@@ -182,11 +182,20 @@ export class Input {
   committed(): At[] {
     return [...this.lanes.values()].map(({ partition, settled }) => ({ partition, offset: asOffset(settled) }))
   }
-  settled(): void {
+  /** Gives the memory of what was taken, where nothing else lies in it. */
+  settled(): Set<ArrayBufferLike> {
+    const memory = new Set<ArrayBufferLike>()
     for (const lane of this.lanes.values()) {
       lane.settled = lane.taken
+      for (const { parts } of lane.since) for (const { bytes } of parts) memory.add(bytes.buffer)
       lane.since = []
     }
+    if (memory.size === 0) return memory
+    for (const { waiting, unread } of this.lanes.values()) {
+      for (const { parts } of waiting) for (const { bytes } of parts) memory.delete(bytes.buffer)
+      for (const buffer of unread.memory()) memory.delete(buffer)
+    }
+    return memory
   }
   /** Everything taken since the last commit is there to be taken again. */
   giveBack(): void {

@@ -1,8 +1,10 @@
 /** Records on their way out of a tick, gathered into batches per partition. */
+import type { ByteWriter } from '../../lib/bytes.ts'
 import { BatchWriter, type RecordInput, encodeBatch } from '../../log/batch.ts'
 import type { Batch, Partition, TopicInfo } from '../../log/log.ts'
 import type { Graph } from '../graph.ts'
 import { together } from '../parts/far-parts.ts'
+import type { ChangesTo } from '../state.ts'
 
 export interface OutputRecord {
   readonly topic: string
@@ -65,22 +67,53 @@ export function stateBatches(
   topic: Pick<TopicInfo, 'name' | 'partitions'>,
   { nowMs, bytesMax }: { readonly nowMs: number; readonly bytesMax: number },
 ): { partition: Partition; batch: Batch }[] {
-  const open: (BatchWriter | undefined)[] = []
-  const entries: { partition: Partition; batch: Batch }[] = []
-  const close = (writer: BatchWriter, index: number): void => {
-    entries.push({ partition: { topic: topic.name, index }, batch: writer.done() })
+  const batches = new StateBatches(topic, nowMs, bytesMax)
+  graph.tellChanges(batches)
+  return batches.done()
+}
+class StateBatches implements ChangesTo {
+  private readonly topic: Pick<TopicInfo, 'name' | 'partitions'>
+  private readonly nowMs: number
+  private readonly bytesMax: number
+  /** By partition. */
+  private readonly open: (BatchWriter | undefined)[] = []
+  private readonly entries: { partition: Partition; batch: Batch }[] = []
+  // What is being written.
+  private index = 0
+  private writer: BatchWriter | null = null
+
+  constructor(topic: Pick<TopicInfo, 'name' | 'partitions'>, nowMs: number, bytesMax: number) {
+    this.topic = topic
+    this.nowMs = nowMs
+    this.bytesMax = bytesMax
   }
-  graph.tellChanges((slot, bytes, middle, end) => {
-    const index = slot % topic.partitions
-    let writer = open[index]
-    const size = Math.max(middle, end) + overhead
-    if (writer !== undefined && (writer.bytes + size > bytesMax || writer.count >= batchRecords)) {
-      close(writer, index)
+  key(slot: number, length: number): ByteWriter {
+    this.index = slot % this.topic.partitions
+    let writer = this.open[this.index]
+    if (writer !== undefined && writer.count >= batchRecords) {
+      this.close(writer, this.index)
       writer = undefined
     }
-    writer ??= open[index] = new BatchWriter(nowMs)
-    writer.add(bytes, 0, middle, end)
-  })
-  for (const [index, writer] of open.entries()) if (writer !== undefined) close(writer, index)
-  return entries
+    this.writer = writer ?? (this.open[this.index] = new BatchWriter(this.nowMs))
+    return this.writer.key(length)
+  }
+  value(): ByteWriter {
+    return this.writer!.value()
+  }
+  end(replaces: boolean): void {
+    const writer = this.writer!
+    const { index } = this
+    writer.end(replaces)
+    // Only now it is known how long the record is.
+    if (writer.bytes <= this.bytesMax || writer.count === 1) return
+    this.open[index] = writer.split()
+    this.close(writer, index)
+  }
+  done(): { partition: Partition; batch: Batch }[] {
+    for (const [index, writer] of this.open.entries()) if (writer !== undefined) this.close(writer, index)
+    return this.entries
+  }
+  private close(writer: BatchWriter, index: number): void {
+    this.entries.push({ partition: { topic: this.topic.name, index }, batch: writer.done() })
+  }
 }

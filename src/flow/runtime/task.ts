@@ -23,12 +23,14 @@ import type { Clock, Disk } from '../../lib/world.ts'
 import { decodeBatch } from '../../log/batch.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { At, Bounds, Claim, Log, Membership, Partition, TopicInfo, Writer } from '../../log/log.ts'
+import { giveBack } from '../../log/remote/reader.ts'
 import { schemasOf } from '../../schema/formats/registry.ts'
 import { type Batch, partitionOf } from '../batch.ts'
 import { Graph, type GraphOptions, sizesOf } from '../graph.ts'
+import { storageOf } from '../memory.ts'
 import { TickAgain } from '../operator.ts'
 import type { PartLinks } from '../parts/far-parts.ts'
-import type { Start, ViewPlan } from '../plan.ts'
+import type { SourcePlan, Start, ViewPlan } from '../plan.ts'
 import { lookupTopics, sourcesOf } from '../plan-facts.ts'
 import type { SavedMarks } from '../state-marks.ts'
 import { type Adoption, adopted, adoption, readAnew } from './adopt.ts'
@@ -150,6 +152,7 @@ export class ViewTask {
     this.writer = host.log.writer()
     this.stepper = new Stepper(this.graph)
     this.standby = new Standby(host.log, host.clock, this.graph)
+    this.givesBack = sourcesOf(view.plan).every(isPlain)
     this.started.promise.catch(() => {})
   }
 
@@ -228,6 +231,7 @@ export class ViewTask {
     return this.status !== 'restoring' && !this.owesFirst && ends.every((end) => this.input.hasReached(end))
   }
   private owesFirst = true
+  private readonly givesBack: boolean
   pause(): void {
     if (this.paused !== null) return
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -626,7 +630,7 @@ export class ViewTask {
     counters.failed += failed.length
     counters.ticks++
     this.graph.commit()
-    this.input.settled()
+    const memory = this.input.settled()
     this.owesFirst = false
     this.stepper.clear()
     this.onCommitted(deltas, {
@@ -634,6 +638,11 @@ export class ViewTask {
       watermarkMs: this.graph.watermark,
       next: next === null ? null : { partition: { topic: this.view.name, index: 0 }, offset: next },
     })
+    if (this.givesBack) {
+      // Texts of rows that were given out lie in the input.
+      for (const one of arenasOf(deltas)) memory.delete(one)
+      for (const one of memory) giveBack(one)
+    }
     this.makeRoom()
   }
   /** Throws Fault flow.over-memory where a budget was given that the state does not keep to. */
@@ -661,6 +670,13 @@ export class ViewTask {
       record: (topic, partition, offset) => this.input.record(topic, partition, offset),
     }
   }
+}
+/** Nothing that is made of its input lies in the input's memory, but texts in columns. */
+const isPlain = ({ format, columns }: SourcePlan): boolean =>
+  format === 'json' && columns.every(({ type }) => type.kind !== 'bytea' && storageOf(type) !== 'value')
+function* arenasOf(batches: readonly Batch[]): IterableIterator<ArrayBufferLike> {
+  for (const { columns } of batches)
+    for (const column of columns) if (column.kind === 'bytes') yield column.arena.buffer
 }
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

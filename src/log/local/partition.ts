@@ -29,6 +29,7 @@ import { type Outcome, encodeMarker, outcomeOf } from './control-batch.ts'
 import { ByteMarks } from './byte-marks.ts'
 import { ProducerTable } from './producers.ts'
 import { decodeProducers, encodeProducers } from './producer-snapshot.ts'
+import { Replaced } from './replaced.ts'
 import type { TopicPolicy } from './topic-config.ts'
 
 export interface PartitionHost {
@@ -71,6 +72,7 @@ export class PartitionState {
   policy: TopicPolicy
   table = new ProducerTable()
   aborted = new AbortedTransactions()
+  readonly replaced = new Replaced()
   readonly #host: PartitionHost
   readonly #ages: AgeClock
   readonly #waiters = new Set<() => void>()

@@ -4,7 +4,7 @@ import { Fault, asFault } from '../../lib/fault.ts'
 import type { Clock } from '../../lib/world.ts'
 import { attribute, readBatchHeader } from '../../store/batch-header.ts'
 import type { LogMeter } from '../broker.ts'
-import type { At, Batch, Chunk, Claim, Partition, Reader, ReaderOptions } from '../log.ts'
+import type { At, Batch, Chunk, Claim, LentChunks, Partition, Reader, ReaderOptions } from '../log.ts'
 import { localClaim } from './groups/memberships.ts'
 import type { GroupOffsets } from './groups/offsets.ts'
 import type { PartitionState } from './partition.ts'
@@ -35,15 +35,19 @@ export class LocalReader implements Reader {
   }
 
   async read(from: readonly At[], wait?: { ms: number; bytes?: number }, signal?: AbortSignal): Promise<Chunk[]> {
+    return (await this.lend(from, wait, signal)).chunks
+  }
+  async lend(from: readonly At[], wait?: { ms: number; bytes?: number }, signal?: AbortSignal): Promise<LentChunks> {
     const { clock } = this.#host
     const deadlineMs = clock.monotonic() + (wait?.ms ?? 0)
     const wanted = wait?.bytes ?? 1
     for (;;) {
       signal?.throwIfAborted()
       if (this.#host.isClosed()) throw new Fault('log.closed', { what: 'the log' })
-      const { chunks, seen, bytes, isNews } = await this.#readOnce(from)
+      const { chunks, seen, bytes, isNews, release } = await this.#readOnce(from)
       const leftMs = deadlineMs - clock.monotonic()
-      if (bytes >= wanted || isNews || leftMs <= 0 || seen.length === 0) return chunks
+      if (bytes >= wanted || isNews || leftMs <= 0 || seen.length === 0) return { chunks, release }
+      release()
       const until = { committedOnly: this.#committedOnly, bytes: wanted - bytes, ms: leftMs }
       await waitForMore(clock, seen, until, signal)
     }
@@ -54,8 +58,10 @@ export class LocalReader implements Reader {
     bytes: number
     /** A fault, or progress without a batch: the caller has to hear of it. */
     isNews: boolean
+    release: () => void
   }> {
     const chunks: Chunk[] = []
+    const releases: (() => void)[] = []
     const seen: { state: PartitionState; seen: Offset }[] = []
     let bytes = 0
     let isNews = false
@@ -73,6 +79,7 @@ export class LocalReader implements Reader {
         })
         const next = maxBytes > 0 ? slice.next : offset
         const batches = this.#batches(partition.topic, slice)
+        releases.push(slice.release)
         seen.push({ state, seen: slice.upTo })
         bytes += slice.bytes
         if (next > offset && batches.length === 0) isNews = true
@@ -82,7 +89,7 @@ export class LocalReader implements Reader {
         chunks[place] = { partition, fault: asFault(error) }
       }
     }
-    return { chunks, seen, bytes, isNews }
+    return { chunks, seen, bytes, isNews, release: () => releases.forEach((release) => release()) }
   }
   #batches(topic: string, { aborted, buffers }: Slice): Batch[] {
     const { meter } = this.#host

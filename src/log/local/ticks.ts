@@ -107,22 +107,26 @@ class LocalTick implements Tick {
       if (isSealed(partition.topic))
         throw new Fault('log.topic-kept', { topic: partition.topic, why: 'the log alone writes to it' })
       const state = registry.partition(partition)
-      const isOurs = takeOver(batch)
+      const taken = takeOver(batch)
       // A copy: the caller keeps its batch, and may append it again when the tick is to be retried.
-      const batches = splitBatches(isOurs ? batch : Buffer.from(batch))
-      for (const one of batches) checkForm(one, state.policy.batchBytesMax, isOurs)
-      return { state, batches }
+      const batches = splitBatches(taken === null ? Buffer.from(batch) : batch)
+      for (const one of batches) checkForm(one, state.policy.batchBytesMax, taken !== null)
+      return { state, batches, taken }
     })
     const transaction = await this.#open()
     const touched = new Set<PartitionState>()
     const places: Place[] = []
-    for (const { state, batches } of checked) {
+    for (const { state, batches, taken } of checked) {
       const placed = []
       for (const { bytes, header } of batches) {
-        placed.push(await transactions.append(transaction, state, bytes))
+        placed.push(await transactions.append(transaction, state, bytes, taken?.lease))
         meter?.appended(state.partition.topic, header.recordCount, header.bytes)
       }
       touched.add(state)
+      state.replaced.note(
+        batches.reduce((sum, { header }) => sum + header.bytes, 0),
+        taken?.replaced ?? null,
+      )
       places.push({ offset: placed[0]!.baseOffset, timeMs: placed[0]!.appendTimeMs })
     }
     // The wait is the back-pressure.

@@ -2,7 +2,9 @@
  * What the thread that has the log gives to another one: the methods that `RemoteLog` calls. Memberships of the other thread
  * end with it (`close`), so that others may have their partitions. Claims are known here alone; over there they are numbers.
  */
+import { type Lease, leaseOfOwn } from '../../lib/buffer-pool.ts'
 import { Fault } from '../../lib/fault.ts'
+import { handOver } from '../batch.ts'
 import type { Commits } from '../commits.ts'
 import type { At, Batch, Claim, JoinOptions, Log, Membership, Partition, TopicSpec, Topics } from '../log.ts'
 import { type PackedBatches, readerMethods, unpackBatches } from './reader.ts'
@@ -16,10 +18,28 @@ export interface SentPart {
 }
 export interface SentEntries {
   readonly partitions: readonly Partition[]
+  /** By entry: the batch with its memory; null: it is the next of `batches`. */
+  readonly given: readonly ({ readonly batch: Batch; readonly replaced: number | null } | null)[]
   readonly batches: PackedBatches
 }
-const entriesOf = ({ partitions, batches }: SentEntries): { partition: Partition; batch: Batch }[] =>
-  unpackBatches(batches).map((batch, i) => ({ partition: partitions[i]!, batch }))
+/** What has been received, until it is not asked about any more: the log has what it needs then. */
+function received({ partitions, given, batches }: SentEntries): {
+  readonly entries: readonly { partition: Partition; batch: Batch }[]
+  release(): void
+} {
+  const packed = unpackBatches(batches).values()
+  const leases: Lease[] = []
+  const entries = partitions.map((partition, i) => {
+    const own = given[i]!
+    if (own === null) return { partition, batch: packed.next().value! }
+    const batch = Buffer.from(own.batch.buffer, own.batch.byteOffset, own.batch.length)
+    const lease = leaseOfOwn(batch)
+    leases.push(lease)
+    handOver(batch, { lease, replaced: own.replaced })
+    return { partition, batch }
+  })
+  return { entries, release: () => leases.forEach((lease) => lease.release()) }
+}
 
 interface Joined {
   readonly membership: Membership
@@ -64,13 +84,17 @@ export class LogHost {
       ...readerMethods<number>(log.reader(), (id) => this.#claim(id)),
       bounds: (of: readonly Partition[]) => log.bounds(of),
       findTime: (of: readonly Partition[], timeMs: number) => log.findTime(of, timeMs),
-      append: (acks: 'all' | 'leader' | 'none', entries: SentEntries) =>
-        log.writer({ acks }).append(entriesOf(entries)),
-      put: (entries: SentEntries, parts: readonly SentPart[]) =>
-        this.#commits.put(
-          entriesOf(entries),
-          parts.map(({ claim, positions }) => ({ claim: this.#claim(claim), positions })),
-        ),
+      append: (acks: 'all' | 'leader' | 'none', sent: SentEntries) =>
+        log.writer({ acks }).append(received(sent).entries),
+      put: async (sent: SentEntries, parts: readonly SentPart[]) => {
+        const { entries, release } = received(sent)
+        const of = parts.map(({ claim, positions }) => ({ claim: this.#claim(claim), positions }))
+        try {
+          return await this.#commits.put(entries, of)
+        } finally {
+          release()
+        }
+      },
 
       createTopics: (specs: readonly TopicSpec[]) => log.topics.create(specs),
       alterTopic: (name: string, change: Parameters<Topics['alter']>[1]) => log.topics.alter(name, change),

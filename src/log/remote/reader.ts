@@ -1,4 +1,5 @@
 /** A reader for another thread: its calls travel over a line to a reader of the thread that has the log. */
+import { free } from '../../lib/free.ts'
 import { type Line, type SentFault, Transfer, receiveFault, sendFault } from '../../lib/line.ts'
 import type { At, Batch, Chunk, Claim, Partition, Reader } from '../log.ts'
 import type { Offset } from '../../lib/brand.ts'
@@ -29,7 +30,14 @@ function pack(chunks: readonly Chunk[]): Transfer<Packed> {
   })
   return new Transfer({ bytes, ends, chunks: packed }, [bytes.buffer, ends.buffer as ArrayBuffer])
 }
+/** What was received here: whoever has read it has all of its memory. */
+const received = new WeakSet<ArrayBufferLike>()
+/** Gives the memory of batches back that were read from another thread; of others it is not the reader's to give. */
+export function giveBack(memory: ArrayBufferLike): void {
+  if (received.delete(memory)) free(Buffer.from(memory))
+}
 function unpack({ bytes, ends, chunks }: Packed): Chunk[] {
+  received.add(bytes.buffer)
   return chunks.map((chunk) => {
     if ('fault' in chunk) return { partition: chunk.partition, fault: receiveFault(chunk.fault) }
     const { partition, next, stable, from, to } = chunk
@@ -45,7 +53,7 @@ export function packBatches(batches: readonly Batch[]): PackedBatches {
   const ends = new Float64Array(batches.length)
   let size = 0
   for (const [i, batch] of batches.entries()) ends[i] = size += batch.length
-  const bytes = new Uint8Array(size)
+  const bytes = Buffer.allocUnsafeSlow(size)
   for (const [i, batch] of batches.entries()) bytes.set(batch, ends[i]! - batch.length)
   return { bytes, ends }
 }
@@ -57,8 +65,13 @@ export function unpackBatches({ bytes, ends }: PackedBatches, from = 0, to = end
 
 /** For the thread that has the log. `claimOf`: the claim that the other side means. */
 export const readerMethods = <C>(reader: Reader, claimOf: (sent: C) => Claim) => ({
-  read: async (from: readonly At[], wait: Wait | undefined, signal: AbortSignal): Promise<Transfer<Packed>> =>
-    pack(await reader.read(from, wait, signal)),
+  read: async (from: readonly At[], wait: Wait | undefined, signal: AbortSignal): Promise<Transfer<Packed>> => {
+    const lent = await reader.lend?.(from, wait, signal)
+    if (lent === undefined) return pack(await reader.read(from, wait, signal))
+    const packed = pack(lent.chunks)
+    lent.release()
+    return packed
+  },
   async *restore(partition: Partition, claim: C, from: Offset | undefined): AsyncIterable<Transfer<Packed>> {
     for await (const chunk of reader.restore(partition, claimOf(claim), from)) yield pack([chunk])
   },

@@ -1,6 +1,7 @@
 /** The log of another thread of this process, over a line to a `LogHost`. */
 import { Fault } from '../../lib/fault.ts'
 import type { Line } from '../../lib/line.ts'
+import { takeOver } from '../batch.ts'
 import type { Commits } from '../commits.ts'
 import type {
   Batch,
@@ -27,13 +28,27 @@ class RemoteClaim {
 const idOf = (claim: Claim): number => (claim as unknown as RemoteClaim).id
 
 type Entries = readonly { readonly partition: Partition; readonly batch: Batch }[]
+/** Batches that are nobody's else go over as they are; of others the caller keeps its own. */
 function send(entries: Entries): { sent: SentEntries; buffers: ArrayBuffer[] } {
-  const batches = packBatches(entries.map(({ batch }) => batch))
+  const copied: Batch[] = []
+  const given = entries.map(({ batch }) => {
+    const taken = isWhole(batch) ? takeOver(batch) : null
+    if (taken !== null) return { batch, replaced: taken.replaced }
+    copied.push(batch)
+    return null
+  })
+  const batches = packBatches(copied)
   return {
-    sent: { partitions: entries.map(({ partition }) => partition), batches },
-    buffers: [batches.bytes.buffer, batches.ends.buffer as ArrayBuffer],
+    sent: { partitions: entries.map(({ partition }) => partition), given, batches },
+    buffers: [
+      ...given.flatMap((one) => (one === null ? [] : [one.batch.buffer as ArrayBuffer])),
+      ...[batches.bytes.buffer, batches.ends.buffer as ArrayBuffer],
+    ],
   }
 }
+/** Nothing else lies in its memory. */
+const isWhole = ({ buffer, byteLength }: Batch): boolean =>
+  buffer instanceof ArrayBuffer && buffer.byteLength === byteLength
 
 /** Ticks are the affair of the thread that has the log: `remoteCommits`. */
 export class RemoteLog implements Log {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { simulate } from '../../../src/lib/sim/world.ts'
 import type { Compression } from '../../../src/log/compression.ts'
-import { type LogRecord, decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
+import { BatchWriter, type LogRecord, decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
 import { Rewriter } from '../../../src/log/local/compaction/rewrite.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
 import { decodeTransactionState, status } from '../../../src/log/local/transactions/state-format.ts'
@@ -240,4 +240,39 @@ test('a topic that deletes as well as compacts does both', () =>
     assert.ok(bounds!.start > 0)
     assert.ok((await everything(log, 't')).length < 60)
     await log.close()
+  }))
+test('a partition whose writers say that nothing is replaced there waits for compaction until enough is', () =>
+  inTime(async (open, sleep) => {
+    const log = await open()
+    const config = { ...compacted, 'internal.segment.bytes': '3000', 'min.cleanable.dirty.ratio': '0.4' }
+    await log.topics.create([{ name: 't', partitions: 1, config }])
+    const owner = await log.owner()
+    const write = async (count: number, replaces: boolean): Promise<void> => {
+      for (let i = 0; i < count; i++) {
+        const writer = new BatchWriter(0)
+        writer.key(2).raw(Buffer.from(`k${i % 3}`))
+        writer.value().raw(Buffer.from('v'.repeat(600)))
+        writer.end(replaces)
+        const tick = owner.begin()
+        await tick.append([{ partition: at('t'), batch: writer.done() }])
+        assert.equal(await tick.commit([]), 'committed')
+      }
+    }
+    // It is not so, but nobody looks.
+    await write(30, false)
+    await sleep(3_000)
+    assert.equal((await everything(log, 't')).length, 30)
+    await write(10, true)
+    await sleep(3_000)
+    assert.equal((await everything(log, 't')).length, 40, 'a quarter is not enough')
+    await write(30, true)
+    await sleep(3_000)
+    assert.ok((await everything(log, 't')).length < 15)
+    // Of what was there when the process began, nobody knows anything.
+    await write(20, false)
+    await log.close()
+    const again = await open()
+    await sleep(3_000)
+    assert.ok((await everything(again, 't')).length < 15)
+    await again.close()
   }))

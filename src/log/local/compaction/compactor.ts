@@ -111,6 +111,7 @@ export class Compactor {
       if (!(await log.replaceSealed(group, written)) || this.#isClosed) return
     }
     await saveCompaction(log, { ...cleaned, claimedTo })
+    partition.replaced.compacted(bytesOf(dirty.filter(({ end }) => end <= newest.to)))
   }
   /** Segments in which the time of records is over are written anew without them. */
   async #expire(partition: PartitionState): Promise<void> {
@@ -162,10 +163,14 @@ export class Compactor {
     const tooYoung = policy.compactionLagMinMs > 0 ? sealed.findIndex((segment) => segment.newestMs > newestMs) : -1
     return tooYoung < 0 ? sealed : sealed.slice(0, tooYoung)
   }
-  #isDue({ policy }: PartitionState, sealed: readonly SealedSegment[], dirty: readonly SealedSegment[]): boolean {
+  #isDue(
+    { policy, replaced }: PartitionState,
+    sealed: readonly SealedSegment[],
+    dirty: readonly SealedSegment[],
+  ): boolean {
     const oldestMs = this.#ages.now() - policy.compactionLagMaxMs
     if (dirty.some((segment) => segment.newestMs < oldestMs)) return true
-    return bytesOf(dirty) >= policy.dirtyRatioMin * bytesOf(sealed)
+    return replaced.of(bytesOf(dirty)) >= policy.dirtyRatioMin * bytesOf(sealed)
   }
 
   /** The newest offset of each key in a range, and how far it was read; null when the log changed under it. */

@@ -19,6 +19,7 @@
  * Markers carry the epoch after the transaction's (KIP-890), so what a dead owner sent late is fenced; but for producers
  * that keep their epoch, whose next transaction has to wait for the markers to be durable.
  */
+import type { Lease } from '../../../lib/buffer-pool.ts'
 import { Fault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
 import type { Clock } from '../../../lib/world.ts'
@@ -94,8 +95,13 @@ export class TransactionCoordinator {
     return this.#open.get(producerId) ?? null
   }
 
-  /** Appends a batch of which the log owns the header. Throws Fault; the transaction can then only be aborted. */
-  append(transaction: Transaction, partition: PartitionState, batch: Uint8Array): Placed | Promise<Placed> {
+  /** Appends a batch of which the log owns the header, and the lease is of. Throws Fault; the transaction can then only be aborted. */
+  append(
+    transaction: Transaction,
+    partition: PartitionState,
+    batch: Uint8Array,
+    lease: Lease | null = null,
+  ): Placed | Promise<Placed> {
     return partition.perform(() => {
       const baseSequence = transaction.nextSequence(partition)
       if (transaction.phase !== 'open' || baseSequence === null)
@@ -109,7 +115,7 @@ export class TransactionCoordinator {
       const { producerId, epoch } = transaction
       ownBatch(batch, { producerId, producerEpoch: epoch, baseSequence, transactional: true })
       const header = readBatchHeader(batch)
-      const placed = partition.append(batch, header)
+      const placed = partition.append(batch, header, lease)
       transaction.wrote(partition, {
         baseOffset: placed.baseOffset,
         records: header.recordCount,
