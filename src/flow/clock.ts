@@ -58,6 +58,14 @@ export function saveWatermark(table: StateTable, id: number, watermark: number):
   table.numbers[at * 3] = watermark
 }
 
+export interface SeenRows {
+  readonly times: Float64Array
+  readonly timesMs: Float64Array
+  readonly numbers: Int32Array
+  readonly from: number
+  readonly to: number
+}
+
 export class SourceClock {
   readonly options: ClockOptions
   private readonly source: number
@@ -129,6 +137,27 @@ export class SourceClock {
       clock.maxTimeMs = timeMs
       clock.dirty = true
     }
+  }
+  /**
+   * The same for rows in order, all of which have a time: `times` (µs) by row, `timesMs` by the record that `numbers` names.
+   * `watermarks` gets what stood before each.
+   */
+  sawAll(clock: PartitionClock, { times, timesMs, numbers, from, to }: SeenRows, watermarks: Float64Array): void {
+    const { delayMs, maxFutureMs } = this.options
+    const before = clock.maxTimeMs
+    let max = before
+    let future = 0
+    for (let row = from; row < to; row++) {
+      watermarks[row] = max - delayMs
+      const timeMs = Math.floor(times[row]! / 1000)
+      const arrivalMs = timesMs[numbers[row]!]!
+      if (arrivalMs >= 0 && timeMs - arrivalMs > maxFutureMs) future++
+      else if (timeMs > max) max = timeMs
+    }
+    if (max === before && future === 0) return
+    clock.maxTimeMs = max
+    clock.future += future
+    clock.dirty = true
   }
   /** Leaves out what has been silent too long. */
   markIdle(nowMs: number): void {

@@ -231,7 +231,15 @@ class RecordDecoder implements Decoder {
       const partitionClock = clock.partition(partition, nowMs)
       const id = sourcePartition(this.source, partition)
       const { offsets, timesMs } = records
-      for (const end = until[piece]!; row < end; row++) {
+      const end = until[piece]!
+      if (times !== null && times.valid === null && said === null) {
+        clock.sawAll(partitionClock, { times: times.data, timesMs, numbers, from: row, to: end }, watermark)
+        for (; row < end; row++) {
+          source[row] = id
+          offset[row] = offsets[numbers[row]!]!
+        }
+      }
+      for (; row < end; row++) {
         const number = numbers[row]!
         const arrivalMs = timesMs[number]!
         const known = times === null || times.valid === null || times.valid[row] === 1

@@ -6,9 +6,10 @@
 import type { Columns } from '../schema/types.ts'
 import { type Batch, type Column, gatherColumn } from './batch.ts'
 import { columnBuilder } from './columns.ts'
+import { instead } from '../lib/free.ts'
 import { KeyIndex, longerInts } from './key-index.ts'
 import { KeyWriter, type KeyPart, anyNull, keyEncoder } from './key.ts'
-import { lentInts } from './lent-arrays.ts'
+import { lentBytes, lentInts } from './lent-arrays.ts'
 import { closeMsOfRow, OpenWindows } from './open-windows.ts'
 import type { Room } from './operator.ts'
 import type { Ordinal } from './pair-provenance.ts'
@@ -84,6 +85,9 @@ export class JoinSide {
   private first = new Int32Array(16).fill(none)
   private last = new Int32Array(16)
   private unordered = new Int32Array(16)
+  // The ordinal of the last row that was appended or sorted there: no row of a list that is in order has a larger one.
+  private lastSource = new Int32Array(16)
+  private lastOffset = new Float64Array(16)
   private next = new Int32Array(64)
   private previous = new Int32Array(64)
   private entryOf = new Int32Array(64)
@@ -155,6 +159,8 @@ export class JoinSide {
       this.first = longerInts(this.first, entry + 1).fill(none, before)
       this.last = longerInts(this.last, entry + 1)
       this.unordered = longerInts(this.unordered, entry + 1)
+      this.lastSource = longerInts(this.lastSource, entry + 1)
+      this.lastOffset = instead(new Float64Array(this.lastSource.length), this.lastOffset)
     }
     if (id >= this.next.length) {
       this.next = longerInts(this.next, id + 1)
@@ -171,9 +177,14 @@ export class JoinSide {
     } else {
       const last = this.last[entry]!
       this.next[last] = id
-      if (this.unordered[entry] === 0 && !this.isInOrder(table, last, id)) this.unordered[entry] = 1
+      if (this.unordered[entry] === 0 && !this.isInOrder(table, entry, last, id)) this.unordered[entry] = 1
     }
+    this.isLast(table, entry, id)
+  }
+  private isLast({ numbers, spec }: StateTable, entry: number, id: number): void {
     this.last[entry] = id
+    this.lastSource[entry] = numbers[id * spec.numbers + sourceAt]!
+    this.lastOffset[entry] = numbers[id * spec.numbers + offsetAt]!
   }
   /** What memory had no room for comes back behind the others: the list is sorted when it is read. */
   private takeBack(table: StateTable, entry: number): void {
@@ -202,14 +213,13 @@ export class JoinSide {
   private closeOf(table: StateTable, id: number): number {
     return table.numbers[id * table.spec.numbers + this.closeAt]!
   }
-  private isInOrder(table: StateTable, a: number, b: number): boolean {
+  private isInOrder(table: StateTable, entry: number, last: number, id: number): boolean {
     const { numbers, spec } = table
-    if (this.options.grows) {
-      const [x, y] = [a * spec.numbers, b * spec.numbers]
-      if (numbers[x + sourceAt] === numbers[y + sourceAt] && numbers[x + offsetAt]! < numbers[y + offsetAt]!)
-        return true
-    }
-    return table.compareKeys(a, b) < 0
+    const at = id * spec.numbers
+    // The last row itself may lie anywhere in memory.
+    const isBehind =
+      this.lastSource[entry] === numbers[at + sourceAt] && this.lastOffset[entry]! < numbers[at + offsetAt]!
+    return (this.options.grows && isBehind) || table.compareKeys(last, id) < 0
   }
   private unlink(id: number): void {
     const entry = this.entryOf[id]!
@@ -233,7 +243,7 @@ export class JoinSide {
       this.next[ids[i]!] = ids[i + 1] ?? none
     }
     this.first[entry] = ids[0]!
-    this.last[entry] = ids.at(-1)!
+    this.isLast(table, entry, ids.at(-1)!)
     this.unordered[entry] = 0
   }
   /** Rows here whose key is that of a row of a batch of the other side, from a place on, which moves; valid until asked again. */
@@ -241,6 +251,7 @@ export class JoinSide {
     let count = 0
     let bytes = 0
     this.index.use(keys)
+    if (place.row === 0 && place.partner === none) this.index.bringNear(rows)
     for (; place.row < rows; place.row++) {
       if (ids[place.row]! < 0) continue
       let id = place.partner === none ? this.firstPartner(table, place.row) : place.partner
@@ -302,8 +313,9 @@ export class JoinSide {
   take(table: StateTable, batch: Batch, keyless: (row: number, weight: number) => void): Taken {
     const { grows, alone } = this.options
     const ids = lentInts(batch.count)
-    const isNew = new Uint8Array(batch.count)
+    const isNew = lentBytes(batch.count).fill(0, 0, batch.count)
     this.index.use(this.keysOf(batch))
+    this.index.bringNear(batch.count)
     const tracks = this.copiesAt >= 0
     for (let row = 0; row < batch.count; row++) {
       const weight = batch.weights === null ? 1 : batch.weights[row]!

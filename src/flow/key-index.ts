@@ -3,7 +3,11 @@
  * what it keeps. Derived: rebuilt from the tables, known to no changelog.
  *
  * A key that is all numbers is held as those numbers and compared as such; any other (a text, a NULL, NaN, an integer
- * beyond 2^53) as its encoding (`key.ts`). Which form a key has depends on its values alone, so equal keys have the same.
+ * beyond 2^53) as its encoding (`key.ts`). Which form a key has depends on its values alone, so equal keys have the same. The
+ * last bit of a hash says which it is.
+ *
+ * A place of the index holds entry + 1 (0 = it is free) and the hash, side by side: in a large index nearly each look at
+ * another array is one at memory that is in no cache.
  */
 import { copyBytes } from '../lib/bytes.ts'
 import { drop, instead } from '../lib/free.ts'
@@ -16,6 +20,8 @@ const minEntries = 16
 /** Length of the encoding of a key that is numbers. */
 const isNumbers = -1
 const isFree = -2
+/** Of less, most is in the caches anyhow. */
+const largeSlots = 1 << 17
 
 export class KeyIndex {
   /** Entries that exist. */
@@ -29,7 +35,7 @@ export class KeyIndex {
   private readonly encode
   private readonly writer = new KeyWriter()
 
-  private slots = new Int32Array(minEntries * 2)
+  private slots = new Int32Array(minEntries * 2 * 2)
   private hashes = new Int32Array(minEntries)
   private numbers: Float64Array<ArrayBuffer>
   private from = new Float64Array(minEntries)
@@ -62,6 +68,31 @@ export class KeyIndex {
     this.valid = columns.map(({ valid }) => valid)
     this.data = this.mayBeNumbers && data.length === this.width ? data : null
   }
+  /**
+   * Looks at the places of all rows' keys: in a large index each look waits for memory, and here many wait at once, because
+   * none needs what another finds. Then `find` and `add` find them near. Gives entry + 1 for each row, about: another key may
+   * lie where it looked, and 0 is none. null: the index is small.
+   */
+  bringNear(count: number): Int32Array | null {
+    const { data, slots, numbers, width } = this
+    if (data === null || slots.length < largeSlots) return null
+    if (this.near.length < count) this.near = new Int32Array(Math.max(count, this.near.length * 2))
+    const { near } = this
+    const mask = slots.length - 1
+    near.fill(width, 0, count)
+    for (let p = 0; p < width; p++) {
+      const column = data[p]!
+      for (let row = 0; row < count; row++) near[row] = mixNumber(near[row]!, column[row]! + 0)
+    }
+    for (let row = 0; row < count; row++) near[row] = slots[(mixEnd(near[row]!) | 1) & mask & ~1]!
+    let sum = 0
+    for (let row = 0; row < count; row++) sum += numbers[Math.max(0, near[row]! - 1) * width]!
+    this.seen = sum
+    return near
+  }
+  private near = new Int32Array(0)
+  /** What was looked at; so that the looking is not left out. */
+  seen = 0
   /** The entry of the row's key; −1 = none. */
   find(row: number): number {
     return this.load(row) ? this.findNumbers() : this.findBytes()
@@ -120,7 +151,7 @@ export class KeyIndex {
       key[p] = number
       hash = mixNumber(hash, number)
     }
-    this.hash = mixEnd(hash)
+    this.hash = mixEnd(hash) | 1
     return true
   }
   private loadSlowly(row: number): boolean {
@@ -132,35 +163,35 @@ export class KeyIndex {
       this.key[p] = number
       hash = mixNumber(hash, number)
     }
-    this.hash = mixEnd(hash)
+    this.hash = mixEnd(hash) | 1
     return true
   }
   private loadBytes(row: number): false {
     const { writer } = this
     writer.length = 0
     this.encode(writer, this.source, row)
-    this.hash = hashKey(writer.bytes, 0, writer.length)
+    this.hash = hashKey(writer.bytes, 0, writer.length) & ~1
     return false
   }
   private findNumbers(): number {
-    const { slots, hashes, hash, numbers, key, width } = this
+    const { slots, hash, numbers, key, width } = this
     const mask = slots.length - 1
-    probing: for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+    probing: for (let slot = hash & mask & ~1; ; slot = (slot + 2) & mask) {
       const entry = slots[slot]! - 1
       if (entry < 0) return -1
-      if (hashes[entry] !== hash || this.length[entry] !== isNumbers) continue
+      if (slots[slot + 1] !== hash) continue
       for (let p = 0, at = entry * width; p < width; p++) if (numbers[at + p] !== key[p]) continue probing
       return entry
     }
   }
   private findBytes(): number {
-    const { slots, hashes, hash, arena } = this
+    const { slots, hash, arena } = this
     const { bytes, length } = this.writer
     const mask = slots.length - 1
-    probing: for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+    probing: for (let slot = hash & mask & ~1; ; slot = (slot + 2) & mask) {
       const entry = slots[slot]! - 1
       if (entry < 0) return -1
-      if (hashes[entry] !== hash || this.length[entry] !== length) continue
+      if (slots[slot + 1] !== hash || this.length[entry] !== length) continue
       const from = this.from[entry]!
       for (let i = 0; i < length; i++) if (arena[from + i] !== bytes[i]) continue probing
       return entry
@@ -182,27 +213,30 @@ export class KeyIndex {
       this.arenaUsed += length
     }
     this.count++
-    if (this.count * 2 > this.slots.length) this.growSlots()
+    if (this.count * 4 > this.slots.length) this.growSlots()
     else this.place(entry)
     return entry
   }
   private place(entry: number): void {
     const { slots } = this
     const mask = slots.length - 1
-    let slot = this.hashes[entry]! & mask
-    while (slots[slot] !== 0) slot = (slot + 1) & mask
+    const hash = this.hashes[entry]!
+    let slot = hash & mask & ~1
+    while (slots[slot] !== 0) slot = (slot + 2) & mask
     slots[slot] = entry + 1
+    slots[slot + 1] = hash
   }
   private unlink(entry: number): void {
     const { slots, hashes } = this
     const mask = slots.length - 1
-    let hole = hashes[entry]! & mask
-    while (slots[hole] !== entry + 1) hole = (hole + 1) & mask
-    for (let slot = (hole + 1) & mask; slots[slot] !== 0; slot = (slot + 1) & mask) {
-      const home = hashes[slots[slot]! - 1]! & mask
+    let hole = hashes[entry]! & mask & ~1
+    while (slots[hole] !== entry + 1) hole = (hole + 2) & mask
+    for (let slot = (hole + 2) & mask; slots[slot] !== 0; slot = (slot + 2) & mask) {
+      const home = slots[slot + 1]! & mask & ~1
       // Move back whatever probing would no longer find across the hole.
       if (((slot - home) & mask) >= ((slot - hole) & mask)) {
         slots[hole] = slots[slot]!
+        slots[hole + 1] = slots[slot + 1]!
         hole = slot
       }
     }

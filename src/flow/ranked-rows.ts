@@ -1,9 +1,10 @@
 /**
  * The first rows of each partition, in order, over an input that only grows: in the table by (partition, slot), in memory
- * in the order of their ranks. A row that is not among the first changes nothing.
+ * in the order of their ranks. A row that is not among the first changes nothing. Many come among them and are pushed out
+ * again by the same batch: rows are written when all of it has been looked at, and until then known by their places in it.
  */
 import type { Columns } from '../schema/types.ts'
-import type { Batch, Column, Provenance } from './batch.ts'
+import { type Batch, type Column, type Provenance, emptyBatch } from './batch.ts'
 import { columnBuilder } from './columns.ts'
 import { KeyIndex, longerInts } from './key-index.ts'
 import { KeyWriter, keyEncoder } from './key.ts'
@@ -38,8 +39,9 @@ export class RankedRows {
   private readonly fields: readonly (NumberField | null)[]
   private readonly writer = new KeyWriter()
   private readonly other = new KeyWriter()
+  private taking: Batch = emptyBatch
 
-  // By partition: how many rows, and their ids in order, `limit` places each.
+  // By partition: how many rows, and their ids in order, `limit` places each. Of a row of the batch that is being taken: ~ its place.
   private readonly index: KeyIndex
   private counts = new Int32Array(16)
   private ids: Int32Array
@@ -147,28 +149,63 @@ export class RankedRows {
   take(table: StateTable, batch: Batch): void {
     const { limit, partitionBy } = this.ranking
     this.index.use(partitionBy.map((k) => batch.columns[k]!))
+    this.bringNear(table, batch.count)
     const { rows } = batch
+    this.taking = batch
     for (let row = 0; row < batch.count; row++) {
       const entry = this.entryOf(row)
       if (table.spill !== null) this.ask(table, entry)
       const place = this.placeFor(table, entry, batch, row, rows.source[row]!, rows.offset[row]!)
       if (place === limit) continue
       this.touch(entry)
-      const id = this.keep(table, entry, batch, row)
+      this.insert(entry, place, ~row)
+    }
+    for (let t = 0; t < this.touchedCount; t++) this.keep(table, t, batch)
+    this.taking = emptyBatch
+  }
+  /** With the rows that those of the batch are compared with first. */
+  private bringNear({ numbers, spec }: StateTable, count: number): void {
+    const near = this.index.bringNear(count)
+    if (near === null) return
+    const { limit } = this.ranking
+    const { counts, ids } = this
+    let sum = 0
+    for (let row = 0; row < count; row++) {
+      const entry = Math.max(0, near[row]! - 1)
+      const last = ids[entry * limit + Math.max(0, counts[entry]! - 1)]!
+      sum += numbers[last * spec.numbers]!
+    }
+    this.seen = sum
+  }
+  /** As in `KeyIndex`. */
+  seen = 0
+  /**
+   * Writes the rows that a partition got. Those that were there and are no more are the last ones of before: their slots are the
+   * first that are taken, then others.
+   */
+  private keep(table: StateTable, t: number, batch: Batch): void {
+    const { limit } = this.ranking
+    const { ids } = this
+    const first = this.touched[t]! * limit
+    const end = first + this.counts[this.touched[t]!]!
+    let slot = 0
+    for (let at = first; at < end; at++) if (ids[at]! >= 0) slot++
+    for (let at = first; at < end; at++) {
+      if (ids[at]! >= 0) continue
+      const row = ~ids[at]!
+      const isTaken = slot < this.countsBefore[t]!
+      const id = isTaken ? table.replace(this.idsBefore[t * limit + slot]!) : this.add(table, slot, batch, row)
+      slot++
       this.layout.write(table, id, batch, row)
-      this.stamp(table, id, rows, row)
-      this.insert(entry, place, id)
+      this.stamp(table, id, batch.rows, row)
+      ids[at] = id
     }
   }
-  /** A new row in the table: in a slot of its own while there are such, else in that of the last. */
-  private keep(table: StateTable, entry: number, batch: Batch, row: number): number {
-    const count = this.counts[entry]!
-    const { limit } = this.ranking
-    if (count === limit) return table.replace(this.ids[entry * limit + limit - 1]!)
+  private add(table: StateTable, slot: number, batch: Batch, row: number): number {
     this.writer.length = 0
     this.encodePartition(this.writer, batch, row)
     const stateKey = this.writer.length
-    this.writer.byte(count)
+    this.writer.byte(slot)
     return table.add(this.writer, stateKey)
   }
   private stamp({ numbers, spec }: StateTable, id: number, rows: Provenance, row: number): void {
@@ -196,6 +233,7 @@ export class RankedRows {
   }
   /** Whether the row comes before one that is there. */
   private isBefore(table: StateTable, id: number, of: Row, row: number, source: number, offset: number): boolean {
+    if (id < 0) return this.isBeforeOther(~id, row)
     const { numbers, spec } = table
     const base = id * spec.numbers
     const order = this.compareOrder(table, id, of, row)
@@ -206,6 +244,42 @@ export class RankedRows {
     if (byOffset !== 0) return byOffset < 0
     // Several rows of one record are told apart by what they hold.
     return this.compareEncoded(table, id, of, row, this.encodeRow) < 0
+  }
+  /** The same of two rows of the batch, of which the other came first. */
+  private isBeforeOther(other: number, row: number): boolean {
+    const batch = this.taking
+    const order = this.compareRows(batch, other, row)
+    if (order !== 0) return order < 0
+    const { source, offset } = batch.rows
+    const bySource = (source[row]! - source[other]!) * this.tieSign
+    if (bySource !== 0) return bySource < 0
+    const byOffset = (offset[row]! - offset[other]!) * this.tieSign
+    if (byOffset !== 0) return byOffset < 0
+    return this.compareEncodedRows(batch, other, row, this.encodeRow) < 0
+  }
+  private compareRows(batch: Batch, other: number, row: number): number {
+    const { order } = this.ranking
+    for (let p = 0; p < order.length; p++) {
+      const by = order[p]!
+      const column = batch.columns[by.column]!
+      const { valid } = column
+      const isPlain = column.kind === 'f64' && (valid === null || (valid[row] === 1 && valid[other] === 1))
+      if (!isPlain || this.fields[p] === null) return this.compareEncodedRows(batch, other, row, this.encodeOrder)
+      const value = column.data[row]!
+      const there = column.data[other]!
+      if (value < there) return by.descending ? 1 : -1
+      if (value > there) return by.descending ? -1 : 1
+      if (value !== there) return this.compareEncodedRows(batch, other, row, this.encodeOrder)
+    }
+    return 0
+  }
+  private compareEncodedRows(of: Row, a: number, b: number, encode: RankedRows['encodeOrder']): number {
+    const { writer, other } = this
+    writer.length = 0
+    encode(writer, of, b)
+    other.length = 0
+    encode(other, of, a)
+    return Buffer.compare(writer.done(), other.done())
   }
   private compareOrder(table: StateTable, id: number, of: Row, row: number): number {
     const { fields } = this

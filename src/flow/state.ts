@@ -432,7 +432,10 @@ export class StateTable {
     return this.log.isTouchedSince(id, tick)
   }
   hashOf(id: number): number {
-    return this.hashes[id]!
+    const from = this.keyFrom[id]!
+    const length = this.keyLength[id]!
+    const isKnown = this.index !== null || this.prefix[id] === length
+    return isKnown ? this.hashes[id]! : hashKey(this.arena, from, from + length)
   }
   stateHashOf(id: number): number {
     const from = this.keyFrom[id]!

@@ -110,11 +110,12 @@ export class Distinct {
   takeAll(set: ValueSet, { groups, members, groupOf, count, passing, changes }: TakingAll): void {
     const { index, parts, column } = set
     const { valid } = column
+    for (let row = 0; row < count; row++) this.groups[row] = groupOf[row]!
+    index.bringNear(count)
     for (let row = 0; row < count; row++) {
       const group = groupOf[row]!
       const bits = passing[row]!
       if (group < 0 || bits === 0 || (valid !== null && valid[row] === 0)) continue
-      this.groups[row] = group
       const entry = index.add(row)
       const id = index.isNew ? this.insert(set, entry, groups, members, group, row) : set.rows[entry]!
       const at = id * members.spec.numbers

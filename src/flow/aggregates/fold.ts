@@ -6,6 +6,7 @@ import type { Batch, Column } from '../batch.ts'
 import { valueAt } from '../batch.ts'
 import type { Aggregate, Expression, Value } from '../expression.ts'
 import { type Evaluated, evaluator } from '../evaluate.ts'
+import { lentDoubles } from '../lent-arrays.ts'
 import type { StateTable } from '../state.ts'
 import { type Accumulator, type Fields, type RowFields, accumulator, addOneByOne } from './accumulator.ts'
 import { Distinct } from './distinct.ts'
@@ -195,7 +196,7 @@ export class Fold {
     weights: Float64Array | null,
   ): (Float64Array | null)[] {
     const { distinct } = this.members!
-    const changes = this.parts.map(({ role }) => (role === 'distinct' ? new Float64Array(count) : null))
+    const changes = this.parts.map(({ role }) => (role === 'distinct' ? lentDoubles(count).fill(0, 0, count) : null))
     const taking = { groups, members, group: 0, row: 0, weight: 1, passes: this.passes }
     for (const set of distinct.sets) {
       if (distinct.grows) {

@@ -172,6 +172,7 @@ class GroupBy implements Operator {
       if (this.groups.length < batch.count) this.groups = new Int32Array(batch.count)
       const keys = this.plan.keys.map((k) => batch.columns[k]!)
       this.index.use(keys)
+      this.index.bringNear(batch.count)
       const rows = { batch, keys }
       if (this.windowColumn < 0)
         for (let row = 0; row < batch.count; row++) this.groups[row] = this.take(groups!, members, rows, row, Infinity)
