@@ -26,6 +26,7 @@ const checks: readonly Check[] = [
   timeZone,
   invalidEvents,
   noEvents,
+  nothingSince,
   missingTable,
   futureEvents,
   silentPartition,
@@ -247,6 +248,25 @@ function noEvents({ sources, nodes }: DoctorFacts): Diagnosis[] {
       says: `The topic ${plan.topic} is empty.`,
       evidence: [],
       remedy: 'Send events to it, or name the topic that has them: WITH (topic = …).',
+    }))
+}
+
+/** START FROM left out all that is there. */
+function nothingSince({ start, sources, nodes }: DoctorFacts): Diagnosis[] {
+  if (start === null || nodes.at(-1)?.rowsOut !== 0) return []
+  const since = start.from === 'now' ? 'it was made' : timeText(start.timeMs)
+  return sources
+    .filter(({ node, plan, records, unread }) => {
+      const rows = nodes.find(({ id }) => id === node)?.rowsOut ?? 0
+      return plan.mode === 'append' && records > 0 && unread === 0 && rows === 0
+    })
+    .map(({ plan, node, records }) => ({
+      code: 'no-events',
+      sure: 'yes',
+      node,
+      says: `The view takes in what came to topic ${plan.topic} since ${since}, and nothing has.`,
+      evidence: [`${records} records are there from before`],
+      remedy: 'Send events, or take in what is there: CREATE OR REPLACE … START FROM BEGINNING.',
     }))
 }
 

@@ -1,7 +1,7 @@
 /** What the doctor looks at: the running view, the ends of its topics, and some of the records that lie in them. */
 import { type Batch, valueAt } from '../../flow/batch.ts'
 import { Graph } from '../../flow/graph.ts'
-import type { Plan, SourcePlan } from '../../flow/plan.ts'
+import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import type { ExaminedNode, ExaminedSource, Examination } from '../../flow/runtime/examine.ts'
 import { asFault, type Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
@@ -23,6 +23,8 @@ export interface DoctorFacts {
   readonly sources: readonly SourceFacts[]
   readonly idleMs: number
   readonly maxFutureMs: number
+  /** Which records of streams it takes in; null: all. */
+  readonly start: NonNullable<ViewPlan['start']> | null
   /** Views that it reads. */
   readonly upstream: readonly {
     readonly name: string
@@ -93,6 +95,7 @@ export async function gather(
     sources,
     idleMs: examined.view.idleMs,
     maxFutureMs: examined.view.maxFutureMs,
+    start: examined.view.start ?? null,
     rows: (plan) => {
       const rows = known.get(plan) ?? rowsOf(plan, pieces, { nowMs, schemas })
       known.set(plan, rows)

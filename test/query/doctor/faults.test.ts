@@ -348,6 +348,21 @@ const planted: readonly Planted[] = [
     },
   },
   {
+    fault: 'all events came before the view was made, which begins with what comes from then on',
+    code: 'no-events',
+    sql: clicks,
+    says: /^The view takes in what came to topic clicks since it was made, and nothing has/,
+    sick: async (on) => {
+      await on.send('clicks', [click(-60, 0, -60)])
+      await on.sql('CREATE MATERIALIZED VIEW v AS SELECT page FROM clicks START FROM NOW')
+    },
+    healthy: async (on) => {
+      await on.sql('CREATE MATERIALIZED VIEW v AS SELECT page FROM clicks START FROM NOW')
+      await on.advance(1_000)
+      await on.send('clicks', [click(1)])
+    },
+  },
+  {
     fault: 'no row is new enough for a condition on now()',
     code: 'filter-passes-nothing',
     sql: `${clicks}; CREATE MATERIALIZED VIEW v AS SELECT page, count(*) AS n FROM clicks WHERE at > now() - INTERVAL '1 hour' GROUP BY page`,
