@@ -300,6 +300,8 @@ export interface SourcePlan {
     | { readonly from: 'computed'; readonly expression: Expression }
     | { readonly from: 'topic' | 'partition' | 'offset' | 'timestamp' | 'key' | 'headers' }
   )[]
+  /** Nothing is read: these are its rows, of constants; the path of a field is its place in them. Of queries of now alone. */
+  readonly rows?: readonly (readonly Expression[])[]
   /** Positions of the key columns in an upsert source; [] in an append one without key. */
   readonly key: readonly number[]
   /**

@@ -3,6 +3,7 @@
  * wants. Each then has its own columns of what was read, computes and keeps its own clock. A record that does not fit what
  * one of them wants is invalid for all.
  */
+import { planText } from './plan-facts.ts'
 import type { Schemas } from '../schema/formats/registry.ts'
 import { type Decoder, type PartitionRecords, type ReadRecords, createDecoder } from './decode.ts'
 import type { SourcePlan } from './plan.ts'
@@ -33,6 +34,7 @@ export function sharedTopics<S extends Mention>(
 }
 /** Whatever decides how a record is read, but for which of its fields. */
 export function relationOf(plan: SourcePlan): string {
+  if (plan.rows !== undefined) return planText(plan)
   const { name, topic, mode, format, envelope, schema, onInvalid, columns, fields, key, time } = plan
   const at = (c: number): unknown => [columns[c], fields[c]]
   const isRead = time !== null && fields[time.column]!.from !== 'computed'

@@ -177,7 +177,8 @@ async function withKnown(plan: Plan, options: ExecuteOptions): Promise<{ plan: P
   const change = async (part: Plan, versions: boolean): Promise<Plan> => {
     switch (part.op) {
       case 'source': {
-        const rows = versions || part.mode === 'append' ? null : await options.known(part)
+        const isRead = part.rows === undefined && (versions || part.mode === 'append')
+        const rows = isRead ? null : await options.known(part)
         if (rows === null) return part
         const weighted: SourcePlan = { ...part, mode: 'weighted' }
         known.set(weighted, rows)

@@ -54,7 +54,7 @@ export function planSelection(ctx: PlanContext, query: Query, host: SelectHost):
   const columns = plan.columns.slice(0, visible)
   return {
     columns,
-    topics: sourcesOf(plan).map(({ topic }) => topic),
+    topics: sourcesOf(plan).flatMap(({ topic, rows }) => (rows === undefined ? [topic] : [])),
     rows: (signal, unreadable) => {
       const options = {
         log: host.log,
@@ -145,8 +145,7 @@ async function* constantRows(
   nowUs: number,
 ): AsyncGenerator<Row> {
   if (where !== null && compileScalar(where)([], nowUs) !== true) return
-  for (const row of rows)
-    yield row.map((expr) => (expr.kind === 'literal' ? expr.value : compileScalar(expr)([], nowUs)))
+  for (const row of rows) yield row.map((expr) => constantValue(expr, nowUs))
 }
 async function* cancellable(rows: AsyncGenerator<Row>, signal: AbortSignal | undefined): AsyncGenerator<Row> {
   try {
@@ -166,6 +165,7 @@ async function knownRows(
   host: SelectHost,
   unreadable: Unreadable | undefined,
 ): Promise<Batch | null> {
+  if (source.rows !== undefined) return rowsOfText(source, host.clock.now() * 1000)
   const live = host.live(source)
   if (live === null) return null
   await live.current()
@@ -180,6 +180,14 @@ async function knownRows(
     live.source.columns.map((field) => field.type),
   )
 }
+function rowsOfText({ rows, fields, columns }: SourcePlan, nowUs: number): Batch {
+  const places = fields.map((field) => (field.from === 'value' ? Number(field.path[0]) : -1))
+  const found = rows!.map((row) => places.map((place) => constantValue(row[place]!, nowUs)))
+  const types = columns.map(({ type }) => type)
+  return batchOf(found, [...types.keys()], types)
+}
+const constantValue = (expr: Expression, nowUs: number): Value =>
+  expr.kind === 'literal' ? expr.value : compileScalar(expr)([], nowUs)
 /** The key's values where the plan filters this source by equality with all of them. */
 export function keyLookup(plan: Plan, source: SourcePlan): readonly Value[] | null {
   if (plan.op === 'project') return keyLookup(plan.input, source)

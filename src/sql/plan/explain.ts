@@ -265,6 +265,7 @@ function describeSource(plan: SourcePlan): string[] {
       : plan.mode === 'upsert'
         ? `Newest rows per ${plan.key.map((i) => plan.columns[i]!.name).join(', ')}`
         : 'Weighted changes'
+  if (plan.rows !== undefined) return [`Rows of the text: ${plan.rows.length}`, `reads ${fields}`]
   const said = plan.watermark === undefined ? undefined : plan.fields[plan.watermark]
   const time =
     said?.from === 'computed'

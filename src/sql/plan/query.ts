@@ -8,6 +8,7 @@ import { bindExpression } from '../bind/expressions.ts'
 import { matchesName } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
 import type { Cte, OrderItem, Query, QueryBody } from '../syntax/ast.ts'
+import { constantRel } from './constant-rows.ts'
 import { bindContext, type PlanContext } from './context.ts'
 import { refuseSession } from './session.ts'
 import { columnsToScope, type Rel, projectRel } from './relation.ts'
@@ -80,20 +81,23 @@ function renameColumns(ctx: PlanContext, rel: Rel, cte: Cte): Rel {
 function planBody(ctx: PlanContext, body: QueryBody, orderBy: readonly OrderItem[]): Selected {
   switch (body.kind) {
     case 'select':
-      return planSelect(ctx, body, orderBy, planQuery)
+      return constantBody(ctx, body, orderBy) ?? planSelect(ctx, body, orderBy, planQuery)
     case 'nested': {
       const rel = planQuery(ctx, body.query)
       return { rel, visible: rel.plan.columns.length, order: orderOfOutput(ctx, rel.plan.columns, orderBy) }
     }
     case 'values':
-      throw new SqlFault('sql.unsupported', 'VALUES is not supported here yet', ctx.text, body.at, {
-        hint: 'It works on its own, and in INSERT.',
-      })
+      return constantBody(ctx, body, orderBy)!
     case 'set': {
       const rel = planSet(ctx, body)
       return { rel, visible: rel.plan.columns.length, order: orderOfOutput(ctx, rel.plan.columns, orderBy) }
     }
   }
+}
+function constantBody(ctx: PlanContext, body: QueryBody, orderBy: readonly OrderItem[]): Selected | null {
+  const rel = constantRel(ctx, body)
+  if (rel === null) return null
+  return { rel, visible: rel.plan.columns.length, order: orderOfOutput(ctx, rel.plan.columns, orderBy) }
 }
 /** Behind a set operation ORDER BY sees the columns of the result only. */
 export function orderOfOutput(ctx: PlanContext, columns: Columns, orderBy: readonly OrderItem[]): SortKey[] {

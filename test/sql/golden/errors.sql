@@ -319,10 +319,10 @@ HINT: Reach into JSON with note ->> 'shop'.
 ----
 CREATE MATERIALIZED VIEW v AS SELECT 1 AS a
 =>
-ERROR 0A000: a SELECT without FROM is not supported here
+ERROR 0A000: rows that stand in the text of a view
 LINE 1: CREATE MATERIALIZED VIEW v AS SELECT 1 AS a
                                       ^
-HINT: Only a SELECT on its own may leave FROM out.
+HINT: INSERT them into a TABLE, and read that.
 ----
 UPDATE purchases SET item = 'x'
 =>
