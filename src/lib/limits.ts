@@ -166,6 +166,8 @@ export const limits = {
   storeReads: 32,
   /** Newest batches kept in memory for readers: a tenth of a second of a fast writer. */
   storeHotBytes: 32 * 1024 * 1024,
+  /** Bytes of zeros written ahead of a segment that takes many small writes. */
+  storeRoomBytes: 256 * 1024,
   /** Intake stops when less is free: room for indexes, the journal and what other parts must write to shut down. */
   diskReserveBytes: 32 * 1024 * 1024,
   /** Items of one block of an Avro array that take no byte, as nulls do. */

@@ -74,6 +74,8 @@ export interface File {
 }
 
 export interface Disk {
+  /** Of zeros ahead of a file's end where many small writes are synced one by one; 0 = a sync of what grows costs no more. */
+  readonly roomBytes: number
   /** 'read' throws ENOENT when missing; 'write' creates when missing and reads and writes. */
   open(path: string, mode: 'read' | 'write'): File
   stat(path: string): { size: number; modifiedMs: TimeMs; directory: boolean } | null

@@ -28,6 +28,12 @@ export class DiskGuard {
     else if (this.#free - bytes >= this.#reserveBytes * reserveKept && reserveKept < 1) this.#free -= bytes
     else throw this.fault()
   }
+  /** Takes what nobody needs, if there is plenty. */
+  takeSpare(bytes: number): boolean {
+    if (this.#isFull || bytes > this.#allowance) return false
+    this.#allowance -= bytes
+    return true
+  }
   /** The disk itself said that it is full. */
   hitTheEnd(): Fault {
     this.#allowance = 0

@@ -142,7 +142,7 @@ export class DiskStore implements Store {
     const { journal, lock } = this.#opened
     try {
       const isWhole = [...this.#partitions.values()].every((each) => !each.isFenced && !each.hasUnsynced)
-      for (const partition of this.#partitions.values()) partition.saveIndexes()
+      for (const partition of this.#partitions.values()) partition.tidy()
       if (isWhole) await this.#opened.directories.syncAll()
       await journal.replace(() => this.#checkpoint(isWhole))
     } catch (error) {

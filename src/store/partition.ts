@@ -354,10 +354,12 @@ export class Partition implements PartitionLog {
       const mark = segment.tail
       if (segment.isDurable && this.#written === this.#durable)
         this.unsyncedSinceMs = this.#core.world.clock.monotonic()
-      this.segments.fileForWrite(segment).write(buffers, segment.written.bytes)
+      const from = segment.written.bytes
+      this.segments.fileForWrite(segment).write(buffers, from)
       segment.written = mark
       this.#written = mark.end
       releaseAll(this.#runs.shift()!)
+      this.segments.makeRoom(segment, { from, to: mark.bytes, max: this.#config.segmentBytes })
       if (segment !== this.segments.last || segment.index?.wantsSave === true) this.segments.saveIndex(segment)
     }
     if (this.#written > this.#durable) this.#core.unsynced(this)
@@ -393,6 +395,7 @@ export class Partition implements PartitionLog {
     if (last === undefined || !last.exists) return
     try {
       this.segments.fileForWrite(last).truncate(last.written.bytes)
+      last.room.end = 0
     } catch (truncateError) {
       // What is left behind the end might pass for batches that follow the next ones.
       this.fence(truncateError)
@@ -404,6 +407,8 @@ export class Partition implements PartitionLog {
     const fault = this.#failure(error, this.segments.folder)
     this.#fence = fault
     this.#core.report(fault)
+    // Nothing is done to a file whose sync has failed, not even to its end.
+    for (const { room } of this.segments.list) room.end = 0
     this.#cut(this.#durable, fault, (segment) => segment.durable)
     const last = this.segments.last
     if (last !== undefined) {
@@ -428,8 +433,12 @@ export class Partition implements PartitionLog {
     this.#core.hot.cut(this.#hot, 0)
     for (const segment of this.segments.list) this.#core.handles.close(segment)
   }
-  saveIndexes(): void {
-    for (const segment of this.segments.list) this.segments.saveIndex(segment)
+  /** Indexes are saved, and files end where their segments do. */
+  tidy(): void {
+    for (const segment of this.segments.list) {
+      this.segments.saveIndex(segment)
+      this.segments.giveRoomBack(segment)
+    }
   }
   get isFenced(): boolean {
     return this.#fence !== null
@@ -490,7 +499,10 @@ export class Partition implements PartitionLog {
   }
   #roll(): Segment {
     const before = this.segments.last
-    if (before !== undefined) before.sealed = true
+    if (before !== undefined) {
+      before.sealed = true
+      if (before.written.bytes === before.tail.bytes) this.segments.giveRoomBack(before)
+    }
     this.#core.rolled(this)
     return this.segments.add(this.#end)
   }

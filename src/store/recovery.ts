@@ -383,9 +383,30 @@ class PartitionRecovery {
       if (walk.position > from.bytes && (walk.offset > this.#durable || this.#context.epoch === null))
         this.#unsynced.push({ path, from: from.bytes })
       if (walk.problem === null || walk.offset === next) return null
+      if (
+        cut === undefined &&
+        walk.offset >= this.#durable &&
+        isRoom(file, walk.position, this.#context.world.disk.roomBytes)
+      ) {
+        this.#endFile(path, walk.position)
+        return null
+      }
       return { path, position: walk.position, what: walk.problem }
     } finally {
       file.close()
+    }
+  }
+  /** Of a file that goes on in zeros: see `room.ts`. */
+  #endFile(path: string, bytes: number): void {
+    try {
+      const file = this.#context.world.disk.open(path, 'write')
+      try {
+        file.truncate(bytes)
+      } finally {
+        file.close()
+      }
+    } catch {
+      // The next batches are written over them.
     }
   }
   /** What an index file says about bytes that were not durable may be about other bytes: a new salt makes it void. */
@@ -479,6 +500,14 @@ class PartitionRecovery {
       target.close()
     }
   }
+}
+
+/** Are there only zeros, and no more than were written ahead? */
+function isRoom(file: File, position: number, bytesMax: number): boolean {
+  const bytes = file.size() - position
+  if (bytes > bytesMax) return false
+  const rest = Buffer.allocUnsafeSlow(bytes)
+  return file.read(rest, position) === bytes && rest.equals(Buffer.alloc(bytes))
 }
 
 const holds = ({ base, end }: SegmentState, offset: number): boolean => base < offset && offset < end

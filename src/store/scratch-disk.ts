@@ -37,6 +37,7 @@ export function scratchDisk(disk: Disk): Disk {
     return taken
   }
   return {
+    roomBytes: disk.roomBytes,
     open(path, mode) {
       if (mode === 'read' && !changed.has(path) && !isGone(path)) return disk.open(path, 'read')
       let file = take(path)

@@ -1,6 +1,7 @@
 /** A file of batches. Three marks move through it: `tail` (given out), `written` (page cache), `durable`. */
 import type { Fault } from '../lib/fault.ts'
 import type { Disk } from '../lib/world.ts'
+import { Room } from './room.ts'
 import type { Salt, SparseIndex } from './sparse-index.ts'
 
 export interface Mark {
@@ -41,6 +42,7 @@ export class Segment {
   /** False until its file has been made. */
   exists: boolean
   index: SparseIndex | null = null
+  readonly room = new Room()
   /** Compaction has put another one in its place; its file may be gone. */
   isReplaced = false
   /** What a reader has found: from this batch on nothing of it is readable. */

@@ -6,6 +6,7 @@ import type { File, Random } from '../lib/world.ts'
 import type { Core } from './core.ts'
 import type { Epochs } from './epochs.ts'
 import { headIn, isOther, otherFile } from './head.ts'
+import { zerosOf } from './room.ts'
 import { type Mark, Segment, segmentName } from './segment.ts'
 import { setAside } from './set-aside.ts'
 import { type Place, type Salt, SparseIndex } from './sparse-index.ts'
@@ -72,6 +73,32 @@ export class Segments {
     const file = this.#core.handles.open(segment, path, 'write')
     segment.exists = true
     return file
+  }
+  /** After a write: zeros behind it, if many small ones follow each other. The next sync takes them along. */
+  makeRoom(segment: Segment, write: { from: number; to: number; max: number }): void {
+    const { room } = segment
+    const { clock, disk } = this.#core.world
+    if (segment !== this.last) return this.giveRoomBack(segment)
+    const bytes = Math.min(disk.roomBytes, write.max - write.to)
+    if (!room.wants(write, clock.monotonic()) || bytes <= 0 || !this.#core.guard.takeSpare(bytes)) return
+    try {
+      this.fileForWrite(segment).write([zerosOf(bytes)], write.to)
+      room.end = write.to + bytes
+    } catch {
+      // The batches before them are written: what is wrong with the disk the sync says, or the next write.
+      room.end = Number.POSITIVE_INFINITY
+    }
+  }
+  /** The file ends where the segment does. That it does not costs space, no more. */
+  giveRoomBack(segment: Segment): void {
+    const { room, written } = segment
+    if (room.end <= written.bytes) return
+    room.end = 0
+    try {
+      this.fileForWrite(segment).truncate(written.bytes)
+    } catch {
+      // Recovery knows zeros behind the end for what they are.
+    }
   }
   /** Adds a new segment once its file and name are durable. */
   async addDurably(base: number): Promise<void> {

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { simulate } from '../../src/lib/sim/world.ts'
 import type { Offset } from '../../src/lib/brand.ts'
 import { Fault } from '../../src/lib/fault.ts'
+import { limits } from '../../src/lib/limits.ts'
 import { placeBatch } from '../../src/store/batch-header.ts'
 import { openStore } from '../../src/store/open.ts'
 import type { PartitionLog, Store } from '../../src/store/store.ts'
@@ -68,8 +69,9 @@ afterKill('a killed store has all that was durable, and a higher epoch', async (
 
 const tails: readonly (readonly [string, (next: Buffer) => Buffer])[] = [
   ['half of a batch', (next) => next.subarray(0, next.length >> 1)],
-  ['a few bytes', (next) => next.subarray(0, 7)],
-  ['zeros', () => Buffer.alloc(5000)],
+  ['a few bytes', (next) => next.subarray(0, 13)],
+  ['more zeros than are written ahead', () => Buffer.alloc(limits.storeRoomBytes + 5000)],
+  ['zeros with a byte among them', () => Buffer.concat([Buffer.alloc(900), Buffer.from([1]), Buffer.alloc(900)])],
   ['a batch with a wrong byte, and a good one after it', (next) => Buffer.concat([flip(next, 80), next])],
   ['a batch of another offset', (next) => (placeBatch(next, 4711, 0), next)],
   ['a batch of another epoch', (next) => (placeBatch(next, 120, 9), next)],

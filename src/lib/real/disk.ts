@@ -5,6 +5,7 @@
 import * as fs from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { timeMs } from '../brand.ts'
+import { limits } from '../limits.ts'
 import type { Disk, File } from '../world.ts'
 import { lockFile } from './lock.ts'
 
@@ -15,6 +16,7 @@ process.env['UV_THREADPOOL_SIZE'] ??= '32'
 const transferBytesMax = 1 << 30
 
 export const realDisk: Disk = {
+  roomBytes: limits.storeRoomBytes,
   open(path, mode) {
     const flags = mode === 'read' ? fs.constants.O_RDONLY : fs.constants.O_RDWR | fs.constants.O_CREAT
     return new RealFile(path, fs.openSync(path, flags, 0o644))

@@ -23,6 +23,7 @@ export function memoryDisk(options: MemoryDiskOptions = {}): Disk {
   const root: Directory = new Map()
   const locks = new Set<string>()
   return {
+    roomBytes: 0,
     open(path, mode) {
       const { folder, name } = place(root, path)
       let found = folder?.get(name)

@@ -44,6 +44,8 @@ export interface SimDiskOptions {
 }
 
 export class SimDisk implements Disk {
+  /** Small, as the files are. */
+  readonly roomBytes = 2_000
   /** Asked before each call. */
   plan: ((call: DiskCall) => DiskFailure | null) | null = null
   capacityBytes: number
