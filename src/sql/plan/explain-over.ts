@@ -21,8 +21,10 @@ export function describeOver(plan: PlanOf<'over'>): string[] {
   ]
 }
 function stateOf(plan: PlanOf<'over'>): string {
-  if (plan.keep !== null)
-    return 'the first rows of each partition, and all of its rows where the input may withdraw some'
+  if (plan.keep !== null) {
+    const kept = 'the first rows of each partition, and all of its rows where the input may withdraw some'
+    return plan.windowEnd === null ? kept : `${kept}, until its window closes`
+  }
   if (plan.time === null) return plan.windowEnd === null ? 'all rows' : 'all rows, until their window closes'
   const { rows, range } = reach(plan.calls.filter(isFramed), 'preceding')
   const kept = [

@@ -98,8 +98,9 @@ function limitCall(plan: PlanOf<'over'>, at: number, limit: number): Plan {
   const call = plan.calls[at]!
   const { partitionBy, order } = plan
   const base = { input, partitionBy, order, columns: [...input.columns, plan.columns[width + at]!] }
+  // Of a window OVER keeps the first rows for as long as it is open, and knows what is late.
   const limited: Plan =
-    call.name === 'row_number'
+    call.name === 'row_number' && plan.windowEnd === null
       ? { op: 'top', ...base, limit, rank: true }
       : { ...plan, ...base, time: null, calls: [call], keep: { call: 0, rank: limit } }
   if (others.length === 0) return limited

@@ -483,3 +483,40 @@ View v: newest row per key (window_start)
         -> Events of purchases
                 reads bought_at timestamptz
                 watermark: bought_at - 5000 ms, and 1h of allowed lateness
+----
+CREATE MATERIALIZED VIEW v AS SELECT window_start, item, quantity FROM (SELECT *, row_number() OVER (PARTITION BY window_start, window_end, item ORDER BY quantity DESC) AS n FROM TUMBLE(purchases, bought_at, INTERVAL '1 minute')) AS w WHERE n <= 2
+=>
+View v: rows are added and withdrawn, with weights
+  Project
+       window_start, item, quantity
+    -> Over each window_start, window_end, item, in order of quantity desc
+            row_number()
+            keeps rows with row_number up to 2
+            gives a row at once, and again whenever its result changes
+            state: the first rows of each partition, and all of its rows where the input may withdraw some, until its window closes; on disk where memory has no room
+      -> Window over bought_at: tumble 1m
+        -> Events of purchases
+                reads item text, quantity int, bought_at timestamptz
+                watermark: bought_at - 5000 ms
+----
+CREATE MATERIALIZED VIEW v AS SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY window_start, window_end ORDER BY n DESC) AS place FROM (SELECT item, window_start, window_end, count(*) AS n FROM HOP(purchases, bought_at, INTERVAL '10 seconds', INTERVAL '1 minute') GROUP BY item, window_start, window_end) AS c) AS w WHERE place = 1 EMIT ON WINDOW CLOSE
+=>
+View v: newest row per key (item, window_start)
+  Project
+       item, window_start, window_end, n, row_number as place
+    -> Over each window_start, window_end, in order of n desc
+            row_number()
+            keeps rows with row_number up to 1
+            gives a row at once, and again whenever its result changes
+            state: the first rows of each partition, and all of its rows where the input may withdraw some, until its window closes; on disk where memory has no room
+      -> Project
+              item, window_start, window_end, count as n
+        -> Aggregate by item, window_start, window_end
+                count(*)
+                emits once, when the watermark has passed the window
+                state: one entry per group of the windows still open; on disk where memory has no room
+                counted in slices of 10s, added up by window
+          -> Window over bought_at: hop 1m every 10s
+            -> Events of purchases
+                    reads item text, bought_at timestamptz
+                    watermark: bought_at - 5000 ms
