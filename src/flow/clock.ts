@@ -130,7 +130,8 @@ export class SourceClock {
   }
   /** Moves the partition's clock by one row. `arrivalMs` < 0: not known. */
   saw(clock: PartitionClock, timeMs: number, arrivalMs: number): void {
-    if (arrivalMs >= 0 && timeMs - arrivalMs > this.options.maxFutureMs) {
+    // 'infinity' is behind all that will ever come.
+    if (timeMs === Infinity || (arrivalMs >= 0 && timeMs - arrivalMs > this.options.maxFutureMs)) {
       clock.future++
       clock.dirty = true
     } else if (timeMs > clock.maxTimeMs) {

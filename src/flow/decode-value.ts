@@ -10,7 +10,7 @@ import type { Value } from './expression.ts'
 import { canonicalJsonb } from './json-text.ts'
 import { eachItem, scanObject, stringEnd, stringText } from './json-scan.ts'
 import { canonical } from './memory.ts'
-import { parseClock, parseDate, parseInstant, parseTimestamp, readPlainInstant } from './time-text.ts'
+import { instantOfMs, parseClock, parseDate, parseInstant, parseTimestamp, readPlainInstant } from './time-text.ts'
 import { checkPrecision } from './functions/helpers.ts'
 import { textToUuid } from './functions/casts.ts'
 import { parseInterval } from './functions/interval-text.ts'
@@ -190,7 +190,6 @@ function timeReader(
     ;(builder as NumberBuilder).pushNumber(value)
   }
 }
-const microsOf = (ms: number): number => Math.round(ms * 1000)
 function byteaReader(type: DataType): ValueReader {
   return (b, from, to, builder) => {
     if (b[from] !== 34) return misfit(type, b, from, to)
@@ -326,9 +325,9 @@ export function readerOf(type: DataType): ValueReader {
     case 'time':
       return timeReader(type, parseClock, null)
     case 'timestamp':
-      return timeReader(type, parseTimestamp, microsOf)
+      return timeReader(type, parseTimestamp, instantOfMs)
     case 'timestamptz':
-      return timeReader(type, parseInstant, microsOf)
+      return timeReader(type, parseInstant, instantOfMs)
     case 'interval':
       return intervalReader(type)
     case 'array':

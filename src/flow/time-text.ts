@@ -2,7 +2,25 @@
  * Dates and times as text, in the proleptic Gregorian calendar, UTC. In memory: dates are days, times of day and instants
  * microseconds (since midnight, since 1970). ±Infinity are PostgreSQL's infinite dates.
  */
+import { Fault } from '../lib/fault.ts'
+
 const dayMicros = 86_400_000_000
+/** Up to 294277 AD, as in PostgreSQL, and as far before 1970: what is written is read again, and no microsecond is left over. */
+const instantMax = 9_224_318_016_000_000_000
+const isInstant = (micros: number): boolean => Math.abs(micros) <= instantMax
+/** Throws Fault value.out-of-range; ±Infinity are instants. */
+export function checkInstant(micros: number): number {
+  if (isInstant(micros) || Math.abs(micros) === Infinity) return micros
+  throw new Fault('value.out-of-range', { type: 'timestamp', value: String(micros) })
+}
+/** Of milliseconds; NaN: there is no such instant. */
+export function instantOfMs(ms: number): number {
+  const micros = Math.round(ms * 1000)
+  return isInstant(micros) ? micros : NaN
+}
+/** PostgreSQL's first and last date: 4713 BC, 5874897 AD. */
+export const dateMin = -2_440_588
+export const dateMax = 2_145_042_905
 
 /** Days since 1970-01-01 (Howard Hinnant's days_from_civil). */
 export function daysFromCivil(year: number, month: number, day: number): number {
@@ -38,7 +56,7 @@ export const daysInMonth = (year: number, month: number): number =>
   month === 2 && isLeapYear(year) ? 29 : monthDays[month - 1]!
 
 const pattern =
-  /^\s*([+-]?\d{4,6})-(\d{1,2})-(\d{1,2})(?:(?:[Tt]|\s+)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,12}))?)?)?\s*(Z|z|UTC|[+-]\d{1,2}(?::?\d{2}(?::?\d{2})?)?)?\s*$/
+  /^\s*([+-]?\d{4,7})-(\d{1,2})-(\d{1,2})(?:(?:[Tt]|\s+)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,12}))?)?)?\s*(Z|z|UTC|[+-]\d{1,2}(?::?\d{2}(?::?\d{2})?)?)?\s*$/
 
 /** Parts of an ISO 8601 text. `zoneMicros` is null where no zone is written. */
 function parse(text: string): { days: number; micros: number; zoneMicros: number | null } | null {
@@ -81,17 +99,19 @@ function infinite(text: string): number | null {
 export function parseInstant(text: string): number | null {
   const parts = parse(text)
   if (parts === null) return infinite(text)
-  return parts.days * dayMicros + parts.micros - (parts.zoneMicros ?? 0)
+  return instantOf(parts.days * dayMicros + parts.micros - (parts.zoneMicros ?? 0))
 }
+const instantOf = (micros: number): number | null => (isInstant(micros) ? micros : null)
 /** µs of the clock on the wall: a zone is read and ignored, as PostgreSQL does for timestamp. */
 export function parseTimestamp(text: string): number | null {
   const parts = parse(text)
-  return parts === null ? infinite(text) : parts.days * dayMicros + parts.micros
+  return parts === null ? infinite(text) : instantOf(parts.days * dayMicros + parts.micros)
 }
 /** Days since 1970; a time of day is ignored. */
 export function parseDate(text: string): number | null {
   const parts = parse(text)
-  return parts === null ? infinite(text) : parts.days
+  if (parts === null) return infinite(text)
+  return parts.days >= dateMin && parts.days <= dateMax ? parts.days : null
 }
 let lastDay = -1
 let lastDays = 0

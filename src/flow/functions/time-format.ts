@@ -5,7 +5,7 @@
  */
 import { Fault } from '../../lib/fault.ts'
 import type { Interval } from '../memory.ts'
-import { daysFromCivil, daysInMonth } from '../time-text.ts'
+import { checkInstant, dateMin, dateMax, daysFromCivil, daysInMonth } from '../time-text.ts'
 import { dayMicros, dayOfYear, isoWeek, isoWeekday, type Parts, partsOf } from './time-parts.ts'
 
 const months = 'January February March April May June July August September October November December'.split(' ')
@@ -402,6 +402,11 @@ function readWord(rest: string, pattern: string, read: Read): number | null {
   return era[0].length
 }
 function daysOf(read: Read, text: string): number {
+  const days = calendarDaysOf(read, text)
+  if (days >= dateMin && days <= dateMax) return days
+  throw new Fault('value.out-of-range', { type: 'date', value: text.slice(0, 80) })
+}
+function calendarDaysOf(read: Read, text: string): number {
   const year = read.beforeChrist ? 1 - read.year : read.year
   if (read.dayOfYear !== null) return daysFromCivil(year, 1, 1) + read.dayOfYear - 1
   if (read.month < 1 || read.month > 12 || read.day < 1 || read.day > daysInMonth(year, read.month)) {
@@ -417,5 +422,5 @@ export function parseInstantBy(text: string, format: string): number {
     throw new Fault('value.out-of-range', { type: 'timestamp', value: text.slice(0, 80) })
   }
   const clock = ((hour * 60 + read.minute - read.zoneMinutes) * 60 + read.second) * 1e6 + read.micros
-  return daysOf(read, text) * dayMicros + clock
+  return checkInstant(daysOf(read, text) * dayMicros + clock)
 }

@@ -2,7 +2,7 @@
 import { Fault } from '../../lib/fault.ts'
 import type { Decimal } from '../decimal.ts'
 import { isExact, type Interval } from '../memory.ts'
-import { daysFromCivil, daysInMonth } from '../time-text.ts'
+import { checkInstant, daysFromCivil, daysInMonth, dateMin, dateMax } from '../time-text.ts'
 import { checkInt } from './helpers.ts'
 import { parseInterval } from './interval-text.ts'
 import { chosen, row, twin, type } from './rows.ts'
@@ -20,12 +20,9 @@ function toInterval(text: string): Interval {
   return parsed
 }
 const timeOfDay = (micros: number): number => micros - Math.floor(micros / dayMicros) * dayMicros
-/** PostgreSQL's first and last date: 4713 BC, 5874897 AD. */
-const firstDay = -2_440_588
-const lastDay = 2_145_031_948
 function plusDays(days: number, n: number): number {
   const sum = days + n
-  if (Number.isFinite(days) && (sum < firstDay || sum > lastDay)) throw outOfRange('date', `${sum} days since 1970`)
+  if (Number.isFinite(days) && (sum < dateMin || sum > dateMax)) throw outOfRange('date', `${sum} days since 1970`)
   return sum
 }
 
@@ -83,7 +80,7 @@ const arithmetic: FunctionRow[] = [
     '+',
     ['date', 'time'],
     type.timestamp,
-    (days: number, at: number) => days * dayMicros + at,
+    (days: number, at: number) => checkInstant(days * dayMicros + at),
     '$1 + $2',
     'That time of that day',
   ),
@@ -223,7 +220,7 @@ function truncation(
 function makeDate(year: number, month: number, day: number): number {
   if (year === 0 || month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month))
     throw outOfRange('date', `${year}-${month}-${day}`)
-  return daysFromCivil(year < 0 ? year + 1 : year, month, day)
+  return plusDays(daysFromCivil(year < 0 ? year + 1 : year, month, day), 0)
 }
 function makeTime(hour: number, minute: number, seconds: number): number {
   const micros = Math.round(seconds * 1e6)
@@ -235,7 +232,7 @@ function makeTime(hour: number, minute: number, seconds: number): number {
 }
 const outOfRange = (what: string, value: string): Fault => new Fault('value.out-of-range', { type: what, value })
 const makeTimestamp = (y: number, mo: number, d: number, h: number, mi: number, s: number): number =>
-  makeDate(y, mo, d) * dayMicros + makeTime(h, mi, s)
+  checkInstant(makeDate(y, mo, d) * dayMicros + makeTime(h, mi, s))
 function fromEpoch(seconds: number): number {
   if (seconds !== seconds) throw outOfRange('timestamptz', 'NaN')
   if (!Number.isFinite(seconds)) return seconds

@@ -1,5 +1,6 @@
 /** Time zones by name, from the tables that the JavaScript engine carries. */
 import { Fault } from '../../lib/fault.ts'
+import { checkInstant } from '../time-text.ts'
 
 const formats = new Map<string, Intl.DateTimeFormat>()
 const formatsMax = 600
@@ -29,6 +30,8 @@ function formatOf(zone: string): Intl.DateTimeFormat {
   return format
 }
 
+/** A day is left for the zone. */
+const dateMsMax = 8.64e15 - 86_400_000
 const fixed = /^(?:[a-z]{3,})?([+-])?(\d{1,2})(?::?(\d{2}))?$/i
 
 /** µs to add to UTC for the clock on the wall there and then. */
@@ -42,7 +45,8 @@ export function zoneOffset(zone: string, utcMicros: number): number {
     return (match[1] === '-' ? minutes : -minutes) * 60_000_000 + 0
   }
   if (!Number.isFinite(utcMicros)) return 0
-  const ms = Math.floor(utcMicros / 1000)
+  // Beyond what a Date can be the clocks are those of its end.
+  const ms = Math.max(-dateMsMax, Math.min(dateMsMax, Math.floor(utcMicros / 1000)))
   const wall = new Map(
     formatOf(name)
       .formatToParts(new Date(ms))
@@ -56,7 +60,7 @@ export function zoneOffset(zone: string, utcMicros: number): number {
   return (date.getTime() - Math.floor(ms / 1000) * 1000) * 1000
 }
 /** What the clock on the wall shows at an instant. */
-export const toWall = (zone: string, utcMicros: number): number => utcMicros + zoneOffset(zone, utcMicros)
+export const toWall = (zone: string, utcMicros: number): number => checkInstant(utcMicros + zoneOffset(zone, utcMicros))
 /** The instant at which the clock on the wall shows it; of two the first, in a gap the clock before it. */
 export function fromWall(zone: string, wallMicros: number): number {
   const day = 86_400_000_000

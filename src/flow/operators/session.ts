@@ -187,7 +187,8 @@ class Sessions implements Operator {
     const { batch } = prepared
     const column = batch.columns[this.plan.time]!
     const isThere = column.kind === 'f64' && (column.valid === null || column.valid[row] === 1)
-    if (!isThere) return late.add(batch.rows, row, false)
+    // No session begins or ends at ±infinity.
+    if (!isThere || !Number.isFinite(column.data[row])) return late.add(batch.rows, row, false)
     const micros = column.data[row]!
     const before = batch.rows.watermark[row]!
     const { sessions } = state

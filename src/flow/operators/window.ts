@@ -1,7 +1,7 @@
 /**
  * Windows of a size: adds window_start and window_end to each row, a row for each window [s, e) that its time lies in,
  * the first to end first. A tumbling window begins at time − floorMod(time − offset, size), counted from 1970 UTC. A row
- * without an event time lies in no window: it is handed along as late.
+ * without an event time lies in no window, nor does one at ±infinity, where no window has bounds: it is handed along as late.
  */
 import type { DataType } from '../../schema/types.ts'
 import { assert } from '../../lib/assert.ts'
@@ -101,13 +101,19 @@ function boundsIn(window: Window, unit: number): BoundsOf {
   }
 }
 function withTime(batch: Batch, time: number): { batch: Batch; late: Batch['late'] } {
-  const valid = batch.columns[time]!.valid
-  if (valid === null) return { batch, late: null }
+  const column = batch.columns[time]!
+  const { valid } = column
+  const data = column.kind === 'f64' ? column.data : null
+  const isThere = (i: number): boolean =>
+    (valid === null || valid[i] === 1) && (data === null || Number.isFinite(data[i]))
+  let first = 0
+  while (first < batch.count && isThere(first)) first++
+  if (first === batch.count) return { batch, late: null }
   const rows = new Int32Array(batch.count)
   const late = new LateCollector()
   let count = 0
   for (let i = 0; i < batch.count; i++)
-    if (valid[i] === 1) rows[count++] = i
+    if (isThere(i)) rows[count++] = i
     else late.add(batch.rows, i, false)
-  return count === batch.count ? { batch, late: null } : { batch: gatherBatch(batch, rows, count), late: late.done() }
+  return { batch: gatherBatch(batch, rows, count), late: late.done() }
 }

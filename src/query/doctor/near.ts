@@ -1,5 +1,6 @@
 /** Values and names that are meant to be equal and are not, by their spelling. */
 import type { Value } from '../../flow/expression.ts'
+import { isoText } from '../../flow/time-text.ts'
 import { suggestion } from '../../lib/suggestion.ts'
 import type { DataType } from '../../schema/types.ts'
 
@@ -28,8 +29,7 @@ const shownLength = 60
 
 export function shownValue(value: Value, type?: DataType): string {
   if (value === null) return 'NULL'
-  if (typeof value === 'number' && (type?.kind === 'timestamp' || type?.kind === 'timestamptz'))
-    return new Date(value / 1000).toISOString()
+  if (typeof value === 'number' && (type?.kind === 'timestamp' || type?.kind === 'timestamptz')) return isoText(value)
   const text =
     typeof value === 'string'
       ? `'${value}'`

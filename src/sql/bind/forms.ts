@@ -105,5 +105,13 @@ export function nullif(ctx: Text, args: readonly Bound[], span: Span): Bound {
 export function extreme(ctx: Text, functionName: string, args: readonly Bound[], span: Span): Bound {
   const same = unify(args, ctx.text)
   if (same === null) throw mismatch(ctx, functionName.toUpperCase(), args)
-  return same.items.reduce((left, right) => resolveUniform(functionName, [left, right], span, ctx.text))
+  return extremeOf(same.items)
+
+  /** Of halves: so a long list is no deep tree. */
+  function extremeOf(items: readonly Bound[]): Bound {
+    if (items.length === 1) return items[0]!
+    const half = Math.ceil(items.length / 2)
+    const halves = [extremeOf(items.slice(0, half)), extremeOf(items.slice(half))]
+    return resolveUniform(functionName, halves, span, ctx.text)
+  }
 }

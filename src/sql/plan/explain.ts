@@ -6,15 +6,14 @@ import { spillOf } from '../../flow/operator-of.ts'
 import type { Plan, SourcePlan, ViewPlan } from '../../flow/plan.ts'
 import { slicedSteps } from '../../flow/slices.ts'
 import { exchangesOf } from '../../flow/spread.ts'
+import { isoText } from '../../flow/time-text.ts'
 import { durationText } from '../../lib/duration.ts'
 import { type Columns, typeName } from '../../schema/types.ts'
 import { quoteIfNeeded } from '../bind/scope.ts'
 
 function startsFrom({ start }: ViewPlan): string[] {
   if (start === undefined) return []
-  return [
-    `  starts from ${start.from === 'now' ? 'now' : new Date(start.timeMs).toISOString()}, tables from their beginning`,
-  ]
+  return [`  starts from ${start.from === 'now' ? 'now' : isoText(start.timeMs * 1000)}, tables from their beginning`]
 }
 /** What becomes of a step's state where memory has no room for it. */
 const beyondMemory = {
