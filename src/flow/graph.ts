@@ -415,6 +415,10 @@ export class Graph {
   get spilledBytes(): number {
     return this.far.reduce((sum, { spilledBytes }) => sum + spilledBytes, this.spill?.bytes ?? 0)
   }
+  /** That came back from them so far, to this thread. */
+  get readFromFilesBytes(): number {
+    return this.spill?.readBytes ?? 0
+  }
   /** Until the next `clear`, nothing is asked for. */
   closeFiles(): void {
     this.spill?.clear()
@@ -423,6 +427,11 @@ export class Graph {
   /** It is not used any more. */
   close(): void {
     for (const parts of this.far) parts.close()
+  }
+  /** The same; its memory goes back at once. */
+  release(): void {
+    this.close()
+    for (const table of this.allTables()) table.giveBack()
   }
   /** While state is restored what operators keep beside their tables is not there yet. */
   private makeRoomToRestore(): void {

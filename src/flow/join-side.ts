@@ -123,7 +123,8 @@ export class JoinSide {
     if (table.spill === null || table.spill.rows === 0) this.awayOpen = new OpenWindows()
     keepAway(this.index, table)
     this.first.fill(none)
-    this.newest.clear()
+    // Rows in files are not looked at.
+    if (table.spill === null || table.spill.rows === 0) this.newest.clear()
     let ids: number[] = []
     for (const id of table.all()) {
       const at = id * table.spec.numbers
@@ -327,8 +328,9 @@ export class JoinSide {
       this.writer.length = 0
       this.encodeKey(this.writer, batch, row)
       const stateKey = this.writer.length
-      // Also where rows are only added: those of one record are told apart by a number.
-      if (table.spill !== null && table.spill.rows > 0) this.askFor(table, row)
+      // Where rows are only added, those of one record are told apart by a number: the others need not be there for a new record's.
+      const isBeside = grows && this.newest.isBeyond(batch.rows.source[row]!, batch.rows.offset[row]!)
+      if (!isBeside && table.spill !== null && table.spill.rows > 0) this.askFor(table, row)
       let id = none
       if (grows) writeOrdinal(table, this.writer, batch.rows, row, this.newest)
       else {

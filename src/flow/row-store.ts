@@ -397,6 +397,8 @@ export class LateCollector {
 /** The largest offset of each source partition that a table's rows are from: what is beyond it is new to the table. */
 export interface NewestOffsets {
   clear(): void
+  /** The same as `saw`, without noting it. */
+  isBeyond(source: number, offset: number): boolean
   /** True where the offset is beyond all that were seen. */
   saw(source: number, offset: number): boolean
 }
@@ -410,6 +412,7 @@ export function newestOffsets(): NewestOffsets {
       offsets.clear()
       source = -1
     },
+    isBeyond: (of, offset) => of >= 0 && offset > (of === source ? newest : (offsets.get(of) ?? -1)),
     saw(of, offset) {
       if (of < 0) return false
       if (of !== source) {

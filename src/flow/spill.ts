@@ -3,24 +3,27 @@
  * what comes back is all of a key, when it is asked for. The files are no copy to start from: the changelog is. They are
  * emptied at every start.
  *
- * A piece is written once and read once: the place of the piece before it of the same key, then rows as the table writes
- * them. Its place is kept by the operator's number of the key. When most of the bytes in the files are dead, what is left is
- * written anew.
+ * A piece is written once and read once: a checksum of all that follows, the place of the piece before it of the same key, then
+ * rows as the table writes them. Its place is kept by the operator's number of the key. When most of the bytes in the files are
+ * dead, what is left is written anew. What the disk refuses, or gives back otherwise, is a passing fault: the view starts again
+ * from its changelog.
  *
  * While state is restored, rows and removals of a key may come although older rows of it have gone. When those come back,
  * what is in memory counts, and later pieces before earlier ones (`isMixed`).
  */
-import { assert } from '../lib/assert.ts'
+import { crc32c } from '@node-rs/crc32'
 import { ByteReader, ByteWriter } from '../lib/bytes.ts'
+import { Fault } from '../lib/fault.ts'
 import type { Disk, File } from '../lib/world.ts'
+import { diskFault } from '../store/disk-fault.ts'
 import type { KeyIndex } from './key-index.ts'
 import type { StateTable } from './state.ts'
 
 /** Files are not written anew for less than half of one. */
 const fileBytesDefault = 64 << 20
 const none = -1
-/** Of a piece: where the one before it lies (float64), how long that is, and how many rows follow (uint32 each). */
-const headBytes = 16
+/** The checksum of a piece; behind it where the one before it lies (float64), how long that is, and how many rows follow (uint32 each). */
+const checksumBytes = 4
 
 export interface SpillOptions {
   readonly disk: Disk
@@ -37,6 +40,8 @@ export class SpillFiles {
   private end = 0
   private dead = 0
   private live = 0
+  /** Bytes that came back so far. */
+  readBytes = 0
   private readonly owners = new Set<{ writeAnew(): void }>()
 
   private readonly fileBytes: number
@@ -54,25 +59,36 @@ export class SpillFiles {
   get bytes(): number {
     return this.live
   }
-  /** Gives its address. A piece never lies in two files. Throws DiskError. */
+  /** Gives its address. A piece never lies in two files. Throws Fault store.failed. */
   write(bytes: Uint8Array): number {
     const { fileBytes } = this
     const left = fileBytes - (this.end % fileBytes)
     if (bytes.length > left && this.end % fileBytes !== 0) this.end += left
     const at = this.end
     const number = Math.floor(at / fileBytes)
-    this.fileOf(number).write([bytes], at % fileBytes)
+    this.onDisk(number, () => this.fileOf(number).write([bytes], at % fileBytes))
     // What is longer than a file goes on behind its end: the addresses up to there are its own.
     this.end = at + Math.max(bytes.length, 1)
     this.live += bytes.length
     return at
   }
+  /** Throws Fault store.failed, also where it is not what was written. */
   read(at: number, length: number): Buffer {
     const bytes = Buffer.allocUnsafe(length)
     const { fileBytes } = this
-    const count = this.fileOf(Math.floor(at / fileBytes)).read(bytes, at % fileBytes)
-    assert(count === length, 'a piece of state as it was written')
-    return bytes
+    const number = Math.floor(at / fileBytes)
+    const count = this.onDisk(number, () => this.fileOf(number).read(bytes, at % fileBytes))
+    this.readBytes += length
+    if (count === length && bytes.readUInt32BE(0) === checksumOf(bytes)) return bytes
+    const what = `a piece of state at byte ${at % fileBytes} is not what was written`
+    throw new Fault('store.failed', { what, path: this.pathOf(number) })
+  }
+  private onDisk<T>(number: number, work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      throw diskFault(error, this.pathOf(number))
+    }
   }
   free(length: number): void {
     this.live -= length
@@ -111,9 +127,17 @@ export class SpillFiles {
   private readonly pathOf = (number: number): string => `${this.folder}/${number}`
 }
 
+const checksumOf = (piece: Uint8Array): number => crc32c(piece.subarray(checksumBytes))
+
 interface Piece {
   readonly at: number
   readonly length: number
+}
+/** What one holds; the reader stands before its first row. */
+interface Held {
+  readonly piece: Piece
+  readonly input: ByteReader
+  readonly count: number
 }
 let out = new ByteWriter()
 const keptBytes = 1 << 20
@@ -158,43 +182,46 @@ export class TableSpill {
     }
   }
 
-  /** Writes rows of a key and takes them out of the table. Only between ticks. Throws DiskError; the rows are then still there. */
+  /** Writes rows of a key and takes them out of the table. Only between ticks. Throws Fault store.failed; the rows are then still there. */
   put(table: StateTable, entry: number, ids: readonly number[]): void {
     if (entry >= this.at.length) this.grow(entry)
-    out.at = 0
-    writeHead(out, { at: this.at[entry]!, length: this.length[entry]! }, ids.length)
+    beginPiece({ at: this.at[entry]!, length: this.length[entry]! }, ids.length)
     for (const id of ids) {
       table.writeWhole(out, id)
       if (this.removed.size > 0) this.removed.delete(nameOf(table.keyOf(id)))
     }
-    this.at[entry] = this.files.write(out.buffer.subarray(0, out.at))
+    this.at[entry] = this.files.write(endedPiece())
     this.length[entry] = out.at
     for (const id of ids) table.evict(id)
     this.rows += ids.length
     if (out.buffer.length > keptBytes) out = new ByteWriter()
   }
-  /** Brings all rows of a key back into the table. Throws DiskError. */
+  /** Brings all rows of a key back into the table. Throws Fault store.failed. */
   take(table: StateTable, entry: number): number[] {
     const ids: number[] = []
-    for (const piece of this.pieces(entry)) {
-      ids.push(...this.readPiece(table, piece))
-      this.taken.push(piece)
+    for (const held of this.pieces(entry)) {
+      this.takeRows(table, held, ids)
+      this.taken.push(held.piece)
     }
     this.at[entry] = none
     this.use(entry)
     return ids
   }
-  private *pieces(entry: number): IterableIterator<Piece> {
+  /** The newest first. */
+  private *pieces(entry: number): IterableIterator<Held> {
     let piece: Piece = { at: this.at[entry]!, length: this.length[entry]! }
     while (piece.at !== none) {
-      yield piece
-      piece = readHead(new ByteReader(this.files.read(piece.at, headBytes))).before
+      const held = this.open(piece)
+      piece = held.before
+      yield held
     }
   }
-  private readPiece(table: StateTable, { at, length }: Piece): number[] {
-    const input = new ByteReader(this.files.read(at, length))
-    const { count } = readHead(input)
-    const ids: number[] = []
+  private open(piece: Piece): Held & { readonly before: Piece } {
+    const input = new ByteReader(this.files.read(piece.at, piece.length), checksumBytes)
+    const before = { at: input.float64(), length: input.uint32() }
+    return { piece, before, count: input.uint32(), input }
+  }
+  private takeRows(table: StateTable, { input, count }: Held, ids: number[]): void {
     for (let n = 0; n < count; n++) {
       const stateKeyLength = input.uvarint()
       const key = input.raw(input.uvarint())
@@ -204,7 +231,6 @@ export class TableSpill {
       if (!isOld) ids.push(table.takeBack(key, stateKeyLength, row, timeMs))
     }
     this.rows -= count
-    return ids
   }
 
   // Of the table, in the course of ticks.
@@ -221,8 +247,9 @@ export class TableSpill {
   undo(table: StateTable): void {
     const { taken } = this
     for (const piece of taken) {
-      this.rows += readHead(new ByteReader(this.files.read(piece.at, headBytes))).count
-      this.readPiece(table, piece)
+      const held = this.open(piece)
+      this.rows += held.count
+      this.takeRows(table, held, [])
     }
     this.commit()
   }
@@ -247,13 +274,10 @@ export class TableSpill {
     for (let entry = 0; entry < this.at.length; entry++) {
       if (this.at[entry] === none) continue
       let before: Piece = { at: none, length: 0 }
-      for (const piece of [...this.pieces(entry)].toReversed()) {
-        const input = new ByteReader(this.files.read(piece.at, piece.length))
-        const { count } = readHead(input)
-        out.at = 0
-        writeHead(out, before, count)
+      for (const { input, count } of [...this.pieces(entry)].toReversed()) {
+        beginPiece(before, count)
         out.raw(input.raw(input.left))
-        before = { at: this.files.write(out.buffer.subarray(0, out.at)), length: out.at }
+        before = { at: this.files.write(endedPiece()), length: out.at }
       }
       this.at[entry] = before.at
       this.length[entry] = before.length
@@ -274,14 +298,17 @@ export class TableSpill {
   }
 }
 const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
-function writeHead(to: ByteWriter, before: Piece, count: number): void {
-  to.float64(before.at)
-  to.int32(before.at === none ? 0 : before.length)
-  to.int32(count)
+function beginPiece(before: Piece, count: number): void {
+  out.at = 0
+  out.int32(0)
+  out.float64(before.at)
+  out.int32(before.at === none ? 0 : before.length)
+  out.int32(count)
 }
-function readHead(input: ByteReader): { readonly before: Piece; readonly count: number } {
-  const before = { at: input.float64(), length: input.uint32() }
-  return { before, count: input.uint32() }
+function endedPiece(): Buffer {
+  const piece = out.buffer.subarray(0, out.at)
+  piece.writeUInt32BE(checksumOf(piece), 0)
+  return piece
 }
 
 /** For `Operator.rebuild`: keys of which rows are in files keep their numbers, the others go. */

@@ -4,6 +4,7 @@
  * its old address finds its old bytes there. The owner counts what is dead and moves the rest to new pages now and then.
  */
 import { copyBytes } from '../lib/bytes.ts'
+import { drop } from '../lib/free.ts'
 
 const pageBytes = 1 << 20
 const firstBytes = 1024
@@ -45,6 +46,11 @@ export class Pages {
   }
   get bytes(): number {
     return this.pages.reduce((sum, page) => sum + page.length, 0)
+  }
+  /** Nobody uses them any more. */
+  release(): void {
+    for (const page of this.pages) drop(page)
+    this.pages = []
   }
   commit(): void {
     const { mark } = this

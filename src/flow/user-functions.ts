@@ -9,7 +9,7 @@
  * never meets the state of the one before; and of the others the first calls, and a few later ones, are made twice and
  * compared, which finds clocks and dice that nobody has declared.
  */
-import { Fault } from '../lib/fault.ts'
+import { Fault, messageOf } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import { type DataType, typeName } from '../schema/types.ts'
 import type { UserFunction, Value } from './expression.ts'
@@ -202,13 +202,13 @@ function caller(
     try {
       result = fn(...args.map((value, i) => (value === null ? null : give[i]!(value))))
     } catch (error) {
-      throw failed(`threw: ${error instanceof Error ? error.message : String(error)}`, error)
+      throw failed(`threw: ${messageOf(error)}`, error)
     }
     if (result === null) return null
     try {
       return take(result)
     } catch (error) {
-      throw failed(`gave what ${error instanceof Error ? error.message : String(error)}`, error)
+      throw failed(`gave what ${messageOf(error)}`, error)
     }
   }
   if (volatile) return (...args) => once(args)

@@ -681,6 +681,22 @@ export const faults = {
     says: (f) => `the query holds more than ${f.what} in memory`,
     hint: 'Filter more, aggregate, or make it a materialized view and read that.',
   }),
+  'query.answer-too-large': meaning<{ what: string }>({
+    kafka: 42,
+    http: 413,
+    sqlstate: '54000',
+    retry: false,
+    says: (f) => `the answer has more than ${f.what}`,
+    hint: 'Ask for lines (Accept: application/x-ndjson), which come as they are found, or for less: LIMIT, WHERE, fewer columns.',
+  }),
+  'query.memory-full': meaning<{ what: string }>({
+    kafka: 42,
+    http: 503,
+    sqlstate: '53200',
+    retry: true,
+    says: (f) => `all queries together hold more than ${f.what} in memory`,
+    hint: 'Ask again when others have ended. Filter more, aggregate, or make it a materialized view and read that.',
+  }),
   'query.slow-subscriber': meaning<{ waiting: number }>({
     kafka: 42,
     http: 429,
@@ -1022,6 +1038,15 @@ export const faults = {
     says: (f) => `the state of view ${f.view} takes ${f.bytes} bytes of memory; its memory_budget is ${f.bytesMax}`,
     hint: 'Give it more (WITH (memory_budget = …)) or bound its state by a window or a filter on now(). EXPLAIN says of which steps rows go to disk by themselves.',
   }),
+  'flow.no-memory': meaning<{ view: string; bytes: number; used: number; limit: number }>({
+    kafka: -1,
+    http: 503,
+    sqlstate: '53200',
+    retry: false,
+    says: (f) =>
+      `the state of view ${f.view} takes ${f.bytes} bytes and was the largest when memory ran out: ${f.used} of ${f.limit} bytes were taken`,
+    hint: 'Bound its state by a window, a filter on now() or state_ttl, or give it a memory_budget: rows of joins, groups and top-N then go to disk, those of windows, sessions and OVER do not. ALTER MATERIALIZED VIEW … RESUME starts it again.',
+  }),
   'flow.thread-ended': meaning<{ view: string; why: string }>({
     kafka: -1,
     http: 500,
@@ -1292,5 +1317,14 @@ export class Fault<C extends FaultCode = FaultCode> extends Error {
 /** What was thrown as a Fault: itself, or 'internal' with the original as cause. */
 export function asFault(thrown: unknown): Fault {
   if (thrown instanceof Fault) return thrown
-  return new Fault('internal', { what: thrown instanceof Error ? thrown.message : String(thrown) }, thrown)
+  return new Fault('internal', { what: messageOf(thrown) }, thrown)
+}
+/** What was thrown, in words: user code throws anything, also what throws when it is looked at. */
+export function messageOf(thrown: unknown): string {
+  try {
+    const message: unknown = thrown instanceof Error ? thrown.message : thrown
+    return String(message)
+  } catch {
+    return 'something that cannot be shown'
+  }
 }

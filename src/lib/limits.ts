@@ -201,6 +201,8 @@ export const limits = {
   insertBytes: 64 * 1024 * 1024,
   /** Changes that wait for one slow subscriber before it is cut off. */
   subscriberBacklog: 100_000,
+  /** The same by the bytes of their texts. */
+  subscriberBacklogBytes: 64 * 1024 * 1024,
   /** A JSON Schema as text; larger ones take seconds to compile. */
   schemaBytes: 256 * 1024,
   /** Statements of a Protobuf file and what it imports: its parser takes a second for a message of 2,500 fields, four for 5,000. */
@@ -257,8 +259,14 @@ export const limits = {
   queryRows: 5_000_000,
   /** Their bytes, about; and those of its operators' state. Several run at once, beside everything else. */
   queryBytes: 512 * 1024 * 1024,
+  /** The same over all that run at once, with rows of tables and views that are kept for them; half of the heap where that is less. */
+  queriesBytes: 1536 * 1024 * 1024,
+  /** Rows of one table or view that are kept in memory for queries. */
+  keptRowsBytes: 1024 * 1024 * 1024,
   /** Memory for the state of a view that says nothing else; rows that can go to disk then do. */
   viewMemoryBytes: 1024 * 1024 * 1024,
+  /** Where memory is scarce, views with less state are let alone: to end them would gain nothing. */
+  guardedStateBytes: 32 * 1024 * 1024,
   /** Threads for views: each takes some 40 MB. */
   viewThreads: 64,
   /**

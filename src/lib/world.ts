@@ -13,6 +13,18 @@ export interface World {
   readonly net: Net
   /** Absent: everything runs on one. */
   readonly threads?: Threads
+  /** Absent: there is always enough. */
+  readonly memory?: Memory
+}
+
+/** In bytes. */
+export interface Memory {
+  /** What this process takes, all threads together. */
+  used(): number
+  /** What it may take: all of the machine's, or less where it is told so. */
+  readonly limit: number
+  /** What the machine has left, counting what it can give back. */
+  free(): number
 }
 
 export interface Threads {

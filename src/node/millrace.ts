@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type RunningAlerts, openAlerts } from '../act/open.ts'
 import { type Flow, type FlowOptions, openFlow } from '../flow/runtime/flow.ts'
+import { guardMemory } from '../flow/runtime/memory-guard.ts'
 import { restartDefault } from '../flow/restart.ts'
 import { Quarantine } from '../flow/runtime/quarantine.ts'
 import { isSqlFunction } from '../flow/user-functions.ts'
@@ -140,6 +141,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
     },
   )
   stack.defer(() => flow.close())
+  if (world.memory !== undefined) stack.defer(guardMemory({ flow, memory: world.memory, clock: world.clock }))
   const check: Contracts['check'] = (topic, event) => contracts.check(topic, event)
   const fields: Contracts['fields'] = (topic) => contracts.fields(topic)
   // What the catalogue holds may name what the program is about to define: faults count once that is done.

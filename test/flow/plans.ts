@@ -268,7 +268,7 @@ export class Bench {
       this.largest = Math.max(this.largest, out.count)
       for (const { rows } of late) this.late += rows.count
       for (const { rows } of failed) this.failed.push(...rows.faults.map((f) => f.message))
-      if (out.count > 0) all.push(...rowsOf(out, this.types))
+      if (out.count > 0) for (const row of rowsOf(out, this.types)) all.push(row)
     }
     this.deltas.push(all)
     return all

@@ -229,3 +229,51 @@ test('parts on another thread make room while they are restored, after rows went
   assert.equal(operator.content!(state).count, 0)
   assert.ok(state[0]!.rows >= 15)
 })
+
+/** Both sides of an inner join of streams by `k`, with little memory. */
+function joined(disk: ReturnType<typeof simulate>['disk'], fileBytes = 64 << 20): Bench {
+  const plan: Plan = {
+    op: 'join',
+    left: source('l', columns),
+    right: source('r', columns),
+    kind: 'inner',
+    leftKeys: [1],
+    rightKeys: [1],
+    windowEnd: null,
+    where: null,
+    columns: [...columns, ...columns],
+  }
+  return new Bench(plan, {}, { memory: { bytes: 100_000, disk, folder: 'spill', fileBytes } })
+}
+const hot = (topic: string, id: number): Input => ({ topic, partition: 0, value: { id, k: 'hot', n: 0, s: 'x' } })
+
+test('a key of very many rows goes and comes back', () => {
+  const bench = joined(simulate(1).disk)
+  const count = 150_000
+  bench.step(Array.from({ length: count }, (_, id) => hot('l', id)))
+  bench.commit()
+  assert.equal(spilled(bench), count)
+  assert.equal(bench.step([hot('r', 0)]).length, count)
+})
+test('rows of a key go to files beside those that are there, which need not come back for them', () => {
+  const bench = joined(simulate(1).disk)
+  for (let step = 0; step < 20; step++) {
+    bench.step(Array.from({ length: 2_000 }, (_, i) => hot('l', step * 2_000 + i)))
+    bench.commit()
+  }
+  assert.equal(bench.graph.readFromFilesBytes, 0)
+  const ids = bench.step([hot('r', 0)]).map(({ values }) => values[0])
+  assert.equal(new Set(ids).size, 40_000)
+})
+test('what the disk gives back otherwise than it was written is a fault that passes', () => {
+  for (const spoil of ['changed', 'short']) {
+    const { disk } = simulate(1)
+    const bench = joined(disk)
+    bench.step(Array.from({ length: 2_000 }, (_, id) => hot('l', id)))
+    bench.commit()
+    const file = disk.open('spill/0', 'write')
+    if (spoil === 'changed') file.write([Buffer.from('!')], 50_000)
+    else file.truncate(50_000)
+    assert.throws(() => bench.step([hot('r', 0)]), { code: 'store.failed', retry: true }, spoil)
+  }
+})

@@ -15,6 +15,7 @@
  * Rows of the result lie behind the watermark of the inputs by as much as their own time may be older than the pair: so
  * much later is the operator's watermark, and the one that each row carries.
  */
+import { assert } from '../../lib/assert.ts'
 import type { Columns } from '../../schema/types.ts'
 import { type Batch, type FailedRows, type RowFailure, emptyBatch, gatherBatch, withoutRows } from '../batch.ts'
 import { compileFilter } from '../compile.ts'
@@ -114,7 +115,7 @@ class IntervalJoin implements Operator {
       const meets = this.meet({ ...side, time, late, failed: (rows) => failures.push(rows) }, room)
       let next = meets.next()
       for (; next.done !== true; next = meets.next()) yield piece(next.value)
-      out.push(...next.value)
+      for (const batch of next.value) out.push(batch)
     }
     const alone = new Output(this.plan.columns)
     for (const [side, table] of [
@@ -356,15 +357,23 @@ class Side {
   }
   /** Lets go of the rows that nothing can meet any more; tells those that stand alone. */
   giveUp(table: StateTable, watermark: number, pad: (id: number) => void): void {
+    // How many go of each key: they are its first ones, and go at once.
+    const gone = new Map<string, number>()
     for (let id = this.byTime.first(); id !== undefined; id = this.byTime.first()) {
       const at = id * table.spec.numbers
-      if (this.closeMs(table.numbers[at + timeAt]!) > watermark) return
+      if (this.closeMs(table.numbers[at + timeAt]!) > watermark) break
       this.byTime.shift()
-      const ids = this.rowsOf(table, id)
-      ids.splice(ids.indexOf(id), 1)
-      if (ids.length === 0) this.byKey.delete(table.stateKeyOf(id).toString('latin1'))
+      const key = table.stateKeyOf(id).toString('latin1')
+      const count = gone.get(key) ?? 0
+      assert(this.byKey.get(key)?.[count] === id, 'rows of a key go in the order of their times')
+      gone.set(key, count + 1)
       if (this.options.alone && table.numbers[at + metAt] === 0) pad(id)
       table.remove(id)
+    }
+    for (const [key, count] of gone) {
+      const ids = this.byKey.get(key)!
+      if (count === ids.length) this.byKey.delete(key)
+      else ids.splice(0, count)
     }
   }
 }

@@ -140,7 +140,7 @@ class ListDraft implements Part {
     const push = (values: readonly unknown[]): void => {
       kept()
       const texts = values.map(textOf)
-      this.added.push(...texts)
+      for (const text of texts) this.added.push(text)
     }
     this.handle = {
       get: () => {
@@ -156,7 +156,7 @@ class ListDraft implements Part {
       set: (values) => {
         const texts = values.map(textOf)
         clear()
-        this.added.push(...texts)
+        for (const text of texts) this.added.push(text)
       },
       clear,
     }

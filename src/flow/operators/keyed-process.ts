@@ -16,7 +16,7 @@
  * A time to live is a timer of the key that each call moves on. Not by every call, which would write it every time: it is set
  * a sixteenth too far, and moved once less than the whole is left. So states live that long, and a sixteenth longer at most.
  */
-import { Fault } from '../../lib/fault.ts'
+import { Fault, messageOf } from '../../lib/fault.ts'
 import { assert } from '../../lib/assert.ts'
 import type { Columns } from '../../schema/types.ts'
 import { type Batch, type FailedRows, type RowFailure, emptyBatch, valueAt, withoutRows } from '../batch.ts'
@@ -381,6 +381,4 @@ function mustBeOver(result: unknown): void {
 }
 /** Whatever user code throws is the event's failure. */
 const userFault = (error: unknown): Fault =>
-  error instanceof Fault
-    ? error
-    : new Fault('flow.function-failed', { what: error instanceof Error ? error.message : String(error) }, error)
+  error instanceof Fault ? error : new Fault('flow.function-failed', { what: messageOf(error) }, error)

@@ -245,7 +245,7 @@ class Over implements Operator {
       table.touch(ids[row]!)
       table.numbers[ids[row]! * table.spec.numbers + givenAt] = 1
     }
-    gone.push(...ids.splice(0, keptFrom))
+    for (const id of ids.splice(0, keptFrom)) gone.push(id)
     this.calls.drop(sums!, id, keptFrom)
     partition.given = to - keptFrom
     partition.passed -= keptFrom

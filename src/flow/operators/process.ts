@@ -9,7 +9,7 @@
  *   before the event is nowhere else;
  * - such a state is more than its JSON (a Date, undefined, −0), or two of them share an object.
  */
-import { Fault } from '../../lib/fault.ts'
+import { Fault, messageOf } from '../../lib/fault.ts'
 import type { Columns } from '../../schema/types.ts'
 import { type Batch, type RowFailure, emptyBatch, valueAt, withoutRows } from '../batch.ts'
 import { fromJs, rowObject, toJson } from '../json-value.ts'
@@ -128,6 +128,4 @@ const isNothing = (state: unknown): boolean =>
 const textOf = (state: unknown): string | null => (isNothing(state) ? null : (JSON.stringify(state) ?? null))
 /** Whatever user code throws is the event's failure. */
 const userFault = (error: unknown): Fault =>
-  error instanceof Fault
-    ? error
-    : new Fault('flow.function-failed', { what: error instanceof Error ? error.message : String(error) }, error)
+  error instanceof Fault ? error : new Fault('flow.function-failed', { what: messageOf(error) }, error)

@@ -95,7 +95,7 @@ class SlidingWindows implements Operator {
       const isThere = column.kind === 'f64' && (column.valid === null || column.valid[row] === 1)
       const timeMs = isThere ? Math.floor(column.data[row]! / 1000) : NaN
       const last = timeMs + this.sizeMs
-      if (!isThere || last <= batch.rows.watermark[row]!) late.add(batch.rows, row, false)
+      if (!Number.isFinite(timeMs) || last <= batch.rows.watermark[row]!) late.add(batch.rows, row, false)
       else if (last <= time.before) late.add(batch.rows, row, true)
       else this.take(rows!, batch, row, timeMs, time.before, out)
     }
@@ -104,15 +104,21 @@ class SlidingWindows implements Operator {
   }
   /** What no open window can have any more, nor be made by. */
   private leave(rows: StateTable, watermark: number): void {
+    // How many go of each key: they are its first ones, and go at once.
+    const gone = new Map<string, number>()
     for (let id = this.leaving.first(); id !== undefined; id = this.leaving.first()) {
-      if (this.endBehind(timeOf(rows, id)) > watermark) return
+      if (this.endBehind(timeOf(rows, id)) > watermark) break
       this.leaving.shift()
       const key = rows.stateKeyOf(id).toString('latin1')
-      const ids = this.keys.get(key)!
-      // It is the first of its key.
-      assert(ids.shift() === id, 'rows go in the order of their times')
-      if (ids.length === 0) this.keys.delete(key)
+      const count = gone.get(key) ?? 0
+      assert(this.keys.get(key)?.[count] === id, 'rows go in the order of their times')
+      gone.set(key, count + 1)
       rows.remove(id)
+    }
+    for (const [key, count] of gone) {
+      const ids = this.keys.get(key)!
+      if (count === ids.length) this.keys.delete(key)
+      else ids.splice(0, count)
     }
   }
   /** Of the window that begins behind a time. */

@@ -115,6 +115,8 @@ export interface Flow extends AsyncDisposable {
   pause(name: string): Promise<void>
   /** A paused view goes on; a failed one starts again from its last commit. */
   resume(name: string): Promise<void>
+  /** It fails with this fault, between two ticks. */
+  end(name: string, fault: Fault): Promise<void>
   /** Stops it, where it runs, and removes its topics, its state and its positions, as far as they are there. */
   drop(name: string): Promise<void>
   /** Resolves when no process runs it. */
@@ -251,6 +253,9 @@ class Views implements LocalFlow {
     if (task.status !== 'failed') return
     this.restarts.forget(name)
     await this.restart(name)
+  }
+  async end(name: string, fault: Fault): Promise<void> {
+    this.find(name).task.end(fault)
   }
   async restart(name: string): Promise<void> {
     const one = this.find(name)

@@ -81,6 +81,7 @@ export interface Counters {
 /** Records of one step. How many depends on what the last one took: a step should take some ms, whatever the view does. */
 const stepRecords = { least: 64, most: 4_096, aligned: 256 }
 const stepMs = { short: 3, long: 8 }
+const largeReadBytes = 1 << 20
 /** Rows that a tick makes before it commits, whatever the time: several views share a transaction of the log. */
 const tickRows = 20_000
 /** Without a yield to others. */
@@ -102,7 +103,7 @@ const memoryOf = ({ name, memoryBytes }: ViewPlan, { spill }: TaskHost): Pick<Gr
 
 export class ViewTask {
   readonly view: ViewPlan
-  readonly graph: Graph
+  graph: Graph
   readonly counters: Counters = { rowsIn: 0, rowsOut: 0, invalid: 0, failed: 0, ticks: 0 }
   private now: TaskStatus = 'restoring'
   private stepSize = 512
@@ -115,8 +116,8 @@ export class ViewTask {
   private readonly sink: Sink
   private readonly writer: Writer
   private readonly input: Input
-  private readonly stepper: Stepper
-  private readonly standby: Standby
+  private stepper: Stepper
+  private standby: Standby
   private readonly topics = new Map<string, TopicInfo>()
   private output: TopicInfo | null = null
   private state: TopicInfo | null = null
@@ -135,10 +136,22 @@ export class ViewTask {
     this.view = view
     this.host = host
     this.ages = new AgeClock(host.clock)
-    const steadyMs = (): number => this.ages.steady()
+    this.graph = this.newGraph()
+    this.sink = host.keepsOutput(view.name) ? viewSink(view) : noSink
+    this.input = new Input(host.log.reader())
+    this.writer = host.log.writer()
+    this.stepper = new Stepper(this.graph)
+    this.standby = new Standby(host.log, host.clock, this.graph)
+    this.givesBack = sourcesOf(view.plan).every(isPlain)
+    this.started.promise.catch(() => {})
+  }
+
+  private newGraph(): Graph {
+    const { view, host } = this
     const { idleMs, maxFutureMs } = view
+    const steadyMs = (): number => this.ages.steady()
     const far = host.far(view)
-    this.graph = new Graph(view.plan, {
+    return new Graph(view.plan, {
       ...{ idleMs, maxFutureMs, steadyMs },
       clock: host.clock,
       schemas: schemasOf(host.log, host.clock),
@@ -147,13 +160,6 @@ export class ViewTask {
       parallelism: view.parallelism ?? 1,
       ...(far === null ? {} : { far }),
     })
-    this.sink = host.keepsOutput(view.name) ? viewSink(view) : noSink
-    this.input = new Input(host.log.reader())
-    this.writer = host.log.writer()
-    this.stepper = new Stepper(this.graph)
-    this.standby = new Standby(host.log, host.clock, this.graph)
-    this.givesBack = sourcesOf(view.plan).every(isPlain)
-    this.started.promise.catch(() => {})
   }
 
   /** Resolves when the state is restored and ticks begin, or another process runs the view. Throws the Fault that prevents it. */
@@ -166,6 +172,12 @@ export class ViewTask {
     this.started.promise.catch(() => {})
     this.running = this.run().finally(() => (this.running = null))
     await this.started.promise
+  }
+  /** By this fault, between two ticks. */
+  end(fault: Fault): void {
+    if (this.running === null) return
+    this.between.push(() => Promise.reject(fault))
+    this.wake.abort()
   }
   /** A failed one starts again from its last commit, paused where it was. */
   async restart(): Promise<void> {
@@ -272,12 +284,23 @@ export class ViewTask {
       await this.standby.end()
       await this.membership?.leave().catch(() => undefined)
       this.membership = null
-      for (const work of this.between.splice(0)) await work()
+      for (const work of this.between.splice(0)) await work().catch(() => undefined)
       this.claim = null
       this.graph.closeFiles()
+      if (this.error !== null) this.letGo()
       this.onEnded(this.error)
       this.started.reject(this.error ?? new Fault('log.closed', { what: `view ${this.view.name}` }))
     }
+  }
+  /** What has failed takes no memory any more. What went through its steps stays known, and parts on other threads are theirs. */
+  private letGo(): void {
+    const { graph } = this
+    if (this.host.far(this.view) !== null) return
+    this.graph = this.newGraph()
+    for (const [i, { counts }] of graph.nodes.entries()) Object.assign(this.graph.nodes[i]!.counts, counts)
+    this.stepper = new Stepper(this.graph)
+    this.standby = new Standby(this.host.log, this.host.clock, this.graph)
+    graph.release()
   }
   private fail(fault: Fault): void {
     this.error = fault
@@ -554,9 +577,12 @@ export class ViewTask {
   private step(slices: readonly Slice[], nowMs: number): void {
     const { clock } = this.host
     const startedMs = clock.monotonic()
+    const readBefore = this.graph.readFromFilesBytes
     this.host.onWork(this.view.name)
     this.stepper.step(slices, nowMs)
     const elapsed = clock.monotonic() - startedMs
+    // What comes back of a large key comes for each step, however small that is.
+    if (this.graph.readFromFilesBytes - readBefore > largeReadBytes) return
     if (elapsed > stepMs.long) this.stepSize = Math.max(stepRecords.least, this.stepSize / 2)
     else if (elapsed < stepMs.short) this.stepSize = Math.min(stepRecords.most, this.stepSize * 2)
   }

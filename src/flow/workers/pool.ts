@@ -197,6 +197,11 @@ class Pool implements Flow {
     this.begin(one)
     await one.begun()
   }
+  async end(name: string, fault: Fault): Promise<void> {
+    const one = this.find(name)
+    if (one === null) return this.local.end(name, fault)
+    await one.onThread((thread) => thread.line.call('end', [name, fault]))
+  }
   async drop(name: string): Promise<void> {
     if (this.placed.has(name)) await this.stop(name)
     await this.local.drop(name)

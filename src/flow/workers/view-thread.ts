@@ -105,6 +105,7 @@ const methodsOf = (
   pause: (name: string) => flow().pause(name),
   resume: (name: string) => flow().resume(name),
   restart: (name: string) => flow().restart(name),
+  end: (name: string, fault: Fault) => flow().end(name, fault),
   saved: (name: string) => flow().saved(name),
   savepoint: (view: string, name: string) => flow().savepoint(flow().plan(view), name),
   graph: (name: string) => flow().graph(name),

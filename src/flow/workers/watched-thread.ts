@@ -26,6 +26,9 @@ interface Always {
   close(): unknown
 }
 
+/** A process that is told to stop has some seconds. */
+const closeMsMax = 5_000
+
 export class WatchedThread<Theirs extends Always> {
   readonly line: Line<Theirs>
   hasEnded = false
@@ -81,7 +84,7 @@ export class WatchedThread<Theirs extends Always> {
   async close(): Promise<void> {
     this.isClosing = true
     // One that works for ever is not waited for.
-    const late = this.clock.sleep(this.silentMs).catch(() => {})
+    const late = this.clock.sleep(Math.min(this.silentMs, closeMsMax)).catch(() => {})
     await Promise.race([(this.line as unknown as Line<Always>).call('close', []).catch(() => {}), late])
     await this.thread.end()
   }

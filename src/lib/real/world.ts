@@ -1,14 +1,22 @@
 /** The machine we run on. The only folder that touches the clock, timers, chance, the disk and sockets. */
 import { randomBytes, randomUUID } from 'node:crypto'
+import { freemem, totalmem } from 'node:os'
 import { type TimeMs, timeMs } from '../brand.ts'
 import { sleepBy } from '../sleep.ts'
-import type { Clock, Random, World } from '../world.ts'
+import type { Clock, Memory, Random, World } from '../world.ts'
 import { realDisk } from './disk.ts'
 import { realNet } from './net.ts'
 import { realThreads } from './threads.ts'
 
 export function realWorld(): World {
-  return { clock: realClock, random: realRandom, disk: realDisk, net: realNet, threads: realThreads }
+  return {
+    clock: realClock,
+    random: realRandom,
+    disk: realDisk,
+    net: realNet,
+    threads: realThreads,
+    memory: realMemory(),
+  }
 }
 
 /** Node's longest timer; a longer wait is cut into pieces. */
@@ -39,4 +47,14 @@ const realRandom: Random = {
   bytes: (count) => randomBytes(count),
   fraction: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
   uuid: () => randomUUID(),
+}
+
+function realMemory(): Memory {
+  // 0 or beyond all that there is: nothing is told.
+  const told = process.constrainedMemory()
+  return {
+    used: () => process.memoryUsage.rss(),
+    limit: told > 0 ? Math.min(told, totalmem()) : totalmem(),
+    free: freemem,
+  }
 }
