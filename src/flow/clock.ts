@@ -152,7 +152,7 @@ export class SourceClock {
       watermarks[row] = max - delayMs
       const timeMs = Math.floor(times[row]! / 1000)
       const arrivalMs = timesMs[numbers[row]!]!
-      if (arrivalMs >= 0 && timeMs - arrivalMs > maxFutureMs) future++
+      if (timeMs === Infinity || (arrivalMs >= 0 && timeMs - arrivalMs > maxFutureMs)) future++
       else if (timeMs > max) max = timeMs
     }
     if (max === before && future === 0) return

@@ -1,6 +1,7 @@
 /** CREATE, DROP, ALTER: first the catalogue, then topics, then what runs. A restart does again what a crash left out. */
 import type { Plan } from '../flow/plan.ts'
 import { sourcesOf } from '../flow/plan-facts.ts'
+import { stateTopic } from '../flow/runtime/names.ts'
 import { asFault, Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import { wrongTopicName } from '../log/topic-rules.ts'
@@ -158,12 +159,19 @@ function topicPlace(statement: Create): number {
   const options = 'options' in statement ? statement.options : []
   return options.find(({ name }) => name.toLowerCase() === 'topic')?.valueAt ?? statement.name.at
 }
-async function checkTopic(
-  parts: EngineParts,
-  { kind, topic, relation }: Definition,
-  text: string,
-  at: number,
-): Promise<void> {
+/** What runs has a topic for its state, and a folder, both of its name. */
+function checkStateName({ kind, name, view }: Definition, text: string, at: number): void {
+  const wrong = view === null ? null : wrongTopicName(stateTopic(view.name))
+  // Of a view that would have no topic of its own name either, that is said.
+  if (wrong === null || (kind === 'view' && wrongTopicName(name) !== null)) return
+  const message = `this ${kind} cannot be named "${name}": ${stateTopic(view!.name)}, where its state is kept, cannot be a topic name: ${wrong}`
+  throw new SqlFault('sql.invalid-definition', message, text, at, {
+    hint: 'Names of topics have letters, digits, dot, underscore and hyphen.',
+  })
+}
+async function checkTopic(parts: EngineParts, planned: Definition, text: string, at: number): Promise<void> {
+  const { kind, topic, relation } = planned
+  checkStateName(planned, text, at)
   if (topic === null || relation === null) return
   const { name } = topic
   const wrong = wrongTopicName(name)

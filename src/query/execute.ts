@@ -14,7 +14,7 @@ import type { Clock } from '../lib/world.ts'
 import type { Log } from '../log/log.ts'
 import { schemasOf } from '../schema/formats/registry.ts'
 import type { Columns, DataType } from '../schema/types.ts'
-import { demandState, Held } from './held.ts'
+import { demandState, Held, MemoryShare } from './held.ts'
 import { recordBounds, within } from './record-bounds.ts'
 import { frontier, type Range, readRanges, slices } from './topic-reader.ts'
 
@@ -43,8 +43,12 @@ export async function* execute(plan: Plan, options: ExecuteOptions): AsyncGenera
     return
   }
   const left = new Consolidated(plan.columns)
-  for await (const batch of run(plan, options)) left.add(batch)
-  yield* left.rows()
+  try {
+    for await (const batch of run(plan, options)) left.add(batch)
+    yield* left.rows()
+  } finally {
+    left.free()
+  }
 }
 export const rowAt = (batch: Batch, row: number, types: readonly DataType[]): Row =>
   batch.columns.map((column, c) => valueAt(column, row, types[c]!))
@@ -59,6 +63,14 @@ export const pieceRoom: Room = { rows: 2_048, bytes: 4 * 1024 * 1024 }
 
 /** Everything that comes out of the plan, batch by batch. */
 async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> {
+  const share = new MemoryShare()
+  try {
+    yield* runWithin(share, plan, options)
+  } finally {
+    share.free()
+  }
+}
+async function* runWithin(share: MemoryShare, plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> {
   const prepared = await withKnown(plan, options)
   const graph = new Graph(prepared.plan, {
     idleMs: Infinity,
@@ -96,7 +108,7 @@ async function* run(plan: Plan, options: ExecuteOptions): AsyncGenerator<Batch> 
     for (const result of results()) {
       const out = stepped(result)
       graph.commit()
-      demandState(graph)
+      demandState(graph, share)
       const ms = clock.monotonic() - startedMs
       stepMs += ms
       busyMs += ms
@@ -225,12 +237,16 @@ export class Consolidated {
     const sum = (held?.weight ?? 0) + weight
     if (sum === 0) {
       this.held.delete(key)
-      if (held !== undefined) this.memory.remove(held.row)
+      if (held !== undefined) this.memory.remove(held.row, key.length)
     } else if (held !== undefined) held.weight = sum
     else {
-      this.memory.add(row)
+      this.memory.add(row, key.length)
       this.held.set(key, { row, weight: sum })
     }
+  }
+  free(): void {
+    this.held.clear()
+    this.memory.free()
   }
   private keyOf(row: Row): string {
     this.writer.length = 0

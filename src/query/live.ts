@@ -17,6 +17,7 @@ import type { Log } from '../log/log.ts'
 import { schemasOf } from '../schema/formats/registry.ts'
 import type { DataType } from '../schema/types.ts'
 import { type Row, rowAt, stepped } from './execute.ts'
+import { bytesOfRow, MemoryShare } from './held.ts'
 import { frontier, type Piece, type Range, readRanges } from './topic-reader.ts'
 import { Unreadable } from './unreadable.ts'
 
@@ -48,7 +49,10 @@ export class LiveRows {
   private readonly held = new Map<string, Held>()
   private readonly listeners = new Set<LiveListener>()
   private readonly stop = new AbortController()
+  private midway = false
+  private readonly share = new MemoryShare(limits.keptRowsBytes)
   private ranges: Range[] = []
+  private topicId: string | null = null
   private fault: Fault | null = null
   private readonly caughtUp: { to: Map<number, number>; done: (fault: Fault | null) => void }[] = []
   private readonly running: Promise<void>
@@ -65,18 +69,31 @@ export class LiveRows {
     this.running = this.follow().catch((error: unknown) => this.fail(asFault(error)))
   }
 
-  /** Resolves when everything that is committed now is in the rows. Throws the Fault that ended the following. */
+  /**
+   * Resolves when everything that is committed now is in the rows, which may be looked at until something is awaited. Throws
+   * the Fault that ended the following.
+   */
   async current(): Promise<void> {
     if (this.fault !== null) throw this.fault
     const ends = await frontier(this.log, this.source.topic)
     const to = new Map(ends.map((range) => [range.partition.index, range.to]))
-    if (this.reached(to)) return
-    await new Promise<void>((resolve, reject) => {
-      this.caughtUp.push({ to, done: (fault) => (fault === null ? resolve() : reject(fault)) })
-    })
+    while (this.isMidway || !this.reached(to)) {
+      if (this.fault !== null) throw this.fault
+      await new Promise<void>((resolve, reject) => {
+        this.caughtUp.push({ to, done: (fault) => (fault === null ? resolve() : reject(fault)) })
+      })
+    }
   }
-  get failed(): boolean {
-    return this.fault !== null
+  /** Between two frontiers: who asks now for the rows has to wait. */
+  get isMidway(): boolean {
+    return this.midway
+  }
+  get failed(): Fault | null {
+    return this.fault
+  }
+  /** Somebody is told of its changes, or waits for them. */
+  get isUsed(): boolean {
+    return this.listeners.size > 0 || this.caughtUp.length > 0
   }
   get count(): number {
     return this.held.size
@@ -102,13 +119,19 @@ export class LiveRows {
     return () => this.listeners.delete(listener)
   }
   async close(): Promise<void> {
-    this.stop.abort()
+    this.letGo()
     await this.running
+  }
+  /** It follows no more, and holds nothing. */
+  letGo(): void {
+    this.stop.abort()
+    this.fail(closed(this.source.name))
   }
 
   private async follow(): Promise<void> {
     const { signal } = this.stop
     const reader = this.log.reader()
+    this.topicId = (await this.log.topics.get(this.source.topic))?.id ?? null
     this.ranges = await frontier(this.log, this.source.topic)
     const now = this.clock.now()
     this.graph.open(
@@ -116,10 +139,11 @@ export class LiveRows {
       now,
     )
     while (!signal.aborted) {
-      const batches: Batch[] = []
+      const batches: Batch[] | null = this.listeners.size > 0 ? [] : null
       for await (const piece of readRanges(reader, this.ranges, signal)) {
         const { decoder } = this.graph.sources[0]!
         await decoder.prepare([{ partition: piece.partition.index, records: piece.records }], signal)
+        signal.throwIfAborted()
         this.take(piece, batches)
       }
       this.publish(batches)
@@ -131,16 +155,20 @@ export class LiveRows {
     const waiting = this.ranges.map(({ partition, from }) => ({ partition, offset: offset(from) }))
     if (!this.caughtUp.some(({ to }) => !this.reached(to))) await reader.read(waiting, { ms: waitMs }, signal)
     const ends = await frontier(this.log, this.source.topic)
+    // Another one of its name has other rows, which begin at its beginning.
+    if ((await this.log.topics.get(this.source.topic))?.id !== this.topicId)
+      throw new Fault('log.unknown-topic', { topic: this.source.topic })
     for (const end of ends) {
       const known = this.ranges.find((range) => range.partition.index === end.partition.index)
       if (known === undefined) this.ranges.push(end)
       else known.to = Math.max(known.from, end.to)
     }
   }
-  private take(piece: Piece, into: Batch[]): void {
+  private take(piece: Piece, into: Batch[] | null): void {
+    this.midway = true
     const out = takeOne(this.graph, this.clock.now(), piece, this.unreadable)
     if (out.count === 0) return
-    into.push(out)
+    into?.push(out)
     for (let i = 0; i < out.count; i++)
       this.change(rowAt(out, i, this.types), out.weights === null ? 1 : out.weights[i]!)
     this.graph.commit()
@@ -149,15 +177,24 @@ export class LiveRows {
     const key = this.keyOf(row)
     const held = this.held.get(key)
     if (this.source.mode === 'upsert') {
-      if (weight > 0) this.held.set(key, { row, weight: 1 })
-      else this.held.delete(key)
-    } else if (held === undefined) this.held.set(key, { row, weight })
-    else if (held.weight + weight === 0) this.held.delete(key)
+      if (weight > 0) this.hold(key, { row, weight: 1 }, held)
+      else this.hold(key, null, held)
+    } else if (held === undefined) this.hold(key, { row, weight }, held)
+    else if (held.weight + weight === 0) this.hold(key, null, held)
     else held.weight += weight
     if (this.held.size > limits.queryRows) throw new Fault('query.too-large', { what: `${limits.queryRows} rows` })
   }
-  private publish(batches: readonly Batch[]): void {
-    if (batches.length > 0) for (const listener of this.listeners) listener.changed({ batches, at: this.at })
+  private hold(key: string, next: Held | null, before: Held | undefined): void {
+    if (next === null) this.held.delete(key)
+    else this.held.set(key, next)
+    const bytesOf = (one: Held | null | undefined): number =>
+      one === null || one === undefined ? 0 : bytesOfRow(one.row) + key.length
+    this.share.add(bytesOf(next) - bytesOf(before))
+  }
+  private publish(batches: readonly Batch[] | null): void {
+    this.midway = false
+    if (batches !== null && batches.length > 0)
+      for (const listener of this.listeners) listener.changed({ batches, at: this.at })
     for (const waiter of this.caughtUp.splice(0)) {
       if (this.reached(waiter.to)) waiter.done(null)
       else this.caughtUp.push(waiter)
@@ -172,12 +209,17 @@ export class LiveRows {
     return true
   }
   private fail(fault: Fault): void {
-    if (this.stop.signal.aborted) fault = new Fault('log.closed', { what: `the rows of ${this.source.name}` })
+    if (this.fault !== null) return
     this.fault = fault
+    this.held.clear()
+    this.graph.clear()
+    this.share.free()
     for (const { done } of this.caughtUp.splice(0)) done(fault)
     for (const listener of this.listeners) listener.failed(fault)
   }
 }
+
+const closed = (name: string): Fault => new Fault('log.closed', { what: `the rows of ${name}` })
 
 /** One piece of a topic through a graph of one source. */
 function takeOne(graph: Graph, nowMs: number, { partition, records }: Piece, unreadable: Unreadable): Batch {

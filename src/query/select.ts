@@ -168,7 +168,8 @@ async function knownRows(
   if (source.rows !== undefined) return rowsOfText(source, host.clock.now() * 1000)
   const live = host.live(source)
   if (live === null) return null
-  await live.current()
+  do if (!(await isCurrent(live))) return null
+  while (live.isMidway)
   unreadable?.also(live.unreadable)
   const places = source.columns.map((field) => live.source.columns.findIndex((other) => other.name === field.name))
   const key = keyLookup(plan, source)
@@ -188,6 +189,16 @@ function rowsOfText({ rows, fields, columns }: SourcePlan, nowUs: number): Batch
 }
 const constantValue = (expr: Expression, nowUs: number): Value =>
   expr.kind === 'literal' ? expr.value : compileScalar(expr)([], nowUs)
+/** False: memory has no room for its rows, so that what a query needs of them is read from their topic. */
+async function isCurrent(live: LiveRows): Promise<boolean> {
+  try {
+    await live.current()
+    return true
+  } catch (error) {
+    if (error instanceof Fault && (error.code === 'query.too-large' || error.code === 'query.memory-full')) return false
+    throw error
+  }
+}
 /** The key's values where the plan filters this source by equality with all of them. */
 export function keyLookup(plan: Plan, source: SourcePlan): readonly Value[] | null {
   if (plan.op === 'project') return keyLookup(plan.input, source)
@@ -234,6 +245,11 @@ async function* arranged(
     if (--left === 0) return
   }
 }
+interface Sorted {
+  readonly row: Row
+  /** Encoded, a byte a character; null = NULL. */
+  readonly keys: readonly (string | null)[]
+}
 /** Stable; of a limited answer only about so many rows are held. */
 async function* sorted(
   rows: AsyncGenerator<Row>,
@@ -241,26 +257,33 @@ async function* sorted(
   order: readonly SortKey[],
   wanted: number,
 ): AsyncGenerator<Row> {
-  let held: { row: Row; keys: (Buffer | null)[] }[] = []
+  const held: Sorted[] = []
   const memory = new Held()
-  const compare = (a: (typeof held)[number], b: (typeof held)[number]): number => compareKeys(a.keys, b.keys, order)
+  const compare = (a: Sorted, b: Sorted): number => compareKeys(a.keys, b.keys, order)
   const writer = new KeyWriter()
-  const keyOf = (value: Value, column: number): Buffer | null => {
+  const keyOf = (value: Value, column: number): string | null => {
     if (value === null) return null
     writer.length = 0
     writeKey(writer, value, columns[column]!.type)
-    return Buffer.from(writer.done())
+    return writer.bytes.toString('latin1', 0, writer.length)
   }
-  for await (const row of rows) {
-    memory.add(row)
-    held.push({ row, keys: order.map((key) => keyOf(row[key.column]!, key.column)) })
-    if (held.length < 2 * wanted + 1000) continue
-    held = held.sort(compare).slice(0, wanted)
-    memory.keep(held.map((one) => one.row))
+  try {
+    for await (const row of rows) {
+      const one = { row, keys: order.map((key) => keyOf(row[key.column]!, key.column)) }
+      memory.add(row, lengthOf(one))
+      held.push(one)
+      if (held.length < 2 * wanted + 1000) continue
+      held.sort(compare)
+      for (const { row: gone, ...rest } of held.splice(wanted)) memory.remove(gone, lengthOf(rest))
+    }
+    for (const { row } of held.sort(compare)) yield row
+  } finally {
+    memory.free()
   }
-  for (const { row } of held.sort(compare)) yield row
 }
-function compareKeys(a: readonly (Buffer | null)[], b: readonly (Buffer | null)[], order: readonly SortKey[]): number {
+const lengthOf = ({ keys }: Pick<Sorted, 'keys'>): number =>
+  keys.reduce((sum, key) => sum + 40 + (key?.length ?? 0), 24)
+function compareKeys(a: Sorted['keys'], b: Sorted['keys'], order: readonly SortKey[]): number {
   for (const [i, { descending, nullsFirst }] of order.entries()) {
     const x = a[i]!
     const y = b[i]!
@@ -268,8 +291,7 @@ function compareKeys(a: readonly (Buffer | null)[], b: readonly (Buffer | null)[
       if (x === y) continue
       return (x === null) === nullsFirst ? -1 : 1
     }
-    const difference = Buffer.compare(x, y)
-    if (difference !== 0) return descending ? -difference : difference
+    if (x !== y) return x < y !== descending ? -1 : 1
   }
   return 0
 }

@@ -19,6 +19,7 @@ import type { Columns } from '../schema/types.ts'
 import type { Change } from './engine.ts'
 import { timeText } from './engine-parts.ts'
 import { Consolidated, pieceRoom, stepped } from './execute.ts'
+import { demandState, MemoryShare } from './held.ts'
 import { batchOf, type LiveChange, type LiveRows, reordered } from './live.ts'
 import { frontier, type Range, readRanges, slices } from './topic-reader.ts'
 
@@ -46,7 +47,18 @@ export function subscription(plan: Plan, options: SubscriptionOptions): AsyncIte
   const sources = sourcesOf(plan)
   const live = sources.map((source) => options.live(source))
   const allLive = live.every((rows) => rows !== null) && sources.length > 0
-  return ended(allLive ? followRows(plan, live, options) : followTopics(plan, options), options.signal)
+  const follow = (share: MemoryShare): AsyncGenerator<Change> =>
+    allLive ? followRows(plan, live, options, share) : followTopics(plan, options, share)
+  return ended(within(follow), options.signal)
+}
+/** What its steps keep counts as what a query keeps. */
+async function* within(follow: (share: MemoryShare) => AsyncGenerator<Change>): AsyncGenerator<Change> {
+  const share = new MemoryShare()
+  try {
+    yield* follow(share)
+  } finally {
+    share.free()
+  }
 }
 /** Aborting is how a subscription ends, not a failure of it. */
 async function* ended(changes: AsyncIterable<Change>, signal: AbortSignal): AsyncGenerator<Change> {
@@ -79,6 +91,7 @@ function snapshotOf(held: Consolidated, columns: Columns, at: string): Generator
 class Waiting {
   private readonly queue: { source: number; change: LiveChange }[] = []
   private rows = 0
+  private bytes = 0
   private fault: Fault | null = null
   private wake: (() => void) | null = null
   private readonly rowsMax: number
@@ -87,39 +100,57 @@ class Waiting {
     this.rowsMax = rowsMax
   }
   push(source: number, change: LiveChange): void {
+    if (this.fault !== null) return
     this.queue.push({ source, change })
-    this.rows += change.batches.reduce((sum, batch) => sum + batch.count, 0)
-    if (this.rows > this.rowsMax) this.fail(new Fault('query.slow-subscriber', { waiting: this.rows }))
+    for (const batch of change.batches) {
+      this.rows += batch.count
+      this.bytes += textBytes(batch)
+    }
+    if (this.rows > this.rowsMax || this.bytes > limits.subscriberBacklogBytes)
+      this.fail(new Fault('query.slow-subscriber', { waiting: this.rows }))
     this.wake?.()
   }
   fail(fault: Fault): void {
     this.fault ??= fault
+    this.queue.length = 0
     this.wake?.()
   }
   async next(signal: AbortSignal): Promise<{ source: number; change: LiveChange }[]> {
     while (this.queue.length === 0) {
       if (this.fault !== null) throw this.fault
       signal.throwIfAborted()
-      await new Promise<void>((resolve) => {
-        this.wake = resolve
-        signal.addEventListener('abort', () => resolve(), { once: true })
-      })
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const wake = (): void => resolve()
+      this.wake = wake
+      signal.addEventListener('abort', wake)
+      await promise
+      signal.removeEventListener('abort', wake)
       this.wake = null
     }
     if (this.fault !== null) throw this.fault
     this.rows = 0
+    this.bytes = 0
     return this.queue.splice(0)
   }
+}
+/** Of texts, which may be of any length. */
+function textBytes({ columns, count }: Batch): number {
+  let bytes = 0
+  for (const column of columns)
+    if (column.kind === 'bytes') for (let row = 0; row < count; row++) bytes += column.to[row]! - column.from[row]!
+  return bytes
 }
 
 async function* followRows(
   plan: Plan,
   live: readonly (LiveRows | null)[],
   options: SubscriptionOptions,
+  share: MemoryShare,
 ): AsyncGenerator<Change> {
   const { signal, clock } = options
   const rows = live.map((one) => one!)
-  for (const one of rows) await one.current()
+  do for (const one of rows) await one.current()
+  while (rows.some((one) => one.isMidway))
   signal.throwIfAborted()
   const graph = new Graph(shareSteps(asWeighted(plan)), forever)
   graph.open(() => [], clock.now())
@@ -135,14 +166,14 @@ async function* followRows(
       graph.sources.map((source) => [source.index, rows[source.index]!.batch(places[source.index]!)]),
     )
     const at = rows.map((one) => one.at).join(';')
-    for await (const out of stepsOf(graph, first, nowMs, options))
+    for await (const out of stepsOf(graph, first, nowMs, options, share))
       if (options.snapshot) yield* changesOf(out, plan.columns, at)
     yield progress(at, options)
     for (;;) {
       for (const { source, change } of await waiting.next(signal)) {
         for (const batch of change.batches) {
           const rows = new Map([[source, reordered(batch, places[source]!)]])
-          for await (const out of stepsOf(graph, rows, clock.now(), options))
+          for await (const out of stepsOf(graph, rows, clock.now(), options, share))
             yield* changesOf(out, plan.columns, change.at)
         }
         yield progress(change.at, options)
@@ -158,6 +189,7 @@ async function* stepsOf(
   rows: ReadonlyMap<number, Batch>,
   nowMs: number,
   { clock, worked, signal }: SubscriptionOptions,
+  share: MemoryShare,
 ): AsyncGenerator<Batch> {
   let startedMs = clock.monotonic()
   let isFirst = true
@@ -170,6 +202,7 @@ async function* stepsOf(
     isFirst = false
     const out = stepped(result)
     graph.commit()
+    demandState(graph, share)
     worked?.(clock.monotonic() - startedMs)
     yield out
   }
@@ -192,7 +225,7 @@ const progress = (at: string, { watermark }: SubscriptionOptions): Change => ({
   watermark: watermark(),
 })
 
-async function* followTopics(plan: Plan, options: SubscriptionOptions): AsyncGenerator<Change> {
+async function* followTopics(plan: Plan, options: SubscriptionOptions, share: MemoryShare): AsyncGenerator<Change> {
   const { log, clock, signal } = options
   const graph = new Graph(plan, {
     ...timeDefaults,
@@ -207,18 +240,22 @@ async function* followTopics(plan: Plan, options: SubscriptionOptions): AsyncGen
   if (skip) for (const { ranges } of lanes) for (const range of ranges) range.from = range.to
   graph.open((topic) => unread(lanes, topic), clock.now())
   const reader = log.reader()
-  let held: Consolidated | null = neverWithdraws(plan) ? null : new Consolidated(plan.columns)
+  const held = new Consolidated(plan.columns)
+  const isHeld = !neverWithdraws(plan)
   let first = true
   for (;;) {
     graph.markIdle(clock.now())
     wake(lanes, clock.now())
-    for await (const rows of rowsUpToFrontier(lanes, reader, options))
-      for await (const out of stepsOf(graph, rows, clock.now(), options))
-        if (held !== null) held.add(out)
-        else if (!first || options.snapshot) yield* changesOf(out, plan.columns, atOf(lanes))
+    try {
+      for await (const rows of rowsUpToFrontier(lanes, reader, options))
+        for await (const out of stepsOf(graph, rows, clock.now(), options, share))
+          if (first && isHeld) held.add(out)
+          else if (!first || options.snapshot) yield* changesOf(out, plan.columns, atOf(lanes))
+      if (first && options.snapshot) yield* snapshotOf(held, plan.columns, atOf(lanes))
+    } finally {
+      held.free()
+    }
     const at = atOf(lanes)
-    if (held !== null && options.snapshot) yield* snapshotOf(held, plan.columns, at)
-    held = null
     first = false
     yield { op: 'progress', at, watermark: options.watermark() ?? timeText(graph.watermark) }
     await nextFrontier(log, reader, lanes, { clock, signal, atMs: graph.nextTimerMs() })

@@ -1,10 +1,12 @@
 /** Statements made to hurt whoever runs them: what would never end, feed itself, or fill the memory is refused by a fault. */
 import assert from 'node:assert/strict'
+import { getHeapStatistics } from 'node:v8'
 import { describe, test } from 'node:test'
 import { BytesBuilder } from '../../src/flow/columns.ts'
 import { limits } from '../../src/lib/limits.ts'
+import { encodeBatch } from '../../src/log/batch.ts'
 import type { Rights } from '../../src/query/engine.ts'
-import { Held } from '../../src/query/held.ts'
+import { Held, MemoryShare } from '../../src/query/held.ts'
 import { testMillrace } from '../../src/testing.ts'
 import { openHouse } from './house.ts'
 
@@ -172,8 +174,9 @@ describe('memory', () => {
       },
       { code: 'query.too-large', message: 'the query holds more than 512 MiB in memory' },
     )
-    held.keep([row])
+    held.free()
     for (let i = 1; i < most; i++) held.add(row)
+    held.free()
   })
   test('rows that become ten thousand each are worked on a few at a time', async () => {
     await using house = await openHouse()
@@ -258,5 +261,133 @@ describe('few rows that make very many', () => {
     await assert.rejects(millrace.sql('SELECT 1 AS one FROM s', [], { signal: AbortSignal.abort() }), {
       code: 'query.cancelled',
     })
+  })
+})
+
+describe('times at the end of the world', () => {
+  test('an event at infinity lies in no window and moves no watermark', async () => {
+    await using house = await openHouse()
+    await house.sql('CREATE STREAM e (n int, t timestamptz, WATERMARK FOR t AS t)')
+    const windows = [
+      'TUMBLE(e, t, INTERVAL 1 HOUR)',
+      'HOP(e, t, INTERVAL 1 HOUR, INTERVAL 3 HOUR)',
+      'CUMULATE(e, t, INTERVAL 1 HOUR, INTERVAL 3 HOUR)',
+    ]
+    const asked = windows.map(
+      (one) =>
+        `SELECT window_start, window_end, count(*) AS c FROM ${one.replaceAll(/INTERVAL (\d HOUR)/g, "INTERVAL '$1'")} GROUP BY window_start, window_end`,
+    )
+    asked.push(
+      `SELECT n, window_start, window_end, count(*) AS c FROM SESSION(e, t, INTERVAL '1 hour', n) GROUP BY n, window_start, window_end`,
+    )
+    for (const [i, query] of asked.entries()) await house.sql(`CREATE MATERIALIZED VIEW v${i} AS ${query}`)
+    await house.sql(`INSERT INTO e VALUES (1, '-infinity'), (1, 'infinity'), (1, '2026-01-01T10:30:00Z'); FLUSH;
+      INSERT INTO e VALUES (1, '2026-01-01T10:31:00Z'); FLUSH`)
+    for (const [i, query] of asked.entries()) {
+      const rows = await house.sql(`SELECT * FROM v${i} ORDER BY 1, 2, 3`)
+      assert.deepEqual(
+        rows.map((row) => row.at(-1)),
+        i === 1 ? [2, 2, 2] : i === 2 ? [2, 2] : [2],
+        query,
+      )
+      assert.deepEqual(await house.sql(`${query} ORDER BY 1, 2, 3`), rows, query)
+      assert.equal(house.flow.view(`v${i}`).late, 2, query)
+    }
+  })
+  test('what is written of a time is read again, or was refused', async () => {
+    await using house = await openHouse()
+    await house.sql(
+      'CREATE STREAM e (n int, t timestamptz, d date); CREATE MATERIALIZED VIEW v AS SELECT n, t, d FROM e',
+    )
+    const times = [
+      '9223372036854775808',
+      '-9223372036854775809',
+      '1e300',
+      '9e15',
+      '-9e15',
+      '8640000000000000',
+      '"294276-12-31T23:59:59Z"',
+      '"999999-01-01T00:00:00Z"',
+      '"infinity"',
+    ]
+    const dates = ['"5874897-12-31"', '"5874898-01-01"', '"9999999-01-01"', '"1000000-01-01"', '"-infinity"']
+    const records = [...times.map((t) => `{"n":1,"t":${t}}`), ...dates.map((d) => `{"n":2,"d":${d}}`)]
+    const batch = encodeBatch(records.map((value) => ({ key: null, value: Buffer.from(value), timeMs: 1 })))
+    await house.log.writer().append([{ partition: { topic: 'e', index: 0 }, batch }])
+    await house.sql('FLUSH')
+    const rows = await house.sql('SELECT n, t, d FROM v')
+    assert.deepEqual(rows, await house.sql('SELECT n, t, d FROM e'))
+    assert.equal(rows.length, house.flow.view('v').rowsOut)
+    assert.equal(house.flow.view('v').invalid, 6)
+    for (const text of [
+      "'5874897-12-31'::date::timestamp",
+      "'5874897-12-31'::date + time '10:00'",
+      'make_date(2147483647, 1, 1)',
+      'make_timestamp(5000000, 1, 1, 0, 0, 0)',
+    ])
+      await assert.rejects(
+        house.sql(`SELECT ${text} AS x FROM e LIMIT 1`),
+        { code: /value\.(out-of-range|invalid-)|sql\.out-of-range/ },
+        text,
+      )
+    assert.equal(
+      (await house.sql("SELECT timestamptz '294276-01-01Z' AT TIME ZONE 'America/New_York' AS x FROM e LIMIT 1"))
+        .length,
+      1,
+    )
+  })
+})
+
+test('a long list of arguments is no deep tree', async () => {
+  await using millrace = await opened()
+  const list = Array.from({ length: 8_000 }, (_, i) => `n + ${i}`).join()
+  assert.deepEqual(await millrace.sql(`SELECT greatest(${list}) AS a, least(${list}) AS b FROM s WHERE n = 1`), [
+    { a: 8_000, b: 1 },
+  ])
+})
+
+test('the name of an alert is that of a topic, and of no folder elsewhere', async () => {
+  await using millrace = await opened()
+  for (const name of ['x/../../topics', '../x', 'a b', 'x'.repeat(230)])
+    await assert.rejects(
+      millrace.sql(`CREATE ALERT "${name}" AS SELECT k FROM s NOTIFY LOG`),
+      { code: 'sql.invalid-definition', message: /cannot be a topic name/ },
+      name,
+    )
+  await assert.rejects(millrace.sql(`CREATE MATERIALIZED VIEW "${'v'.repeat(240)}" AS SELECT k FROM s`), {
+    code: 'sql.invalid-definition',
+  })
+})
+
+describe('rows in memory', () => {
+  test('all queries together hold so much, rows that nobody uses give way, and what ends gives back', async () => {
+    await using house = await openHouse()
+    await house.sql("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    assert.deepEqual(await house.sql('SELECT count(*) FROM t'), [[2]])
+    const shares: MemoryShare[] = []
+    try {
+      assert.throws(
+        () => {
+          for (let i = 0; i < 100; i++) {
+            const share = new MemoryShare()
+            shares.push(share)
+            share.add(limits.queryBytes - 1_000_000)
+          }
+        },
+        { code: 'query.memory-full', retry: true },
+      )
+      await assert.rejects(house.sql('SELECT id FROM t ORDER BY id'), { code: 'query.memory-full' })
+    } finally {
+      for (const share of shares) share.free()
+    }
+    assert.deepEqual(await house.sql('SELECT id FROM t ORDER BY id'), [[1], [2]])
+    // Many that end, however they do, leave nothing behind.
+    for (let i = 0; i < 20; i++) {
+      const { rows } = await house.engine.run('SELECT id, v FROM t ORDER BY v')
+      for await (const _ of rows) if (i % 2 === 0) break
+    }
+    const rest = new MemoryShare(limits.queriesBytes)
+    rest.set(Math.min(limits.queriesBytes, getHeapStatistics().heap_size_limit / 2) - 100_000)
+    rest.free()
   })
 })

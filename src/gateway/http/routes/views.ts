@@ -196,8 +196,9 @@ export async function resultAnswer(result: Result, type: string): Promise<Answer
   for await (const row of result.rows) {
     const text = stringifyJson(row)
     bytes += text.length
-    if (rows.length === limits.httpRecords || bytes > answerBytes)
-      throw new Fault('wire.too-large', { what: 'the result', bytes, bytesMax: answerBytes })
+    if (rows.length === limits.httpRecords)
+      throw new Fault('query.answer-too-large', { what: `${limits.httpRecords} rows` })
+    if (bytes > answerBytes) throw new Fault('query.answer-too-large', { what: `${answerBytes / 1024 ** 2} MiB` })
     rows.push(text)
   }
   const head = `{"command":${JSON.stringify(result.command)},"columns":${JSON.stringify(columns)},"rows":[`
