@@ -3,10 +3,10 @@
  * what comes back is all of a key, when it is asked for. The files are no copy to start from: the changelog is. They are
  * emptied at every start.
  *
- * A piece is written once and read once: a checksum of all that follows, the place of the piece before it of the same key, then
- * rows as the table writes them. Its place is kept by the operator's number of the key. When most of the bytes in the files are
- * dead, what is left is written anew. What the disk refuses, or gives back otherwise, is a passing fault: the view starts again
- * from its changelog.
+ * A piece is written once and read once, behind a checksum: the place of the piece before it of the same key (float64), how long
+ * that is, and how many rows follow (uint32 each), then the rows as the table writes them. Its place is kept by the operator's
+ * number of the key. When most of the bytes in the files are dead, what is left is written anew. What the disk refuses, or gives
+ * back otherwise, is a passing fault: the view starts again from its changelog.
  *
  * While state is restored, rows and removals of a key may come although older rows of it have gone. When those come back,
  * what is in memory counts, and later pieces before earlier ones (`isMixed`).
@@ -22,7 +22,7 @@ import type { StateTable } from './state.ts'
 /** Files are not written anew for less than half of one. */
 const fileBytesDefault = 64 << 20
 const none = -1
-/** The checksum of a piece; behind it where the one before it lies (float64), how long that is, and how many rows follow (uint32 each). */
+/** Before each piece. */
 const checksumBytes = 4
 
 export interface SpillOptions {
@@ -62,24 +62,28 @@ export class SpillFiles {
   /** Gives its address. A piece never lies in two files. Throws Fault store.failed. */
   write(bytes: Uint8Array): number {
     const { fileBytes } = this
+    const length = checksumBytes + bytes.length
     const left = fileBytes - (this.end % fileBytes)
-    if (bytes.length > left && this.end % fileBytes !== 0) this.end += left
+    if (length > left && this.end % fileBytes !== 0) this.end += left
     const at = this.end
     const number = Math.floor(at / fileBytes)
-    this.onDisk(number, () => this.fileOf(number).write([bytes], at % fileBytes))
+    const checksum = Buffer.allocUnsafe(checksumBytes)
+    checksum.writeUInt32BE(crc32c(bytes))
+    this.onDisk(number, () => this.fileOf(number).write([checksum, bytes], at % fileBytes))
     // What is longer than a file goes on behind its end: the addresses up to there are its own.
-    this.end = at + Math.max(bytes.length, 1)
+    this.end = at + length
     this.live += bytes.length
     return at
   }
-  /** Throws Fault store.failed, also where it is not what was written. */
+  /** All of a piece. Throws Fault store.failed, also where it is not what was written. */
   read(at: number, length: number): Buffer {
-    const bytes = Buffer.allocUnsafe(length)
+    const whole = Buffer.allocUnsafe(checksumBytes + length)
     const { fileBytes } = this
     const number = Math.floor(at / fileBytes)
-    const count = this.onDisk(number, () => this.fileOf(number).read(bytes, at % fileBytes))
+    const count = this.onDisk(number, () => this.fileOf(number).read(whole, at % fileBytes))
     this.readBytes += length
-    if (count === length && bytes.readUInt32BE(0) === checksumOf(bytes)) return bytes
+    const bytes = whole.subarray(checksumBytes)
+    if (count === whole.length && whole.readUInt32BE() === crc32c(bytes)) return bytes
     const what = `a piece of state at byte ${at % fileBytes} is not what was written`
     throw new Fault('store.failed', { what, path: this.pathOf(number) })
   }
@@ -126,8 +130,6 @@ export class SpillFiles {
   }
   private readonly pathOf = (number: number): string => `${this.folder}/${number}`
 }
-
-const checksumOf = (piece: Uint8Array): number => crc32c(piece.subarray(checksumBytes))
 
 interface Piece {
   readonly at: number
@@ -190,7 +192,7 @@ export class TableSpill {
       table.writeWhole(out, id)
       if (this.removed.size > 0) this.removed.delete(nameOf(table.keyOf(id)))
     }
-    this.at[entry] = this.files.write(endedPiece())
+    this.at[entry] = this.files.write(out.buffer.subarray(0, out.at))
     this.length[entry] = out.at
     for (const id of ids) table.evict(id)
     this.rows += ids.length
@@ -217,7 +219,7 @@ export class TableSpill {
     }
   }
   private open(piece: Piece): Held & { readonly before: Piece } {
-    const input = new ByteReader(this.files.read(piece.at, piece.length), checksumBytes)
+    const input = new ByteReader(this.files.read(piece.at, piece.length))
     const before = { at: input.float64(), length: input.uint32() }
     return { piece, before, count: input.uint32(), input }
   }
@@ -277,7 +279,7 @@ export class TableSpill {
       for (const { input, count } of [...this.pieces(entry)].toReversed()) {
         beginPiece(before, count)
         out.raw(input.raw(input.left))
-        before = { at: this.files.write(endedPiece()), length: out.at }
+        before = { at: this.files.write(out.buffer.subarray(0, out.at)), length: out.at }
       }
       this.at[entry] = before.at
       this.length[entry] = before.length
@@ -300,15 +302,9 @@ export class TableSpill {
 const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
 function beginPiece(before: Piece, count: number): void {
   out.at = 0
-  out.int32(0)
   out.float64(before.at)
   out.int32(before.at === none ? 0 : before.length)
   out.int32(count)
-}
-function endedPiece(): Buffer {
-  const piece = out.buffer.subarray(0, out.at)
-  piece.writeUInt32BE(checksumOf(piece), 0)
-  return piece
 }
 
 /** For `Operator.rebuild`: keys of which rows are in files keep their numbers, the others go. */

@@ -1045,7 +1045,7 @@ export const faults = {
     retry: false,
     says: (f) =>
       `the state of view ${f.view} takes ${f.bytes} bytes and was the largest when memory ran out: ${f.used} of ${f.limit} bytes were taken`,
-    hint: 'Bound its state by a window, a filter on now() or state_ttl, or give it a memory_budget: rows of joins, groups and top-N then go to disk, those of windows, sessions and OVER do not. ALTER MATERIALIZED VIEW … RESUME starts it again.',
+    hint: 'Give it a memory_budget: what is beyond goes to disk, as EXPLAIN says of each step. Or bound its state by a window, a filter on now() or state_ttl. ALTER MATERIALIZED VIEW … RESUME starts it again.',
   }),
   'flow.thread-ended': meaning<{ view: string; why: string }>({
     kafka: -1,

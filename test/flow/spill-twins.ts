@@ -104,5 +104,5 @@ export function restored(
   assert.deepEqual([...tight.changelog].sort(), [...roomy.changelog].sort(), `${what} seed ${seed}: the changelog`)
 }
 const tablesOf = ({ graph }: Bench) => graph.nodes.flatMap(({ tables }) => tables)
-const spilled = (bench: Bench): number =>
+export const spilled = (bench: Bench): number =>
   tablesOf(bench).reduce((sum, { spill, runs }) => sum + (spill?.rows ?? 0) + (runs?.rows ?? 0), 0)

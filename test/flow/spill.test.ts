@@ -6,7 +6,7 @@ import type { Plan } from '../../src/flow/plan.ts'
 import { keyOfChangelog } from '../../src/flow/state-marks.ts'
 import { simulate } from '../../src/lib/sim/world.ts'
 import { aggregate, Bench, column, field, type Input, source, t } from './plans.ts'
-import { type Next, restored, twins, whole } from './spill-twins.ts'
+import { type Next, restored, spilled, twins, whole } from './spill-twins.ts'
 
 const columns = [field('id', t.int, false), field('k', t.text), field('n', t.int), field('s', t.text)]
 const kinds = ['inner', 'left', 'right', 'full', 'semi', 'anti'] as const

@@ -36,7 +36,7 @@ function parse(format: string): Pattern {
       const shown = part === 'L' ? '$' : text.startsWith('"') ? text.slice(1, -1) : text
       if (!digits) prefix += shown
       else if (hasPoint) suffix += shown
-      else whole.push(...Array.from(shown))
+      else for (const character of shown) whole.push(character)
     }
   }
   return { whole, fraction, hasPoint, fill, sign, prefix, suffix }

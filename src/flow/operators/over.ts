@@ -161,7 +161,7 @@ class Over implements Operator {
     return partition
   }
   private putBack(table: StateTable, partition: Partition, ids: readonly number[]): void {
-    partition.ids.push(...ids.toSorted((a, b) => table.compareKeys(a, b)))
+    for (const id of ids.toSorted((a, b) => table.compareKeys(a, b))) partition.ids.push(id)
     partition.passed = partition.given = ids.length
     this.willEnd(partition)
   }

@@ -1,7 +1,6 @@
 /**
  * Looks whether the machine has memory left. Where it has not, the view with the largest state fails, so that neither the
- * process nor its neighbours end with it: state of windows, sessions and OVER does not go to disk, and nobody may have given the
- * view a `memory_budget`.
+ * process nor its neighbours end with it: not all state goes to disk, and budgets may add up to more than there is.
  */
 import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
