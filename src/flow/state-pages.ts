@@ -64,6 +64,10 @@ export class Pages {
     this.used = used
     this.appended = appended
   }
+  /** Gives the memory back; nothing lies here any more. */
+  free(): void {
+    for (const page of this.pages) drop(page)
+  }
   /** Small while there is little: most tables are. */
   private grow(count: number): Buffer {
     const only = this.pages[0]

@@ -394,6 +394,7 @@ export class StateTable {
   /** Gives memory back after rows went. Only between ticks. */
   shrink(): void {
     this.compact()
+    if (this.pages.dead > compactBytesMin && this.pages.dead * 4 > this.pages.live) this.compactPages()
     this.pages.commit()
   }
   /** Key and fields, as `takeBack` wants them. */
@@ -689,6 +690,7 @@ export class StateTable {
       const from = placeOf(this.numbers[at]!)
       this.numbers[at] = compacted.add(this.pages.pageOf(this.numbers[at]!), from, from + length)
     }
+    this.pages.free()
     this.pages = compacted
   }
 }

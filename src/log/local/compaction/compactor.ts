@@ -106,9 +106,13 @@ export class Compactor {
     const claimedTo = Math.max(before.claimedTo, newest.to) as Offset
     await saveCompaction(log, { ...before, claimedTo })
     const keeps = keeper(newest, tombstonesTo(before, nowMs - partition.policy.tombstoneMs))
-    for (const group of grouped(sealed, newest.to, partition.policy.store.segmentBytes)) {
-      const written = this.#rewritten(partition, group, keeps)
-      if (!(await log.replaceSealed(group, written)) || this.#isClosed) return
+    try {
+      for (const group of grouped(sealed, newest.to, partition.policy.store.segmentBytes)) {
+        const written = this.#rewritten(partition, group, keeps)
+        if (!(await log.replaceSealed(group, written)) || this.#isClosed) return
+      }
+    } finally {
+      newest.offsets.free()
     }
     await saveCompaction(log, { ...cleaned, claimedTo })
     partition.replaced.compacted(bytesOf(dirty.filter(({ end }) => end <= newest.to)))

@@ -3,6 +3,7 @@
  * compared byte by byte. Hashes of clients' keys may be equal on purpose: a key that finds no place near its own lies in a
  * map by its text, which is asked for wherever a key is not found otherwise.
  */
+import { drop, instead } from '../../../lib/free.ts'
 import { murmur2 } from '../../../lib/murmur2.ts'
 
 const pageBytes = 1 << 20
@@ -97,10 +98,10 @@ export class NewestOffsets {
   }
   private growEntries(): void {
     const size = this.hashes.length * 2
-    this.hashes = grown(this.hashes, new Int32Array(size))
-    this.places = grown(this.places, new Float64Array(size))
-    this.lengths = grown(this.lengths, new Int32Array(size))
-    this.offsets = grown(this.offsets, new Float64Array(size))
+    this.hashes = instead(new Int32Array(size), this.hashes)
+    this.places = instead(new Float64Array(size), this.places)
+    this.lengths = instead(new Int32Array(size), this.lengths)
+    this.offsets = instead(new Float64Array(size), this.offsets)
   }
   private grow(): void {
     const index = new Int32Array(this.index.length * 2)
@@ -112,15 +113,17 @@ export class NewestOffsets {
       if (probes < probesMax) index[slot] = entry + 1
       else this.overflow.set(this.nameOf(entry), this.offsets[entry]!)
     }
+    drop(this.index)
     this.index = index
+  }
+  /** Gives its memory back; it is not asked any more. */
+  free(): void {
+    for (const array of [this.index, this.hashes, this.places, this.lengths, this.offsets]) drop(array)
+    for (const page of this.pages) drop(page)
   }
   private nameOf(entry: number): string {
     const place = this.places[entry]!
     const at = place % pageBytes
     return this.pages[Math.floor(place / pageBytes)]!.toString('latin1', at, at + this.lengths[entry]!)
   }
-}
-function grown<A extends { set(from: A): void }>(from: A, to: A): A {
-  to.set(from)
-  return to
 }
