@@ -165,8 +165,9 @@ export class Fingerprints {
         return made(plan, ['global-window', base, parts, expressions(aggregates)])
       }
       case 'over': {
-        const { partitionBy, order, time, calls, windowEnd, keep } = plan
-        const parts = [of(partitionBy), ordered(order, columns), time === null ? null : columns[time], windowEnd, keep]
+        const { partitionBy, order, time, calls, windowEnd, keep, emit } = plan
+        const bounds = [windowEnd, keep, ...(emit === undefined ? [] : [emit])]
+        const parts = [of(partitionBy), ordered(order, columns), time === null ? null : columns[time], ...bounds]
         return behind(plan, columns, ['over', base, parts, expressions(calls)])
       }
       case 'top': {

@@ -144,7 +144,7 @@ export function neverWithdraws(plan: Plan): boolean {
     case 'to-changelog':
       return true
     case 'over':
-      return plan.time !== null && neverWithdraws(plan.input)
+      return plan.emit === 'close' || (plan.time !== null && neverWithdraws(plan.input))
     case 'expire':
       return plan.until === null && neverWithdraws(plan.input)
     case 'union':
@@ -176,7 +176,7 @@ export function timeColumn(plan: Plan): number {
     case 'sliding-window':
       return timeColumn(plan.input)
     case 'over':
-      return plan.time !== null && looksAhead(plan.calls) ? -1 : timeColumn(plan.input)
+      return plan.emit === 'close' || (plan.time !== null && looksAhead(plan.calls)) ? -1 : timeColumn(plan.input)
     case 'temporal-join':
     case 'lookup':
       return timeColumn(plan.left)

@@ -145,6 +145,8 @@ export type Plan =
       readonly windowEnd: number | null
       /** Only rows of which this call, a rank, gives no more than that. */
       readonly keep: { readonly call: number; readonly rank: number } | null
+      /** The rows of a partition are given once, when its window closes; absent: at once, and again. */
+      readonly emit?: 'close'
       readonly columns: Columns
     }
   /** The first `limit` rows of each partition by order; with `rank`, row_number is the last column. Retracts. */

@@ -106,6 +106,8 @@ function exchangeOf(plan: Plan, slices?: Slices): Exchange | null {
     case 'lookup':
       return cut([plan.leftKeys, of(plan.right.columns, plan.rightKeys)], { by: 'made' })
     case 'over':
+      // Windows that close at one time do so in one order.
+      if (plan.emit === 'close') return null
       return cut([of(plan.input.columns, plan.partitionBy)], { ...byTime, ties: plan.partitionBy })
     case 'top':
       return cut([of(plan.input.columns, plan.partitionBy)], byTime)

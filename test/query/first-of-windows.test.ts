@@ -22,7 +22,12 @@ test('rows of windows that have closed are no state any more, and late rows chan
   await house.sql(`CREATE STREAM bids (price int, at timestamptz, WATERMARK FOR at AS at - INTERVAL '1 second');
     CREATE MATERIALIZED VIEW dearest WITH (late_topic = 'late') AS ${dearest};
     CREATE MATERIALIZED VIEW busiest AS ${busiest};
-    CREATE MATERIALIZED VIEW closed AS ${busiest} EMIT ON WINDOW CLOSE`)
+    CREATE MATERIALIZED VIEW closed AS ${busiest} EMIT ON WINDOW CLOSE;
+    CREATE MATERIALIZED VIEW final AS ${dearest} EMIT ON WINDOW CLOSE;
+    CREATE MATERIALIZED VIEW hours AS SELECT window_start, max(price) AS price, count(*) AS c FROM TUMBLE((SELECT window_time, price FROM
+      (SELECT *, window_time, row_number() OVER (PARTITION BY window_start, window_end ORDER BY price DESC) AS n
+      FROM TUMBLE(bids, at, INTERVAL '1 minute')) AS w WHERE n <= 2), window_time, INTERVAL '5 minutes')
+      GROUP BY window_start, window_end EMIT ON WINDOW CLOSE`)
   for (let i = 0; i < events.length; i += 7) {
     const some = events.slice(i, i + 7).map(({ price, at: time }) => `(${price}, '${time}')`)
     await house.sql(`INSERT INTO bids VALUES ${some.join(', ')}; FLUSH`)
@@ -37,6 +42,11 @@ test('rows of windows that have closed are no state any more, and late rows chan
     assert.deepEqual(await house.sql('SELECT * FROM dearest ORDER BY 1, 3'), two)
     assert.deepEqual(await house.sql('SELECT * FROM busiest ORDER BY 1'), one)
     assert.deepEqual(await house.sql('SELECT * FROM closed ORDER BY 1'), one.slice(0, -1))
+    assert.deepEqual(await house.sql('SELECT * FROM final'), two.slice(0, -2))
+    assert.deepEqual(
+      await house.sql('SELECT * FROM hours'),
+      [0, 5, 10].map((m) => [shown(m * 60), m + 9, 10]),
+    )
   }
   await check()
   await house.sql(`INSERT INTO bids VALUES (1000, '${at(5)}'); FLUSH`)
@@ -45,12 +55,18 @@ test('rows of windows that have closed are no state any more, and late rows chan
     ['dearest', 2],
     ['busiest', 6],
     ['closed', 0],
+    ['final', 2],
   ] as const) {
     const lines = (await house.sql(`EXPLAIN ANALYZE ${view}`)).flat().map(String)
     const over = lines.slice(lines.findIndex((line) => /Over each window_start/.test(line)))
     const [, held = '0'] = /state (\d+) entries/.exec(over.find((line) => /rows in \d+, out/.test(line))!) ?? []
     assert.ok(Number(held) <= most, `${view} holds ${held}:\n${lines.join('\n')}`)
   }
+  await assert.rejects(house.sql(`SELECT window_time FROM (${dearest.replace('price, n', '*')}) AS q`), {
+    hint: /SELECT \*, window_time FROM/,
+  })
+  const [head] = (await house.sql('EXPLAIN final')).flat()
+  assert.match(String(head), /^View final: rows are only ever added/)
   const late = (await house.sql('SHOW VIEWS')).map(([name, , , , , count]) => [name, count])
-  assert.deepEqual(Object.fromEntries(late), { dearest: 1, busiest: 1, closed: 1 })
+  assert.deepEqual(Object.fromEntries(late), { dearest: 1, busiest: 1, closed: 1, final: 1, hours: 1 })
 })

@@ -8,7 +8,8 @@
  * it touches, the rows whose calls reach what changed, as they were and as they are now, and tells the difference: a
  * running sum costs what lies behind the change, a frame of some rows only those.
  *
- * Where a partition is of one window it goes when the window closes, and rows that come later are late. With `keep` only
+ * Where a partition is of one window it goes when the window closes, and rows that come later are late; with `emit` its rows are
+ * given then, once, windows that close at one time by their partitions' keys, and stay in memory until then. With `keep` only
  * the first ranks are given; over an append-only input the others are forgotten.
  *
  * Partitions that memory has no room for go to files (`spill-runs.ts`), and come back when a row of theirs comes.
@@ -57,6 +58,8 @@ class OverRestated implements Operator {
   readonly kind = 'over'
   readonly tables
   readonly content?: (state: State) => Batch
+  readonly evict?: (state: State, bytes: number) => void
+  private readonly emitsOnClose: boolean
   private readonly plan: PlanOf<'over'>
   private readonly options: RestatedOptions
   private readonly rows: OverRows
@@ -93,6 +96,8 @@ class OverRestated implements Operator {
     this.back = ofAll(reach(plan.calls, 'preceding'))
     this.sums = this.calls.tables.map((spec) => new StateTable(spec))
     this.tables = [this.rows.spec]
+    this.emitsOnClose = plan.emit === 'close'
+    if (!this.emitsOnClose) this.evict = ([table], bytes) => this.letGo(table!, bytes)
     if (this.windowColumn < 0) this.content = ([table]) => this.all(table!)
   }
   private all(table: StateTable): Batch {
@@ -137,12 +142,13 @@ class OverRestated implements Operator {
     for (const [partition, ids] of changed) {
       const before = partition.ids
       partition.ids = this.changed(table!, partition, ids)
-      if (!this.options.atEnd) this.tell(table!, partition, before, ids, out)
+      if (this.emitsOnClose) this.cut(table!, partition)
+      else if (!this.options.atEnd) this.tell(table!, partition, before, ids, out)
       for (const id of ids) if (copiesOf(table!, id) === 0) table!.remove(id)
       if (partition.ids.length === 0) this.forget(partition)
     }
-    if (this.options.atEnd && isEnd && !this.isEnded) this.tellAll(table!, out)
-    this.close(table!, time.watermark)
+    if (this.options.atEnd && isEnd && !this.isEnded && !this.emitsOnClose) this.tellAll(table!, out)
+    this.close(table!, time.watermark, out)
     return out.done(late.done())
   }
   private take(
@@ -182,14 +188,14 @@ class OverRestated implements Operator {
     for (const id of ids) for (let copy = copiesOf(table, id); copy > 0; copy--) partition.ids.push(id)
     return partition
   }
-  evict([table]: State, bytes: number): void {
+  private letGo(table: StateTable, bytes: number): void {
     const letGo = (id: number): Iterable<number> => {
-      const partition = this.partitions.get(table!.stateKeyOf(id).toString('latin1'))
+      const partition = this.partitions.get(table.stateKeyOf(id).toString('latin1'))
       if (partition === undefined) return []
       this.forget(partition)
       return new Set(partition.ids)
     }
-    evictRows(table!, bytes, letGo, this.windowColumn < 0 ? undefined : (id) => closeOf(table!, id))
+    evictRows(table, bytes, letGo, this.windowColumn < 0 ? undefined : (id) => closeOf(table, id))
   }
   private writeTie(table: StateTable, batch: Batch, row: number): void {
     const { writer } = this.rows
@@ -236,7 +242,7 @@ class OverRestated implements Operator {
     const was = this.evaluate(table, before, from, this.reachedBehind(table, before, before.length - tail, last))
     const is = this.evaluate(table, after, from, this.reachedBehind(table, after, after.length - tail, last))
     this.difference(table, was, is, out)
-    if (this.options.grows && this.plan.keep !== null) this.cut(table, partition)
+    this.cut(table, partition)
   }
   private reachedBefore(table: StateTable, ids: readonly number[], head: number, changed: number): number {
     const { all, rows, range } = this.ahead
@@ -297,7 +303,8 @@ class OverRestated implements Operator {
   }
   /** Ranks only grow: what is behind the first ones never comes back. */
   private cut(table: StateTable, partition: Partition): void {
-    const { call, rank } = this.plan.keep!
+    if (!this.options.grows || this.plan.keep === null) return
+    const { call, rank } = this.plan.keep
     const kept = this.calls.rowsWithin(call, rank, this.rows.list(table, partition.ids))
     for (const id of partition.ids.splice(kept)) table.remove(id)
   }
@@ -306,17 +313,25 @@ class OverRestated implements Operator {
     for (const { ids } of this.partitions.values())
       for (const { id, values } of this.evaluate(table, ids, 0, ids.length)) this.rows.push(table, id, values, 1, out)
   }
-  private close(table: StateTable, watermark: number): void {
+  /** Numbers of partitions differ after a start, keys do not. */
+  private inOrder(numbers: readonly number[]): Partition[] {
+    const found = numbers.map((number) => this.byNumber.get(number)!)
+    return this.emitsOnClose ? found.toSorted((a, b) => (a.key < b.key ? -1 : 1)) : found
+  }
+  private close(table: StateTable, watermark: number, out: Output): void {
     if (this.windowColumn < 0) return
     const { runs } = table
     while (runs !== null && runs.rows > 0 && runs.firstLot <= watermark)
       for (const id of runs.takeLot(table, runs.firstLot)) table.remove(id)
     for (let closed = this.open.takeClosed(watermark); closed !== null; closed = this.open.takeClosed(watermark))
-      for (const number of closed) {
-        const partition = this.byNumber.get(number)!
+      for (const partition of this.inOrder(closed)) {
         this.partitions.delete(partition.key)
-        this.byNumber.delete(number)
-        for (const id of new Set(partition.ids)) table.remove(id)
+        this.byNumber.delete(partition.number)
+        const { ids } = partition
+        if (this.emitsOnClose)
+          for (const { id, values } of this.evaluate(table, ids, 0, ids.length))
+            this.rows.push(table, id, values, 1, out)
+        for (const id of new Set(ids)) table.remove(id)
       }
   }
 }

@@ -434,7 +434,7 @@ function openWindow(facts: DoctorFacts): Diagnosis[] {
   const { nodes, sources } = facts
   return nodes.flatMap((node): Diagnosis[] => {
     const { plan } = node
-    if ((plan.op !== 'aggregate' && plan.op !== 'session') || plan.emit !== 'close') return []
+    if ((plan.op !== 'aggregate' && plan.op !== 'session' && plan.op !== 'over') || plan.emit !== 'close') return []
     if (node.rowsOut > 0 || node.stateRows === 0) return []
     const feeding = under(sources, plan)
     if (feeding.some(({ unread }) => unread > 0)) return []

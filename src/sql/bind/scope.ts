@@ -117,7 +117,12 @@ function unknownColumn(relations: Scope, parts: readonly Name[], text: string): 
       name.text,
       columns.filter((c) => !c.hidden).map((c) => c.name),
     )
-  const options = near === null || near === undefined ? {} : { hint: `Perhaps you meant ${quoteIfNeeded(near)}.` }
+  const ofWindow = name.text.toLowerCase() === 'window_time' && columns.some((c) => c.name === 'window_end')
+  const options = ofWindow
+    ? { hint: 'A window has it where it stands in FROM, and * leaves it out: SELECT *, window_time FROM TUMBLE(…).' }
+    : near === null || near === undefined
+      ? {}
+      : { hint: `Perhaps you meant ${quoteIfNeeded(near)}.` }
   return new SqlFault('sql.unknown-column', `column "${shown}" does not exist`, text, parts[0]!.at, options)
 }
 function ambiguous(found: readonly ScopeColumn[], parts: readonly Name[], text: string): SqlFault {

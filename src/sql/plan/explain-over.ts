@@ -14,9 +14,11 @@ export function describeOver(plan: PlanOf<'over'>): string[] {
     `Over ${by === '' ? 'all rows' : `each ${by}`}${order}`,
     plan.calls.map((call) => shownCall(call, plan)).join(', '),
     ...(plan.keep === null ? [] : [`keeps rows with ${plan.calls[plan.keep.call]!.name} up to ${plan.keep.rank}`]),
-    plan.time === null
-      ? 'gives a row at once, and again whenever its result changes'
-      : `gives a row once, when the watermark has passed it${looksAhead(plan.calls) ? ' and what it looks ahead to' : ''}`,
+    plan.emit === 'close'
+      ? 'gives the rows of a window once, when the watermark has passed it'
+      : plan.time === null
+        ? 'gives a row at once, and again whenever its result changes'
+        : `gives a row once, when the watermark has passed it${looksAhead(plan.calls) ? ' and what it looks ahead to' : ''}`,
     `state: ${stateOf(plan)}`,
   ]
 }

@@ -158,7 +158,7 @@ function growsForEver(plan: Plan): boolean {
     case 'expire':
       return plan.until === null && growsForEver(plan.input)
     case 'over':
-      return plan.keep === null && growsForEver(plan.input)
+      return (plan.keep === null || plan.emit === 'close') && growsForEver(plan.input)
     case 'temporal-join':
     case 'lookup':
       return growsForEver(plan.left)

@@ -187,11 +187,15 @@ export class WindowCalls {
 }
 
 /** Adds the columns of all calls behind the input's; `place` turns stand-ins into them. */
-export function planWindows(input: Rel, calls: readonly WindowCall[]): { rel: Rel; place: (bound: Bound) => Bound } {
+export function planWindows(
+  input: Rel,
+  calls: readonly WindowCall[],
+  close: PlanContext['close'],
+): { rel: Rel; place: (bound: Bound) => Bound } {
   if (calls.length === 0) return { rel: input, place: (bound) => bound }
   const positions = new Map<number, number>()
   let rel = input
-  for (const group of grouped(calls)) rel = addWindow(rel, group, calls, positions)
+  for (const group of grouped(calls)) rel = addWindow(rel, group, { calls, positions, close })
   const place = (bound: Bound): Bound => ({
     ...bound,
     expr: mapExpression(bound.expr, (part) =>
@@ -218,8 +222,11 @@ export const limitable = new Set(['row_number', 'rank', 'dense_rank'])
 function addWindow(
   input: Rel,
   group: readonly WindowCall[],
-  all: readonly WindowCall[],
-  positions: Map<number, number>,
+  all: {
+    readonly calls: readonly WindowCall[]
+    readonly positions: Map<number, number>
+    readonly close: PlanContext['close']
+  },
 ): Rel {
   const [first] = group
   const order = first!.order.map((o) => o.expr)
@@ -239,7 +246,7 @@ function addWindow(
     filter: made.filter === null ? null : moved(made.filter),
   }))
   const width = plan.columns.length
-  for (const [i, call] of group.entries()) positions.set(all.indexOf(call), width + i)
+  for (const [i, call] of group.entries()) all.positions.set(all.calls.indexOf(call), width + i)
   const fields = group.map(({ made, nullable }): Field => ({ name: made.name, type: made.type, nullable }))
   const columns: Columns = [...plan.columns, ...fields]
   const waits =
@@ -249,6 +256,8 @@ function addWindow(
     !first!.order[0]!.descending &&
     !looksAtAll(calls)
   const windowEnd = partitionBy.findIndex((position) => input.windows.some((window) => window.end === position))
+  const closes = all.close !== null && !waits && windowEnd >= 0
+  if (closes) all.close.obeyed = true
   const isOfWindow = (window: Rel['windows'][number]): boolean => partitionBy.includes(window.end)
   const number = calls.findIndex(({ name }) => name === 'row_number')
   const fromNewest = input.appendOnly && orderAt[0] === input.time?.column && first!.order[0]?.descending === true
@@ -268,12 +277,13 @@ function addWindow(
       calls,
       windowEnd: waits || windowEnd < 0 ? null : windowEnd,
       keep: null,
+      ...(closes ? { emit: 'close' } : {}),
       columns,
     },
     key: input.key ?? (number < 0 ? null : [...partitionBy.map((position) => [position]), [width + number]]),
-    appendOnly: waits,
+    appendOnly: waits || closes,
     // A row that waits for others comes when the watermark has long passed it.
-    time: waits && !looksAhead(calls) ? input.time : null,
+    time: closes ? { column: partitionBy[windowEnd]!, delayMs: 1 } : waits && !looksAhead(calls) ? input.time : null,
     windows: waits ? (looksAhead(calls) ? [] : input.windows) : input.windows.filter(isOfWindow),
   }
 }

@@ -269,9 +269,11 @@ const movedInterval = (
 
 function pruneOver(plan: Of<'over'>, needed: ReadonlySet<number>): Pruned {
   const width = plan.input.columns.length
-  const list = plan.calls.flatMap((_, i) => (needed.has(width + i) || plan.keep?.call === i ? [i] : []))
+  const read = plan.calls.flatMap((_, i) => (needed.has(width + i) || plan.keep?.call === i ? [i] : []))
   const own = [...needed].filter((i) => i < width)
-  if (list.length === 0) return prune(plan.input, new Set(own))
+  // That rows wait for their window to close stays.
+  if (read.length === 0 && plan.emit !== 'close') return prune(plan.input, new Set(own))
+  const list = read.length === 0 ? [0] : read
   const calls = list.map((i) => plan.calls[i]!)
   const { plan: input, at } = prune(
     plan.input,

@@ -39,9 +39,15 @@ export function planAnswer(outer: PlanContext, query: Query): Answer {
   const ctx = withCtes({ ...outer, close, size: outer.size ?? { steps: 0, nodes: 0 } }, query.with)
   const selected = planBody(ctx, query.body, query.orderBy)
   if (query.emit !== null && close !== null && !close.obeyed) {
-    throw new SqlFault('sql.windowing', 'EMIT ON WINDOW CLOSE needs a window in GROUP BY', ctx.text, query.emit.at, {
-      hint: "SELECT … FROM TUMBLE(stream, time, INTERVAL '1 minute') GROUP BY window_start, window_end, …",
-    })
+    throw new SqlFault(
+      'sql.windowing',
+      'EMIT ON WINDOW CLOSE needs a window in GROUP BY or PARTITION BY',
+      ctx.text,
+      query.emit.at,
+      {
+        hint: "SELECT … FROM TUMBLE(stream, time, INTERVAL '1 minute') GROUP BY window_start, window_end, …",
+      },
+    )
   }
   const limit = query.limit === null ? null : rowCount(ctx, query.limit, 'LIMIT')
   return { ...selected, limit, offset: query.offset === null ? 0 : (rowCount(ctx, query.offset, 'OFFSET') ?? 0) }

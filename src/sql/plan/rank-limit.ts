@@ -18,6 +18,9 @@ export function limitRank(rel: Rel, conditions: readonly Expression[]): { rel: R
     const rest = conditions.filter((_, i) => bounds[i]?.whole !== true)
     const isNumber = limited.name === 'row_number'
     const key = isNumber && limit === 1 ? (rel.key?.filter((part) => !part.includes(rank)) ?? null) : rel.key
+    // What is given when its window closes is not withdrawn.
+    if (limited.closes)
+      return { rel: { ...rel, plan: limited.plan, key, windows: rel.windows }, rest: conjunction(rest) }
     const windows = rel.appendOnly ? [] : rel.windows
     // Of the newest row of each key there is a newer one or none: as of a table, its time is that of the change.
     const isNewest = isNumber && limit === 1 && rel.newest?.rank === rank
@@ -54,6 +57,7 @@ const mirrored: Readonly<Record<string, string>> = { '<=': '>=', '<': '>', '>=':
 interface Limited {
   readonly plan: Plan
   readonly name: string
+  readonly closes: boolean
   /** The rows of all ranks as if each had the first, and what the ranks are of. */
   readonly all: Pick<Versions, 'plan' | 'key'> | null
 }
@@ -79,7 +83,12 @@ function limitAt(plan: Plan, position: number, limit: number): Limited | null {
       const call = plan.calls[position - plan.input.columns.length]
       if (call === undefined || !limitable.has(call.name) || plan.keep !== null) return null
       const all = plan.calls.length === 1 ? { plan: firstEach(plan), key: plan.partitionBy.map((at) => [at]) } : null
-      return { plan: limitCall(plan, position - plan.input.columns.length, limit), name: call.name, all }
+      return {
+        plan: limitCall(plan, position - plan.input.columns.length, limit),
+        name: call.name,
+        closes: plan.emit === 'close',
+        all,
+      }
     }
     default:
       return null

@@ -244,7 +244,7 @@ function finish(
   calls: WindowCalls,
   select: Select,
 ): Selected {
-  const { rel, place } = planWindows(input, calls.list)
+  const { rel, place } = planWindows(input, calls.list, ctx.close)
   const extra: Bound[] = []
   const keys = order.map((key): SortKey => {
     const { descending, nullsFirst } = key

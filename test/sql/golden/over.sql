@@ -501,14 +501,14 @@ View v: rows are added and withdrawn, with weights
 ----
 CREATE MATERIALIZED VIEW v AS SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY window_start, window_end ORDER BY n DESC) AS place FROM (SELECT item, window_start, window_end, count(*) AS n FROM HOP(purchases, bought_at, INTERVAL '10 seconds', INTERVAL '1 minute') GROUP BY item, window_start, window_end) AS c) AS w WHERE place = 1 EMIT ON WINDOW CLOSE
 =>
-View v: newest row per key (item, window_start)
+View v: rows are only ever added, one per key (item, window_start)
   Project
        item, window_start, window_end, n, row_number as place
     -> Over each window_start, window_end, in order of n desc
             row_number()
             keeps rows with row_number up to 1
-            gives a row at once, and again whenever its result changes
-            state: the first rows of each partition, and all of its rows where the input may withdraw some, until its window closes; on disk where memory has no room
+            gives the rows of a window once, when the watermark has passed it
+            state: the first rows of each partition, and all of its rows where the input may withdraw some, until its window closes; in memory alone
       -> Project
               item, window_start, window_end, count as n
         -> Aggregate by item, window_start, window_end
