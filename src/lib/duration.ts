@@ -18,3 +18,8 @@ export function durationText(ms: number): string {
   ]
   return `${ms / size}${unit}`
 }
+/** For people who want to know how long about: at least two whole units, `277d`, `95s`. */
+export function about(ms: number): string {
+  const size = Object.values(unitMs).findLast((unitSize) => ms >= unitSize * 2) ?? 1
+  return durationText(Math.ceil(ms / size) * size)
+}

@@ -9,7 +9,7 @@ import { inputsOf, sourcesOf } from '../../flow/plan-facts.ts'
 import type { Plan, PlanOf } from '../../flow/plan.ts'
 import type { ExaminedNode } from '../../flow/runtime/examine.ts'
 import type { RestartInfo } from '../../flow/runtime/restarts.ts'
-import { durationText } from '../../lib/duration.ts'
+import { about, durationText } from '../../lib/duration.ts'
 import type { Diagnosis } from '../engine.ts'
 import { timeText } from '../engine-parts.ts'
 import type { DoctorFacts, SourceFacts } from './facts.ts'
@@ -333,7 +333,7 @@ function futureEvents({ sources, nodes, maxFutureMs }: DoctorFacts): Diagnosis[]
           code: 'event-from-future',
           sure: 'likely',
           node: source.node,
-          says: `One event of ${source.plan.name} ${source.plan.watermark === undefined ? 'has the time' : 'says the watermark'} ${timeText(newest)}, ${durationText(Math.round(ahead / 1000) * 1000)} ahead of the others: it moved the watermark, and the others are late since.`,
+          says: `One event of ${source.plan.name} ${source.plan.watermark === undefined ? 'has the time' : 'says the watermark'} ${timeText(newest)}, ${about(ahead)} ahead of the others: it moved the watermark, and the others are late since.`,
           evidence: [`nine of ten events are at or before ${timeText(typical!)}`],
           remedy: 'Mend the clock of whoever sent it, and set max_future lower than its error.',
         },
@@ -397,7 +397,7 @@ function silentPartition({ nodes, sources, idleMs }: DoctorFacts): Diagnosis[] {
         code: 'partition-silent',
         sure: 'yes',
         node: source.node,
-        says: `Partition ${place} has brought nothing for ${durationText(Math.round(silentMs / 1000) * 1000)} and holds the watermark at ${timeText(watermarkMs) ?? 'the beginning'}; another has come to ${timeText(most)}.`,
+        says: `Partition ${place} has brought nothing for ${about(silentMs)} and holds the watermark at ${timeText(watermarkMs) ?? 'the beginning'}; another has come to ${timeText(most)}.`,
         evidence: [`its newest event is of ${timeText(maxTimeMs) ?? 'no time'}; ${node.label} waits`],
         remedy: `It is left out when it has been silent for ${durationText(idleMs)} (the view's option idle); send to it, or let fewer partitions be.`,
       })
@@ -419,11 +419,7 @@ function lateRows({ nodes, sources }: DoctorFacts): Diagnosis[] {
         says: `${late} of ${node.rowsIn} rows came when their window was closed, and were left out of ${node.label}.`,
         evidence: [
           ...(node.lateAfterIdle > 0 ? [`${node.lateAfterIdle} of them after their partition had been silent`] : []),
-          ...(worst > 0
-            ? [
-                `among the newest events the latest is ${durationText(Math.ceil(worst / 1000) * 1000)} behind what came before it`,
-              ]
-            : []),
+          ...(worst > 0 ? [`among the newest events the latest is ${about(worst)} behind what came before it`] : []),
         ],
         remedy: 'Allow more disorder in WATERMARK FOR … - INTERVAL …, or route late rows to a topic with late_topic.',
       },
