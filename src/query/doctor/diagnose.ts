@@ -456,7 +456,7 @@ function openWindow(facts: DoctorFacts): Diagnosis[] {
         code: 'window-open',
         sure: 'likely',
         node: node.id,
-        says: `It emits when a window closes, and no event after the end of the first one has come: the newest is of ${timeText(newest) ?? 'no time'}.`,
+        says: `It emits when a window closes, and no event after the end of the oldest open one has come: the newest is of ${timeText(newest) ?? 'no time'}.`,
         evidence: [
           `${node.stateRows} groups are open; the watermark is ${timeText(node.watermarkMs) ?? 'at the beginning'}`,
         ],
