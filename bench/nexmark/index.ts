@@ -137,7 +137,7 @@ async function checkAll(report: Report, asked: readonly string[], names: readonl
 }
 
 /** Made once, kept in the cache. */
-function eventsFile(events: number): string {
+export function eventsFile(events: number): string {
   const folder = join(cacheDir, 'nexmark')
   const file = join(folder, `seed-${shape.seed}-rate-${shape.rate}-events-${events}.ndjson`)
   if (existsSync(file)) return file

@@ -51,9 +51,9 @@ export class Ours implements AsyncDisposable {
     this.#child = child
     this.#folder = folder
   }
-  static async start(): Promise<Ours> {
+  /** `script`: that of this checkout, or the same of another. */
+  static async start(script = fileURLToPath(new URL('ours.ts', import.meta.url))): Promise<Ours> {
     const folder = dataFolder('ours')
-    const script = fileURLToPath(new URL('ours.ts', import.meta.url))
     const words = [
       '-c',
       String(core),

@@ -48,6 +48,8 @@ export interface Accumulator {
   merge(fields: Fields, n: number, v: number, from: Fields, fromN: number, fromV: number): void
   /** null = NULL, as of an empty bag. */
   result(fields: Fields, n: number, v: number): Value
+  /** Its result is its one number field as it is: never NULL, and another where that is another. */
+  readonly isNumber?: true
 }
 
 /** The accumulator of an aggregate; `grows`: nothing is ever taken away. Extremes that can shrink are not here. */
@@ -105,6 +107,7 @@ export function addOneByOne(to: Accumulator, additions: Additions): void {
 const count: Accumulator = {
   numbers: 1,
   values: 0,
+  isNumber: true,
   add(fields, n, _, __, weight) {
     fields.numbers[n]! += weight
   },

@@ -3,6 +3,7 @@
  * OVER share.
  */
 import type { Batch, Column } from '../batch.ts'
+import type { ColumnBuilder, NumberBuilder } from '../columns.ts'
 import { valueAt } from '../batch.ts'
 import type { Aggregate, Expression, Value } from '../expression.ts'
 import { type Evaluated, evaluator } from '../evaluate.ts'
@@ -239,6 +240,23 @@ export class Fold {
   resultsOf(fields: Fields, n: number, v: number, into: Value[], at: number): void {
     for (let p = 0; p < this.parts.length; p++)
       if (this.parts[p]!.accumulator !== null) into[at + p] = this.result(p, fields, n, v)
+  }
+  /** The same put into builders, from the one at position `at` on; there are no extremes that may shrink. */
+  pushResults(fields: Fields, n: number, v: number, into: readonly ColumnBuilder[], at: number): void {
+    for (let p = 0; p < this.parts.length; p++) {
+      const { accumulator: one, numbersAt, valuesAt } = this.parts[p]!
+      // A count is a bigint, for which there are number builders.
+      if (one!.isNumber === true) (into[at + p] as NumberBuilder).pushNumber(fields.numbers[n + numbersAt]!)
+      else into[at + p]!.push(one!.result(fields, n + numbersAt, v + valuesAt))
+    }
+  }
+  /** True where a result of one row is surely another than that of the other. */
+  differs(a: Float64Array, n: number, b: Float64Array, other: number): boolean {
+    for (let p = 0; p < this.parts.length; p++) {
+      const { accumulator: one, numbersAt } = this.parts[p]!
+      if (one?.isNumber === true && a[n + numbersAt] !== b[other + numbersAt]) return true
+    }
+    return false
   }
   /** Some of its results are not made of the group's row alone. */
   get hasExtremes(): boolean {

@@ -19,6 +19,7 @@
  */
 import { assert } from '../../lib/assert.ts'
 import type { Columns } from '../../schema/types.ts'
+import type { Fields } from '../aggregates/accumulator.ts'
 import { Fold } from '../aggregates/fold.ts'
 import { type Batch, type Column, emptyBatch } from '../batch.ts'
 import { columnBuilder } from '../columns.ts'
@@ -54,6 +55,7 @@ class GroupBy implements Operator {
   private readonly plan: AggregatePlan
   private readonly keyColumns: Columns
   private readonly fold: Fold
+  private readonly hasExtremes: boolean
   private readonly keys
   private readonly encode
   private readonly writer = new KeyWriter()
@@ -87,6 +89,7 @@ class GroupBy implements Operator {
       closes ? TouchedGroups.toldValues : 0,
     )
     this.fold = new Fold(plan.aggregates, grows, this.keys.fields.numbers, this.keys.fields.values)
+    this.hasExtremes = this.fold.hasExtremes
     this.touched = new TouchedGroups(this.fold.numbers, this.fold.values)
     const types = this.keyColumns.map(({ type }) => type)
     this.encode = keyEncoder(plan.keys.map((column, k) => ({ column, type: types[k]! })))
@@ -295,7 +298,7 @@ class GroupBy implements Operator {
     groups.touch(group)
     const exists = this.exists(groups, group)
     const at = this.touched.add(groups, group, exists)
-    if (this.plan.emit === 'close' || !exists || !this.fold.hasExtremes) return
+    if (this.plan.emit === 'close' || !exists || !this.hasExtremes) return
     const results: Value[] = []
     this.fold.results(groups, group, members, results, 0)
     this.touched.results[at] = results
@@ -334,11 +337,33 @@ class GroupBy implements Operator {
     const { touched, before, after } = this
     const group = touched.groupAt(t)
     const existed = touched.existed(t)
+    if (this.isOther(groups, t, exists, existed)) {
+      const { numbers, values } = this.fold
+      if (existed) this.emitFields(groups, t, touched.copies, { n: t * numbers, v: t * values }, out)
+      if (existed) this.end(batch, t, -1, out)
+      if (exists) this.emitFields(groups, t, groups, { n: group * numbers, v: group * values }, out)
+      if (exists) this.end(batch, t, 1, out)
+      return
+    }
     if (exists) this.fold.results(groups, group, members, after, 0)
     if (existed) this.resultsBefore(t)
     if (exists && existed && this.isSame()) return
     if (existed) this.emit(groups, batch, t, before, -1, out)
     if (exists) this.emit(groups, batch, t, after, 1, out)
+  }
+  /** The group comes, goes, or is surely another; and all that it gives is made of its row. */
+  private isOther({ numbers }: StateTable, t: number, exists: boolean, existed: boolean): boolean {
+    const { fold, touched } = this
+    if (this.hasExtremes) return false
+    const before = touched.copies.numbers
+    return (
+      exists !== existed ||
+      (exists && fold.differs(numbers, touched.groupAt(t) * fold.numbers, before, t * fold.numbers))
+    )
+  }
+  private emitFields(groups: StateTable, t: number, of: Fields, { n, v }: { n: number; v: number }, out: Output): void {
+    this.keys.read(groups, this.touched.groupAt(t), out.builders)
+    this.fold.pushResults(of, n, v, out.builders, this.plan.keys.length)
   }
   private resultsBefore(t: number): void {
     const { touched, before } = this
@@ -359,8 +384,11 @@ class GroupBy implements Operator {
     weight: number,
     out: Output,
   ): void {
+    this.pushRow(groups, this.touched.groupAt(t), values, out)
+    this.end(batch, t, weight, out)
+  }
+  private end(batch: Batch, t: number, weight: number, out: Output): void {
     const { touched } = this
-    this.pushRow(groups, touched.groupAt(t), values, out)
     const row = touched.lastRow(t)
     if (row < 0) out.end(weight, -1, -1, -Infinity, touched.watermark(t))
     else out.end(weight, batch.rows.source[row]!, batch.rows.offset[row]!, batch.rows.time[row]!, touched.watermark(t))
