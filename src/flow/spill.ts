@@ -50,7 +50,15 @@ export class SpillFiles {
     this.disk = disk
     this.folder = folder
     this.fileBytes = fileBytes
-    disk.remove(folder)
+    this.tryToRemove(folder)
+  }
+  /** What is left lies there in vain, until the next start. */
+  private tryToRemove(path: string): void {
+    try {
+      this.disk.remove(path)
+    } catch (error) {
+      if (!(diskFault(error, path) instanceof Fault)) throw error
+    }
   }
   add(owner: { writeAnew(): void }): void {
     this.owners.add(owner)
@@ -126,7 +134,7 @@ export class SpillFiles {
   }
   private drop(number: number): void {
     this.files[number]!.close()
-    this.disk.remove(this.pathOf(number))
+    this.tryToRemove(this.pathOf(number))
   }
   private readonly pathOf = (number: number): string => `${this.folder}/${number}`
 }

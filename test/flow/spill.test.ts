@@ -277,3 +277,17 @@ test('what the disk gives back otherwise than it was written is a fault that pas
     assert.throws(() => bench.step([hot('r', 0)]), { code: 'store.failed', retry: true }, spoil)
   }
 })
+test('a folder that nothing can be done with is a fault that passes, and ends neither a start nor a stop', () => {
+  const { disk } = simulate(1)
+  const refused = (): never => {
+    throw Object.assign(new Error('EPERM'), { code: 'EPERM' })
+  }
+  const readOnly = new Proxy(disk, {
+    get: (of, name) =>
+      name === 'remove' || name === 'makeDirectory' ? refused : (Reflect.get(of, name) as () => void).bind(of),
+  })
+  const bench = joined(readOnly)
+  bench.step(Array.from({ length: 2_000 }, (_, id) => hot('l', id)))
+  assert.throws(() => bench.commit(), { code: 'store.failed', retry: true })
+  bench.graph.closeFiles()
+})
