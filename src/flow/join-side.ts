@@ -192,8 +192,11 @@ export class JoinSide {
     const ids = table.spill!.take(table, entry)
     for (const id of ids) {
       this.append(table, entry, id)
-      if (this.closeAt >= 0) this.open.add(this.closeOf(table, id), id)
+      if (this.closeAt < 0) continue
+      this.awayOpen.remove(this.closeOf(table, id), entry)
+      this.open.add(this.closeOf(table, id), id)
     }
+    if (this.closeAt >= 0) return
     for (const id of ids) if (table.isOld(id)) this.forget(table, id)
   }
   /** Moves rows of keys that were not asked for lately to files, until so many bytes are gone. Only between ticks. */
@@ -208,7 +211,10 @@ export class JoinSide {
   }
   /** Rows of a key go together with their window, also from files. */
   private closesAway(table: StateTable, entry: number, ids: readonly number[]): void {
-    this.awayOpen.add(this.closeOf(table, ids[0]!), entry)
+    const closeMs = this.closeOf(table, ids[0]!)
+    // Older rows of it may be there already.
+    this.awayOpen.remove(closeMs, entry)
+    this.awayOpen.add(closeMs, entry)
     for (const id of ids) this.open.remove(this.closeOf(table, id), id)
   }
   private closeOf(table: StateTable, id: number): number {

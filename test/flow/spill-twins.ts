@@ -31,6 +31,7 @@ export function twins(
     if (next() < 0.5) continue
     for (const bench of [roomy, tight]) bench.commit()
     most = Math.max(most, spilled(tight))
+    assert.equal(tight.graph.waits(), roomy.graph.waits(), `${what} seed ${seed} step ${step}: waits for time`)
     if (tablesOf(tight).every(({ runs }) => runs === null))
       assert.ok(tight.graph.spilledBytes <= 1_000 || disk.list('spill').length > 1, 'several files')
     assert.deepEqual([...tight.changelog].sort(), [...roomy.changelog].sort(), `${what} seed ${seed}: the changelog`)

@@ -200,7 +200,7 @@ export class ViewTask {
     if (!this.isServing) throw new Fault('flow.runs-elsewhere', { view: this.view.name })
     const counts = this.graph.nodes.flatMap((node) => {
       const mark = this.graph.marks.operators.get(node)
-      return mark === undefined ? [] : [[mark.number, sizesOf(node).count] as const]
+      return mark === undefined ? [] : [[mark.number, sizesOf(node).rows] as const]
     })
     return { claim: this.claim, positions: this.positions, marks: this.graph.committed, counts: new Map(counts) }
   }
