@@ -4,7 +4,7 @@
  */
 import { type Lease, leaseOfOwn } from '../../lib/buffer-pool.ts'
 import { Fault } from '../../lib/fault.ts'
-import { handOver } from '../batch.ts'
+import { handOver, takeOver } from '../batch.ts'
 import type { Commits } from '../commits.ts'
 import type { At, Batch, Claim, JoinOptions, Log, Membership, Partition, TopicSpec, Topics } from '../log.ts'
 import { type PackedBatches, readerMethods, unpackBatches } from './reader.ts'
@@ -28,17 +28,21 @@ function received({ partitions, given, batches }: SentEntries): {
   release(): void
 } {
   const packed = unpackBatches(batches).values()
-  const leases: Lease[] = []
+  const owned: { batch: Batch; lease: Lease }[] = []
   const entries = partitions.map((partition, i) => {
     const own = given[i]!
     if (own === null) return { partition, batch: packed.next().value! }
     const batch = Buffer.from(own.batch.buffer, own.batch.byteOffset, own.batch.length)
     const lease = leaseOfOwn(batch)
-    leases.push(lease)
+    owned.push({ batch, lease })
     handOver(batch, { lease, replaced: own.replaced })
     return { partition, batch }
   })
-  return { entries, release: () => leases.forEach((lease) => lease.release()) }
+  const release = (): void => {
+    // A log that did not take the batch over may still look at it, and knows nothing of its lease.
+    for (const { batch, lease } of owned) if (takeOver(batch) === null) lease.release()
+  }
+  return { entries, release }
 }
 
 interface Joined {
