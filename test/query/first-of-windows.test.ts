@@ -23,6 +23,10 @@ test('rows of windows that have closed are no state any more, and late rows chan
     CREATE MATERIALIZED VIEW dearest WITH (late_topic = 'late') AS ${dearest};
     CREATE MATERIALIZED VIEW busiest AS ${busiest};
     CREATE MATERIALIZED VIEW closed AS ${busiest} EMIT ON WINDOW CLOSE;
+    CREATE MATERIALIZED VIEW lone AS SELECT DISTINCT ON (window_start, window_end) window_start, window_end, price
+      FROM TUMBLE(bids, at, INTERVAL '1 minute') ORDER BY window_start, window_end, price DESC;
+    CREATE MATERIALIZED VIEW lone_closed AS SELECT DISTINCT ON (window_end) window_start, window_end, price
+      FROM TUMBLE(bids, at, INTERVAL '1 minute') ORDER BY window_end, price DESC EMIT ON WINDOW CLOSE;
     CREATE MATERIALIZED VIEW final AS ${dearest} EMIT ON WINDOW CLOSE;
     CREATE MATERIALIZED VIEW hours AS SELECT window_start, max(price) AS price, count(*) AS c FROM TUMBLE((SELECT window_time, price FROM
       (SELECT *, window_time, row_number() OVER (PARTITION BY window_start, window_end ORDER BY price DESC) AS n
@@ -42,6 +46,9 @@ test('rows of windows that have closed are no state any more, and late rows chan
     assert.deepEqual(await house.sql('SELECT * FROM dearest ORDER BY 1, 3'), two)
     assert.deepEqual(await house.sql('SELECT * FROM busiest ORDER BY 1'), one)
     assert.deepEqual(await house.sql('SELECT * FROM closed ORDER BY 1'), one.slice(0, -1))
+    const onlyOne = one.map(([start, price]) => [start, price])
+    assert.deepEqual(await house.sql('SELECT window_start, price FROM lone ORDER BY 1'), onlyOne)
+    assert.deepEqual(await house.sql('SELECT window_start, price FROM lone_closed'), onlyOne.slice(0, -1))
     assert.deepEqual(await house.sql('SELECT * FROM final'), two.slice(0, -2))
     assert.deepEqual(
       await house.sql('SELECT * FROM hours'),
@@ -56,9 +63,11 @@ test('rows of windows that have closed are no state any more, and late rows chan
     ['busiest', 6],
     ['closed', 0],
     ['final', 2],
+    ['lone', 1],
+    ['lone_closed', 1],
   ] as const) {
     const lines = (await house.sql(`EXPLAIN ANALYZE ${view}`)).flat().map(String)
-    const over = lines.slice(lines.findIndex((line) => /Over each window_start/.test(line)))
+    const over = lines.slice(lines.findIndex((line) => /Over each window_/.test(line)))
     const [, held = '0'] = /state (\d+) entries/.exec(over.find((line) => /rows in \d+, out/.test(line))!) ?? []
     assert.ok(Number(held) <= most, `${view} holds ${held}:\n${lines.join('\n')}`)
   }
@@ -68,5 +77,13 @@ test('rows of windows that have closed are no state any more, and late rows chan
   const [head] = (await house.sql('EXPLAIN final')).flat()
   assert.match(String(head), /^View final: rows are only ever added/)
   const late = (await house.sql('SHOW VIEWS')).map(([name, , , , , count]) => [name, count])
-  assert.deepEqual(Object.fromEntries(late), { dearest: 1, busiest: 1, closed: 1, final: 1, hours: 1 })
+  assert.deepEqual(Object.fromEntries(late), {
+    dearest: 1,
+    busiest: 1,
+    closed: 1,
+    final: 1,
+    hours: 1,
+    lone: 1,
+    lone_closed: 1,
+  })
 })

@@ -10,6 +10,7 @@ import { SqlFault } from '../fault.ts'
 import type { Expr, OrderItem, Query, Select, SelectItem } from '../syntax/ast.ts'
 import { filterRel, refuseClock } from './clock-filter.ts'
 import { bindContext, type PlanContext } from './context.ts'
+import { defaultFrame } from './frames.ts'
 import { planFrom, type PlanQuery } from './from.ts'
 import { Aggregates, type GroupKey, planGroups } from './group.ts'
 import { planWindows, WindowCalls } from './over.ts'
@@ -299,6 +300,9 @@ function firstOfEach(ctx: PlanContext, rel: Rel, keys: readonly SortKey[], on: {
     )
   const partitionBy = named.map(({ column: position }) => position)
   const by = order[first]!
+  const key = partitionBy.map((position) => [position])
+  const windows = rel.windows.filter((window) => partitionBy.includes(window.end))
+  if (windows.length > 0) return { ...firstOfWindows(ctx, rel, partitionBy, order.slice(first)), key, windows }
   // Of the newest row of each there is a newer one or none: as of a table, its time is that of the change.
   const isNewest = rel.appendOnly && by.column === rel.time?.column && by.descending
   const made: Plan = {
@@ -310,7 +314,6 @@ function firstOfEach(ctx: PlanContext, rel: Rel, keys: readonly SortKey[], on: {
     rank: false,
     columns: plan.columns,
   }
-  const key = partitionBy.map((position) => [position])
   return {
     ...rel,
     ...(isNewest ? { versions: { of: made, plan, key } } : {}),
@@ -318,8 +321,31 @@ function firstOfEach(ctx: PlanContext, rel: Rel, keys: readonly SortKey[], on: {
     key,
     appendOnly: false,
     time: isNewest ? rel.time : null,
-    windows: rel.windows.filter((window) => partitionBy.includes(window.end)),
+    windows,
   }
+}
+/** The same of windows: kept until they close, and given then where that is asked for. */
+function firstOfWindows(ctx: PlanContext, rel: Rel, partitionBy: readonly number[], order: readonly SortKey[]): Rel {
+  const { columns } = rel.plan
+  const windowEnd = partitionBy.findIndex((position) => rel.windows.some(({ end }) => end === position))
+  const type = { kind: 'bigint' } as const
+  const closes = ctx.close !== null
+  if (closes) ctx.close.obeyed = true
+  const ranked: Plan = {
+    op: 'over',
+    input: rel.plan,
+    partitionBy,
+    order,
+    time: null,
+    calls: [{ name: 'row_number', args: [], distinct: false, filter: null, type, frame: defaultFrame }],
+    windowEnd,
+    keep: { call: 0, rank: 1 },
+    ...(closes ? { emit: 'close' } : {}),
+    columns: [...columns, { name: 'row_number', type, nullable: false }],
+  }
+  const expressions = columns.map((field, i) => column(i, field.type))
+  const plan: Plan = { op: 'project', input: ranked, expressions, columns }
+  return { ...rel, plan, appendOnly: closes, time: closes ? { column: partitionBy[windowEnd]!, delayMs: 1 } : null }
 }
 
 /** Groups by all columns and keeps the keys. */
