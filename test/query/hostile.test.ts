@@ -391,3 +391,28 @@ describe('rows in memory', () => {
     rest.free()
   })
 })
+
+test('topics for what is late and what cannot be read are made again where somebody has deleted them', async () => {
+  await using house = await openHouse()
+  await house.sql(`CREATE STREAM e (n int, t timestamptz, WATERMARK FOR t AS t);
+    CREATE MATERIALIZED VIEW v WITH (late_topic = 'late') AS SELECT window_start, count(*) AS c
+      FROM TUMBLE(e, t, INTERVAL '1 minute') GROUP BY window_start, window_end EMIT ON WINDOW CLOSE`)
+  const send = async (...texts: string[]): Promise<void> => {
+    const batch = encodeBatch(
+      texts.map((value) => ({ key: null, value: Buffer.from(value), timeMs: 1_767_300_000_000 })),
+    )
+    await house.log.writer().append([{ partition: { topic: 'e', index: 0 }, batch }])
+    await house.sql('FLUSH')
+  }
+  const late = '{"n":1,"t":"2026-01-01T09:00:00Z"}'
+  const count = async (topic: string): Promise<number> =>
+    (await house.log.bounds([{ topic, index: 0 }])).reduce((sum, { end }) => sum + end, 0)
+  await send('{"n":1,"t":"2026-01-01T10:00:00Z"}', 'no JSON', late)
+  for (const topic of ['e.quarantine', 'late']) {
+    assert.ok((await count(topic)) > 0, topic)
+    assert.deepEqual(await house.log.topics.remove([topic]), [null])
+  }
+  await send('no JSON either', late)
+  for (const topic of ['e.quarantine', 'late']) assert.ok((await count(topic)) > 0, topic)
+  assert.equal(house.flow.view('v').status, 'running')
+})

@@ -33,6 +33,8 @@ export interface QuarantineUse {
 }
 interface Known {
   readonly info: TopicInfo
+  /** Of the quarantine. */
+  readonly id: string
   /** Partition and offset of the events it holds (`kept`), and of those that an owner is about to put there. */
   readonly places: Map<string, string>
 }
@@ -61,7 +63,7 @@ export class Quarantine implements QuarantineUse {
   }
   async records(bad: readonly BadRecord[], owner: string): Promise<OutputRecord[]> {
     const own = bad.filter(({ isInvalid, topic, record }) => !isInvalid || !this.sortedOut(topic, record))
-    for (const topic of new Set(own.map((b) => b.topic))) await this.known(topic)
+    for (const topic of new Set(own.map((b) => b.topic))) await this.current(topic)
     const records: OutputRecord[] = []
     for (const { topic, partition, offset: at, record, fault } of own) {
       const { info, places } = await this.known(topic)
@@ -72,6 +74,13 @@ export class Quarantine implements QuarantineUse {
       records.push({ topic: quarantineName(topic), partition, record: quarantined(record, fault, origin) })
     }
     return records
+  }
+  /** Somebody may have deleted it: it is made again. */
+  private async current(topic: string): Promise<void> {
+    const { id } = await this.known(topic)
+    if ((await this.log.topics.get(quarantineName(topic)))?.id === id) return
+    this.topics.delete(topic)
+    await this.known(topic)
   }
   async settled(bad: readonly BadPlace[], owner: string, outcome: 'committed' | 'failed'): Promise<void> {
     for (const { topic, partition, offset: at } of bad) {
@@ -84,7 +93,7 @@ export class Quarantine implements QuarantineUse {
   }
   private async load(topic: string): Promise<Known> {
     const info = await topicInfo(this.log, topic)
-    const { name, partitions } = await ensureQuarantine(this.log, info)
+    const { name, partitions, id } = await ensureQuarantine(this.log, info)
     const places = new Map<string, string>()
     const reader = this.log.reader()
     const bounds = await this.log.bounds(Array.from({ length: partitions }, (_, index) => ({ topic: name, index })))
@@ -98,7 +107,7 @@ export class Quarantine implements QuarantineUse {
             note(places, info, headers.findLast(([h]) => h === originHeader)?.[1])
         at = chunk.next
       }
-    return { info, places }
+    return { info, id, places }
   }
 }
 /**

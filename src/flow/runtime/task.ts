@@ -316,6 +316,9 @@ export class ViewTask {
     }
     this.output = await ensureOutput(this.host.log, this.view)
     this.state = await ensureState(this.host.log, this.view, widest)
+    await this.prepareLateTopic()
+  }
+  private async prepareLateTopic(): Promise<void> {
     const { lateTopic } = this.view
     if (lateTopic !== null)
       this.topics.set(lateTopic, await ensureTopic(this.host.log, lateTopic, 1, { 'retention.ms': '-1' }))
@@ -616,6 +619,8 @@ export class ViewTask {
     const { result } = this.stepper
     const { deltas } = result
     const bad = badRecords(context, result)
+    // Somebody may have deleted it.
+    if (result.late.size > 0) await this.prepareLateTopic()
     const rows = this.sink.records(deltas, this.facts(nowMs))
     const records = [
       ...rows.map((record): OutputRecord => ({ topic: output.name, partition: 0, record })),
