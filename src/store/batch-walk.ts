@@ -20,6 +20,7 @@ export const batchBytes = (bytes: Buffer, at = 0): number => bytes.readInt32BE(a
 /** First offset after the batch. */
 export const batchEnd = (bytes: Buffer, at = 0): number => int64(bytes, at) + bytes.readInt32BE(at + 23) + 1
 export const batchMaxTime = (bytes: Buffer, at = 0): number => int64(bytes, at + 35)
+export const batchAttributes = (bytes: Buffer, at = 0): number => bytes.readInt16BE(at + 21)
 export const batchEpoch = (bytes: Buffer, at = 0): number => bytes.readInt32BE(at + 12)
 
 /** What is wrong with a length, before anything is read by it; null = nothing. */

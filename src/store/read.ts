@@ -1,8 +1,16 @@
 /** Reading a partition's files. Nothing leaves here that was not checked, see `batch-walk.ts`. */
 import { type Offset, offset as toOffset, type TimeMs, timeMs as toTimeMs } from '../lib/brand.ts'
 import type { Lease } from '../lib/buffer-pool.ts'
-import { batchHeaderBytes } from './batch-header.ts'
-import { batchBase, batchBytes, batchEnd, batchMaxTime, batchProblem, lengthProblem } from './batch-walk.ts'
+import { attribute, batchHeaderBytes } from './batch-header.ts'
+import {
+  batchAttributes,
+  batchBase,
+  batchBytes,
+  batchEnd,
+  batchMaxTime,
+  batchProblem,
+  lengthProblem,
+} from './batch-walk.ts'
 import type { Segment } from './segment.ts'
 import type { Segments } from './segments.ts'
 import type { Place } from './sparse-index.ts'
@@ -120,14 +128,19 @@ class Reading {
   }
 }
 
-/** Headers of all batches from the one that holds `from`, none from `limit` on. */
+/** Headers of all batches from the one that holds `from`, none from `limit` on; of markers all that they say. */
 export function* readHeaders(segments: Segments, from: number, limit: number): Generator<Uint8Array> {
   for (const segment of segments.durableFrom(from)) {
     for (const batch of checkedBatches(segments, segment, limit, (s) => segments.index(s).before(from))) {
-      if (batchEnd(batch) > from) yield Buffer.from(batch.subarray(0, batchHeaderBytes))
+      if (batchEnd(batch) > from) yield Buffer.from(batch.subarray(0, headerBytes(batch)))
     }
   }
 }
+
+/** A marker is one record of some twenty bytes: who has to read each by itself is hours behind who reads them here. */
+const markerBytesMax = 1024
+const headerBytes = (batch: Buffer): number =>
+  (batchAttributes(batch) & attribute.control) !== 0 && batch.length <= markerBytesMax ? batch.length : batchHeaderBytes
 
 /** Base offset of the first batch with a time of at least `timeMs` in from..limit. */
 export function findTime(segments: Segments, timeMs: number, from: number, limit: number): Offset | null {

@@ -106,7 +106,7 @@ export interface PartitionLog {
   read(from: Offset, maxBytes: number, upTo: Offset): Promise<readonly Uint8Array[]>
   /** The same for a reader that says when it is done: nobody may look at the buffers after `release`. */
   lend(from: Offset, maxBytes: number, upTo: Offset): Promise<Lent>
-  /** Batch headers (61 bytes each) from the batch that holds `from`, for rebuilding what is derived from the log. */
+  /** Batch headers (61 bytes each) from the batch that holds `from`, for rebuilding what is derived from the log; markers as a whole. */
   headers(from: Offset): Iterable<Uint8Array>
   /** Base offset of the first batch whose largest time is ≥ `timeMs`; null = none before durable. */
   findTime(timeMs: number): Offset | null

@@ -20,6 +20,7 @@ import { endTxnApi } from '../../src/wire/kafka/messages/26-end-txn.ts'
 
 /** Unknown server error, leadership, time-outs, coordinators that are not there, storage, a transaction being changed. */
 const passing = new Set([-1, 3, 5, 6, 7, 13, 14, 15, 16, 19, 20, 51, 56])
+const invalidProducerEpoch = 47
 const retryMs = 20
 
 interface Attempt {
@@ -194,7 +195,11 @@ class Producer {
     const { responses } = await client.ask(produceApi, 12, asked)
     const { errorCode } = responses[0]!.partitionResponses[0]!
     if (errorCode === 0) this.#left.shift()
-    return errorCode
+    if (errorCode !== invalidProducerEpoch) return errorCode
+    // What a crash left without the record that says whose it is was aborted there: as with Kafka's clients, so is the rest.
+    this.#current!.commits = false
+    this.#left = []
+    return 0
   }
   async #end(client: WireClient): Promise<number> {
     const current = this.#current!

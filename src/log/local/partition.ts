@@ -234,7 +234,8 @@ export class PartitionState {
       if (header.baseOffset < from || header.producerId < 0) continue
       const baseOffset = header.baseOffset as Offset
       if ((header.attributes & attribute.control) !== 0) {
-        const outcome = await this.#outcomeAt(baseOffset, header.bytes)
+        const isWhole = stored.length >= header.bytes
+        const outcome = isWhole ? outcomeOf(stored) : await this.#outcomeAt(baseOffset, header.bytes)
         if (outcome !== null) noteEnd(table, aborted, { header, outcome, marker: baseOffset, nowMs })
       } else {
         const appendTimeMs = (header.attributes & attribute.logAppendTime) !== 0 ? header.maxTimeMs : -1

@@ -246,6 +246,59 @@ test('data on disk without the record that says whose it is belongs to nobody', 
   assert.ok(met > 0, 'it was never so')
 })
 
+test('what of an open transaction reached a partition before the record that names it is sent again, and is there once', async () => {
+  let met = 0
+  for (let seed = 0; seed < 60; seed++) {
+    const began = await begin(seed)
+    const { world } = began
+    let { log } = began
+    const producer = new Producer(log)
+    await world.run(async () => {
+      await producer.init()
+      await producer.write(t0, 'a')
+    })
+    world.disk.plan = ({ operation, path }) =>
+      operation === 'datasync' && path.includes('__transaction_state') ? { code: 'power' } : null
+    producer.write(t1, 'b').catch(() => undefined)
+    await world.advance(100)
+    world.disk.plan = null
+    world.powerCut()
+    for (const life of [1, 2]) {
+      log = await open(world)
+      producer.log = log
+      // A reader opens the partition before its owner comes back.
+      await world.run(async () => {
+        assert.deepEqual(await shown(log, t1), [])
+        const [bounds] = await log.bounds([t1])
+        const { state } = log.transactions.describe('tx')
+        assert.equal(state, 'Ongoing')
+        if (life === 1 && bounds!.end > 0) met++
+      })
+      if (life === 1) world.kill()
+    }
+    await world.run(async () => {
+      producer.sequences.delete('t/1')
+      await producer.write(t1, 'b')
+      assert.equal(log.transactions.describe('tx').partitions.length, 2)
+    })
+    // It is on disk by now whose it is.
+    world.powerCut()
+    log = await open(world)
+    producer.log = log
+    await world.run(async () => {
+      assert.equal(log.transactions.describe('tx').partitions.length, 2)
+      await producer.end(true)
+      assert.deepEqual(await shown(log, t0), ['a'])
+      assert.deepEqual(await shown(log, t1), ['b'])
+      await producer.write(t1, 'c')
+      await producer.end(true)
+      assert.deepEqual(await shown(log, t1), ['b', 'c'])
+      await log.close()
+    })
+  }
+  assert.ok(met > 0, 'it was never so')
+})
+
 test('a second producer of the id fences the first, which loses what it had open, over a restart too', async () => {
   const began = await begin(5)
   const { world } = began

@@ -55,8 +55,9 @@ interface TransactionalId {
   state: IdState
   transaction: Transaction | null
   isChanging: boolean
-  /** The record that says what the transaction has; null when there is none that says all of it. */
+  /** The record that says which partitions the transaction has, and how many these are; null when there is none that says all of it. */
   recording: Promise<void> | null
+  recordedPartitions: number
   /** Monotonic: when what is open is aborted, and since when nothing has happened. */
   deadlineMs: number
   idleFromMs: number
@@ -88,6 +89,7 @@ export class ClientTransactions {
         transaction,
         isChanging: false,
         recording: Promise.resolve(),
+        recordedPartitions: transaction?.partitions.size ?? 0,
         // A clock that was set back must not let it stay for ever.
         deadlineMs: since(Math.min(state.startedMs, nowMs)) + state.timeoutMs,
         idleFromMs: since(state.updatedMs),
@@ -152,6 +154,7 @@ export class ClientTransactions {
       transaction: null,
       isChanging: false,
       recording: null,
+      recordedPartitions: 0,
       deadlineMs: Infinity,
       idleFromMs: clock.monotonic(),
     }
@@ -213,8 +216,10 @@ export class ClientTransactions {
   recorded(name: string): Promise<void> {
     const id = this.#ids.get(name)
     if (id === undefined || id.transaction === null) return Promise.resolve()
-    if (id.recording !== null) return id.recording
     const partitions = Array.from(id.transaction.partitions, placeOf)
+    // What a partition found of it after a crash came to it without `#add`.
+    if (id.recording !== null && id.recordedPartitions === partitions.length) return id.recording
+    id.recordedPartitions = partitions.length
     const recording = this.#host.coordinator.write(name, storedOf(id.state, { partitions })).catch((error: unknown) => {
       if (id.recording === recording) id.recording = null
       throw error

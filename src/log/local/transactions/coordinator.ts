@@ -70,11 +70,18 @@ export class TransactionCoordinator {
     this.#log = log
   }
 
-  /** What becomes of a transaction that a partition finds open in it; null: it is part of none that anybody knows of. */
+  /**
+   * What becomes of a transaction that a partition finds open in it; null: it is part of none that anybody knows of. What is
+   * found of an open one whose record does not say so was written just before a crash, and not acknowledged: its owner sends it
+   * again. A marker there would fence an owner that lives, so the partition becomes a part of it.
+   */
   resolve(partition: PartitionState, producerId: number, epoch: number): Ending | 'open' | null {
     if (this.#deciding) return 'open'
     const open = this.#open.get(producerId)
-    if (open?.epoch === epoch) return open.partitions.has(partition) ? 'open' : null
+    if (open?.epoch === epoch) {
+      if (open.phase === 'open') open.partitions.add(partition)
+      return open.partitions.has(partition) ? 'open' : null
+    }
     const decided = this.#unmarked.get(nameOf(producerId, epoch))
     return decided?.partitions.has(partition) === true ? decided : null
   }
