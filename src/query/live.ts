@@ -140,6 +140,8 @@ export class LiveRows {
     )
     while (!signal.aborted) {
       const batches: Batch[] | null = this.listeners.size > 0 ? [] : null
+      // Positions move before the rows do: from here on, not from the first row on.
+      this.midway = this.ranges.some(({ from, to }) => from < to)
       for await (const piece of readRanges(reader, this.ranges, signal)) {
         const { decoder } = this.graph.sources[0]!
         await decoder.prepare([{ partition: piece.partition.index, records: piece.records }], signal)
@@ -165,7 +167,6 @@ export class LiveRows {
     }
   }
   private take(piece: Piece, into: Batch[] | null): void {
-    this.midway = true
     const out = takeOne(this.graph, this.clock.now(), piece, this.unreadable)
     if (out.count === 0) return
     into?.push(out)
