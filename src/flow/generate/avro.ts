@@ -10,6 +10,7 @@ import { columnBuilder } from '../columns.ts'
 import { misfitOf } from '../decode-value.ts'
 import { AvroLocator, avroReader } from '../formats/avro.ts'
 import type { Wants } from '../formats/binary.ts'
+import { dateMin } from '../time-text.ts'
 import { avroPassed, decimalNumber, putValue, restSint64 } from './binary.ts'
 import { BinaryText, NoLoop, isInstant, isWhole, safeMs } from './binary-loop.ts'
 import type { LoopColumn, RecordLoop } from './loop.ts'
@@ -211,7 +212,7 @@ class AvroText extends BinaryText {
     if (name === 'date') {
       if (type.kind !== 'date') return false
       checkInt()
-      this.line(`if (!(x >= ${-dayMost} && x <= ${dayMost})) break row`, `d${c}[n] = x`)
+      this.line(`if (!(x >= ${dateMin} && x <= ${dayMost})) break row`, `d${c}[n] = x`)
       return true
     }
     if (!isInstant(type) || name.endsWith('nanos')) return false
