@@ -693,7 +693,7 @@ test('a long query gives others their turn', async () => {
     timeMs: 1,
   }))
   const partition = { topic: 't', index: 0 }
-  for (let i = 0; i < 20; i++) await house.log.writer().append([{ partition, batch: encodeBatch(rows) }])
+  for (let i = 0; i < 80; i++) await house.log.writer().append([{ partition, batch: encodeBatch(rows) }])
   let turns = 0
   let over = false
   const turn = (): void => {
