@@ -137,7 +137,7 @@ export function* readHeaders(segments: Segments, from: number, limit: number): G
   }
 }
 
-/** A marker is one record of some twenty bytes: who has to read each by itself is hours behind who reads them here. */
+/** A marker is one record of some twenty bytes; reading each by itself later would cost a read of the file each. */
 const markerBytesMax = 1024
 const headerBytes = (batch: Buffer): number =>
   (batchAttributes(batch) & attribute.control) !== 0 && batch.length <= markerBytesMax ? batch.length : batchHeaderBytes

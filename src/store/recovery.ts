@@ -6,10 +6,13 @@
  * - something is wrong below the durable end: damage. Nothing is touched, the log is readable up to there. The next starts
  *   look at that place again: whoever puts the file back has the whole log back;
  * - something is wrong at or above it: a torn tail. Unsynced pages reach the disk in any order, so whatever follows is
- *   worth nothing even where it is valid; it is moved to `<segment>.torn` and the log ends there.
+ *   worth nothing even where it is valid; it is moved to `<segment>.torn` and the log ends there. Zeros alone are no tail:
+ *   they were written ahead (`room.ts`), and the file is ended before them.
  *
  * A segment ends where the next one begins, whatever its file still holds: a log that was cut back after a failed sync
  * leaves such bytes behind and must not touch them.
+ *
+ * Long because each case of a break is told apart by what was found before it, in one pass over the segments.
  */
 import { offset as toOffset } from '../lib/brand.ts'
 import { Fault } from '../lib/fault.ts'
@@ -21,6 +24,7 @@ import { headOf, isOtherFile, otherFile } from './head.ts'
 import type { DamagedPlace, KnownPartition, PartitionState } from './journal.ts'
 import { nextBatch } from './next-batch.ts'
 import type { Damage } from './partition.ts'
+import { isRoom } from './room.ts'
 import { segmentName, segmentsIn, type SegmentState } from './segment.ts'
 import { Indexer, newSalt } from './segments.ts'
 import { setAside, tornPath } from './set-aside.ts'
@@ -500,14 +504,6 @@ class PartitionRecovery {
       target.close()
     }
   }
-}
-
-/** Are there only zeros, and no more than were written ahead? */
-function isRoom(file: File, position: number, bytesMax: number): boolean {
-  const bytes = file.size() - position
-  if (bytes > bytesMax) return false
-  const rest = Buffer.allocUnsafeSlow(bytes)
-  return file.read(rest, position) === bytes && rest.equals(Buffer.alloc(bytes))
 }
 
 const holds = ({ base, end }: SegmentState, offset: number): boolean => base < offset && offset < end

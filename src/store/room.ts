@@ -1,7 +1,9 @@
 /**
  * Zeros written ahead of a segment's end while it takes many small writes. A sync that makes its file no longer leaves
- * the file system's own journal alone and takes about half the time (docs/store.md).
+ * the file system's own journal alone, and takes less time (bench/README.md has what a client sees of it).
  */
+import type { File } from '../lib/world.ts'
+
 const small = { bytes: 16 * 1024, writes: 32, windowMs: 1_000 }
 
 export class Room {
@@ -29,4 +31,12 @@ let zeros = Buffer.alloc(0)
 export function zerosOf(bytes: number): Uint8Array {
   if (zeros.length < bytes) zeros = Buffer.alloc(bytes)
   return zeros.subarray(0, bytes)
+}
+
+/** Are there only zeros from `position` on, and no more than are written ahead? */
+export function isRoom(file: File, position: number, bytesMax: number): boolean {
+  const bytes = file.size() - position
+  if (bytes > bytesMax) return false
+  const rest = Buffer.allocUnsafeSlow(bytes)
+  return file.read(rest, position) === bytes && rest.equals(Buffer.alloc(bytes))
 }

@@ -208,6 +208,20 @@ test('a crash at every write of an end: it is there wholly, or not at all, and c
       assert.deepEqual([...outcomes].sort(), ['ended', 'open'], 'both were met')
     }
 })
+/** What is written may reach the disk; the record of the transaction it is of does not. */
+async function dieBeforeRecord(world: Simulation, write: () => Promise<unknown>): Promise<void> {
+  let answered = false
+  world.disk.plan = ({ operation, path }) =>
+    operation === 'datasync' && path.includes('__transaction_state') ? { code: 'power' } : null
+  write().then(
+    () => (answered = true),
+    () => undefined,
+  )
+  await world.advance(100)
+  assert.equal(answered, false, 'not before both are on the disk')
+  world.disk.plan = null
+  world.powerCut()
+}
 test('data on disk without the record that says whose it is belongs to nobody', async () => {
   let met = 0
   for (let seed = 0; seed < 60; seed++) {
@@ -216,17 +230,7 @@ test('data on disk without the record that says whose it is belongs to nobody', 
     let { log } = began
     const producer = new Producer(log)
     await world.run(() => producer.init())
-    let answered = false
-    world.disk.plan = ({ operation, path }) =>
-      operation === 'datasync' && path.includes('__transaction_state') ? { code: 'power' } : null
-    producer.write(t0, 'a').then(
-      () => (answered = true),
-      () => undefined,
-    )
-    await world.advance(100)
-    assert.equal(answered, false, 'not before both are on the disk')
-    world.disk.plan = null
-    world.powerCut()
+    await dieBeforeRecord(world, () => producer.write(t0, 'a'))
     log = await open(world)
     producer.log = log
     await world.run(async () => {
@@ -257,12 +261,7 @@ test('what of an open transaction reached a partition before the record that nam
       await producer.init()
       await producer.write(t0, 'a')
     })
-    world.disk.plan = ({ operation, path }) =>
-      operation === 'datasync' && path.includes('__transaction_state') ? { code: 'power' } : null
-    producer.write(t1, 'b').catch(() => undefined)
-    await world.advance(100)
-    world.disk.plan = null
-    world.powerCut()
+    await dieBeforeRecord(world, () => producer.write(t1, 'b'))
     for (const life of [1, 2]) {
       log = await open(world)
       producer.log = log
