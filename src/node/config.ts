@@ -20,7 +20,8 @@ import {
 import { addressText, parseAddress } from './addresses.ts'
 import { type LogConfig, type LogSettings, type Password, logText, resolveLog } from './log-config.ts'
 
-export const protocols = ['http', 'kafka', 'peer'] as const
+/** In the order in which they begin to listen; `listeners.ts` has how. */
+export const protocols = ['kafka', 'http', 'peer'] as const
 export type Protocol = (typeof protocols)[number]
 
 export interface Config {
@@ -193,7 +194,7 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
   refuseIdle(log, listen)
   const config: Config = {
     data,
-    listen: { http: listen.http ?? null, kafka: listen.kafka ?? null, peer: listen.peer ?? null },
+    listen: Object.fromEntries(protocols.map((one) => [one, listen[one] ?? null])) as Config['listen'],
     advertise: Object.fromEntries(Object.entries(advertise).filter(([, address]) => address !== null)),
     kafkaTopics: { autoCreate: onOff('kafkaAutoCreate'), partitions: partitionCount('kafkaPartitions') },
     kafkaRebalanceDelayMs: rebalanceDelay('kafkaRebalanceDelay'),
@@ -229,8 +230,8 @@ function refuseIdle(log: LogConfig, listen: Partial<Record<Protocol, Address | n
     const at = listen[protocol]
     if (at != null) throw new Fault('config.invalid', { setting: `listen.${protocol}`, value: addressText(at), why })
   }
-  if (log === 'local') refuse('peer', 'it is for processes that share a Kafka cluster')
-  else refuse('kafka', 'with a Kafka cluster, clients talk to its brokers')
+  if (log === 'local') return refuse('peer', 'it is for processes that share a Kafka cluster')
+  refuse('kafka', 'with a Kafka cluster, clients talk to its brokers')
 }
 
 function hostName(text: string): string {

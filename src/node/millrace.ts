@@ -2,8 +2,6 @@
  * The composition root: builds every layer from the configuration, starts them lowest first and stops them in reverse.
  * Nothing else in the program knows all of them.
  */
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { type RunningAlerts, openAlerts } from '../act/open.ts'
 import { type Flow, type FlowOptions, openFlow } from '../flow/runtime/flow.ts'
 import { guardMemory } from '../flow/runtime/memory-guard.ts'
@@ -12,8 +10,6 @@ import { Quarantine } from '../flow/runtime/quarantine.ts'
 import { isSqlFunction } from '../flow/user-functions.ts'
 import { codeOf } from '../flow/workers/code.ts'
 import { openFlowOnThreads } from '../flow/workers/pool.ts'
-import { listenHttp } from '../gateway/http/listen.ts'
-import { type SaslSettings, listenKafka } from '../gateway/kafka/index.ts'
 import { Fault } from '../lib/fault.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import type { Logger } from '../lib/logger.ts'
@@ -29,7 +25,6 @@ import { type OpenEngine, openEngine } from '../query/open.ts'
 import { type Contracts, openContracts } from '../schema/contracts.ts'
 import { sortedOut, startQuarantine } from '../schema/quarantine-service.ts'
 import { readText } from '../security/files.ts'
-import { saslMechanisms } from '../security/sasl.ts'
 import { type Security, openSecurity } from '../security/security.ts'
 import { TlsWatch } from '../security/tls.ts'
 import { anonymous } from '../security/principal.ts'
@@ -37,6 +32,7 @@ import { type Telemetry, openTelemetry } from '../telemetry/telemetry.ts'
 import { type Definitions, applyDefinitions } from './apply.ts'
 import { addressText } from './addresses.ts'
 import { type Config, type Protocol, protocols } from './config.ts'
+import { listeners } from './listeners.ts'
 import { openLog } from './open-log.ts'
 import { version } from './version.ts'
 
@@ -181,51 +177,17 @@ async function startGateways(
   // Certificates are files of the machine also where the data lies in memory.
   const watch = settings.tls === null ? null : new TlsWatch(settings.tls, machine, logger)
   stack.defer(() => watch?.close())
-  const tlsOf = (protocol: Protocol) => (watch !== null && settings.isEncrypted(protocol) ? { tls: watch.first } : {})
-  const { kafka: kafkaAt, http: httpAt } = config.listen
-  if (kafkaAt !== null && layers.local !== null) {
-    const { world, local: broker, telemetry, engine, security } = layers
-    const { kafka: advertise } = config.advertise
-    const shown = advertise === undefined ? {} : { advertise }
-    const kafka = await listening('kafka', kafkaAt, () =>
-      listenKafka({
-        world,
-        broker,
-        at: kafkaAt,
-        meter: telemetry.kafka,
-        clients: telemetry.clients,
-        log: logger,
-        uses: engine,
-        topicDefaults: config.kafkaTopics,
-        security,
-        sasl: saslOf(settings),
-        ...tlsOf('kafka'),
-        ...shown,
-      }),
+  for (const protocol of protocols) {
+    const at = config.listen[protocol]
+    if (at === null) continue
+    const tls = watch !== null && settings.isEncrypted(protocol) ? { tls: watch.first } : {}
+    const listener = await listening(protocol, at, () =>
+      listeners[protocol]({ ...layers, config, logger, machine, at, ...tls }),
     )
-    watch?.follow(kafka)
-    stack.defer(() => kafka.close())
-    bound.kafka = kafka.at
-  }
-  if (httpAt !== null) {
-    const http = await listening('http', httpAt, () =>
-      listenHttp({
-        ...layers,
-        logger,
-        version,
-        dataPath: layers.local === null || config.data === ':memory:' ? null : config.data,
-        at: httpAt,
-        hosts: config.httpHosts,
-        origins: config.httpOrigins,
-        ...tlsOf('http'),
-        consoleDir: consoleDir(),
-        // The data may lie in memory, the console's files never do.
-        consoleDisk: machine.disk,
-      }),
-    )
-    watch?.follow(http)
-    stack.defer(() => http.close())
-    bound.http = http.at
+    if (listener === null) continue
+    watch?.follow(listener)
+    stack.defer(() => listener.close())
+    bound[protocol] = listener.at
   }
   return bound
 }
@@ -263,12 +225,6 @@ async function makeAdmin({ users, audit }: Security, { disk }: World, file: stri
   })
 }
 
-/** A listener that was not told how to ask offers what works with users as they are, and insists on nothing. */
-function saslOf({ kafkaSasl, kafkaReauthMs: reauthMs, oauth }: Config['security']): SaslSettings {
-  const offered = saslMechanisms.filter((mechanism) => mechanism !== 'OAUTHBEARER' || oauth !== null)
-  const required = kafkaSasl.length > 0
-  return { mechanisms: required ? kafkaSasl : offered, required, reauthMs }
-}
 /** Then nobody may do anything without a grant, also before there are users. */
 const asksWhoAnywhere = ({ listen, security }: Config): boolean =>
   security.kafkaSasl.length > 0 ||
@@ -293,10 +249,4 @@ const reasons: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program listens there',
   EADDRNOTAVAIL: 'this machine has no such address',
   EACCES: 'this user may not use that port',
-}
-
-/** Two steps up from src/node and from dist/node lies the package; the console's files are in its dist. */
-function consoleDir(): string | null {
-  const dir = fileURLToPath(new URL('../../dist/console', import.meta.url))
-  return existsSync(dir) ? dir : null
 }

@@ -125,8 +125,8 @@ export function securityOf(single: Single, list: List): SecurityConfig {
     principalMapping: single('principalMapping'),
     oauth,
     asksWho(protocol) {
-      // HTTP has passwords and tokens in clear: it asks wherever it is encrypted, and only there.
-      if (protocol === 'http') return isEncrypted('http')
+      // Others have passwords and tokens in clear: they ask wherever they are encrypted, and only there.
+      if (protocol !== 'kafka') return isEncrypted(protocol)
       if (hasCertificates && isEncrypted('kafka')) return true
       const inClear = kafkaSasl.find((mechanism) => mechanism === 'PLAIN' || mechanism === 'OAUTHBEARER')
       if (inClear !== undefined && !isEncrypted('kafka'))

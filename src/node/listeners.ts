@@ -1,0 +1,80 @@
+/** How each protocol listens: the gateways, with what they need of the layers below. */
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { listenHttp } from '../gateway/http/listen.ts'
+import { type SaslSettings, listenKafka } from '../gateway/kafka/index.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { Address, TlsServer, World } from '../lib/world.ts'
+import { saslMechanisms } from '../security/sasl.ts'
+import type { Config, Protocol } from './config.ts'
+import type { Layers } from './millrace.ts'
+import { version } from './version.ts'
+
+export interface ListenOptions extends Layers {
+  readonly config: Config
+  readonly logger: Logger
+  /** The machine itself, where the data lies in memory. */
+  readonly machine: World
+  readonly at: Address
+  /** As it is read first; without it the listener is not encrypted. */
+  readonly tls?: TlsServer
+}
+export interface Listener {
+  readonly at: Address
+  /** Another certificate, for connections from now on. Throws when it is none. */
+  renew(tls: TlsServer): void
+  /** Stops accepting, answers what is under way, then closes every connection. Idempotent. */
+  close(): Promise<void>
+}
+
+/** null: nothing listens here that is a gateway. */
+export const listeners: Readonly<Record<Protocol, (options: ListenOptions) => Promise<Listener | null>>> = {
+  kafka,
+  http,
+  // The log over a cluster does that itself.
+  peer: () => Promise.resolve(null),
+}
+
+async function kafka({ config, local: broker, ...options }: ListenOptions): Promise<Listener | null> {
+  if (broker === null) return null
+  const { world, telemetry, engine, security, logger, at, tls } = options
+  const { kafka: advertise } = config.advertise
+  return listenKafka({
+    world,
+    broker,
+    at,
+    meter: telemetry.kafka,
+    clients: telemetry.clients,
+    log: logger,
+    uses: engine,
+    topicDefaults: config.kafkaTopics,
+    security,
+    sasl: saslOf(config.security),
+    ...(tls === undefined ? {} : { tls }),
+    ...(advertise === undefined ? {} : { advertise }),
+  })
+}
+/** A listener that was not told how to ask offers what works with users as they are, and insists on nothing. */
+function saslOf({ kafkaSasl, kafkaReauthMs: reauthMs, oauth }: Config['security']): SaslSettings {
+  const offered = saslMechanisms.filter((mechanism) => mechanism !== 'OAUTHBEARER' || oauth !== null)
+  const required = kafkaSasl.length > 0
+  return { mechanisms: required ? kafkaSasl : offered, required, reauthMs }
+}
+
+function http({ config, machine, ...options }: ListenOptions): Promise<Listener> {
+  return listenHttp({
+    ...options,
+    version,
+    dataPath: options.local === null || config.data === ':memory:' ? null : config.data,
+    hosts: config.httpHosts,
+    origins: config.httpOrigins,
+    consoleDir: consoleDir(),
+    // The data may lie in memory, the console's files never do.
+    consoleDisk: machine.disk,
+  })
+}
+/** Two steps up from src/node and from dist/node lies the package; the console's files are in its dist. */
+function consoleDir(): string | null {
+  const dir = fileURLToPath(new URL('../../dist/console', import.meta.url))
+  return existsSync(dir) ? dir : null
+}
