@@ -5,6 +5,7 @@ import { lookCommands } from './commands/look.ts'
 import { savepointCommands } from './commands/savepoint.ts'
 import { serveCommands } from './commands/serve.ts'
 import { topicCommands } from './commands/topic.ts'
+import { accessKeyCommands } from './commands/access-key.ts'
 import { userCommands } from './commands/user.ts'
 
 export const commands: readonly Command[] = [
@@ -12,6 +13,7 @@ export const commands: readonly Command[] = [
   ...eventCommands,
   ...topicCommands,
   ...userCommands,
+  ...accessKeyCommands,
   ...lookCommands,
   ...savepointCommands,
   ...logCommands,

@@ -1166,6 +1166,22 @@ export const faults = {
     says: (f) => `there is a user ${f.user} already`,
     hint: 'Change it (`millrace user alter`), or choose another name.',
   }),
+  'security.unknown-access-key': meaning<{ id: string }>({
+    kafka: 91,
+    http: 404,
+    sqlstate: '42704',
+    retry: false,
+    says: (f) => `there is no access key ${f.id}`,
+    hint: '`millrace access-key list` gives the keys that there are.',
+  }),
+  'security.access-key-exists': meaning<{ id: string }>({
+    kafka: 92,
+    http: 409,
+    sqlstate: '42710',
+    retry: false,
+    says: (f) => `there is an access key ${f.id} already`,
+    hint: 'Delete it first (`millrace access-key delete`), or choose another id.',
+  }),
   'security.invalid-user': meaning<{ user: string }>({
     kafka: 93,
     http: 400,

@@ -11,7 +11,17 @@ import { Fault, asFault } from '../lib/fault.ts'
 import { decodeBatch, encodeBatch } from './batch.ts'
 import type { Batch, Log, Reader } from './log.ts'
 
-export type CatalogKind = 'contract' | 'stream' | 'table' | 'view' | 'plain-view' | 'alert' | 'user' | 'grant' | 'quota'
+export type CatalogKind =
+  | 'contract'
+  | 'stream'
+  | 'table'
+  | 'view'
+  | 'plain-view'
+  | 'alert'
+  | 'user'
+  | 'access-key'
+  | 'grant'
+  | 'quota'
 export interface CatalogEntry {
   readonly kind: CatalogKind
   readonly name: string
@@ -42,6 +52,7 @@ const kinds: readonly CatalogKind[] = [
   'plain-view',
   'alert',
   'user',
+  'access-key',
   'grant',
   'quota',
 ]

@@ -4,6 +4,7 @@ import type { Logger } from '../lib/logger.ts'
 import type { World } from '../lib/world.ts'
 import type { Catalog } from '../log/catalog.ts'
 import type { Log } from '../log/log.ts'
+import { type AccessKeys, CatalogAccessKeys } from './access-keys.ts'
 import { type Audit, TopicAudit, noAudit } from './audit.ts'
 import { type Authorizer, GrantAuthorizer, openAuthorizer } from './authorizer.ts'
 import { type Grant, type GrantFilter, checkGrant, fits, grantKey } from './grants.ts'
@@ -32,6 +33,7 @@ export interface Grants {
 export interface Security {
   readonly authorizer: Authorizer
   readonly users: Users
+  readonly accessKeys: AccessKeys
   readonly grants: Grants
   readonly quotas: Quotas
   readonly audit: Audit
@@ -58,6 +60,7 @@ export function openSecurity(parts: Parts, options: SecurityOptions): OpenSecuri
 class CatalogSecurity implements OpenSecurity {
   readonly authorizer: GrantAuthorizer
   readonly users: CatalogUsers
+  readonly accessKeys: CatalogAccessKeys
   readonly grants: Grants
   readonly quotas: CatalogQuotas
   readonly audit: TopicAudit
@@ -74,6 +77,12 @@ class CatalogSecurity implements OpenSecurity {
     const users = new CatalogUsers({ catalog, random: world.random, superUsers })
     const grants = new CatalogGrants(catalog)
     this.users = users
+    this.accessKeys = new CatalogAccessKeys({
+      catalog,
+      random: world.random,
+      now: () => world.clock.now(),
+      isUser: (name) => superUsers.has(name) || users.get(name) !== null,
+    })
     this.grants = grants
     this.quotas = new CatalogQuotas({ catalog, clock: world.clock })
     this.audit = new TopicAudit({ log, clock: world.clock, logger, newChain: () => world.random.uuid() })
@@ -86,6 +95,7 @@ class CatalogSecurity implements OpenSecurity {
     this.#stop = catalog.onChange((changed) => {
       const kinds = new Set(changed.map(({ kind }) => kind))
       if (kinds.has('user')) users.read()
+      if (kinds.has('access-key')) this.accessKeys.read()
       if (kinds.has('quota')) this.quotas.read()
       // Decisions are remembered, and a super user may be none any more.
       if (kinds.has('grant') || kinds.has('user')) this.authorizer.replace(grants.all())
@@ -151,6 +161,7 @@ export const openToAll: Security = {
     change: unavailable,
     remove: unavailable,
   },
+  accessKeys: { all: () => [], get: () => null, secret: () => null, create: unavailable, remove: unavailable },
   grants: { add: unavailable, remove: unavailable, find: () => [] },
   quotas: noQuotas,
   audit: noAudit,

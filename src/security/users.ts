@@ -7,6 +7,7 @@ import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import type { Random } from '../lib/world.ts'
 import type { Catalog, CatalogEntry } from '../log/catalog.ts'
+import { withoutKeys } from './access-keys.ts'
 import {
   type ScramCredential,
   type ScramMechanism,
@@ -155,17 +156,19 @@ export class CatalogUsers implements Users {
   async change(changes: readonly UserChange[]): Promise<void> {
     await this.#catalog.change(this.#entries(changes))
   }
-  #entries(changes: readonly UserChange[]): { kind: 'user'; name: string; value: unknown }[] {
+  #entries(changes: readonly UserChange[]): { kind: 'user' | 'access-key'; name: string; value: unknown }[] {
     const users = changes.map((change) => this.#changed(change))
     const isSuper = (one: UserDefinition): boolean => one.super || this.#isSuper(one.name)
     const first = users.find(isUser)
     if (this.isEmpty && !this.#hasSuper && first !== undefined && !users.some(isSuper))
       throw new Fault('security.first-user', { user: first.name })
-    return users.map((one) => ({
-      kind: 'user',
+    const gone = users.filter((one) => !isUser(one)).map(({ name }) => name)
+    const changed = users.map((one) => ({
+      kind: 'user' as const,
       name: one.name,
       value: isUser(one) ? { super: one.super, scram: one.scram } : null,
     }))
+    return [...changed, ...withoutKeys(this.#catalog, new Set(gone))]
   }
   #changed({ name, scram = {}, super: isSuper }: UserChange): UserDefinition {
     if (name === '' || name.length > nameLengthMax || /[\0-\x1f\x7f]/.test(name))
@@ -185,7 +188,7 @@ export class CatalogUsers implements Users {
   }
   async remove(name: string): Promise<void> {
     if (!this.#users.has(name)) throw new Fault('security.unknown-user', { user: name })
-    await this.#catalog.change([{ kind: 'user', name, value: null }])
+    await this.#catalog.change([{ kind: 'user', name, value: null }, ...withoutKeys(this.#catalog, new Set([name]))])
   }
 }
 const isUser = ({ super: isSuper, scram }: UserDefinition): boolean => isSuper || Object.keys(scram).length > 0

@@ -27,6 +27,8 @@
  * GET    /v1/alerts/fired                    ?alert ?limit → FiredAlert[], newest first; SSE: what fires from now on
  * GET    /v1/users                           UserInfo[]
  * GET|PUT|PATCH|DELETE /v1/users/{u}         {password, super} → UserInfo
+ * GET|POST /v1/access-keys                   {user, id, secret} → NewAccessKeyInfo (201: the secret is in this answer only); AccessKeyInfo[]
+ * GET|DELETE /v1/access-keys/{k}             AccessKeyInfo
  * POST   /v1/sql                             {sql, params} → QueryAnswer; NDJSON; SSE for SUBSCRIBE
  * GET    /v1/overview                        Overview; SSE: one a second
  * GET    /metrics /health/live /health/ready /openapi.json /
@@ -169,4 +171,14 @@ export interface UserInfo {
   readonly super: boolean
   /** Of SCRAM, for which there is a credential; PLAIN and Basic go by the same. */
   readonly mechanisms: readonly string[]
+}
+
+export interface AccessKeyInfo {
+  readonly id: string
+  readonly user: string
+  /** ISO 8601. */
+  readonly created: string
+}
+export interface NewAccessKeyInfo extends AccessKeyInfo {
+  readonly secret: string
 }

@@ -19,6 +19,7 @@ import { savepointRoutes } from './routes/savepoints.ts'
 import { sqlRoute } from './routes/sql.ts'
 import { topicRoutes } from './routes/topics.ts'
 import { userRoutes } from './routes/users.ts'
+import { accessKeyRoutes } from './routes/access-keys.ts'
 import { viewRoutes } from './routes/views.ts'
 import { scrapeInto } from './scrape.ts'
 import type { StaticFiles } from './static-files.ts'
@@ -76,6 +77,7 @@ export class Gateway {
       ...groupRoutes(parts, lag),
       ...alertRoutes(parts),
       ...userRoutes(parts),
+      ...accessKeyRoutes(parts),
       sqlRoute(parts),
       overviewRoute(parts),
       ...serviceRoutes(parts, () => this.routes),
