@@ -102,7 +102,15 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
   const transactionsLog = system(transactionsTopic)
   const transactions = new TransactionCoordinator(world.clock, transactionsLog)
   decides.by = transactions
-  const found = await recoverTransactions(transactions, { log: transactionsLog, registry })
+  const late: { groups: LocalGroups | null } = { groups: null }
+  const clients = new ClientTransactions({
+    clock: world.clock,
+    coordinator: transactions,
+    producerIds,
+    decided: (transaction, committed) => late.groups?.positions.settle(transaction, committed),
+    idleMs: options.transactionalIdIdleMs ?? limits.transactionalIdIdleMs,
+  })
+  await recoverTransactions(transactions, { log: transactionsLog, registry }, (found) => clients.restore(found))
 
   const queues = await openQueues(options, { registry, topics, state: system(queuesTopic), groupConfigs })
   const shared: { memberships: Memberships | null } = { memberships: null }
@@ -120,20 +128,11 @@ async function assemble(options: LocalLogOptions, store: Store): Promise<LocalLo
     shareSettings: (group) => groupConfigs.ofShare(group),
     taskMembers: (group) => shared.memberships?.count(group) ?? 0,
   })
+  late.groups = groups
   await replay(
     groups.offsetsLog,
     (record) => groups.restore(record),
     (record, { producerId, producerEpoch: epoch }) => groups.positions.restoreAwaiting(record, { producerId, epoch }),
-  )
-  const clients = new ClientTransactions(
-    {
-      clock: world.clock,
-      coordinator: transactions,
-      producerIds,
-      decided: (transaction, committed) => groups.positions.settle(transaction, committed),
-      idleMs: options.transactionalIdIdleMs ?? limits.transactionalIdIdleMs,
-    },
-    found,
   )
   const memberships = new Memberships({
     random: world.random,

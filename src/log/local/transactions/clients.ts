@@ -77,10 +77,15 @@ export class ClientTransactions {
   #stopForgetting: () => void = () => undefined
   #closed = false
 
-  constructor(host: ClientTransactionsHost, found: readonly FoundId[]) {
+  constructor(host: ClientTransactionsHost) {
     this.#host = host
-    const nowMs = host.clock.now()
-    const monotonicMs = host.clock.monotonic()
+    host.coordinator.begins = (producer) => this.#begins(producer)
+  }
+  /** What a start has found, before anything is asked. */
+  restore(found: readonly FoundId[]): void {
+    const { clock } = this.#host
+    const nowMs = clock.now()
+    const monotonicMs = clock.monotonic()
     const since = (ms: number): number => monotonicMs - Math.max(0, nowMs - ms)
     for (const { transactionalId: name, state, transaction } of found) {
       const id: TransactionalId = {
@@ -211,6 +216,16 @@ export class ClientTransactions {
       this.#watchDeadlines()
     }
     return transaction
+  }
+  /**
+   * A partition has something of this producer that no record names: the first write of a transaction, which a crash came
+   * before. Null when the producer is not the present one of any id, or is changing.
+   */
+  #begins({ producerId, epoch }: ProducerIdentity): Transaction | null {
+    for (const id of this.#ids.values())
+      if (id.state.producerId === producerId && id.state.epoch === epoch)
+        return id.isChanging || id.transaction !== null || isPrepared(id.state) ? null : this.#add(id, [], true)
+    return null
   }
   /** Resolves when it is durable what the id's open transaction has. One record for all that was added in this turn. */
   recorded(name: string): Promise<void> {

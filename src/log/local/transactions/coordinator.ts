@@ -70,20 +70,22 @@ export class TransactionCoordinator {
     this.#log = log
   }
 
+  /** Told of a producer whose transaction a partition has and no record names: its transaction, if it may begin one. */
+  begins: (producer: ProducerIdentity) => Transaction | null = () => null
+
   /**
    * What becomes of a transaction that a partition finds open in it; null: it is part of none that anybody knows of. What is
-   * found of an open one whose record does not say so was written just before a crash, and not acknowledged: its owner sends it
-   * again. A marker there would fence an owner that lives, so the partition becomes a part of it.
+   * found of a living producer, and no record says so, was written just before a crash, and not acknowledged: its owner sends
+   * it again. A marker there would fence the owner, so the partition becomes a part of its transaction, which may begin by that.
    */
   resolve(partition: PartitionState, producerId: number, epoch: number): Ending | 'open' | null {
     if (this.#deciding) return 'open'
-    const open = this.#open.get(producerId)
-    if (open?.epoch === epoch) {
-      if (open.phase === 'open') open.partitions.add(partition)
-      return open.partitions.has(partition) ? 'open' : null
-    }
     const decided = this.#unmarked.get(nameOf(producerId, epoch))
-    return decided?.partitions.has(partition) === true ? decided : null
+    if (decided !== undefined) return decided.partitions.has(partition) ? decided : null
+    const open = this.#open.get(producerId) ?? this.begins({ producerId, epoch })
+    if (open?.epoch !== epoch) return null
+    if (open.phase === 'open') open.partitions.add(partition)
+    return open.partitions.has(partition) ? 'open' : null
   }
 
   /** A decided transaction has markers here that may not be on disk yet. */

@@ -30,10 +30,12 @@ export interface FoundId {
 }
 type ClientState = TransactionState & { readonly client: ClientPart }
 
+/** `known` is told of clients' ids before anything is decided in the partitions. */
 export async function recoverTransactions(
   coordinator: TransactionCoordinator,
   of: { log: PartitionState; registry: Registry },
-): Promise<FoundId[]> {
+  known: (ids: readonly FoundId[]) => void,
+): Promise<void> {
   const newest = new Map<string, TransactionState>()
   await replay(of.log, ({ key, value }) => {
     const id = key === null ? null : decodeTransactionKey(key)
@@ -54,8 +56,8 @@ export async function recoverTransactions(
     ids.push(idOf(transactionalId, decided?.closing ?? state, of.registry))
   }
   const open = ids.flatMap(({ transaction }) => (transaction === null ? [] : [transaction]))
+  known(ids)
   await coordinator.restored(found, open)
-  return ids
 }
 const isClient = (state: Omit<TransactionState, 'pending'>): state is ClientState => state.client !== null
 
