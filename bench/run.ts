@@ -9,6 +9,7 @@ import { benchKafka, kafkaRows } from './kafka/index.ts'
 import { benchClient, clientRows } from './client.ts'
 import { benchDecode, decodeRows } from './decode.ts'
 import { benchDelivery, deliveryRows } from './delivery.ts'
+import { benchEventHubs, eventHubsRows } from './eventhubs.ts'
 import { benchLatency, latencyRows } from './latency.ts'
 import type { PlanOptions } from './kafka/plan.ts'
 import { Report, type RowSpec } from './lib/rows.ts'
@@ -68,6 +69,11 @@ const benches: Readonly<Record<string, Bench>> = {
     says: 'what the load generators of `kafka` do against a broker that keeps nothing: no row there can be larger',
     rows: clientRows,
     run: (report, plan) => benchClient(report, plan),
+  },
+  eventhubs: {
+    says: 'events in and out of the Event Hubs gateway, with a light client of our own codec',
+    rows: eventHubsRows,
+    run: (report, { quick, runs }) => benchEventHubs(report, { quick, runs }),
   },
   latency: {
     says: 'from the acknowledgement of an event to its place in what a subscriber of a view sees',

@@ -172,6 +172,47 @@ export const limits = {
   diskReserveBytes: 32 * 1024 * 1024,
   /** Items of one block of an Avro array that take no byte, as nulls do. */
   emptyItems: 65_536,
+  /** AMQP values nested deeper are refused. */
+  amqpDepth: 32,
+  /** What we take in one frame; larger messages come in several. */
+  amqpFrameBytes: 64 * 1024,
+  /** One message, or a batch of them, as Event Hubs has it. */
+  amqpMessageBytes: 1024 * 1024,
+  /** Messages of one batch: each is a few objects here. */
+  amqpBatchEvents: 100_000,
+  amqpKeyLength: 128,
+  /** Sessions of a connection and links of a session: each link that reads costs some 10 KiB. */
+  amqpChannels: 256,
+  amqpLinks: 256,
+  /** Frames that a session may send ahead. */
+  amqpWindow: 2_048,
+  /** Messages that a client may send ahead on one link. */
+  amqpCredit: 1_000,
+  /** Event Hubs connections, over all and from one address; each costs some 10 KiB. */
+  amqpConnections: 16_384,
+  amqpConnectionsPerAddress: 8_192,
+  /** Time to open a connection, from its first byte to `open`. */
+  amqpOpenMs: 30_000,
+  /** A connection on which nothing came for so long is closed; clients are told half of it. */
+  amqpIdleMs: 240_000,
+  /** Bytes of one connection, and of all, that wait to be stored; beyond it sockets are not read. */
+  amqpBytesWaiting: 16 * 1024 * 1024,
+  amqpBytesWaitingInAll: 256 * 1024 * 1024,
+  /** Events read for one link and not yet taken by its client. */
+  amqpReadBytes: 1024 * 1024,
+  /** Written and not yet taken by the client's kernel; beyond it nothing is written. */
+  amqpBacklogBytes: 1024 * 1024,
+  /** Tokens that a connection has shown. */
+  amqpTokens: 1_000,
+  amqpTokenLength: 16 * 1024,
+  /** Answers of the management and token nodes that a client has not taken. */
+  amqpAnswers: 1_000,
+  /** Receivers of one partition in one consumer group, as with the real service. */
+  amqpReceivers: 5,
+  /** Containers and blobs that are kept for checkpoints; content and metadata of one, and of all. */
+  blobs: 100_000,
+  blobBytes: 64 * 1024,
+  blobsBytes: 256 * 1024 * 1024,
   /** JSON documents nested deeper are refused. */
   jsonDepth: 64,
   /** Body of one HTTP request that is not a stream. */

@@ -21,7 +21,7 @@ import { addressText, parseAddress } from './addresses.ts'
 import { type LogConfig, type LogSettings, type Password, logText, resolveLog } from './log-config.ts'
 
 /** In the order in which they begin to listen; `listeners.ts` has how. */
-export const protocols = ['kafka', 'http', 'peer'] as const
+export const protocols = ['kafka', 'http', 'eventhubs', 'peer'] as const
 export type Protocol = (typeof protocols)[number]
 
 export interface Config {
@@ -33,6 +33,8 @@ export interface Config {
   readonly advertise: Readonly<Partial<Record<Protocol, Address>>>
   /** Of topics that Kafka clients make without describing them. */
   readonly kafkaTopics: TopicDefaults
+  /** Partitions of a hub that is made because somebody sends to it; null: none is made. */
+  readonly eventhubsAutoCreate: number | null
   /** The first rebalance of a group of Kafka clients begins when nobody has come for so long. */
   readonly kafkaRebalanceDelayMs: number
   readonly log: LogConfig
@@ -57,6 +59,7 @@ export interface Settings extends SecuritySettings {
   /** `on` or `off` */
   readonly kafkaAutoCreate?: string | undefined
   readonly kafkaPartitions?: string | undefined
+  readonly eventhubsAutoCreate?: string | undefined
   /** A duration. */
   readonly kafkaRebalanceDelay?: string | undefined
   /** `local`, `kafka://HOST:PORT,…`, or in a file an object. */
@@ -81,6 +84,7 @@ const defaults: Required<Settings> = {
   advertise: [],
   kafkaAutoCreate: 'on',
   kafkaPartitions: '1',
+  eventhubsAutoCreate: '0',
   kafkaRebalanceDelay: durationText(initialRebalanceDelayMs),
   log: 'local',
   logPassword: '',
@@ -134,7 +138,7 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     if (value !== 'on' && value !== 'off') throw new Fault('config.invalid', { setting, value, why: 'it is on or off' })
     return value === 'on'
   }
-  function partitionCount(setting: 'kafkaPartitions'): number {
+  function partitionCount(setting: 'kafkaPartitions' | 'eventhubsAutoCreate'): number {
     const value = single(setting)
     if (/^[1-9]\d{0,9}$/.test(value) && Number(value) <= limits.partitionsPerTopic) return Number(value)
     const why = `it is a whole number from 1 to ${limits.partitionsPerTopic}`
@@ -197,6 +201,7 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     listen: Object.fromEntries(protocols.map((one) => [one, listen[one] ?? null])) as Config['listen'],
     advertise: Object.fromEntries(Object.entries(advertise).filter(([, address]) => address !== null)),
     kafkaTopics: { autoCreate: onOff('kafkaAutoCreate'), partitions: partitionCount('kafkaPartitions') },
+    eventhubsAutoCreate: single('eventhubsAutoCreate') === '0' ? null : partitionCount('eventhubsAutoCreate'),
     kafkaRebalanceDelayMs: rebalanceDelay('kafkaRebalanceDelay'),
     log,
     webhooksAllow: list('webhooksAllow'),
@@ -232,6 +237,7 @@ function refuseIdle(log: LogConfig, listen: Partial<Record<Protocol, Address | n
   }
   if (log === 'local') return refuse('peer', 'it is for processes that share a Kafka cluster')
   refuse('kafka', 'with a Kafka cluster, clients talk to its brokers')
+  refuse('eventhubs', 'with a Kafka cluster, it needs a log of our own')
 }
 
 function hostName(text: string): string {
@@ -260,6 +266,7 @@ export function environmentSettings(env: Readonly<Record<string, string | undefi
     advertise: list(env['MILLRACE_ADVERTISE']),
     kafkaAutoCreate: env['MILLRACE_KAFKA_AUTO_CREATE'],
     kafkaPartitions: env['MILLRACE_KAFKA_PARTITIONS'],
+    eventhubsAutoCreate: env['MILLRACE_EVENTHUBS_AUTO_CREATE'],
     kafkaRebalanceDelay: env['MILLRACE_KAFKA_REBALANCE_DELAY'],
     log: env['MILLRACE_LOG'],
     logPassword: env['MILLRACE_LOG_PASSWORD'],

@@ -31,6 +31,7 @@ export interface Listener {
 export const listeners: Readonly<Record<Protocol, (options: ListenOptions) => Promise<Listener | null>>> = {
   kafka,
   http,
+  eventhubs,
   // The log over a cluster does that itself.
   peer: () => Promise.resolve(null),
 }
@@ -72,6 +73,12 @@ function http({ config, machine, ...options }: ListenOptions): Promise<Listener>
     // The data may lie in memory, the console's files never do.
     consoleDisk: machine.disk,
   })
+}
+/** Loaded when it listens: who does not ask for it pays nothing. */
+async function eventhubs({ local: log, engine: uses, config, ...options }: ListenOptions): Promise<Listener | null> {
+  if (log === null) return null
+  const { listenEventHubs } = await import('../gateway/eventhubs/index.ts')
+  return listenEventHubs({ ...options, log, uses, autoCreate: config.eventhubsAutoCreate })
 }
 /** Two steps up from src/node and from dist/node lies the package; the console's files are in its dist. */
 function consoleDir(): string | null {

@@ -23,7 +23,12 @@ test('each protocol is decided by itself', () => {
     environmentSettings({ MILLRACE_LISTEN: 'http=off,kafka=127.0.0.1:1' }),
     {},
   )
-  assert.deepEqual(resolved.config.listen, { http: null, kafka: { host: 'localhost', port: 0 }, peer: null })
+  assert.deepEqual(resolved.config.listen, {
+    http: null,
+    kafka: { host: 'localhost', port: 0 },
+    eventhubs: null,
+    peer: null,
+  })
   assert.equal(origin(resolved, 'listen.kafka'), 'flag')
   assert.equal(origin(resolved, 'listen.http'), 'environment')
 })

@@ -47,7 +47,7 @@ const startOptions: readonly Option[] = [
     name: 'listen',
     value: 'PROTOCOL=HOST:PORT',
     repeatable: true,
-    summary: 'http, kafka or peer; `off` closes one; port 0 picks one',
+    summary: 'http, kafka, eventhubs or peer; `off` closes one; port 0 picks one',
   },
   {
     name: 'advertise',
@@ -60,6 +60,11 @@ const startOptions: readonly Option[] = [
     name: 'kafka-auto-create',
     value: 'on|off',
     summary: 'make topics that Kafka clients ask for by name (default on)',
+  },
+  {
+    name: 'eventhubs-auto-create',
+    value: 'N',
+    summary: 'make hubs that somebody sends to, with so many partitions (default 0: they are not made)',
   },
   {
     name: 'kafka-rebalance-delay',
@@ -91,6 +96,7 @@ async function configuration(on: Call): Promise<ResolvedConfig> {
     advertise: list('advertise'),
     kafkaPartitions: on.options.text('kafka-partitions'),
     kafkaAutoCreate: on.options.text('kafka-auto-create'),
+    eventhubsAutoCreate: on.options.text('eventhubs-auto-create'),
     kafkaRebalanceDelay: on.options.text('kafka-rebalance-delay'),
     log: on.options.text('log'),
     logPasswordFile: on.options.text('log-password-file'),

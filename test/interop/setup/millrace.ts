@@ -32,6 +32,8 @@ export interface Millrace extends AsyncDisposable {
   /** HOST:PORT */
   readonly kafka: string
   readonly http: string
+  /** Protocol → HOST:PORT, of all that listen. */
+  readonly listen: Readonly<Record<string, string>>
   /** What the process says itself, and what passed from the spawn to that line. */
   readonly startedInMs: number
   readonly spawnToReadyMs: number
@@ -82,6 +84,7 @@ export async function startMillrace(options: StartOptions = {}): Promise<Millrac
     pid: ready.pid,
     kafka: ready.listen['kafka'] ?? '',
     http: ready.listen['http'] ?? '',
+    listen: ready.listen,
     startedInMs: ready.startedInMs,
     spawnToReadyMs,
     get running() {

@@ -1,0 +1,1 @@
+export { type EventHubsListener, type EventHubsOptions, listenEventHubs } from './listen.ts'

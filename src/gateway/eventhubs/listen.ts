@@ -1,0 +1,197 @@
+/**
+ * The socket shell: one port for AMQP, AMQP over WebSocket and HTTPS, told apart by their first byte. What is here is about
+ * sockets: counts, times, TLS, back-pressure, the end.
+ */
+import { type AddressInfo, type Socket, Server as TcpServer } from 'node:net'
+import { TLSSocket, Server as TlsServer } from 'node:tls'
+import { limits } from '../../lib/limits.ts'
+import { requireLoopback } from '../../lib/loopback.ts'
+import { contextOf, failedHandshake, isWelcome, serverOptions, subjectOf } from '../../lib/real/tls.ts'
+import type { Address, FailedHandshake, TlsServer as Tls } from '../../lib/world.ts'
+import { KeptMap } from '../../log/kept-map.ts'
+import { anonymous } from '../../security/principal.ts'
+import { Connection, type Transport } from './connection.ts'
+import { Hubs, type HubParts } from './hubs.ts'
+import { HttpShell } from './shell/http.ts'
+
+export interface EventHubsOptions extends HubParts {
+  /** Port 0 picks one. */
+  readonly at: Address
+  /** As it is read first. */
+  readonly tls?: Tls
+}
+export interface EventHubsListener {
+  readonly at: Address
+  /** Another certificate, for connections from now on. Throws when it is none. */
+  renew(tls: Tls): void
+  /** Stops accepting, then closes every connection. Idempotent. */
+  close(): Promise<void>
+}
+
+export const keptTopic = '_millrace_eventhubs'
+const tickMs = 1_000
+const complaintsPerTick = 10
+const amqpFirstByte = 0x41
+
+/** Throws Fault config.not-loopback, and what the system says about the address. */
+export async function listenEventHubs(options: EventHubsOptions): Promise<EventHubsListener> {
+  // Beyond loopback whoever asks says so in clear: only encrypted, and never to a server that is open to all.
+  if (options.tls === undefined || !options.security.authorizer.enforced) requireLoopback('eventhubs', options.at)
+  const { clock } = options.world
+  const kept = await KeptMap.open({ log: options.log, topic: keptTopic, now: () => clock.now() })
+  const shell = new Shell(options, new Hubs(options, kept))
+  const at = await shell.listen(options.at)
+  return { at, renew: (tls) => shell.renew(tls), close: () => shell.close() }
+}
+
+class Shell {
+  readonly #options: EventHubsOptions
+  readonly #hubs: Hubs
+  readonly #server: TcpServer | TlsServer
+  readonly #http: HttpShell
+  readonly #sockets = new Map<Socket, string>()
+  readonly #connections = new Set<Connection>()
+  readonly #perAddress = new Map<string, number>()
+  #complaints = 0
+  #cancelTick = (): void => {}
+  #closed: Promise<void> | null = null
+
+  constructor(options: EventHubsOptions, hubs: Hubs) {
+    this.#options = options
+    this.#hubs = hubs
+    this.#http = new HttpShell((transport) => this.#open(transport))
+    const { tls } = options
+    this.#server =
+      tls === undefined ? new TcpServer({ noDelay: true }) : new TlsServer({ ...serverOptions(tls), noDelay: true })
+    this.#server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => this.#accept(socket))
+    this.#server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
+      const handshake = failedHandshake(error, socket)
+      if (handshake !== null) this.#noTls(handshake)
+      socket.destroy()
+    })
+  }
+  #noTls({ host, why, ofCertificate }: FailedHandshake): void {
+    this.#complain('eventhubs: no TLS with a client', { client: host, why })
+    if (!ofCertificate) return
+    const subject = { principal: anonymous, host: plainHost(host) }
+    const { audit } = this.#options.security
+    audit.note({ subject, via: 'eventhubs', action: 'authenticate', resources: [], outcome: 'refused', detail: why })
+  }
+  #complain(message: string, facts: Readonly<Record<string, unknown>>): void {
+    if (this.#complaints++ < complaintsPerTick) this.#options.logger.warn(message, facts)
+  }
+
+  #accept(socket: Socket): void {
+    const host = plainHost(socket.remoteAddress ?? '')
+    socket.on('error', () => {})
+    if (socket instanceof TLSSocket && !isWelcome(socket)) {
+      this.#noTls({ host, why: String(socket.authorizationError), ofCertificate: true })
+      return void socket.destroy()
+    }
+    const ofAddress = this.#perAddress.get(host) ?? 0
+    if (this.#sockets.size >= limits.amqpConnections || ofAddress >= limits.amqpConnectionsPerAddress) {
+      this.#complain('eventhubs: connection refused', { client: host, connections: this.#sockets.size })
+      return void socket.destroy()
+    }
+    if (this.#options.security.quotas.connected(host) > 0) return void socket.destroy()
+    this.#sockets.set(socket, host)
+    this.#perAddress.set(host, ofAddress + 1)
+    socket.on('close', () => {
+      this.#sockets.delete(socket)
+      const left = (this.#perAddress.get(host) ?? 1) - 1
+      if (left > 0) this.#perAddress.set(host, left)
+      else this.#perAddress.delete(host)
+    })
+    const tooLate = this.#options.world.clock.after(limits.amqpOpenMs, () => socket.destroy())
+    socket.once('close', tooLate)
+    socket.once('data', (first: Buffer) => {
+      tooLate()
+      if (first[0] === amqpFirstByte) return this.#amqp(socket, host, first)
+      socket.pause()
+      socket.unshift(first)
+      this.#http.serve(socket)
+      socket.resume()
+    })
+  }
+  #amqp(socket: Socket, host: string, first: Buffer): void {
+    const transport: Transport = {
+      host,
+      peerSubject: socket instanceof TLSSocket ? subjectOf(socket) : null,
+      get backlogBytes() {
+        return socket.writableLength
+      },
+      write: (bytes) => void (socket.writable && socket.write(bytes)),
+      pause: () => void socket.pause(),
+      resume: () => void socket.resume(),
+      end: () => void socket.end(),
+      destroy: () => void socket.destroy(),
+    }
+    const { received, drained, gone } = this.#open(transport)
+    socket.on('data', received)
+    socket.on('drain', drained)
+    socket.on('close', gone)
+    received(first)
+  }
+  /** A connection of AMQP over whatever carries it. */
+  #open(transport: Transport): Opened {
+    const connection = new Connection(this.#hubs, transport, (facts) => this.#complain('eventhubs: refused', facts))
+    this.#connections.add(connection)
+    return {
+      received: (bytes) => connection.received(bytes),
+      drained: () => connection.drained(),
+      gone: () => {
+        this.#connections.delete(connection)
+        connection.gone()
+      },
+    }
+  }
+
+  renew(tls: Tls): void {
+    if (this.#server instanceof TlsServer) this.#server.setSecureContext(contextOf(tls))
+  }
+  listen(at: Address): Promise<Address> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(at.port, at.host, () => {
+        this.#server.off('error', reject)
+        // A server that cannot accept for a while (no file handles left) lives on.
+        this.#server.on('error', (error) => this.#options.logger.warn('the Event Hubs listener failed', { error }))
+        this.#tick()
+        const { address, port } = this.#server.address() as AddressInfo
+        resolve({ host: address, port })
+      })
+    })
+  }
+  #tick(): void {
+    this.#cancelTick = this.#options.world.clock.after(tickMs, () => {
+      const unsaid = this.#complaints - complaintsPerTick
+      if (unsaid > 0) this.#options.logger.warn('eventhubs: more was refused', { count: unsaid })
+      this.#complaints = 0
+      for (const connection of this.#connections) connection.check()
+      this.#tick()
+    })
+  }
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close())
+  }
+  async #close(): Promise<void> {
+    this.#cancelTick()
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.#http.close()
+    for (const connection of this.#connections)
+      connection.closeWith({ condition: 'amqp:connection:forced', description: 'The server stops.' })
+    const cancel = this.#options.world.clock.after(closeMs, () => {
+      for (const socket of this.#sockets.keys()) socket.destroy()
+    })
+    await closed
+    cancel()
+  }
+}
+/** How what carries a connection tells it what happens. */
+export interface Opened {
+  received(bytes: Buffer): void
+  drained(): void
+  gone(): void
+}
+const closeMs = 1_000
+const plainHost = (host: string): string => host.replace(/^::ffff:/i, '')

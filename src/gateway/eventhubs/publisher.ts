@@ -1,0 +1,128 @@
+/** A link on which a client sends events to a hub: transfers put together, stored, and answered when they are durable. */
+import { limits } from '../../lib/limits.ts'
+import type { TopicInfo } from '../../log/log.ts'
+import type { Subject } from '../../security/authorizer.ts'
+import { type Address, partitionOf } from './address.ts'
+import { type Refusal, Refused, condition, refusalOf } from './conditions.ts'
+import { recordsOf } from './event-in.ts'
+import { type Attach, type Flow, Link, type Transfer } from './link.ts'
+import type { Session } from './session.ts'
+
+/** A message that has not come whole. */
+interface Incoming {
+  readonly deliveryId: number
+  readonly format: number
+  isSettled: boolean
+  readonly parts: Buffer[]
+  bytes: number
+}
+
+export class Publisher extends Link {
+  readonly #hub: string
+  readonly #partitionText: string | null
+  readonly #path: readonly string[]
+  #subject: Subject | null = null
+  #topic: TopicInfo | null = null
+  #partition: number | null = null
+  #incoming: Incoming | null = null
+  #deliveryCount = 0
+  #credit = 0
+
+  constructor(session: Session, asked: Attach, { hub, partition }: Extract<Address, { node: 'hub' }>) {
+    super(session, asked)
+    this.#hub = hub
+    this.#partitionText = partition
+    this.#path = [hub, ...(partition === null ? [] : ['partitions', partition])].map((part) => part.toLowerCase())
+    this.#deliveryCount = asked.initialDeliveryCount ?? 0
+  }
+  async start(): Promise<void> {
+    const { connection } = this.session
+    this.#subject = connection.subjectFor(this.#path)
+    const topic = await connection.hubs.topicToWrite(this.#hub, this.#subject)
+    connection.hubs.allow(this.#subject, 'write', 'topic', topic.name)
+    if (this.#partitionText !== null) this.#partition = partitionOf(this.#partitionText, topic.partitions)
+    this.#topic = topic
+    this.session.attached(this, { maxMessageSize: BigInt(limits.amqpMessageBytes) })
+    this.#giveCredit()
+  }
+  override expired(): Refusal | null {
+    return this.session.connection.expired(this.#path)
+  }
+  #giveCredit(): void {
+    if (this.state !== 'open') return
+    this.#credit = limits.amqpCredit
+    this.session.writeFlow({ handle: this.handle, deliveryCount: this.#deliveryCount, linkCredit: this.#credit })
+  }
+  onFlow({ echo }: Flow): void {
+    if (echo === true) this.#giveCredit()
+  }
+
+  override onTransfer(asked: Transfer, payload: Buffer): void {
+    const incoming = (this.#incoming ??= this.#begin(asked))
+    if (asked.aborted === true) return this.#abandoned()
+    incoming.bytes += payload.length
+    if (asked.settled === true) incoming.isSettled = true
+    if (incoming.bytes > limits.amqpMessageBytes) return this.#tooLarge(incoming.bytes)
+    if (payload.length > 0) incoming.parts.push(payload)
+    if (asked.more === true) return
+    this.#incoming = null
+    this.#counted()
+    this.#store(incoming)
+  }
+  #begin({ deliveryId, messageFormat, settled }: Transfer): Incoming {
+    if (deliveryId === null) throw new Refused(condition.invalidField, 'The first transfer of a delivery has its id.')
+    if (this.#credit <= 0)
+      throw new Refused(condition.transferLimit, 'More was sent than the credit of the link allows.')
+    return { deliveryId, format: messageFormat ?? 0, isSettled: settled === true, parts: [], bytes: 0 }
+  }
+  #abandoned(): void {
+    this.#incoming = null
+    this.#counted()
+  }
+  #counted(): void {
+    this.#deliveryCount = (this.#deliveryCount + 1) >>> 0
+    this.#credit--
+  }
+  #tooLarge(bytes: number): void {
+    this.#incoming = null
+    this.session.detachLink(this, {
+      condition: condition.messageSize,
+      description: `The received message (delivery-id:${this.#deliveryCount}, size:${bytes} bytes) exceeds the limit (${limits.amqpMessageBytes} bytes) currently allowed on the link.`,
+    })
+  }
+
+  #store({ deliveryId, format, isSettled, parts, bytes }: Incoming): void {
+    const { session } = this
+    const { connection } = session
+    const body = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+    let stored: Promise<void>
+    try {
+      const { clock } = connection.hubs.parts.world
+      const records = recordsOf(body, format, clock.now())
+      connection.hubs.allow(this.#subject!, 'write', 'topic', this.#topic!.name)
+      // A hub may have more partitions by now, or be gone.
+      const topic = connection.hubs.topic(this.#topic!.name)
+      connection.charge('producer_byte_rate', this.#subject!, bytes)
+      stored = connection.hubs.store(topic, this.#partition, records)
+    } catch (error) {
+      stored = Promise.reject(error as Error)
+    }
+    connection.waiting(bytes)
+    connection.run(async () => {
+      let refusal: Refusal | null = null
+      try {
+        await stored
+      } catch (error) {
+        refusal = refusalOf(error)
+        connection.noteRefusal(this.name, refusal)
+      }
+      connection.waiting(-bytes)
+      if (!isSettled && refusal === null) session.accept(deliveryId)
+      else if (!isSettled && refusal !== null) session.reject(deliveryId, refusal)
+      if (this.#credit <= limits.amqpCredit / 2) this.#giveCredit()
+    })
+  }
+  onGone(): void {
+    this.#incoming = null
+  }
+}
