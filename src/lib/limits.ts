@@ -281,6 +281,8 @@ export const limits = {
   httpWebSockets: 4_096,
   /** A message that a client may send on one, where none is expected. */
   httpMessageBytes: 4 * 1024,
+  /** A Kinesis request: 500 records of 10 MiB together, as base64, and their keys. */
+  kinesisRequestBytes: 16 * 1024 * 1024,
   /** Bodies being taken in at once, over all requests. */
   httpBodyBytesInFlight: 256 * 1024 * 1024,
   /** Idempotency keys remembered over all topics, about 150 bytes each. */

@@ -18,10 +18,12 @@ import {
   securityOf,
 } from './security-config.ts'
 import { addressText, parseAddress } from './addresses.ts'
+import type { KinesisSettings } from '../gateway/kinesis/settings.ts'
+import { kinesisOf } from './kinesis-config.ts'
 import { type LogConfig, type LogSettings, type Password, logText, resolveLog } from './log-config.ts'
 
 /** In the order in which they begin to listen; `listeners.ts` has how. */
-export const protocols = ['kafka', 'http', 'eventhubs', 'peer'] as const
+export const protocols = ['kafka', 'http', 'eventhubs', 'kinesis', 'peer'] as const
 export type Protocol = (typeof protocols)[number]
 
 export interface Config {
@@ -44,6 +46,7 @@ export interface Config {
   readonly httpHosts: readonly string[]
   /** Origins whose pages may call, beside the server's own. */
   readonly httpOrigins: readonly string[]
+  readonly kinesis: KinesisSettings
   readonly security: SecurityConfig
   /** Threads that views may take beside the one of the log and the listeners; 0: they run on that one. */
   readonly workers: number
@@ -70,6 +73,8 @@ export interface Settings extends SecuritySettings {
   readonly webhooksAllow?: readonly string[] | undefined
   readonly httpHosts?: readonly string[] | undefined
   readonly httpOrigins?: readonly string[] | undefined
+  /** NAME=VALUE: region, account, shards, change-time, limits, model. */
+  readonly kinesis?: readonly string[] | undefined
   /** A whole number, or `auto`: one less than the machine has cores, at least one. */
   readonly workers?: string | undefined
 }
@@ -92,6 +97,7 @@ const defaults: Required<Settings> = {
   webhooksAllow: [],
   httpHosts: [],
   httpOrigins: [],
+  kinesis: [],
   workers: 'auto',
 }
 
@@ -207,6 +213,7 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     webhooksAllow: list('webhooksAllow'),
     httpHosts: list('httpHosts').map(hostName),
     httpOrigins: list('httpOrigins').map(originText),
+    kinesis: kinesisOf(list('kinesis')),
     security: securityOf(single, list),
     workers: threadCount(),
   }
@@ -238,6 +245,7 @@ function refuseIdle(log: LogConfig, listen: Partial<Record<Protocol, Address | n
   if (log === 'local') return refuse('peer', 'it is for processes that share a Kafka cluster')
   refuse('kafka', 'with a Kafka cluster, clients talk to its brokers')
   refuse('eventhubs', 'with a Kafka cluster, it needs a log of our own')
+  refuse('kinesis', 'with a Kafka cluster, it needs a log of our own')
 }
 
 function hostName(text: string): string {
@@ -274,6 +282,7 @@ export function environmentSettings(env: Readonly<Record<string, string | undefi
     webhooksAllow: list(env['MILLRACE_WEBHOOKS_ALLOW']),
     httpHosts: list(env['MILLRACE_HTTP_HOSTS']),
     httpOrigins: list(env['MILLRACE_HTTP_ORIGINS']),
+    kinesis: list(env['MILLRACE_KINESIS']),
     workers: env['MILLRACE_WORKERS'],
     ...securityEnvironment(env),
   }

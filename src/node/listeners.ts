@@ -32,6 +32,7 @@ export const listeners: Readonly<Record<Protocol, (options: ListenOptions) => Pr
   kafka,
   http,
   eventhubs,
+  kinesis,
   // The log over a cluster does that itself.
   peer: () => Promise.resolve(null),
 }
@@ -60,6 +61,19 @@ function saslOf({ kafkaSasl, kafkaReauthMs: reauthMs, oauth }: Config['security'
   const offered = saslMechanisms.filter((mechanism) => mechanism !== 'OAUTHBEARER' || oauth !== null)
   const required = kafkaSasl.length > 0
   return { mechanisms: required ? kafkaSasl : offered, required, reauthMs }
+}
+
+/** Loaded where it is wanted: who does not speak it pays nothing. */
+async function kinesis({ config, local: log, ...options }: ListenOptions): Promise<Listener | null> {
+  if (log === null) return null
+  const { listenKinesis } = await import('../gateway/kinesis/index.ts')
+  const { world, commits, contracts, security, telemetry, logger, at, tls } = options
+  return listenKinesis({
+    ...{ world, log, commits, contracts, security, logger, at },
+    settings: config.kinesis,
+    meter: telemetry.kinesis,
+    ...(tls === undefined ? {} : { tls }),
+  })
 }
 
 function http({ config, machine, ...options }: ListenOptions): Promise<Listener> {

@@ -125,6 +125,8 @@ export function securityOf(single: Single, list: List): SecurityConfig {
     principalMapping: single('principalMapping'),
     oauth,
     asksWho(protocol) {
+      // What is signed shows no secret.
+      if (protocol === 'kinesis') return true
       // Others have passwords and tokens in clear: they ask wherever they are encrypted, and only there.
       if (protocol !== 'kafka') return isEncrypted(protocol)
       if (hasCertificates && isEncrypted('kafka')) return true

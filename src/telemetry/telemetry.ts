@@ -4,7 +4,16 @@ import type { StoreMeter } from '../store/store.ts'
 import { ClientMetrics } from './client-metrics.ts'
 import { Health } from './health.ts'
 import { type Metrics, openMetrics } from './metrics.ts'
-import { type HttpMeter, type KafkaMeter, Traffic, httpMeter, kafkaMeter, storeMeter } from './traffic.ts'
+import {
+  type HttpMeter,
+  type KafkaMeter,
+  type KinesisMeter,
+  Traffic,
+  httpMeter,
+  kafkaMeter,
+  kinesisMeter,
+  storeMeter,
+} from './traffic.ts'
 
 export interface Telemetry {
   readonly metrics: Metrics
@@ -15,6 +24,7 @@ export interface Telemetry {
   readonly kafka: KafkaMeter
   readonly clients: ClientMetrics
   readonly http: HttpMeter
+  readonly kinesis: KinesisMeter
   readonly startedMs: number
 }
 
@@ -31,6 +41,7 @@ export function openTelemetry({ clock, version }: { clock: Clock; version: strin
     kafka: kafkaMeter(metrics),
     clients: new ClientMetrics(clock, metrics),
     http: httpMeter(metrics),
+    kinesis: kinesisMeter(metrics),
     startedMs,
   }
 }

@@ -192,3 +192,35 @@ export function httpMeter(metrics: Metrics): HttpMeter {
     refused: (what) => refused.add({ what }, 1),
   }
 }
+
+export interface KinesisMeter {
+  /** `seconds` −1: an answer that went on. */
+  request(operation: string, error: string, seconds: number): void
+  connections(open: number): void
+  refused(): void
+}
+export function kinesisMeter(metrics: Metrics): KinesisMeter {
+  const requests = metrics.counter({
+    name: 'millrace_kinesis_requests_total',
+    help: 'Kinesis requests answered; error is empty for those that were done.',
+    labels: ['operation', 'error'] as const,
+  })
+  const time = metrics.histogram({
+    name: 'millrace_kinesis_request_duration_seconds',
+    help: 'Time from request to answer; subscriptions are not counted.',
+    labels: ['operation'] as const,
+  })
+  const refused = metrics.counter({
+    name: 'millrace_kinesis_refused_total',
+    help: 'Kinesis requests and connections that were cut off for their size or for what they sent.',
+  })
+  const open = metrics.gauge({ name: 'millrace_kinesis_connections', help: 'Open Kinesis connections.' })
+  return {
+    request(operation, error, seconds) {
+      requests.add({ operation, error }, 1)
+      if (seconds >= 0) time.observe({ operation }, seconds)
+    },
+    connections: (count) => open.set({}, count),
+    refused: () => refused.add({}, 1),
+  }
+}

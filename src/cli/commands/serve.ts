@@ -47,7 +47,7 @@ const startOptions: readonly Option[] = [
     name: 'listen',
     value: 'PROTOCOL=HOST:PORT',
     repeatable: true,
-    summary: 'http, kafka, eventhubs or peer; `off` closes one; port 0 picks one',
+    summary: 'http, kafka, eventhubs, kinesis or peer; `off` closes one; port 0 picks one',
   },
   {
     name: 'advertise',
@@ -76,6 +76,12 @@ const startOptions: readonly Option[] = [
   { name: 'webhooks-allow', value: 'CIDR', repeatable: true, summary: 'private addresses that alerts may call' },
   { name: 'http-hosts', value: 'NAME', repeatable: true, summary: 'host names that HTTP answers for beside localhost' },
   { name: 'http-origins', value: 'ORIGIN', repeatable: true, summary: 'origins whose pages may call, https://HOST' },
+  {
+    name: 'kinesis',
+    value: 'NAME=VALUE',
+    repeatable: true,
+    summary: 'region, account, shards, change-time, limits or model of the Kinesis gateway',
+  },
   { name: 'workers', value: 'N|auto', summary: 'threads for views (default auto: one less than there are cores)' },
   ...securityOptions.map(({ name, value, repeatable, summary }) => ({ name, value, repeatable, summary })),
 ]
@@ -103,6 +109,7 @@ async function configuration(on: Call): Promise<ResolvedConfig> {
     webhooksAllow: list('webhooks-allow'),
     httpHosts: list('http-hosts'),
     httpOrigins: list('http-origins'),
+    kinesis: list('kinesis'),
     workers: on.options.text('workers'),
     ...Object.fromEntries(
       securityOptions.map(({ name, setting, repeatable }) => [

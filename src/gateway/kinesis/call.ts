@@ -1,0 +1,143 @@
+/** One request that has been read and whose signer is known: what an operation sees of it. */
+import type { World } from '../../lib/world.ts'
+import type { Broker } from '../../log/broker.ts'
+import type { Subject } from '../../security/authorizer.ts'
+import { type Operation, clusterName } from '../../security/grants.ts'
+import { anonymous, principalText } from '../../security/principal.ts'
+import type { Security } from '../../security/security.ts'
+import type { InputOf, OperationName } from '../../wire/kinesis/model.ts'
+import type { Codec } from './codec.ts'
+import { ServiceError, invalid, notFound } from './errors.ts'
+import type { Iterators } from './iterators.ts'
+import type { Records } from './records.ts'
+import type { Stream, Streams } from './streams.ts'
+import type { Subscriptions } from './subscriptions.ts'
+
+export interface Service {
+  readonly world: World
+  readonly log: Broker
+  readonly security: Security
+  readonly streams: Streams
+  readonly records: Records
+  readonly iterators: Iterators
+  readonly subscriptions: Subscriptions
+}
+/** An answer that goes on: payloads of events, each with its type. */
+export class Live {
+  readonly events: AsyncIterable<{ readonly type: string; readonly body: object }>
+
+  constructor(events: Live['events']) {
+    this.events = events
+  }
+}
+type Answer = object | null | Live
+export type Handler<N extends OperationName> = (call: Call<N>) => Answer | Promise<Answer>
+export type Handlers = { readonly [N in OperationName]: Handler<N> }
+
+/** What names a stream in a request. */
+export interface StreamNamed {
+  readonly StreamName?: string | undefined
+  readonly StreamARN?: string | undefined
+  readonly StreamId?: string | undefined
+}
+const changing: ReadonlySet<Operation> = new Set(['create', 'delete', 'alter', 'alter-configs'])
+
+export class Call<N extends OperationName = OperationName> {
+  readonly name: N
+  readonly input: InputOf<N>
+  readonly codec: Codec
+  readonly service: Service
+  readonly subject: Subject
+  readonly signal: AbortSignal
+  readonly #changed = new Set<string>()
+
+  constructor(of: {
+    name: N
+    input: InputOf<N>
+    codec: Codec
+    service: Service
+    subject: Subject
+    signal: AbortSignal
+  }) {
+    this.name = of.name
+    this.input = of.input
+    this.codec = of.codec
+    this.service = of.service
+    this.subject = of.subject
+    this.signal = of.signal
+  }
+
+  /** The stream's name, where that may be done to it. Throws ServiceError. */
+  stream(needs: Operation, named: StreamNamed = this.input as StreamNamed): string {
+    const name = streamNameOf(this.service.streams, named)
+    this.demand(needs, name)
+    return name
+  }
+  /** Throws ServiceError AccessDeniedException. */
+  demand(operation: Operation, stream: string): void {
+    if (!this.sees(operation, stream))
+      throw this.#denied(`${operation} topic:${stream}`, this.service.streams.arn(stream))
+    if (changing.has(operation)) this.#changed.add(`topic:${stream}`)
+  }
+  sees(operation: Operation, stream: string): boolean {
+    const { authorizer } = this.service.security
+    const onAll =
+      operation === 'create' && authorizer.allows(this.subject, operation, { type: 'cluster', name: clusterName })
+    return onAll || authorizer.allows(this.subject, operation, { type: 'topic', name: stream })
+  }
+  /** Throws ServiceError AccessDeniedException. */
+  demandCluster(operation: Operation): void {
+    const { authorizer } = this.service.security
+    if (!authorizer.allows(this.subject, operation, { type: 'cluster', name: clusterName }))
+      throw this.#denied(`${operation} cluster:${clusterName}`, '*')
+    if (changing.has(operation)) this.#changed.add(`cluster:${clusterName}`)
+  }
+  #denied(what: string, resource: string): ServiceError {
+    const { subject, service, name: action } = this
+    service.security.audit.note({ subject, via: 'kinesis', action, resources: [what], outcome: 'refused' })
+    const who = subject.principal === anonymous ? 'anonymous' : `user/${subject.principal.name}`
+    return new ServiceError(
+      'AccessDeniedException',
+      `User: arn:aws:iam::${service.streams.account}:${who} is not authorized to perform: kinesis:${action} on resource: ` +
+        `${resource} because no grant of ${principalText(subject.principal)} allows it`,
+    )
+  }
+  /** What the audit is to know, when it is over. */
+  note(failed: boolean): void {
+    if (this.#changed.size === 0) return
+    const { subject, name: action } = this
+    const outcome = failed ? 'failed' : 'done'
+    this.service.security.audit.note({ subject, via: 'kinesis', action, resources: [...this.#changed], outcome })
+  }
+  found(needs: Operation, named?: StreamNamed): Stream {
+    return this.service.streams.get(this.stream(needs, named))
+  }
+  get nowMs(): number {
+    return this.service.world.clock.now()
+  }
+}
+
+export function streamNameOf(streams: Streams, { StreamName, StreamARN, StreamId }: StreamNamed): string {
+  const byArn = StreamARN === undefined ? undefined : resourceOf(StreamARN).stream
+  if (StreamName !== undefined && byArn !== undefined && StreamName !== byArn)
+    throw invalid(`StreamName ${StreamName} is not the stream of StreamARN ${StreamARN}.`)
+  const name = StreamName ?? byArn
+  if (name !== undefined) return name
+  const byId = StreamId === undefined ? null : streams.byStreamId(StreamId)
+  if (byId === null) throw notFound(`Stream ${StreamId ?? ''} under account ${streams.account} not found.`)
+  return byId
+}
+/** What an ARN names. Region and account are whatever they are. */
+export function resourceOf(arn: string): { stream?: string; consumer?: string; queue?: string; channel?: string } {
+  const path = arn.split(':').slice(5).join(':')
+  const [kind, name = '', more, consumer = ''] = path.split('/')
+  if (kind === 'queue') return { queue: name }
+  if (kind === 'channel') return { channel: name }
+  if (kind !== 'stream') return {}
+  return more === 'consumer' ? { stream: name, consumer: consumer.split(':')[0] ?? '' } : { stream: name }
+}
+/** `count` of them behind `after`, and whether there are more. */
+export function page<T>(all: readonly T[], count: number, isAfter: (one: T) => boolean): { some: T[]; more: boolean } {
+  const rest = all.filter(isAfter)
+  return { some: rest.slice(0, count), more: rest.length > count }
+}

@@ -1,0 +1,2 @@
+export { listenKinesis } from './listen.ts'
+export type { KinesisSettings } from './settings.ts'

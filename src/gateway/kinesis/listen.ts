@@ -1,0 +1,308 @@
+/**
+ * The socket shell. On one port HTTP/1.1 and HTTP/2 without a handshake about it (AWS's SDKs for JavaScript and Java begin so):
+ * the first three bytes of a connection say which. Encrypted, ALPN does.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type {
+  Http2SecureServer,
+  Http2Server,
+  Http2ServerRequest,
+  Http2ServerResponse,
+  ServerHttp2Session,
+} from 'node:http2'
+import { type AddressInfo, type Server as NetServer, type Socket, createServer } from 'node:net'
+import { limits } from '../../lib/limits.ts'
+import type { Logger } from '../../lib/logger.ts'
+import { requireLoopback } from '../../lib/loopback.ts'
+import { http } from '../../lib/real/http.ts'
+import { contextOf, serverOptions } from '../../lib/real/tls.ts'
+import type { Address, Clock, TlsServer, World } from '../../lib/world.ts'
+import type { Broker } from '../../log/broker.ts'
+import type { Commits } from '../../log/commits.ts'
+import type { Contracts } from '../../schema/contracts.ts'
+import type { Security } from '../../security/security.ts'
+import type { KinesisMeter } from '../../telemetry/traffic.ts'
+import { type Answer, Gateway } from './gateway.ts'
+import { openService } from './service.ts'
+import type { KinesisSettings } from './settings.ts'
+
+export interface KinesisOptions {
+  readonly world: World
+  readonly log: Broker
+  readonly commits: Commits
+  readonly contracts: Contracts
+  readonly security: Security
+  readonly settings: KinesisSettings
+  readonly meter: KinesisMeter
+  readonly logger: Logger
+  /** Port 0 picks one. */
+  readonly at: Address
+  readonly tls?: TlsServer
+}
+export interface KinesisListener {
+  readonly at: Address
+  renew(tls: TlsServer): void
+  close(): Promise<void>
+}
+type Request = IncomingMessage | Http2ServerRequest
+type Response = ServerResponse | Http2ServerResponse
+
+const http2 = process.getBuiltinModule('node:http2')
+const preface = Buffer.from('PRI')
+/** What is still running after this is cut off at a stop. */
+const drainMs = 3_000
+const streamsAtOnce = 256
+/** Longer than any SDK keeps one that it does not use. */
+const sessionIdleMs = 10 * 60_000
+
+/** Throws Fault config.not-loopback, and what the system says about the address. */
+export async function listenKinesis(options: KinesisOptions): Promise<KinesisListener> {
+  // Beyond loopback only who signs: never a server that is open to all.
+  if (!options.security.authorizer.enforced) requireLoopback('kinesis', options.at)
+  const service = await openService(options)
+  const shell = new Shell(options, new Gateway(service, options.logger))
+  const at = await shell.listen(options.at)
+  return {
+    at,
+    renew: (tls) => shell.renew(tls),
+    close: async () => {
+      await shell.close()
+      service.streams.close()
+    },
+  }
+}
+
+class Shell {
+  readonly #options: KinesisOptions
+  readonly #clock: Clock
+  readonly #gateway: Gateway
+  readonly #plain: Server
+  readonly #framed: Http2Server
+  readonly #secure: Http2SecureServer | null
+  readonly #server: NetServer
+  readonly #open = new Set<Socket>()
+  readonly #stopping = new AbortController()
+  /** Bytes of bodies that are being read or answered. */
+  #bytes = 0
+  #running = 0
+  #closed: Promise<void> | null = null
+
+  constructor(options: KinesisOptions, gateway: Gateway) {
+    this.#options = options
+    this.#clock = options.world.clock
+    this.#gateway = gateway
+    const settings = {
+      headersTimeout: limits.httpHeaderMs,
+      requestTimeout: limits.httpBodyMs * 2,
+      keepAliveTimeout: limits.httpIdleMs,
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: limits.httpHeaderBytes,
+      noDelay: true,
+    }
+    const framing = { settings: { maxConcurrentStreams: streamsAtOnce }, maxSessionMemory: 64 }
+    const serve = (request: Request, response: Response): void => void this.#serve(request, response)
+    this.#plain = http.createServer(settings, serve)
+    this.#framed = http2.createServer(framing, serve)
+    this.#plain.on('clientError', (_, socket) => void socket.destroy())
+    this.#secure =
+      options.tls === undefined
+        ? null
+        : http2.createSecureServer({ ...framing, ...serverOptions(options.tls), allowHTTP1: true }, serve)
+    this.#server = this.#secure ?? createServer({ noDelay: true }, (socket) => this.#sniff(socket))
+    this.#server.maxConnections = limits.httpConnections
+    this.#server.on(this.#secure === null ? 'connection' : 'secureConnection', (socket: Socket) => this.#adopt(socket))
+    for (const server of [this.#framed, this.#secure]) {
+      server?.on('sessionError', () => options.meter.refused())
+      server?.on('session', (session) => this.#endIdle(session))
+    }
+    this.#secure?.on('tlsClientError', () => options.meter.refused())
+  }
+  #adopt(socket: Socket): void {
+    this.#open.add(socket)
+    this.#options.meter.connections(this.#open.size)
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      this.#open.delete(socket)
+      this.#options.meter.connections(this.#open.size)
+    })
+  }
+  /** Who says nothing for long is cut off. */
+  #sniff(socket: Socket): void {
+    const cancel = this.#clock.after(limits.httpHeaderMs, () => socket.destroy())
+    socket.once('close', cancel)
+    const look = (): void => {
+      const first = socket.read(preface.length) as Buffer | null
+      if (first === null) {
+        if (socket.readableEnded) socket.destroy()
+        else socket.once('readable', look)
+        return
+      }
+      cancel()
+      socket.unshift(first)
+      const server = first.equals(preface) ? this.#framed : this.#plain
+      server.emit('connection', socket)
+    }
+    socket.once('readable', look)
+  }
+  /** HTTP/2 has no end of its own for who is silent. */
+  #endIdle(session: ServerHttp2Session): void {
+    let running = 0
+    let cancel = (): void => {}
+    const rest = (): void => {
+      cancel()
+      if (running === 0) cancel = this.#clock.after(sessionIdleMs, () => session.close())
+    }
+    session.on('stream', (stream) => {
+      running++
+      cancel()
+      stream.on('close', () => {
+        running--
+        rest()
+      })
+    })
+    session.on('close', () => cancel())
+    rest()
+  }
+  renew(tls: TlsServer): void {
+    this.#secure?.setSecureContext(contextOf(tls))
+  }
+  listen(at: Address): Promise<Address> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(at.port, at.host, () => {
+        this.#server.off('error', reject)
+        this.#server.on('error', (error) => this.#options.logger.warn('the Kinesis listener failed', { error }))
+        const { address, port } = this.#server.address() as AddressInfo
+        resolve({ host: address, port })
+      })
+    })
+  }
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close())
+  }
+  async #close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.#stopping.abort()
+    this.#plain.close()
+    this.#framed.close()
+    const cut = (): void => {
+      for (const socket of this.#open) socket.destroy()
+    }
+    const cancel = this.#clock.after(this.#running === 0 ? 0 : drainMs, cut)
+    await closed
+    cancel()
+  }
+
+  async #serve(request: Request, response: Response): Promise<void> {
+    const startedMs = this.#clock.monotonic()
+    const gone = new AbortController()
+    const leave = (): void => gone.abort()
+    response.on('close', leave)
+    request.on('error', leave)
+    this.#stopping.signal.addEventListener('abort', leave, { once: true })
+    this.#running++
+    let held = 0
+    try {
+      const body = await this.#body(request, (bytes) => {
+        held += bytes
+        this.#bytes += bytes
+        return this.#bytes <= limits.httpBodyBytesInFlight
+      })
+      if (body === null) {
+        this.#options.meter.refused()
+        return refuse(request, response)
+      }
+      const answer = await this.#gateway.handle({
+        method: request.method ?? '',
+        target: request.url ?? '/',
+        headers: headersOf(request),
+        body,
+        host: plainAddress(request.socket.remoteAddress ?? ''),
+        signal: gone.signal,
+      })
+      await this.#send(response, answer, gone.signal)
+      const live = !(answer.body instanceof Uint8Array)
+      const seconds = live ? -1 : (this.#clock.monotonic() - startedMs) / 1_000
+      this.#options.meter.request(answer.operation, answer.error, seconds)
+    } catch (error) {
+      if (!gone.signal.aborted) this.#options.logger.error('a Kinesis answer broke off', { error })
+      response.destroy()
+    } finally {
+      this.#bytes -= held
+      this.#running--
+      this.#stopping.signal.removeEventListener('abort', leave)
+      leave()
+    }
+  }
+  /** null: it is longer than a request may be, or there is no room for it now. */
+  async #body(request: Request, take: (bytes: number) => boolean): Promise<Buffer | null> {
+    const length = Number(request.headers['content-length'] ?? 0)
+    if (length > limits.kinesisRequestBytes) return null
+    const parts: Buffer[] = []
+    let bytes = 0
+    const cancel = this.#clock.after(limits.httpBodyMs, () => request.destroy())
+    try {
+      for await (const part of request as AsyncIterable<Buffer>) {
+        bytes += part.length
+        if (bytes > limits.kinesisRequestBytes || !take(part.length)) return null
+        parts.push(part)
+      }
+    } finally {
+      cancel()
+    }
+    return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+  }
+  async #send(response: Response, { status, headers, body }: Answer, signal: AbortSignal): Promise<void> {
+    if (response.destroyed) return
+    const open = response as ServerResponse
+    if (body instanceof Uint8Array) {
+      open.writeHead(status, { ...headers, 'content-length': body.length })
+      open.end(body)
+      return
+    }
+    open.writeHead(status, headers)
+    for await (const part of body) {
+      if (open.destroyed || signal.aborted) break
+      if (!open.write(part) && !(await this.#drained(open))) return
+    }
+    open.end()
+  }
+  /** False when the client is gone, or has taken nothing for too long. */
+  #drained(response: ServerResponse): Promise<boolean> {
+    return new Promise((resolve) => {
+      const done = (goOn: boolean): void => {
+        cancel()
+        response.off('drain', drained)
+        response.off('close', closed)
+        resolve(goOn)
+      }
+      const drained = (): void => done(true)
+      const closed = (): void => done(false)
+      const cancel = this.#clock.after(limits.httpStalledMs, () => {
+        response.destroy()
+        done(false)
+      })
+      response.on('drain', drained)
+      response.on('close', closed)
+    })
+  }
+}
+
+/** The rest of the body is not read: the connection cannot go on, a stream of HTTP/2 can. */
+function refuse(request: Request, response: Response): void {
+  const open = response as ServerResponse
+  const isFramed = request.httpVersionMajor === 2
+  open.writeHead(413, isFramed ? {} : { connection: 'close', 'transfer-encoding': 'chunked' })
+  open.end()
+  if (!isFramed) request.resume()
+}
+function headersOf(request: Request): Record<string, string | undefined> {
+  const found: Record<string, string | undefined> = {}
+  for (const [name, value] of Object.entries(request.headers))
+    found[name] = Array.isArray(value) ? value.join(',') : value
+  // Some sign it by the one name, some by the other.
+  found['host'] ??= found[':authority']
+  return found
+}
+/** An IPv4 address as it is, also where the socket is one of IPv6. */
+const plainAddress = (address: string): string => address.replace(/^::ffff:/, '')

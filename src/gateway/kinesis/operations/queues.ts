@@ -1,0 +1,306 @@
+/**
+ * Queues share out the records of streams one by one: received under a lock, acknowledged, or received again, and dead letters
+ * when that has happened too often. All of it is the log's queues; the group is `kinesis.QUEUE`.
+ */
+import { Fault } from '../../../lib/fault.ts'
+import type { Offset } from '../../../lib/brand.ts'
+import type { Outcome, QueueRef, ReceivedRecord } from '../../../log/queues/queues.ts'
+import { type Call, type Handlers, page, resourceOf, streamNameOf } from '../call.ts'
+import { ServiceError, inUse, invalid, notFound, serviceError } from '../errors.ts'
+import type { Stream } from '../streams.ts'
+import {
+  type KeptQueue,
+  deadGroupOf,
+  deadTopicOf,
+  dropQueue,
+  groupOf,
+  queueOf,
+  queuesOf,
+  setQueue,
+} from './queue-state.ts'
+import { keyText } from './records.ts'
+import { tagsOf } from './tag-rules.ts'
+
+const visibilityDefault = 30
+/** As far as the log's queues go. */
+const lockSeconds = { min: 1, max: 3_600 }
+const receives = { min: 2, max: 25, default: 25 }
+const bytesMax = 8 * 1024 * 1024
+const listedDefault = 100
+
+export const queueOperations = {
+  async CreateQueue(call) {
+    const { input, service, nowMs } = call
+    const { QueueName: name, StreamConfigurationList: list, QueueAttributes, Tags } = input
+    const { streams, log } = service
+    const found = list.map((one) => ({
+      ...one,
+      stream: call.found('read', { StreamName: streamNameOf(streams, one) }),
+    }))
+    if (queueOf(streams, name) !== null) throw inUse(`Queue ${name} under account ${streams.account} already exists.`)
+    const queue = withAttributes(
+      {
+        name,
+        createdMs: nowMs,
+        streams: found.map(({ stream }) => ({ name: stream.name, topicId: stream.topicId })),
+        visibilitySeconds: visibilityDefault,
+        deadLetters: true,
+        receivesMax: receives.default,
+        tags: Tags === undefined ? {} : tagsOf(Tags),
+      },
+      QueueAttributes,
+    )
+    await configure(call, queue)
+    for (const { stream, StartingPosition } of found) {
+      const to = await Promise.all(
+        stream.shards.map(async (_, index) => ({
+          of: { topicId: stream.topicId, index },
+          offset: (await startOf(call, stream, index, StartingPosition)) as Offset,
+        })),
+      )
+      await log.queues.reset(groupOf(queue), to)
+    }
+    await setQueue(streams, queue)
+    return { QueueDescription: description(call, queue) }
+  },
+  async UpdateQueue(call) {
+    const queue = withAttributes(found(call, 'alter'), call.input.QueueAttributes)
+    await configure(call, queue)
+    await setQueue(call.service.streams, queue)
+    return { QueueDescription: description(call, queue) }
+  },
+  async DeleteQueue(call) {
+    const queue = found(call, 'alter')
+    const { streams, log } = call.service
+    await dropQueue(streams, queue.name)
+    await log.queues.forget(groupOf(queue), null)
+    await log.queues.forget(deadGroupOf(queue), null)
+    return null
+  },
+  DescribeQueue: (call) => ({ QueueDescription: description(call, found(call, 'describe')) }),
+  ListQueues(call) {
+    const { MaxResults = listedDefault, NextToken, StreamFilter } = call.input
+    const { streams } = call.service
+    const wanted = StreamFilter?.map((one) => streamNameOf(streams, one))
+    const after = NextToken === undefined ? '' : Buffer.from(NextToken, 'base64').toString()
+    const all = queuesOf(streams).filter(
+      (queue) =>
+        queue.streams.every(({ name }) => call.sees('describe', name)) &&
+        (wanted === undefined || queue.streams.some(({ name }) => wanted.includes(name))),
+    )
+    const { some, more } = page(all, MaxResults, ({ name }) => name > after)
+    return {
+      QueueSummaries: some.map((queue) => ({
+        ...head(call, queue),
+        Streams: queue.streams.map(({ name }) => ({
+          StreamARN: streams.arn(name),
+          StreamCreationTimestamp: call.codec.time(streams.find(name)?.createdMs ?? 0),
+        })),
+      })),
+      ...(more ? { NextToken: Buffer.from(some.at(-1)!.name).toString('base64') } : {}),
+    }
+  },
+
+  async ReceiveQueueRecords(call) {
+    const queue = found(call, 'read')
+    const of = queue.streams.flatMap(({ name, topicId }) => {
+      const stream = call.service.streams.find(name)
+      return stream === null || stream.topicId !== topicId ? [] : stream.shards.map((_, index) => ({ topicId, index }))
+    })
+    return received(call, groupOf(queue), of)
+  },
+  AcknowledgeQueueRecords: (call) => settled(call, groupOf(found(call, 'read')), () => 'accept'),
+  UpdateQueueRecordsVisibility: (call) => settled(call, groupOf(found(call, 'read')), visibility),
+
+  async ReceiveDeadLetterQueueRecords(call) {
+    const queue = found(call, 'read')
+    const topic = call.service.log.catalog.byName(deadTopicOf(queue))
+    const of = Array.from({ length: topic?.partitions ?? 0 }, (_, index) => ({ topicId: topic!.id, index }))
+    return received(call, deadGroupOf(queue), of)
+  },
+  AcknowledgeDeadLetterQueueRecords: (call) => settled(call, deadGroupOf(found(call, 'read')), () => 'accept'),
+  UpdateDeadLetterQueueRecordsVisibility: (call) => settled(call, deadGroupOf(found(call, 'read')), visibility),
+  async RestoreDeadLetterQueueRecords(call) {
+    const queue = found(call, 'write')
+    // The copy in the stream is durable before the dead letter is done with: a crash in between restores it once more.
+    return settled(
+      call,
+      deadGroupOf(queue),
+      () => 'accept',
+      (handle) => call.service.records.restore(deadTopicOf(queue), handle),
+    )
+  },
+} satisfies Partial<Handlers>
+
+const visibility = ({ VisibilityTimeoutSeconds = 0 }: Entry): Outcome =>
+  VisibilityTimeoutSeconds === 0 ? 'release' : 'renew'
+
+type Attributes = Call<'UpdateQueue'>['input']['QueueAttributes']
+function withAttributes(queue: KeptQueue, attributes: Attributes | undefined): KeptQueue {
+  const { VisibilityTimeoutSeconds: visibilitySeconds = queue.visibilitySeconds, DeadLetterConfiguration: dead } =
+    attributes ?? {}
+  if (dead === undefined) return { ...queue, visibilitySeconds }
+  return {
+    ...queue,
+    visibilitySeconds,
+    deadLetters: dead.TargetType === 'BUILT_IN',
+    receivesMax: dead.MaxReceiveCount ?? receives.default,
+  }
+}
+const within = (value: number, { min, max }: { min: number; max: number }): number =>
+  Math.min(max, Math.max(min, value))
+async function configure({ service: { log } }: Call, queue: KeptQueue): Promise<void> {
+  const lock = { 'share.record.lock.duration.ms': String(within(queue.visibilitySeconds, lockSeconds) * 1_000) }
+  await log.groupConfigs.alter(groupOf(queue), {
+    ...lock,
+    'share.delivery.count.limit': String(within(queue.receivesMax, receives)),
+    // Of shards that come later everything.
+    'share.auto.offset.reset': 'earliest',
+    'share.isolation.level': 'read_committed',
+    'errors.deadletterqueue.topic.name': queue.deadLetters ? deadTopicOf(queue) : null,
+  })
+  await log.groupConfigs.alter(deadGroupOf(queue), {
+    ...lock,
+    'share.delivery.count.limit': String(receives.max),
+    'share.auto.offset.reset': 'earliest',
+  })
+}
+type Start = NonNullable<Call<'CreateQueue'>['input']['StreamConfigurationList'][number]['StartingPosition']>
+function startOf(call: Call, stream: Stream, shard: number, start: Start | undefined): Promise<number> {
+  const { records } = call.service
+  if (start?.Type === 'TRIM_HORIZON') return records.start(stream, shard)
+  if (start?.Type !== 'AT_TIMESTAMP') return records.end(stream, shard)
+  if (start.Timestamp === undefined) throw invalid('Timestamp must be specified for a starting position AT_TIMESTAMP.')
+  return records.atTime(stream, shard, call.codec.ms(start.Timestamp))
+}
+
+const arnOf = ({ service }: Call, { name }: KeptQueue): string => {
+  const { account, settings } = service.streams
+  return `arn:aws:kinesis:${settings.region}:${account}:queue/${name}`
+}
+const head = (call: Call, queue: KeptQueue): object => ({
+  QueueName: queue.name,
+  QueueARN: arnOf(call, queue),
+  QueueStatus: 'ACTIVE',
+  QueueCreationTimestamp: call.codec.time(queue.createdMs),
+})
+const description = (call: Call, queue: KeptQueue): object => ({
+  ...head(call, queue),
+  StreamConfigurationList: queue.streams.map(({ name }) => ({ StreamARN: call.service.streams.arn(name) })),
+  QueueAttributes: {
+    VisibilityTimeoutSeconds: queue.visibilitySeconds,
+    DeadLetterConfiguration: {
+      TargetType: queue.deadLetters ? 'BUILT_IN' : 'NONE',
+      MaxReceiveCount: queue.receivesMax,
+    },
+  },
+})
+/** Throws ServiceError. */
+function found(call: Call, needs: 'describe' | 'read' | 'write' | 'alter'): KeptQueue {
+  const { QueueARN } = call.input as { readonly QueueARN: string }
+  const name = resourceOf(QueueARN).queue ?? ''
+  const queue = queueOf(call.service.streams, name)
+  if (queue === null) throw notFound(`Queue ${name} under account ${call.service.streams.account} not found.`)
+  for (const { name: stream } of queue.streams) call.demand(needs, stream)
+  return queue
+}
+
+/** What a receipt says: which record, and who has it. */
+export interface Receipt extends QueueRef {
+  readonly offset: number
+  readonly member: string
+}
+const receiptText = ({ topicId, index, offset, member }: Receipt): string =>
+  Buffer.from(JSON.stringify([topicId, index, offset, member])).toString('base64')
+function receiptOf(text: string): Receipt | null {
+  try {
+    const [topicId, index, offset, member] = JSON.parse(Buffer.from(text, 'base64').toString()) as unknown[]
+    if (typeof topicId !== 'string' || typeof member !== 'string') return null
+    if (!Number.isSafeInteger(index) || !Number.isSafeInteger(offset)) return null
+    return { topicId, index: index as number, offset: offset as number, member }
+  } catch {
+    return null
+  }
+}
+
+async function received(
+  call: Call<'ReceiveQueueRecords'> | Call<'ReceiveDeadLetterQueueRecords'>,
+  group: string,
+  of: readonly QueueRef[],
+): Promise<object> {
+  const { service, input, nowMs, codec } = call
+  const { Limit = 10, WaitTimeSeconds = 0 } = input
+  if (of.length === 0) return { QueueRecords: [] }
+  const member = service.world.random.uuid()
+  // Another one first each time: none starves behind the others.
+  const first = Math.floor(service.world.random.fraction() * of.length)
+  const found = await service.log.queues.receive(
+    {
+      group,
+      member,
+      of: [...of.slice(first), ...of.slice(0, first)],
+      recordsMax: Limit,
+      bytesMax,
+      waitMs: WaitTimeSeconds * 1_000,
+    },
+    call.signal,
+  )
+  return {
+    QueueRecords: found.map((record: ReceivedRecord) => ({
+      ReceiptHandle: receiptText({ ...record.of, offset: record.offset, member }),
+      RecordId: recordId(record),
+      ...(record.key === null ? {} : { PartitionKey: keyText(record.key) }),
+      Data: codec.bytes(record.value ?? new Uint8Array(0)),
+      ApproximateArrivalTimestamp: codec.time(record.timeMs),
+      FirstReceiveTimestamp: codec.time(nowMs),
+      ReceiveCount: record.deliveries,
+    })),
+  }
+}
+const recordId = ({ of, offset }: ReceivedRecord): string =>
+  `${of.topicId.replaceAll('-', '')}${of.index.toString(16).padStart(8, '0')}${offset.toString(16).padStart(16, '0')}`
+
+interface Entry {
+  readonly ReceiptHandle: string
+  readonly VisibilityTimeoutSeconds?: number
+}
+/** Each entry for itself. `before`: what is done before the record is settled. */
+async function settled(
+  call: Call,
+  group: string,
+  outcomeOf: (entry: Entry) => Outcome,
+  before: (receipt: Receipt) => Promise<void> = () => Promise.resolve(),
+): Promise<object> {
+  const { Entries } = call.input as { readonly Entries: readonly Entry[] }
+  const Successful: object[] = []
+  const Failed: object[] = []
+  for (const entry of Entries) {
+    const { ReceiptHandle } = entry
+    const fault = await settle(call, group, ReceiptHandle, outcomeOf(entry), before)
+    if (fault === null) Successful.push({ ReceiptHandle })
+    else Failed.push({ ReceiptHandle, ErrorCode: fault.type, ErrorMessage: fault.message })
+  }
+  return { Successful, Failed }
+}
+async function settle(
+  { service }: Call,
+  group: string,
+  handle: string,
+  outcome: Outcome,
+  before: (receipt: Receipt) => Promise<void>,
+): Promise<ServiceError | null> {
+  const receipt = receiptOf(handle)
+  if (receipt === null) return invalid('ReceiptHandle is not valid.')
+  const { topicId, index, offset, member } = receipt
+  const of = { topicId, index }
+  try {
+    await before(receipt)
+    const settlements = [{ first: offset, last: offset, outcomes: [outcome] }]
+    const [fault] = await service.log.queues.settle(group, member, [{ of, settlements }])
+    if (fault instanceof Fault)
+      return fault.code === 'log.record-not-held' ? invalid('ReceiptHandle has expired.') : serviceError(fault)
+    return null
+  } catch (error) {
+    return serviceError(error)
+  }
+}

@@ -1,0 +1,231 @@
+/** Records into shards and out of them. */
+import { hash } from 'node:crypto'
+import type { Offset } from '../../lib/brand.ts'
+import { Fault } from '../../lib/fault.ts'
+import type { World } from '../../lib/world.ts'
+import { type LogRecord, decodeBatch, isControl } from '../../log/batch.ts'
+import type { Broker } from '../../log/broker.ts'
+import type { Commits } from '../../log/commits.ts'
+import type { Partition, Reader } from '../../log/log.ts'
+import { Placing, type Target } from '../../log/placing.ts'
+import type { Contracts } from '../../schema/contracts.ts'
+import { userRecords } from '../../wire/kinesis/aggregation.ts'
+import { sequenceNumbers } from '../../wire/kinesis/sequence-number.ts'
+import { ServiceError, invalid, notFound, serviceError } from './errors.ts'
+import { Rates } from './rates.ts'
+import { hashKeys, isOpen, shardId } from './shards.ts'
+import type { Stream } from './streams.ts'
+
+export interface Entry {
+  readonly Data: Uint8Array
+  readonly PartitionKey?: string | undefined
+  readonly ExplicitHashKey?: string | undefined
+}
+export interface Put {
+  readonly ShardId: string
+  readonly SequenceNumber: string
+}
+export interface ReadRecords {
+  readonly records: readonly LogRecord[]
+  /** Where to go on. */
+  readonly next: number
+  /** Nothing is there behind `next`. */
+  readonly atEnd: boolean
+  /** The shard is closed, and all of it was read. */
+  readonly isOver: boolean
+}
+interface Options {
+  readonly log: Broker
+  readonly commits: Commits
+  readonly world: World
+  readonly contracts: Contracts
+  readonly limits: boolean
+}
+/** Headers of dead letters: where they come from, and why. */
+const whyPrefix = '__dlq.errors.'
+const chunkBytes = 4 * 1024 * 1024
+/** Of one answer, before it is encoded. */
+const answerBytesMax = 10 * 1024 * 1024
+
+export class Records {
+  readonly #log: Broker
+  readonly #world: World
+  readonly #contracts: Contracts
+  readonly #placing: Placing
+  readonly #reader: Reader
+  readonly #rates: Rates | null
+  /** Of records without a key: which shard is next. */
+  #turn = 0
+
+  constructor({ log, commits, world, contracts, limits }: Options) {
+    this.#log = log
+    this.#world = world
+    this.#contracts = contracts
+    this.#placing = new Placing({ world, log, commits })
+    this.#reader = log.reader({ maxBytes: chunkBytes })
+    this.#rates = limits ? new Rates(world.clock) : null
+  }
+
+  /**
+   * Each for itself; durable when it resolves. An aggregated record is cut apart: its user records are records of their own,
+   * in its shard, and the answer is about the first. `find` is asked while the shards stand still. Throws ServiceError.
+   */
+  async put(
+    find: () => Stream,
+    entries: readonly Entry[],
+    gate: { enter(): Promise<void>; leave(): void },
+  ): Promise<(Put | ServiceError)[]> {
+    await gate.enter()
+    try {
+      return await this.#put(find(), entries)
+    } finally {
+      gate.leave()
+    }
+  }
+  async #put(stream: Stream, entries: readonly Entry[]): Promise<(Put | ServiceError)[]> {
+    const shards = entries.map((entry) => this.#shardOf(stream, entry))
+    const targets: Target[] = []
+    const timeMs = this.#world.clock.now()
+    /** Of each entry: where its records lie among the targets, or why it has none. */
+    const own = entries.map((entry, i): { readonly at: number; readonly end: number } | ServiceError => {
+      const at = targets.length
+      const refusal = this.#refuses(stream, entry, shards[i]!)
+      if (refusal !== null) return refusal
+      for (const { key, data } of cutApart(entry))
+        targets.push({ topic: stream.topic, partition: shards[i]!, record: { key, value: data, timeMs } })
+      return { at, end: targets.length }
+    })
+    const placed = targets.length === 0 ? [] : await this.#placing.placeEach(targets, 'all')
+    const numbers = new Map<number, ReturnType<typeof sequenceNumbers>>()
+    return own.map((one, i) => {
+      if (one instanceof ServiceError) return one
+      for (let n = one.at; n < one.end; n++) if (placed[n] instanceof Fault) return serviceError(placed[n])
+      const shard = shards[i]!
+      const first = placed[one.at] as Exclude<(typeof placed)[number], Fault>
+      let number = numbers.get(shard)
+      if (number === undefined) numbers.set(shard, (number = sequenceNumbers(shard, stream.shards[shard]!.createdMs)))
+      return { ShardId: shardId(shard), SequenceNumber: number(first.offset + 1, first.timeMs) }
+    })
+  }
+  #shardOf({ finder }: Stream, { PartitionKey, ExplicitHashKey }: Entry): number {
+    if (ExplicitHashKey !== undefined) {
+      const key = BigInt(ExplicitHashKey)
+      if (key >= hashKeys)
+        throw invalid(
+          'Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. ' +
+            `Specified value was ${ExplicitHashKey}`,
+        )
+      return finder.at(key)
+    }
+    if (PartitionKey === undefined) return finder.nth(this.#turn++)
+    return finder.at(BigInt(`0x${hash('md5', PartitionKey, 'hex')}`))
+  }
+  #refuses(stream: Stream, { Data, PartitionKey }: Entry, shard: number): ServiceError | null {
+    const { name, topic } = stream
+    const key = PartitionKey === undefined ? null : Buffer.from(PartitionKey)
+    const fault = this.#contracts.get(name) === null ? null : this.#contracts.refuses(name, { key, value: Data })
+    if (fault !== null) return invalid(fault.message)
+    if (this.#rates === null) return null
+    const bytes = Data.length + (key?.length ?? 0)
+    return this.#rates.mayWrite(`${topic.id}/${shard}`, bytes) ? null : overRate(stream, shard)
+  }
+
+  /**
+   * From an offset on, as many as there are and as go into an answer. Waits for the first if it is told to. Throws
+   * ServiceError, Fault.
+   */
+  async read(
+    stream: Stream,
+    shard: number,
+    from: number,
+    { limit, waitMs = 0, signal }: { limit: number; waitMs?: number; signal?: AbortSignal },
+  ): Promise<ReadRecords> {
+    const partition = { topic: stream.name, index: shard }
+    const isClosed = !isOpen(stream.shards[shard]!)
+    const { start, stable } = await this.#bounds(partition)
+    let at = Math.max(from, start)
+    const records: LogRecord[] = []
+    let bytes = 0
+    let end = stable as number
+    // A position behind the end waits there for what comes.
+    if (at > end) at = isClosed ? end : at
+    while (
+      records.length < limit &&
+      bytes < answerBytesMax &&
+      (at < end || (records.length === 0 && waitMs > 0 && !isClosed))
+    ) {
+      const wait = { ms: at < end ? 0 : waitMs }
+      const [chunk] = await this.#reader.read([{ partition, offset: at as Offset }], wait, signal)
+      if (chunk === undefined) break
+      if ('fault' in chunk) throw chunk.fault
+      let next = chunk.next as number
+      for (const record of chunk.batches.flatMap((batch) => (isControl(batch) ? [] : decodeBatch(batch)))) {
+        if (record.offset < at) continue
+        if (records.length >= limit || bytes >= answerBytesMax) {
+          next = record.offset
+          break
+        }
+        records.push(record)
+        bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0)
+      }
+      end = Math.max(end, chunk.stable as number)
+      if (next <= at && records.length === 0) break
+      at = next
+    }
+    if (this.#rates !== null) this.#rates.hasRead(`${stream.topic.id}/${shard}`, bytes)
+    const atEnd = at >= end
+    return { records, next: at, atEnd, isOver: atEnd && isClosed }
+  }
+  /** Throws ServiceError. */
+  mayRead(stream: Stream, shard: number): void {
+    if (this.#rates?.mayRead(`${stream.topic.id}/${shard}`) === false) throw overRate(stream, shard)
+  }
+  /** Behind the last record that is there. */
+  async end(stream: Stream, shard: number): Promise<number> {
+    return (await this.#bounds({ topic: stream.name, index: shard })).stable
+  }
+  async start(stream: Stream, shard: number): Promise<number> {
+    return (await this.#bounds({ topic: stream.name, index: shard })).start
+  }
+  /** The first record at or after the time; the end if there is none. */
+  async atTime(stream: Stream, shard: number, ms: number): Promise<number> {
+    const [found] = await this.#log.findTime([{ topic: stream.name, index: shard }], Math.ceil(ms))
+    return found?.offset ?? this.end(stream, shard)
+  }
+  /**
+   * A dead letter back into the partition that it came from, as it was. Throws ServiceError, Fault.
+   */
+  async restore(
+    deadTopic: string,
+    { index, offset }: { readonly index: number; readonly offset: number },
+  ): Promise<void> {
+    const from = { partition: { topic: deadTopic, index }, offset: offset as Offset }
+    const [chunk] = await this.#reader.read([from])
+    if (chunk === undefined || 'fault' in chunk) throw invalid('ReceiptHandle is not valid.')
+    const record = chunk.batches.flatMap((batch) => decodeBatch(batch)).find((one) => one.offset === offset)
+    const said = (name: string): string =>
+      Buffer.from(record?.headers.findLast(([header]) => header === `${whyPrefix}${name}`)?.[1] ?? []).toString()
+    const topic = this.#log.catalog.byName(said('topic'))
+    if (record === undefined || topic === null) throw notFound('The stream of the record is not there any more.')
+    const headers = record.headers.filter(([name]) => !name.startsWith(whyPrefix))
+    const again = { key: record.key, value: record.value, headers, timeMs: this.#world.clock.now() }
+    await this.#placing.place([{ topic, partition: Number(said('partition')), record: again }], 'all')
+  }
+  async #bounds(partition: Partition): Promise<{ start: Offset; stable: Offset }> {
+    const [bounds] = await this.#log.bounds([partition])
+    if (bounds === undefined)
+      throw new Fault('log.unknown-partition', { topic: partition.topic, partition: partition.index })
+    return bounds
+  }
+}
+function overRate({ name }: Stream, shard: number): ServiceError {
+  const message = `Rate exceeded for shard ${shardId(shard)} in stream ${name}.`
+  return new ServiceError('ProvisionedThroughputExceededException', message)
+}
+
+/** As records of the log: one, or those that the producer library has put together. */
+function cutApart({ Data, PartitionKey }: Entry): readonly { key: Uint8Array | null; data: Uint8Array }[] {
+  const inside = userRecords(Data)
+  if (inside !== null) return inside.map(({ partitionKey, data }) => ({ key: Buffer.from(partitionKey), data }))
+  return [{ key: PartitionKey === undefined ? null : Buffer.from(PartitionKey), data: Data }]
+}

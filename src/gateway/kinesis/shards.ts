@@ -1,0 +1,115 @@
+/**
+ * Shards of a stream: shard n is partition n of its topic. Each covers a range of hash keys, 0 to 2^128 − 1; those that are
+ * open cover all of them, once. A partition never ends, a shard does: it is closed when it is split or merged, and its
+ * children, on new partitions, take its range over.
+ */
+export interface Shard {
+  /** First and last hash key, in decimal. */
+  readonly from: string
+  readonly to: string
+  readonly createdMs: number
+  readonly parent?: number
+  readonly adjacent?: number
+  readonly closedMs?: number
+}
+export const hashKeys = 2n ** 128n
+/** Children begin in the second after their parents' last: so their sequence numbers come behind. */
+const bornAfterMs = 1_000
+
+export const isOpen = (shard: Shard): boolean => shard.closedMs === undefined
+export const shardId = (shard: number): string =>
+  shard < 0 ? `shardId--${String(-shard).padStart(11, '0')}` : `shardId-${String(shard).padStart(12, '0')}`
+/** The number behind the first hyphen, or all of it; null: it is none. */
+export function shardNumber(id: string): number | null {
+  const digits = id.split('-')[1] || id
+  const number = /^\d{1,20}$/.test(digits) ? Number(digits) : Number.NaN
+  return number <= 2_147_483_647 ? number : null
+}
+
+/** Ranges of the same size, as far as that goes: the last has what is left. */
+export function evenShards(count: number, createdMs: number): Shard[] {
+  const size = hashKeys / BigInt(count)
+  return Array.from({ length: count }, (_, i): Shard => ({
+    from: String(size * BigInt(i)),
+    to: String((i === count - 1 ? hashKeys : size * BigInt(i + 1)) - 1n),
+    createdMs,
+  }))
+}
+
+/** The shard's second child begins with the hash key `at`. */
+export function split(shards: readonly Shard[], shard: number, at: bigint, nowMs: number): Shard[] {
+  const parent = shards[shard]!
+  const born = { createdMs: nowMs + bornAfterMs, parent: shard }
+  return [
+    ...closed(shards, [shard], nowMs),
+    { ...born, from: parent.from, to: String(at - 1n) },
+    { ...born, from: String(at), to: parent.to },
+  ]
+}
+/** `adjacent` begins where `shard` ends. */
+export function merge(shards: readonly Shard[], shard: number, adjacent: number, nowMs: number): Shard[] {
+  return [
+    ...closed(shards, [shard, adjacent], nowMs),
+    {
+      from: shards[shard]!.from,
+      to: shards[adjacent]!.to,
+      createdMs: nowMs + bornAfterMs,
+      parent: shard,
+      adjacent,
+    },
+  ]
+}
+const closed = (shards: readonly Shard[], which: readonly number[], nowMs: number): Shard[] =>
+  shards.map((shard, i) => (which.includes(i) ? { ...shard, closedMs: nowMs } : shard))
+export const areAdjacent = (first: Shard, second: Shard): boolean => BigInt(first.to) + 1n === BigInt(second.from)
+
+/**
+ * As many open shards of the same size, by splits and merges: every open shard is split where a new one begins inside of it,
+ * then what lies in one new range is merged. What lies right already stays.
+ */
+export function scaled(shards: readonly Shard[], count: number, nowMs: number): Shard[] {
+  const targets = evenShards(count, nowMs).map(({ from, to }) => ({ from: BigInt(from), to: BigInt(to) }))
+  let now = [...shards]
+  for (const { from } of targets) {
+    const crossed = now.findIndex((one) => isOpen(one) && BigInt(one.from) < from && from <= BigInt(one.to))
+    if (crossed >= 0) now = split(now, crossed, from, nowMs)
+  }
+  for (const { from, to } of targets)
+    for (;;) {
+      const inside = openInOrder(now).filter((i) => BigInt(now[i]!.from) >= from && BigInt(now[i]!.to) <= to)
+      if (inside.length < 2) break
+      now = merge(now, inside[0]!, inside[1]!, nowMs)
+    }
+  return now
+}
+/** Numbers of the open shards, by their ranges. */
+export const openInOrder = (shards: readonly Shard[]): number[] =>
+  shards
+    .flatMap((shard, i) => (isOpen(shard) ? [i] : []))
+    .toSorted((a, b) => (BigInt(shards[a]!.from) < BigInt(shards[b]!.from) ? -1 : 1))
+export const childrenOf = (shards: readonly Shard[], shard: number): number[] =>
+  shards.flatMap((one, i) => (one.parent === shard || one.adjacent === shard ? [i] : []))
+
+/** Finds the open shard of a hash key. */
+export class ShardFinder {
+  readonly #ends: readonly bigint[]
+  readonly #numbers: readonly number[]
+
+  constructor(shards: readonly Shard[]) {
+    this.#numbers = openInOrder(shards)
+    this.#ends = this.#numbers.map((i) => BigInt(shards[i]!.to))
+  }
+  at(hashKey: bigint): number {
+    let [low, high] = [0, this.#ends.length - 1]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#ends[middle]! < hashKey) low = middle + 1
+      else high = middle
+    }
+    return this.#numbers[low]!
+  }
+  /** The open shard with this place in their order, round and round. */
+  nth(place: number): number {
+    return this.#numbers[place % this.#numbers.length]!
+  }
+}
