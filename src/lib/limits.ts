@@ -73,6 +73,43 @@ export const limits = {
   clusterWriterPartitions: 20_000,
   /** Other processes that watch over this one. */
   peerConnections: 1_000,
+  /** Open connections of MQTT; each idle one costs some KiB. */
+  mqttConnections: 25_000,
+  /** Time from a connection to its CONNECT as a whole. */
+  mqttConnectMs: 10_000,
+  /** A CONNECT: before it nobody is known. */
+  mqttFirstPacketBytes: 64 * 1024,
+  /** An MQTT packet. Its message is a record of a batch, with room for key and headers. */
+  mqttPacketBytes: 1_048_588 - 4 * 1024,
+  /** Messages with QoS 1 and 2 that a client may have under way to us, and we to it (it may want fewer). */
+  mqttReceiveMaximum: 1_024,
+  mqttInFlight: 256,
+  /** Messages that come and are not in the log yet, over all connections; beyond it their sockets are not read. */
+  mqttBytesInFlight: 128 * 1024 * 1024,
+  /** Messages waiting in memory for one session: what is beyond stays in the log alone, and is read from there. */
+  mqttQueued: 1_000,
+  mqttQueuedBytes: 1024 * 1024,
+  /** Bytes that a client does not take: beyond it QoS 0 is dropped, and what else there is waits. */
+  mqttBacklogBytes: 256 * 1024,
+  /** A client that takes nothing of them for so long is cut off. */
+  mqttStalledMs: 120_000,
+  mqttTopicAliases: 64,
+  mqttUserProperties: 256,
+  /** Filters of one request, and subscriptions of a session: their count, and the bytes of their filters. */
+  mqttFiltersPerRequest: 1_000,
+  mqttSubscriptions: 1_000,
+  mqttFilterBytes: 128 * 1024,
+  /** Levels of a topic: each costs a node of a tree. */
+  mqttTopicLevels: 128,
+  /** Sessions that are kept, connected or not. */
+  mqttSessions: 200_000,
+  /** Retained messages, and their bytes in memory. */
+  mqttRetained: 200_000,
+  mqttRetainedBytes: 256 * 1024 * 1024,
+  /** Log topics that are made because somebody publishes; more can be made by who may create topics. */
+  mqttTopicsMade: 1_000,
+  /** What one read of the log brings for a session that has fallen behind. */
+  mqttCatchUpBytes: 256 * 1024,
   /** What one record batch may decompress to before it is read; bounds a bomb. */
   decompressedBytes: 128 * 1024 * 1024,
   /**

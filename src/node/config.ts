@@ -10,6 +10,8 @@ import { limits } from '../lib/limits.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import { initialRebalanceDelayMs } from '../log/broker.ts'
 import type { TopicDefaults } from '../gateway/kafka/index.ts'
+import type { TopicRule } from '../gateway/mqtt/index.ts'
+import { isFilter } from '../wire/mqtt/topics.ts'
 import {
   type SecurityConfig,
   type SecuritySettings,
@@ -23,7 +25,7 @@ import { kinesisOf } from './kinesis-config.ts'
 import { type LogConfig, type LogSettings, type Password, logText, resolveLog } from './log-config.ts'
 
 /** In the order in which they begin to listen; `listeners.ts` has how. */
-export const protocols = ['kafka', 'http', 'eventhubs', 'kinesis', 'peer'] as const
+export const protocols = ['kafka', 'http', 'eventhubs', 'kinesis', 'mqtt', 'peer'] as const
 export type Protocol = (typeof protocols)[number]
 
 export interface Config {
@@ -39,6 +41,10 @@ export interface Config {
   readonly eventhubsAutoCreate: number | null
   /** The first rebalance of a group of Kafka clients begins when nobody has come for so long. */
   readonly kafkaRebalanceDelayMs: number
+  /** Which log topics messages of MQTT lie in, where it is not `mqtt.` and the first level. */
+  readonly mqttTopics: readonly TopicRule[]
+  /** Clients of MQTT 5 are told to be heard as often; 0: as they want. */
+  readonly mqttKeepAliveS: number
   readonly log: LogConfig
   /** CIDR ranges that webhooks may reach although they are private. */
   readonly webhooksAllow: readonly string[]
@@ -65,6 +71,10 @@ export interface Settings extends SecuritySettings {
   readonly eventhubsAutoCreate?: string | undefined
   /** A duration. */
   readonly kafkaRebalanceDelay?: string | undefined
+  /** FILTER=TOPIC */
+  readonly mqttTopics?: readonly string[] | undefined
+  /** A duration. */
+  readonly mqttKeepAlive?: string | undefined
   /** `local`, `kafka://HOST:PORT,…`, or in a file an object. */
   readonly log?: string | LogSettings | undefined
   readonly logPassword?: string | undefined
@@ -91,6 +101,8 @@ const defaults: Required<Settings> = {
   kafkaPartitions: '1',
   eventhubsAutoCreate: '0',
   kafkaRebalanceDelay: durationText(initialRebalanceDelayMs),
+  mqttTopics: [],
+  mqttKeepAlive: '0s',
   log: 'local',
   logPassword: '',
   logPasswordFile: '',
@@ -209,6 +221,8 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     kafkaTopics: { autoCreate: onOff('kafkaAutoCreate'), partitions: partitionCount('kafkaPartitions') },
     eventhubsAutoCreate: single('eventhubsAutoCreate') === '0' ? null : partitionCount('eventhubsAutoCreate'),
     kafkaRebalanceDelayMs: rebalanceDelay('kafkaRebalanceDelay'),
+    mqttTopics: list('mqttTopics').map(topicRule),
+    mqttKeepAliveS: keepAliveSeconds(single('mqttKeepAlive')),
     log,
     webhooksAllow: list('webhooksAllow'),
     httpHosts: list('httpHosts').map(hostName),
@@ -246,6 +260,22 @@ function refuseIdle(log: LogConfig, listen: Partial<Record<Protocol, Address | n
   refuse('kafka', 'with a Kafka cluster, clients talk to its brokers')
   refuse('eventhubs', 'with a Kafka cluster, it needs a log of our own')
   refuse('kinesis', 'with a Kafka cluster, it needs a log of our own')
+  refuse('mqtt', 'it needs a log of our own')
+}
+
+function topicRule(text: string): TopicRule {
+  const at = text.lastIndexOf('=')
+  const rule = { filter: text.slice(0, at), topic: text.slice(at + 1) }
+  if (at > 0 && isFilter(rule.filter) && !rule.filter.startsWith('$') && /^[a-zA-Z0-9._-]{1,249}$/.test(rule.topic))
+    return rule
+  const why = 'it has the form FILTER=TOPIC, such as factory/+/temperature=temperatures'
+  throw new Fault('config.invalid', { setting: 'mqttTopics', value: text, why })
+}
+function keepAliveSeconds(value: string): number {
+  const ms = parseDuration('mqttKeepAlive', value)
+  if (ms % 1_000 === 0 && ms <= 65_535_000) return ms / 1_000
+  const why = 'it is a whole number of seconds, at most 65535s'
+  throw new Fault('config.invalid', { setting: 'mqttKeepAlive', value, why })
 }
 
 function hostName(text: string): string {
@@ -276,6 +306,8 @@ export function environmentSettings(env: Readonly<Record<string, string | undefi
     kafkaPartitions: env['MILLRACE_KAFKA_PARTITIONS'],
     eventhubsAutoCreate: env['MILLRACE_EVENTHUBS_AUTO_CREATE'],
     kafkaRebalanceDelay: env['MILLRACE_KAFKA_REBALANCE_DELAY'],
+    mqttTopics: list(env['MILLRACE_MQTT_TOPICS']),
+    mqttKeepAlive: env['MILLRACE_MQTT_KEEP_ALIVE'],
     log: env['MILLRACE_LOG'],
     logPassword: env['MILLRACE_LOG_PASSWORD'],
     logPasswordFile: env['MILLRACE_LOG_PASSWORD_FILE'],

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { listenHttp } from '../gateway/http/listen.ts'
 import { type SaslSettings, listenKafka } from '../gateway/kafka/index.ts'
 import type { Logger } from '../lib/logger.ts'
+import { isLoopback } from '../lib/loopback.ts'
 import type { Address, TlsServer, World } from '../lib/world.ts'
 import { saslMechanisms } from '../security/sasl.ts'
 import type { Config, Protocol } from './config.ts'
@@ -33,6 +34,7 @@ export const listeners: Readonly<Record<Protocol, (options: ListenOptions) => Pr
   http,
   eventhubs,
   kinesis,
+  mqtt,
   // The log over a cluster does that itself.
   peer: () => Promise.resolve(null),
 }
@@ -72,6 +74,30 @@ async function kinesis({ config, local: log, ...options }: ListenOptions): Promi
     ...{ world, log, commits, contracts, security, logger, at },
     settings: config.kinesis,
     meter: telemetry.kinesis,
+    ...(tls === undefined ? {} : { tls }),
+  })
+}
+
+async function mqtt({ config, local, ...options }: ListenOptions): Promise<Listener | null> {
+  if (local === null) return null
+  const { world, log, commits, contracts, security, telemetry, logger, at, tls } = options
+  const { listenMqtt } = await import('../gateway/mqtt/index.ts')
+  return listenMqtt({
+    world,
+    log,
+    commits,
+    contracts,
+    security,
+    at,
+    logger,
+    meter: telemetry.mqtt,
+    rules: config.mqttTopics,
+    partitions: config.kafkaTopics.partitions,
+    asksWho: !isLoopback(at.host),
+    keepAliveMaxS: config.mqttKeepAliveS,
+    hosts: config.httpHosts,
+    origins: config.httpOrigins,
+    version,
     ...(tls === undefined ? {} : { tls }),
   })
 }

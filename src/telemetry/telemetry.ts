@@ -8,10 +8,12 @@ import {
   type HttpMeter,
   type KafkaMeter,
   type KinesisMeter,
+  type MqttMeter,
   Traffic,
   httpMeter,
   kafkaMeter,
   kinesisMeter,
+  mqttMeter,
   storeMeter,
 } from './traffic.ts'
 
@@ -25,6 +27,7 @@ export interface Telemetry {
   readonly clients: ClientMetrics
   readonly http: HttpMeter
   readonly kinesis: KinesisMeter
+  readonly mqtt: MqttMeter
   readonly startedMs: number
 }
 
@@ -42,6 +45,7 @@ export function openTelemetry({ clock, version }: { clock: Clock; version: strin
     clients: new ClientMetrics(clock, metrics),
     http: httpMeter(metrics),
     kinesis: kinesisMeter(metrics),
+    mqtt: mqttMeter(metrics),
     startedMs,
   }
 }

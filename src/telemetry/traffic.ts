@@ -224,3 +224,30 @@ export function kinesisMeter(metrics: Metrics): KinesisMeter {
     refused: () => refused.add({}, 1),
   }
 }
+
+export interface MqttMeter {
+  connections(open: number): void
+  received(bytes: number): void
+  /** A connection that was not taken, or was closed for what it sent. */
+  refused(): void
+}
+export function mqttMeter(metrics: Metrics): MqttMeter {
+  const open = metrics.gauge({ name: 'millrace_mqtt_connections', help: 'Open MQTT connections.' })
+  const messages = metrics.counter({
+    name: 'millrace_mqtt_messages_received_total',
+    help: 'Messages that clients sent.',
+  })
+  const bytes = metrics.counter({ name: 'millrace_mqtt_bytes_received_total', help: 'Bytes of their packets.' })
+  const refused = metrics.counter({
+    name: 'millrace_mqtt_refused_total',
+    help: 'MQTT connections not taken, or closed for what they sent.',
+  })
+  return {
+    connections: (count) => open.set({}, count),
+    received(count) {
+      messages.add({}, 1)
+      bytes.add({}, count)
+    },
+    refused: () => refused.add({}, 1),
+  }
+}

@@ -23,12 +23,8 @@ test('each protocol is decided by itself', () => {
     environmentSettings({ MILLRACE_LISTEN: 'http=off,kafka=127.0.0.1:1' }),
     {},
   )
-  assert.deepEqual(resolved.config.listen, {
-    http: null,
-    kafka: { host: 'localhost', port: 0 },
-    eventhubs: null,
-    peer: null,
-  })
+  const listening = Object.entries(resolved.config.listen).filter(([, at]) => at !== null)
+  assert.deepEqual(listening, [['kafka', { host: 'localhost', port: 0 }]])
   assert.equal(origin(resolved, 'listen.kafka'), 'flag')
   assert.equal(origin(resolved, 'listen.http'), 'environment')
 })
@@ -159,4 +155,22 @@ test('hosts and origins that HTTP lets in are named exactly', () => {
       (error) => error instanceof Fault && error.code === 'config.invalid',
       JSON.stringify(settings),
     )
+})
+
+test('rules of MQTT topics are filters and log topics', () => {
+  const { config } = resolveConfig({ mqttTopics: ['plant/+/temp=temperatures', 'a=b=c'], mqttKeepAlive: '60s' }, {}, {})
+  assert.deepEqual(config.mqttTopics, [
+    { filter: 'plant/+/temp', topic: 'temperatures' },
+    { filter: 'a=b', topic: 'c' },
+  ])
+  assert.equal(config.mqttKeepAliveS, 60)
+  for (const settings of [
+    { mqttTopics: ['plant'] },
+    { mqttTopics: ['a/#/b=c'] },
+    { mqttTopics: ['a=no topic'] },
+    { mqttTopics: ['$share/g/a=b'] },
+    { mqttKeepAlive: '1500ms' },
+    { mqttKeepAlive: '19h' },
+  ])
+    assert.throws(() => resolveConfig(settings, {}, {}), { code: 'config.invalid' })
 })

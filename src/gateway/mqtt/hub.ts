@@ -1,0 +1,609 @@
+/**
+ * What all connections share: sessions, subscriptions, retained messages, and the way of a message into the log and from it
+ * to who wants it. A message goes to subscribers when its record is durable, whoever wrote it; there is no other way.
+ */
+import type { Fault } from '../../lib/fault.ts'
+import { limits } from '../../lib/limits.ts'
+import type { Logger } from '../../lib/logger.ts'
+import type { World } from '../../lib/world.ts'
+import type { LogRecord, RecordInput } from '../../log/batch.ts'
+import type { Commits } from '../../log/commits.ts'
+import type { Log } from '../../log/log.ts'
+import { encodeOrigin } from '../../log/origin.ts'
+import type { Contracts } from '../../schema/contracts.ts'
+import { ensureQuarantine, quarantined } from '../../schema/quarantine.ts'
+import type { Subject } from '../../security/authorizer.ts'
+import { user } from '../../security/principal.ts'
+import type { Security } from '../../security/security.ts'
+import { MqttError, type Reason, reason } from '../../wire/mqtt/reason.ts'
+import { isFilter, isTopicName, sharedFilter } from '../../wire/mqtt/topics.ts'
+import { Appender, type Waiter, partitionOf } from './appender.ts'
+import type { Delivery, Feed } from './feed.ts'
+import { Group, type GroupHost } from './group.ts'
+import { type Followed, LogTopic, LogTopics } from './log-topics.ts'
+import { type Message, type Place, type Sent, messageOf, ownMessage, recordOf } from './message.ts'
+import { reasonOf } from './outcome.ts'
+import { Retained, retainedRecord, retainedTopic } from './retained.ts'
+import { type Link, type Outgoing, Session, type SessionHost, type Subscription } from './session.ts'
+import { type Restored, type SavedSession, Store } from './store.ts'
+import { Sys, sysPrefix } from './sys.ts'
+import { type TopicRule, TopicMap } from './topic-map.ts'
+import { FilterTree } from './tree.ts'
+
+export interface HubOptions {
+  readonly world: Pick<World, 'clock' | 'random'>
+  readonly log: Log
+  readonly commits: Commits
+  readonly contracts: Contracts
+  readonly security: Security
+  readonly logger: Logger
+  readonly rules: readonly TopicRule[]
+  /** Of a log topic that is made because somebody publishes. */
+  readonly partitions: number
+}
+export interface PublishWaiter {
+  stored(): void
+  refused(code: Reason, why: string): void
+}
+export interface PublishOptions {
+  readonly subject: Subject
+  readonly session: Session | null
+  /** With QoS 2 of a session that is kept: that the packet came is written with its message. */
+  readonly packetId: number | null
+}
+export interface ConnectRequest {
+  readonly subject: Subject
+  readonly clean: boolean
+  readonly link: Link
+  /** Messages with QoS 1 and 2 that it may be sent at once. */
+  readonly window: number
+  readonly apply: (session: Session) => void
+  readonly ready: (session: Session, isPresent: boolean) => void
+}
+/** Topics whose subscribers are remembered; then all are looked up again. */
+const matchesMax = 20_000
+const nobody: readonly Subscription[] = []
+
+export class Hub implements SessionHost, GroupHost {
+  readonly clock: World['clock']
+  readonly topics: LogTopics
+  readonly retained: Retained
+  readonly store: Store
+  readonly sessions = new Map<string, Session>()
+  readonly counts = { received: 0, sent: 0, dropped: 0, refused: 0, subscriptions: 0 }
+  readonly sys = new Sys()
+  readonly #options: HubOptions
+  readonly #map: TopicMap
+  readonly #appender: Appender
+  readonly #tree = new FilterTree<Subscription>()
+  readonly #matches = new Map<string, readonly Subscription[]>()
+  readonly #groups = new Map<string, Group>()
+  readonly #groupSubscriptions = new Map<Group, Subscription>()
+  /** Sessions that wait for their client, their end, or the time of their will. */
+  readonly #absent = new Set<Session>()
+  readonly #connecting = new Map<string, Promise<void>>()
+
+  private constructor(options: HubOptions, store: Store, retained: Retained) {
+    const { world, log, commits, logger, rules, partitions } = options
+    this.#options = options
+    this.clock = world.clock
+    this.store = store
+    this.retained = retained
+    this.#map = new TopicMap(rules)
+    this.#appender = new Appender({ clock: world.clock, log, commits })
+    const take = (record: LogRecord, from: Followed): void => this.#dispatch(record, from)
+    this.topics = new LogTopics({ log, clock: world.clock, logger, map: this.#map, partitions, take })
+  }
+  static async open(options: HubOptions): Promise<Hub> {
+    const { log, world, logger } = options
+    const [store, restored] = await Store.open({ log, clock: world.clock, logger })
+    const hub = new Hub(options, store, await Retained.open(log, world.clock))
+    await hub.topics.open()
+    hub.#restore(restored)
+    return hub
+  }
+  async close(): Promise<void> {
+    await this.store.close()
+    await this.topics.close()
+  }
+
+  // What comes.
+
+  publish(sent: Sent, options: PublishOptions, waiter: PublishWaiter): void {
+    const { topic } = sent
+    this.counts.received++
+    const refuse = (code: Reason, why: string): void => {
+      this.counts.refused++
+      waiter.refused(code, why)
+    }
+    if (!isTopicName(topic))
+      return refuse(reason.topicNameInvalid, 'a topic name has at least one character and no wildcard')
+    if (topic.startsWith(sysPrefix) || topic.startsWith('$share/'))
+      return refuse(reason.topicNameInvalid, `topics of ${topic.split('/')[0]} are the server's`)
+    if (levelsOf(topic) > limits.mqttTopicLevels)
+      return refuse(reason.topicNameInvalid, `a topic has at most ${limits.mqttTopicLevels} levels`)
+    const name = this.#map.logTopic(topic)
+    if (!this.#may(options.subject, 'write', name)) return refuse(reason.notAuthorized, `you may not write to ${name}`)
+    const log = this.topics.get(name)
+    if (log !== null) return this.#append(log, sent, options, waiter, refuse)
+    this.topics.ready(name).then(
+      (made) => this.#append(made, sent, options, waiter, refuse),
+      (error: unknown) => refuse(...reasonOf(error)),
+    )
+  }
+  #append(
+    topic: LogTopic,
+    sent: Sent,
+    { session, packetId }: PublishOptions,
+    waiter: PublishWaiter,
+    refuse: PublishWaiter['refused'],
+  ): void {
+    const publisher = session?.hasNoLocal === true ? session.clientId : null
+    const record = recordOf(sent, this.clock.now(), publisher)
+    const failed = (error: unknown): void => refuse(...reasonOf(error))
+    const contract = this.#options.contracts.get(topic.name)
+    if (contract !== null && contract.onInvalid !== 'null') {
+      const { key, value } = record
+      const fault = this.#options.contracts.check(topic.name, { key, value })
+      if (fault !== null) {
+        if (contract.onInvalid !== 'quarantine') return refuse(reason.payloadFormatInvalid, fault.message)
+        this.#quarantine(topic, record, fault).then(() => waiter.stored(), failed)
+        return
+      }
+    }
+    try {
+      if (sent.retain) this.retained.check(record)
+    } catch (error) {
+      return failed(error)
+    }
+    if (session !== null && packetId !== null)
+      return this.#appendOnce(topic, record, { session, packetId, sent }, waiter, failed)
+    if (!sent.retain) return this.#appender.add(topic, record, { stored: () => waiter.stored(), failed })
+    // Both, side by side; who is told that it is stored finds it retained.
+    const retained = this.retained.put(record)
+    retained.catch(() => {})
+    const stored = (): void => void retained.then(() => waiter.stored(), failed)
+    this.#appender.add(topic, record, { stored, failed })
+  }
+  #appendOnce(
+    topic: LogTopic,
+    record: RecordInput,
+    { session, packetId, sent }: { session: Session; packetId: number; sent: Sent },
+    waiter: PublishWaiter,
+    failed: (error: unknown) => void,
+  ): void {
+    const entries = [
+      { partition: partitionOf(topic, record), record },
+      { partition: this.store.partition, record: this.store.incoming(session, packetId) },
+    ]
+    const once: Waiter = { stored: () => waiter.stored(), failed }
+    if (!sent.retain) return this.#appender.addTogether(entries, once)
+    const kept = retainedRecord(record)
+    this.#appender.addTogether([{ partition: this.retained.partition, record: kept }, ...entries], {
+      stored: (offset) => {
+        this.retained.take({ ...kept, headers: kept.headers ?? [], offset })
+        waiter.stored()
+      },
+      failed,
+    })
+  }
+  async #quarantine(topic: LogTopic, record: RecordInput, fault: Fault): Promise<void> {
+    const { log } = this.#options
+    const info = await ensureQuarantine(log, topic.info)
+    const origin = encodeOrigin({
+      ranges: [{ topicId: topic.info.id, partition: 0, first: 0, last: -1 }],
+      state: false,
+    })
+    await new Promise<void>((resolve, reject) =>
+      this.#appender.add(new LogTopic(info), quarantined(record, fault, origin), {
+        stored: () => resolve(),
+        failed: reject,
+      }),
+    )
+  }
+  #may(subject: Subject, operation: 'read' | 'write', topic: string): boolean {
+    const { authorizer, audit } = this.#options.security
+    if (!authorizer.enforced || authorizer.allows(subject, operation, { type: 'topic', name: topic })) return true
+    const action = operation === 'write' ? 'publish' : 'subscribe'
+    audit.note({ subject, via: 'mqtt', action, resources: [`${operation} topic:${topic}`], outcome: 'refused' })
+    return false
+  }
+
+  // What goes.
+
+  #dispatch(record: LogRecord, from: Followed): void {
+    const { topic: name, index } = from.partition
+    const topic = this.#map.mqttTopic(name, record.key)
+    const found = this.#match(topic)
+    if (found.length === 0) return
+    this.#offer(messageOf(record, topic, { topic: name, index, offset: record.offset }), found, from)
+  }
+  #offer(message: Message, found: readonly Subscription[], from: Followed | null): void {
+    const own = ownMessage(message)
+    if (found.length === 1) return this.#offerTo(found[0]!.feed, own, found, from)
+    for (const [feed, subscriptions] of Map.groupBy(found, (one) => one.feed))
+      this.#offerTo(feed, own, subscriptions, from)
+  }
+  #offerTo(feed: Feed, message: Message, subscriptions: readonly Subscription[], from: Followed | null): void {
+    const delivery = deliveryBy(message, subscriptions)
+    if (delivery !== null) feed.offer(delivery, from)
+  }
+  #match(topic: string): readonly Subscription[] {
+    const known = this.#matches.get(topic)
+    if (known !== undefined) return known
+    const found = this.#tree.match(topic)
+    if (this.#matches.size >= matchesMax) this.#matches.clear()
+    this.#matches.set(topic, found.length === 0 ? nobody : found)
+    return found
+  }
+  deliveryOf(feed: Feed, record: LogRecord, from: Followed): Delivery | null {
+    const { topic: name, index } = from.partition
+    const topic = this.#map.mqttTopic(name, record.key)
+    const found = this.#match(topic).filter((one) => one.feed === feed)
+    if (found.length === 0) return null
+    return deliveryBy(ownMessage(messageOf(record, topic, { topic: name, index, offset: record.offset })), found)
+  }
+  /** A message that is under way, read again. */
+  async fetch({ topic: name, index, offset }: Place): Promise<Message | null> {
+    const found = await this.topics.read({ topic: name, index }, offset)
+    const record = found?.records.find((one) => one.offset === offset)
+    if (record === undefined || record.value === null) return null
+    const topic =
+      name === retainedTopic ? Buffer.from(record.key ?? []).toString() : this.#map.mqttTopic(name, record.key)
+    return ownMessage(messageOf(record, topic, { topic: name, index, offset }))
+  }
+  dropped(): void {
+    this.counts.dropped++
+  }
+  saveFlight(session: Session): Promise<void> {
+    return this.store.save(session, false)
+  }
+  touch(session: Session): void {
+    this.store.touch(session)
+  }
+  touchGroup(group: Group): void {
+    this.store.touchGroup(group)
+  }
+
+  // Subscriptions.
+
+  /** The codes of SUBACK, and what to do when it is sent: give what is retained. */
+  async subscribe(
+    session: Session,
+    asked: readonly (Omit<Subscription, 'text' | 'filter' | 'group' | 'feed' | 'id'> & {
+      readonly text: string
+      readonly retainHandling: number
+    })[],
+    id: number | null,
+  ): Promise<{ codes: number[]; afterwards: () => void }> {
+    const { link } = session
+    const codes: number[] = []
+    const give: (() => void)[] = []
+    for (const one of asked) {
+      try {
+        const { filter, group } = this.#checked(session, one.text)
+        const feed = group ?? session
+        const { text, qos, noLocal, retainAsPublished } = one
+        const subscription: Subscription = { text, filter, group, qos, noLocal, retainAsPublished, id, feed }
+        const isNew = !session.subscriptions.has(text)
+        if (!(await this.#enter(session, subscription, link))) break
+        codes.push(qos)
+        const wants = group === null && (one.retainHandling === 0 || (one.retainHandling === 1 && isNew))
+        if (wants) give.push(() => this.#giveRetained(session, subscription))
+      } catch (error) {
+        codes.push(reasonOf(error)[0])
+      }
+    }
+    if (session.isKept && session.link === link) {
+      await this.store.save(session, true)
+      for (const group of session.groups) await this.store.saveGroup(group)
+    }
+    return { codes, afterwards: () => give.forEach((call) => call()) }
+  }
+  #checked(session: Session, text: string): { filter: string; group: Group | null } {
+    const { filter, group: name } = sharedFilter(text) ?? { filter: text, group: null }
+    if (!isFilter(filter)) throw new MqttError(reason.topicFilterInvalid, 'the topic filter is not valid')
+    checkFilter(filter)
+    const isNew = !session.subscriptions.has(text)
+    const { mqttSubscriptions: most, mqttFilterBytes: bytesMax } = limits
+    if (isNew && (session.subscriptions.size >= most || session.filterBytes + text.length > bytesMax))
+      throw new MqttError(reason.quotaExceeded, `a session has at most ${most} subscriptions`)
+    this.#checkRead(session.subject, filter)
+    if (name === null) return { filter, group: null }
+    const key = `${name}/${filter}`
+    let group = this.#groups.get(key)
+    if (group === undefined) this.#groups.set(key, (group = new Group(this, name, filter)))
+    return { filter, group }
+  }
+  /** Of all log topics that it may bring messages of; those that are not there yet are asked about by their name. */
+  #checkRead(subject: Subject, filter: string): void {
+    const { enforced } = this.#options.security.authorizer
+    if (!enforced || filter.startsWith(sysPrefix)) return
+    const names = this.topics.mayHold([filter]).map(({ name }) => name)
+    const [first = ''] = filter.split('/')
+    if (first !== '+' && first !== '#') names.push(this.#map.logTopic(filter))
+    const refused = names.length === 0 || names.some((name) => !this.#may(subject, 'read', name))
+    if (refused) throw new MqttError(reason.notAuthorized, 'you may not read what it matches')
+  }
+  /** False: the connection is gone meanwhile. */
+  async #enter(session: Session, subscription: Subscription, link: Link | null): Promise<boolean> {
+    const { text, filter, group } = subscription
+    if (group === null) await this.topics.listen(filter)
+    await this.topics.settled([filter])
+    if (session.link !== link || session.isOver) {
+      if (group === null) this.topics.leave(filter)
+      return false
+    }
+    const old = session.subscriptions.get(text)
+    if (old !== undefined) this.#takeOut(session, old)
+    session.subscriptions.set(text, subscription)
+    session.filterBytes += text.length
+    this.counts.subscriptions++
+    if (group === null) this.#plant(subscription)
+    else await this.#join(session, subscription, group)
+    return true
+  }
+  async #join(session: Session, subscription: Subscription, group: Group): Promise<void> {
+    if (!group.join(session, subscription)) return
+    const { filter } = group
+    await this.topics.listen(filter)
+    if (!group.isOpen || this.#groupSubscriptions.has(group)) return this.topics.leave(filter)
+    const shared: Subscription = { ...subscription, text: filter, qos: 2, noLocal: false, id: null, feed: group }
+    this.#groupSubscriptions.set(group, shared)
+    this.#plant(shared)
+    group.open()
+  }
+  #leaveGroup(session: Session, group: Group): void {
+    if (!group.leave(session)) return
+    const shared = this.#groupSubscriptions.get(group)
+    if (shared === undefined) return
+    this.#groupSubscriptions.delete(group)
+    this.#uproot(shared)
+    this.topics.leave(group.filter)
+    this.store.touchGroup(group)
+  }
+  #plant(subscription: Subscription): void {
+    this.#tree.add(subscription.filter, subscription)
+    this.#matches.clear()
+  }
+  #uproot(subscription: Subscription): void {
+    this.#tree.remove(subscription.filter, subscription)
+    this.#matches.clear()
+  }
+  #takeOut(session: Session, subscription: Subscription): void {
+    const { text, filter, group } = subscription
+    session.subscriptions.delete(text)
+    session.filterBytes -= text.length
+    this.counts.subscriptions--
+    if (group !== null) {
+      this.#leaveGroup(session, group)
+      this.#forgetMember(session, group)
+    } else if (session.link !== null) {
+      this.#uproot(subscription)
+      this.topics.leave(filter)
+    }
+  }
+  #forgetMember(session: Session, group: Group): void {
+    group.sessions.delete(session)
+    if (group.sessions.size > 0) return
+    this.#groups.delete(group.key)
+    void this.store.saveGroup(group).catch(() => {})
+  }
+  #giveRetained(session: Session, subscription: Subscription): void {
+    const { filter } = subscription
+    if (session.subscriptions.get(subscription.text) !== subscription) return
+    for (const message of [...this.retained.find(filter), ...this.sys.find(filter)]) {
+      const delivery = deliveryBy(message, [subscription])
+      if (delivery !== null) session.offerRetained({ ...delivery, retain: true })
+    }
+  }
+  async unsubscribe(session: Session, filters: readonly string[]): Promise<number[]> {
+    const codes = filters.map((text) => {
+      const subscription = session.subscriptions.get(text)
+      if (subscription === undefined) return reason.noSubscriptionExisted
+      this.#takeOut(session, subscription)
+      return reason.success
+    })
+    if (session.isKept) await this.store.save(session, true)
+    return codes
+  }
+
+  // Sessions.
+
+  /**
+   * One after another for a client identifier: who had the session before is gone when the next has it. `apply` is called
+   * before it is saved, `ready` when it may be said that the client is connected; then it is given messages.
+   */
+  async connect(clientId: string, request: ConnectRequest): Promise<void> {
+    const before = this.#connecting.get(clientId)
+    const mine = (before ?? Promise.resolve()).then(() => this.#connect(clientId, request))
+    const settled = mine.catch(() => {})
+    this.#connecting.set(clientId, settled)
+    await mine.finally(() => {
+      if (this.#connecting.get(clientId) === settled) this.#connecting.delete(clientId)
+    })
+  }
+  async #connect(clientId: string, { subject, clean, link, window, apply, ready }: ConnectRequest): Promise<void> {
+    if (!link.isOpen) return
+    let old = this.sessions.get(clientId) ?? null
+    if (old !== null && !this.#isOwner(subject, old))
+      throw new MqttError(reason.notAuthorized, 'the client identifier belongs to another user')
+    if (old?.link != null) {
+      const { link: other } = old
+      other.takenOver()
+      this.disconnect(old, other, { will: true })
+      old = this.sessions.get(clientId) ?? null
+    }
+    if (old !== null && clean) {
+      this.end(old)
+      old = null
+    }
+    if (old === null && this.sessions.size >= limits.mqttSessions)
+      throw new MqttError(reason.quotaExceeded, `${limits.mqttSessions} sessions are there already`)
+    const session = old ?? new Session(this, clientId, subject)
+    this.sessions.set(clientId, session)
+    this.#absent.delete(session)
+    session.willDueMs = null
+    session.endedMs = null
+    apply(session)
+    // A will is to be sent also where nobody is left to send it but the next start.
+    if (session.isKept || session.will !== null || session.isStored) await this.store.save(session, true)
+    ready(session, old !== null)
+    await this.#attach(session, link, window)
+    if (!link.isOpen) this.disconnect(session, link, { will: true })
+  }
+  #isOwner(subject: Subject, { subject: owner }: Session): boolean {
+    return !this.#options.security.authorizer.enforced || owner.principal.name === subject.principal.name
+  }
+  async #attach(session: Session, link: Link, window: number): Promise<void> {
+    const own = [...session.subscriptions.values()].filter(({ group }) => group === null)
+    await Promise.all(own.map(({ filter }) => this.topics.listen(filter)))
+    for (const subscription of own) this.#plant(subscription)
+    session.connected(link, window)
+    for (const subscription of session.subscriptions.values())
+      if (subscription.group !== null) await this.#join(session, subscription, subscription.group)
+  }
+  /** Its connection is over. */
+  disconnect(session: Session, link: Link, { will }: { will: boolean }): void {
+    if (session.link !== link) return
+    const groups = session.groups
+    for (const group of groups) this.#leaveGroup(session, group)
+    session.disconnected(this.clock.now())
+    for (const subscription of session.subscriptions.values())
+      if (subscription.group === null) {
+        this.#uproot(subscription)
+        this.topics.leave(subscription.filter)
+      }
+    for (const group of groups) group.pump()
+    if (!will) session.will = null
+    const delayS = Math.min(session.will?.properties?.willDelayS ?? 0, session.expiryS)
+    if (session.will !== null && delayS > 0) session.willDueMs = this.clock.now() + delayS * 1_000
+    else this.#sendWill(session)
+    if (!session.isKept) return this.end(session)
+    this.#absent.add(session)
+    void this.store.save(session, true).catch(() => {})
+  }
+  #sendWill(session: Session): void {
+    const { will, subject } = session
+    session.will = null
+    session.willDueMs = null
+    if (will === null) return
+    const refused = (code: Reason, why: string): void =>
+      this.#options.logger.warn('mqtt: a will was refused', { client: session.clientId, code, why })
+    this.publish(will, { subject, session: null, packetId: null }, { stored: () => {}, refused })
+  }
+  /** Nothing is left of it. */
+  end(session: Session): void {
+    if (session.isOver) return
+    this.#sendWill(session)
+    session.isOver = true
+    this.#absent.delete(session)
+    if (this.sessions.get(session.clientId) === session) this.sessions.delete(session.clientId)
+    for (const subscription of [...session.subscriptions.values()]) this.#takeOut(session, subscription)
+    if (session.isStored) void this.store.save(session, true).catch(() => {})
+  }
+  /** Once a second. */
+  tick(): void {
+    const nowMs = this.clock.now()
+    for (const session of [...this.#absent]) {
+      const { willDueMs, endedMs, expiryS } = session
+      if (willDueMs !== null && willDueMs <= nowMs) {
+        this.#sendWill(session)
+        void this.store.save(session, true).catch(() => {})
+      }
+      const isOver = endedMs !== null && expiryS < 0xffff_ffff && endedMs + expiryS * 1_000 <= nowMs
+      if (isOver) this.end(session)
+    }
+    this.store.tick()
+  }
+  say(values: Readonly<Record<string, string | number>>): void {
+    for (const message of this.sys.update(values, this.clock.now())) {
+      const found = this.#match(message.topic)
+      if (found.length > 0) this.#offer(message, found, null)
+    }
+  }
+
+  #restore({ sessions, flights, incoming, groups }: Restored): void {
+    for (const [key, cursors] of groups) {
+      const [name = '', ...rest] = key.split('/')
+      const group = new Group(this, name, rest.join('/'))
+      group.restored(cursors)
+      this.#groups.set(key, group)
+    }
+    for (const [clientId, saved] of sessions) this.#restoreOne(clientId, saved, { flights, incoming })
+    for (const [key, group] of this.#groups) if (group.sessions.size === 0) this.#groups.delete(key)
+  }
+  #restoreOne(
+    clientId: string,
+    saved: SavedSession,
+    { flights, incoming }: Pick<Restored, 'flights' | 'incoming'>,
+  ): void {
+    const nowMs = this.clock.now()
+    const session = new Session(this, clientId, { principal: user(saved.user), host: saved.host })
+    session.isStored = true
+    session.version = saved.version
+    session.expiryS = saved.expiryS
+    session.will = saved.will
+    session.endedMs = saved.endedMs ?? nowMs
+    session.willDueMs = saved.willDueMs
+    for (const { text, ...options } of saved.subscriptions) {
+      const shared = sharedFilter(text)
+      const group = shared === null ? null : this.#restoredGroup(shared.group, shared.filter)
+      group?.sessions.add(session)
+      const filter = shared?.filter ?? text
+      session.subscriptions.set(text, { ...options, text, filter, group, feed: group ?? session })
+      session.filterBytes += text.length
+      this.counts.subscriptions++
+    }
+    const flight = flights.get(clientId)
+    if (flight !== undefined) {
+      const out = flight.out.flatMap(({ group: key, ...one }): Outgoing[] => {
+        // What a group gave out is given out again by the group: it stands before that.
+        if (key !== null && one.qos === 1) return []
+        return [{ ...one, group: null, message: null, wasSent: true }]
+      })
+      session.restored({ cursors: flight.cursors, lastId: flight.lastId, out })
+    }
+    for (const id of incoming.get(clientId) ?? []) session.incoming.add(id)
+    this.sessions.set(clientId, session)
+    this.#absent.add(session)
+    // Whoever was connected when the process ended has lost the connection then.
+    if (saved.endedMs === null && session.will !== null)
+      session.willDueMs = nowMs + Math.min(session.will.properties?.willDelayS ?? 0, session.expiryS) * 1_000
+  }
+  #restoredGroup(name: string, filter: string): Group {
+    const key = `${name}/${filter}`
+    let group = this.#groups.get(key)
+    if (group === undefined) this.#groups.set(key, (group = new Group(this, name, filter)))
+    return group
+  }
+}
+
+function levelsOf(topic: string): number {
+  let levels = 1
+  for (let at = topic.indexOf('/'); at >= 0; at = topic.indexOf('/', at + 1)) levels++
+  return levels
+}
+function checkFilter(filter: string): void {
+  if (levelsOf(filter) > limits.mqttTopicLevels)
+    throw new MqttError(reason.topicFilterInvalid, `a filter has at most ${limits.mqttTopicLevels} levels`)
+}
+/** Subscriptions of one feed that a message fits: it is given once, with the highest QoS and all their identifiers. */
+function deliveryBy(message: Message, subscriptions: readonly Subscription[]): Delivery | null {
+  let qos = -1
+  let retain = false
+  let ids: number[] | null = null
+  for (const one of subscriptions) {
+    if (
+      one.noLocal &&
+      message.publisher !== null &&
+      one.feed instanceof Session &&
+      one.feed.clientId === message.publisher
+    )
+      continue
+    qos = Math.max(qos, Math.min(message.qos, one.qos))
+    retain ||= one.retainAsPublished && message.retain
+    if (one.id !== null) (ids ??= []).push(one.id)
+  }
+  return qos < 0 ? null : { message, qos: qos as Delivery['qos'], retain, ids }
+}

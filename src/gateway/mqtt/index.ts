@@ -1,0 +1,2 @@
+export { type MqttListener, type MqttOptions, listenMqtt } from './server.ts'
+export type { TopicRule } from './topic-map.ts'

@@ -1,0 +1,83 @@
+/** Retained messages: the newest of each topic, in `_millrace_mqtt_retained` (compacted, key = MQTT topic) and in memory. */
+import { limits } from '../../lib/limits.ts'
+import type { Clock } from '../../lib/world.ts'
+import type { LogRecord, RecordInput } from '../../log/batch.ts'
+import { KeptRecords } from '../../log/kept-records.ts'
+import type { Log } from '../../log/log.ts'
+import { MqttError, reason } from '../../wire/mqtt/reason.ts'
+import { type Message, bytesOfMessage, messageOf } from './message.ts'
+import { TopicTree } from './tree.ts'
+
+export const retainedTopic = '_millrace_mqtt_retained'
+
+export class Retained {
+  readonly #clock: Clock
+  readonly #tree = new TopicTree<Message>()
+  #kept: KeptRecords | null = null
+  count = 0
+  bytes = 0
+
+  private constructor(clock: Clock) {
+    this.#clock = clock
+  }
+  static async open(log: Log, clock: Clock): Promise<Retained> {
+    const retained = new Retained(clock)
+    const config = { 'max.message.bytes': String(limits.batchBytesMax) }
+    retained.#kept = await KeptRecords.open({ log, clock, topic: retainedTopic, config }, (record) =>
+      retained.take(record),
+    )
+    return retained
+  }
+  get partition() {
+    return this.#kept!.partition
+  }
+  /** Throws MqttError where there is no room for another one. */
+  check({ key, value }: RecordInput): void {
+    if (value === null || value.length === 0) return
+    const isFull = this.count >= limits.mqttRetained || this.bytes + value.length > limits.mqttRetainedBytes
+    if (isFull && this.#tree.get(Buffer.from(key!).toString()) === null)
+      throw new MqttError(reason.quotaExceeded, 'no room for another retained message')
+  }
+  /** Durable when it resolves; then it is what new subscriptions are given. */
+  async put(record: RecordInput): Promise<void> {
+    const stored = retainedRecord(record)
+    const offset = await this.#kept!.put([stored])
+    this.take({ ...stored, headers: stored.headers ?? [], offset })
+  }
+  /** What has been stored. An empty message takes the one before away. */
+  take(record: LogRecord): void {
+    const { key, value, offset } = record
+    if (key === null) return
+    const topic = Buffer.from(key).toString()
+    const old = this.#tree.get(topic)
+    if (old !== null) {
+      this.count--
+      this.bytes -= bytesOfMessage(old)
+    }
+    if (value === null || value.length === 0) return this.#tree.set(topic, null)
+    // Of its own: a small message must not hold a large batch.
+    const own = { ...record, value: Buffer.from(value), headers: record.headers.map(copied) }
+    const message = { ...messageOf(own, topic, { topic: retainedTopic, index: 0, offset }), retain: true }
+    this.count++
+    this.bytes += bytesOfMessage(message)
+    this.#tree.set(topic, message)
+  }
+  find(filter: string): Message[] {
+    const nowMs = this.#clock.now()
+    return this.#tree.find(filter).filter(({ expiresMs }) => expiresMs > nowMs)
+  }
+  /** Takes away those whose time is over. */
+  async sweep(): Promise<void> {
+    const nowMs = this.#clock.now()
+    const over = this.#tree.find('#').filter(({ expiresMs }) => expiresMs <= nowMs)
+    for (const { topic } of over) await this.put({ key: Buffer.from(topic), value: null, timeMs: nowMs })
+  }
+}
+/** As it lies there: that it is gone is a null value. */
+export const retainedRecord = (record: RecordInput): RecordInput =>
+  record.value !== null && record.value.length === 0 ? { key: record.key, value: null, timeMs: record.timeMs } : record
+
+const copied = ([name, value]: readonly [string, Uint8Array | null]): readonly [string, Uint8Array | null] => [
+  name,
+  value === null ? null : Buffer.from(value),
+]
