@@ -7,7 +7,7 @@ import { Fault } from '../../lib/fault.ts'
 import { type Header, type LogRecord, type RecordInput, Unread } from '../batch.ts'
 import type { Partition } from '../log.ts'
 import type { Dead } from './queue-partition.ts'
-import type { QueueSettings } from './queues.ts'
+import type { LetterFacts, QueueSettings } from './queues.ts'
 import type { QueuesHost } from './queue.ts'
 
 type Target = NonNullable<QueueSettings['deadLetter']>
@@ -51,14 +51,10 @@ export class DeadLetters {
     }
   }
   #letter({ topic, index }: Partition, record: LogRecord, dead: Dead, to: Target): RecordInput {
-    const why: Header[] = Object.entries({
-      topic,
-      partition: index,
-      offset: record.offset,
-      group: this.#group,
-      'delivery.count': dead.deliveries,
-      message: dead.reason,
-    }).map(([name, value]) => [`__dlq.errors.${name}`, Buffer.from(String(value))])
+    const { offset, timeMs: recordMs } = record
+    const { deliveries, reason } = dead
+    const facts = { from: { topic, index }, offset, timeMs: recordMs, group: this.#group, deliveries, reason }
+    const why = to.says?.(facts) ?? ownWords(facts)
     if (!to.copiesRecord) return { key: null, value: null, headers: why, timeMs: record.timeMs }
     const { key, value, headers, timeMs } = record
     return { key, value, headers: [...headers, ...why], timeMs }
@@ -75,6 +71,15 @@ export class DeadLetters {
     }
   }
 }
+const ownWords = ({ from, offset, group, deliveries, reason }: LetterFacts): readonly Header[] =>
+  Object.entries({
+    topic: from.topic,
+    partition: from.index,
+    offset,
+    group,
+    'delivery.count': deliveries,
+    message: reason,
+  }).map(([name, value]) => [`__dlq.errors.${name}`, Buffer.from(String(value))])
 const ownOf = ({ headers = [] }: RecordInput): readonly Header[] =>
   headers.filter(([name]) => name.startsWith('__dlq.errors.'))
 

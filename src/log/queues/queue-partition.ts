@@ -19,6 +19,8 @@ export interface Rules {
   readonly lockMs: number
   readonly mayRenew: boolean
   readonly releaseDelayMs: number
+  readonly releaseDelayMaxMs: number
+  readonly keepsLocks: boolean
 }
 /** Records that are given up. */
 export interface Dead {
@@ -45,17 +47,21 @@ export interface TakeOptions {
   readonly locksMax: number
   readonly nowMs: number
   readonly rules: Rules
+  readonly lockMs: number
 }
 
 export class Change {
   readonly runs: readonly Run[]
   readonly dead: readonly Dead[]
+  /** Ranges whose locks began anew: they are as they say already. */
+  readonly renewed: readonly Extent[]
   readonly #before: readonly Run[]
   /** It is on its way to the disk: what is stored after it builds on it. */
   queued = false
 
-  constructor(parts: { before: readonly Run[]; after: readonly Run[]; dead: readonly Dead[] }) {
+  constructor(parts: ChangeParts) {
     this.#before = parts.before
+    this.renewed = parts.renewed ?? []
     this.runs = parts.after.map((run) => ({ ...run, pending: this }))
     this.dead = parts.dead
   }
@@ -65,6 +71,13 @@ export class Change {
   get isEmpty(): boolean {
     return this.runs.length === 0
   }
+}
+
+interface ChangeParts {
+  readonly before: readonly Run[]
+  readonly after: readonly Run[]
+  readonly dead: readonly Dead[]
+  readonly renewed?: readonly Extent[]
 }
 
 /** A lock that could not be ended because the disk failed is tried again after this time. */
@@ -96,10 +109,18 @@ export class QueuePartition {
   get runs(): Iterable<Run> {
     return this.#runs
   }
-  begin(start: number): void {
+  /** `over`: what behind the start is done with. */
+  begin(start: number, over: readonly Extent[] = []): void {
     this.#runs.clear()
     this.#start = start
     this.#emptyEnd = start
+    for (const range of over) {
+      const first = Math.max(range.first, start)
+      if (first > range.last) continue
+      this.admit(range.last + 1)
+      this.#runs.replace([{ ...fresh, first, last: range.last, state: 'archived' }])
+    }
+    this.#advance()
   }
 
   /** As if nobody had looked. */
@@ -198,8 +219,8 @@ export class QueuePartition {
     this.admit(last + 1)
     this.skip(first, last)
   }
-  #acquire(taken: readonly Run[], { member, nowMs, rules }: TakeOptions): AcquiredRange[] {
-    const untilMs = nowMs + rules.lockMs
+  #acquire(taken: readonly Run[], { member, nowMs, lockMs }: TakeOptions): AcquiredRange[] {
+    const untilMs = nowMs + lockMs
     const ranges: { first: Offset; last: Offset; deliveries: number }[] = []
     for (const run of taken) {
       const deliveries = run.count + 1
@@ -224,9 +245,10 @@ export class QueuePartition {
       for (const { first, last, outcome } of spans(settlement, this.#start ?? 0)) {
         if (outcome === 'renew' && !rules.mayRenew)
           throw new Fault('log.invalid-acknowledgement', { what: 'locks of this group are not renewed' })
-        for (const run of this.#held(member, first, last)) {
+        const { lockMs = rules.lockMs } = settlement
+        for (const run of this.#meant(settlement, outcome, { member, first, last, nowMs })) {
           if (outcome === 'renew') {
-            renewed.push({ ...run, untilMs: nowMs + rules.lockMs })
+            renewed.push({ ...run, state: 'acquired', member, untilMs: nowMs + lockMs })
             continue
           }
           const next = became(run, outcome, { rules, nowMs, delayMs: settlement.delayMs, reason: settlement.reason })
@@ -237,20 +259,42 @@ export class QueuePartition {
       }
     checkOnce([...before, ...renewed])
     for (const run of renewed) this.#runs.replace([run])
-    return this.#change({ before, after, dead })
+    return this.#change({ before, after, dead, renewed })
   }
-  #held(member: string, first: number, last: number): Run[] {
+  /** The runs that a settlement is about. */
+  #meant(
+    { deliveries, late = false }: Settlement,
+    outcome: Outcome,
+    by: { member: string; first: number; last: number; nowMs: number },
+  ): Run[] {
+    if (!late) return this.#held(by, deliveries)
+    const isMeant = (run: Run): boolean => {
+      if (run.pending !== null || isOver(run)) return false
+      if (deliveries !== undefined && run.count !== deliveries) return false
+      return run.state === 'acquired' ? run.member === by.member : outcome === 'accept' || outcome === 'renew'
+    }
+    return this.#runs.between(by.first, by.last).filter(isMeant)
+  }
+  /** By this delivery, at this moment. */
+  isHeld(member: string, offset: number, deliveries: number, nowMs: number): boolean {
+    const [run] = this.#runs.between(offset, offset)
+    return run !== undefined && run.count === deliveries && holds(run, member, nowMs)
+  }
+  #held(
+    { member, first, last, nowMs }: { member: string; first: number; last: number; nowMs: number },
+    deliveries: number | undefined,
+  ): Run[] {
     if (this.#runs.count === 0) throw new Fault('log.record-not-held', { offset: first, member })
     if (first >= this.end)
       throw new Fault('log.invalid-acknowledgement', { what: `offset ${first} was never given out` })
     if (last >= this.end) throw new Fault('log.invalid-acknowledgement', { what: `offset ${last} was never given out` })
     const runs = this.#runs.between(first, last)
     for (const run of runs)
-      if (run.state !== 'acquired' || run.pending !== null || run.member !== member)
+      if (!holds(run, member, nowMs) || (deliveries !== undefined && run.count !== deliveries))
         throw new Fault('log.record-not-held', { offset: run.first, member })
     return runs
   }
-  #change(parts: { before: readonly Run[]; after: readonly Run[]; dead: readonly Dead[] }): Change {
+  #change(parts: ChangeParts): Change {
     const change = new Change(parts)
     for (const run of change.runs) this.#runs.replace([run])
     return change
@@ -325,10 +369,14 @@ export class QueuePartition {
   // --- stored
 
   /** All that is durable, or will be before what is stored next. */
-  stored(clock: { nowMs: number; wallMs: number }): StoredQueue {
+  stored(clock: { nowMs: number; wallMs: number }, keepsLocks = false): StoredQueue {
     const batches: StoredBatch[] = []
     for (const run of this.#runs) {
       const { pending } = run
+      if (keepsLocks && run.state === 'acquired') {
+        batches.push(storedLock(run, clock))
+        continue
+      }
       // Of a delivery that is not over yet, nothing is stored.
       const isUnknown = run.state === 'acquired' || (pending instanceof Change && !pending.queued)
       const batch = isUnknown
@@ -341,6 +389,20 @@ export class QueuePartition {
   storedChange(change: Change, clock: { nowMs: number; wallMs: number }): StoredQueue {
     const { stateEpoch } = this
     return { start: this.#start, stateEpoch, over: -1, batches: change.runs.map((run) => storedBatch(run, clock)) }
+  }
+  /** The locks on these ranges, as they are now. */
+  storedLocks(ranges: readonly Extent[], clock: { nowMs: number; wallMs: number }): StoredQueue {
+    const batches = ranges
+      .flatMap(({ first, last }) => this.#runs.between(first, last))
+      .filter(({ state }) => state === 'acquired')
+      .map((run) => storedLock(run, clock))
+    return { start: this.#start, stateEpoch: this.stateEpoch, over: -1, batches }
+  }
+  /** Behind the start, durably done with. */
+  get overRanges(): Extent[] {
+    return Array.from(this.#runs)
+      .filter((run) => isOver(run) && run.pending === null)
+      .map(({ first, last }) => ({ first, last }))
   }
   /** Takes in what was stored: all, or what changed since. */
   restore(stored: StoredQueue, isAll: boolean, clock: { nowMs: number; wallMs: number }): void {
@@ -355,10 +417,10 @@ export class QueuePartition {
       const first = Math.max(batch.first, this.#start ?? 0)
       if (first > batch.last) continue
       this.admit(batch.last + 1)
-      const { state, count, notBeforeMs } = batch
+      const { state, count, notBeforeMs, lockedBy } = batch
       const waitMs = notBeforeMs - clock.wallMs
       const untilMs = waitMs > 0 ? clock.nowMs + waitMs : -Infinity
-      this.#runs.replace([{ ...fresh, first, last: batch.last, state, count, untilMs }])
+      this.#runs.replace([{ ...fresh, first, last: batch.last, state, count, untilMs, member: lockedBy ?? '' }])
     }
     if (stored.start !== null) this.trim(stored.start)
     this.#advance()
@@ -368,6 +430,12 @@ export class QueuePartition {
 const isLastDelivery = (deliveries: number, { deliveriesMax }: Rules): boolean =>
   deliveries > 1 && deliveries >= deliveriesMax
 const fresh = { state: 'available', count: 0, member: '', untilMs: -Infinity, pending: null } as const
+/**
+ * A lock that was kept over a restart is a record that is not to be given out before its end, with the name of who holds it:
+ * what its end means to the group is asked of nobody, who may not be there yet.
+ */
+const holds = ({ state, pending, member: by, untilMs }: Run, member: string, nowMs: number): boolean =>
+  pending === null && by === member && (state === 'acquired' || (state === 'available' && untilMs > nowMs))
 const isFree = ({ state, pending, untilMs }: Run, nowMs: number): boolean =>
   state === 'available' && pending === null && untilMs <= nowMs
 
@@ -389,7 +457,7 @@ function became(
     }
     case 'release': {
       if (count < by.rules.deliveriesMax) {
-        const delayMs = by.delayMs ?? by.rules.releaseDelayMs
+        const delayMs = by.delayMs ?? delayOf(by.rules, count)
         const untilMs = delayMs > 0 ? by.nowMs + delayMs : -Infinity
         return { run: { ...over, state: 'available', untilMs }, dead: null }
       }
@@ -397,6 +465,12 @@ function became(
       return { run: { ...over, state: 'archived' }, dead: { first, last, deliveries: count, reason } }
     }
   }
+}
+
+/** After so many deliveries. */
+function delayOf({ releaseDelayMs, releaseDelayMaxMs }: Rules, deliveries: number): number {
+  const doublings = Math.min(Math.max(0, deliveries - 1), 40)
+  return Math.max(releaseDelayMs, Math.min(releaseDelayMaxMs, releaseDelayMs * 2 ** doublings))
 }
 
 /** The settlement as spans of one outcome; what lies before the window is over already. */
@@ -430,8 +504,10 @@ function checkOnce(runs: readonly Run[]): void {
 }
 
 function storedBatch(run: Run, clock: { nowMs: number; wallMs: number }): StoredBatch {
-  const { first, last, state, count, untilMs } = run
+  const { first, last, state, count, untilMs, member } = run
   assert(state !== 'acquired', 'an acquired record is nothing to store')
   const notBeforeMs = untilMs > clock.nowMs ? Math.ceil(clock.wallMs + untilMs - clock.nowMs) : 0
-  return { first, last, state, count, notBeforeMs }
+  return { first, last, state, count, notBeforeMs, ...(member === '' ? {} : { lockedBy: member }) }
 }
+const storedLock = (run: Run, clock: { nowMs: number; wallMs: number }): StoredBatch =>
+  storedBatch({ ...run, state: 'available' }, clock)

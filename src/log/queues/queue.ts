@@ -119,7 +119,7 @@ export class Queue {
       if (slice === null) continue
       const read = readOf(from, slice)
       const ranges = this.machine.take(read, this.#options(request, left, settings))
-      if (ranges.length > 0) return this.#given(request, { read, slice, ranges, left })
+      if (ranges.length > 0) return await this.#given(request, { read, slice, ranges, left })
       slice.release()
       if (slice.next === from || left.bytes <= 0) return null
     }
@@ -137,6 +137,7 @@ export class Queue {
       locksMax: settings.locksMax,
       nowMs: this.#nowMs,
       rules: settings,
+      lockMs: request.lockMs ?? settings.lockMs,
     }
   }
   /** null: the log begins later by now; look again. */
@@ -163,11 +164,17 @@ export class Queue {
       return null
     }
   }
-  #given(
+  async #given(
     request: AcquireRequest,
     by: { read: Read; slice: Slice; ranges: readonly AcquiredRange[]; left: Left },
-  ): Acquired {
+  ): Promise<Acquired> {
     const { slice, ranges, left, read } = by
+    const { machine } = this
+    const fault = await this.#keepLocks(ranges)
+    if (fault !== null || machine !== this.machine) {
+      slice.release()
+      throw fault ?? new Fault('log.record-not-held', { offset: ranges[0]!.first, member: request.member })
+    }
     const batches = slice.batches.filter((batch) => {
       const header = readBatchHeader(batch)
       const last = header.baseOffset + header.lastOffsetDelta
@@ -179,11 +186,19 @@ export class Queue {
     this.#timer.set()
     return {
       of: this.of,
+      epoch: machine.stateEpoch,
       batches,
       ranges: ranges.flatMap((range) => pieces(range, read.extents, request.rangeRecords)),
       fault: null,
       release: slice.release,
     }
+  }
+
+  /** A lock that could not be kept ends as any other does. */
+  async #keepLocks(ranges: readonly Extent[]): Promise<Fault | null> {
+    if (!this.settings.keepsLocks || ranges.length === 0) return null
+    this.#timer.set()
+    return this.#journal.write([this.#record(this.machine.storedLocks(ranges, this.#times), false)], () => undefined)
   }
 
   // --- in the order of keys
@@ -206,7 +221,7 @@ export class Queue {
           .candidates(this.machine, this.#nowMs)
           .filter((one) => read.extents.some((extent) => extent.first <= one.first && one.last <= extent.last))
         const ranges = this.machine.takeOnly(there, this.#options(request, left, settings))
-        if (ranges.length > 0) return this.#given(request, { read, slice, ranges, left })
+        if (ranges.length > 0) return await this.#given(request, { read, slice, ranges, left })
         slice.release()
         if (slice.next === first.first || left.bytes <= 0) return null
         // Compaction has taken it since its key was learned.
@@ -259,11 +274,11 @@ export class Queue {
     return (await this.#host.findTime(partition, this.#host.clock.now() - reset.agoMs)) ?? end
   }
   /** Durable when it resolves. */
-  async reset(offset: Offset): Promise<void> {
+  async reset(offset: Offset, over: readonly Extent[] = []): Promise<void> {
     const before = this.machine
     this.#swap(new QueuePartition())
     this.machine.stateEpoch = before.stateEpoch + 1
-    this.machine.begin(offset)
+    this.machine.begin(offset, over)
     const fault = await this.#journal.write([this.snapshot()], () => this.#swap(before))
     if (fault !== null) throw fault
     this.news()
@@ -279,10 +294,20 @@ export class Queue {
   /** null when it is durable; else nothing changed. */
   async settle(member: string, settlements: readonly Settlement[]): Promise<Fault | null> {
     try {
-      return await this.#commit(this.machine.settle(member, settlements, { rules: this.settings, nowMs: this.#nowMs }))
+      const by = { rules: this.settings, nowMs: this.#nowMs }
+      const change = this.machine.settle(member, settlements, by)
+      const kept = this.#keepLocks(change.renewed)
+      return (await this.#commit(change)) ?? (await kept)
     } catch (error) {
       return asFault(error)
     }
+  }
+  isHeld(member: string, at: { offset: number; deliveries: number; epoch: number }): boolean {
+    return (
+      at.epoch === this.machine.stateEpoch &&
+      at.offset >= (this.machine.start ?? 0) &&
+      this.machine.isHeld(member, at.offset, at.deliveries, this.#nowMs)
+    )
   }
   release(member: string): Promise<Fault | null> {
     return this.#commit(this.machine.release(member, this.settings, this.#nowMs))
@@ -327,7 +352,7 @@ export class Queue {
   /** All of its state as one record. */
   snapshot(): RecordInput {
     this.snapshotEpoch++
-    return this.#record(this.machine.stored(this.#times), true)
+    return this.#record(this.machine.stored(this.#times, this.settings.keepsLocks), true)
   }
   tombstone(): RecordInput {
     return this.#record(null, true)

@@ -5,7 +5,7 @@
  */
 import type { Offset } from '../../lib/brand.ts'
 import type { Fault } from '../../lib/fault.ts'
-import type { Batch } from '../log.ts'
+import type { Batch, Partition } from '../log.ts'
 import type { Header } from '../batch.ts'
 
 /** A partition of the topic with this id: one that was created later under the same name is another one. */
@@ -29,8 +29,27 @@ export interface QueueSettings {
   readonly orderByKey: boolean
   /** A record that was released, or whose lock ended, is not given out again for so long. */
   readonly releaseDelayMs: number
+  /** The delay doubles with each delivery, up to this. Not more than the delay: it stays the same. */
+  readonly releaseDelayMaxMs: number
+  /** A lock, and that it is renewed, is durable before it is answered: after a crash nobody else is given the record before. */
+  readonly keepsLocks: boolean
   /** What is given up or rejected is copied there. */
-  readonly deadLetter: { readonly topic: string; readonly copiesRecord: boolean } | null
+  readonly deadLetter: DeadLetterSettings | null
+}
+
+export interface DeadLetterSettings {
+  readonly topic: string
+  readonly copiesRecord: boolean
+  /** Headers that say what happened, in place of Kafka's. */
+  says?(why: LetterFacts): readonly Header[]
+}
+export interface LetterFacts {
+  readonly from: Partition
+  readonly offset: number
+  readonly timeMs: number
+  readonly group: string
+  readonly deliveries: number
+  readonly reason: string
 }
 
 export interface AcquireRequest {
@@ -46,6 +65,8 @@ export interface AcquireRequest {
   readonly rangeRecords: number
   readonly bytesMax: number
   readonly waitMs: number
+  /** In place of the group's. */
+  readonly lockMs?: number
 }
 export interface AcquiredRange {
   readonly first: Offset
@@ -58,6 +79,8 @@ export interface Acquired {
   /** Of the log, whole; only the records in `ranges` were acquired. */
   readonly batches: readonly Batch[]
   readonly ranges: readonly AcquiredRange[]
+  /** Rises whenever the group begins anew. */
+  readonly epoch: number
   readonly fault: Fault | null
   /** Called at most once, when nobody looks at `batches` any more. */
   readonly release: () => void
@@ -71,6 +94,15 @@ export interface Settlement {
   readonly outcomes: readonly Outcome[]
   /** In place of the group's delay of what is released. */
   readonly delayMs?: number
+  /** In place of the group's lock, for what is renewed. */
+  readonly lockMs?: number
+  /** It is about this delivery of the records: to another one it does not matter. */
+  readonly deliveries?: number
+  /**
+   * Also of records whose lock has ended, while they are not done with; what it cannot be about any more is passed over. A
+   * record that waits to be given out again is accepted, or locked again; released it is already.
+   */
+  readonly late?: boolean
   /** Why it was rejected: goes with the dead letter. */
   readonly reason?: string
 }
@@ -80,6 +112,16 @@ export interface QueuePosition {
   readonly start: Offset | null
   /** Records that are not done with. */
   readonly lag: number | null
+}
+/** What is done with: everything before `start`, and these ranges behind it. */
+export interface QueueState {
+  readonly of: QueueRef
+  readonly start: Offset
+  readonly over: readonly OffsetRange[]
+}
+export interface OffsetRange {
+  readonly first: number
+  readonly last: number
 }
 export interface ReceivedRecord {
   readonly of: QueueRef
@@ -93,6 +135,8 @@ export interface ReceivedRecord {
 
 export interface Queues {
   settings(group: string): QueueSettings
+  /** In place of the settings that are kept for groups, for as long as this process lives; null: those again. */
+  configure(group: string, settings: QueueSettings | null): void
   /** Partitions that had something, or failed. Waits for the first of it. */
   acquire(request: AcquireRequest, signal?: AbortSignal): Promise<Acquired[]>
   /** The same, decoded. What holds no record is done with at once. Throws the first Fault when nothing came. */
@@ -106,12 +150,24 @@ export interface Queues {
     member: string,
     of: readonly { readonly of: QueueRef; readonly settlements: readonly Settlement[] }[],
   ): Promise<(Fault | null)[]>
+  /** Of each, whether the member holds it by this delivery. What `settle` is told in the same turn finds it so. */
+  held(
+    group: string,
+    member: string,
+    of: QueueRef,
+    deliveries: readonly { readonly offset: number; readonly deliveries: number; readonly epoch: number }[],
+  ): boolean[]
   /** Everything that the member holds, or of these partitions, is there for others. */
   release(group: string, member: string, of?: readonly QueueRef[]): Promise<void>
   /** Of all partitions that the group has to do with. */
   positions(group: string): Promise<QueuePosition[]>
   /** The group begins there anew; what was acquired before is not known any more. Durable when answered. */
-  reset(group: string, to: readonly { readonly of: QueueRef; readonly offset: Offset }[]): Promise<void>
+  reset(
+    group: string,
+    to: readonly { readonly of: QueueRef; readonly offset: Offset; readonly over?: readonly OffsetRange[] }[],
+  ): Promise<void>
+  /** Where the group is in each partition that it has begun. What is being settled is not done with yet. */
+  states(group: string): QueueState[]
   /** The group has nothing to do with these topics any more, or with any. */
   forget(group: string, topicIds: readonly string[] | null): Promise<void>
 }

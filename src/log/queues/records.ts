@@ -1,7 +1,7 @@
 /**
  * Records of `__share_group_state` in Kafka's own formats: a snapshot of a queue's state (key 0), and what changed since
- * (key 1). A test holds the declarations against Kafka's descriptors. One field is ours: until when a released record is
- * not to be given out, as a tagged field that Kafka's own readers pass over.
+ * (key 1). A test holds the declarations against Kafka's descriptors. Two fields are ours: until when a released record is
+ * not to be given out (and who holds it until then), as tagged fields that Kafka's own readers pass over.
  */
 import { array, int16, int32, int64, int8, or, string, struct, tagged, uuid } from '../../wire/kafka/codec/shape.ts'
 import type { LogRecord, RecordInput } from '../batch.ts'
@@ -16,6 +16,8 @@ export interface StoredBatch {
   readonly count: number
   /** By the wall clock; 0 = at once. */
   readonly notBeforeMs: number
+  /** Who holds it until then. */
+  readonly lockedBy?: string
 }
 export interface StoredQueue {
   /** null: the group has not begun. */
@@ -32,6 +34,9 @@ export interface StoredKey {
 }
 
 const ownTag = 10_000
+const lockTag = 10_001
+/** Kafka's field has no room for more. */
+const countMax = 0x7fff
 const valueVersion = 0
 const key = struct({ groupId: string, topicId: uuid, partition: int32 })
 const stateBatches = array(
@@ -41,6 +46,7 @@ const stateBatches = array(
     deliveryState: int8,
     deliveryCount: int16,
     notBefore: tagged(ownTag, or(0, int64)),
+    lockedBy: tagged(lockTag, or('', string)),
   }),
 )
 /** By the number that begins the key. */
@@ -91,12 +97,13 @@ export function queueRecord(
     leaderEpoch: 0,
     startOffset: stored.start ?? unset,
     deliveryCompleteCount: stored.over,
-    stateBatches: stored.batches.map(({ first, last, state, count, notBeforeMs }) => ({
+    stateBatches: stored.batches.map(({ first, last, state, count, notBeforeMs, lockedBy = '' }) => ({
       firstOffset: first,
       lastOffset: last,
       deliveryState: states[state],
-      deliveryCount: count,
+      deliveryCount: Math.min(count, countMax),
       notBefore: notBeforeMs,
+      lockedBy,
     })),
   }
   const value = isSnapshot
@@ -138,6 +145,7 @@ export function readQueueRecord(
       state: stateOf(batch.deliveryState),
       count: batch.deliveryCount,
       notBeforeMs: batch.notBefore,
+      ...(batch.lockedBy === '' ? {} : { lockedBy: batch.lockedBy }),
     })),
   }
   return { at, stored, snapshotEpoch: fields.snapshotEpoch }

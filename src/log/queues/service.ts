@@ -12,9 +12,11 @@ import { Queue, type Left, type QueuesHost } from './queue.ts'
 import type {
   AcquireRequest,
   Acquired,
+  OffsetRange,
   QueuePosition,
   QueueRef,
   QueueSettings,
+  QueueState,
   Queues,
   ReceivedRecord,
   Settlement,
@@ -47,6 +49,7 @@ export class QueueService implements Queues {
   readonly #journal: Journal
   readonly #options: QueueServiceOptions
   readonly #groups = new Map<string, Map<string, Queue>>()
+  readonly #configured = new Map<string, QueueSettings>()
   #count = 0
   /** Written since states were last written anew, and what they had then. */
   #written = 0
@@ -55,13 +58,19 @@ export class QueueService implements Queues {
   #closed = false
 
   constructor(options: QueueServiceOptions) {
-    this.#host = options.host
+    const { host } = options
+    this.#host = { ...host, settings: (group) => this.#configured.get(group) ?? host.settings(group) }
     this.#state = options.state
     this.#options = options
     this.#journal = new Journal((records) => this.#append(records))
   }
   settings(group: string): QueueSettings {
     return this.#host.settings(group)
+  }
+  configure(group: string, settings: QueueSettings | null): void {
+    if (settings === null) this.#configured.delete(group)
+    else this.#configured.set(group, settings)
+    for (const queue of this.#groups.get(group)?.values() ?? []) queue.news()
   }
 
   // --- giving out
@@ -187,6 +196,15 @@ export class QueueService implements Queues {
       }),
     )
   }
+  held(
+    group: string,
+    member: string,
+    of: QueueRef,
+    deliveries: readonly { readonly offset: number; readonly deliveries: number; readonly epoch: number }[],
+  ): boolean[] {
+    const queue = this.#find(group, of)
+    return deliveries.map((one) => queue?.isHeld(member, one) === true)
+  }
   async release(group: string, member: string, of?: readonly QueueRef[]): Promise<void> {
     const wanted = of === undefined ? null : new Set(of.map(keyOf))
     const queues = [...(this.#groups.get(group)?.values() ?? [])].filter(
@@ -211,9 +229,18 @@ export class QueueService implements Queues {
     })
     return (await Promise.all(found)).filter((one) => one !== null)
   }
-  async reset(group: string, to: readonly { readonly of: QueueRef; readonly offset: Offset }[]): Promise<void> {
+  async reset(
+    group: string,
+    to: readonly { readonly of: QueueRef; readonly offset: Offset; readonly over?: readonly OffsetRange[] }[],
+  ): Promise<void> {
     if (this.#closed) throw closed()
-    await Promise.all(to.map(({ of, offset }) => this.#open(group, of).reset(offset)))
+    await Promise.all(to.map(({ of, offset, over }) => this.#open(group, of).reset(offset, over)))
+  }
+  states(group: string): QueueState[] {
+    const found: QueueState[] = []
+    for (const { of, machine } of this.#groups.get(group)?.values() ?? [])
+      if (machine.start !== null) found.push({ of, start: machine.start as Offset, over: machine.overRanges })
+    return found
   }
   async forget(group: string, topicIds: readonly string[] | null): Promise<void> {
     const fault = await this.#forget((queue) => {
@@ -339,6 +366,7 @@ const nothing = (of: QueueRef, fault: Fault): Acquired => ({
   of,
   batches: [],
   ranges: [],
+  epoch: 0,
   fault,
   release: () => undefined,
 })

@@ -5,7 +5,14 @@ import { Fault } from '../../../src/lib/fault.ts'
 import { QueuePartition, type Rules } from '../../../src/log/queues/queue-partition.ts'
 import type { Outcome } from '../../../src/log/queues/queues.ts'
 
-const rules: Rules = { deliveriesMax: 3, lockMs: 100, mayRenew: true, releaseDelayMs: 0 }
+const rules: Rules = {
+  deliveriesMax: 3,
+  lockMs: 100,
+  mayRenew: true,
+  releaseDelayMs: 0,
+  releaseDelayMaxMs: 0,
+  keepsLocks: false,
+}
 const clock = { nowMs: 0, wallMs: 1_000 }
 
 /** A queue over a log that holds batches of ten. */
@@ -22,7 +29,7 @@ class Box {
     for (let first = from; first < Math.min(logEnd, from + 100); first = 10 * Math.floor(first / 10) + 10)
       extents.push({ first, last: Math.min(logEnd - 1, 10 * Math.floor(first / 10) + 9) })
     const next = (extents.at(-1)?.last ?? from - 1) + 1
-    const options = { member, recordsMax, exact, locksMax, nowMs: this.nowMs, rules }
+    const options = { member, recordsMax, exact, locksMax, nowMs: this.nowMs, rules, lockMs: 100 }
     return this.machine
       .take({ from, next, extents }, options)
       .map(({ first, last, deliveries }) => [first, last, deliveries])
@@ -156,7 +163,7 @@ test('a delay holds a released record back, also over a restart', () => {
 })
 test('what the log has no records for is over', () => {
   const box = new Box()
-  const options = { member: 'a', recordsMax: 10, exact: true, locksMax: 100, nowMs: 0, rules }
+  const options = { member: 'a', recordsMax: 10, exact: true, locksMax: 100, nowMs: 0, rules, lockMs: 100 }
   const extents = [
     { first: 3, last: 4 },
     { first: 8, last: 8 },

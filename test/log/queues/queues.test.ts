@@ -2,10 +2,17 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Fault } from '../../../src/lib/fault.ts'
 import type { World } from '../../../src/lib/world.ts'
-import { decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
+import { type Header, decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
-import type { Outcome, QueueRef, ReceivedRecord, Settlement } from '../../../src/log/queues/queues.ts'
+import type {
+  LetterFacts,
+  Outcome,
+  QueueRef,
+  QueueSettings,
+  ReceivedRecord,
+  Settlement,
+} from '../../../src/log/queues/queues.ts'
 import { at, batch, memoryWorld, off } from '../local/support.ts'
 
 const group = 'workers'
@@ -51,6 +58,10 @@ class Work {
     const settlements = [{ first, last, outcomes: [outcome], ...more }]
     const [fault] = await this.log.queues.settle(group, member, [{ of: this.of, settlements }])
     return fault?.code ?? null
+  }
+  configure(settings: Partial<QueueSettings>): void {
+    const { queues } = this.log
+    queues.configure(group, { ...queues.settings(group), ...settings })
   }
   async dead(topic = 'dlq.t') {
     if (this.log.catalog.byName(topic) === null) return []
@@ -326,4 +337,107 @@ test('settings of groups: what cannot be is refused with the reason', async () =
     assert.equal(log.groupConfigs.check(group, change)?.code, 'log.invalid-config', `${name}=${value}`)
   }
   assert.equal(log.groupConfigs.check(group, { 'share.auto.offset.reset': 'by_duration:P1DT2H3M4.5S' }), null)
+})
+test('a record that is released waits longer with each delivery, as far as the group allows', async () => {
+  const work = await Work.open()
+  await work.write('a')
+  work.configure({ releaseDelayMs: 20, releaseDelayMaxMs: 50 })
+  const waits: number[] = []
+  for (let i = 0; i < 4; i++) {
+    const from = performance.now()
+    assert.equal((await work.receive('one', 1, 2_000)).length, 1)
+    waits.push(performance.now() - from)
+    assert.equal(await work.settle('one', 0, 0, 'release'), null)
+  }
+  assert.ok(waits[1]! >= 19 && waits[2]! >= 39 && waits[3]! >= 49, waits.join())
+})
+test('a lock may be longer than the group says, when it is taken and when it is renewed', async () => {
+  const work = await Work.open()
+  await work.write('a')
+  work.configure({ lockMs: 30 })
+  const asked = { group, member: 'one', of: [work.of], recordsMax: 1, bytesMax: 1_000, waitMs: 0, lockMs: 150 }
+  assert.equal((await work.log.queues.receive(asked)).length, 1)
+  await new Promise((resolve) => setTimeout(resolve, 60))
+  assert.equal(await work.settle('one', 0, 0, 'renew', { lockMs: 200 }), null)
+  await new Promise((resolve) => setTimeout(resolve, 120))
+  assert.deepEqual(await work.texts('two'), [])
+  assert.deepEqual(await work.texts('two', 1, 1_000), ['a#2'])
+})
+test('what is said of an earlier delivery does not touch a later one', async () => {
+  const work = await Work.open()
+  await work.write('a')
+  await work.receive('one')
+  await work.settle('one', 0, 0, 'release')
+  await work.receive('one')
+  assert.equal(await work.settle('one', 0, 0, 'accept', { deliveries: 1 }), 'log.record-not-held')
+  const at = { offset: 0, epoch: 0 }
+  const held = work.log.queues.held(group, 'one', work.of, [
+    { ...at, deliveries: 1 },
+    { ...at, deliveries: 2 },
+    { ...at, deliveries: 2, epoch: 1 },
+  ])
+  assert.deepEqual(held, [false, true, false])
+  assert.equal(await work.settle('one', 0, 0, 'accept', { deliveries: 2 }), null)
+})
+test('a late acceptance counts as long as the record is not done with, and passes over what is', async () => {
+  const work = await Work.open()
+  await work.write('a', 'b', 'c')
+  await work.receive('one')
+  await work.settle('one', 0, 1, 'release')
+  await work.settle('one', 2, 2, 'accept')
+  assert.equal(await work.settle('one', 0, 2, 'accept', { late: true }), null)
+  assert.deepEqual(await work.texts('two'), [])
+})
+test('a late renewal locks again what nobody was given since', async () => {
+  const work = await Work.open()
+  await work.write('a')
+  await work.receive('one')
+  await work.settle('one', 0, 0, 'release')
+  assert.equal(await work.settle('one', 0, 0, 'renew', { late: true, deliveries: 1, lockMs: 5_000 }), null)
+  assert.deepEqual(await work.texts('two'), [])
+  assert.equal(await work.settle('one', 0, 0, 'accept', { deliveries: 1 }), null)
+})
+test('locks that are kept hold over a restart, by their member and for what is left of their time', async () => {
+  const work = await Work.open()
+  await work.write('a', 'b', 'c')
+  work.configure({ keepsLocks: true, lockMs: 400 })
+  await work.receive('one', 2)
+  await work.settle('one', 1, 1, 'renew', { lockMs: 60_000 })
+  await work.restart()
+  work.configure({ keepsLocks: true, lockMs: 400 })
+  assert.deepEqual(await work.texts('two'), ['c'])
+  const at = { epoch: 0, deliveries: 1 }
+  const both = [
+    { ...at, offset: 0 },
+    { ...at, offset: 1 },
+  ]
+  assert.deepEqual(work.log.queues.held(group, 'one', work.of, both), [true, true])
+  assert.equal(await work.settle('one', 1, 1, 'accept', { deliveries: 1 }), null)
+  assert.deepEqual(await work.texts('two', 1, 1_000), ['a#2'])
+  assert.equal(await work.settle('one', 0, 0, 'accept', { deliveries: 1 }), 'log.record-not-held')
+})
+test('where a group is can be kept, and it can be put back there', async () => {
+  const work = await Work.open()
+  await work.write('a', 'b', 'c', 'd')
+  await work.receive('one')
+  await work.settle('one', 0, 0, 'accept')
+  await work.settle('one', 2, 2, 'accept')
+  const [state] = work.log.queues.states(group)
+  assert.deepEqual([state!.start, state!.over], [1, [{ first: 2, last: 2 }]])
+  await work.log.queues.reset(group, [{ of: work.of, offset: off(4) }])
+  assert.deepEqual(await work.texts('two'), [])
+  await work.log.queues.reset(group, [{ of: work.of, offset: state!.start, over: state!.over }])
+  await work.restart()
+  assert.deepEqual(await work.texts('two'), ['b', 'd'])
+})
+test('a dead letter may say in other words what happened', async () => {
+  const work = await Work.open()
+  await work.write('k=a')
+  const says = ({ deliveries, from, offset }: LetterFacts): Header[] => [
+    ['why', Buffer.from(`${from.topic} ${offset} ${deliveries}`)],
+  ]
+  work.configure({ deliveriesMax: 1, deadLetter: { topic: 'letters', copiesRecord: true, says } })
+  await work.receive('one')
+  await work.settle('one', 0, 0, 'release')
+  assert.deepEqual(await work.dead('letters'), [{ key: 'k', value: 'a', headers: { h: 'x', why: 't 0 1' } }])
 })

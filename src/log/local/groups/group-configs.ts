@@ -190,6 +190,8 @@ export class LocalGroupConfigs extends LocalResourceConfigs {
       mayRenew: this.value(group, renew) === 'true',
       orderByKey: this.value(group, orderByKey) === 'true',
       releaseDelayMs: this.#number(group, releaseDelay),
+      releaseDelayMaxMs: this.#number(group, releaseDelay),
+      keepsLocks: false,
       deadLetter: topic === '' ? null : { topic, copiesRecord: this.value(group, deadLetterCopies) === 'true' },
     }
   }
