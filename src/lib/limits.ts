@@ -56,6 +56,41 @@ export const limits = {
   kafkaStalledMs: 120_000,
   /** Kafka's `connections.max.idle.ms`. */
   kafkaIdleMs: 10 * 60_000,
+  /** Pub/Sub: connections, calls of one connection at once, and of all. */
+  pubsubConnections: 10_000,
+  pubsubStreams: 1_000,
+  pubsubCalls: 20_000,
+  /** A message of gRPC: the service's 10 MB of a publish request, and what is around them. */
+  pubsubMessageBytes: 12 * 1024 * 1024,
+  pubsubPublishBytes: 10 * 1000 * 1000,
+  /** The same as JSON, where bytes are base64. */
+  pubsubRestBytes: 16 * 1024 * 1024,
+  /** Requests over all connections that are taken in and not answered. */
+  pubsubBytesInFlight: 256 * 1024 * 1024,
+  /** What a client may send ahead, in one call and in all of a connection. */
+  pubsubWindowBytes: 1024 * 1024,
+  pubsubSessionWindowBytes: 8 * 1024 * 1024,
+  /** A longer deadline of a call is none. */
+  pubsubTimeoutMs: 24 * 3_600_000,
+  /** Messages of a partition that a subscription has out; where it is ordered, keys are looked at one by one. */
+  pubsubOutstanding: 50_000,
+  pubsubOrderedOutstanding: 5_000,
+  /** Bytes that one streaming pull has out, where its client does not say. */
+  pubsubStreamBytes: 256 * 1024 * 1024,
+  /** Of one pull, and of one message of a streaming pull. */
+  pubsubPullMessages: 1_000,
+  pubsubPullBytes: 1024 * 1024,
+  pubsubPullWaitMs: 20_000,
+  pubsubStreamWaitMs: 60_000,
+  /** A stream that has enough out looks so often for what is over. */
+  pubsubSweepMs: 1_000,
+  pubsubAckIds: 50_000,
+  /** JavaScript of users: the service's bound of its text; memory, stack and time of a call; functions that are kept ready. */
+  pubsubUdfBytes: 20 * 1024,
+  pubsubUdfMemoryBytes: 16 * 1024 * 1024,
+  pubsubUdfStackBytes: 256 * 1024,
+  pubsubUdfMs: 100,
+  pubsubUdfs: 100,
   /** Incremental fetch sessions: Kafka's `max.incremental.fetch.session.cache.slots`, and their partitions together. */
   kafkaFetchSessions: 1_000,
   kafkaFetchSessionPartitions: 200_000,

@@ -25,7 +25,7 @@ import { kinesisOf } from './kinesis-config.ts'
 import { type LogConfig, type LogSettings, type Password, logText, resolveLog } from './log-config.ts'
 
 /** In the order in which they begin to listen; `listeners.ts` has how. */
-export const protocols = ['kafka', 'http', 'eventhubs', 'kinesis', 'mqtt', 'peer'] as const
+export const protocols = ['kafka', 'http', 'eventhubs', 'kinesis', 'mqtt', 'pubsub', 'peer'] as const
 export type Protocol = (typeof protocols)[number]
 
 export interface Config {

@@ -35,6 +35,7 @@ export const listeners: Readonly<Record<Protocol, (options: ListenOptions) => Pr
   eventhubs,
   kinesis,
   mqtt,
+  pubsub,
   // The log over a cluster does that itself.
   peer: () => Promise.resolve(null),
 }
@@ -119,6 +120,27 @@ async function eventhubs({ local: log, engine: uses, config, ...options }: Liste
   if (log === null) return null
   const { listenEventHubs } = await import('../gateway/eventhubs/index.ts')
   return listenEventHubs({ ...options, log, uses, autoCreate: config.eventhubsAutoCreate })
+}
+async function pubsub({ config, local, ...options }: ListenOptions): Promise<Listener | null> {
+  if (local === null) return null
+  const { world, commits, contracts, security, logger, telemetry, engine, at, tls } = options
+  const { listenPubsub } = await import('../gateway/pubsub/index.ts')
+  const { pubsub: advertise } = config.advertise
+  return listenPubsub({
+    world,
+    log: local,
+    commits,
+    contracts,
+    security,
+    logger,
+    meter: telemetry.pubsub,
+    uses: engine,
+    partitions: config.kafkaTopics.partitions,
+    at,
+    pushAllow: config.webhooksAllow,
+    ...(tls === undefined ? {} : { tls }),
+    ...(advertise === undefined ? {} : { advertise }),
+  })
 }
 /** Two steps up from src/node and from dist/node lies the package; the console's files are in its dist. */
 function consoleDir(): string | null {

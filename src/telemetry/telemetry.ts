@@ -4,6 +4,7 @@ import type { StoreMeter } from '../store/store.ts'
 import { ClientMetrics } from './client-metrics.ts'
 import { Health } from './health.ts'
 import { type Metrics, openMetrics } from './metrics.ts'
+import { type PubsubMeter, pubsubMeter } from './pubsub-meter.ts'
 import {
   type HttpMeter,
   type KafkaMeter,
@@ -28,6 +29,7 @@ export interface Telemetry {
   readonly http: HttpMeter
   readonly kinesis: KinesisMeter
   readonly mqtt: MqttMeter
+  readonly pubsub: PubsubMeter
   readonly startedMs: number
 }
 
@@ -46,6 +48,7 @@ export function openTelemetry({ clock, version }: { clock: Clock; version: strin
     http: httpMeter(metrics),
     kinesis: kinesisMeter(metrics),
     mqtt: mqttMeter(metrics),
+    pubsub: pubsubMeter(metrics),
     startedMs,
   }
 }

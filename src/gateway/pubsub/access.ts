@@ -1,0 +1,87 @@
+/** Who asks, and whether they may: a bearer token, a password (Basic) or a certificate; nobody in particular otherwise. */
+import type { Subject } from '../../security/authorizer.ts'
+import { type Operation, type ResourceType, clusterName } from '../../security/grants.ts'
+import { type Principal, anonymous, principalText, user } from '../../security/principal.ts'
+import type { Security } from '../../security/security.ts'
+import { Fault } from '../../lib/fault.ts'
+import { RpcError } from './errors.ts'
+
+export interface Peer {
+  readonly host: string
+  /** Of a certificate that somebody vouches for. */
+  readonly subject: string | null
+}
+const changing: ReadonlySet<Operation> = new Set(['create', 'delete', 'alter', 'alter-configs'])
+
+/** Throws RpcError UNAUTHENTICATED. */
+export async function subjectOf(security: Security, authorization: string | undefined, peer: Peer): Promise<Subject> {
+  const { host } = peer
+  if (!security.authorizer.enforced) return { principal: anonymous, host }
+  try {
+    return { principal: await principalOf(security, authorization, peer), host }
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== 'security.authentication-failed') throw error
+    const subject = { principal: anonymous, host }
+    const detail = error.message
+    security.audit.note({ subject, via: 'pubsub', action: 'authenticate', resources: [], outcome: 'refused', detail })
+    throw new RpcError('UNAUTHENTICATED', `Request had invalid authentication credentials: ${detail}`)
+  }
+}
+async function principalOf(security: Security, header: string | undefined, { subject }: Peer): Promise<Principal> {
+  if (header === undefined) return (subject === null ? null : security.bySubject(subject)) ?? anonymous
+  const [, scheme = '', value = ''] = /^(\w+) +(\S+)$/.exec(header) ?? []
+  if (scheme.toLowerCase() === 'bearer' && security.oauth !== null)
+    return user((await security.oauth.check(value)).name)
+  if (scheme.toLowerCase() === 'basic') {
+    const text = Buffer.from(value, 'base64').toString('utf8')
+    const colon = text.indexOf(':')
+    const name = text.slice(0, Math.max(0, colon))
+    if (colon >= 1 && (await security.users.hasPassword(name, text.slice(colon + 1)))) return user(name)
+    throw new Fault('security.authentication-failed', { why: 'invalid user name or password' })
+  }
+  throw new Fault('security.authentication-failed', {
+    why: 'the authorization is neither a bearer token nor a password',
+  })
+}
+
+/** Of one call. */
+export class Access {
+  readonly subject: Subject
+  readonly #action: string
+  readonly #security: Security
+
+  constructor(security: Security, subject: Subject, action: string) {
+    this.#security = security
+    this.subject = subject
+    this.#action = action
+  }
+  sees(operation: Operation, type: ResourceType, name: string): boolean {
+    return this.#security.authorizer.allows(this.subject, operation, { type, name })
+  }
+  /** Throws RpcError PERMISSION_DENIED, UNAUTHENTICATED. What changes the platform is noted. */
+  demand(operation: Operation, type: ResourceType, name: string): void {
+    const { subject } = this
+    const note = { subject, via: 'pubsub', action: this.#action }
+    if (this.sees(operation, type, name)) {
+      if (changing.has(operation))
+        this.#security.audit.note({ ...note, resources: [`${type}:${name}`], outcome: 'done' })
+      return
+    }
+    this.#security.audit.note({ ...note, resources: [`${operation} ${type}:${name}`], outcome: 'refused' })
+    if (subject.principal === anonymous)
+      throw new RpcError('UNAUTHENTICATED', 'Request is missing required authentication credential.')
+    const who = principalText(subject.principal)
+    throw new RpcError(
+      'PERMISSION_DENIED',
+      `User not authorized to perform this action: ${who} may not ${operation} ${type} ${name}.`,
+    )
+  }
+  demandCluster(operation: Operation): void {
+    this.demand(operation, 'cluster', clusterName)
+  }
+  /** On the cluster it is allowed for every name. */
+  demandCreate(topic: string): void {
+    if (this.sees('create', 'cluster', clusterName)) this.demandCluster('create')
+    else this.demand('create', 'topic', topic)
+  }
+}

@@ -1,0 +1,58 @@
+/** Calls, whatever they came by: who asks, which method, how it ends. */
+import { limits } from '../../lib/limits.ts'
+import type { Input } from '../../wire/protobuf/message.ts'
+import { Access, type Peer, subjectOf } from './access.ts'
+import { RpcError, rpcErrorOf } from './errors.ts'
+import type { AnyMethod, Call } from './method.ts'
+import { methods } from './methods/index.ts'
+import type { Service } from './service.ts'
+import { type StreamPeer, StreamingPull } from './streaming.ts'
+
+export interface CallFacts {
+  readonly authorization: string | undefined
+  readonly peer: Peer
+  readonly signal: AbortSignal
+  readonly timeoutMs: number | null
+}
+export const streamingPullPath = '/google.pubsub.v1.Subscriber/StreamingPull'
+const pathOf = ({ service, name }: AnyMethod): string => `/google.pubsub.v1.${service}/${name}`
+
+export class Gateway {
+  readonly service: Service
+  readonly #byPath = new Map(methods.map((method) => [pathOf(method), method]))
+  /** Calls under way. */
+  #running = 0
+
+  constructor(service: Service) {
+    this.service = service
+  }
+  methodAt(path: string): AnyMethod | null {
+    return this.#byPath.get(path) ?? null
+  }
+  /** Throws RpcError and nothing else. */
+  async answer(method: AnyMethod, request: object, facts: CallFacts): Promise<Input<object>> {
+    const { meter, logger } = this.service.parts
+    if (this.#running >= limits.pubsubCalls) throw new RpcError('RESOURCE_EXHAUSTED', 'Too many calls are under way.')
+    this.#running++
+    try {
+      return await method.handle(request, await this.#call(method.name, facts))
+    } catch (error) {
+      const said = rpcErrorOf(error)
+      meter.failed(said.status)
+      if (said.status === 'INTERNAL') logger.error(`pubsub: ${method.name}: ${said.message}`, { error })
+      throw said
+    } finally {
+      this.#running--
+    }
+  }
+  async stream(facts: CallFacts, peer: StreamPeer): Promise<StreamingPull> {
+    return new StreamingPull(await this.#call('StreamingPull', facts), peer)
+  }
+  async #call(action: string, { authorization, peer, signal, timeoutMs }: CallFacts): Promise<Call> {
+    const { service } = this
+    const { security } = service.parts
+    const subject = await subjectOf(security, authorization, peer)
+    const access = new Access(security, subject, action)
+    return { service, access, signal, timeoutMs: timeoutMs ?? Infinity }
+  }
+}

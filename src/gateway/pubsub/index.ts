@@ -1,0 +1,1 @@
+export { type PubsubListener, type PubsubOptions, listenPubsub } from './listen.ts'

@@ -1,0 +1,262 @@
+/**
+ * The listener: gRPC (HTTP/2) and the REST form (HTTP/1.1, and HTTP/2) on one port. A connection that is not encrypted says
+ * by its first bytes which it speaks; an encrypted one by ALPN.
+ */
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
+import type {
+  Http2SecureServer,
+  Http2Server,
+  IncomingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from 'node:http2'
+import { type AddressInfo, type Server, type Socket, createServer } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { webhookRules } from '../../act/addresses.ts'
+import { limits } from '../../lib/limits.ts'
+import { requireLoopback } from '../../lib/loopback.ts'
+import { http } from '../../lib/real/http.ts'
+import { contextOf, isWelcome, serverOptions, subjectOf } from '../../lib/real/tls.ts'
+import type { Address, TlsServer } from '../../lib/world.ts'
+import type { Peer } from './access.ts'
+import { RpcError, rpcErrorOf } from './errors.ts'
+import { type CallFacts, Gateway } from './gateway.ts'
+import { OidcTokens } from './oidc.ts'
+import { Pushers } from './push.ts'
+import { type RestAnswer, answerRest, errorAnswer } from './rest.ts'
+import { type Parts, Service } from './service.ts'
+import { serveGrpc } from './shell/grpc.ts'
+import { Intake } from './shell/intake.ts'
+
+export interface PubsubOptions extends Parts {
+  /** Port 0 picks one. */
+  readonly at: Address
+  /** Where receivers of pushes find the keys of their tokens; default: where it listens. */
+  readonly advertise?: Address
+  readonly tls?: TlsServer
+  /** Private ranges that pushes may go to. */
+  readonly pushAllow: readonly string[]
+}
+export interface PubsubListener {
+  readonly at: Address
+  renew(tls: TlsServer): void
+  close(): Promise<void>
+}
+
+const preface = Buffer.from('PRI * HTTP/2.0')
+/** Calls that are still running after this are cut off at a stop. */
+const drainMs = 2_000
+const http2 = process.getBuiltinModule('node:http2')
+const hostText = ({ host, port }: Address): string => `${host.includes(':') ? `[${host}]` : host}:${port}`
+
+/** Throws Fault config.not-loopback, and what the system says about the address. */
+export async function listenPubsub(options: PubsubOptions): Promise<PubsubListener> {
+  const { at, tls, advertise, pushAllow, ...parts } = options
+  if (tls === undefined || !parts.security.authorizer.enforced) requireLoopback('pubsub', at)
+  const service = await Service.open(parts)
+  let shown: Address = advertise ?? at
+  const scheme = tls === undefined ? 'http' : 'https'
+  const tokens = new OidcTokens(service.kept, service.clock, () => `${scheme}://${hostText(shown)}`)
+  const shell = new Shell(new Gateway(service), tokens, tls)
+  const bound = await shell.listen(at)
+  shown = advertise ?? bound
+  const pushers = new Pushers(service, tokens, webhookRules(pushAllow, false))
+  service.pushers = pushers
+  return {
+    at: bound,
+    renew: (next) => shell.renew(next),
+    async close() {
+      await Promise.all([shell.close(), pushers.close()])
+      service.close()
+    },
+  }
+}
+
+class Shell {
+  readonly #gateway: Gateway
+  readonly #tokens: OidcTokens
+  readonly #h1: HttpServer
+  readonly #h2: Http2Server | Http2SecureServer
+  readonly #server: Server | Http2SecureServer
+  readonly #intake = new Intake()
+  readonly #sockets = new Set<Socket>()
+  readonly #sessions = new Set<ServerHttp2Session>()
+  readonly #stopping = new AbortController()
+  #closed: Promise<void> | null = null
+
+  constructor(gateway: Gateway, tokens: OidcTokens, tls: TlsServer | undefined) {
+    this.#gateway = gateway
+    this.#tokens = tokens
+    this.#h1 = http.createServer({
+      keepAliveTimeout: limits.httpIdleMs,
+      headersTimeout: limits.httpHeaderMs,
+      noDelay: true,
+    })
+    this.#h1.on('request', (request, response) => void this.#rest(request, response))
+    this.#h1.on('clientError', (_, socket) => socket.destroy())
+    const settings = {
+      settings: { initialWindowSize: limits.pubsubWindowBytes, maxConcurrentStreams: limits.pubsubStreams },
+      maxSessionMemory: 64,
+    }
+    this.#h2 =
+      tls === undefined
+        ? http2.createServer(settings)
+        : http2.createSecureServer({ ...settings, ...serverOptions(tls), allowHTTP1: true })
+    this.#h2.on('session', (session) => this.#session(session))
+    this.#h2.on('sessionError', () => undefined)
+    this.#h2.on('stream', (stream, headers) => this.#stream(stream, headers))
+    if (tls === undefined) this.#server = createServer((socket) => this.#sniff(socket))
+    else {
+      this.#server = this.#h2 as Http2SecureServer
+      // What came over HTTP/2 is a stream already.
+      this.#server.on('request', (request, response) => {
+        if (request.httpVersionMajor === 1)
+          void this.#rest(request as unknown as IncomingMessage, response as unknown as ServerResponse)
+      })
+      this.#server.on('secureConnection', (socket: TLSSocket) => {
+        if (isWelcome(socket)) this.#take(socket)
+        else socket.destroy()
+      })
+    }
+    this.#server.maxConnections = limits.pubsubConnections
+  }
+  renew(tls: TlsServer): void {
+    if ('setSecureContext' in this.#server) this.#server.setSecureContext(contextOf(tls))
+  }
+  listen(at: Address): Promise<Address> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(at.port, at.host, () => {
+        this.#server.off('error', reject)
+        const { logger } = this.#gateway.service.parts
+        this.#server.on('error', (error) => logger.warn('the Pub/Sub listener failed', { error }))
+        const { address, port } = this.#server.address() as AddressInfo
+        resolve({ host: address, port })
+      })
+    })
+  }
+
+  // --- connections
+
+  #take(socket: Socket): void {
+    const { meter } = this.#gateway.service.parts
+    this.#sockets.add(socket)
+    meter.connections(this.#sockets.size)
+    socket.on('error', () => undefined)
+    socket.once('close', () => {
+      this.#sockets.delete(socket)
+      meter.connections(this.#sockets.size)
+    })
+  }
+  /** HTTP/2 begins with its preface, which is no request of HTTP/1.1. */
+  #sniff(socket: Socket): void {
+    this.#take(socket)
+    socket.setNoDelay(true)
+    const { clock } = this.#gateway.service
+    const cancel = clock.after(limits.httpHeaderMs, () => socket.destroy())
+    socket.once('close', cancel)
+    let first: Buffer = Buffer.alloc(0)
+    const look = (piece: Buffer): void => {
+      first = first.length === 0 ? piece : Buffer.concat([first, piece])
+      const size = Math.min(first.length, preface.length)
+      const isHttp2 = first.subarray(0, size).equals(preface.subarray(0, size))
+      if (isHttp2 && size < preface.length) return
+      cancel()
+      socket.off('data', look)
+      socket.pause()
+      socket.unshift(first)
+      if (isHttp2) this.#h2.emit('connection', socket)
+      else this.#h1.emit('connection', socket)
+      if (!isHttp2) socket.resume()
+    }
+    socket.on('data', look)
+  }
+  #session(session: ServerHttp2Session): void {
+    this.#sessions.add(session)
+    session.setLocalWindowSize(limits.pubsubSessionWindowBytes)
+    session.on('error', () => undefined)
+    session.once('close', () => this.#sessions.delete(session))
+  }
+  #peerOf(socket: Socket | undefined): Peer {
+    const host = (socket?.remoteAddress ?? '').replace(/^::ffff:/, '')
+    return { host, subject: socket instanceof TLSSocket ? subjectOf(socket) : null }
+  }
+
+  // --- calls
+
+  #stream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    const peer = this.#peerOf(stream.session?.socket as Socket | undefined)
+    const isGrpc = String(headers['content-type'] ?? '').startsWith('application/grpc')
+    if (isGrpc && headers[':method'] === 'POST') {
+      const stopping = this.#stopping.signal
+      return serveGrpc(stream, headers, { gateway: this.#gateway, intake: this.#intake, peer, stopping })
+    }
+    const gone = new AbortController()
+    stream.on('error', () => undefined)
+    stream.once('close', () => gone.abort())
+    const request = { verb: String(headers[':method']), target: String(headers[':path']) }
+    const facts = this.#facts(headers.authorization, peer, gone.signal)
+    void this.#restAnswer(stream, request, facts).then((answer) => {
+      if (stream.destroyed) return
+      stream.respond({ ':status': answer.status, 'content-type': 'application/json; charset=UTF-8' })
+      stream.end(JSON.stringify(answer.body))
+    })
+  }
+  async #rest(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const gone = new AbortController()
+    response.once('close', () => gone.abort())
+    const { method = 'GET', url = '/' } = request
+    const facts = this.#facts(request.headers.authorization, this.#peerOf(request.socket), gone.signal)
+    const { status, body } = await this.#restAnswer(request, { verb: method, target: url }, facts)
+    if (response.destroyed) return
+    response.writeHead(status, { 'content-type': 'application/json; charset=UTF-8' })
+    response.end(JSON.stringify(body))
+  }
+  #facts(authorization: string | undefined, peer: Peer, gone: AbortSignal): CallFacts {
+    return { authorization, peer, signal: AbortSignal.any([gone, this.#stopping.signal]), timeoutMs: null }
+  }
+  async #restAnswer(
+    source: AsyncIterable<Buffer>,
+    { verb, target }: { verb: string; target: string },
+    facts: CallFacts,
+  ): Promise<RestAnswer> {
+    let held = 0
+    try {
+      if (verb === 'GET' && (target === '/.well-known/jwks.json' || target === '/oauth2/v3/certs'))
+        return { status: 200, body: await this.#tokens.jwks() }
+      if (verb === 'GET' && target === '/.well-known/openid-configuration')
+        return { status: 200, body: this.#tokens.configuration() }
+      const pieces: Buffer[] = []
+      for await (const piece of source) {
+        held += piece.length
+        this.#intake.take(piece.length)
+        if (held > limits.pubsubRestBytes)
+          throw new RpcError(
+            'INVALID_ARGUMENT',
+            `Request payload size exceeds the limit: ${limits.pubsubRestBytes} bytes.`,
+          )
+        pieces.push(piece)
+      }
+      return await answerRest(this.#gateway, { verb, target, body: Buffer.concat(pieces) }, facts)
+    } catch (error) {
+      return errorAnswer(rpcErrorOf(error))
+    } finally {
+      this.#intake.release(held)
+    }
+  }
+
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close())
+  }
+  async #close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.#stopping.abort()
+    for (const session of this.#sessions) session.close()
+    this.#h1.closeIdleConnections()
+    const cancel = this.#gateway.service.clock.after(drainMs, () => {
+      for (const socket of this.#sockets) socket.destroy()
+    })
+    await closed
+    cancel()
+  }
+}

@@ -1,0 +1,275 @@
+/** google.pubsub.v1.Subscriber: subscriptions, and messages from them; snapshots are in `snapshots.ts`. */
+import { limits } from '../../../lib/limits.ts'
+import { empty } from '../../../wire/protobuf/well-known.ts'
+import {
+  type SubscriptionMessage,
+  acknowledgeRequest,
+  deleteSubscriptionRequest,
+  getSubscriptionRequest,
+  listSubscriptionsRequest,
+  listSubscriptionsResponse,
+  modifyAckDeadlineRequest,
+  modifyPushConfigRequest,
+  pullRequest,
+  pullResponse,
+  subscriptionMessage,
+  updateSubscriptionRequest,
+} from '../../../wire/pubsub/messages.ts'
+import { messageOf } from '../carried.ts'
+import { checkPush, checkSubscription } from '../checks.ts'
+import { alreadyExists, invalid, notFound } from '../errors.ts'
+import { type AnyMethod, method } from '../method.ts'
+import { nameOf, parseName, parseNewName, parseProject } from '../names.ts'
+import { pageOf } from '../paging.ts'
+import { type Service, nameOnly } from '../service.ts'
+import { acknowledged, deadlineModified, someInvalid } from '../settling.ts'
+import { groupOf } from '../subscription.ts'
+import { updated } from '../updates.ts'
+
+const service = 'Subscriber' as const
+const path = '{subscription=projects/*/subscriptions/*}'
+const weekSeconds = 7 * 24 * 3_600
+const monthSeconds = 31 * 24 * 3_600
+const secretBytes = 32
+
+/** As the service fills in what was not said. */
+function withDefaults(given: SubscriptionMessage): SubscriptionMessage {
+  const { pushConfig, deadLetterPolicy: dead, ackDeadlineSeconds } = given
+  const isPush = (pushConfig?.pushEndpoint ?? '') !== ''
+  const hasWrapper = pushConfig !== null && (pushConfig.noWrapper !== null || pushConfig.pubsubWrapper !== null)
+  return {
+    ...given,
+    ackDeadlineSeconds: ackDeadlineSeconds === 0 ? 10 : ackDeadlineSeconds,
+    messageRetentionDuration: given.messageRetentionDuration ?? { seconds: weekSeconds, nanos: 0 },
+    expirationPolicy: given.expirationPolicy ?? { ttl: { seconds: monthSeconds, nanos: 0 } },
+    pushConfig: isPush && !hasWrapper ? { ...pushConfig!, pubsubWrapper: {} } : pushConfig,
+    deadLetterPolicy: dead === null ? null : { ...dead, maxDeliveryAttempts: dead.maxDeliveryAttempts || 5 },
+    state: 'ACTIVE',
+    topicMessageRetentionDuration: null,
+    detached: false,
+  }
+}
+async function checkDeadLetterTopic(pubsub: Service, { deadLetterPolicy }: SubscriptionMessage): Promise<void> {
+  if (deadLetterPolicy === null) return
+  const { deadLetterTopic } = deadLetterPolicy
+  if ((await pubsub.findTopic(deadLetterTopic)) === null) throw notFound(nameOnly(deadLetterTopic))
+}
+/** What is shown of it: under the name that was asked for, with what its topic keeps. */
+async function shown(pubsub: Service, name: string, message: SubscriptionMessage): Promise<SubscriptionMessage> {
+  const topic = message.topic.startsWith('projects/') ? await pubsub.findTopic(message.topic) : null
+  const topicMessageRetentionDuration = topic?.message.messageRetentionDuration ?? null
+  return { ...message, name, topicMessageRetentionDuration, pushConfig: message.pushConfig ?? emptyPush }
+}
+const emptyPush = {
+  pushEndpoint: '',
+  attributes: new Map<string, string>(),
+  oidcToken: null,
+  pubsubWrapper: null,
+  noWrapper: null,
+}
+
+const createSubscription = method({
+  service,
+  name: 'CreateSubscription',
+  request: subscriptionMessage,
+  response: subscriptionMessage,
+  rest: { verb: 'PUT', path: '/v1/{name=projects/*/subscriptions/*}', body: '*' },
+  async handle(request, { service: pubsub, access }) {
+    const { id } = parseNewName('subscriptions', request.name)
+    if (request.topic === '') throw invalid('You have passed an invalid argument to the service (argument=topic).')
+    access.demand('read', 'group', groupOf(id))
+    access.demand('read', 'topic', parseName('topics', request.topic).id)
+    const message = withDefaults(request)
+    await checkSubscription(message, pubsub.transforms)
+    return pubsub.turn('subscriptions', id, async () => {
+      if (pubsub.subscriptions.has(id)) throw alreadyExists(id)
+      const { info } = await pubsub.topic(request.topic)
+      await checkDeadLetterTopic(pubsub, message)
+      const { log, world } = pubsub.parts
+      const of = Array.from({ length: info.partitions }, (_, index) => ({ topic: info.name, index }))
+      const bounds = await log.bounds(of)
+      // Where it begins is durable before it is: messages published from its answer on are its.
+      const begin = bounds.map(({ partition, end }) => ({
+        of: { topicId: info.id, index: partition.index },
+        offset: end,
+      }))
+      await log.queues.reset(groupOf(id), begin)
+      const subscription = await pubsub.keepSubscription(id, {
+        message,
+        topicId: info.id,
+        ackKey: Buffer.from(world.random.bytes(secretBytes)).toString('base64'),
+        createdMs: world.clock.now(),
+        born: bounds.map(({ end }) => end),
+      })
+      return shown(pubsub, request.name, subscription.message)
+    })
+  },
+})
+const getSubscription = method({
+  service,
+  name: 'GetSubscription',
+  request: getSubscriptionRequest,
+  response: subscriptionMessage,
+  rest: { verb: 'GET', path: `/v1/${path}` },
+  handle({ subscription: name }, { service: pubsub, access }) {
+    access.demand('describe', 'group', groupOf(parseName('subscriptions', name).id))
+    return shown(pubsub, name, pubsub.subscription(name).message)
+  },
+})
+const mutable = [
+  ...['push_config', 'ack_deadline_seconds', 'retain_acked_messages', 'message_retention_duration', 'labels'],
+  ...['expiration_policy', 'dead_letter_policy', 'retry_policy', 'enable_exactly_once_delivery', 'message_transforms'],
+  ...['bigquery_config', 'cloud_storage_config', 'bigtable_config', 'tags'],
+]
+const updateSubscription = method({
+  service,
+  name: 'UpdateSubscription',
+  request: updateSubscriptionRequest,
+  response: subscriptionMessage,
+  rest: { verb: 'PATCH', path: '/v1/{subscription.name=projects/*/subscriptions/*}', body: '*' },
+  async handle({ subscription: given, updateMask }, { service: pubsub, access }) {
+    if (given === null) throw invalid('The subscription in the UpdateSubscriptionRequest must be set.')
+    const { id } = parseName('subscriptions', given.name)
+    access.demand('read', 'group', groupOf(id))
+    return pubsub.turn('subscriptions', id, async () => {
+      const { kept } = pubsub.subscription(given.name)
+      const options = { old: kept.message, given, paths: updateMask?.paths ?? [], mutable }
+      const next = updated(subscriptionMessage, options)
+      const message = { ...withDefaults(next), detached: kept.message.detached }
+      await checkSubscription(message, pubsub.transforms)
+      await checkDeadLetterTopic(pubsub, message)
+      await pubsub.keepSubscription(id, { ...kept, message })
+      return shown(pubsub, given.name, message)
+    })
+  },
+})
+const listSubscriptions = method({
+  service,
+  name: 'ListSubscriptions',
+  request: listSubscriptionsRequest,
+  response: listSubscriptionsResponse,
+  rest: { verb: 'GET', path: '/v1/{project=projects/*}/subscriptions' },
+  async handle(request, { service: pubsub, access }) {
+    const project = parseProject(request.project)
+    const all = [...pubsub.subscriptions.values()]
+      .filter(({ group }) => access.sees('describe', 'group', group))
+      .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+    const { items, nextPageToken } = pageOf(all, ({ id }) => id, request)
+    const subscriptions = await Promise.all(
+      items.map(({ id, message }) => shown(pubsub, nameOf('subscriptions', project, id), message)),
+    )
+    return { subscriptions, nextPageToken }
+  },
+})
+const deleteSubscription = method({
+  service,
+  name: 'DeleteSubscription',
+  request: deleteSubscriptionRequest,
+  response: empty,
+  rest: { verb: 'DELETE', path: `/v1/${path}` },
+  handle({ subscription: name }, { service: pubsub, access }) {
+    const { id } = parseName('subscriptions', name)
+    access.demand('delete', 'group', groupOf(id))
+    return pubsub.turn('subscriptions', id, async () => {
+      await pubsub.removeSubscription(pubsub.subscription(name))
+      return {}
+    })
+  },
+})
+const modifyAckDeadline = method({
+  service,
+  name: 'ModifyAckDeadline',
+  request: modifyAckDeadlineRequest,
+  response: empty,
+  rest: { verb: 'POST', path: `/v1/${path}:modifyAckDeadline`, body: '*' },
+  async handle({ subscription: name, ackIds, ackDeadlineSeconds }, { service: pubsub, access }) {
+    access.demand('read', 'group', groupOf(parseName('subscriptions', name).id))
+    const bad = await deadlineModified(pubsub.subscription(name), ackIds, ackDeadlineSeconds)
+    if (bad.length > 0) throw someInvalid(bad)
+    return {}
+  },
+})
+const acknowledge = method({
+  service,
+  name: 'Acknowledge',
+  request: acknowledgeRequest,
+  response: empty,
+  rest: { verb: 'POST', path: `/v1/${path}:acknowledge`, body: '*' },
+  async handle({ subscription: name, ackIds }, { service: pubsub, access }) {
+    access.demand('read', 'group', groupOf(parseName('subscriptions', name).id))
+    const bad = await acknowledged(pubsub.subscription(name), ackIds)
+    pubsub.parts.meter.acknowledged(ackIds.length - bad.length)
+    if (bad.length > 0) throw someInvalid(bad)
+    return {}
+  },
+})
+const pull = method({
+  service,
+  name: 'Pull',
+  request: pullRequest,
+  response: pullResponse,
+  rest: { verb: 'POST', path: `/v1/${path}:pull`, body: '*' },
+  async handle({ subscription: name, returnImmediately, maxMessages }, { service: pubsub, access, signal, timeoutMs }) {
+    if (maxMessages <= 0)
+      throw invalid(
+        `The value for max_messages is too small. You passed ${maxMessages} in the request, but the minimum value is 1.`,
+      )
+    access.demand('read', 'group', groupOf(parseName('subscriptions', name).id))
+    const subscription = pubsub.subscription(name)
+    pubsub.demandRead(access, subscription)
+    const pulled = await subscription.pull({
+      messagesMax: Math.min(maxMessages, limits.pubsubPullMessages),
+      bytesMax: limits.pubsubPullBytes,
+      waitMs: returnImmediately ? 0 : Math.max(0, Math.min(limits.pubsubPullWaitMs, timeoutMs - answerMs)),
+      deadlineMs: subscription.deadlineMs,
+      holder: null,
+      signal: AbortSignal.any([signal, subscription.changed]),
+    })
+    try {
+      const counts = subscription.message.deadLetterPolicy !== null
+      // The bytes go back to the log before they are sent.
+      const receivedMessages = pulled.deliveries.map(({ ackId, deliveries, message }) => ({
+        ackId,
+        message: messageOf({ ...message, data: Buffer.from(message.data) }),
+        deliveryAttempt: counts ? deliveries : 0,
+      }))
+      pubsub.parts.meter.delivered(receivedMessages.length)
+      return { receivedMessages }
+    } finally {
+      pulled.release()
+    }
+  },
+})
+/** Left of a client's deadline to be answered that there is nothing. */
+const answerMs = 500
+const modifyPushConfig = method({
+  service,
+  name: 'ModifyPushConfig',
+  request: modifyPushConfigRequest,
+  response: empty,
+  rest: { verb: 'POST', path: `/v1/${path}:modifyPushConfig`, body: '*' },
+  async handle({ subscription: name, pushConfig }, { service: pubsub, access }) {
+    const { id } = parseName('subscriptions', name)
+    access.demand('read', 'group', groupOf(id))
+    checkPush(pushConfig)
+    return pubsub.turn('subscriptions', id, async () => {
+      const { kept } = pubsub.subscription(name)
+      const message = { ...withDefaults({ ...kept.message, pushConfig }), detached: kept.message.detached }
+      await checkSubscription(message, pubsub.transforms)
+      await pubsub.keepSubscription(id, { ...kept, message })
+      return {}
+    })
+  },
+})
+
+export const subscriber: readonly AnyMethod[] = [
+  createSubscription,
+  getSubscription,
+  updateSubscription,
+  listSubscriptions,
+  deleteSubscription,
+  modifyAckDeadline,
+  acknowledge,
+  pull,
+  modifyPushConfig,
+]

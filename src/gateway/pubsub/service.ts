@@ -1,0 +1,235 @@
+/**
+ * What the gateway is about: topics (which are the log's), subscriptions, snapshots and schemas. What they are beyond the log
+ * is kept in the compacted topic `_millrace_pubsub`, as JSON by `kind/id`.
+ */
+import type { Clock, World } from '../../lib/world.ts'
+import type { Logger } from '../../lib/logger.ts'
+import type { Commits } from '../../log/commits.ts'
+import { KeptMap } from '../../log/kept-map.ts'
+import type { Log, TopicInfo } from '../../log/log.ts'
+import { Placing } from '../../log/placing.ts'
+import type { Queues } from '../../log/queues/queues.ts'
+import type { Contracts } from '../../schema/contracts.ts'
+import type { Security } from '../../security/security.ts'
+import type { PubsubMeter } from '../../telemetry/pubsub-meter.ts'
+import { fromJson, toJson } from '../../wire/protobuf/json.ts'
+import { subscriptionMessage, topicMessage, type TopicMessage } from '../../wire/pubsub/messages.ts'
+import type { Access } from './access.ts'
+import { notFound } from './errors.ts'
+import { type Kind, nameOf, parseName } from './names.ts'
+import type { Pushers } from './push.ts'
+import { SchemaStore } from './schema-store.ts'
+import { SnapshotStore } from './snapshot-store.ts'
+import { type KeptSubscription, Subscription, retentionDefaultMs, topicOf } from './subscription.ts'
+import { msOf } from '../../wire/protobuf/well-known.ts'
+import { Transforms } from './transforms.ts'
+
+export const keptTopic = '_millrace_pubsub'
+
+export interface TopicUses {
+  /** The view that alone writes it. */
+  writerOf(topic: string): string | null
+  /** A stream or table over it. */
+  readerOf(topic: string): { readonly kind: string; readonly name: string } | null
+}
+export interface Parts {
+  readonly world: Pick<World, 'clock' | 'random' | 'net'>
+  /** A log of our own: subscriptions are its queues. */
+  readonly log: Log & { readonly queues: Queues }
+  readonly commits: Commits
+  readonly contracts: Contracts
+  readonly security: Security
+  readonly logger: Logger
+  readonly meter: PubsubMeter
+  /** What clients may not write to or delete. */
+  readonly uses: TopicUses
+  /** Of topics that are made. */
+  readonly partitions: number
+}
+/** What a topic is beyond the log's. */
+interface KeptTopic {
+  readonly topicId: string
+  readonly message: TopicMessage
+}
+export interface FoundTopic {
+  readonly info: TopicInfo
+  readonly message: TopicMessage
+}
+
+export class Service {
+  readonly parts: Parts
+  readonly placing: Placing
+  readonly schemas: SchemaStore
+  readonly snapshots: SnapshotStore
+  readonly transforms: Transforms
+  readonly subscriptions = new Map<string, Subscription>()
+  readonly kept: KeptMap
+  pushers: Pushers | null = null
+  readonly #topics = new Map<string, KeptTopic>()
+
+  private constructor(parts: Parts, kept: KeptMap) {
+    this.parts = parts
+    this.kept = kept
+    this.transforms = new Transforms(parts.world.clock)
+    this.placing = new Placing({ world: { ...parts.world } as World, log: parts.log, commits: parts.commits })
+    this.schemas = new SchemaStore(kept, parts.world)
+    this.snapshots = new SnapshotStore(kept, parts.world.clock)
+  }
+  static async open(parts: Parts): Promise<Service> {
+    const { clock } = parts.world
+    const kept = await KeptMap.open({ log: parts.log, topic: keptTopic, now: () => clock.now() })
+    const service = new Service(parts, kept)
+    await service.#restore()
+    return service
+  }
+  get clock(): Clock {
+    return this.parts.world.clock
+  }
+  async #restore(): Promise<void> {
+    const entries = [...this.kept.entries()]
+    if (entries.some(([, bytes]) => Buffer.from(bytes).includes('messageTransforms'))) await this.transforms.load()
+    for (const [key, bytes] of entries) {
+      const cut = key.indexOf('/')
+      const kind = key.slice(0, cut)
+      const id = key.slice(cut + 1)
+      const value = JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>
+      if (kind === 'topics')
+        this.#topics.set(id, { topicId: String(value['topicId']), message: fromJson(topicMessage, value['message']) })
+      if (kind === 'schemas') this.schemas.restore(id, value)
+      if (kind === 'snapshots') this.snapshots.restore(id, value)
+      if (kind === 'subscriptions') {
+        const message = fromJson(subscriptionMessage, value['message'])
+        this.#add(id, { ...(value as unknown as KeptSubscription), message })
+      }
+    }
+  }
+
+  // --- topics
+
+  /** null: there is none. What Millrace keeps for itself is none. */
+  async findTopic(name: string): Promise<FoundTopic | null> {
+    const { id } = parseName('topics', name)
+    const info = id.startsWith('_millrace_') ? null : await this.parts.log.topics.get(id)
+    if (info === null) return null
+    return { info, message: { ...this.#topicMessage(info), name } }
+  }
+  /** Throws RpcError NOT_FOUND. */
+  async topic(name: string): Promise<FoundTopic> {
+    const found = await this.findTopic(name)
+    if (found === null) throw notFound(nameOnly(name))
+    return found
+  }
+  async topics(): Promise<FoundTopic[]> {
+    const all = await this.parts.log.topics.list()
+    return all
+      .filter(({ name }) => !name.startsWith('_'))
+      .map((info) => ({ info, message: this.#topicMessage(info) }))
+      .toSorted((a, b) => (a.info.name < b.info.name ? -1 : 1))
+  }
+  /** A topic that came another way is as the service makes one that nothing was said about. */
+  #topicMessage({ name, id }: TopicInfo): TopicMessage {
+    const kept = this.#topics.get(name)
+    return kept?.topicId === id ? kept.message : fromJson(topicMessage, { state: 'ACTIVE' })
+  }
+  async keepTopic(info: TopicInfo, message: TopicMessage): Promise<void> {
+    await this.keep('topics', info.name, { topicId: info.id, message: toJson(topicMessage, message) })
+    this.#topics.set(info.name, { topicId: info.id, message })
+    await this.#keepRecords(info, message)
+  }
+  async forgetTopic(name: string): Promise<void> {
+    await this.forget('topics', name)
+    this.#topics.delete(name)
+  }
+  subscriptionsOf({ id }: TopicInfo): Subscription[] {
+    return [...this.subscriptions.values()].filter(({ kept, message }) => kept.topicId === id && !message.detached)
+  }
+  /** Records stay as long as somebody may want them; what other protocols have set is not shortened. */
+  async #keepRecords(info: TopicInfo, message: TopicMessage): Promise<void> {
+    const { messageRetentionDuration: own } = message
+    const wanted = Math.max(
+      own === null ? 0 : msOf(own),
+      ...this.subscriptionsOf(info).map(({ retentionMs }) => retentionMs),
+      retentionDefaultMs,
+    )
+    const now = Number(info.config['retention.ms'] ?? info.defaults?.['retention.ms'] ?? -1)
+    if (now >= 0 && now < wanted)
+      await this.parts.log.topics.alter(info.name, { config: { 'retention.ms': String(wanted) } })
+  }
+
+  // --- subscriptions
+
+  /** Throws RpcError NOT_FOUND. */
+  subscription(name: string): Subscription {
+    const { id } = parseName('subscriptions', name)
+    const found = this.subscriptions.get(id)
+    if (found === undefined) throw notFound(nameOnly(name))
+    return found
+  }
+  has(subscription: Subscription): boolean {
+    return this.subscriptions.get(subscription.id) === subscription
+  }
+  /** Durable, and there, when it resolves. */
+  async keepSubscription(id: string, kept: KeptSubscription): Promise<Subscription> {
+    const message = toJson(subscriptionMessage, kept.message)
+    await this.keep('subscriptions', id, { ...kept, message })
+    const known = this.subscriptions.get(id)
+    if (known === undefined) return this.#added(id, kept)
+    known.change(kept)
+    this.pushers?.look(known)
+    return known
+  }
+  async #added(id: string, kept: KeptSubscription): Promise<Subscription> {
+    const subscription = this.#add(id, kept)
+    const info = await this.parts.log.topics.get(topicOf(kept.message))
+    if (info !== null) await this.#keepRecords(info, this.#topicMessage(info))
+    this.pushers?.look(subscription)
+    return subscription
+  }
+  #add(id: string, kept: KeptSubscription): Subscription {
+    const { log, logger, world } = this.parts
+    const subscription = new Subscription(id, kept, {
+      queues: log.queues,
+      log,
+      clock: world.clock,
+      transformOf: ({ messageTransforms }) => this.transforms.of(messageTransforms),
+      onFault: (what, fault) => logger.warn(`pubsub: subscription ${what}: ${fault.message}`, { code: fault.code }),
+    })
+    this.subscriptions.set(id, subscription)
+    return subscription
+  }
+  async removeSubscription(subscription: Subscription): Promise<void> {
+    await this.forget('subscriptions', subscription.id)
+    this.subscriptions.delete(subscription.id)
+    subscription.end()
+    this.pushers?.look(subscription)
+    await this.parts.log.queues.forget(subscription.group, null)
+  }
+  /** What is delivered is what stands in the topic. */
+  demandRead(access: Access, { message }: Subscription): void {
+    access.demand('read', 'topic', topicOf(message))
+  }
+
+  // --- kept
+
+  async keep(kind: Kind | 'keys', id: string, value: object): Promise<void> {
+    await this.kept.change([{ key: `${kind}/${id}`, value: Buffer.from(JSON.stringify(value)) }])
+  }
+  async forget(kind: Kind, id: string): Promise<void> {
+    await this.kept.change([{ key: `${kind}/${id}`, value: null }])
+  }
+  /** One change of a resource at a time. */
+  turn<T>(kind: Kind, id: string, run: () => Promise<T>): Promise<T> {
+    return this.kept.turn(`${kind}/${id}`, run)
+  }
+  close(): void {
+    for (const subscription of this.subscriptions.values()) subscription.end()
+    this.transforms.close()
+  }
+}
+
+/** As the service says it of what is not there. */
+export const nameOnly = (name: string): string => name.split('/').at(-1) ?? name
+export const named = <T extends { readonly name: string }>(kind: Kind, project: string, id: string, message: T): T => ({
+  ...message,
+  name: nameOf(kind, project, id),
+})

@@ -1,0 +1,176 @@
+/**
+ * One streaming pull: messages out as far as its client's flow control lets them, acknowledgements and deadlines in. It ends
+ * when its client, its subscription or the server does.
+ */
+import { ByteWriter } from '../../lib/bytes.ts'
+import { limits } from '../../lib/limits.ts'
+import { encode } from '../../wire/protobuf/message.ts'
+import { type StreamingPullRequest, streamingPullResponse } from '../../wire/pubsub/messages.ts'
+import { writeReceived } from './carried.ts'
+import { RpcError, invalid, notFound, rpcErrorOf } from './errors.ts'
+import type { Holder } from './leases.ts'
+import type { Call } from './method.ts'
+import { parseName } from './names.ts'
+import { acknowledged, checkDeadline, deadlineModified } from './settling.ts'
+import type { Delivery, Subscription } from './subscription.ts'
+
+/** The other side of the stream. */
+export interface StreamPeer {
+  /** Resolves when the client has taken enough for more to be written. */
+  send(message: Buffer): Promise<void>
+  end(error: RpcError | null): void
+}
+
+export class StreamingPull implements Holder {
+  messages = 0
+  bytes = 0
+  readonly #call: Call
+  readonly #peer: StreamPeer
+  #subscription: Subscription | null = null
+  #deadlineMs = 0
+  #messagesMax = 0
+  #bytesMax = 0
+  #protocolVersion = 0
+  #wake: (() => void) | null = null
+  #ended = false
+
+  constructor(call: Call, peer: StreamPeer) {
+    this.#call = call
+    this.#peer = peer
+    call.signal.addEventListener('abort', () => this.end(null), { once: true })
+  }
+  freed(): void {
+    this.#wake?.()
+  }
+  /** One after another: it resolves when this one is answered. */
+  async received(request: StreamingPullRequest): Promise<void> {
+    try {
+      if (!this.#ended) await this.#received(request)
+    } catch (error) {
+      this.end(rpcErrorOf(error))
+    }
+  }
+  /** Its client has no more to say, and will not acknowledge anything here. */
+  finished(): void {
+    this.end(null)
+  }
+  end(error: RpcError | null): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#subscription?.leases.sweep(this)
+    this.#peer.end(error)
+    this.#wake?.()
+  }
+
+  async #received(request: StreamingPullRequest): Promise<void> {
+    const isFirst = this.#subscription === null
+    if (isFirst) await this.#open(request)
+    else if (request.subscription !== '')
+      throw invalid('Only the first request of a stream may set the field subscription.')
+    const { streamAckDeadlineSeconds: seconds } = request
+    if (isFirst || seconds !== 0) {
+      checkDeadline(seconds, 'stream_ack_deadline_seconds')
+      this.#deadlineMs = seconds * 1000
+    }
+    await this.#settle(request)
+    const isPing = request.ackIds.length === 0 && request.modifyDeadlineAckIds.length === 0
+    if (!isFirst && isPing && this.#protocolVersion >= 1) await this.#peer.send(encode(streamingPullResponse, {}))
+    if (isFirst) void this.#run().catch((error: unknown) => this.end(rpcErrorOf(error)))
+  }
+  async #open(request: StreamingPullRequest): Promise<void> {
+    const { service, access } = this.#call
+    const { id } = parseName('subscriptions', request.subscription)
+    access.demand('read', 'group', `pubsub.${id}`)
+    const subscription = service.subscription(request.subscription)
+    service.demandRead(access, subscription)
+    if ((subscription.message.pushConfig?.pushEndpoint ?? '') !== '')
+      throw new RpcError('FAILED_PRECONDITION', 'This method is not supported for this subscription type.')
+    await subscription.partitions()
+    this.#subscription = subscription
+    this.#messagesMax = bound(request.maxOutstandingMessages, limits.pubsubOutstanding)
+    this.#bytesMax = bound(request.maxOutstandingBytes, limits.pubsubStreamBytes)
+    this.#protocolVersion = request.protocolVersion
+    await this.#peer.send(encode(streamingPullResponse, { subscriptionProperties: this.#properties }))
+  }
+  get #properties() {
+    const { enableExactlyOnceDelivery, enableMessageOrdering } = this.#subscription!.message
+    return { exactlyOnceDeliveryEnabled: enableExactlyOnceDelivery, messageOrderingEnabled: enableMessageOrdering }
+  }
+  async #settle({ ackIds, modifyDeadlineAckIds: ids, modifyDeadlineSeconds }: StreamingPullRequest): Promise<void> {
+    const subscription = this.#subscription!
+    if (ids.length !== modifyDeadlineSeconds.length)
+      throw invalid('modify_deadline_ack_ids and modify_deadline_seconds are of different sizes.')
+    const { isExact } = subscription
+    if (ackIds.length > 0) {
+      const bad = await acknowledged(subscription, ackIds)
+      const confirmation = { ackIds: without(ackIds, bad), invalidAckIds: bad }
+      if (isExact) await this.#peer.send(encode(streamingPullResponse, { acknowledgeConfirmation: confirmation }))
+    }
+    if (ids.length === 0) return
+    const bySeconds = Map.groupBy(ids, (_, i) => modifyDeadlineSeconds[i]!)
+    const bad: string[] = []
+    for (const [seconds, some] of bySeconds) bad.push(...(await deadlineModified(subscription, some, seconds)))
+    const confirmation = { ackIds: without(ids, bad), invalidAckIds: bad }
+    if (isExact) await this.#peer.send(encode(streamingPullResponse, { modifyAckDeadlineConfirmation: confirmation }))
+  }
+
+  async #run(): Promise<void> {
+    const { service, signal } = this.#call
+    const subscription = this.#subscription!
+    const out = new ByteWriter(64 * 1024)
+    while (!this.#ended) {
+      const messagesMax = Math.min(this.#messagesMax - this.messages, limits.pubsubPullMessages)
+      const bytesMax = Math.min(this.#bytesMax - this.bytes, limits.pubsubPullBytes)
+      if (messagesMax <= 0 || bytesMax <= 0) {
+        await this.#room(subscription)
+        continue
+      }
+      const { changed } = subscription
+      const pulled = await subscription.pull({
+        messagesMax,
+        bytesMax,
+        waitMs: limits.pubsubStreamWaitMs,
+        deadlineMs: this.#deadlineMs,
+        holder: this,
+        signal: AbortSignal.any([signal, changed]),
+      })
+      const encoded = this.#ended ? null : this.#encoded(subscription, pulled.deliveries, out)
+      // The bytes go back to the log before they are sent.
+      pulled.release()
+      if (encoded !== null) await this.#peer.send(encoded)
+      if (changed.aborted && !this.#ended) {
+        if (!service.has(subscription)) throw notFound(subscription.message.name)
+        await this.#peer.send(encode(streamingPullResponse, { subscriptionProperties: this.#properties }))
+      }
+    }
+  }
+  #encoded(subscription: Subscription, deliveries: readonly Delivery[], out: ByteWriter): Buffer | null {
+    if (deliveries.length === 0) return null
+    this.#call.service.parts.meter.delivered(deliveries.length)
+    out.at = 0
+    const counts = subscription.message.deadLetterPolicy !== null
+    for (const { ackId, deliveries: times, message } of deliveries)
+      writeReceived(out, 1, { ackId, attempt: counts ? times : 0, message })
+    return Buffer.from(out.done())
+  }
+  /** Until something of what is out is done with, or its time is over. */
+  async #room(subscription: Subscription): Promise<void> {
+    subscription.leases.sweep()
+    if (this.messages < this.#messagesMax && this.bytes < this.#bytesMax) return
+    const { clock } = this.#call.service
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(limits.pubsubSweepMs, resolve)
+      this.#wake = () => {
+        cancel()
+        resolve()
+      }
+    })
+    this.#wake = null
+  }
+}
+const bound = (asked: number, most: number): number => (asked > 0 ? Math.min(asked, most) : most)
+function without(all: readonly string[], some: readonly string[]): readonly string[] {
+  if (some.length === 0) return all
+  const left = new Set(some)
+  return all.filter((one) => !left.has(one))
+}

@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { decode } from '../../../src/wire/protobuf/message.ts'
+import { bytes, int32, list, message, string } from '../../../src/wire/protobuf/message.ts'
+import { errorInfo } from '../../../src/wire/grpc/status.ts'
+import { Calls, type Fixture, type RpcFailure, startFixture, textOf } from './fixture.ts'
+
+let fixture: Fixture
+let calls: Calls
+before(async () => {
+  fixture = await startFixture()
+  calls = new Calls(fixture.client)
+})
+after(() => fixture[Symbol.asyncDispose]())
+let made = 0
+async function pair(more: Parameters<Calls['subscription']>[2] = {}): Promise<{ topic: string; sub: string }> {
+  const [topic, sub] = [`topic${made}`, `sub${made++}`]
+  await calls.topic(topic)
+  await calls.subscription(sub, topic, more)
+  return { topic, sub }
+}
+const path = (sub: string): string => `projects/p/subscriptions/${sub}`
+const idsOf = (all: readonly { ackId: string }[]): string[] => all.map(({ ackId }) => ackId)
+
+test('a pull gives what was published after the subscription was made, and not what is out', async () => {
+  const { topic, sub } = await pair()
+  await calls.publish(topic, 'a', 'b')
+  assert.deepEqual((await calls.pull(sub)).map(textOf), ['a', 'b'])
+  assert.deepEqual(await calls.pull(sub, 10, true), [])
+})
+test('what is acknowledged does not come back; what is nacked does, with the same id', async () => {
+  const { topic, sub } = await pair()
+  await calls.publish(topic, 'a', 'b')
+  const [a, b] = await calls.pull(sub)
+  await calls.acknowledge(sub, a!.ackId)
+  await calls.modifyDeadline(sub, 0, b!.ackId)
+  const [again, ...rest] = await calls.pull(sub)
+  assert.deepEqual([textOf(again!), again!.message!.messageId, rest], ['b', b!.message!.messageId, []])
+  assert.notEqual(again!.ackId, b!.ackId)
+})
+test('an ack id that was made up is refused, wherever it was changed', async () => {
+  const { topic, sub } = await pair()
+  await calls.publish(topic, 'a')
+  const { ackId } = (await calls.pull(sub))[0]!
+  for (let i = 0; i < ackId.length; i += 3) {
+    const forged = `${ackId.slice(0, i)}${ackId[i] === 'A' ? 'B' : 'A'}${ackId.slice(i + 1)}`
+    await assert.rejects(calls.acknowledge(sub, forged), { status: 3 })
+  }
+  const other = await pair()
+  await assert.rejects(calls.acknowledge(other.sub, ackId), { status: 3 })
+  await calls.acknowledge(sub, ackId)
+})
+test('where exactly once is promised, an ack id that is over is named in the details of the error', async () => {
+  const { topic, sub } = await pair({ enableExactlyOnceDelivery: true })
+  await calls.publish(topic, 'a', 'b')
+  const [a, b] = idsOf(await calls.pull(sub))
+  await calls.acknowledge(sub, a!)
+  const failure = await calls.acknowledge(sub, a!, b!, 'nonsense').then(
+    () => null,
+    (error: RpcFailure) => error,
+  )
+  assert.equal(failure?.status, 9)
+  const any = message('Any', { typeUrl: string(1), value: bytes(2) })
+  const status = message('Status', { code: int32(1), message: string(2), details: list(3, any) })
+  const [detail] = decode(status, failure.details!).details
+  assert.equal(detail!.typeUrl, 'type.googleapis.com/google.rpc.ErrorInfo')
+  const { metadata } = decode(errorInfo, detail!.value)
+  const reason = 'PERMANENT_FAILURE_INVALID_ACK_ID'
+  assert.deepEqual(
+    [...metadata].toSorted(),
+    [
+      ['nonsense', reason],
+      [a!, reason],
+    ].toSorted(),
+  )
+  // The other one is done with.
+  await assert.rejects(calls.modifyDeadline(sub, 30, b!), { status: 9 })
+})
+test('where it is not, an acknowledgement of an earlier delivery counts', async () => {
+  const { topic, sub } = await pair()
+  await calls.publish(topic, 'a')
+  const [first] = await calls.pull(sub)
+  await calls.modifyDeadline(sub, 0, first!.ackId)
+  const [second] = await calls.pull(sub)
+  await calls.acknowledge(sub, first!.ackId)
+  await calls.modifyDeadline(sub, 0, second!.ackId)
+  assert.deepEqual(await calls.pull(sub, 1, true), [])
+})
+test('where it is, an earlier delivery is over', async () => {
+  const { topic, sub } = await pair({ enableExactlyOnceDelivery: true })
+  await calls.publish(topic, 'a')
+  const [first] = await calls.pull(sub)
+  await calls.modifyDeadline(sub, 0, first!.ackId)
+  const [second] = await calls.pull(sub)
+  await assert.rejects(calls.acknowledge(sub, first!.ackId), { status: 9 })
+  await calls.acknowledge(sub, second!.ackId)
+})
+test('a stream says first what its subscription promises, and answers a ping', async () => {
+  const { sub } = await pair({ enableMessageOrdering: true })
+  const stream = fixture.client.stream({ subscription: path(sub), streamAckDeadlineSeconds: 10, protocolVersion: 1 })
+  await stream.until(() => stream.answers.length === 1)
+  assert.deepEqual(stream.answers[0]!.subscriptionProperties, {
+    exactlyOnceDeliveryEnabled: false,
+    messageOrderingEnabled: true,
+  })
+  stream.send({})
+  await stream.until(() => stream.answers.length === 2)
+  stream.close()
+})
+test('a stream has no more out than its client allows, and goes on as that is acknowledged', async () => {
+  const { topic, sub } = await pair()
+  await calls.publish(topic, ...Array.from({ length: 25 }, (_, i) => `m${i}`))
+  const stream = fixture.client.stream({
+    subscription: path(sub),
+    streamAckDeadlineSeconds: 60,
+    maxOutstandingMessages: 10,
+  })
+  await stream.until(() => stream.received.length >= 10)
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  assert.equal(stream.received.length, 10)
+  // Here by the stream itself, then by a call of its own.
+  stream.send({ ackIds: idsOf(stream.received.slice(0, 4)) })
+  await stream.until(() => stream.received.length >= 14)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  assert.equal(stream.received.length, 14)
+  await calls.acknowledge(sub, ...idsOf(stream.received.slice(4, 14)))
+  await stream.until(() => stream.received.length >= 24)
+  stream.send({ modifyDeadlineAckIds: idsOf(stream.received.slice(14, 15)), modifyDeadlineSeconds: [0] })
+  await stream.until(() => stream.received.length >= 25)
+  stream.close()
+})
+test('a stream of a subscription with exactly once is told what became of its acknowledgements', async () => {
+  const { topic, sub } = await pair({ enableExactlyOnceDelivery: true })
+  await calls.publish(topic, 'a')
+  const stream = fixture.client.stream({ subscription: path(sub), streamAckDeadlineSeconds: 60 })
+  await stream.until(() => stream.received.length === 1)
+  const [ackId] = idsOf(stream.received)
+  stream.send({ ackIds: [ackId!, 'nonsense'] })
+  await stream.until(() => stream.answers.some((one) => one.acknowledgeConfirmation !== null))
+  const said = stream.answers.find((one) => one.acknowledgeConfirmation !== null)!.acknowledgeConfirmation!
+  assert.deepEqual([said.ackIds, said.invalidAckIds], [[ackId], ['nonsense']])
+  stream.close()
+})
+test('of one key, one message is out at a time, across clients', async () => {
+  const { topic, sub } = await pair({ enableMessageOrdering: true })
+  await calls.publish(topic, ...[1, 2, 3].map((n) => ({ data: Buffer.from(`k${n}`), orderingKey: 'k' })), 'free')
+  const first = await calls.pull(sub)
+  assert.deepEqual(first.map(textOf), ['k1', 'free'])
+  assert.deepEqual(await calls.pull(sub, 10, true), [])
+  await calls.modifyDeadline(sub, 0, first[0]!.ackId)
+  const [again] = await calls.pull(sub)
+  assert.equal(textOf(again!), 'k1')
+  await calls.acknowledge(sub, again!.ackId)
+  assert.deepEqual((await calls.pull(sub)).map(textOf), ['k2'])
+})
+test('seek to a snapshot restores what was acknowledged out of order', async () => {
+  const { topic, sub } = await pair({ retainAckedMessages: true })
+  await calls.publish(topic, 'a', 'b', 'c')
+  const [, b] = await calls.pull(sub)
+  await calls.acknowledge(sub, b!.ackId)
+  await calls.snapshot(`snap-${sub}`, sub)
+  await calls.seek(sub, { time: { seconds: Math.floor(Date.now() / 1000) + 60, nanos: 0 } })
+  assert.deepEqual(await calls.pull(sub, 10, true), [])
+  await calls.seek(sub, { snapshot: `projects/p/snapshots/snap-${sub}` })
+  assert.deepEqual((await calls.pull(sub)).map(textOf), ['a', 'c'])
+})
+test('seek to an earlier time brings back nothing that was acknowledged and is not kept', async () => {
+  const { topic, sub } = await pair()
+  await calls.publish(topic, 'a', 'b', 'c')
+  const all = await calls.pull(sub)
+  await calls.acknowledge(sub, all[0]!.ackId, all[1]!.ackId)
+  await calls.seek(sub, { time: { seconds: 1, nanos: 0 } })
+  assert.deepEqual((await calls.pull(sub)).map(textOf), ['c'])
+})

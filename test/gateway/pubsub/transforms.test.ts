@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { Calls, type Fixture, startFixture, textOf } from './fixture.ts'
+
+let fixture: Fixture
+let calls: Calls
+before(async () => {
+  fixture = await startFixture()
+  calls = new Calls(fixture.client)
+})
+after(() => fixture[Symbol.asyncDispose]())
+let made = 0
+const udf = (code: string, functionName = 'f') => ({ messageTransforms: [{ javascriptUdf: { functionName, code } }] })
+async function through(code: string, ...data: string[]): Promise<string[]> {
+  const [topic, sub] = [`topic${made}`, `sub${made++}`]
+  await calls.topic(topic, udf(code))
+  await calls.subscription(sub, topic)
+  await calls.publish(topic, ...data)
+  return (await calls.pull(sub, 100, true)).map(textOf)
+}
+
+test('a topic changes what is published', async () => {
+  const code = 'function f(message, metadata) { message.data = message.data.toUpperCase(); return message }'
+  assert.deepEqual(await through(code, 'a', 'ü'), ['A', 'Ü'])
+})
+test('what a function gives nothing for is dropped', async () => {
+  assert.deepEqual(await through("function f(m) { return m.data === 'no' ? null : m }", 'no', 'yes'), ['yes'])
+})
+test('a subscription changes what it delivers, with what is known of the message', async () => {
+  await calls.topic('seen')
+  const code = 'function f(m, d) { m.attributes.id = d.message_id; m.attributes.key = d.ordering_key ?? ""; return m }'
+  await calls.subscription('seen-sub', 'seen', udf(code))
+  const [id] = await calls.publish('seen', { data: Buffer.from('x'), orderingKey: 'k' })
+  const [message] = await calls.pull('seen-sub')
+  assert.deepEqual(
+    [...message!.message!.attributes],
+    [
+      ['id', id],
+      ['key', 'k'],
+    ],
+  )
+})
+test('several functions run one after another; one that is disabled does not', async () => {
+  const add = (letter: string) => ({
+    javascriptUdf: { functionName: 'f', code: `function f(m) { m.data += '${letter}'; return m }` },
+  })
+  await calls.topic('many', { messageTransforms: [add('1'), { ...add('2'), disabled: true }, add('3')] })
+  await calls.subscription('many-sub', 'many')
+  await calls.publish('many', 'x')
+  assert.deepEqual((await calls.pull('many-sub')).map(textOf), ['x13'])
+})
+test('code that does not parse, has no such function, or fails as it is read is refused', async () => {
+  for (const [code, why] of [
+    ['function f( {', /SyntaxError/],
+    ['const g = 1', /f is no function/],
+    ['throw new Error("no")', /no/],
+    ['for (;;);', /more than/],
+  ] as const)
+    await assert.rejects(calls.topic(`refused${made++}`, udf(code)), (error: Error) => why.test(error.message))
+})
+test('a function that fails, or returns what is no message, refuses the publish; the next message passes', async () => {
+  const code = `function f(m) {
+    if (m.data === 'throw') throw new TypeError('I do not like it')
+    if (m.data === 'loop') for (;;);
+    if (m.data === 'eat') { const all = []; for (;;) all.push(new Array(100000).fill(1)) }
+    if (m.data === 'deep') return f(m)
+    if (m.data === 'odd') return { attributes: { a: 1 } }
+    return m
+  }`
+  await calls.topic('failing', udf(code))
+  for (const [data, why] of [
+    ['throw', /TypeError: I do not like it/],
+    ['loop', /more than 100 ms/],
+    ['eat', /memory|more than/],
+    ['deep', /overflow|recursion|more than/],
+    ['odd', /attribute that is no text/],
+  ] as const)
+    await assert.rejects(calls.publish('failing', data), (error: Error) => why.test(error.message), data)
+  assert.equal((await calls.publish('failing', 'fine')).length, 1)
+})
+test('a function sees nothing of the program around it, nor of another function', async () => {
+  const code = `globalThis.count = (globalThis.count ?? 0) + 1
+    function f(m) {
+      m.data = [typeof process, typeof require, typeof fetch, typeof setTimeout, typeof globalThis.secret, count].join()
+      try { m.data += ',' + typeof [].constructor.constructor('return process')() } catch (error) { m.data += ',' + error.name }
+      return m
+    }`
+  await calls.topic('other', udf('globalThis.secret = 1; function f(m) { return m }'))
+  assert.deepEqual(await through(code, 'x'), ['undefined,undefined,undefined,undefined,undefined,1,ReferenceError'])
+})

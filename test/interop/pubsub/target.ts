@@ -1,0 +1,17 @@
+/** Millrace with its Pub/Sub listener, as a process of its own. `MILLRACE_TEST_PUBSUB` (HOST:PORT) names another server. */
+import { type Millrace, type StartOptions, freePorts, startMillrace } from '../setup/index.ts'
+
+export interface PubsubTarget extends AsyncDisposable {
+  /** HOST:PORT */
+  readonly address: string
+  readonly millrace: Millrace | null
+}
+export async function startPubsub(options: StartOptions = {}): Promise<PubsubTarget> {
+  const other = process.env['MILLRACE_TEST_PUBSUB']
+  if (other !== undefined) return { address: other, millrace: null, [Symbol.asyncDispose]: async () => undefined }
+  const [port] = await freePorts()
+  const address = `127.0.0.1:${port}`
+  const { args = [] } = options
+  const millrace = await startMillrace({ ...options, args: [...args, '--listen', `pubsub=${address}`] })
+  return { address, millrace, [Symbol.asyncDispose]: () => millrace.stop() }
+}
