@@ -17,6 +17,8 @@ import { changes } from './cases/changes.ts'
 import { definitions } from './cases/definitions.ts'
 import { diskError } from './cases/disk-error.ts'
 import { diskFull } from './cases/disk-full.ts'
+import { eventHubsFrames } from './cases/eventhubs-frames.ts'
+import { eventHubsKill } from './cases/eventhubs-kill.ts'
 import { flow } from './cases/flow.ts'
 import { frames } from './cases/frames.ts'
 import { histories } from './cases/histories.ts'
@@ -50,6 +52,8 @@ const cases: readonly FaultCase[] = [
   administration,
   frames,
   bodies,
+  eventHubsFrames,
+  eventHubsKill,
   connections,
   idle,
   soak,

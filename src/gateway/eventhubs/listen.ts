@@ -12,7 +12,7 @@ import { KeptMap } from '../../log/kept-map.ts'
 import { anonymous } from '../../security/principal.ts'
 import { Connection, type Transport } from './connection.ts'
 import { Hubs, type HubParts } from './hubs.ts'
-import { HttpShell } from './shell/http.ts'
+import { HttpShell, type Opened } from './shell/http.ts'
 
 export interface EventHubsOptions extends HubParts {
   /** Port 0 picks one. */
@@ -59,7 +59,7 @@ class Shell {
   constructor(options: EventHubsOptions, hubs: Hubs) {
     this.#options = options
     this.#hubs = hubs
-    this.#http = new HttpShell((transport) => this.#open(transport))
+    this.#http = new HttpShell(hubs, (transport) => this.#open(transport))
     const { tls } = options
     this.#server =
       tls === undefined ? new TcpServer({ noDelay: true }) : new TlsServer({ ...serverOptions(tls), noDelay: true })
@@ -186,12 +186,6 @@ class Shell {
     await closed
     cancel()
   }
-}
-/** How what carries a connection tells it what happens. */
-export interface Opened {
-  received(bytes: Buffer): void
-  drained(): void
-  gone(): void
 }
 const closeMs = 1_000
 const plainHost = (host: string): string => host.replace(/^::ffff:/i, '')

@@ -242,9 +242,10 @@ export class RawClient implements AsyncDisposable {
   /** What `$cbs` or `$management` answers. */
   async ask(node: string, application: Entries, body: Value = { type: 'null', value: null }): Promise<Answered> {
     const sender = await this.sender(node)
-    const receiver = await this.receiver(node, { credit: 1 })
+    const reply = text(`reply ${this.#nextHandle}`)
+    const receiver = await this.receiver(node, { credit: 1, attach: { target: valueOf(target, { address: reply }) } })
     const out = new ByteWriter(512)
-    write(out, properties, { messageId: text('1'), replyTo: text('raw') })
+    write(out, properties, { messageId: text('1'), replyTo: reply })
     out.raw(Buffer.from([0, 0x53, section.applicationProperties]))
     writeMap(out, application)
     out.raw(Buffer.from([0, 0x53, section.value]))

@@ -3,17 +3,31 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
+import { asFault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
 import { http } from '../../../lib/real/http.ts'
+import { BlobService, isAboutBlobs } from '../blob-http.ts'
 import type { Transport } from '../connection.ts'
-import type { Opened } from '../listen.ts'
+import type { HttpAnswer, HttpRequest } from '../exchange.ts'
+import { answerSend, wantedOf } from '../http-send.ts'
+import type { Hubs } from '../hubs.ts'
 
-export const webSocketPath = '/$servicebus/websocket'
+/** How what carries a connection tells it what happens. */
+export interface Opened {
+  received(bytes: Buffer): void
+  drained(): void
+  gone(): void
+}
+const webSocketPath = '/$servicebus/websocket'
 const webSocketProtocol = 'AMQPWSB10'
+const plainHost = (host: string | undefined): string => (host ?? '').replace(/^::ffff:/i, '')
 
 export class HttpShell {
+  readonly #hubs: Hubs
+  readonly #blobs: BlobService
   readonly #server: Server
   readonly #open: (transport: Transport) => Opened
+  #bodyBytes = 0
   readonly #webSockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -23,8 +37,10 @@ export class HttpShell {
       offered.has(webSocketProtocol) ? webSocketProtocol : offered.has('amqp') ? 'amqp' : false,
   })
 
-  constructor(open: (transport: Transport) => Opened) {
+  constructor(hubs: Hubs, open: (transport: Transport) => Opened) {
+    this.#hubs = hubs
     this.#open = open
+    this.#blobs = new BlobService(hubs)
     this.#server = http.createServer({
       headersTimeout: limits.httpHeaderMs,
       requestTimeout: limits.httpBodyMs,
@@ -42,17 +58,58 @@ export class HttpShell {
   close(): void {
     this.#server.closeIdleConnections()
   }
-  async #serve(_request: IncomingMessage, response: ServerResponse): Promise<void> {
-    response.statusCode = 404
-    response.end()
+
+  async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    let answer: HttpAnswer
+    let taken = 0
+    try {
+      const url = URL.parse(incoming.url ?? '/', 'http://localhost')
+      const body = url === null ? null : await this.#body(incoming, (bytes) => (taken += bytes))
+      answer = url === null ? badRequest : body === null ? tooLarge : await this.#answer(requestOf(incoming, url, body))
+    } catch (error) {
+      // A client that goes away in the middle is no fault of anybody.
+      if (incoming.destroyed || response.destroyed) return void response.destroy()
+      this.#hubs.parts.logger.error('eventhubs: a fault of Millrace', { error: asFault(error) })
+      answer = { status: 500, headers: {}, body: '' }
+    } finally {
+      this.#bodyBytes -= taken
+    }
+    if (answer === tooLarge) response.shouldKeepAlive = false
+    const bytes = Buffer.from(answer.body as string)
+    response.writeHead(answer.status, { 'content-length': String(bytes.length), ...answer.headers })
+    response.end(incoming.method === 'HEAD' ? undefined : bytes)
   }
+  /** null: it is more than anything here takes. */
+  async #body(incoming: IncomingMessage, took: (bytes: number) => void): Promise<Buffer | null> {
+    const bytesMax = limits.amqpMessageBytes + limits.blobBytes
+    const declared = Number(incoming.headers['content-length'] ?? 0)
+    if (declared > bytesMax) return null
+    const parts: Buffer[] = []
+    let bytes = 0
+    for await (const part of incoming as AsyncIterable<Buffer>) {
+      bytes += part.length
+      if (bytes > bytesMax || this.#bodyBytes + part.length > limits.httpBodyBytesInFlight) return null
+      this.#bodyBytes += part.length
+      took(part.length)
+      parts.push(part)
+    }
+    return Buffer.concat(parts)
+  }
+  async #answer(request: HttpRequest): Promise<HttpAnswer> {
+    const wanted = isAboutBlobs(request) ? null : wantedOf(request)
+    if (wanted !== null) return answerSend(this.#hubs, request, wanted)
+    if (isAboutBlobs(request)) return this.#blobs.answer(request)
+    return notFound
+  }
+
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname).replace(/\/$/, '')
+    const url = URL.parse(request.url ?? '/', 'http://localhost')
+    const path = (url?.pathname ?? '').replaceAll(/%24/gi, '$').replace(/\/$/, '')
     if (path.toLowerCase() !== webSocketPath)
       return void socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n')
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       const transport: Transport = {
-        host: (request.socket.remoteAddress ?? '').replace(/^::ffff:/i, ''),
+        host: plainHost(request.socket.remoteAddress),
         peerSubject: null,
         get backlogBytes() {
           return webSocket.bufferedAmount
@@ -70,4 +127,19 @@ export class HttpShell {
       socket.on('drain', drained)
     })
   }
+}
+const notFound: HttpAnswer = { status: 404, headers: {}, body: '' }
+const badRequest: HttpAnswer = { status: 400, headers: { connection: 'close' }, body: '' }
+const tooLarge: HttpAnswer = { status: 413, headers: { connection: 'close' }, body: '' }
+
+function requestOf(incoming: IncomingMessage, url: URL, body: Buffer): HttpRequest {
+  const { rawHeaders, method = 'GET', headers } = incoming
+  const pairs = Array.from(
+    { length: rawHeaders.length / 2 },
+    (_, i) => [rawHeaders[2 * i]!, rawHeaders[2 * i + 1]!] as const,
+  )
+  const plain = Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(',') : value]),
+  )
+  return { method, url, headers: plain, rawHeaders: pairs, body, host: plainHost(incoming.socket.remoteAddress) }
 }
