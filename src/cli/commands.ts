@@ -6,6 +6,7 @@ import { savepointCommands } from './commands/savepoint.ts'
 import { serveCommands } from './commands/serve.ts'
 import { topicCommands } from './commands/topic.ts'
 import { accessKeyCommands } from './commands/access-key.ts'
+import { connectorCommands } from './commands/connector.ts'
 import { userCommands } from './commands/user.ts'
 
 export const commands: readonly Command[] = [
@@ -14,6 +15,7 @@ export const commands: readonly Command[] = [
   ...topicCommands,
   ...userCommands,
   ...accessKeyCommands,
+  ...connectorCommands,
   ...lookCommands,
   ...savepointCommands,
   ...logCommands,

@@ -402,4 +402,9 @@ export const limits = {
   firedKeptPerAlert: 100,
   /** Keys that an alert with EVERY remembers. */
   alertKeys: 1_000_000,
+  /** Connectors that are defined: each holds connections, and two pieces of some megabytes. */
+  connectors: 1_000,
+  /** Settings of one, and the bytes of a value. */
+  connectorSettings: 100,
+  connectorSettingLength: 64 * 1024,
 } as const

@@ -22,6 +22,7 @@ export type CatalogKind =
   | 'access-key'
   | 'grant'
   | 'quota'
+  | 'connector'
 export interface CatalogEntry {
   readonly kind: CatalogKind
   readonly name: string
@@ -55,6 +56,7 @@ const kinds: readonly CatalogKind[] = [
   'access-key',
   'grant',
   'quota',
+  'connector',
 ]
 /** One question to the log waits this long for news; then it is asked again. */
 const followMs = 60_000

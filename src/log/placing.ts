@@ -81,6 +81,15 @@ export class Placing {
     )
     return outcomes
   }
+  /** Why it cannot be stored there, as far as can be said before; null: nothing is known against it. */
+  refuses(target: Target): Fault | null {
+    try {
+      this.#check(target, 0)
+      return null
+    } catch (error) {
+      return asFault(error)
+    }
+  }
   /** The same inside a tick that carries more. */
   async stage(targets: readonly Target[], append: Tick['append']): Promise<readonly Placed[]> {
     return stage(this.#plan(targets), append)

@@ -3,6 +3,7 @@
  * Nothing else in the program knows all of them.
  */
 import { type RunningAlerts, openAlerts } from '../act/open.ts'
+import { type OpenConnectors, openConnectors } from '../connect/open.ts'
 import { type Flow, type FlowOptions, openFlow } from '../flow/runtime/flow.ts'
 import { guardMemory } from '../flow/runtime/memory-guard.ts'
 import { restartDefault } from '../flow/restart.ts'
@@ -61,6 +62,7 @@ export interface Layers {
   readonly contracts: Contracts
   readonly engine: OpenEngine
   readonly alerts: RunningAlerts
+  readonly connectors: OpenConnectors
   readonly security: Security
 }
 
@@ -164,7 +166,17 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
 
   const alerts = openAlerts({ world, log, commits, rules: engine.alertRules, logger, allow: config.webhooksAllow })
   stack.defer(() => alerts.close())
-  return { world, telemetry, log, local, commits, contracts, engine, alerts, security }
+  const connectors = openConnectors({
+    world,
+    log,
+    commits,
+    catalog,
+    logger,
+    readFile: (path) => readText(outer.disk, path),
+    refuses: (topic, record) => contracts.refuses(topic, record),
+  })
+  stack.defer(() => connectors.close())
+  return { world, telemetry, log, local, commits, contracts, engine, alerts, connectors, security }
 }
 
 async function startGateways(

@@ -19,7 +19,7 @@ import type { Name, Statement } from '../sql/syntax/ast.ts'
 import { parseStatements } from '../sql/syntax/parse.ts'
 import { everyRight, shownSchema } from './rights.ts'
 
-export type DefinitionKind = Exclude<CatalogKind, 'contract' | 'user' | 'access-key' | 'grant' | 'quota'>
+export type DefinitionKind = Exclude<CatalogKind, 'contract' | 'user' | 'access-key' | 'grant' | 'quota' | 'connector'>
 
 /** As the catalogue keeps it. */
 export interface Stored {

@@ -29,6 +29,8 @@
  * GET|PUT|PATCH|DELETE /v1/users/{u}         {password, super} → UserInfo
  * GET|POST /v1/access-keys                   {user, id, secret} → NewAccessKeyInfo (201: the secret is in this answer only); AccessKeyInfo[]
  * GET|DELETE /v1/access-keys/{k}             AccessKeyInfo
+ * GET    /v1/connectors                      ConnectorJson[]
+ * GET|PUT|PATCH|DELETE /v1/connectors/{c}    {kind, direction, settings}; {settings, paused} → ConnectorJson
  * POST   /v1/sql                             {sql, params} → QueryAnswer; NDJSON; SSE for SUBSCRIBE
  * GET    /v1/overview                        Overview; SSE: one a second
  * GET    /metrics /health/live /health/ready /openapi.json /
@@ -173,6 +175,24 @@ export interface UserInfo {
   readonly mechanisms: readonly string[]
 }
 
+/** Secrets are shown as `…`. */
+export interface ConnectorJson {
+  readonly name: string
+  readonly kind: string
+  readonly direction: 'source' | 'sink'
+  readonly settings: Readonly<Record<string, string>>
+  readonly status: 'running' | 'paused' | 'failed'
+  /** The last one, also when it was got over. */
+  readonly fault: Pick<Problem, 'code' | 'detail' | 'hint'> | null
+  /** ISO 8601. */
+  readonly faultAt: string | null
+  readonly restartsAt: string | null
+  readonly lag: number | null
+  readonly records: number
+  readonly bytes: number
+  readonly refused: number
+  readonly restarts: number
+}
 export interface AccessKeyInfo {
   readonly id: string
   readonly user: string

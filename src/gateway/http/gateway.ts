@@ -10,6 +10,7 @@ import type { Parts } from './parts.ts'
 import { problemAnswer } from './problem.ts'
 import { type Found, type Method, type Route, Router, checkQuery, givesEvents } from './route.ts'
 import { alertRoutes } from './routes/alerts.ts'
+import { connectorRoutes } from './routes/connectors.ts'
 import { groupRoutes } from './routes/groups.ts'
 import { overviewRoute } from './routes/overview.ts'
 import { produceRoute } from './routes/produce.ts'
@@ -78,6 +79,7 @@ export class Gateway {
       ...alertRoutes(parts),
       ...userRoutes(parts),
       ...accessKeyRoutes(parts),
+      ...connectorRoutes(parts),
       sqlRoute(parts),
       overviewRoute(parts),
       ...serviceRoutes(parts, () => this.routes),

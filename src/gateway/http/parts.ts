@@ -3,6 +3,7 @@ import type { Fault } from '../../lib/fault.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { World } from '../../lib/world.ts'
 import type { Alerts } from '../../act/alerts.ts'
+import type { Connectors } from '../../connect/connectors.ts'
 import type { Broker } from '../../log/broker.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { Log } from '../../log/log.ts'
@@ -22,6 +23,7 @@ export interface Parts {
   readonly commits: Commits
   readonly engine: Engine
   readonly alerts: Alerts
+  readonly connectors: Connectors
   readonly contracts: Contracts
   readonly telemetry: Telemetry
   readonly security: Security

@@ -1,6 +1,7 @@
 /** A gateway over a real log in memory, with an engine and alerts that a test may fill. */
 import type { TestContext } from 'node:test'
 import type { Alerts, FiredAlert } from '../../../src/act/alerts.ts'
+import { type ConnectorsOptions, type OpenConnectors, openConnectors } from '../../../src/connect/open.ts'
 import { type HttpListener, type HttpOptions, listenHttp } from '../../../src/gateway/http/listen.ts'
 import { Fault } from '../../../src/lib/fault.ts'
 import { silent } from '../../../src/lib/logger.ts'
@@ -25,6 +26,7 @@ export interface Fixture {
   readonly telemetry: Telemetry
   readonly engine: FakeEngine
   readonly alerts: FakeAlerts
+  readonly connectors: OpenConnectors
   call(method: string, path: string, options?: CallOptions): Promise<Answered>
   /** Stops gateway and log; the disk stays. */
   stop(): Promise<void>
@@ -47,6 +49,7 @@ export interface FixtureOptions {
   readonly world?: World
   readonly catalog?: Catalog
   readonly http?: Partial<HttpOptions>
+  readonly kinds?: NonNullable<ConnectorsOptions['kinds']>
 }
 
 export async function fixture(t: TestContext, options: FixtureOptions = {}): Promise<Fixture> {
@@ -62,6 +65,18 @@ export async function fixture(t: TestContext, options: FixtureOptions = {}): Pro
   )
   const engine = new FakeEngine()
   const alerts = new FakeAlerts()
+  const connectors = openConnectors({
+    world,
+    log,
+    commits,
+    catalog,
+    logger: silent,
+    readFile: (path) => {
+      throw new Error(`no file ${path}`)
+    },
+    refuses: (topic, record) => contracts.refuses(topic, record),
+    ...(options.kinds === undefined ? {} : { kinds: options.kinds }),
+  })
   const listener = await listenHttp({
     at: { host: '127.0.0.1', port: 0 },
     world,
@@ -69,6 +84,7 @@ export async function fixture(t: TestContext, options: FixtureOptions = {}): Pro
     commits,
     engine,
     alerts,
+    connectors,
     contracts,
     telemetry,
     security,
@@ -83,6 +99,7 @@ export async function fixture(t: TestContext, options: FixtureOptions = {}): Pro
   const stop = (): Promise<void> =>
     (stopped ??= (async () => {
       await listener.close()
+      await connectors.close()
       await security.close()
       await commits.close()
       await log.close()
@@ -97,6 +114,7 @@ export async function fixture(t: TestContext, options: FixtureOptions = {}): Pro
     telemetry,
     engine,
     alerts,
+    connectors,
     stop,
     call: (m, p, o) => call(url, m, p, o),
   }

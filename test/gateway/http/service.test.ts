@@ -6,6 +6,7 @@ import { Fault } from '../../../src/lib/fault.ts'
 import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
 import type { RelationInfo } from '../../../src/query/engine.ts'
+import { Outside, outsideKind } from '../../connect/fixture.ts'
 import { type Fixture, type Json, fixture, rowsOf } from './fixture.ts'
 import { openEvents } from './sse.ts'
 
@@ -62,7 +63,7 @@ async function busy(f: Fixture): Promise<void> {
 }
 
 test('openapi.json is true: each operation answers in the form it says', async (t) => {
-  const f = await fixture(t)
+  const f = await fixture(t, { kinds: [outsideKind(new Outside())] })
   await busy(f)
   const api = (await f.call('GET', '/openapi.json')).json
   assert.equal(api.openapi, '3.1.0')
@@ -82,6 +83,8 @@ test('openapi.json is true: each operation answers in the form it says', async (
     code: 'log.closed',
     user: 'root',
     savepoint: 'before',
+    key: 'AKTEST',
+    connector: 'in',
   }
   const bodies: Readonly<Record<string, Json>> = {
     produce: { a: 1 },
@@ -91,10 +94,15 @@ test('openapi.json is true: each operation answers in the form it says', async (
     createSavepoint: { view: 'revenue' },
     createUser: { password: 'x', super: true },
     changeUser: { super: true },
+    createConnector: { kind: 'outside', direction: 'source', settings: { into: 't' } },
+    changeConnector: { paused: true },
+    createAccessKey: { user: 'root', id: 'AKTEST' },
   }
   const seen: string[] = []
-  const users = ['listUsers', 'createUser', 'getUser', 'changeUser', 'deleteUser']
-  const last = ['dropView', 'deleteGroup', 'dropAlert', 'deleteTopic', ...users]
+  const keys = ['createAccessKey', 'listAccessKeys', 'getAccessKey', 'deleteAccessKey']
+  const users = ['listUsers', 'createUser', ...keys, 'getUser', 'changeUser', 'deleteUser']
+  const connectors = ['createConnector', 'listConnectors', 'getConnector', 'changeConnector', 'deleteConnector']
+  const last = [...connectors, 'dropView', 'deleteGroup', 'dropAlert', 'deleteTopic', ...users]
   // Who asks matters from when there is a user.
   const authorization = `Basic ${Buffer.from('root:x').toString('base64')}`
   const operations = Object.entries<Json>(api.paths).flatMap(([path, methods]) =>

@@ -65,17 +65,28 @@ const neededFeatures = { 'transaction.version': 2 } as const
 /** Throws Fault cluster.too-old. */
 export function requireAll(versions: Versions): void {
   for (const api of neededApis) versions.of(api)
+  requireFeatures(versions)
+}
+function requireFeatures(versions: Versions): void {
   for (const [name, least] of Object.entries(neededFeatures)) {
     const level = versions.feature(name)
     if (level < least) throw new Fault('cluster.too-old', { what: `${name} is ${level}, needed is ${least}` })
   }
 }
 /** Of the first broker that answers. Throws Fault cluster.too-old, cluster.unavailable. */
-export async function requireCluster(network: Network): Promise<void> {
+export const requireCluster = (network: Network): Promise<void> => requireOf(network, requireAll)
+/** The same, of what ticks alone need. */
+export const requireTicks = (network: Network): Promise<void> =>
+  requireOf(network, (versions) => {
+    versions.of(endTxnApi as unknown as Api)
+    requireFeatures(versions)
+  })
+
+async function requireOf(network: Network, check: (versions: Versions) => void): Promise<void> {
   let why = 'there is no broker'
   for (const broker of network.all()) {
     try {
-      return requireAll(await broker.versions())
+      return check(await broker.versions())
     } catch (error) {
       why = disconnection(error)
     }

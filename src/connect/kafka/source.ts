@@ -1,0 +1,169 @@
+/**
+ * Topics of another cluster into ours. The position of each partition there is remembered in the tick that writes its records
+ * here, so that they come exactly once. Offsets there are not ours; keys, values, headers and times stay.
+ */
+import { type Offset, offset as asOffset } from '../../lib/brand.ts'
+import { limits } from '../../lib/limits.ts'
+import { Unread } from '../../log/batch.ts'
+import type { ClusterClient, ForeignTopic } from '../../log/cluster/client.ts'
+import type { At, Chunk, Partition, Reader } from '../../log/log.ts'
+import { matching } from '../definition.ts'
+import type { Arriving, Piece, Source, SourceHost } from '../kind.ts'
+import type { Settings } from '../settings.ts'
+import { intoTopic } from '../topic-names.ts'
+import { openCluster } from './cluster.ts'
+
+const readBytes = 4 * 1024 * 1024
+/** That it has run before. No topic is called so. */
+const begunKey = '*'
+
+export async function openSource(host: SourceHost, settings: Settings): Promise<Source> {
+  return new KafkaSource(host, settings, await openCluster(host, settings))
+}
+
+interface Lane {
+  readonly partition: Partition
+  readonly topicId: string
+  /** The topic here. */
+  readonly into: string
+  offset: Offset
+  stable: number
+}
+/** As it is kept. */
+interface Position {
+  readonly offset: number
+  /** Of the topic there: another one of its name is read from its start. */
+  readonly topic: string
+}
+
+class KafkaSource implements Source {
+  readonly #host: SourceHost
+  readonly #settings: Settings
+  readonly #client: ClusterClient
+  readonly #reader: Pick<Reader, 'read'>
+  readonly #lanes = new Map<string, Lane>()
+  readonly #fromLatest: boolean
+
+  constructor(host: SourceHost, settings: Settings, client: ClusterClient) {
+    this.#host = host
+    this.#settings = settings
+    this.#client = client
+    this.#reader = client.reader({ maxBytes: readBytes })
+    // Partitions that come later are read whole.
+    this.#fromLatest = settings.text('start') === 'latest' && !host.positions.has(begunKey)
+  }
+  close(): Promise<void> {
+    return this.#client.close()
+  }
+  lag(): number {
+    let sum = 0
+    for (const { offset, stable } of this.#lanes.values()) sum += Math.max(0, stable - offset)
+    return sum
+  }
+
+  async *pieces(signal: AbortSignal): AsyncIterable<Piece> {
+    const { clock } = this.#host.world
+    const refreshMs = this.#settings.duration('refresh')!
+    for (let isFirst = true; !signal.aborted; isFirst = false) {
+      const begun = await this.#refresh(isFirst)
+      if (isFirst && !this.#host.positions.has(begunKey)) yield { records: [], positions: [[begunKey, true], ...begun] }
+      const untilMs = clock.monotonic() + refreshMs
+      for (let leftMs = refreshMs; leftMs > 0; leftMs = untilMs - clock.monotonic()) {
+        if (this.#lanes.size === 0) {
+          await clock.sleep(leftMs, signal)
+          continue
+        }
+        const from: At[] = Array.from(this.#lanes.values(), ({ partition, offset }) => ({ partition, offset }))
+        yield* this.#piecesOf(await this.#reader.read(from, { ms: leftMs }, signal))
+      }
+    }
+  }
+  /** Topics and partitions that are new there; where those begin that are to begin at their end, to be remembered. */
+  async #refresh(isFirst: boolean): Promise<(readonly [string, Position])[]> {
+    const fresh: Lane[] = []
+    const seen = new Set<string>()
+    for (const { name, id, partitions } of await this.#wanted()) {
+      const into = intoTopic(this.#settings, name)
+      const keeps = this.#settings.text('partitions') === 'keep'
+      await this.#host.ensureTopic(into, partitions, keeps)
+      for (let index = 0; index < partitions; index++) {
+        const place = placeOf({ topic: name, index })
+        seen.add(place)
+        const known = this.#lanes.get(place)
+        if (known?.topicId === id) continue
+        const kept = this.#host.positions.get(place) as Position | undefined
+        const offset = asOffset(known === undefined && kept?.topic === id ? kept.offset : 0)
+        fresh.push({ partition: { topic: name, index }, topicId: id, into, offset, stable: 0 })
+      }
+    }
+    for (const place of this.#lanes.keys()) if (!seen.has(place)) this.#lanes.delete(place)
+    const bounds = await this.#client.bounds(fresh.map(({ partition }) => partition))
+    const begun: (readonly [string, Position])[] = []
+    fresh.forEach((lane, i) => {
+      const { start, stable } = bounds[i]!
+      const place = placeOf(lane.partition)
+      if (isFirst && this.#fromLatest) {
+        lane.offset = stable
+        begun.push([place, positionOf(lane)])
+      } else if (lane.offset < start || lane.offset > stable) {
+        if (lane.offset !== 0) this.#warn(lane.partition)
+        lane.offset = lane.offset < start ? start : stable
+      }
+      lane.stable = stable
+      this.#lanes.set(place, lane)
+    })
+    return begun
+  }
+  async #wanted(): Promise<readonly ForeignTopic[]> {
+    const pattern = this.#settings.text('topics.pattern')
+    if (pattern === null) return this.#client.topics(this.#settings.list('topics'))
+    const matches = matching('topics.pattern', pattern)
+    return (await this.#client.topics(null)).filter(({ name }) => matches(name))
+  }
+  #warn(partition: Partition): void {
+    const { logger, name } = this.#host
+    logger.warn('records were removed there before they were read', { connector: name, partition })
+  }
+
+  async *#piecesOf(chunks: readonly Chunk[]): AsyncIterable<Piece> {
+    let records: Arriving[] = []
+    let moved = new Map<string, Position>()
+    let bytes = 0
+    const keeps = this.#settings.text('partitions') === 'keep'
+    for (const chunk of chunks) {
+      const lane = this.#lanes.get(placeOf(chunk.partition))
+      if (lane === undefined) continue
+      const place = placeOf(lane.partition)
+      if ('fault' in chunk) {
+        if (chunk.fault.code !== 'log.offset-out-of-range') throw chunk.fault
+        const [bounds] = await this.#client.bounds([lane.partition])
+        this.#warn(lane.partition)
+        lane.offset = lane.offset < bounds!.start ? bounds!.start : bounds!.stable
+        continue
+      }
+      for (const unread = new Unread(chunk.batches); !unread.isEmpty;) {
+        for (const { offset, key, value, headers, timeMs } of unread.next()) {
+          if (offset < lane.offset) continue
+          const partition = keeps ? lane.partition.index : null
+          records.push({ topic: lane.into, partition, record: { key, value, headers, timeMs } })
+          lane.offset = asOffset(offset + 1)
+        }
+        moved.set(place, positionOf(lane))
+        bytes += unread.bytes
+        if (bytes < limits.decodedBytes) continue
+        yield { records, positions: [...moved] }
+        records = []
+        moved = new Map()
+        bytes = 0
+      }
+      lane.stable = chunk.stable
+      if (chunk.next <= lane.offset) continue
+      lane.offset = chunk.next
+      moved.set(place, positionOf(lane))
+    }
+    if (moved.size > 0) yield { records, positions: [...moved] }
+  }
+}
+
+const placeOf = ({ topic, index }: Partition): string => `${topic}/${index}`
+const positionOf = ({ offset, topicId }: Lane): Position => ({ offset, topic: topicId })

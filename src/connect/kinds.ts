@@ -1,0 +1,5 @@
+/** Every kind of system there is a connector for. What one stands on is loaded when it first runs. */
+import { kafka } from './kafka/spec.ts'
+import type { Kind } from './kind.ts'
+
+export const kinds: readonly Kind[] = [kafka]
