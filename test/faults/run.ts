@@ -25,6 +25,7 @@ import { histories } from './cases/histories.ts'
 import { holdUps } from './cases/hold-ups.ts'
 import { idle } from './cases/idle.ts'
 import { kill } from './cases/kill.ts'
+import { kinesisFrames } from './cases/kinesis-frames.ts'
 import { shares } from './cases/shares.ts'
 import { shortCalls } from './cases/short-calls.ts'
 import { soak } from './cases/soak.ts'
@@ -54,6 +55,7 @@ const cases: readonly FaultCase[] = [
   bodies,
   eventHubsFrames,
   eventHubsKill,
+  kinesisFrames,
   connections,
   idle,
   soak,

@@ -64,23 +64,41 @@ const closed = (shards: readonly Shard[], which: readonly number[], nowMs: numbe
 export const areAdjacent = (first: Shard, second: Shard): boolean => BigInt(first.to) + 1n === BigInt(second.from)
 
 /**
- * As many open shards of the same size, by splits and merges: every open shard is split where a new one begins inside of it,
+ * As many open shards of the same size, by splits and merges: every open shard is split where a new range begins inside of it,
  * then what lies in one new range is merged. What lies right already stays.
  */
 export function scaled(shards: readonly Shard[], count: number, nowMs: number): Shard[] {
-  const targets = evenShards(count, nowMs).map(({ from, to }) => ({ from: BigInt(from), to: BigInt(to) }))
-  let now = [...shards]
-  for (const { from } of targets) {
-    const crossed = now.findIndex((one) => isOpen(one) && BigInt(one.from) < from && from <= BigInt(one.to))
-    if (crossed >= 0) now = split(now, crossed, from, nowMs)
+  const all = [...shards]
+  const size = hashKeys / BigInt(count)
+  const last = BigInt(count - 1)
+  const rangeOf = (shard: number): bigint => {
+    const range = BigInt(all[shard]!.from) / size
+    return range < last ? range : last
   }
-  for (const { from, to } of targets)
-    for (;;) {
-      const inside = openInOrder(now).filter((i) => BigInt(now[i]!.from) >= from && BigInt(now[i]!.to) <= to)
-      if (inside.length < 2) break
-      now = merge(now, inside[0]!, inside[1]!, nowMs)
+  const endOf = (range: bigint): bigint => (range === last ? hashKeys : size * (range + 1n))
+  const born = (child: Omit<Shard, 'createdMs'>): number => all.push({ ...child, createdMs: nowMs + bornAfterMs }) - 1
+  const close = (shard: number): void => void (all[shard] = { ...all[shard]!, closedMs: nowMs })
+  const pieces: number[] = []
+  for (let shard of openInOrder(shards)) {
+    const { to } = all[shard]!
+    for (let end = endOf(rangeOf(shard)); end <= BigInt(to); end = endOf(rangeOf(shard))) {
+      close(shard)
+      pieces.push(born({ from: all[shard]!.from, to: String(end - 1n), parent: shard }))
+      shard = born({ from: String(end), to, parent: shard })
     }
-  return now
+    pieces.push(shard)
+  }
+  let before: number | null = null
+  for (const piece of pieces) {
+    if (before === null || rangeOf(before) !== rangeOf(piece)) {
+      before = piece
+      continue
+    }
+    close(before)
+    close(piece)
+    before = born({ from: all[before]!.from, to: all[piece]!.to, parent: before, adjacent: piece })
+  }
+  return all
 }
 /** Numbers of the open shards, by their ranges. */
 export const openInOrder = (shards: readonly Shard[]): number[] =>

@@ -194,7 +194,7 @@ export class Streams {
     return this.#turn(name, async () => {
       if (this.#log.catalog.byName(name) !== null || isHidden(name))
         throw inUse(`Stream ${name} under account ${this.account} already exists.`)
-      this.#roomFor(made.shards)
+      this.roomFor(made.shards)
       const nowMs = this.#world.clock.now()
       const createdMs = nowMs - createdBeforeMs
       const config = {
@@ -219,8 +219,8 @@ export class Streams {
       if (changeMs > 0) this.#later(name, nowMs + changeMs)
     })
   }
-  /** Throws ServiceError LimitExceededException. */
-  #roomFor(more: number): void {
+  /** Throws ServiceError LimitExceededException where there is none for so many open shards more. */
+  roomFor(more: number): void {
     const { region, shardsMax } = this.settings
     const open = this.openShards()
     if (open + more <= shardsMax && more <= limits.partitionsPerTopic) return
@@ -256,7 +256,7 @@ export class Streams {
       const nowMs = this.#world.clock.now()
       const shards = next(stream, nowMs)
       const more = shards.filter(isOpen).length - stream.shards.filter(isOpen).length
-      if (more > 0) this.#roomFor(more)
+      if (more > 0) this.roomFor(more)
       if (shards.length > limits.partitionsPerTopic)
         throw overLimit(`a stream has at most ${limits.partitionsPerTopic} shards`)
       const { changeMs } = this.settings

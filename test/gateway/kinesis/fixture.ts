@@ -36,15 +36,18 @@ export interface CallOptions {
   /** When it is signed; now unless given. */
   readonly signedMs?: number
 }
-export interface KinesisFixture extends Running {
+export interface KinesisCaller {
   readonly port: number
-  readonly said: string[]
   send(sent: Sent, via?: Transport): Promise<Raw>
   call(operation: string, input: object, options?: CallOptions): Promise<Answered>
   /** The answer of what has to be done. */
   ok(operation: string, input: object, options?: CallOptions): Promise<Json>
   /** The type of the error, and what it says. */
   refused(operation: string, input: object, options?: CallOptions): Promise<readonly [string, string]>
+  close(): void
+}
+export interface KinesisFixture extends Omit<Running, 'close'>, KinesisCaller {
+  readonly said: string[]
   stop(): Promise<void>
 }
 export const mediaTypes: Readonly<Record<Form, string>> = {
@@ -67,24 +70,24 @@ export async function kinesis(
   const logger: Logger = { info: note, warn: note, error: note }
   const running = await startMillrace({ config, world, logger })
   const port = Number(running.listening().kinesis!.split(':').at(-1))
-  let session: ClientHttp2Session | null = null
+  const caller = kinesisCaller(port, () => world.clock.now())
   const stop = async (): Promise<void> => {
-    session?.destroy()
+    caller.close()
     await running.close()
   }
   t.after(stop)
+  return { ...running, ...caller, said, stop }
+}
+/** `now`: when requests are signed. */
+export function kinesisCaller(port: number, now: () => number = () => Date.now()): KinesisCaller {
+  let session: ClientHttp2Session | null = null
   const send = (sent: Sent, via: Transport = 'h1'): Promise<Raw> => {
     if (via === 'h1') return byHttp(port, sent)
     session ??= connect(`http://127.0.0.1:${port}`)
     return byHttp2(session, sent)
   }
   const call = async (operation: string, input: object, options: CallOptions = {}): Promise<Answered> => {
-    const {
-      form = 'json',
-      via = 'h1',
-      key = { id: 'AKANYBODY', secret: 'secret' },
-      signedMs = world.clock.now(),
-    } = options
+    const { form = 'json', via = 'h1', key = { id: 'AKANYBODY', secret: 'secret' }, signedMs = now() } = options
     const body = form === 'json' ? Buffer.from(JSON.stringify(input, base64)) : encodeCbor(input)
     const signed = {
       host: `127.0.0.1:${port}`,
@@ -97,14 +100,14 @@ export async function kinesis(
     const at = signed['x-amz-date']
     const request = { method: 'POST', target: '/', headers: signed, body }
     const signature = signatureOf(key.secret, request, { scope, signedHeaders: names, at, inQuery: false })
-    const authorization = `AWS4-HMAC-SHA256 Credential=${key.id}/${scope.join('/')}, SignedHeaders=${names.join(';')}, Signature=${signature}`
+    const authorization =
+      `AWS4-HMAC-SHA256 Credential=${key.id}/${scope.join('/')}, SignedHeaders=${names.join(';')}, ` +
+      `Signature=${signature}`
     const raw = await send({ headers: { ...signed, authorization }, body }, via)
     return { ...raw, body: parsed(raw, form) }
   }
   return {
-    ...running,
     port,
-    said,
     send,
     call,
     ok: async (operation, input, options) => {
@@ -117,7 +120,7 @@ export async function kinesis(
       assert.notEqual(status, 200, `${operation} was done`)
       return [body.__type, body.message ?? body.Message ?? ''] as const
     },
-    stop,
+    close: () => session?.destroy(),
   }
 }
 const base64 = (_: string, value: unknown): unknown =>
@@ -170,7 +173,7 @@ function byHttp2(session: ClientHttp2Session, { method = 'POST', path = '/', hea
 
 /** Everything in a shard from its beginning, until nothing more comes; and its children, if it is closed. */
 export async function readShard(
-  f: KinesisFixture,
+  f: KinesisCaller,
   stream: string,
   shard: string,
 ): Promise<{ records: Json[]; children: Json[] | null }> {

@@ -23,6 +23,7 @@ export {
 } from './kafka.ts'
 export { kafkaScripts, type LibrdkafkaTests, librdkafkaTests, librdkafkaVersion } from './librdkafka.ts'
 export { kafkaSuites } from './kafka-suites.ts'
+export { kinesaliteSuite, kinesisJava, kinesisPython } from './kinesis.ts'
 export { type Millrace, type StartOptions, millraceCommand, startMillrace } from './millrace.ts'
 export { type GoTests, goTests } from './go.ts'
 export { kafkaPythonSuite } from './kafka-python.ts'

@@ -72,6 +72,8 @@ export const shardOperations = {
           `UpdateShardCount is not for streams with the mode ON_DEMAND: ${name}.`,
         )
       current = stream.shards.filter(isOpen).length
+      // Before they are made.
+      streams.roomFor(Math.max(0, target - current))
       if (streams.settings.limits) checkScaling(current, target)
       return scaled(stream.shards, target, nowMs)
     })

@@ -1,0 +1,109 @@
+/** Queues of Kinesis on the queues of the log. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Json, type KinesisFixture, dataText, kinesis, readShard } from './fixture.ts'
+
+const streamArn = (name: string): string => `arn:aws:kinesis:us-east-1:000000000000:stream/${name}`
+const queueArn = (name: string): string => `arn:aws:kinesis:us-east-1:000000000000:queue/${name}`
+async function given(f: KinesisFixture, attributes: object = {}): Promise<string> {
+  await f.ok('CreateStream', { StreamName: 's', ShardCount: 2 })
+  await f.ok('CreateQueue', {
+    QueueName: 'q',
+    StreamConfigurationList: [{ StreamARN: streamArn('s'), StartingPosition: { Type: 'TRIM_HORIZON' } }],
+    QueueAttributes: attributes,
+    Tags: { team: 'a' },
+  })
+  return queueArn('q')
+}
+const put = (f: KinesisFixture, text: string): Promise<Json> =>
+  f.ok('PutRecord', { StreamName: 's', PartitionKey: text, Data: Buffer.from(text) })
+async function receive(f: KinesisFixture, QueueARN: string, count: number, kind = 'Queue'): Promise<Json[]> {
+  const found: Json[] = []
+  const untilMs = Date.now() + 20_000
+  while (found.length < count && Date.now() < untilMs)
+    found.push(...(await f.ok(`Receive${kind}Records`, { QueueARN, WaitTimeSeconds: 1 })).QueueRecords)
+  return found
+}
+const handles = (records: readonly Json[]): object[] => records.map(({ ReceiptHandle }) => ({ ReceiptHandle }))
+
+test('records are received once, acknowledged, and gone', async (t) => {
+  const f = await kinesis(t)
+  const QueueARN = await given(f)
+  for (const text of ['one', 'two', 'three']) await put(f, text)
+  const records = await receive(f, QueueARN, 3)
+  assert.deepEqual(records.map(dataText).toSorted(), ['one', 'three', 'two'])
+  assert.ok(records.every((one) => one.ReceiveCount === 1 && /^[a-z0-9]+$/.test(one.RecordId)))
+  const done = await f.ok('AcknowledgeQueueRecords', {
+    QueueARN,
+    Entries: [...handles(records), { ReceiptHandle: 'AAAA' }],
+  })
+  assert.equal(done.Successful.length, 3)
+  assert.deepEqual(
+    done.Failed.map((one: Json) => one.ErrorCode),
+    ['InvalidArgumentException'],
+  )
+  assert.deepEqual((await f.ok('ReceiveQueueRecords', { QueueARN, WaitTimeSeconds: 1 })).QueueRecords, [])
+})
+test('what is made visible again is received again, by others', async (t) => {
+  const f = await kinesis(t)
+  const QueueARN = await given(f)
+  await put(f, 'one')
+  const [first] = await receive(f, QueueARN, 1)
+  const again = { ReceiptHandle: first.ReceiptHandle, VisibilityTimeoutSeconds: 0 }
+  assert.equal((await f.ok('UpdateQueueRecordsVisibility', { QueueARN, Entries: [again] })).Successful.length, 1)
+  const [second] = await receive(f, QueueARN, 1)
+  assert.deepEqual([dataText(second), second.ReceiveCount], ['one', 2])
+  // The first receipt is nobody's any more.
+  const late = await f.ok('AcknowledgeQueueRecords', { QueueARN, Entries: handles([first]) })
+  assert.equal(late.Failed.length, 1)
+  assert.equal((await f.ok('AcknowledgeQueueRecords', { QueueARN, Entries: handles([second]) })).Successful.length, 1)
+})
+test('what is received too often is a dead letter, which can be restored', async (t) => {
+  const f = await kinesis(t)
+  const dead = { TargetType: 'BUILT_IN', MaxReceiveCount: 2 }
+  const QueueARN = await given(f, { VisibilityTimeoutSeconds: 30, DeadLetterConfiguration: dead })
+  await put(f, 'poison')
+  for (let n = 0; n < 2; n++) {
+    const [record] = await receive(f, QueueARN, 1)
+    const Entries = [{ ReceiptHandle: record.ReceiptHandle, VisibilityTimeoutSeconds: 0 }]
+    await f.ok('UpdateQueueRecordsVisibility', { QueueARN, Entries })
+  }
+  const [letter] = await receive(f, QueueARN, 1, 'DeadLetterQueue')
+  assert.equal(dataText(letter), 'poison')
+  const restored = await f.ok('RestoreDeadLetterQueueRecords', { QueueARN, Entries: handles([letter]) })
+  assert.equal(restored.Successful.length, 1)
+  const [back] = await receive(f, QueueARN, 1)
+  assert.deepEqual([dataText(back), back.ReceiveCount], ['poison', 1])
+  const shards = await Promise.all(['0', '1'].map((shard) => readShard(f, 's', shard)))
+  assert.equal(shards.flatMap(({ records }) => records).length, 2)
+})
+test('queues are described, listed, tagged, changed and removed', async (t) => {
+  const f = await kinesis(t)
+  const QueueARN = await given(f)
+  const { QueueDescription } = await f.ok('DescribeQueue', { QueueARN })
+  assert.equal(QueueDescription.QueueARN, QueueARN)
+  assert.deepEqual(QueueDescription.StreamConfigurationList, [{ StreamARN: streamArn('s') }])
+  assert.deepEqual((await f.ok('ListTagsForResource', { ResourceARN: QueueARN })).Tags, [{ Key: 'team', Value: 'a' }])
+  await f.ok('TagResource', { ResourceARN: QueueARN, Tags: { more: 'b' } })
+  await f.ok('UpdateQueue', { QueueARN, QueueAttributes: { VisibilityTimeoutSeconds: 5 } })
+  assert.equal(f.local!.queues.settings('kinesis.q').lockMs, 5_000)
+  const { QueueSummaries } = await f.ok('ListQueues', { StreamFilter: [{ StreamARN: streamArn('s') }] })
+  assert.deepEqual(
+    QueueSummaries.map((one: Json) => one.QueueName),
+    ['q'],
+  )
+  assert.equal((await f.ok('DescribeStreamSummary', { StreamName: 's' })).StreamDescriptionSummary.QueueCount, 1)
+  const again = { QueueName: 'q', StreamConfigurationList: [{ StreamARN: streamArn('s') }] }
+  assert.equal((await f.refused('CreateQueue', again))[0], 'ResourceInUseException')
+  await f.ok('DeleteQueue', { QueueARN })
+  assert.equal((await f.refused('DescribeQueue', { QueueARN }))[0], 'ResourceNotFoundException')
+})
+test('a queue goes on with the shards that a split makes', async (t) => {
+  const f = await kinesis(t)
+  const QueueARN = await given(f)
+  await put(f, 'before')
+  await f.ok('UpdateShardCount', { StreamName: 's', TargetShardCount: 4, ScalingType: 'UNIFORM_SCALING' })
+  for (const text of ['a', 'b', 'c', 'd']) await put(f, text)
+  const records = await receive(f, QueueARN, 5)
+  assert.deepEqual(records.map(dataText).toSorted(), ['a', 'b', 'before', 'c', 'd'])
+})

@@ -1,0 +1,101 @@
+/**
+ * kinesalite's own tests, unchanged, against Millrace with the limits and answers of the service as it was when they were
+ * written (`--kinesis model=2020`), a limit of 50 shards and changes that take half a second.
+ */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { test } from 'node:test'
+import { kinesaliteSuite, millraceCommand } from './setup/index.ts'
+
+const quick = process.env['MILLRACE_QUICK'] === '1'
+/** What fails, and why it may. Each must fail, or it is taken off this list. */
+const different: Readonly<Record<string, string>> = {
+  'putRecord functionality should safely put concurrent, sequential records':
+    'wants one running index over the sequence numbers of five shards, as the service once had; here it is the offset in the ' +
+    'partition, so that records which came by Kafka have sequence numbers too and nothing beside them is stored',
+}
+/** Waits five minutes for an iterator to expire. */
+const long = 'getRecords validations should return ExpiredIteratorException if ShardIterator has expired'
+const count = { all: 285, quick: 284 }
+
+interface Outcome {
+  readonly title: string
+  readonly error: string | null
+}
+interface Report {
+  readonly passes: readonly { readonly fullTitle: string }[]
+  readonly failures: readonly { readonly fullTitle: string; readonly err: { readonly message: string } }[]
+}
+const settings = ['change-time=500ms', 'shards=50', 'model=2020'].flatMap((piece) => ['--kinesis', piece])
+const serve = [
+  'serve',
+  '--data',
+  ':memory:',
+  '--workers',
+  '0',
+  '--listen',
+  'kafka=off',
+  '--listen',
+  'http=off',
+  ...settings,
+]
+
+const plain = (title: string): string => title.replaceAll(/ +/g, ' ')
+
+function outcomesOf(dir: string, file: string): Promise<readonly Outcome[]> {
+  const mocha = [
+    join(dir, 'node_modules', '.bin', 'mocha'),
+    '--require',
+    'should',
+    '--reporter',
+    'json',
+    '-t',
+    '30s',
+    '--exit',
+  ]
+  const words = [...mocha, ...(quick ? ['--grep', 'has expired', '--invert'] : []), join('test', file)]
+  const env = { ...process.env, MILLRACE_WORDS: JSON.stringify([...millraceCommand(), ...serve]) }
+  const child = spawn(process.execPath, words, { cwd: dir, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const said: Buffer[] = []
+  child.stdout.on('data', (part: Buffer) => said.push(part))
+  child.stderr.on('data', (part: Buffer) => said.push(part))
+  return new Promise((resolve, reject) =>
+    child.once('close', () => {
+      const text = Buffer.concat(said).toString()
+      try {
+        const report = JSON.parse(text.slice(text.indexOf('{\n'), text.lastIndexOf('}') + 1)) as Report
+        resolve([
+          ...report.passes.map(({ fullTitle }) => ({ title: plain(fullTitle), error: null })),
+          ...report.failures.map(({ fullTitle, err }) => ({ title: plain(fullTitle), error: err.message })),
+        ])
+      } catch {
+        reject(new Error(`${file}: no report\n${text.slice(-2_000)}`))
+      }
+    }),
+  )
+}
+
+test('kinesalite: its tests', { timeout: 590_000 }, async (t) => {
+  const dir = await kinesaliteSuite()
+  const files = globSync('*.js', { cwd: join(dir, 'test') })
+    .filter((file) => file !== 'helpers.js')
+    .toSorted()
+  assert.ok(files.length >= 18, `${files.length} files`)
+  // Five minutes of it are waiting.
+  const waiting = outcomesOf(dir, 'getRecords.js')
+  let seen = 0
+  for (const file of files)
+    await t.test(basename(file, '.js'), async (tt) => {
+      const outcomes = await (file === 'getRecords.js' ? waiting : outcomesOf(dir, file))
+      for (const { title, error } of outcomes) {
+        seen++
+        const why = different[title]
+        if (why !== undefined) tt.diagnostic(`${title}: ${why}`)
+        await tt.test(title, () => assert.equal(error === null, why === undefined, error ?? 'it passes now'))
+      }
+    })
+  assert.equal(seen, quick ? count.quick : count.all)
+  t.diagnostic(quick ? `left out: ${long}` : 'all of them')
+})
