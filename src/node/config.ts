@@ -33,6 +33,8 @@ export interface Config {
   readonly data: string
   /** null = off. */
   readonly listen: Readonly<Record<Protocol, Address | null>>
+  /** Those that do without their port where it is taken. */
+  readonly listensUnasked: readonly Protocol[]
   /** What clients are told instead of the address they connected to. */
   readonly advertise: Readonly<Partial<Record<Protocol, Address>>>
   /** Of topics that Kafka clients make without describing them. */
@@ -91,6 +93,13 @@ export interface Settings extends SecuritySettings {
 
 /** What listens besides, unless it is said: clients come to a log of our own; processes that share a cluster watch each other. */
 const listensByLog = { local: ['kafka=127.0.0.1:9092'], cluster: ['peer=127.0.0.1:0'] } as const
+/** The same where nobody says where anything listens. A port that is taken is no reason not to start. */
+const listensUnasked = [
+  'mqtt=127.0.0.1:1883',
+  'kinesis=127.0.0.1:4567',
+  'pubsub=127.0.0.1:8085',
+  'eventhubs=127.0.0.1:5672',
+] as const
 
 const defaults: Required<Settings> = {
   ...securityDefaults,
@@ -211,12 +220,15 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     throw new Fault('config.invalid', { setting: 'data', value: data, why: 'a folder is wanted, or :memory:' })
   const log = logOf()
   const others: Settings = { listen: listensByLog[log === 'local' ? 'local' : 'cluster'] }
-  const listen = addresses('listen', [...sources, ['default', others]])
+  const isAsked = [flags, environment, file].some((source) => source.listen !== undefined && source.listen.length > 0)
+  const unasked: Settings = { listen: isAsked || log !== 'local' ? [] : listensUnasked }
+  const listen = addresses('listen', [...sources, ['default', others], ['default', unasked]])
   const advertise = addresses('advertise', sources)
   refuseIdle(log, listen)
   const config: Config = {
     data,
     listen: Object.fromEntries(protocols.map((one) => [one, listen[one] ?? null])) as Config['listen'],
+    listensUnasked: isAsked ? [] : protocols.filter((one) => listensUnasked.some((text) => text.startsWith(`${one}=`))),
     advertise: Object.fromEntries(Object.entries(advertise).filter(([, address]) => address !== null)),
     kafkaTopics: { autoCreate: onOff('kafkaAutoCreate'), partitions: partitionCount('kafkaPartitions') },
     eventhubsAutoCreate: single('eventhubsAutoCreate') === '0' ? null : partitionCount('eventhubsAutoCreate'),
@@ -258,9 +270,8 @@ function refuseIdle(log: LogConfig, listen: Partial<Record<Protocol, Address | n
   }
   if (log === 'local') return refuse('peer', 'it is for processes that share a Kafka cluster')
   refuse('kafka', 'with a Kafka cluster, clients talk to its brokers')
-  refuse('eventhubs', 'with a Kafka cluster, it needs a log of our own')
-  refuse('kinesis', 'with a Kafka cluster, it needs a log of our own')
-  refuse('mqtt', 'it needs a log of our own')
+  for (const protocol of ['eventhubs', 'kinesis', 'mqtt', 'pubsub'] as const)
+    refuse(protocol, 'with a Kafka cluster there is none: it needs a log of our own')
 }
 
 function topicRule(text: string): TopicRule {

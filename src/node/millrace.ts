@@ -33,7 +33,7 @@ import { type Telemetry, openTelemetry } from '../telemetry/telemetry.ts'
 import { type Definitions, applyDefinitions } from './apply.ts'
 import { addressText } from './addresses.ts'
 import { type Config, type Protocol, protocols } from './config.ts'
-import { listeners } from './listeners.ts'
+import { type Listener, listeners } from './listeners.ts'
 import { openLog } from './open-log.ts'
 import { version } from './version.ts'
 
@@ -193,9 +193,18 @@ async function startGateways(
     const at = config.listen[protocol]
     if (at === null) continue
     const tls = watch !== null && settings.isEncrypted(protocol) ? { tls: watch.first } : {}
-    const listener = await listening(protocol, at, () =>
-      listeners[protocol]({ ...layers, config, logger, machine, at, ...tls }),
-    )
+    const listen = (): Promise<Listener | null> =>
+      listeners[protocol]({ ...layers, config, logger, machine, at, ...tls })
+    const listener = await listening(protocol, at, listen).catch((error: unknown) => {
+      if (
+        !config.listensUnasked.includes(protocol) ||
+        !(error instanceof Fault) ||
+        error.code !== 'config.cannot-listen'
+      )
+        throw error
+      logger.warn(`${error.message}; the others do`, { code: error.code })
+      return null
+    })
     if (listener === null) continue
     watch?.follow(listener)
     stack.defer(() => listener.close())

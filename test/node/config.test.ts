@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { type AddressInfo, createServer } from 'node:net'
 import { test } from 'node:test'
 import { Fault } from '../../src/lib/fault.ts'
-import { environmentSettings, resolveConfig } from '../../src/node/config.ts'
+import { silent } from '../../src/lib/logger.ts'
+import { realWorld } from '../../src/lib/real/world.ts'
+import { type Protocol, environmentSettings, resolveConfig } from '../../src/node/config.ts'
+import { startMillrace } from '../../src/node/millrace.ts'
 
 const origin = (resolved: ReturnType<typeof resolveConfig>, setting: string): string | undefined =>
   resolved.origins.find((one) => one.setting === setting)?.origin
@@ -15,6 +19,41 @@ test('a flag goes over the environment, that over the file, that over the defaul
   assert.equal(resolveConfig({}, { data: 'environment' }, { data: 'file' }).config.data, 'environment')
   assert.equal(resolveConfig({}, {}, { data: 'file' }).config.data, 'file')
   assert.equal(resolveConfig({}, {}, {}).config.data, './.millrace')
+})
+
+test('who says nothing has all protocols; who says where something listens has only those beside HTTP and Kafka', () => {
+  const ports = (resolved: ReturnType<typeof resolveConfig>): [string, number][] =>
+    Object.entries(resolved.config.listen).flatMap(([name, at]) => (at === null ? [] : [[name, at.port]]))
+  const all = { kafka: 9092, http: 8080, eventhubs: 5672, kinesis: 4567, mqtt: 1883, pubsub: 8085 }
+  assert.deepEqual(Object.fromEntries(ports(resolveConfig({}, {}, {}))), all)
+  const some = resolveConfig({}, {}, { listen: ['mqtt=127.0.0.1:7'] })
+  assert.deepEqual(Object.fromEntries(ports(some)), { kafka: 9092, http: 8080, mqtt: 7 })
+  assert.deepEqual(some.config.listensUnasked, [])
+  assert.deepEqual(Object.fromEntries(ports(resolveConfig({ log: 'kafka://a:1' }, {}, {}))), { http: 8080, peer: 0 })
+})
+test('a port that nobody asked for and another has is done without; one that was asked for is not', async (t) => {
+  const other = createServer()
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+  t.after(() => other.close())
+  const taken = { host: '127.0.0.1', port: (other.address() as AddressInfo).port }
+  const { config } = resolveConfig(
+    { data: ':memory:', workers: '0', listen: ['kafka=off', 'http=127.0.0.1:0'] },
+    {},
+    {},
+  )
+  const warned: string[] = []
+  const logger = { ...silent, warn: (message: string) => void warned.push(message) }
+  const start = (listensUnasked: readonly Protocol[]) =>
+    startMillrace({
+      config: { ...config, listen: { ...config.listen, mqtt: taken }, listensUnasked },
+      world: realWorld(),
+      logger,
+    })
+  const running = await start(['mqtt'])
+  t.after(() => running.close())
+  assert.deepEqual(Object.keys(running.listening()), ['http'])
+  assert.match(warned.join(), /mqtt cannot listen on .*another program listens there/)
+  await assert.rejects(start([]), /mqtt cannot listen/)
 })
 
 test('each protocol is decided by itself', () => {

@@ -47,7 +47,8 @@ const startOptions: readonly Option[] = [
     name: 'listen',
     value: 'PROTOCOL=HOST:PORT',
     repeatable: true,
-    summary: 'http, kafka, eventhubs, kinesis, mqtt or peer; `off` closes one; port 0 picks one',
+    summary:
+      'http, kafka, mqtt, kinesis, pubsub, eventhubs or peer; `off` closes one; port 0 picks one. Where it is given, HTTP and Kafka listen besides, the others not',
   },
   {
     name: 'advertise',
@@ -160,8 +161,9 @@ async function serve(on: Call, config: Config): Promise<void> {
     process.stdout.write(JSON.stringify({ event: 'ready', pid: process.pid, listen, startedInMs }) + '\n')
   else if (on.output !== 'none') {
     const scheme = config.security.isEncrypted('http') ? 'https' : 'http'
+    const width = Math.max(6, ...Object.keys(listen).map(({ length }) => length))
     const where = Object.entries(listen).map(
-      ([protocol, at]) => `  ${protocol.padEnd(6)} ${protocol === 'http' ? `${scheme}://${at}/  (console)` : at}`,
+      ([protocol, at]) => `  ${protocol.padEnd(width)} ${protocol === 'http' ? `${scheme}://${at}/  (console)` : at}`,
     )
     process.stdout.write(`Millrace is ready (${startedInMs} ms)\n${where.join('\n')}\n`)
   }
