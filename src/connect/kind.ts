@@ -1,10 +1,11 @@
 /** What a kind of system is to the runtime: its fields as data, and a constructor for each direction. */
-import type { Logger } from '../lib/logger.ts'
 import type { Offset } from '../lib/brand.ts'
+import type { Fault } from '../lib/fault.ts'
+import type { Logger } from '../lib/logger.ts'
 import type { World } from '../lib/world.ts'
 import type { RecordInput } from '../log/batch.ts'
 import type { Read } from '../log/group-task.ts'
-import type { Partition } from '../log/log.ts'
+import type { At, Partition } from '../log/log.ts'
 import type { Field, Settings } from './settings.ts'
 
 export interface Kind {
@@ -65,13 +66,20 @@ export interface SinkHost extends Host {
   /** Partitions of a topic of ours; null: it is not there. */
   partitionsOf(topic: string): Promise<number | null>
 }
+export interface Refused {
+  readonly read: Read
+  readonly fault: Fault
+}
 export interface Sink {
   /**
    * Where the other side says that it is, of these partitions of ours; null: it does not know. A sink without it goes by what
    * was committed here.
    */
   resume?(of: readonly Partition[]): Promise<(Offset | null)[]>
-  /** Resolves when the other side has them, in order per partition; `next`: what to go on with, of each partition that moves. */
-  write(read: readonly Read[], next: readonly { partition: Partition; offset: Offset }[]): Promise<void>
+  /**
+   * Resolves when the other side has them, in order per partition, but for those that it will never take; `next`: what to go
+   * on with, of each partition that moves.
+   */
+  write(read: readonly Read[], next: readonly At[]): Promise<readonly Refused[]>
   close(): Promise<void>
 }

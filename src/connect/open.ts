@@ -12,6 +12,7 @@ import type { Commits } from '../log/commits.ts'
 import type { Log } from '../log/log.ts'
 import { Placing } from '../log/placing.ts'
 import type { ConnectorChange, ConnectorDefinition, ConnectorInfo, Connectors } from './connectors.ts'
+import { DeadLetters } from './dead-letters.ts'
 import { type Prepared, type Stored, checkName, fieldsOf, prepare, readStored } from './definition.ts'
 import type { Kind } from './kind.ts'
 import { kinds as allKinds } from './kinds.ts'
@@ -215,7 +216,8 @@ class RunningConnectors implements OpenConnectors {
   #runHost(name: string, { id }: Stored): RunHost {
     const { world, log, commits, logger, refuses } = this.#options
     const ensureTopic: RunHost['ensureTopic'] = (topic, partitions, widen) => ensure(log, { topic, partitions, widen })
-    return { world, log, commits, placing: this.#placing, logger, name, id, refuses, ensureTopic }
+    const deadLetters = new DeadLetters(log, name)
+    return { world, log, commits, placing: this.#placing, deadLetters, logger, name, id, refuses, ensureTopic }
   }
   #end(name: string): Promise<void> {
     this.#changing = this.#changing.then(() => this.#endNow(name))

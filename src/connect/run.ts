@@ -12,6 +12,7 @@ import type { Commits } from '../log/commits.ts'
 import type { Claim, Log, Membership, Partition } from '../log/log.ts'
 import type { Placing } from '../log/placing.ts'
 import type { ConnectorInfo } from './connectors.ts'
+import type { DeadLetters } from './dead-letters.ts'
 import type { Direction, Sink, SinkHost, Source, SourceHost } from './kind.ts'
 import { positionsTopic, readPositions } from './positions.ts'
 import type { Settings } from './settings.ts'
@@ -23,6 +24,7 @@ export interface RunHost {
   readonly log: Log
   readonly commits: Commits
   readonly placing: Placing
+  readonly deadLetters: DeadLetters
   readonly logger: Logger
   readonly name: string
   readonly id: string

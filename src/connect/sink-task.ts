@@ -6,7 +6,8 @@ import { Unread } from '../log/batch.ts'
 import type { Read } from '../log/group-task.ts'
 import type { At, Bounds, Chunk, Claim, Membership, Partition } from '../log/log.ts'
 import { recordBytes } from '../log/producer.ts'
-import type { Sink } from './kind.ts'
+import type { Target } from '../log/placing.ts'
+import type { Refused, Sink } from './kind.ts'
 import type { RunHost } from './run.ts'
 import type { Carried } from './source-task.ts'
 
@@ -105,20 +106,33 @@ export class SinkTask {
     this.#bytes = 0
     this.#next.clear()
     if (next.length === 0) return
+    let refused: readonly Refused[] = []
     if (read.length > 0) {
-      await sink.write(read, next)
+      refused = await sink.write(read, next)
       const bytes = read.reduce((sum, { record }) => sum + recordBytes(record), 0)
-      this.#carried({ records: read.length, bytes, refused: 0 })
+      this.#carried({ records: read.length - refused.length, bytes, refused: refused.length })
     }
     for (const at of next) this.#at.set(placeOf(at.partition), at)
     if (this.#failed !== null) throw this.#failed
-    this.#commit()
+    this.#commit(await this.#buried(refused))
   }
-  /** The other side has what lies before; it is not waited for. */
-  #commit(): void {
+  #buried(refused: readonly Refused[]): Promise<Target[]> {
+    const { deadLetters } = this.#host
+    return Promise.all(
+      refused.map(({ read: { partition, record }, fault }) => deadLetters.target(record, partition.topic, fault)),
+    )
+  }
+  /** The other side has what lies before, or will never take it; it is not waited for. */
+  #commit(refused: readonly Target[] = []): void {
+    const { commits, placing } = this.#host
     const positions = [...this.#at.values()]
     this.#committing = this.#committing
-      .then(() => this.#host.commits.put([], [{ claim: this.#start.claim, positions }]))
+      .then(() =>
+        commits.run(async (append) => {
+          if (refused.length > 0) await placing.stage(refused, append)
+          return { parts: [{ claim: this.#start.claim, positions }], result: null }
+        }),
+      )
       .then(
         () => undefined,
         (error: unknown) => void (this.#failed ??= asFault(error)),

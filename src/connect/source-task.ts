@@ -1,11 +1,9 @@
 /** A source at work: its pieces become records, and what is to be remembered with them lies in the same tick. */
 import { Fault } from '../lib/fault.ts'
-import { limits } from '../lib/limits.ts'
-import type { Header, RecordInput } from '../log/batch.ts'
 import type { Claim, TopicInfo } from '../log/log.ts'
 import type { Target } from '../log/placing.ts'
 import { recordBytes } from '../log/producer.ts'
-import type { Arriving, Piece, Source } from './kind.ts'
+import type { Piece, Source } from './kind.ts'
 import { positionsEntry } from './positions.ts'
 import type { RunHost } from './run.ts'
 
@@ -50,7 +48,7 @@ export class SourceTask {
   }
 
   async #write({ records, positions }: Piece): Promise<void> {
-    const { commits, placing, world, id } = this.#host
+    const { commits, placing, deadLetters, world, id } = this.#host
     const targets: Target[] = []
     const refused: Target[] = []
     const topics = new Map<string, TopicInfo>()
@@ -63,7 +61,7 @@ export class SourceTask {
       if (fault === null) {
         targets.push(target)
         bytes += recordBytes(arriving.record)
-      } else refused.push({ topic: await this.#deadLetters(), partition: 0, record: buried(arriving, fault) })
+      } else refused.push(await deadLetters.target(arriving.record, topic.name, fault))
     }
     const changes = positions.length === 0 ? null : positionsEntry(id, positions, world.clock.now())
     await commits.run(async (append) => {
@@ -79,28 +77,4 @@ export class SourceTask {
     if (info === null) throw new Fault('log.unknown-topic', { topic: name })
     return info
   }
-  async #deadLetters(): Promise<TopicInfo> {
-    const { log, name } = this.#host
-    const topic = deadLetterTopic(name)
-    const known = await log.topics.get(topic)
-    if (known !== null) return known
-    const config = { 'retention.ms': '-1', 'max.message.bytes': String(limits.batchBytesMax) }
-    const [fault] = await log.topics.create([{ name: topic, partitions: 1, config }])
-    if (fault instanceof Fault && fault.code !== 'log.topic-exists') throw fault
-    return this.#topic(topic)
-  }
-}
-
-export const deadLetterTopic = (connector: string): string => `${connector}.dlq`
-/** As it came, with the reason. */
-function buried({ topic, record }: Arriving, fault: Fault): RecordInput {
-  // What they mean is what may have been wrong with them.
-  const kept = (record.headers ?? []).filter(([name]) => !name.startsWith('mr-'))
-  const headers: Header[] = [
-    ...kept,
-    ['mr-reason', Buffer.from(fault.code)],
-    ['mr-error', Buffer.from(fault.message)],
-    ['mr-topic', Buffer.from(topic)],
-  ]
-  return { ...record, headers }
 }

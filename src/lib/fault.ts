@@ -1326,6 +1326,22 @@ export const faults = {
     says: (f) => `setting ${f.setting} of a connector: ${f.why}`,
     hint: 'docs/connect.md has a table with the settings of each kind of connector.',
   }),
+  'connect.unavailable': meaning<{ what: string; why: string }>({
+    kafka: 7,
+    http: 503,
+    sqlstate: '08006',
+    retry: true,
+    says: (f) => `the other system did not do it: ${f.what}: ${f.why}`,
+    hint: 'Check that it runs and can be reached from here; the connector goes on by itself when it answers.',
+  }),
+  'connect.refused': meaning<{ what: string; why: string }>({
+    kafka: 42,
+    http: 502,
+    sqlstate: '42501',
+    retry: false,
+    says: (f) => `the other system refuses it: ${f.what}: ${f.why}`,
+    hint: 'Mend the settings or the rights over there, then `millrace connector resume`.',
+  }),
   internal: meaning<{ what: string }>({
     kafka: -1,
     http: 500,

@@ -404,6 +404,8 @@ export const limits = {
   alertKeys: 1_000_000,
   /** Connectors that are defined: each holds connections, and two pieces of some megabytes. */
   connectors: 1_000,
+  /** Topics that the messages of one source make. */
+  connectorTopics: 1_000,
   /** Settings of one, and the bytes of a value. */
   connectorSettings: 100,
   connectorSettingLength: 64 * 1024,

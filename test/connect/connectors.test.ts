@@ -248,6 +248,25 @@ test('what the contract refuses, or what is too large, lies in the dead letter t
   })
 })
 
+test('what the other side will never take lies there too, and what follows goes on', async () => {
+  const machine = simulate(13)
+  await machine.run(async () => {
+    const outside = new Outside()
+    const run = await start(machine, outside)
+    await run.log.topics.create([events])
+    await write(run.log, 'events', 'a', 'bad', 'b')
+    await run.connectors.create(sink)
+    await machine.clock.sleep(500)
+    assert.deepEqual(outside.taken, ['a', 'b'])
+    const [buried, ...more] = await readAll(run.log, 'out.dlq')
+    assert.deepEqual([text(buried?.value), more.length], ['bad', 0])
+    assert.equal(text(buried?.headers.find(([name]) => name === 'mr-topic')?.[1]), 'events')
+    const info = (await run.connectors.get('out'))!
+    assert.deepEqual([info.records, info.refused, info.lag], [2, 1, 0])
+    await run.close()
+  })
+})
+
 test('deleted and made anew it begins from the start, and nothing of the old one is kept', async () => {
   const machine = simulate(9)
   await machine.run(async () => {

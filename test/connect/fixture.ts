@@ -1,7 +1,7 @@
 /** Connectors over a local log on a simulated machine, and a system outside that outlives every crash of it. */
 import { type OpenConnectors, openConnectors } from '../../src/connect/open.ts'
 import type { Kind, Piece, Sink, Source } from '../../src/connect/kind.ts'
-import type { Fault } from '../../src/lib/fault.ts'
+import { Fault } from '../../src/lib/fault.ts'
 import { offset } from '../../src/lib/brand.ts'
 import { silent } from '../../src/lib/logger.ts'
 import type { World } from '../../src/lib/world.ts'
@@ -83,7 +83,12 @@ export function outsideKind(outside: Outside): Kind {
           async write(read) {
             await Promise.resolve()
             outside.stumble()
-            outside.taken.push(...read.map(({ record }) => text(record.value)))
+            const refused = read.filter(({ record }) => text(record.value) === 'bad')
+            outside.taken.push(...read.filter((one) => !refused.includes(one)).map(({ record }) => text(record.value)))
+            return refused.map((one) => ({
+              read: one,
+              fault: new Fault('json.malformed', { what: 'bad', position: null }),
+            }))
           },
           close: () => Promise.resolve(),
         })

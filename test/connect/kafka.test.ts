@@ -3,30 +3,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Fault } from '../../src/lib/fault.ts'
-import { silent } from '../../src/lib/logger.ts'
 import { realWorld } from '../../src/lib/real/world.ts'
 import { type RecordInput, encodeBatch } from '../../src/log/batch.ts'
 import { openClusterClient } from '../../src/log/cluster/client.ts'
-import { resolveConfig } from '../../src/node/config.ts'
-import { type Running, startMillrace } from '../../src/node/millrace.ts'
+import type { Running } from '../../src/node/millrace.ts'
 import { readAll, text } from './fixture.ts'
+import { opened, plain, put, until } from './millraces.ts'
 
-async function opened(): Promise<Running> {
-  const { config } = resolveConfig(
-    { data: ':memory:', listen: ['http=off', 'kafka=127.0.0.1:0'], workers: '0' },
-    {},
-    {},
-  )
-  return startMillrace({ config, world: realWorld(), logger: silent })
-}
 const brokersOf = (running: Running): string => running.listening().kafka!
-async function until(what: string, is: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    if (await is()) return
-    await sleep(50)
-  }
-  assert.fail(`not within 10 s: ${what}`)
-}
 const record = (key: string | null, value: string, timeMs = 1_700_000_000_000): RecordInput => ({
   key: key === null ? null : Buffer.from(key),
   value: Buffer.from(value),
@@ -36,18 +20,10 @@ const record = (key: string | null, value: string, timeMs = 1_700_000_000_000): 
   ],
   timeMs,
 })
-async function put({ log }: Running, topic: string, index: number, ...records: RecordInput[]): Promise<void> {
-  const [appended] = await log.writer().append([{ partition: { topic, index }, batch: encodeBatch(records) }])
-  assert.ok(appended !== undefined && 'offset' in appended)
-}
-const plain = async ({ log }: Running, topic: string): Promise<string[]> =>
-  (await readAll(log, topic)).map(({ value }) => text(value))
 
 test('a source keeps partitions, keys, headers and times, and finds topics and partitions that come later', async () => {
   await using stack = new AsyncDisposableStack()
-  const [there, here] = [await opened(), await opened()]
-  stack.defer(() => there.close())
-  stack.defer(() => here.close())
+  const [there, here] = [await opened(stack, 'kafka'), await opened(stack, 'kafka')]
   await there.log.topics.create([{ name: 'orders', partitions: 3 }])
   for (let i = 0; i < 300; i++) await put(there, 'orders', i % 3, record(`k${i}`, `v${i}`, 1_700_000_000_000 + i))
   await here.connectors.create({
@@ -82,9 +58,7 @@ test('a source keeps partitions, keys, headers and times, and finds topics and p
 
 test('started from latest it leaves out what was there, and takes all of what comes later', async () => {
   await using stack = new AsyncDisposableStack()
-  const [there, here] = [await opened(), await opened()]
-  stack.defer(() => there.close())
-  stack.defer(() => here.close())
+  const [there, here] = [await opened(stack, 'kafka'), await opened(stack, 'kafka')]
   await there.log.topics.create([{ name: 'orders', partitions: 1 }])
   await put(there, 'orders', 0, record('a', 'old'))
   const settings = { brokers: brokersOf(there), 'topics.pattern': 'o.*', start: 'latest', refresh: '100ms' }
@@ -106,9 +80,7 @@ test('started from latest it leaves out what was there, and takes all of what co
 for (const delivery of ['exactly-once', 'at-least-once'])
   test(`a sink carries out, ${delivery}, and goes on where it was`, async () => {
     await using stack = new AsyncDisposableStack()
-    const [there, here] = [await opened(), await opened()]
-    stack.defer(() => there.close())
-    stack.defer(() => here.close())
+    const [there, here] = [await opened(stack, 'kafka'), await opened(stack, 'kafka')]
     await here.log.topics.create([{ name: 'totals', partitions: 2 }])
     for (let i = 0; i < 100; i++) await put(here, 'totals', i % 2, record(`k${i}`, `v${i}`, 1_700_000_000_000 + i))
     await here.connectors.create({
@@ -134,9 +106,7 @@ for (const delivery of ['exactly-once', 'at-least-once'])
 
 test('what the sink has written, and did not get to note here, it does not write again', async () => {
   await using stack = new AsyncDisposableStack()
-  const [there, here] = [await opened(), await opened()]
-  stack.defer(() => there.close())
-  stack.defer(() => here.close())
+  const [there, here] = [await opened(stack, 'kafka'), await opened(stack, 'kafka')]
   await here.log.topics.create([{ name: 'totals', partitions: 1 }])
   await put(here, 'totals', 0, record('a', '1'), record('b', '2'))
   const out = { name: 'out', kind: 'kafka', direction: 'sink' } as const
@@ -160,8 +130,7 @@ test('what the sink has written, and did not get to note here, it does not write
 
 test('another start of the same sink fences the first: what that one still writes is refused', async () => {
   await using stack = new AsyncDisposableStack()
-  const there = await opened()
-  stack.defer(() => there.close())
+  const there = await opened(stack, 'kafka')
   await there.log.topics.create([{ name: 'totals', partitions: 1 }])
   const [host = '', port] = brokersOf(there).split(':')
   const client = await openClusterClient({ world: realWorld(), brokers: [{ host, port: Number(port) }] })
@@ -181,8 +150,7 @@ test('another start of the same sink fences the first: what that one still write
 
 test('a broker that is away is a fault that says so, and passes; a mechanism that is refused does not', async () => {
   await using stack = new AsyncDisposableStack()
-  const here = await opened()
-  stack.defer(() => here.close())
+  const here = await opened(stack, 'kafka')
   const settings = { brokers: '127.0.0.1:9', topics: 'orders' }
   for (const wrong of [
     { ...settings, brokers: 'nowhere' },

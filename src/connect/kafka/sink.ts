@@ -12,7 +12,7 @@ import type { Read } from '../../log/group-task.ts'
 import type { At, Batch, Owner, Partition } from '../../log/log.ts'
 import { batchOverheadBytes, recordBytes } from '../../log/producer.ts'
 import { limits } from '../../lib/limits.ts'
-import type { Sink, SinkHost } from '../kind.ts'
+import type { Refused, Sink, SinkHost } from '../kind.ts'
 import type { Settings } from '../settings.ts'
 import { intoTopic } from '../topic-names.ts'
 import { openCluster } from './cluster.ts'
@@ -52,9 +52,10 @@ class KafkaSink implements Sink {
   close(): Promise<void> {
     return this.client.close()
   }
-  async write(read: readonly Read[], _next: readonly At[]): Promise<void> {
+  async write(read: readonly Read[], _next: readonly At[]): Promise<readonly Refused[]> {
     const appended = await this.client.writer().append(await this.entries(read))
     for (const one of appended) if ('fault' in one) throw one.fault
+    return []
   }
 
   /** As batches for their partitions there, in order. */
@@ -113,7 +114,7 @@ class TransactionalSink extends KafkaSink {
     this.#owner = of.owner
     this.#positions = of.partition
   }
-  override async write(read: readonly Read[], next: readonly At[]): Promise<void> {
+  override async write(read: readonly Read[], next: readonly At[]): Promise<readonly Refused[]> {
     const timeMs = this.host.world.clock.now()
     const positions = next.map(({ partition, offset }): RecordInput => {
       return { key: Buffer.from(this.#keyOf(partition)), value: Buffer.from(String(offset)), timeMs }
@@ -129,6 +130,7 @@ class TransactionalSink extends KafkaSink {
     }
     if (outcome !== 'committed')
       throw new Fault('cluster.unavailable', { what: 'committing a transaction', why: 'it was rolled back' })
+    return []
   }
   #keyOf({ topic, index }: Partition): string {
     return `${this.host.id}/${topic}/${index}`

@@ -37,7 +37,7 @@ import { MqttError, type Reason, protocolError, reason } from '../../wire/mqtt/r
 import { isTopicName } from '../../wire/mqtt/topics.ts'
 import { WebSocketReader, binaryHead } from '../../wire/mqtt/web-socket.ts'
 import type { PacketWriter } from '../../wire/mqtt/writer.ts'
-import { type Message, carriedProperties, deliveredProperties } from './message.ts'
+import { type Message, carriedProperties, deliveredProperties } from '../../log/mqtt-message.ts'
 import { reasonOf } from './outcome.ts'
 import type { Server } from './server.ts'
 import { type Link, type Session, never } from './session.ts'

@@ -14,7 +14,7 @@ import type { Clock } from '../../lib/world.ts'
 import type { LogRecord } from '../../log/batch.ts'
 import type { Qos } from '../../wire/mqtt/packets.ts'
 import type { Followed, LogTopics } from './log-topics.ts'
-import { type Message, type Place, bytesOfMessage } from './message.ts'
+import { type Message, type Place, bytesOfMessage } from '../../log/mqtt-message.ts'
 
 export interface Delivery {
   readonly message: Message

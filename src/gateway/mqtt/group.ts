@@ -4,7 +4,7 @@
  */
 import type { Cursors, Delivery } from './feed.ts'
 import { Feed, type FeedHost } from './feed.ts'
-import type { Place } from './message.ts'
+import type { Place } from '../../log/mqtt-message.ts'
 import type { Outgoing, Session, Subscription } from './session.ts'
 
 export interface GroupHost extends FeedHost {

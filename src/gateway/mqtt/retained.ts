@@ -5,7 +5,7 @@ import type { LogRecord, RecordInput } from '../../log/batch.ts'
 import { KeptRecords } from '../../log/kept-records.ts'
 import type { Log } from '../../log/log.ts'
 import { MqttError, reason } from '../../wire/mqtt/reason.ts'
-import { type Message, bytesOfMessage, messageOf } from './message.ts'
+import { type Message, bytesOfMessage, messageOf } from '../../log/mqtt-message.ts'
 import { TopicTree } from './tree.ts'
 
 export const retainedTopic = '_millrace_mqtt_retained'

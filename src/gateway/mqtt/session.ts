@@ -12,7 +12,7 @@ import type { AckType, Qos, Version, Will } from '../../wire/mqtt/packets.ts'
 import { type Reason, reason } from '../../wire/mqtt/reason.ts'
 import { type Cursors, type Delivery, Feed, type FeedHost } from './feed.ts'
 import type { Group } from './group.ts'
-import type { Message, Place } from './message.ts'
+import type { Message, Place } from '../../log/mqtt-message.ts'
 import { retainedTopic } from './retained.ts'
 
 export interface Subscription {

@@ -15,7 +15,7 @@ import type { Qos, Version, Will } from '../../wire/mqtt/packets.ts'
 import type { Properties } from '../../wire/mqtt/properties.ts'
 import type { Cursors } from './feed.ts'
 import type { Group } from './group.ts'
-import type { Place } from './message.ts'
+import type { Place } from '../../log/mqtt-message.ts'
 import type { Outgoing, Session } from './session.ts'
 
 export interface SavedSubscription {

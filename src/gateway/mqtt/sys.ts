@@ -1,5 +1,5 @@
 /** `$SYS`: what the server says of itself, as retained messages that lie in no log. */
-import type { Message } from './message.ts'
+import type { Message } from '../../log/mqtt-message.ts'
 import { TopicTree } from './tree.ts'
 
 export const sysPrefix = '$SYS/'

@@ -80,7 +80,7 @@ export interface PacketLimits {
   readonly filters: number
 }
 
-const type = {
+export const packetType = {
   connect: 1,
   connack: 2,
   publish: 3,
@@ -98,14 +98,14 @@ const type = {
   auth: 15,
 } as const
 
-export const isConnect = (first: number): boolean => first >>> 4 === type.connect
+export const isConnect = (first: number): boolean => first >>> 4 === packetType.connect
 
 /** `version` is that of the connection; of none yet: any, and only CONNECT. Throws MqttError. */
 export function readPacket(first: number, reader: PacketReader, version: Version, limits: PacketLimits): Packet {
   const kind = first >>> 4
   const flags = first & 0x0f
-  if (kind === type.publish) return readPublish(flags, reader, version, limits)
-  const wanted = kind === type.pubrel || kind === type.subscribe || kind === type.unsubscribe ? 2 : 0
+  if (kind === packetType.publish) return readPublish(flags, reader, version, limits)
+  const wanted = kind === packetType.pubrel || kind === packetType.subscribe || kind === packetType.unsubscribe ? 2 : 0
   if (flags !== wanted) throw malformed(`the flags of a packet of type ${kind} are ${flags}`)
   const packet = readOther(kind, reader, version, limits)
   reader.done()
@@ -113,25 +113,25 @@ export function readPacket(first: number, reader: PacketReader, version: Version
 }
 function readOther(kind: number, reader: PacketReader, version: Version, limits: PacketLimits): Packet {
   switch (kind) {
-    case type.connect:
+    case packetType.connect:
       return readConnect(reader, limits)
-    case type.puback:
+    case packetType.puback:
       return readAck('puback', reader, version, limits)
-    case type.pubrec:
+    case packetType.pubrec:
       return readAck('pubrec', reader, version, limits)
-    case type.pubrel:
+    case packetType.pubrel:
       return readAck('pubrel', reader, version, limits)
-    case type.pubcomp:
+    case packetType.pubcomp:
       return readAck('pubcomp', reader, version, limits)
-    case type.subscribe:
+    case packetType.subscribe:
       return readSubscribe(reader, version, limits)
-    case type.unsubscribe:
+    case packetType.unsubscribe:
       return readUnsubscribe(reader, version, limits)
-    case type.pingreq:
+    case packetType.pingreq:
       return { type: 'pingreq' }
-    case type.disconnect:
+    case packetType.disconnect:
       return readDisconnect(reader, version, limits)
-    case type.auth:
+    case packetType.auth:
       if (version !== 5) throw malformed('AUTH is a packet of MQTT 5')
       reader.rest()
       return { type: 'auth' }
@@ -204,7 +204,7 @@ function own(properties: Properties | null): Properties | null {
   return { ...properties, correlationData: Buffer.from(properties.correlationData) }
 }
 
-function readPublish(flags: number, reader: PacketReader, version: Version, limits: PacketLimits): Publish {
+export function readPublish(flags: number, reader: PacketReader, version: Version, limits: PacketLimits): Publish {
   const qos = qosOf((flags >>> 1) & 3)
   const isDuplicate = (flags & 8) !== 0
   if (qos === 0 && isDuplicate) throw malformed('DUP with QoS 0')
@@ -215,7 +215,7 @@ function readPublish(flags: number, reader: PacketReader, version: Version, limi
   return { type: 'publish', topic, payload, qos, retain: (flags & 1) !== 0, isDuplicate, id, properties }
 }
 
-function readAck(kind: AckType, reader: PacketReader, version: Version, limits: PacketLimits): Ack {
+export function readAck(kind: AckType, reader: PacketReader, version: Version, limits: PacketLimits): Ack {
   const id = idOf(reader)
   if (version !== 5 || reader.left === 0) return { type: kind, id, reason: reason.success }
   const code = reader.byte()
@@ -258,7 +258,7 @@ function readUnsubscribe(reader: PacketReader, version: Version, limits: PacketL
   return { type: 'unsubscribe', id, filters }
 }
 
-function readDisconnect(reader: PacketReader, version: Version, limits: PacketLimits): Disconnect {
+export function readDisconnect(reader: PacketReader, version: Version, limits: PacketLimits): Disconnect {
   if (version !== 5 || reader.left === 0) return { type: 'disconnect', reason: reason.success, properties: null }
   const code = reader.byte()
   const properties = reader.left > 0 ? readProperties(reader, 'disconnect', limits.userProperties) : null
@@ -279,7 +279,7 @@ export function writeConnack(
     properties: Properties | null
   },
 ): void {
-  out.byte(type.connack << 4)
+  out.byte(packetType.connack << 4)
   out.measured(() => {
     out.byte(sessionPresent ? 1 : 0)
     out.byte(version === 5 ? code : returnCode(code))
@@ -288,7 +288,7 @@ export function writeConnack(
 }
 export function writePublish(out: PacketWriter, version: Version, publish: Publish): void {
   const { topic, payload, qos, retain, isDuplicate, id, properties } = publish
-  out.byte((type.publish << 4) | (isDuplicate ? 8 : 0) | (qos << 1) | (retain ? 1 : 0))
+  out.byte((packetType.publish << 4) | (isDuplicate ? 8 : 0) | (qos << 1) | (retain ? 1 : 0))
   out.measured(() => {
     out.text(topic)
     if (qos > 0) out.two(id)
@@ -302,7 +302,7 @@ export function writeAck(
   { type: kind, id, reason: code }: Ack,
   why?: string,
 ): void {
-  out.byte((type[kind] << 4) | (kind === 'pubrel' ? 2 : 0))
+  out.byte((packetType[kind] << 4) | (kind === 'pubrel' ? 2 : 0))
   if (version !== 5 || (code === reason.success && why === undefined)) {
     out.byte(2)
     return out.two(id)
@@ -314,7 +314,7 @@ export function writeAck(
   })
 }
 export function writeSuback(out: PacketWriter, version: Version, id: number, codes: readonly number[]): void {
-  out.byte(type.suback << 4)
+  out.byte(packetType.suback << 4)
   out.measured(() => {
     out.two(id)
     if (version === 5) out.byte(0)
@@ -322,7 +322,7 @@ export function writeSuback(out: PacketWriter, version: Version, id: number, cod
   })
 }
 export function writeUnsuback(out: PacketWriter, version: Version, id: number, codes: readonly number[]): void {
-  out.byte(type.unsuback << 4)
+  out.byte(packetType.unsuback << 4)
   out.measured(() => {
     out.two(id)
     if (version !== 5) return
@@ -331,12 +331,12 @@ export function writeUnsuback(out: PacketWriter, version: Version, id: number, c
   })
 }
 export function writePingresp(out: PacketWriter): void {
-  out.byte(type.pingresp << 4)
+  out.byte(packetType.pingresp << 4)
   out.byte(0)
 }
 /** Of version 5 alone. */
 export function writeDisconnect(out: PacketWriter, code: Reason, why: string | null): void {
-  out.byte(type.disconnect << 4)
+  out.byte(packetType.disconnect << 4)
   out.measured(() => {
     out.byte(code)
     writeProperties(out, why === null ? null : { reasonString: why })

@@ -14,6 +14,9 @@ interface Program {
 }
 
 const programs = {
+  mosquitto_pub: { found: ['mosquitto_pub'], packages: ['mosquitto-clients'], why: "mosquitto's MQTT clients" },
+  mosquitto_sub: { found: ['mosquitto_sub'], packages: ['mosquitto-clients'], why: "mosquitto's MQTT clients" },
+  mosquitto: { found: ['mosquitto', '/usr/sbin/mosquitto'], packages: ['mosquitto'], why: 'a broker to compare with' },
   kcat: { found: ['kcat'], packages: ['kcat'], why: 'the librdkafka command line' },
   java: { found: ['java'], packages: ['default-jdk-headless'], why: "Kafka's own tools and broker" },
   javac: { found: ['javac'], packages: ['default-jdk-headless'], why: 'the Java client' },

@@ -25,6 +25,7 @@ export { kafkaScripts, type LibrdkafkaTests, librdkafkaTests, librdkafkaVersion 
 export { kafkaSuites } from './kafka-suites.ts'
 export { kinesaliteSuite, kinesisJava, kinesisPython } from './kinesis.ts'
 export { type Millrace, type StartOptions, millraceCommand, startMillrace } from './millrace.ts'
+export { type Mosquitto, startMosquitto } from './mosquitto.ts'
 export { type GoTests, goTests } from './go.ts'
 export { kafkaPythonSuite } from './kafka-python.ts'
 export { npmClient } from './npm.ts'

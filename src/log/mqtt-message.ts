@@ -1,9 +1,9 @@
 /** A message of MQTT as a record of the log, and back (the table of `docs/gateways.md`). */
 import { isUtf8 } from 'node:buffer'
-import type { Header, LogRecord, RecordInput } from '../../log/batch.ts'
-import { durationOf, ttlHeader } from '../../log/record-headers.ts'
-import type { Properties } from '../../wire/mqtt/properties.ts'
-import type { Qos } from '../../wire/mqtt/packets.ts'
+import type { Header, LogRecord, RecordInput } from './batch.ts'
+import { durationOf, ttlHeader } from './record-headers.ts'
+import type { Properties } from '../wire/mqtt/properties.ts'
+import type { Qos } from '../wire/mqtt/packets.ts'
 
 /** Where its record lies. */
 export interface Place {

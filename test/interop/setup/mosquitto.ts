@@ -1,0 +1,56 @@
+/** mosquitto as a process of its own, what it holds for sessions that are away without bounds and on disk. */
+import { spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { need } from './debian.ts'
+import { freePorts } from './ports.ts'
+
+export interface Mosquitto {
+  /** HOST:PORT */
+  readonly address: string
+  stop(): Promise<void>
+}
+
+/** `data`: a folder that exists. */
+export async function startMosquitto(data: string): Promise<Mosquitto> {
+  const { mosquitto } = await need('mosquitto')
+  const [port] = await freePorts()
+  const lines = [
+    `listener ${port} 127.0.0.1`,
+    'allow_anonymous true',
+    'max_queued_messages 0',
+    'persistence true',
+    `persistence_location ${data}/`,
+    // As root it would give its rights up, and could not write there.
+    `user ${process.env['USER'] ?? 'root'}`,
+  ]
+  const config = join(data, 'mosquitto.conf')
+  writeFileSync(config, `${lines.join('\n')}\n`)
+  const child = spawn(mosquitto, ['-c', config], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let said = ''
+  child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString()))
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  process.once('exit', () => child.kill('SIGKILL'))
+  for (let tries = 0; !(await answers(port)); tries++) {
+    if (tries === 100 || child.exitCode !== null) throw new Error(`mosquitto does not answer\n${said}`)
+    await sleep(100)
+  }
+  return {
+    address: `127.0.0.1:${port}`,
+    stop: async () => {
+      child.kill('SIGTERM')
+      await ended
+    },
+  }
+}
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
