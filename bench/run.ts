@@ -13,6 +13,7 @@ import { benchEventHubs, eventHubsRows } from './eventhubs.ts'
 import { benchLatency, latencyRows } from './latency.ts'
 import type { PlanOptions } from './kafka/plan.ts'
 import { Report, type RowSpec } from './lib/rows.ts'
+import { benchMqtt, mqttRows } from './mqtt.ts'
 import { type RowsAsked, benchNexmark, nexmarkRows } from './nexmark/index.ts'
 import { benchStart, startRows } from './start.ts'
 import { benchState, stateRows } from './state.ts'
@@ -74,6 +75,12 @@ const benches: Readonly<Record<string, Bench>> = {
     says: 'events in and out of the Event Hubs gateway, with a light client of our own codec',
     rows: eventHubsRows,
     run: (report, { quick, runs }) => benchEventHubs(report, { quick, runs }),
+  },
+  mqtt: {
+    says: 'messages with QoS 1 beside mosquitto, by CPU time, and the memory of idle devices',
+    rows: mqttRows,
+    setUp: () => need('mosquitto'),
+    run: (report, { quick, runs }) => benchMqtt(report, { quick, runs }),
   },
   latency: {
     says: 'from the acknowledgement of an event to its place in what a subscriber of a view sees',

@@ -26,6 +26,8 @@ import { holdUps } from './cases/hold-ups.ts'
 import { idle } from './cases/idle.ts'
 import { kill } from './cases/kill.ts'
 import { kinesisFrames } from './cases/kinesis-frames.ts'
+import { mqttKills } from './cases/mqtt.ts'
+import { mqttFrames } from './cases/mqtt-frames.ts'
 import { shares } from './cases/shares.ts'
 import { shortCalls } from './cases/short-calls.ts'
 import { soak } from './cases/soak.ts'
@@ -52,6 +54,8 @@ const cases: readonly FaultCase[] = [
   definitions,
   administration,
   frames,
+  mqttFrames,
+  mqttKills,
   bodies,
   eventHubsFrames,
   eventHubsKill,

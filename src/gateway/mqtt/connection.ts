@@ -52,6 +52,8 @@ interface Owed {
   why: string | undefined
 }
 const webSocketFirst = 0x47
+/** For the client's end after ours. */
+const hangUpMs = 3_000
 
 export class ClientConnection implements Link {
   version: Version = 4
@@ -121,7 +123,7 @@ export class ClientConnection implements Link {
       bytes: (bytes) => this.#feed(bytes),
       answer: (bytes) => void this.#connection.write([bytes]),
       end: () => {
-        this.#connection.end()
+        this.#hangUp()
         this.#gone(true)
       },
       admits: (handshake) => this.#server.admits(handshake),
@@ -397,10 +399,11 @@ export class ClientConnection implements Link {
   #release({ id }: Ack): void {
     const session = this.#session!
     const isKnown = session.incoming.delete(id)
+    const { version } = this
+    // Also of a number that is free already: the client did not get our word for it, and is right to say it again.
     const answer = (): void => {
-      const { version } = this
-      const code = isKnown ? reason.success : reason.packetIdNotFound
-      if (this.#state === 'open') this.#write((out) => writeAck(out, version, { type: 'pubcomp', id, reason: code }))
+      if (this.#state !== 'open') return
+      this.#write((out) => writeAck(out, version, { type: 'pubcomp', id, reason: reason.success }))
     }
     if (!isKnown || !session.isKept) return answer()
     // The client may use the number for another message then.
@@ -447,7 +450,7 @@ export class ClientConnection implements Link {
         throw protocolError('a session that ends with its connection cannot be kept')
       session.expiryS = expiryS
     }
-    this.#connection.end()
+    this.#hangUp()
     this.#gone(code === reason.disconnectWithWill)
   }
 
@@ -544,8 +547,14 @@ export class ClientConnection implements Link {
   }
   #end(): void {
     this.flush()
-    this.#connection.end()
+    this.#hangUp()
     this.#gone(true)
+  }
+  /** The client's own end is heard only by who reads; one that does not end is cut off. */
+  #hangUp(): void {
+    this.#connection.end()
+    this.#connection.resume()
+    this.#server.clock.after(hangUpMs, () => this.#connection.destroy())
   }
   destroy(): void {
     this.#connection.destroy()

@@ -52,8 +52,16 @@ const realRandom: Random = {
 function realMemory(): Memory {
   // 0 or beyond all that there is: nothing is told.
   const told = process.constrainedMemory()
+  let last = 0
   return {
-    used: () => process.memoryUsage.rss(),
+    used() {
+      try {
+        last = process.memoryUsage.rss()
+      } catch {
+        // Linux says it in a file, and there may be no handle left to open one.
+      }
+      return last
+    },
     limit: told > 0 ? Math.min(told, totalmem()) : totalmem(),
     free: freemem,
   }

@@ -3,6 +3,7 @@
  *
  *   const { kcat } = await need('kcat')            a Debian program: its path
  *   const python = await python()                  a Python with confluent_kafka, kafka (kafka-python) and aiokafka
+ *   const python = await pahoPython()              another that can import paho.mqtt
  *   const dir = await kafkaDir()                   Kafka's jars: java -cp `${dir}/lib/*` …
  *   const [command, args] = await kafkaTool('topics', '--bootstrap-server', address, '--list')
  *   await using millrace = await startMillrace()   the product as a process on free ports
@@ -29,6 +30,7 @@ export { type Mosquitto, startMosquitto } from './mosquitto.ts'
 export { type GoTests, goTests } from './go.ts'
 export { kafkaPythonSuite } from './kafka-python.ts'
 export { npmClient } from './npm.ts'
+export { pahoPython } from './paho.ts'
 export { freePortRow, freePorts } from './ports.ts'
 export { python } from './python.ts'
 export { run } from './run.ts'
