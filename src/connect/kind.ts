@@ -6,6 +6,7 @@ import type { World } from '../lib/world.ts'
 import type { RecordInput } from '../log/batch.ts'
 import type { Read } from '../log/group-task.ts'
 import type { At, Partition } from '../log/log.ts'
+import type { LoadPackage } from './packages.ts'
 import type { Field, Settings } from './settings.ts'
 
 export interface Kind {
@@ -34,6 +35,8 @@ interface Host {
   readonly id: string
   /** Aborted when it is to stop. */
   readonly signal: AbortSignal
+  /** For packages that are not always there (`packages.ts`). */
+  readonly load: LoadPackage
 }
 export interface SourceHost extends Host {
   readonly positions: Positions

@@ -16,6 +16,7 @@ import { DeadLetters } from './dead-letters.ts'
 import { type Prepared, type Stored, checkName, fieldsOf, prepare, readStored } from './definition.ts'
 import type { Kind } from './kind.ts'
 import { kinds as allKinds } from './kinds.ts'
+import type { LoadPackage } from './packages.ts'
 import { ensurePositions, forgetPositions } from './positions.ts'
 import { ConnectorRun, type RunHost, type Way, atRest, groupOf } from './run.ts'
 import { type Given, shownSettings } from './settings.ts'
@@ -30,6 +31,7 @@ export interface ConnectorsOptions {
   readonly readFile: (path: string) => string
   /** Why a topic's contract keeps a record out; null = it does not. */
   readonly refuses: (topic: string, record: Pick<LogRecord, 'key' | 'value'>) => Fault | null
+  readonly load: LoadPackage
   readonly kinds?: readonly Kind[]
 }
 export interface OpenConnectors extends Connectors {
@@ -214,10 +216,10 @@ class RunningConnectors implements OpenConnectors {
     }
   }
   #runHost(name: string, { id }: Stored): RunHost {
-    const { world, log, commits, logger, refuses } = this.#options
+    const { world, log, commits, logger, refuses, load } = this.#options
     const ensureTopic: RunHost['ensureTopic'] = (topic, partitions, widen) => ensure(log, { topic, partitions, widen })
     const deadLetters = new DeadLetters(log, name)
-    return { world, log, commits, placing: this.#placing, deadLetters, logger, name, id, refuses, ensureTopic }
+    return { world, log, commits, placing: this.#placing, deadLetters, load, logger, name, id, refuses, ensureTopic }
   }
   #end(name: string): Promise<void> {
     this.#changing = this.#changing.then(() => this.#endNow(name))

@@ -14,6 +14,7 @@ import type { Placing } from '../log/placing.ts'
 import type { ConnectorInfo } from './connectors.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import type { Direction, Sink, SinkHost, Source, SourceHost } from './kind.ts'
+import type { LoadPackage } from './packages.ts'
 import { positionsTopic, readPositions } from './positions.ts'
 import type { Settings } from './settings.ts'
 import { SinkTask } from './sink-task.ts'
@@ -25,6 +26,7 @@ export interface RunHost {
   readonly commits: Commits
   readonly placing: Placing
   readonly deadLetters: DeadLetters
+  readonly load: LoadPackage
   readonly logger: Logger
   readonly name: string
   readonly id: string
@@ -153,7 +155,7 @@ export class ConnectorRun {
     const stop = new AbortController()
     const abort = (): void => stop.abort()
     outer.addEventListener('abort', abort, { once: true })
-    const common = { world, logger, name, id, signal: stop.signal }
+    const common = { world, logger, name, id, signal: stop.signal, load: this.#host.load }
     const carried = (more: Carried): void => this.#carried(more)
     try {
       outer.throwIfAborted()

@@ -1334,6 +1334,14 @@ export const faults = {
     says: (f) => `the other system did not do it: ${f.what}: ${f.why}`,
     hint: 'Check that it runs and can be reached from here; the connector goes on by itself when it answers.',
   }),
+  'connect.missing-package': meaning<{ name: string; install: string; why: string }>({
+    kafka: 42,
+    http: 501,
+    sqlstate: '58P01',
+    retry: false,
+    says: (f) => `the package ${f.name} cannot be loaded (${f.why}): ${f.install}`,
+    hint: 'Run that in the folder that Millrace is started in, then `millrace connector resume`.',
+  }),
   'connect.refused': meaning<{ what: string; why: string }>({
     kafka: 42,
     http: 502,

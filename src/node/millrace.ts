@@ -35,6 +35,7 @@ import { addressText } from './addresses.ts'
 import { type Config, type Protocol, protocols } from './config.ts'
 import { type Listener, listeners } from './listeners.ts'
 import { openLog } from './open-log.ts'
+import { importPackage } from './packages.ts'
 import { version } from './version.ts'
 
 export interface StartOptions {
@@ -173,6 +174,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
     catalog,
     logger,
     readFile: (path) => readText(outer.disk, path),
+    load: importPackage,
     refuses: (topic, record) => contracts.refuses(topic, record),
   })
   stack.defer(() => connectors.close())

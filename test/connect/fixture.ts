@@ -115,7 +115,8 @@ export async function start(
     throw new Error('no such file')
   }
   const kinds = [outsideKind(outside)]
-  const connectors = openConnectors({ world, log, commits, catalog, logger: silent, readFile, refuses, kinds })
+  const load = (name: string): Promise<unknown> => import(name)
+  const connectors = openConnectors({ world, log, commits, catalog, logger: silent, readFile, load, refuses, kinds })
   await connectors.ready
   const close = async (): Promise<void> => {
     await connectors.close()

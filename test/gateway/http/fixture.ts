@@ -74,6 +74,7 @@ export async function fixture(t: TestContext, options: FixtureOptions = {}): Pro
     readFile: (path) => {
       throw new Error(`no file ${path}`)
     },
+    load: (name) => import(name),
     refuses: (topic, record) => contracts.refuses(topic, record),
     ...(options.kinds === undefined ? {} : { kinds: options.kinds }),
   })

@@ -1,0 +1,106 @@
+/**
+ * Records of ours into streams: the position is committed when the service has them, at least once. What the service puts off
+ * (throttled) is sent again before anything that comes later.
+ */
+import { isUtf8 } from 'node:buffer'
+import { Fault } from '../../lib/fault.ts'
+import type { Read } from '../../log/group-task.ts'
+import type { Refused, Sink, SinkHost } from '../kind.ts'
+import type { Settings } from '../settings.ts'
+import { type Service, openService } from './service.ts'
+
+/** Of one request, and of one record with its key. */
+const recordsMax = 500
+const requestBytesMax = 5 * 1024 * 1024
+const recordBytesMax = 1024 * 1024
+const keyLengthMax = 256
+/** Put off so often, each time twice as long: then the connector fails, and starts again by its strategy. */
+const attemptsMax = 10
+const firstWaitMs = 50
+
+export async function openSink(host: SinkHost, settings: Settings): Promise<Sink> {
+  return new KinesisSink(host, settings, await openService(host, settings))
+}
+
+interface Entry {
+  readonly read: Read
+  readonly Data: Uint8Array
+  readonly PartitionKey: string
+}
+
+class KinesisSink implements Sink {
+  readonly #host: SinkHost
+  readonly #settings: Settings
+  readonly #service: Service
+
+  constructor(host: SinkHost, settings: Settings, service: Service) {
+    this.#host = host
+    this.#settings = settings
+    this.#service = service
+  }
+  close(): Promise<void> {
+    this.#service.client.destroy()
+    return Promise.resolve()
+  }
+  async write(read: readonly Read[]): Promise<readonly Refused[]> {
+    const refused: Refused[] = []
+    for (const [topic, of] of Map.groupBy(read, ({ partition }) => partition.topic)) {
+      const stream = this.#settings.text('stream')!.replaceAll('{topic}', topic)
+      let request: Entry[] = []
+      let bytes = 0
+      for (const one of of) {
+        const entry = entryOf(one)
+        if (entry instanceof Fault) {
+          refused.push({ read: one, fault: entry })
+          continue
+        }
+        const size = entry.Data.length + entry.PartitionKey.length
+        if (request.length === recordsMax || bytes + size > requestBytesMax) {
+          await this.#put(stream, request)
+          request = []
+          bytes = 0
+        }
+        request.push(entry)
+        bytes += size
+      }
+      if (request.length > 0) await this.#put(stream, request)
+    }
+    return refused
+  }
+  /** Until the service has all of them. */
+  async #put(stream: string, entries: readonly Entry[]): Promise<void> {
+    const { sdk, client, ask } = this.#service
+    let left = entries
+    for (let attempt = 1; ; attempt++) {
+      const Records = left.map(({ Data, PartitionKey }) => ({ Data, PartitionKey }))
+      const answer = await ask(`putting records into ${stream}`, () =>
+        client.send(new sdk.PutRecordsCommand({ StreamName: stream, Records }), { abortSignal: this.#host.signal }),
+      )
+      const results = answer.Records ?? []
+      const failed = left.filter((_, i) => results[i]?.SequenceNumber === undefined)
+      if (failed.length === 0) return
+      const why = results.find(({ ErrorCode }) => ErrorCode !== undefined)
+      if (attempt === attemptsMax)
+        throw new Fault('connect.unavailable', {
+          what: `putting records into ${stream}`,
+          why: `${why?.ErrorCode ?? 'error'}: ${why?.ErrorMessage ?? ''}`,
+        })
+      await this.#host.world.clock.sleep(firstWaitMs * 2 ** (attempt - 1), this.#host.signal)
+      left = failed
+    }
+  }
+}
+
+/** Without a key they are spread; a key that is no text is base64. */
+function entryOf(read: Read): Entry | Fault {
+  const { key, value, offset } = read.record
+  const text = key === null || key.length === 0 ? null : Buffer.from(key).toString(isUtf8(key) ? 'utf8' : 'base64')
+  const PartitionKey = text ?? `${read.partition.index}-${offset}`
+  if (PartitionKey.length > keyLengthMax)
+    return new Fault('wire.too-large', { what: 'a partition key', bytes: PartitionKey.length, bytesMax: keyLengthMax })
+  const Data = value ?? new Uint8Array(0)
+  const bytes = Data.length + Buffer.byteLength(PartitionKey)
+  if (bytes > recordBytesMax)
+    return new Fault('wire.too-large', { what: 'a record of a stream', bytes, bytesMax: recordBytesMax })
+  return { read, Data, PartitionKey }
+}
