@@ -4,12 +4,13 @@
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { cacheDir, flinkDir, kafkaDir, need, python } from '../test/interop/setup/index.ts'
+import { cacheDir, flinkDir, kafkaDir, kinesaliteSuite, need, python } from '../test/interop/setup/index.ts'
 import { benchKafka, kafkaRows } from './kafka/index.ts'
 import { benchClient, clientRows } from './client.ts'
 import { benchDecode, decodeRows } from './decode.ts'
 import { benchDelivery, deliveryRows } from './delivery.ts'
 import { benchEventHubs, eventHubsRows } from './eventhubs.ts'
+import { benchKinesis, kinesisRows } from './kinesis.ts'
 import { benchLatency, latencyRows } from './latency.ts'
 import type { PlanOptions } from './kafka/plan.ts'
 import { Report, type RowSpec } from './lib/rows.ts'
@@ -81,6 +82,12 @@ const benches: Readonly<Record<string, Bench>> = {
     rows: mqttRows,
     setUp: () => need('mosquitto'),
     run: (report, { quick, runs }) => benchMqtt(report, { quick, runs }),
+  },
+  kinesis: {
+    says: 'records into and out of the Kinesis gateway, beside kinesalite',
+    rows: kinesisRows,
+    setUp: () => kinesaliteSuite(),
+    run: (report, { quick, runs }) => benchKinesis(report, { quick, runs }),
   },
   latency: {
     says: 'from the acknowledgement of an event to its place in what a subscriber of a view sees',

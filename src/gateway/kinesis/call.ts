@@ -4,6 +4,7 @@ import type { Broker } from '../../log/broker.ts'
 import type { Subject } from '../../security/authorizer.ts'
 import { type Operation, clusterName } from '../../security/grants.ts'
 import { anonymous, principalText } from '../../security/principal.ts'
+import type { Client } from '../../security/quotas.ts'
 import type { Security } from '../../security/security.ts'
 import type { InputOf, OperationName } from '../../wire/kinesis/model.ts'
 import type { Codec } from './codec.ts'
@@ -108,6 +109,21 @@ export class Call<N extends OperationName = OperationName> {
     const { subject, name: action } = this
     const outcome = failed ? 'failed' : 'done'
     this.service.security.audit.note({ subject, via: 'kinesis', action, resources: [...this.#changed], outcome })
+  }
+  /** Throws ServiceError ProvisionedThroughputExceededException while the quota is used up. */
+  demandQuota(quota: 'producer_byte_rate' | 'consumer_byte_rate'): void {
+    const ms = this.service.security.quotas.wait(quota, this.#client())
+    if (ms > 0)
+      throw new ServiceError(
+        'ProvisionedThroughputExceededException',
+        `The quota ${quota} of ${principalText(this.subject.principal)} is used up for ${ms} ms.`,
+      )
+  }
+  used(quota: 'producer_byte_rate' | 'consumer_byte_rate', bytes: number): void {
+    this.service.security.quotas.charge(quota, this.#client(), bytes)
+  }
+  #client(): Client {
+    return { user: this.subject.principal.name, clientId: '' }
   }
   found(needs: Operation, named?: StreamNamed): Stream {
     return this.service.streams.get(this.stream(needs, named))

@@ -6,7 +6,7 @@ import type { World } from '../../lib/world.ts'
 import { type LogRecord, decodeBatch, isControl } from '../../log/batch.ts'
 import type { Broker } from '../../log/broker.ts'
 import type { Commits } from '../../log/commits.ts'
-import type { Partition, Reader } from '../../log/log.ts'
+import type { Batch, Partition, Reader } from '../../log/log.ts'
 import { Placing, type Target } from '../../log/placing.ts'
 import type { Contracts } from '../../schema/contracts.ts'
 import { userRecords } from '../../wire/kinesis/aggregation.ts'
@@ -43,7 +43,9 @@ interface Options {
 }
 /** Headers of dead letters: where they come from, and why. */
 const whyPrefix = '__dlq.errors.'
-const chunkBytes = 4 * 1024 * 1024
+/** What is read at once, for few records and for many; at least a batch comes. */
+const chunkBytes = { few: 256 * 1024, many: 2 * 1024 * 1024 }
+const few = 500
 /** Of one answer, before it is encoded. */
 const answerBytesMax = 10 * 1024 * 1024
 
@@ -52,7 +54,7 @@ export class Records {
   readonly #world: World
   readonly #contracts: Contracts
   readonly #placing: Placing
-  readonly #reader: Reader
+  readonly #readers: { readonly few: Reader; readonly many: Reader }
   readonly #rates: Rates | null
   /** Of records without a key: which shard is next. */
   #turn = 0
@@ -62,7 +64,10 @@ export class Records {
     this.#world = world
     this.#contracts = contracts
     this.#placing = new Placing({ world, log, commits })
-    this.#reader = log.reader({ maxBytes: chunkBytes })
+    this.#readers = {
+      few: log.reader({ maxBytes: chunkBytes.few }),
+      many: log.reader({ maxBytes: chunkBytes.many }),
+    }
     this.#rates = limits ? new Rates(world.clock) : null
   }
 
@@ -144,22 +149,23 @@ export class Records {
     const isClosed = !isOpen(stream.shards[shard]!)
     const { start, stable } = await this.#bounds(partition)
     let at = Math.max(from, start)
+    const reader = limit <= few ? this.#readers.few : this.#readers.many
     const records: LogRecord[] = []
     let bytes = 0
     let end = stable as number
-    // A position behind the end waits there for what comes.
-    if (at > end) at = isClosed ? end : at
+    // A position behind the end is the end.
+    if (at > end) at = end
     while (
       records.length < limit &&
       bytes < answerBytesMax &&
       (at < end || (records.length === 0 && waitMs > 0 && !isClosed))
     ) {
       const wait = { ms: at < end ? 0 : waitMs }
-      const [chunk] = await this.#reader.read([{ partition, offset: at as Offset }], wait, signal)
+      const [chunk] = await reader.read([{ partition, offset: at as Offset }], wait, signal)
       if (chunk === undefined) break
       if ('fault' in chunk) throw chunk.fault
       let next = chunk.next as number
-      for (const record of chunk.batches.flatMap((batch) => (isControl(batch) ? [] : decodeBatch(batch)))) {
+      for (const record of recordsOf(chunk.batches)) {
         if (record.offset < at) continue
         if (records.length >= limit || bytes >= answerBytesMax) {
           next = record.offset
@@ -200,7 +206,7 @@ export class Records {
     { index, offset }: { readonly index: number; readonly offset: number },
   ): Promise<void> {
     const from = { partition: { topic: deadTopic, index }, offset: offset as Offset }
-    const [chunk] = await this.#reader.read([from])
+    const [chunk] = await this.#readers.few.read([from])
     if (chunk === undefined || 'fault' in chunk) throw invalid('ReceiptHandle is not valid.')
     const record = chunk.batches.flatMap((batch) => decodeBatch(batch)).find((one) => one.offset === offset)
     const said = (name: string): string =>
@@ -217,6 +223,10 @@ export class Records {
       throw new Fault('log.unknown-partition', { topic: partition.topic, partition: partition.index })
     return bounds
   }
+}
+/** Decoded as they are asked for. */
+function* recordsOf(batches: readonly Batch[]): Iterable<LogRecord> {
+  for (const batch of batches) if (!isControl(batch)) yield* decodeBatch(batch)
 }
 function overRate({ name }: Stream, shard: number): ServiceError {
   const message = `Rate exceeded for shard ${shardId(shard)} in stream ${name}.`

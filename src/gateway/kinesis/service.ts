@@ -8,6 +8,7 @@ import type { Contracts } from '../../schema/contracts.ts'
 import type { Security } from '../../security/security.ts'
 import type { Service } from './call.ts'
 import { Iterators } from './iterators.ts'
+import { applyQueue, queuesOf } from './operations/queue-state.ts'
 import { Records } from './records.ts'
 import type { KinesisSettings } from './settings.ts'
 import { Streams } from './streams.ts'
@@ -30,6 +31,7 @@ export async function openService(options: Options): Promise<Service> {
   const onFault = (error: unknown): void =>
     logger.error('kinesis: a stream could not be changed', error instanceof Fault ? { code: error.code } : { error })
   const streams = await Streams.open({ log, world, settings, onFault })
+  for (const queue of queuesOf(streams)) applyQueue(log, queue)
   return {
     world,
     log,

@@ -107,3 +107,57 @@ test('a queue goes on with the shards that a split makes', async (t) => {
   const records = await receive(f, QueueARN, 5)
   assert.deepEqual(records.map(dataText).toSorted(), ['a', 'b', 'before', 'c', 'd'])
 })
+test('a visibility timeout of its own: for a receive, and for one record', async (t) => {
+  const f = await kinesis(t)
+  const QueueARN = await given(f, { VisibilityTimeoutSeconds: 600 })
+  await put(f, 'one')
+  const [first] = (await f.ok('ReceiveQueueRecords', { QueueARN, WaitTimeSeconds: 5, VisibilityTimeoutSeconds: 1 }))
+    .QueueRecords
+  const [second] = await receive(f, QueueARN, 1)
+  assert.deepEqual([second.RecordId, second.ReceiveCount], [first.RecordId, 2])
+  const Entries = [{ ReceiptHandle: second.ReceiptHandle, VisibilityTimeoutSeconds: 1 }]
+  await f.ok('UpdateQueueRecordsVisibility', { QueueARN, Entries })
+  const [third] = await receive(f, QueueARN, 1)
+  assert.deepEqual([third.RecordId, third.ReceiveCount], [first.RecordId, 3])
+})
+test('without dead letters a record is received until it is acknowledged', async (t) => {
+  const f = await kinesis(t)
+  const QueueARN = await given(f, { DeadLetterConfiguration: { TargetType: 'NONE' } })
+  await put(f, 'one')
+  for (let n = 1; n <= 40; n++) {
+    const [record] = await receive(f, QueueARN, 1)
+    assert.equal(record.ReceiveCount, n)
+    const Entries = [{ ReceiptHandle: record.ReceiptHandle, VisibilityTimeoutSeconds: 0 }]
+    await f.ok('UpdateQueueRecordsVisibility', { QueueARN, Entries })
+  }
+})
+test('consumers that die at random: every record is acknowledged once, none is lost', async (t) => {
+  const f = await kinesis(t)
+  const QueueARN = await given(f, { VisibilityTimeoutSeconds: 1 })
+  const count = 300
+  const Records = Array.from({ length: count }, (_, n) => ({ PartitionKey: `k${n}`, Data: Buffer.from(String(n)) }))
+  await f.ok('PutRecords', { StreamName: 's', Records })
+  const acknowledged: string[] = []
+  const untilMs = Date.now() + 60_000
+  let died = 0
+  const consumer = async (): Promise<void> => {
+    while (acknowledged.length < count && Date.now() < untilMs) {
+      const found = await f.ok('ReceiveQueueRecords', { QueueARN, WaitTimeSeconds: 1 })
+      // Dead: what it has comes to others when its time is over.
+      if (Math.random() < 0.3) {
+        died += found.QueueRecords.length
+        continue
+      }
+      if (found.QueueRecords.length === 0) continue
+      const done = await f.ok('AcknowledgeQueueRecords', { QueueARN, Entries: handles(found.QueueRecords) })
+      const handled = new Set(done.Successful.map((one: Json) => one.ReceiptHandle))
+      acknowledged.push(...found.QueueRecords.filter((one: Json) => handled.has(one.ReceiptHandle)).map(dataText))
+    }
+  }
+  await Promise.all(Array.from({ length: 6 }, consumer))
+  assert.ok(died > 0)
+  assert.deepEqual(
+    acknowledged.map(Number).toSorted((a, b) => a - b),
+    Array.from({ length: count }, (_, n) => n),
+  )
+})

@@ -24,7 +24,7 @@ export {
 } from './kafka.ts'
 export { kafkaScripts, type LibrdkafkaTests, librdkafkaTests, librdkafkaVersion } from './librdkafka.ts'
 export { kafkaSuites } from './kafka-suites.ts'
-export { kinesaliteSuite, kinesisJava, kinesisPython } from './kinesis.ts'
+export { kinesaliteSuite, kinesisJava, kinesisLibrary, kinesisPython } from './kinesis.ts'
 export { type Millrace, type StartOptions, millraceCommand, startMillrace } from './millrace.ts'
 export { type Mosquitto, startMosquitto } from './mosquitto.ts'
 export { type GoTests, goTests } from './go.ts'

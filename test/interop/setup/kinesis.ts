@@ -18,24 +18,46 @@ export async function kinesisPython(): Promise<string> {
   return join(dir, 'bin', 'python')
 }
 
-const javaSdk = '2.31.0'
-const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+const pomOf = (...artifacts: readonly string[]): string => `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>local</groupId><artifactId>kinesis-client</artifactId><version>1</version>
   <dependencies>
-    <dependency><groupId>software.amazon.awssdk</groupId><artifactId>kinesis</artifactId><version>${javaSdk}</version></dependency>
-    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-nop</artifactId><version>1.7.36</version></dependency>
+${artifacts
+  .map((one) => one.split(':'))
+  .map(
+    ([group, name, version]) =>
+      `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>`,
+  )
+  .join('\n')}
   </dependencies>
 </project>
 `
+async function installJars(dir: string, pom: string): Promise<void> {
+  writeFileSync(join(dir, 'pom.xml'), pom)
+  const words = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${join(dir, 'lib')}`]
+  await run('mvn', ['-q', '-B', '-f', join(dir, 'pom.xml'), ...words])
+}
+const sdk = pomOf('software.amazon.awssdk:kinesis:2.31.0', 'org.slf4j:slf4j-nop:1.7.36')
 /** Folder with `lib/*.jar` of the AWS SDK for Java 2. */
 export async function kinesisJava(): Promise<string> {
   await need('java', 'javac', 'mvn')
-  return installOnce('kinesis-java', pom, async (dir) => {
-    console.error(`installing the AWS SDK for Java ${javaSdk} from Maven`)
-    writeFileSync(join(dir, 'pom.xml'), pom)
-    const words = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${join(dir, 'lib')}`]
-    await run('mvn', ['-q', '-B', '-f', join(dir, 'pom.xml'), ...words])
+  return installOnce('kinesis-java', sdk, async (dir) => {
+    console.error('installing the AWS SDK for Java from Maven')
+    await installJars(dir, sdk)
+  })
+}
+
+const library = pomOf('software.amazon.kinesis:amazon-kinesis-client:2.6.1', 'org.slf4j:slf4j-nop:2.0.13')
+const dynalite = 'dynalite@4.0.0'
+/** Folder with `lib/*.jar` of the Kinesis Client Library, and dynalite, where it can keep its leases, in `node_modules`. */
+export async function kinesisLibrary(): Promise<string> {
+  await need('java', 'javac', 'mvn')
+  return installOnce('kinesis-library', `${library}${dynalite}`, async (dir) => {
+    console.error('installing the Kinesis Client Library from Maven and dynalite from npm')
+    await installJars(dir, library)
+    writeFileSync(join(dir, 'package.json'), '{"name":"leases","version":"0.0.0","private":true}')
+    const words = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--no-package-lock', '--prefix', dir]
+    await run('npm', [...words, dynalite])
   })
 }
 

@@ -1,4 +1,5 @@
 /** Queues that were made by Kinesis: which streams each shares out, and how. What became of records is the log's (`log/queues`). */
+import type { Broker } from '../../../log/broker.ts'
 import type { Streams } from '../streams.ts'
 
 export interface KeptQueue {
@@ -6,7 +7,7 @@ export interface KeptQueue {
   readonly createdMs: number
   readonly streams: readonly { readonly name: string; readonly topicId: string }[]
   readonly visibilitySeconds: number
-  /** Receives after which a record is a dead letter; null: it is given up then, and not kept. */
+  /** A record that was received `receivesMax` times is a dead letter; else it is received until it is acknowledged. */
   readonly deadLetters: boolean
   readonly receivesMax: number
   readonly tags: Readonly<Record<string, string>>
@@ -31,3 +32,31 @@ export const dropQueue = (streams: Streams, name: string): Promise<void> => stre
 export const groupOf = ({ name }: Pick<KeptQueue, 'name'>): string => `kinesis.${name}`
 export const deadGroupOf = ({ name }: Pick<KeptQueue, 'name'>): string => `kinesis.${name}.dead`
 export const deadTopicOf = ({ name }: Pick<KeptQueue, 'name'>): string => `dlq.kinesis.${name}`
+
+/** As many as are counted. */
+const receivesUnlimited = 32_767
+export const lockMsOf = (seconds: number): number => Math.max(1, seconds * 1_000)
+
+/** Tells the log's queues how this one is, for as long as the process lives. */
+export function applyQueue({ queues }: Broker, queue: KeptQueue): void {
+  const all = {
+    lockMs: lockMsOf(queue.visibilitySeconds),
+    // Of shards that come later everything.
+    reset: 'earliest',
+    committedOnly: true,
+    mayRenew: true,
+    keepsLocks: true,
+  } as const
+  queues.configure(groupOf(queue), {
+    ...queues.settings(groupOf(queue)),
+    ...all,
+    deliveriesMax: queue.deadLetters ? queue.receivesMax : receivesUnlimited,
+    deadLetter: queue.deadLetters ? { topic: deadTopicOf(queue), copiesRecord: true } : null,
+  })
+  queues.configure(deadGroupOf(queue), {
+    ...queues.settings(deadGroupOf(queue)),
+    ...all,
+    deliveriesMax: receivesUnlimited,
+    deadLetter: null,
+  })
+}

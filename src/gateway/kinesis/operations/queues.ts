@@ -4,14 +4,16 @@
  */
 import { Fault } from '../../../lib/fault.ts'
 import type { Offset } from '../../../lib/brand.ts'
-import type { Outcome, QueueRef, ReceivedRecord } from '../../../log/queues/queues.ts'
+import type { QueueRef, ReceivedRecord, Settlement } from '../../../log/queues/queues.ts'
 import { type Call, type Handlers, page, resourceOf, streamNameOf } from '../call.ts'
 import { ServiceError, inUse, invalid, notFound, serviceError } from '../errors.ts'
 import type { Stream } from '../streams.ts'
 import {
   type KeptQueue,
+  applyQueue,
   deadGroupOf,
   deadTopicOf,
+  lockMsOf,
   dropQueue,
   groupOf,
   queueOf,
@@ -22,9 +24,7 @@ import { keyText } from './records.ts'
 import { tagsOf } from './tag-rules.ts'
 
 const visibilityDefault = 30
-/** As far as the log's queues go. */
-const lockSeconds = { min: 1, max: 3_600 }
-const receives = { min: 2, max: 25, default: 25 }
+const receivesDefault = 25
 const bytesMax = 8 * 1024 * 1024
 const listedDefault = 100
 
@@ -45,12 +45,12 @@ export const queueOperations = {
         streams: found.map(({ stream }) => ({ name: stream.name, topicId: stream.topicId })),
         visibilitySeconds: visibilityDefault,
         deadLetters: true,
-        receivesMax: receives.default,
+        receivesMax: receivesDefault,
         tags: Tags === undefined ? {} : tagsOf(Tags),
       },
       QueueAttributes,
     )
-    await configure(call, queue)
+    applyQueue(log, queue)
     for (const { stream, StartingPosition } of found) {
       const to = await Promise.all(
         stream.shards.map(async (_, index) => ({
@@ -65,8 +65,8 @@ export const queueOperations = {
   },
   async UpdateQueue(call) {
     const queue = withAttributes(found(call, 'alter'), call.input.QueueAttributes)
-    await configure(call, queue)
     await setQueue(call.service.streams, queue)
+    applyQueue(call.service.log, queue)
     return { QueueDescription: description(call, queue) }
   },
   async DeleteQueue(call) {
@@ -75,6 +75,7 @@ export const queueOperations = {
     await dropQueue(streams, queue.name)
     await log.queues.forget(groupOf(queue), null)
     await log.queues.forget(deadGroupOf(queue), null)
+    for (const group of [groupOf(queue), deadGroupOf(queue)]) log.queues.configure(group, null)
     return null
   },
   DescribeQueue: (call) => ({ QueueDescription: description(call, found(call, 'describe')) }),
@@ -109,7 +110,7 @@ export const queueOperations = {
     })
     return received(call, groupOf(queue), of)
   },
-  AcknowledgeQueueRecords: (call) => settled(call, groupOf(found(call, 'read')), () => 'accept'),
+  AcknowledgeQueueRecords: (call) => settled(call, groupOf(found(call, 'read')), accepted),
   UpdateQueueRecordsVisibility: (call) => settled(call, groupOf(found(call, 'read')), visibility),
 
   async ReceiveDeadLetterQueueRecords(call) {
@@ -118,22 +119,23 @@ export const queueOperations = {
     const of = Array.from({ length: topic?.partitions ?? 0 }, (_, index) => ({ topicId: topic!.id, index }))
     return received(call, deadGroupOf(queue), of)
   },
-  AcknowledgeDeadLetterQueueRecords: (call) => settled(call, deadGroupOf(found(call, 'read')), () => 'accept'),
+  AcknowledgeDeadLetterQueueRecords: (call) => settled(call, deadGroupOf(found(call, 'read')), accepted),
   UpdateDeadLetterQueueRecordsVisibility: (call) => settled(call, deadGroupOf(found(call, 'read')), visibility),
   async RestoreDeadLetterQueueRecords(call) {
     const queue = found(call, 'write')
     // The copy in the stream is durable before the dead letter is done with: a crash in between restores it once more.
-    return settled(
-      call,
-      deadGroupOf(queue),
-      () => 'accept',
-      (handle) => call.service.records.restore(deadTopicOf(queue), handle),
+    return settled(call, deadGroupOf(queue), accepted, (handle) =>
+      call.service.records.restore(deadTopicOf(queue), handle),
     )
   },
 } satisfies Partial<Handlers>
 
-const visibility = ({ VisibilityTimeoutSeconds = 0 }: Entry): Outcome =>
-  VisibilityTimeoutSeconds === 0 ? 'release' : 'renew'
+type Become = Pick<Settlement, 'outcomes' | 'lockMs'>
+const accepted = (): Become => ({ outcomes: ['accept'] })
+const visibility = ({ VisibilityTimeoutSeconds = 0 }: Entry): Become =>
+  VisibilityTimeoutSeconds === 0
+    ? { outcomes: ['release'] }
+    : { outcomes: ['renew'], lockMs: lockMsOf(VisibilityTimeoutSeconds) }
 
 type Attributes = Call<'UpdateQueue'>['input']['QueueAttributes']
 function withAttributes(queue: KeptQueue, attributes: Attributes | undefined): KeptQueue {
@@ -144,26 +146,8 @@ function withAttributes(queue: KeptQueue, attributes: Attributes | undefined): K
     ...queue,
     visibilitySeconds,
     deadLetters: dead.TargetType === 'BUILT_IN',
-    receivesMax: dead.MaxReceiveCount ?? receives.default,
+    receivesMax: dead.MaxReceiveCount ?? receivesDefault,
   }
-}
-const within = (value: number, { min, max }: { min: number; max: number }): number =>
-  Math.min(max, Math.max(min, value))
-async function configure({ service: { log } }: Call, queue: KeptQueue): Promise<void> {
-  const lock = { 'share.record.lock.duration.ms': String(within(queue.visibilitySeconds, lockSeconds) * 1_000) }
-  await log.groupConfigs.alter(groupOf(queue), {
-    ...lock,
-    'share.delivery.count.limit': String(within(queue.receivesMax, receives)),
-    // Of shards that come later everything.
-    'share.auto.offset.reset': 'earliest',
-    'share.isolation.level': 'read_committed',
-    'errors.deadletterqueue.topic.name': queue.deadLetters ? deadTopicOf(queue) : null,
-  })
-  await log.groupConfigs.alter(deadGroupOf(queue), {
-    ...lock,
-    'share.delivery.count.limit': String(receives.max),
-    'share.auto.offset.reset': 'earliest',
-  })
 }
 type Start = NonNullable<Call<'CreateQueue'>['input']['StreamConfigurationList'][number]['StartingPosition']>
 function startOf(call: Call, stream: Stream, shard: number, start: Start | undefined): Promise<number> {
@@ -229,7 +213,7 @@ async function received(
   of: readonly QueueRef[],
 ): Promise<object> {
   const { service, input, nowMs, codec } = call
-  const { Limit = 10, WaitTimeSeconds = 0 } = input
+  const { Limit = 10, WaitTimeSeconds = 0, VisibilityTimeoutSeconds } = input
   if (of.length === 0) return { QueueRecords: [] }
   const member = service.world.random.uuid()
   // Another one first each time: none starves behind the others.
@@ -242,6 +226,7 @@ async function received(
       recordsMax: Limit,
       bytesMax,
       waitMs: WaitTimeSeconds * 1_000,
+      ...(VisibilityTimeoutSeconds === undefined ? {} : { lockMs: lockMsOf(VisibilityTimeoutSeconds) }),
     },
     call.signal,
   )
@@ -268,7 +253,7 @@ interface Entry {
 async function settled(
   call: Call,
   group: string,
-  outcomeOf: (entry: Entry) => Outcome,
+  becomes: (entry: Entry) => Become,
   before: (receipt: Receipt) => Promise<void> = () => Promise.resolve(),
 ): Promise<object> {
   const { Entries } = call.input as { readonly Entries: readonly Entry[] }
@@ -276,7 +261,7 @@ async function settled(
   const Failed: object[] = []
   for (const entry of Entries) {
     const { ReceiptHandle } = entry
-    const fault = await settle(call, group, ReceiptHandle, outcomeOf(entry), before)
+    const fault = await settle(call, group, ReceiptHandle, becomes(entry), before)
     if (fault === null) Successful.push({ ReceiptHandle })
     else Failed.push({ ReceiptHandle, ErrorCode: fault.type, ErrorMessage: fault.message })
   }
@@ -286,7 +271,7 @@ async function settle(
   { service }: Call,
   group: string,
   handle: string,
-  outcome: Outcome,
+  become: Become,
   before: (receipt: Receipt) => Promise<void>,
 ): Promise<ServiceError | null> {
   const receipt = receiptOf(handle)
@@ -295,7 +280,7 @@ async function settle(
   const of = { topicId, index }
   try {
     await before(receipt)
-    const settlements = [{ first: offset, last: offset, outcomes: [outcome] }]
+    const settlements = [{ first: offset, last: offset, ...become }]
     const [fault] = await service.log.queues.settle(group, member, [{ of, settlements }])
     if (fault instanceof Fault)
       return fault.code === 'log.record-not-held' ? invalid('ReceiptHandle has expired.') : serviceError(fault)

@@ -22,6 +22,8 @@ export const recordOperations = {
     writable(call, name)
     if (after !== undefined) checkOrdering(call, name, after)
     dryRun(input.DryRun)
+    call.demandQuota('producer_byte_rate')
+    call.used('producer_byte_rate', input.Data.length)
     const [put] = await call.service.records.put(() => writable(call, name), [input], call.service.streams.gate(name))
     if (put instanceof ServiceError) throw put
     return { ...put!, ...encryption(call, name) }
@@ -33,6 +35,8 @@ export const recordOperations = {
     const bytes = input.Records.reduce((sum, { Data, PartitionKey = '' }) => sum + Data.length + PartitionKey.length, 0)
     if (bytes > requestBytesMax) throw invalid(`Records size exceeds ${requestBytesMax / 1024 / 1024} MB limit`)
     dryRun(input.DryRun)
+    call.demandQuota('producer_byte_rate')
+    call.used('producer_byte_rate', bytes)
     const put = await call.service.records.put(
       () => writable(call, name),
       input.Records,
@@ -68,7 +72,9 @@ export const recordOperations = {
     if (stream.topicId !== at.topicId) throw noShard(call, name, at.shard)
     service.records.mayRead(stream, at.shard)
     dryRun(input.DryRun)
+    call.demandQuota('consumer_byte_rate')
     const found = await service.records.read(stream, at.shard, at.offset, { limit: input.Limit ?? readDefault })
+    call.used('consumer_byte_rate', bytesOf(found.records))
     const last = found.records.at(-1)
     const goesOn = !found.isOver || found.records.length > 0
     return {
@@ -210,6 +216,8 @@ function recordsJson(call: Call, stream: Stream, shard: number, records: readonl
     ...encrypted,
   }))
 }
+const bytesOf = (records: readonly LogRecord[]): number =>
+  records.reduce((sum, { key, value }) => sum + (key?.length ?? 0) + (value?.length ?? 0), 0)
 const nothing = new Uint8Array(0)
 /** A key that is no text is shown as base64. */
 export const keyText = (key: Uint8Array): string =>
@@ -239,6 +247,7 @@ async function* events(
     const found = await service.records.read(stream, shard, at, wait)
     if (subscription.aborted) return
     at = found.next
+    call.used('consumer_byte_rate', bytesOf(found.records))
     const number = sequenceNumbers(shard, stream.shards[shard]!.createdMs)
     const last = found.records.at(-1)
     yield {
