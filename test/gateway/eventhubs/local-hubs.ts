@@ -2,12 +2,13 @@
 import { listenEventHubs } from '../../../src/gateway/eventhubs/index.ts'
 import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
-import type { Disk, World } from '../../../src/lib/world.ts'
+import type { Disk, TlsServer, World } from '../../../src/lib/world.ts'
 import { openCatalog } from '../../../src/log/catalog.ts'
 import { openCommits } from '../../../src/log/commits.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
 import { type Contracts, openContracts } from '../../../src/schema/contracts.ts'
+import type { OAuthOptions } from '../../../src/security/oauth.ts'
 import { type OpenSecurity, openSecurity } from '../../../src/security/security.ts'
 
 export interface LocalHubs extends AsyncDisposable {
@@ -29,6 +30,8 @@ export interface LocalOptions {
   /** Nobody may do anything without a grant. */
   readonly authenticates?: boolean
   readonly viewTopics?: readonly string[]
+  readonly tls?: TlsServer
+  readonly oauth?: OAuthOptions
 }
 
 export async function startHubs(options: LocalOptions = {}): Promise<LocalHubs> {
@@ -41,15 +44,19 @@ export async function startHubs(options: LocalOptions = {}): Promise<LocalHubs> 
   const complaints: string[] = []
   const note = (message: string, facts?: unknown): void => void complaints.push(`${message} ${JSON.stringify(facts)}`)
   const logger = { info: note, warn: note, error: note }
-  const { authenticates = false } = options
-  const rules = { superUsers: [], principalMapping: 'DEFAULT', oauth: null, authenticates }
+  const { authenticates = false, oauth = null, tls } = options
+  const rules = { superUsers: [], principalMapping: 'DEFAULT', oauth, authenticates }
   const security = openSecurity({ world, log, catalog, logger }, rules)
   const contracts = openContracts({ catalog })
   for (const [name, partitions] of Object.entries(hubs))
     if ((await log.topics.get(name)) === null) await log.topics.create([{ name, partitions }])
   const uses = { writerOf: (topic: string) => (viewTopics.includes(topic) ? 'view' : null) }
   const parts = { world, log, commits, contracts, security, logger, uses, autoCreate }
-  const listener = await listenEventHubs({ ...parts, at: { host: '127.0.0.1', port: 0 } })
+  const listener = await listenEventHubs({
+    ...parts,
+    at: { host: '127.0.0.1', port: 0 },
+    ...(tls === undefined ? {} : { tls }),
+  })
   const { port } = listener.at
   return {
     port,

@@ -59,6 +59,8 @@ export interface OpenOptions {
   readonly sasl?: { readonly mechanism: string; readonly response?: Buffer } | null
   readonly open?: Partial<Given<typeof open>>
   readonly incomingWindow?: number
+  /** One that is connected already, whatever it goes over. */
+  readonly socket?: Socket
 }
 const withinMsDefault = 5_000
 
@@ -97,8 +99,9 @@ export class RawClient implements AsyncDisposable {
     sasl = { mechanism: 'ANONYMOUS' },
     open: asked,
     incomingWindow = 0xffff_ffff,
+    socket,
   }: OpenOptions): Promise<RawClient> {
-    const client = await RawClient.connect(port)
+    const client = socket === undefined ? await RawClient.connect(port) : new RawClient(socket)
     if (sasl !== null && !(await client.authenticate(sasl.mechanism, sasl.response))) return client
     client.socket.write(protocolHeader(protocolId.amqp))
     client.write(0, open, { containerId: 'raw', hostname: 'localhost', ...asked })

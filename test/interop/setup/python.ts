@@ -17,6 +17,17 @@ export async function python(): Promise<string> {
   return join(dir, 'bin', 'python')
 }
 
+/** The same for a client of another service: its packages are in an environment of their own. Path of its Python. */
+export async function pythonWith(name: string, ...wanted: readonly string[]): Promise<string> {
+  const dir = await installOnce(`python-${name}`, wanted.join(' '), async (target) => {
+    const { python3 } = await need('python3')
+    console.error(`installing ${wanted.join(' ')} from PyPI`)
+    await makeEnvironment(python3, target)
+    await run(join(target, 'bin', 'python'), ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', ...wanted])
+  })
+  return join(dir, 'bin', 'python')
+}
+
 /** Debian ships Python without `ensurepip`: its package python3-venv brings it. */
 export async function makeEnvironment(python3: string, target: string): Promise<void> {
   const make = (): Promise<string> => run(python3, ['-m', 'venv', target])

@@ -2,10 +2,12 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import { WebSocketServer } from 'ws'
 import { asFault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
 import { http } from '../../../lib/real/http.ts'
+import { subjectOf } from '../../../lib/real/tls.ts'
 import { BlobService, isAboutBlobs } from '../blob-http.ts'
 import type { Transport } from '../connection.ts'
 import type { HttpAnswer, HttpRequest } from '../exchange.ts'
@@ -110,7 +112,7 @@ export class HttpShell {
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       const transport: Transport = {
         host: plainHost(request.socket.remoteAddress),
-        peerSubject: null,
+        peerSubject: request.socket instanceof TLSSocket ? subjectOf(request.socket) : null,
         get backlogBytes() {
           return webSocket.bufferedAmount
         },

@@ -1,0 +1,25 @@
+/** azure-eventhub for Python with its checkpoint store, both kinds of it: `eventhubs/clients.py` has the behaviours. */
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { reportBehaviours } from './kafka/behaviours.ts'
+import { pythonWith, startMillrace } from './setup/index.ts'
+
+const packages = [
+  'azure-eventhub==5.15.1',
+  'azure-eventhub-checkpointstoreblob==1.2.0',
+  'azure-eventhub-checkpointstoreblob-aio==1.2.0',
+  'aiohttp==3.14.5',
+] as const
+
+for (const [kind, behaviours] of [
+  ['sync', 20],
+  ['aio', 17],
+] as const)
+  test(`azure-eventhub, ${kind}`, async (t) => {
+    const python = await pythonWith('azure', ...packages)
+    await using millrace = await startMillrace({ args: ['--listen', 'eventhubs=127.0.0.1:0'] })
+    const script = join(import.meta.dirname, 'eventhubs', 'clients.py')
+    const args = ['-u', script, kind, millrace.listen['eventhubs']!, millrace.http]
+    await reportBehaviours(t, python, args, behaviours)
+    await millrace.stop()
+  })
