@@ -12,6 +12,7 @@ import { benchDelivery, deliveryRows } from './delivery.ts'
 import { benchEventHubs, eventHubsRows } from './eventhubs.ts'
 import { benchKinesis, kinesisRows } from './kinesis.ts'
 import { benchLatency, latencyRows } from './latency.ts'
+import { benchPubsub, pstest, pubsubRows } from './pubsub.ts'
 import type { PlanOptions } from './kafka/plan.ts'
 import { Report, type RowSpec } from './lib/rows.ts'
 import { benchMqtt, mqttRows } from './mqtt.ts'
@@ -35,6 +36,12 @@ const benches: Readonly<Record<string, Bench>> = {
     rows: kafkaRows,
     setUp: () => need('java', 'mvn', 'python3').then(() => Promise.all([kafkaDir(), python()])),
     run: benchKafka,
+  },
+  pubsub: {
+    says: 'publish and streaming pull of the Pub/Sub gateway beside pstest',
+    rows: pubsubRows,
+    setUp: () => pstest(),
+    run: benchPubsub,
   },
   nexmark: {
     says: 'the Nexmark queries beside Apache Flink: events per CPU-second',

@@ -85,6 +85,8 @@ export const limits = {
   /** A stream that has enough out looks so often for what is over. */
   pubsubSweepMs: 1_000,
   pubsubAckIds: 50_000,
+  /** So often is looked for subscriptions and snapshots that have expired: they live for days. */
+  pubsubExpiryMs: 3_600_000,
   /** JavaScript of users: the service's bound of its text; memory, stack and time of a call; functions that are kept ready. */
   pubsubUdfBytes: 20 * 1024,
   pubsubUdfMemoryBytes: 16 * 1024 * 1024,

@@ -37,8 +37,8 @@ export const openAuthorizer: Authorizer = { enforced: false, allows: () => true,
 
 /** Decisions that are remembered; then all are forgotten and made again. */
 const decisionsMax = 20_000
-/** The salted credentials, and who did what: only for those who may change users and grants. */
-const restricted = new Set(['_millrace_catalog', '_millrace_audit'])
+/** The salted credentials, who did what, and the keys of the Pub/Sub gateway: only for those who may change users and grants. */
+const restricted = new Set(['_millrace_catalog', '_millrace_audit', '_millrace_pubsub'])
 
 interface OfType {
   readonly literal: Map<string, Grant[]>

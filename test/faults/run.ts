@@ -31,6 +31,8 @@ import { mqttFrames } from './cases/mqtt-frames.ts'
 import { shares } from './cases/shares.ts'
 import { shortCalls } from './cases/short-calls.ts'
 import { soak } from './cases/soak.ts'
+import { pubsubFrames } from './cases/pubsub-frames.ts'
+import { pubsubKill } from './cases/pubsub-kill.ts'
 import { nexmark } from './cases/nexmark.ts'
 import { oneId } from './cases/one-id.ts'
 import { lyingDisk, powerCutExt4, powerCutXfs } from './cases/power-cut.ts'
@@ -56,6 +58,8 @@ const cases: readonly FaultCase[] = [
   frames,
   mqttFrames,
   mqttKills,
+  pubsubKill,
+  pubsubFrames,
   bodies,
   eventHubsFrames,
   eventHubsKill,

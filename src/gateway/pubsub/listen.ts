@@ -24,6 +24,7 @@ import { type CallFacts, Gateway } from './gateway.ts'
 import { OidcTokens } from './oidc.ts'
 import { Pushers } from './push.ts'
 import { type RestAnswer, answerRest, errorAnswer } from './rest.ts'
+import { isLoopback } from '../../lib/loopback.ts'
 import { type Parts, Service } from './service.ts'
 import { serveGrpc } from './shell/grpc.ts'
 import { Intake } from './shell/intake.ts'
@@ -43,6 +44,12 @@ export interface PubsubListener {
   close(): Promise<void>
 }
 
+interface RestHead {
+  readonly verb: string
+  readonly target: string
+  readonly origin: string | string[] | undefined
+  readonly host: string | undefined
+}
 const preface = Buffer.from('PRI * HTTP/2.0')
 /** Calls that are still running after this are cut off at a stop. */
 const drainMs = 2_000
@@ -62,13 +69,37 @@ export async function listenPubsub(options: PubsubOptions): Promise<PubsubListen
   shown = advertise ?? bound
   const pushers = new Pushers(service, tokens, webhookRules(pushAllow, false))
   service.pushers = pushers
+  const sweeping = new Sweeping(service)
   return {
     at: bound,
     renew: (next) => shell.renew(next),
     async close() {
+      sweeping.stop()
       await Promise.all([shell.close(), pushers.close()])
       service.close()
     },
+  }
+}
+
+/** Looks now and then for what has expired. */
+class Sweeping {
+  #cancel: () => void
+  constructor(service: Service) {
+    const again = (): void => {
+      this.#cancel = service.clock.after(limits.pubsubExpiryMs, () => {
+        void service
+          .sweep()
+          .catch((error: unknown) =>
+            service.parts.logger.warn('pubsub: looking for what has expired failed', { error }),
+          )
+        again()
+      })
+    }
+    this.#cancel = () => undefined
+    again()
+  }
+  stop(): void {
+    this.#cancel()
   }
 }
 
@@ -196,7 +227,9 @@ class Shell {
     stream.once('close', () => gone.abort())
     const request = { verb: String(headers[':method']), target: String(headers[':path']) }
     const facts = this.#facts(headers.authorization, peer, gone.signal)
-    void this.#restAnswer(stream, request, facts).then((answer) => {
+    const { origin } = headers
+    const host = headers[':authority'] ?? headers.host
+    void this.#restAnswer(stream, { ...request, origin, host }, facts).then((answer) => {
       if (stream.destroyed) return
       stream.respond({ ':status': answer.status, 'content-type': 'application/json; charset=UTF-8' })
       stream.end(JSON.stringify(answer.body))
@@ -207,7 +240,8 @@ class Shell {
     response.once('close', () => gone.abort())
     const { method = 'GET', url = '/' } = request
     const facts = this.#facts(request.headers.authorization, this.#peerOf(request.socket), gone.signal)
-    const { status, body } = await this.#restAnswer(request, { verb: method, target: url }, facts)
+    const { origin, host } = request.headers
+    const { status, body } = await this.#restAnswer(request, { verb: method, target: url, origin, host }, facts)
     if (response.destroyed) return
     response.writeHead(status, { 'content-type': 'application/json; charset=UTF-8' })
     response.end(JSON.stringify(body))
@@ -217,11 +251,12 @@ class Shell {
   }
   async #restAnswer(
     source: AsyncIterable<Buffer>,
-    { verb, target }: { verb: string; target: string },
+    { verb, target, origin, host }: RestHead,
     facts: CallFacts,
   ): Promise<RestAnswer> {
     let held = 0
     try {
+      this.#admit(origin, host)
       if (verb === 'GET' && (target === '/.well-known/jwks.json' || target === '/oauth2/v3/certs'))
         return { status: 200, body: await this.#tokens.jwks() }
       if (verb === 'GET' && target === '/.well-known/openid-configuration')
@@ -243,6 +278,18 @@ class Shell {
     } finally {
       this.#intake.release(held)
     }
+  }
+
+  /**
+   * Pages of browsers have nothing to say here, whatever name they have found for this address. Throws RpcError
+   * PERMISSION_DENIED.
+   */
+  #admit(origin: string | string[] | undefined, host: string | undefined): void {
+    if (origin !== undefined) throw new RpcError('PERMISSION_DENIED', 'Requests of web pages are not served here.')
+    const name = URL.parse(`http://${host ?? ''}`)?.hostname ?? ''
+    const { address } = this.#server.address() as AddressInfo
+    if (isLoopback(address) && !isLoopback(name))
+      throw new RpcError('PERMISSION_DENIED', 'The Host of the request is not this machine.')
   }
 
   close(): Promise<void> {

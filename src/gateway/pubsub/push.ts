@@ -93,12 +93,12 @@ class Pusher {
     const { signal } = this.#stop
     while (!signal.aborted)
       try {
-        if (this.#failures > 0) await this.#world.clock.sleep(this.#backoffMs, signal)
         const room = this.#window - this.#out
         if (room <= 0) {
           await new Promise<void>((resolve) => (this.#wake = resolve))
           continue
         }
+        if (this.#failures > 0) await this.#world.clock.sleep(this.#backoffMs, signal)
         await this.#some(room)
       } catch (error) {
         if (signal.aborted) return

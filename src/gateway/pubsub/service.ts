@@ -24,6 +24,8 @@ import { type KeptSubscription, Subscription, retentionDefaultMs, topicOf } from
 import { msOf } from '../../wire/protobuf/well-known.ts'
 import { Transforms } from './transforms.ts'
 
+/** What is said of a subscription's use is written so seldom. */
+const keptActiveMs = 3_600_000
 export const keptTopic = '_millrace_pubsub'
 
 export interface TopicUses {
@@ -207,6 +209,35 @@ export class Service {
   /** What is delivered is what stands in the topic. */
   demandRead(access: Access, { message }: Subscription): void {
     access.demand('read', 'topic', topicOf(message))
+  }
+
+  /** Subscriptions that nobody has used for as long as they say, and snapshots that are over. */
+  async sweep(): Promise<void> {
+    const nowMs = this.clock.now()
+    for (const subscription of this.subscriptions.values()) {
+      const { id, activeMs, kept, message } = subscription
+      const ttl = message.expirationPolicy?.ttl ?? null
+      if (ttl !== null && nowMs - activeMs > msOf(ttl))
+        await this.turn('subscriptions', id, () => this.#expire(subscription))
+      else if (activeMs - kept.activeMs > keptActiveMs)
+        await this.turn('subscriptions', id, async () => {
+          const now = this.subscriptions.get(id)
+          if (now !== undefined) await this.#keepActive(now)
+        })
+    }
+    await this.snapshots.sweep()
+  }
+  async #expire(subscription: Subscription): Promise<void> {
+    if (!this.has(subscription)) return
+    const { id } = subscription
+    this.parts.logger.info('pubsub: a subscription has expired', { subscription: id })
+    await this.removeSubscription(subscription)
+  }
+  async #keepActive(subscription: Subscription): Promise<void> {
+    const { id, kept, activeMs } = subscription
+    const next = { ...kept, activeMs }
+    await this.keep('subscriptions', id, { ...next, message: toJson(subscriptionMessage, kept.message) })
+    subscription.keptActive(next)
   }
 
   // --- kept

@@ -33,6 +33,8 @@ export interface KeptSubscription {
   readonly topicId: string
   readonly ackKey: string
   readonly createdMs: number
+  /** When somebody was last seen to use it; now and then kept. */
+  readonly activeMs: number
   /** Where each partition of the topic ended then; what was added later begins at its start. */
   readonly born: readonly number[]
 }
@@ -78,6 +80,7 @@ export class Subscription {
   #transform: Transform | null = null
   readonly #parts: SubscriptionParts
   readonly #ackIds: AckIds
+  #activeMs: number
   /** Aborted when it is changed in a way that streams should know of, or gone. */
   #changed = new AbortController()
 
@@ -87,6 +90,7 @@ export class Subscription {
     this.#ackIds = new AckIds(Buffer.from(kept.ackKey, 'base64'))
     this.leases = new Leases(parts.clock)
     this.#kept = kept
+    this.#activeMs = kept.activeMs
     this.change(kept)
   }
   get kept(): KeptSubscription {
@@ -107,6 +111,13 @@ export class Subscription {
   get deadlineMs(): number {
     return this.message.ackDeadlineSeconds * 1000 || deadlineDefaultMs
   }
+  get activeMs(): number {
+    return this.#activeMs
+  }
+  /** Whoever waits for messages, or says what became of them, uses it. */
+  used(): void {
+    this.#activeMs = this.#parts.clock.now()
+  }
   get retentionMs(): number {
     const { messageRetentionDuration: set } = this.message
     return set === null ? retentionDefaultMs : msOf(set)
@@ -119,6 +130,10 @@ export class Subscription {
     this.#parts.queues.configure(this.group, settingsOf(this))
     this.#changed.abort()
     this.#changed = new AbortController()
+  }
+  /** Nothing that its clients would see. */
+  keptActive(kept: KeptSubscription): void {
+    this.#kept = kept
   }
   /** Whoever waits for messages learns that there will be none. */
   end(): void {
@@ -141,6 +156,7 @@ export class Subscription {
   async pull(options: Pull): Promise<Pulled> {
     const { clock } = this.#parts
     const untilMs = clock.monotonic() + options.waitMs
+    this.used()
     for (;;) {
       const waitMs = Math.max(0, untilMs - clock.monotonic())
       const of = await this.partitions()
@@ -252,6 +268,7 @@ export class Subscription {
     how: (exact: boolean) => Pick<Settlement, 'outcomes' | 'late' | 'lockMs'>,
     lease: 'over' | number,
   ): Promise<readonly string[]> {
+    this.used()
     const exact = this.isExact
     const settlement = how(exact)
     const bad: string[] = []

@@ -80,6 +80,8 @@ interface ChangeParts {
   readonly renewed?: readonly Extent[]
 }
 
+/** A late acceptance may be about so many records behind the window: more were never out at once. */
+const lateMax = 100_000
 /** A lock that could not be ended because the disk failed is tried again after this time. */
 const retryMs = 1_000
 
@@ -268,6 +270,8 @@ export class QueuePartition {
     by: { member: string; first: number; last: number; nowMs: number },
   ): Run[] {
     if (!late) return this.#held(by, deliveries)
+    // It was given out before a restart: the window begins again as it was stored.
+    if (outcome === 'accept' && by.last >= this.end && by.last - this.end < lateMax) this.admit(by.last + 1)
     const isMeant = (run: Run): boolean => {
       if (run.pending !== null || isOver(run)) return false
       if (deliveries !== undefined && run.count !== deliveries) return false

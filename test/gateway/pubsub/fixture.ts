@@ -3,7 +3,7 @@ import { type ClientHttp2Session, connect } from 'node:http2'
 import { silent } from '../../../src/lib/logger.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
 import { type Running, startMillrace } from '../../../src/node/millrace.ts'
-import { resolveConfig } from '../../../src/node/config.ts'
+import { type Settings, resolveConfig } from '../../../src/node/config.ts'
 import { GrpcReader, grpcFrame } from '../../../src/wire/grpc/frames.ts'
 import { type Input, type Message, decode, encode } from '../../../src/wire/protobuf/message.ts'
 import * as messages from '../../../src/wire/pubsub/messages.ts'
@@ -136,10 +136,10 @@ export interface Fixture extends AsyncDisposable {
   readonly address: string
   readonly client: GrpcClient
 }
-export async function startFixture(data = ':memory:'): Promise<Fixture> {
+export async function startFixture(data = ':memory:', more: Settings = {}, world = realWorld()): Promise<Fixture> {
   const listen = ['http=off', 'kafka=off', 'pubsub=127.0.0.1:0']
-  const { config } = resolveConfig({ data, listen, workers: '0' }, {}, {})
-  const running = await startMillrace({ config, world: realWorld(), logger: silent })
+  const { config } = resolveConfig({ data, listen, workers: '0', ...more }, {}, {})
+  const running = await startMillrace({ config, world, logger: silent })
   const address = running.listening().pubsub!
   const client = new GrpcClient(address)
   return {

@@ -29,7 +29,7 @@ export async function goTests(module: string, version: string, folder: string): 
   return { binary: join(built, 'tests'), folder: join(source, folder) }
 }
 
-async function goCommand(): Promise<string> {
+export async function goCommand(): Promise<string> {
   const here = which('go') ?? which('/usr/local/go/bin/go')
   if (here !== null && /go1\.(2[1-9]|[3-9]\d)/.test(await run(here, ['version']))) return here
   const system = `go${toolchain}.${process.platform}-${machines[process.arch] ?? process.arch}`

@@ -388,6 +388,15 @@ test('a late acceptance counts as long as the record is not done with, and passe
   assert.equal(await work.settle('one', 0, 2, 'accept', { late: true }), null)
   assert.deepEqual(await work.texts('two'), [])
 })
+test('a late acceptance from before a restart counts', async () => {
+  const work = await Work.open()
+  await work.write('a', 'b', 'c')
+  await work.receive('one')
+  await work.restart()
+  assert.equal(await work.settle('one', 1, 1, 'accept', { late: true }), null)
+  await work.restart()
+  assert.deepEqual(await work.texts('two'), ['a', 'c'])
+})
 test('a late renewal locks again what nobody was given since', async () => {
   const work = await Work.open()
   await work.write('a')

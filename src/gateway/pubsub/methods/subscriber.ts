@@ -99,6 +99,7 @@ const createSubscription = method({
         topicId: info.id,
         ackKey: Buffer.from(world.random.bytes(secretBytes)).toString('base64'),
         createdMs: world.clock.now(),
+        activeMs: world.clock.now(),
         born: bounds.map(({ end }) => end),
       })
       return shown(pubsub, request.name, subscription.message)

@@ -16,6 +16,8 @@ import type { StreamingPull } from '../streaming.ts'
 import type { Intake } from './intake.ts'
 
 const unzip = promisify(gunzip)
+/** NGHTTP2_NO_ERROR */
+const noError = 0
 
 export interface GrpcContext {
   readonly gateway: Gateway
@@ -178,7 +180,16 @@ class GrpcCall {
       { ':status': 200, 'content-type': 'application/grpc', 'grpc-accept-encoding': 'identity,gzip' },
       { waitForTrailers: true },
     )
-    this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(this.#trailers))
+    this.#stream.once('wantTrailers', () => {
+      this.#stream.sendTrailers(this.#trailers)
+      this.#leave()
+    })
+  }
+  /** The client learns that nobody listens to it any more, once it has what was said. */
+  #leave(): void {
+    this.#context.gateway.service.clock.soon(() => {
+      if (!this.#stream.destroyed && !this.#stream.readableEnded) this.#stream.close(noError)
+    })
   }
   #trailers: Record<string, string> = { 'grpc-status': '0' }
   end(error: RpcError | null): void {
@@ -187,11 +198,13 @@ class GrpcCall {
     this.#cancelTimeout?.()
     if (error !== null) this.#trailers = trailersOf(error)
     if (this.#stream.headersSent) this.#stream.end()
-    else
+    else {
       this.#stream.respond(
         { ':status': 200, 'content-type': 'application/grpc', ...this.#trailers },
         { endStream: true },
       )
+      this.#leave()
+    }
     // What the client still sends is not looked at.
     this.#stream.resume()
   }
