@@ -3,7 +3,8 @@
  *
  * Messages with QoS 1 and 2 wait in a short queue. Where it is full, its owner falls behind in the partition: it notes the
  * offset, and what follows stays in the log. With room again it reads on from there by itself, until it meets the reader
- * that all share. So a slow or absent subscriber holds a cursor for each partition, and no copies.
+ * that all share. So a slow or absent subscriber holds a cursor for each partition, and no copies. It remembers the offsets
+ * of what passed for it meanwhile, as far as they are not too many: then it reads there, and nowhere between.
  *
  * Invariant: of each partition, what is before the cursor (or before what all have been offered) has been given, waits in
  * the queue, or was not for this subscriber.
@@ -31,6 +32,12 @@ export interface FeedHost {
   /** How a record is for this feed; null: it is not. */
   deliveryOf(feed: Feed, record: LogRecord, from: Followed): Delivery | null
 }
+/** Offsets, in order, of everything for a feed from `from` on, and before `until`; null: they are still being noted. */
+interface Hints {
+  from: number
+  offsets: number[]
+  until: number | null
+}
 /** Cursors by topic, in the order of its partitions. */
 export type Cursors = Readonly<Record<string, readonly number[]>>
 
@@ -38,7 +45,9 @@ export abstract class Feed {
   protected readonly host: FeedHost
   protected queue: Delivery[] = []
   #queuedBytes = 0
-  protected readonly behind = new Map<Followed, Offset>()
+  /** Where it goes on by itself, and what it knows of what comes then. */
+  readonly #behind = new Map<Followed, Offset>()
+  readonly #hints = new Map<Followed, Hints>()
   #catching = false
 
   constructor(host: FeedHost) {
@@ -54,11 +63,25 @@ export abstract class Feed {
 
   /** From the reader that all share, or from nowhere (`$SYS`, retained messages). */
   offer(delivery: Delivery, from: Followed | null): void {
-    if (from !== null && this.behind.has(from)) return
+    if (from !== null && (this.#behind.has(from) || !this.isOpen)) return this.#note(delivery, from)
     if (delivery.qos === 0) return this.pass(delivery)
     if (this.queue.length === 0 && this.give(delivery)) return
-    if (from !== null && this.#isFull) this.behind.set(from, delivery.message.place!.offset as Offset)
+    if (from !== null && this.#isFull) this.#note(delivery, from)
     else this.#push(delivery)
+  }
+  /** It passes while it cannot be taken. With QoS 0 it is gone. */
+  #note({ qos, message }: Delivery, from: Followed): void {
+    if (qos === 0) return
+    const { offset } = message.place!
+    if (!this.#behind.has(from)) {
+      this.#behind.set(from, offset as Offset)
+      this.#hints.set(from, { from: offset, offsets: [offset], until: null })
+      return
+    }
+    const hints = this.#hints.get(from)
+    if (hints === undefined || hints.until !== null) return
+    if (hints.offsets.length < limits.mqttQueued) hints.offsets.push(offset)
+    else hints.until = offset
   }
   /** One that lies in memory anyway: it waits behind the others, however many there are. */
   offerRetained(delivery: Delivery): void {
@@ -76,10 +99,6 @@ export abstract class Feed {
     this.queue.unshift(delivery)
     this.#queuedBytes += bytesOfMessage(delivery.message)
   }
-  protected clear(): void {
-    this.queue = []
-    this.#queuedBytes = 0
-  }
   /** There may be room. */
   pump(): void {
     let given = 0
@@ -88,27 +107,39 @@ export abstract class Feed {
       given++
     }
     if (given > 0) this.queue.splice(0, given)
-    if (this.behind.size > 0 && !this.#catching) void this.#catchUp()
+    if (this.#behind.size > 0 && !this.#catching) void this.#catchUp()
   }
 
   async #catchUp(): Promise<void> {
     this.#catching = true
     try {
-      while (this.isOpen && this.behind.size > 0 && this.queue.length < limits.mqttQueued / 2) await this.#readOn()
+      while (this.isOpen && this.#behind.size > 0 && this.queue.length < limits.mqttQueued / 2) await this.#readOn()
     } finally {
       this.#catching = false
     }
   }
   async #readOn(): Promise<void> {
-    const [[followed, from]] = this.behind as unknown as [[Followed, Offset]]
-    if (followed.next === null || from >= followed.next) return void this.behind.delete(followed)
+    const [[followed, from]] = this.#behind as unknown as [[Followed, Offset]]
+    if (followed.next === null || from >= followed.next) return this.#caughtUp(followed)
+    const next = this.#nextFrom(followed, from)
+    if (next > from) return void this.#behind.set(followed, next as Offset)
     const found = await this.host.topics.read(followed.partition, from)
     // Others have their turn, also where all of it lay in memory.
     await new Promise<void>((resolve) => this.host.clock.soon(resolve))
-    if (!this.isOpen || this.behind.get(followed) !== from) return
-    if (found === null || followed.next === null) return void this.behind.delete(followed)
-    this.behind.set(followed, this.#takeIn(found.records, followed, found.next) as Offset)
+    if (!this.isOpen || this.#behind.get(followed) !== from) return
+    if (found === null || followed.next === null) return this.#caughtUp(followed)
+    this.#behind.set(followed, this.#takeIn(found.records, followed, found.next) as Offset)
     this.pump()
+  }
+  #caughtUp(followed: Followed): void {
+    this.#behind.delete(followed)
+    this.#hints.delete(followed)
+  }
+  /** The first place from there on where something may be for it. */
+  #nextFrom(followed: Followed, from: number): number {
+    const hints = this.#hints.get(followed)
+    if (hints === undefined || from < hints.from || (hints.until !== null && from >= hints.until)) return from
+    return hints.offsets.find((offset) => offset >= from) ?? hints.until ?? followed.next!
   }
   /** Returns where to go on. */
   #takeIn(records: readonly LogRecord[], followed: Followed, next: number): number {
@@ -122,20 +153,50 @@ export abstract class Feed {
     return Math.min(next, end)
   }
 
-  /** From these on; what is not among them is of topics that came later. */
-  protected goOnFrom(cursors: Cursors): void {
-    this.behind.clear()
+  /** Stands there from now on, whatever is known of what lies before; topics that are not named came later. */
+  standAt(cursors: Cursors): void {
     for (const topic of this.host.topics.mayHold(this.filters))
       for (const followed of topic.partitions) {
+        const { next } = followed
         const at = cursors[topic.name]?.[followed.partition.index] ?? 0
-        if (followed.next !== null && at < followed.next) this.behind.set(followed, at as Offset)
+        if (next === null || at >= next) continue
+        this.#behind.set(followed, at as Offset)
+        this.#hints.set(followed, { from: next, offsets: [], until: null })
       }
   }
-  /** `held`: places of what has been given and is not done, where it counts as not given. */
+  /** Nobody is there any more: what waits, and what is `held`, is read again. */
+  protected standBack(held: readonly Place[] = []): void {
+    const waiting = [...held, ...this.queue.flatMap(({ message: { place } }) => (place === null ? [] : [place]))]
+    this.queue = []
+    this.#queuedBytes = 0
+    for (const topic of this.host.topics.mayHold(this.filters))
+      for (const followed of topic.partitions) {
+        const { topic: name, index } = followed.partition
+        const own = waiting.filter((place) => place.topic === name && place.index === index)
+        if (own.length > 0 && followed.next !== null)
+          this.#goBack(
+            followed,
+            own.map(({ offset }) => offset),
+          )
+      }
+  }
+  #goBack(followed: Followed, offsets: readonly number[]): void {
+    const sorted = offsets.toSorted((a, b) => a - b)
+    const was = this.#behind.get(followed)
+    const hints = this.#hints.get(followed)
+    const first = Math.min(sorted[0]!, was ?? Infinity)
+    this.#behind.set(followed, first as Offset)
+    if (was === undefined) this.#hints.set(followed, { from: first, offsets: sorted, until: null })
+    else if (hints !== undefined && hints.from <= was) {
+      hints.from = first
+      hints.offsets = [...sorted, ...hints.offsets.filter((offset) => offset >= was)]
+    }
+  }
+  /** What has been given and is not done counts as not given where it is `held`. */
   protected cursors(held: Iterable<Place> = []): Record<string, number[]> {
     const found: Record<string, number[]> = {}
     for (const topic of this.host.topics.mayHold(this.filters))
-      found[topic.name] = topic.partitions.map((one) => this.behind.get(one) ?? one.next ?? 0)
+      found[topic.name] = topic.partitions.map((one) => this.#cursorOf(one))
     const notBefore = ({ topic, index, offset }: Place): void => {
       const of = found[topic]
       if (of?.[index] !== undefined && offset < of[index]) of[index] = offset
@@ -143,5 +204,10 @@ export abstract class Feed {
     for (const { message } of this.queue) if (message.place !== null) notBefore(message.place)
     for (const place of held) notBefore(place)
     return found
+  }
+  #cursorOf(followed: Followed): number {
+    const at = this.#behind.get(followed)
+    if (at === undefined || followed.next === null) return at ?? followed.next ?? 0
+    return this.#nextFrom(followed, at)
   }
 }

@@ -20,8 +20,6 @@ export class Group extends Feed {
   readonly #members = new Map<Session, Subscription>()
   #turn = 0
   readonly #outstanding = new Set<Outgoing>()
-  /** Where it stands while nobody is connected; null: nobody has been yet. */
-  #cursors: Cursors | null = null
   isStored = false
   declare protected readonly host: GroupHost
 
@@ -40,10 +38,11 @@ export class Group extends Feed {
     return this.#members.size > 0
   }
   get places(): Cursors {
-    return this.isOpen ? this.cursors(this.#held()) : (this.#cursors ?? {})
+    return this.cursors(this.#held())
   }
+  /** With QoS 2 a message is its member's own: nobody else may be given it. */
   *#held(): Iterable<Place> {
-    for (const { place } of this.#outstanding) if (place !== null) yield place
+    for (const { place, qos } of this.#outstanding) if (place !== null && qos === 1) yield place
   }
 
   protected give(delivery: Delivery): boolean {
@@ -83,33 +82,19 @@ export class Group extends Feed {
     if (message !== null && this.isOpen) this.unshift({ message, qos: entry.qos, retain, ids: null })
   }
 
-  /** Returns whether it was the first. */
-  join(session: Session, subscription: Subscription): boolean {
-    const isFirst = this.#members.size === 0
+  join(session: Session, subscription: Subscription): void {
     this.sessions.add(session)
     this.#members.set(session, subscription)
-    return isFirst
-  }
-  /** After the first has joined and what comes is offered. */
-  open(): void {
-    if (this.#cursors !== null) this.goOnFrom(this.#cursors)
     this.pump()
   }
-  /** Returns whether it was the last. It goes on from where it stood before what the session had not acknowledged. */
-  leave(session: Session): boolean {
-    if (!this.#members.has(session)) return false
-    if (this.#members.size > 1) {
-      this.#members.delete(session)
-      return false
-    }
-    this.#cursors = this.cursors(this.#held())
-    this.#members.delete(session)
-    this.clear()
-    this.behind.clear()
-    return true
-  }
-  restored(cursors: Cursors): void {
-    this.#cursors = cursors
-    this.isStored = true
+  /** With nobody left it goes on from where it stood before what nobody has acknowledged. */
+  leave(session: Session): void {
+    if (!this.#members.has(session)) return
+    if (this.#members.size === 1) {
+      const held = [...this.#held()]
+      this.#members.clear()
+      this.standBack(held)
+      this.#outstanding.clear()
+    } else this.#members.delete(session)
   }
 }

@@ -18,7 +18,7 @@ import type { Security } from '../../security/security.ts'
 import { MqttError, type Reason, reason } from '../../wire/mqtt/reason.ts'
 import { isFilter, isTopicName, sharedFilter } from '../../wire/mqtt/topics.ts'
 import { Appender, type Waiter, partitionOf } from './appender.ts'
-import type { Delivery, Feed } from './feed.ts'
+import type { Cursors, Delivery, Feed } from './feed.ts'
 import { Group, type GroupHost } from './group.ts'
 import { type Followed, LogTopic, LogTopics } from './log-topics.ts'
 import { type Message, type Place, type Sent, messageOf, ownMessage, recordOf } from '../../log/mqtt-message.ts'
@@ -63,6 +63,9 @@ export interface ConnectRequest {
 /** Topics whose subscribers are remembered; then all are looked up again. */
 const matchesMax = 20_000
 const nobody: readonly Subscription[] = []
+/** Kept sessions that are looked at in a second, and records behind which one is saved again. */
+const refreshedPerTick = 200
+const refreshedAfter = 10_000
 
 export class Hub implements SessionHost, GroupHost {
   readonly clock: World['clock']
@@ -82,6 +85,7 @@ export class Hub implements SessionHost, GroupHost {
   /** Sessions that wait for their client, their end, or the time of their will. */
   readonly #absent = new Set<Session>()
   readonly #connecting = new Map<string, Promise<void>>()
+  #refreshing: Iterator<Session, undefined> = this.sessions.values()
 
   private constructor(options: HubOptions, store: Store, retained: Retained) {
     const { world, log, commits, logger, rules, partitions } = options
@@ -99,7 +103,7 @@ export class Hub implements SessionHost, GroupHost {
     const [store, restored] = await Store.open({ log, clock: world.clock, logger })
     const hub = new Hub(options, store, await Retained.open(log, world.clock))
     await hub.topics.open()
-    hub.#restore(restored)
+    await hub.#restore(restored)
     return hub
   }
   async close(): Promise<void> {
@@ -225,8 +229,15 @@ export class Hub implements SessionHost, GroupHost {
       this.#offerTo(feed, own, subscriptions, from)
   }
   #offerTo(feed: Feed, message: Message, subscriptions: readonly Subscription[], from: Followed | null): void {
+    if (feed instanceof Session && !this.mayRead(feed, message)) return
     const delivery = deliveryBy(message, subscriptions)
     if (delivery !== null) feed.offer(delivery, from)
+  }
+  /** Topics come after a subscription, and grants go. */
+  mayRead({ subject }: Session, { place }: Message): boolean {
+    const { authorizer } = this.#options.security
+    if (!authorizer.enforced || place === null || place.topic === retainedTopic) return true
+    return authorizer.allows(subject, 'read', { type: 'topic', name: place.topic })
   }
   #match(topic: string): readonly Subscription[] {
     const known = this.#matches.get(topic)
@@ -241,7 +252,8 @@ export class Hub implements SessionHost, GroupHost {
     const topic = this.#map.mqttTopic(name, record.key)
     const found = this.#match(topic).filter((one) => one.feed === feed)
     if (found.length === 0) return null
-    return deliveryBy(ownMessage(messageOf(record, topic, { topic: name, index, offset: record.offset })), found)
+    const message = ownMessage(messageOf(record, topic, { topic: name, index, offset: record.offset }))
+    return feed instanceof Session && !this.mayRead(feed, message) ? null : deliveryBy(message, found)
   }
   /** A message that is under way, read again. */
   async fetch({ topic: name, index, offset }: Place): Promise<Message | null> {
@@ -328,39 +340,46 @@ export class Hub implements SessionHost, GroupHost {
   /** False: the connection is gone meanwhile. */
   async #enter(session: Session, subscription: Subscription, link: Link | null): Promise<boolean> {
     const { text, filter, group } = subscription
-    if (group === null) await this.topics.listen(filter)
+    const planted = group === null ? subscription : this.#ofGroup(group)
+    if (planted !== null) await this.topics.listen(filter)
     await this.topics.settled([filter])
     if (session.link !== link || session.isOver) {
       if (group === null) this.topics.leave(filter)
+      else this.#dropUnused(group)
       return false
     }
     const old = session.subscriptions.get(text)
-    if (old !== undefined) this.#takeOut(session, old)
+    // Of a group nothing changes but the member's own options.
+    if (old !== undefined && group === null) this.#takeOut(session, old)
+    if (old === undefined || group === null) {
+      this.counts.subscriptions++
+      session.filterBytes += text.length
+    }
     session.subscriptions.set(text, subscription)
-    session.filterBytes += text.length
-    this.counts.subscriptions++
-    if (group === null) this.#plant(subscription)
-    else await this.#join(session, subscription, group)
+    if (planted !== null && group === null) this.#plant(planted)
+    group?.join(session, subscription)
     return true
   }
-  async #join(session: Session, subscription: Subscription, group: Group): Promise<void> {
-    if (!group.join(session, subscription)) return
+  /** The subscription of a group, which is planted now where it was not; null: it was. */
+  #ofGroup(group: Group): Subscription | null {
+    if (this.#groupSubscriptions.has(group)) return null
     const { filter } = group
-    await this.topics.listen(filter)
-    if (!group.isOpen || this.#groupSubscriptions.has(group)) return this.topics.leave(filter)
-    const shared: Subscription = { ...subscription, text: filter, qos: 2, noLocal: false, id: null, feed: group }
+    const options = { qos: 2, noLocal: false, retainAsPublished: true, id: null, group: null } as const
+    const shared: Subscription = { ...options, text: filter, filter, feed: group }
     this.#groupSubscriptions.set(group, shared)
     this.#plant(shared)
-    group.open()
+    return shared
   }
-  #leaveGroup(session: Session, group: Group): void {
-    if (!group.leave(session)) return
+  #dropUnused(group: Group): void {
+    if (group.sessions.size > 0) return
+    if (this.#groups.get(group.key) === group) this.#groups.delete(group.key)
     const shared = this.#groupSubscriptions.get(group)
-    if (shared === undefined) return
-    this.#groupSubscriptions.delete(group)
-    this.#uproot(shared)
-    this.topics.leave(group.filter)
-    this.store.touchGroup(group)
+    if (shared !== undefined) {
+      this.#groupSubscriptions.delete(group)
+      this.#uproot(shared)
+      this.topics.leave(group.filter)
+    }
+    void this.store.saveGroup(group).catch(() => {})
   }
   #plant(subscription: Subscription): void {
     this.#tree.add(subscription.filter, subscription)
@@ -375,19 +394,14 @@ export class Hub implements SessionHost, GroupHost {
     session.subscriptions.delete(text)
     session.filterBytes -= text.length
     this.counts.subscriptions--
-    if (group !== null) {
-      this.#leaveGroup(session, group)
-      this.#forgetMember(session, group)
-    } else if (session.link !== null) {
+    if (group === null) {
       this.#uproot(subscription)
       this.topics.leave(filter)
+      return
     }
-  }
-  #forgetMember(session: Session, group: Group): void {
+    group.leave(session)
     group.sessions.delete(session)
-    if (group.sessions.size > 0) return
-    this.#groups.delete(group.key)
-    void this.store.saveGroup(group).catch(() => {})
+    this.#dropUnused(group)
   }
   #giveRetained(session: Session, subscription: Subscription): void {
     const { filter } = subscription
@@ -434,6 +448,7 @@ export class Hub implements SessionHost, GroupHost {
       this.disconnect(old, other, { will: true })
       old = this.sessions.get(clientId) ?? null
     }
+    if (old?.willDueMs != null && old.willDueMs <= this.clock.now()) this.#sendWill(old)
     if (old !== null && clean) {
       this.end(old)
       old = null
@@ -449,31 +464,22 @@ export class Hub implements SessionHost, GroupHost {
     // A will is to be sent also where nobody is left to send it but the next start.
     if (session.isKept || session.will !== null || session.isStored) await this.store.save(session, true)
     ready(session, old !== null)
-    await this.#attach(session, link, window)
+    session.connected(link, window)
+    for (const subscription of session.subscriptions.values()) subscription.group?.join(session, subscription)
     if (!link.isOpen) this.disconnect(session, link, { will: true })
   }
   #isOwner(subject: Subject, { subject: owner }: Session): boolean {
     return !this.#options.security.authorizer.enforced || owner.principal.name === subject.principal.name
   }
-  async #attach(session: Session, link: Link, window: number): Promise<void> {
-    const own = [...session.subscriptions.values()].filter(({ group }) => group === null)
-    await Promise.all(own.map(({ filter }) => this.topics.listen(filter)))
-    for (const subscription of own) this.#plant(subscription)
-    session.connected(link, window)
-    for (const subscription of session.subscriptions.values())
-      if (subscription.group !== null) await this.#join(session, subscription, subscription.group)
-  }
   /** Its connection is over. */
   disconnect(session: Session, link: Link, { will }: { will: boolean }): void {
     if (session.link !== link) return
     const groups = session.groups
-    for (const group of groups) this.#leaveGroup(session, group)
+    for (const group of groups) {
+      group.leave(session)
+      this.store.touchGroup(group)
+    }
     session.disconnected(this.clock.now())
-    for (const subscription of session.subscriptions.values())
-      if (subscription.group === null) {
-        this.#uproot(subscription)
-        this.topics.leave(subscription.filter)
-      }
     for (const group of groups) group.pump()
     if (!will) session.will = null
     const delayS = Math.min(session.will?.properties?.willDelayS ?? 0, session.expiryS)
@@ -514,7 +520,20 @@ export class Hub implements SessionHost, GroupHost {
       const isOver = endedMs !== null && expiryS < 0xffff_ffff && endedMs + expiryS * 1_000 <= nowMs
       if (isOver) this.end(session)
     }
+    this.#refresh()
     this.store.tick()
+  }
+  /** Some sessions in turn: one that nothing comes for would stand, after a crash, where it stood when it was saved last. */
+  #refresh(): void {
+    for (let looked = 0; looked < refreshedPerTick; looked++) {
+      const { value: session, done } = this.#refreshing.next()
+      if (done === true) {
+        this.#refreshing = this.sessions.values()
+        return
+      }
+      if (session.isStored && session.isKept && session.sum - session.savedSum > refreshedAfter)
+        this.store.touch(session)
+    }
   }
   say(values: Readonly<Record<string, string | number>>): void {
     for (const message of this.sys.update(values, this.clock.now())) {
@@ -523,21 +542,31 @@ export class Hub implements SessionHost, GroupHost {
     }
   }
 
-  #restore({ sessions, flights, incoming, groups }: Restored): void {
-    for (const [key, cursors] of groups) {
-      const [name = '', ...rest] = key.split('/')
-      const group = new Group(this, name, rest.join('/'))
-      group.restored(cursors)
-      this.#groups.set(key, group)
+  /** Everybody stands where they stood, before anybody comes. */
+  async #restore({ sessions, flights, incoming, groups }: Restored): Promise<void> {
+    const stand: Promise<void>[] = []
+    for (const [clientId, saved] of sessions) {
+      const session = this.#restoreOne(clientId, saved, { flights, incoming })
+      const own = [...session.subscriptions.values()].filter(({ group }) => group === null)
+      stand.push(this.#stand(session, own, flights.get(clientId)?.cursors ?? {}))
     }
-    for (const [clientId, saved] of sessions) this.#restoreOne(clientId, saved, { flights, incoming })
-    for (const [key, group] of this.#groups) if (group.sessions.size === 0) this.#groups.delete(key)
+    for (const [key, group] of this.#groups) {
+      group.isStored = groups.has(key)
+      stand.push(this.#stand(group, [], groups.get(key) ?? {}))
+    }
+    await Promise.all(stand)
+  }
+  async #stand(feed: Session | Group, own: readonly Subscription[], cursors: Cursors): Promise<void> {
+    await Promise.all(feed.filters.map((filter) => this.topics.listen(filter)))
+    for (const subscription of own) this.#plant(subscription)
+    if (feed instanceof Group) this.#ofGroup(feed)
+    feed.standAt(cursors)
   }
   #restoreOne(
     clientId: string,
     saved: SavedSession,
     { flights, incoming }: Pick<Restored, 'flights' | 'incoming'>,
-  ): void {
+  ): Session {
     const nowMs = this.clock.now()
     const session = new Session(this, clientId, { principal: user(saved.user), host: saved.host })
     session.isStored = true
@@ -562,7 +591,7 @@ export class Hub implements SessionHost, GroupHost {
         if (key !== null && one.qos === 1) return []
         return [{ ...one, group: null, message: null, wasSent: true }]
       })
-      session.restored({ cursors: flight.cursors, lastId: flight.lastId, out })
+      session.restored({ lastId: flight.lastId, out })
     }
     for (const id of incoming.get(clientId) ?? []) session.incoming.add(id)
     this.sessions.set(clientId, session)
@@ -570,6 +599,7 @@ export class Hub implements SessionHost, GroupHost {
     // Whoever was connected when the process ended has lost the connection then.
     if (saved.endedMs === null && session.will !== null)
       session.willDueMs = nowMs + Math.min(session.will.properties?.willDelayS ?? 0, session.expiryS) * 1_000
+    return session
   }
   #restoredGroup(name: string, filter: string): Group {
     const key = `${name}/${filter}`

@@ -96,7 +96,13 @@ export class LogTopics {
   }
   mayHold(filters: readonly string[]): LogTopic[] {
     const { map } = this.#options
-    return [...this.#topics.values()].filter(({ name }) => filters.some((filter) => map.mayHold(name, filter)))
+    const found = new Set<LogTopic>()
+    for (const filter of filters) {
+      const names = map.candidates(filter)
+      const topics = names === null ? this.#topics.values() : names.flatMap((name) => this.#topics.get(name) ?? [])
+      for (const topic of topics) if (map.mayHold(topic.name, filter)) found.add(topic)
+    }
+    return [...found]
   }
 
   /** Makes it where it is missing. Throws Fault, MqttError. */

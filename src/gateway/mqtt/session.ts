@@ -61,6 +61,7 @@ export interface SessionHost extends FeedHost {
   saveFlight(session: Session): Promise<void>
   touch(session: Session): void
   fetch(place: Place): Promise<Message | null>
+  mayRead(session: Session, message: Message): boolean
   /** A message was not sent. */
   dropped(why: 'slow' | 'too-large' | 'expired'): void
 }
@@ -93,8 +94,8 @@ export class Session extends Feed {
   #isResending = false
   #window: number = limits.mqttInFlight
   #lastId = 0
-  /** Where it stands while nobody is connected. */
-  #cursors: Cursors = {}
+  /** How far it stood in all, when it was saved last. */
+  savedSum = 0
   declare protected readonly host: SessionHost
 
   constructor(host: SessionHost, clientId: string, subject: Subject) {
@@ -122,10 +123,11 @@ export class Session extends Feed {
     return found
   }
   get places(): Cursors {
-    return this.link === null ? this.#cursors : this.cursors()
+    return this.cursors()
   }
-  get queued(): number {
-    return this.queue.length
+  /** How far it stands in all. */
+  get sum(): number {
+    return Object.values(this.cursors()).reduce((sum, of) => sum + of.reduce((a, b) => a + b, 0), 0)
   }
 
   protected give(delivery: Delivery): boolean {
@@ -133,7 +135,7 @@ export class Session extends Feed {
   }
   /** What the group has for one of its members. */
   giveShared(delivery: Delivery, group: Group): boolean {
-    return this.queue.length === 0 && this.#give(delivery, group)
+    return this.queue.length === 0 && this.host.mayRead(this, delivery.message) && this.#give(delivery, group)
   }
   #give({ message, qos, retain, ids }: Delivery, group: Group | null): boolean {
     const { link } = this
@@ -251,7 +253,6 @@ export class Session extends Feed {
     this.willDueMs = null
     this.#window = Math.min(window, limits.mqttInFlight)
     this.#unsent = [...this.out.values()]
-    this.goOnFrom(this.#cursors)
     this.more()
   }
   async #resend(): Promise<void> {
@@ -282,11 +283,9 @@ export class Session extends Feed {
     // A retained message lies in no partition that a cursor goes over: it is under way now.
     for (const delivery of this.queue)
       if (delivery.qos > 0 && delivery.message.place?.topic === retainedTopic) this.#reserve(delivery)
-    this.#cursors = this.cursors()
     this.link = null
     this.endedMs = endedMs
-    this.behind.clear()
-    this.clear()
+    this.standBack()
     for (const entry of this.out.values()) {
       if (entry.group !== null && !entry.isReleased && (entry.qos === 1 || !this.isKept)) {
         this.out.delete(entry.id)
@@ -306,8 +305,7 @@ export class Session extends Feed {
     return entry
   }
   /** As its record says. */
-  restored({ cursors, out, lastId }: { cursors: Cursors; out: readonly Outgoing[]; lastId: number }): void {
-    this.#cursors = cursors
+  restored({ out, lastId }: { out: readonly Outgoing[]; lastId: number }): void {
     this.#lastId = lastId
     for (const entry of out) this.out.set(entry.id, entry)
   }

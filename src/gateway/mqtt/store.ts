@@ -187,6 +187,7 @@ function recordsOf(session: Session, whole: boolean): [string, unknown][] {
   const records: [string, unknown][] = [[`flight/${clientId}`, flight]]
   if (whole || !session.isStored) records.push([`session/${clientId}`, savedSession(session)])
   session.isStored = true
+  session.savedSum = session.sum
   return records
 }
 const savedOut = ({ id, qos, retain, ids, place, group, isReleased }: Outgoing): SavedOut => ({

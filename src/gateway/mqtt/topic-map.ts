@@ -33,6 +33,12 @@ export class TopicMap {
     const slash = topic.indexOf('/')
     return this.#nameOf(slash < 0 ? topic : topic.slice(0, slash))
   }
+  /** The log topics that may hold what the filter matches; null: it may be any. */
+  candidates(filter: string): readonly string[] | null {
+    const slash = filter.indexOf('/')
+    const first = slash < 0 ? filter : filter.slice(0, slash)
+    return first === '+' || first === '#' ? null : [...this.#ruled, this.#nameOf(first)]
+  }
   /** Whether a message that the filter matches may lie there. */
   mayHold(logTopic: string, filter: string): boolean {
     if (this.#ruled.has(logTopic))

@@ -6,6 +6,7 @@
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import mqtt, { type MqttClient } from 'mqtt'
+import { limits } from '../../../src/lib/limits.ts'
 import { freePorts, type Millrace } from '../../interop/setup/index.ts'
 import { type Context, type FaultCase, type Outcome, quantile, startAgain, startFirst } from '../case.ts'
 import { connectPacket, mqttSeeds, wrong } from '../mqtt-seeds.ts'
@@ -55,6 +56,7 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
   let figures = {}
   try {
     await good.start()
+    await good.makeTopics()
     await sendMany(port!, warmUpFrames, conversation, tally)
     good.take()
     const filesBefore = openFiles(product.pid)
@@ -162,6 +164,11 @@ class GoodClient {
     })
     await this.#client.subscribeAsync('good/#', { qos: 1 })
     this.#running = this.#run(this.#client)
+  }
+  /** As many log topics as are made, so that what they cost is no cost of hostile bytes. */
+  async makeTopics(): Promise<void> {
+    const names = Array.from({ length: limits.mqttTopicsMade - 2 }, (_, i) => `made-${i}/x`)
+    await Promise.all(names.map((name) => this.#client!.publishAsync(name, 'x', { qos: 1 })))
   }
   take(): number[] {
     const taken = this.#latenciesMs

@@ -204,6 +204,51 @@ test('a slow session falls behind in the log and loses nothing', async (t) => {
   )
 })
 
+for (const [says, restarts] of [
+  ['', false],
+  [', also over a restart', true],
+] as const)
+  test(`a session that was away gets what is its own among much else, in order${says}`, async (t) => {
+    const world = memoryWorld()
+    let here = await broker(t, { world })
+    const kept = {
+      protocolVersion: 5 as const,
+      clientId: 'away',
+      clean: false,
+      properties: { sessionExpiryInterval: 600, receiveMaximum: 50 },
+    }
+    const first = await here.client(kept)
+    await first.mqtt.subscribeAsync({ 'fleet/7/#': { qos: 1 }, '$share/g/fleet/8': { qos: 1 } })
+    await first.mqtt.endAsync()
+    const from = await here.client()
+    // More of its own than the offsets that are noted for it.
+    const count = 4_500
+    await Promise.all(
+      Array.from({ length: count }, (_, i) =>
+        from.mqtt.publishAsync(`fleet/${i % 3 === 0 ? 7 : 9}`, `${i}`, { qos: 1 }),
+      ),
+    )
+    await from.mqtt.publishAsync('fleet/8', 'shared', { qos: 1 })
+    if (restarts) {
+      await here.stop()
+      here = await broker(t, { world })
+      const more = await here.client()
+      await more.mqtt.publishAsync('fleet/7', `${count}`, { qos: 1 })
+    } else await from.mqtt.publishAsync('fleet/7', `${count}`, { qos: 1 })
+    const again = await here.client(kept)
+    await again.received(count / 3 + 2)
+    await quiet()
+    const own = again.messages
+      .filter(({ topic }) => topic === 'fleet/7')
+      .map(({ payload }) => Number(payload.toString()))
+    assert.deepEqual(
+      own,
+      Array.from({ length: count / 3 + 1 }, (_, i) => i * 3),
+    )
+    assert.equal(again.messages.length, own.length + 1)
+    assert.deepEqual(here.complaints, [])
+  })
+
 test('who connects with a client identifier takes its session over', async (t) => {
   const { client } = await broker(t)
   const first = await client({ protocolVersion: 5, clientId: 'same' })
