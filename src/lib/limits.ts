@@ -274,6 +274,9 @@ export const limits = {
   amqpBytesWaitingInAll: 256 * 1024 * 1024,
   /** Events read for one link and not yet taken by its client. */
   amqpReadBytes: 1024 * 1024,
+  /** Over all links; beyond it less is read at once for each. */
+  amqpHeldBytes: 128 * 1024 * 1024,
+  amqpSmallReadBytes: 16 * 1024,
   /** Written and not yet taken by the client's kernel; beyond it nothing is written. */
   amqpBacklogBytes: 1024 * 1024,
   /** Tokens that a connection has shown. */

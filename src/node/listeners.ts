@@ -116,10 +116,16 @@ function http({ config, machine, ...options }: ListenOptions): Promise<Listener>
   })
 }
 /** Loaded when it listens: who does not ask for it pays nothing. */
-async function eventhubs({ local: log, engine: uses, config, ...options }: ListenOptions): Promise<Listener | null> {
+async function eventhubs({
+  local: log,
+  engine: uses,
+  config,
+  telemetry,
+  ...options
+}: ListenOptions): Promise<Listener | null> {
   if (log === null) return null
   const { listenEventHubs } = await import('../gateway/eventhubs/index.ts')
-  return listenEventHubs({ ...options, log, uses, autoCreate: config.eventhubsAutoCreate })
+  return listenEventHubs({ ...options, log, uses, meter: telemetry.eventhubs, autoCreate: config.eventhubsAutoCreate })
 }
 async function pubsub({ config, local, ...options }: ListenOptions): Promise<Listener | null> {
   if (local === null) return null

@@ -4,6 +4,7 @@ import type { StoreMeter } from '../store/store.ts'
 import { ClientMetrics } from './client-metrics.ts'
 import { Health } from './health.ts'
 import { type Metrics, openMetrics } from './metrics.ts'
+import { type EventHubsMeter, eventHubsMeter } from './eventhubs-meter.ts'
 import { type PubsubMeter, pubsubMeter } from './pubsub-meter.ts'
 import {
   type HttpMeter,
@@ -30,6 +31,7 @@ export interface Telemetry {
   readonly kinesis: KinesisMeter
   readonly mqtt: MqttMeter
   readonly pubsub: PubsubMeter
+  readonly eventhubs: EventHubsMeter
   readonly startedMs: number
 }
 
@@ -49,6 +51,7 @@ export function openTelemetry({ clock, version }: { clock: Clock; version: strin
     kinesis: kinesisMeter(metrics),
     mqtt: mqttMeter(metrics),
     pubsub: pubsubMeter(metrics),
+    eventhubs: eventHubsMeter(metrics),
     startedMs,
   }
 }

@@ -57,6 +57,7 @@ export interface Transport {
 type State = 'header' | 'sasl' | 'open' | 'running' | 'closed'
 
 const flushBytes = 64 * 1024
+const outBytes = 4 * 1024
 /** A client that was told of the end has so long to say the same. */
 const closeMs = 2_000
 const mechanisms = ['ANONYMOUS', 'PLAIN', 'EXTERNAL', 'MSSBCBS']
@@ -64,7 +65,8 @@ const mechanisms = ['ANONYMOUS', 'PLAIN', 'EXTERNAL', 'MSSBCBS']
 export class Connection {
   readonly hubs: Hubs
   readonly claims: Claims
-  readonly out = new ByteWriter(4 * 1024)
+  /** What is to be sent. Another one after a flush: nobody keeps it. */
+  out = new ByteWriter(outBytes)
   remoteFrameMax = limits.amqpFrameBytes
   /** The client takes less than we write. */
   isCongested = false
@@ -286,6 +288,8 @@ export class Connection {
     const bytes = Buffer.allocUnsafeSlow(out.at)
     out.buffer.copy(bytes, 0, 0, out.at)
     out.at = 0
+    // A large event does not leave its room behind with every connection.
+    if (out.buffer.length > 4 * flushBytes) this.out = new ByteWriter(outBytes)
     this.#saidMs = this.#now()
     this.#transport.write(bytes)
     this.isCongested = this.#transport.backlogBytes > limits.amqpBacklogBytes
@@ -356,6 +360,7 @@ export class Connection {
     return found
   }
   noteRefusal(what: string, refusal: Refusal): void {
+    this.hubs.parts.meter?.refused(refusal.condition)
     this.#onRefusal({ client: this.#transport.host, what, ...refusal })
   }
 

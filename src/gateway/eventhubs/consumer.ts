@@ -6,7 +6,7 @@ import type { Offset } from '../../lib/brand.ts'
 import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import { Unread } from '../../log/batch.ts'
-import type { LentChunks, Reader } from '../../log/log.ts'
+import type { Batch, LentChunks, Reader } from '../../log/log.ts'
 import type { RawRecords } from '../../log/raw-records.ts'
 import type { Subject } from '../../security/authorizer.ts'
 import { fieldsOf, isOf, source } from '../../wire/amqp/composites.ts'
@@ -41,13 +41,16 @@ export class Consumer extends Link implements Receiver {
   #topic = ''
   #place = ''
   #partition = { topic: '', index: 0 }
-  #reader: Reader | null = null
+  #readers: { readonly large: Reader; readonly small: Reader } | null = null
   #credit = 0
+  /** Events since they were counted last. */
+  #written = 0
   #deliveryCount = 0
   #drains = false
   /** Where to read on when what is held is sent. */
   #offset = 0
-  #held: { lent: LentChunks; unread: Unread; next: number } | null = null
+  #held: { readonly lent: LentChunks; readonly unread: Unread; readonly next: number; readonly bytes: number } | null =
+    null
   #raw: RawRecords | null = null
   #at = 0
   /** What is left of an event that did not fit its frame. */
@@ -87,7 +90,9 @@ export class Consumer extends Link implements Receiver {
     this.#topic = topic.name
     this.#partition = { topic: topic.name, index }
     this.#offset = await this.#begin(positionOf(filters))
-    this.#reader = hubs.parts.log.reader({ maxBytes: limits.amqpReadBytes })
+    const { log } = hubs.parts
+    const { amqpReadBytes: large, amqpSmallReadBytes: small } = limits
+    this.#readers = { large: log.reader({ maxBytes: large }), small: log.reader({ maxBytes: small }) }
     this.#place = placeOf(topic.id, group, index)
     await hubs.epochs.join(this.#place, this)
     if (this.state === 'gone') return void hubs.epochs.leave(this.#place, this, true)
@@ -165,9 +170,9 @@ export class Consumer extends Link implements Receiver {
     const { session } = this
     const { connection } = session
     if (this.state !== 'open' || this.#isThrottled) return
-    const { out } = connection
     let written = 0
     while (session.remoteWindow > 0 && !connection.isCongested) {
+      const { out } = connection
       const before = out.at
       if (this.#rest !== null) this.#sendRest()
       else if (this.#credit > 0 && this.#raw !== null) this.#sendNext(this.#raw)
@@ -180,6 +185,8 @@ export class Consumer extends Link implements Receiver {
       }
     }
     if (written > 0) this.#charge(written)
+    if (this.#written > 0) connection.hubs.parts.meter?.received(this.#written)
+    this.#written = 0
     if (this.#raw === null && this.#credit > 0) this.#read()
     else if (this.#drains && this.#credit === 0 && this.#rest === null) this.#drained()
   }
@@ -212,6 +219,7 @@ export class Consumer extends Link implements Receiver {
     session.nextDeliveryId = (session.nextDeliveryId + 1) >>> 0
     this.#deliveryCount = (this.#deliveryCount + 1) >>> 0
     this.#credit--
+    this.#written++
     const frameMax = connection.remoteFrameMax
     if (out.at - start > frameMax) {
       const payload = Buffer.from(out.buffer.subarray(payloadAt, out.at))
@@ -252,8 +260,13 @@ export class Consumer extends Link implements Receiver {
       return
     }
     this.#offset = held.next
+    this.#release()
+  }
+  #release(): void {
+    if (this.#held === null) return
+    this.session.connection.hubs.bytesHeld -= this.#held.bytes
+    this.#held.lent.release()
     this.#held = null
-    held.lent.release()
   }
 
   /** Asked anew: what was waited for may have taken it away. */
@@ -289,19 +302,27 @@ export class Consumer extends Link implements Receiver {
         await this.#missed(chunk.fault)
         continue
       }
-      this.#held = { lent, unread: new Unread(chunk.batches), next: Math.max(chunk.next, this.#offset) }
+      this.#hold(lent, chunk.batches, Math.max(chunk.next, this.#offset))
       if (this.#wantsFacts) await this.#ask()
       if (this.#isGone()) return
       this.#next()
       if (this.#raw === null && isDraining && this.#drains) this.#drained()
     }
   }
+  #hold(lent: LentChunks, batches: readonly Batch[], next: number): void {
+    const bytes = batches.reduce((sum, { length }) => sum + length, 0)
+    this.session.connection.hubs.bytesHeld += bytes
+    this.#held = { lent, unread: new Unread(batches), next, bytes }
+  }
   /** null: something else is wanted by now. */
   async #lend(ms: number): Promise<LentChunks | null> {
     const { signal } = this.#wait
     try {
       const from = [{ partition: this.#partition, offset: this.#offset as Offset }]
-      return await this.#reader!.lend!(from, { ms }, signal)
+      // Many who take slowly must not hold much together.
+      const isMuch = this.session.connection.hubs.bytesHeld > limits.amqpHeldBytes
+      const { large, small } = this.#readers!
+      return await (isMuch ? small : large).lend!(from, { ms }, signal)
     } catch (error) {
       if (signal.aborted) return null
       throw error
@@ -323,8 +344,8 @@ export class Consumer extends Link implements Receiver {
   onGone(isClosed: boolean): void {
     this.#wait.abort()
     this.#cancel()
-    this.#held?.lent.release()
-    this.#held = this.#raw = this.#rest = null
+    this.#release()
+    this.#raw = this.#rest = null
     if (this.#place === '') return
     const { connection } = this.session
     connection.run(() => connection.hubs.epochs.leave(this.#place, this, isClosed))

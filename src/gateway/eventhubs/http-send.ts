@@ -40,6 +40,7 @@ export async function answerSend(hubs: Hubs, request: HttpRequest, wanted: Wante
     return { status: 201, headers: {}, body: '' }
   } catch (error) {
     const refusal = refusalOf(error)
+    hubs.parts.meter?.refused(refusal.condition)
     const status = refusal.condition === condition.messageSize ? 413 : statusOf(refusal)
     const { description } = refusal
     const body = `<Error><Code>${status}</Code><Detail>${description.replaceAll(/[<&]/g, '?')}</Detail></Error>`
@@ -59,7 +60,8 @@ async function send(hubs: Hubs, request: HttpRequest, { hub, partition, publishe
     throw new Refused(condition.busy, 'The producer_byte_rate of the client is used up.')
   if (request.body.length > limits.amqpMessageBytes)
     throw new Refused(condition.messageSize, `A request has at most ${limits.amqpMessageBytes} bytes.`)
-  await hubs.store(topic, index, recordsOf(request, publisher, hubs.parts.world.clock.now()))
+  const records = recordsOf(request, publisher, hubs.parts.world.clock.now())
+  await hubs.store(topic, index, records, request.body.length)
 }
 /** Throws Refused. */
 async function subjectOf(hubs: Hubs, { headers, host }: HttpRequest, path: readonly string[]): Promise<Subject> {

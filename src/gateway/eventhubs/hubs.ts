@@ -15,6 +15,7 @@ import { ensureQuarantine, quarantined } from '../../schema/quarantine.ts'
 import type { Subject } from '../../security/authorizer.ts'
 import type { Operation, ResourceType } from '../../security/grants.ts'
 import type { Security } from '../../security/security.ts'
+import type { EventHubsMeter } from '../../telemetry/eventhubs-meter.ts'
 import { Refused, condition } from './conditions.ts'
 import { Epochs } from './epochs.ts'
 import { Tokens } from './tokens.ts'
@@ -26,6 +27,7 @@ export interface HubParts {
   readonly contracts: Contracts
   readonly security: Security
   readonly logger: Logger
+  readonly meter?: EventHubsMeter
   /** What views write, others may not. */
   readonly uses: { writerOf(topic: string): string | null }
   /** Partitions of a hub that is made because somebody sends to it; null: none is. */
@@ -53,6 +55,8 @@ export class Hubs {
   readonly startedMs: number
   /** Bytes that came and are not stored yet, over all connections. */
   bytesWaiting = 0
+  /** Bytes of batches that were read and not sent yet, over all links. */
+  bytesHeld = 0
   readonly #placing: Placing
   /** The last event of a partition, by its end. */
   readonly #last = new Map<string, PartitionFacts>()
@@ -108,13 +112,21 @@ export class Hubs {
     )
   }
 
-  /** All of them or none, in order; durable when it resolves. Throws Fault. They are on their way when this returns. */
-  async store(topic: TopicInfo, partition: number | null, records: readonly RecordInput[]): Promise<void> {
+  /**
+   * All of them or none, in order; durable when it resolves. Throws Fault. They are on their way when this returns. `bytes`: of
+   * what they came in.
+   */
+  async store(
+    topic: TopicInfo,
+    partition: number | null,
+    records: readonly RecordInput[],
+    bytes: number,
+  ): Promise<void> {
     const contract = this.parts.contracts.get(topic.name)
     const targets: Target[] = records.map((record) => ({ topic, partition, record }))
-    if (contract === null) return void (await this.#placing.place(targets, 'all'))
-    const checked = await this.#checked(topic, targets, contract.onInvalid ?? 'reject')
-    await this.#placing.place(checked, 'all')
+    if (contract === null) await this.#placing.place(targets, 'all')
+    else await this.#placing.place(await this.#checked(topic, targets, contract.onInvalid ?? 'reject'), 'all')
+    this.parts.meter?.sent(records.length, bytes)
   }
   async #checked(topic: TopicInfo, targets: Target[], onInvalid: string): Promise<Target[]> {
     const { contracts, log } = this.parts

@@ -95,9 +95,11 @@ class Shell {
     }
     if (this.#options.security.quotas.connected(host) > 0) return void socket.destroy()
     this.#sockets.set(socket, host)
+    this.#options.meter?.connections(this.#sockets.size)
     this.#perAddress.set(host, ofAddress + 1)
     socket.on('close', () => {
       this.#sockets.delete(socket)
+      this.#options.meter?.connections(this.#sockets.size)
       const left = (this.#perAddress.get(host) ?? 1) - 1
       if (left > 0) this.#perAddress.set(host, left)
       else this.#perAddress.delete(host)

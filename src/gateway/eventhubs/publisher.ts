@@ -103,7 +103,7 @@ export class Publisher extends Link {
       // A hub may have more partitions by now, or be gone.
       const topic = connection.hubs.topic(this.#topic!.name)
       connection.charge('producer_byte_rate', this.#subject!, bytes)
-      stored = connection.hubs.store(topic, this.#partition, records)
+      stored = connection.hubs.store(topic, this.#partition, records, bytes)
     } catch (error) {
       stored = Promise.reject(error as Error)
     }

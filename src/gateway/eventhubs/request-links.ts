@@ -168,9 +168,9 @@ export class AnswerLink extends Link {
   }
   override resume(): void {
     const { session, handle } = this
-    const { out, remoteFrameMax } = session.connection
     while (this.state === 'open' && this.#credit > 0 && this.#waiting.length > 0) {
       const message = this.#waiting.shift()!
+      const { out, remoteFrameMax } = session.connection
       const { channel, nextDeliveryId: deliveryId } = session
       session.nextDeliveryId = (deliveryId + 1) >>> 0
       this.#deliveryCount = (this.#deliveryCount + 1) >>> 0

@@ -265,3 +265,60 @@ test('events come in over HTTP, one or several, with key, properties and partiti
     ],
   )
 })
+
+test('what passes is counted, with what was refused', async () => {
+  const counts = { connections: 0, sent: 0, bytes: 0, received: 0, refused: [] as string[] }
+  const meter = {
+    connections: (open: number) => void (counts.connections = open),
+    sent(events: number, bytes: number) {
+      counts.sent += events
+      counts.bytes += bytes
+    },
+    received: (events: number) => void (counts.received += events),
+    refused: (condition: string) => void counts.refused.push(condition),
+  }
+  await using local = await startHubs({ meter })
+  await using client = await RawClient.open({ port: local.port })
+  const sender = await client.sender('hub/Partitions/0')
+  assert.equal(await sender.sendBatch([event, event, event]), null)
+  assert.equal(await sender.send(Buffer.from('none')), 'amqp:decode-error')
+  const receiver = await client.receiver(from, { credit: 5 })
+  await receiver.take(3)
+  assert.deepEqual([counts.connections, counts.sent, counts.received], [1, 3, 3])
+  assert.ok(counts.bytes >= 3 * event.length)
+  assert.deepEqual(counts.refused, ['amqp:decode-error'])
+})
+test('who is over its quota is not read, or not written to, until the rate is back', async () => {
+  await using local = await startHubs()
+  const { users, quotas } = local.security
+  await users.change([{ name: 'root', super: true, scram: await users.credentials('password of root') }])
+  await quotas.change([
+    { entity: { user: 'root' }, values: { producer_byte_rate: 10_000, consumer_byte_rate: 1_000_000 } },
+  ])
+  const sasl = { mechanism: 'PLAIN', response: Buffer.from('\0root\0password of root') }
+  await using client = await RawClient.open({ port: local.port, sasl })
+  const sender = await client.sender('hub/Partitions/0')
+  const large = message({ body: Buffer.alloc(60_000) })
+  const startMs = performance.now()
+  assert.equal(await sender.send(large), null)
+  assert.equal(await sender.send(large), null)
+  // 120 kB at 10 kB/s, of which ten seconds may come at once.
+  assert.equal(await sender.send(event), null)
+  assert.ok(performance.now() - startMs > 1_500, `${performance.now() - startMs} ms`)
+})
+test('events of many frames wait for the window in the middle, and come whole', async () => {
+  await using local = await startHubs({ hubs: { hub: 1 } })
+  await using client = await RawClient.open({ port: local.port, incomingWindow: 0 })
+  const sender = await client.sender('hub')
+  for (let i = 0; i < 8; i++) assert.equal(await sender.send(message({ body: Buffer.alloc(200_000, i) })), null)
+  await using slow = await RawClient.open({ port: local.port, incomingWindow: 1 })
+  const receiver = await slow.receiver(from)
+  receiver.credit(100, { incomingWindow: 1 })
+  await assert.rejects(receiver.take(1, 200))
+  receiver.credit(100, { incomingWindow: 1_000, nextIncomingId: 1 })
+  const events = await receiver.take(8)
+  assert.deepEqual(
+    events.map(({ data }) => data![0]),
+    [0, 1, 2, 3, 4, 5, 6, 7],
+  )
+})

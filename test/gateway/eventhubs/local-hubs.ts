@@ -9,6 +9,7 @@ import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
 import { type Contracts, openContracts } from '../../../src/schema/contracts.ts'
 import type { OAuthOptions } from '../../../src/security/oauth.ts'
+import type { EventHubsMeter } from '../../../src/telemetry/eventhubs-meter.ts'
 import { type OpenSecurity, openSecurity } from '../../../src/security/security.ts'
 
 export interface LocalHubs extends AsyncDisposable {
@@ -31,6 +32,7 @@ export interface LocalOptions {
   readonly authenticates?: boolean
   readonly viewTopics?: readonly string[]
   readonly tls?: TlsServer
+  readonly meter?: EventHubsMeter
   readonly oauth?: OAuthOptions
 }
 
@@ -44,7 +46,7 @@ export async function startHubs(options: LocalOptions = {}): Promise<LocalHubs> 
   const complaints: string[] = []
   const note = (message: string, facts?: unknown): void => void complaints.push(`${message} ${JSON.stringify(facts)}`)
   const logger = { info: note, warn: note, error: note }
-  const { authenticates = false, oauth = null, tls } = options
+  const { authenticates = false, oauth = null, tls, meter } = options
   const rules = { superUsers: [], principalMapping: 'DEFAULT', oauth, authenticates }
   const security = openSecurity({ world, log, catalog, logger }, rules)
   const contracts = openContracts({ catalog })
@@ -56,6 +58,7 @@ export async function startHubs(options: LocalOptions = {}): Promise<LocalHubs> 
     ...parts,
     at: { host: '127.0.0.1', port: 0 },
     ...(tls === undefined ? {} : { tls }),
+    ...(meter === undefined ? {} : { meter }),
   })
   const { port } = listener.at
   return {
