@@ -60,6 +60,10 @@ export class Settings {
   has(name: string): boolean {
     return this.#given[name] !== undefined || this.#given[name + fileSuffix] !== undefined
   }
+  /** In the definition itself, not in a file. */
+  isGiven(name: string): boolean {
+    return this.#given[name] !== undefined
+  }
   text(name: string): string | null {
     const field = this.#fields.get(name)
     const file = this.#given[name + fileSuffix]

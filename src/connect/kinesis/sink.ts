@@ -2,11 +2,11 @@
  * Records of ours into streams: the position is committed when the service has them, at least once. What the service puts off
  * (throttled) is sent again before anything that comes later.
  */
-import { isUtf8 } from 'node:buffer'
 import { Fault } from '../../lib/fault.ts'
 import type { Read } from '../../log/group-task.ts'
 import type { Refused, Sink, SinkHost } from '../kind.ts'
 import type { Settings } from '../settings.ts'
+import { textKey } from '../text-headers.ts'
 import { type Service, openService } from './service.ts'
 
 /** Of one request, and of one record with its key. */
@@ -94,7 +94,7 @@ class KinesisSink implements Sink {
 /** Without a key they are spread; a key that is no text is base64. */
 function entryOf(read: Read): Entry | Fault {
   const { key, value, offset } = read.record
-  const text = key === null || key.length === 0 ? null : Buffer.from(key).toString(isUtf8(key) ? 'utf8' : 'base64')
+  const text = key === null || key.length === 0 ? null : textKey(key)
   const PartitionKey = text ?? `${read.partition.index}-${offset}`
   if (PartitionKey.length > keyLengthMax)
     return new Fault('wire.too-large', { what: 'a partition key', bytes: PartitionKey.length, bytesMax: keyLengthMax })

@@ -29,7 +29,7 @@ export { type Millrace, type StartOptions, millraceCommand, startMillrace } from
 export { type Mosquitto, startMosquitto } from './mosquitto.ts'
 export { type GoTests, goTests } from './go.ts'
 export { kafkaPythonSuite } from './kafka-python.ts'
-export { npmClient } from './npm.ts'
+export { npmClient, npmFolder } from './npm.ts'
 export { pahoPython } from './paho.ts'
 export { freePortRow, freePorts } from './ports.ts'
 export { goProgram } from './go-program.ts'

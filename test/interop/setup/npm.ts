@@ -5,10 +5,10 @@ import { dirname, join } from 'node:path'
 import { installOnce } from './cache.ts'
 import { run } from './run.ts'
 
-/** `specs`: `name@version`. Loads what the first of them exports; the caller says what that is. */
-export async function npmClient<T>(...specs: readonly [string, ...string[]]): Promise<T> {
-  const name = specs[0].slice(0, specs[0].lastIndexOf('@'))
-  const dir = await installOnce(`npm-${name.replace('/', '-').replace('@', '')}`, specs.join(' '), async (target) => {
+/** `specs`: `name@version`. The folder whose `node_modules` has them. */
+export async function npmFolder(...specs: readonly [string, ...string[]]): Promise<string> {
+  const name = nameOf(specs[0])
+  return installOnce(`npm-${name.replace('/', '-').replace('@', '')}`, specs.join(' '), async (target) => {
     console.error(`installing ${specs.join(' ')} from npm`)
     writeFileSync(join(target, 'package.json'), '{"private":true}')
     const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--save-exact', '--loglevel=error']
@@ -16,5 +16,9 @@ export async function npmClient<T>(...specs: readonly [string, ...string[]]): Pr
     const node = { PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}` }
     await run('npm', ['install', '--prefix', target, ...quiet, ...specs], { env: { ...process.env, ...node } })
   })
-  return createRequire(join(dir, 'package.json'))(name) as T
 }
+/** Loads what the first of them exports; the caller says what that is. */
+export async function npmClient<T>(...specs: readonly [string, ...string[]]): Promise<T> {
+  return createRequire(join(await npmFolder(...specs), 'package.json'))(nameOf(specs[0])) as T
+}
+const nameOf = (spec: string): string => spec.slice(0, spec.lastIndexOf('@'))
