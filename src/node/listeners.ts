@@ -74,6 +74,8 @@ async function kinesis({ config, local: log, ...options }: ListenOptions): Promi
   return listenKinesis({
     ...{ world, log, commits, contracts, security, logger, at },
     settings: config.kinesis,
+    hosts: config.httpHosts,
+    origins: config.httpOrigins,
     meter: telemetry.kinesis,
     ...(tls === undefined ? {} : { tls }),
   })

@@ -11,6 +11,7 @@ import { Call, type Handler, Live, type Service, type StreamNamed, streamNameOf 
 import { type Codec, cbor, json } from './codec.ts'
 import { ServiceError, serviceError } from './errors.ts'
 import { handlers } from './operations/index.ts'
+import type { Pages } from './pages.ts'
 
 export interface Request {
   readonly method: string
@@ -43,10 +44,12 @@ const none = new Uint8Array(0)
 export class Gateway {
   readonly #service: Service
   readonly #logger: Logger
+  readonly #pages: Pages
 
-  constructor(service: Service, logger: Logger) {
+  constructor(service: Service, logger: Logger, pages: Pages) {
     this.#service = service
     this.#logger = logger
+    this.#pages = pages
   }
   async handle(request: Request): Promise<Answer> {
     const { method, headers } = request
@@ -54,7 +57,13 @@ export class Gateway {
     const isPreflight = method === 'OPTIONS' && headers['origin'] !== undefined
     const common: Record<string, string> = { 'x-amzn-RequestId': random.uuid() }
     if (!isPreflight) common['x-amz-id-2'] = Buffer.from(random.bytes(idBytes)).toString('base64')
-    if (headers['origin'] !== undefined) common['Access-Control-Allow-Origin'] = '*'
+    try {
+      const allowed = this.#pages.admit(headers, !this.#service.security.authorizer.enforced)
+      if (allowed !== null) common['Access-Control-Allow-Origin'] = allowed
+    } catch (error) {
+      const answer = xml(403, 'AccessDeniedException', escaped((error as Error).message))
+      return { ...answer, headers: common }
+    }
     if (isPreflight) return preflight(headers, common)
     if (headers['origin'] !== undefined) common['Access-Control-Expose-Headers'] = exposed
     const answer = await this.#answer(request)
@@ -204,6 +213,7 @@ function failed(
     error: type,
   }
 }
+const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 const unnamed = (): Answer =>
   xml(403, 'AccessDeniedException', 'Unable to determine service/operation name to be authorized')
 function xml(status: number, type: string, message: string | null = null): Answer {

@@ -23,6 +23,7 @@ import type { Contracts } from '../../schema/contracts.ts'
 import type { Security } from '../../security/security.ts'
 import type { KinesisMeter } from '../../telemetry/traffic.ts'
 import { type Answer, Gateway } from './gateway.ts'
+import { Pages } from './pages.ts'
 import { openService } from './service.ts'
 import type { KinesisSettings } from './settings.ts'
 
@@ -38,6 +39,10 @@ export interface KinesisOptions {
   /** Port 0 picks one. */
   readonly at: Address
   readonly tls?: TlsServer
+  /** Host names beside the loopback ones and the bound one. */
+  readonly hosts?: readonly string[]
+  /** Origins (`https://…`) whose pages may call; none by default. */
+  readonly origins?: readonly string[]
 }
 export interface KinesisListener {
   readonly at: Address
@@ -60,7 +65,9 @@ export async function listenKinesis(options: KinesisOptions): Promise<KinesisLis
   // Beyond loopback only who signs: never a server that is open to all.
   if (!options.security.authorizer.enforced) requireLoopback('kinesis', options.at)
   const service = await openService(options)
-  const shell = new Shell(options, new Gateway(service, options.logger))
+  const { hosts = [], origins = [], logger, settings } = options
+  const pages = new Pages({ hosts: [options.at.host, ...hosts], origins, everybody: settings.model === '2020' })
+  const shell = new Shell(options, new Gateway(service, logger, pages))
   const at = await shell.listen(options.at)
   return {
     at,

@@ -1,5 +1,8 @@
 /** Shards are split and merged while records are put: parents read to their end before their children, nothing is lost or out of order. */
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import {
@@ -15,7 +18,7 @@ import {
   split,
 } from '../../../src/gateway/kinesis/shards.ts'
 import { aggregated } from '../../../src/wire/kinesis/aggregation.ts'
-import { type Json, type KinesisCaller, dataText, kinesis, readShard } from './fixture.ts'
+import { type Json, type KinesisCaller, type KinesisFixture, dataText, kinesis, readShard } from './fixture.ts'
 
 /** Open shards cover every hash key once. */
 function assertCover(shards: readonly Shard[]): void {
@@ -193,4 +196,42 @@ test('records of the producer library are cut apart, in the shard they were sent
     ['x', 'a', 'b', 'c'],
   )
   assert.deepEqual(Buffer.from(other.records[0].Data, 'base64'), broken)
+})
+
+test('a change that takes its time goes on after a restart', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'kinesis-pending-'))
+  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  const start = (changeTime: string): Promise<KinesisFixture> =>
+    kinesis(t, { settings: { data: dir, kinesis: [`change-time=${changeTime}`] } })
+  const first = await start('0ms')
+  for (const StreamName of ['split', 'gone']) await first.ok('CreateStream', { StreamName, ShardCount: 1 })
+  await first.stop()
+  const second = await start('1500ms')
+  await second.ok('CreateStream', { StreamName: 'made', ShardCount: 1 })
+  await second.ok('SplitShard', { StreamName: 'split', ShardToSplit: '0', NewStartingHashKey: '1000' })
+  await second.ok('PutRecord', { StreamName: 'split', PartitionKey: 'k', Data: Buffer.from('while it is split') })
+  await second.ok('DeleteStream', { StreamName: 'gone' })
+  const status = async (f: KinesisFixture, StreamName: string): Promise<string> => {
+    const { status: code, body } = await f.call('DescribeStreamSummary', { StreamName })
+    return code === 200 ? body.StreamDescriptionSummary.StreamStatus : body.__type
+  }
+  assert.deepEqual(await Promise.all(['made', 'split', 'gone'].map((name) => status(second, name))), [
+    'CREATING',
+    'UPDATING',
+    'DELETING',
+  ])
+  await second.stop()
+  const third = await start('1500ms')
+  for (const [name, wanted] of [
+    ['made', 'ACTIVE'],
+    ['split', 'ACTIVE'],
+    ['gone', 'ResourceNotFoundException'],
+  ] as const)
+    for (const endMs = Date.now() + 10_000; (await status(third, name)) !== wanted;) {
+      assert.ok(Date.now() < endMs, `${name} is ${await status(third, name)}`)
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  const { records, children } = await readShard(third, 'split', '0')
+  assert.deepEqual(records.map(dataText), ['while it is split'])
+  assert.equal(children?.length, 2)
 })

@@ -140,3 +140,24 @@ test('encrypted, ALPN chooses between HTTP/1.1 and HTTP/2', async (t) => {
   assert.match(overTwo, /MissingAuthenticationTokenException/)
   assert.equal(session.alpnProtocol, 'h2')
 })
+
+test('a web page of another origin is refused, and so is a name that was pointed here', async (t) => {
+  const f = await kinesis(t, { settings: { httpOrigins: ['https://console.example'], httpHosts: ['stream.example'] } })
+  const headers = { 'content-type': mediaTypes.json, 'x-amz-target': 'Kinesis_20131202.ListStreams' }
+  const ask = async (more: Record<string, string>, method = 'POST'): Promise<[number, string | undefined]> => {
+    const answer = await f.send({
+      method,
+      headers: { ...headers, ...more },
+      ...(method === 'POST' ? { body: '{}' } : {}),
+    })
+    return [answer.status, answer.headers['access-control-allow-origin']]
+  }
+  assert.deepEqual(await ask({ origin: 'https://evil.example' }), [403, undefined])
+  assert.deepEqual(await ask({ origin: 'https://evil.example' }, 'OPTIONS'), [403, undefined])
+  assert.deepEqual(await ask({ origin: 'https://console.example' }), [400, 'https://console.example'])
+  assert.deepEqual(await ask({ origin: 'https://console.example' }, 'OPTIONS'), [200, 'https://console.example'])
+  assert.deepEqual(await ask({ host: 'rebound.example' }), [403, undefined])
+  assert.deepEqual(await ask({ host: 'stream.example:4567' }), [400, undefined])
+  const answer = await f.send({ headers: { ...headers, origin: '<script>' }, body: '{}' })
+  assert.ok(!answer.bytes.toString().includes('<script>'))
+})
