@@ -23,6 +23,11 @@ export interface Target {
   readonly record: RecordInput
 }
 
+interface TopicBounds {
+  readonly names: readonly string[]
+  readonly kept: number
+  readonly bytesMax: number
+}
 /** A run of records for one partition that fit one batch; `at` are their places in the request. */
 interface Run {
   readonly partition: Partition
@@ -37,6 +42,7 @@ export class Placing {
   readonly #log: Log
   readonly #commits: Commits
   readonly #producers = new Map<Acks, Producer>()
+  readonly #bounds = new WeakMap<TopicInfo, TopicBounds>()
   readonly #start: number
 
   constructor(options: { world: World; log: Log; commits: Commits }) {
@@ -119,13 +125,23 @@ export class Placing {
   #check({ topic, partition, record }: Target, turn: number): { index: number; bytes: number; bytesMax: number } {
     // Here, not by the log: others' records may share a batch with it.
     const { timeMs, headers = [] } = record
-    const odd = oddHeader({ timeMs, headers }, meaningfulHeaders(topic.config), keptMs(topic.config))
+    const { names, kept, bytesMax } = this.#boundsOf(topic)
+    const odd = names.length === 0 ? null : oddHeader({ timeMs, headers }, names, kept)
     if (odd !== null) throw new Fault('log.invalid-batch', { what: odd })
     const index = choose(topic, partition, record.key, turn)
-    const bytesMax = batchBytesMax(topic, this.#log)
     const bytes = recordBytes(record)
     if (bytes + batchOverheadBytes > bytesMax) checkSize(record, bytesMax)
     return { index, bytes, bytesMax }
+  }
+  /** What a topic's settings say, read once for each description of it. */
+  #boundsOf(topic: TopicInfo): TopicBounds {
+    let bounds = this.#bounds.get(topic)
+    if (bounds === undefined) {
+      const { config } = topic
+      bounds = { names: meaningfulHeaders(config), kept: keptMs(config), bytesMax: batchBytesMax(topic, this.#log) }
+      this.#bounds.set(topic, bounds)
+    }
+    return bounds
   }
   #turn(): number {
     return this.#start + Math.floor(this.#world.clock.monotonic() / stickyMs)

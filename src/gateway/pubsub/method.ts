@@ -25,6 +25,8 @@ export interface Method<Q extends object, A extends object> {
   readonly request: Message<Q>
   readonly response: Message<A>
   readonly rest: Rest
+  /** In place of what reads every message, where it can; null: it cannot. */
+  read?(body: Buffer): Q | null
   handle(request: Q, call: Call): Promise<Input<A>> | Input<A>
 }
 export type AnyMethod = Method<object, object>

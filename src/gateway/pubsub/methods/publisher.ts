@@ -18,6 +18,7 @@ import {
   topicMessage,
   updateTopicRequest,
 } from '../../../wire/pubsub/messages.ts'
+import { readPublishRequest } from '../../../wire/pubsub/publish-request.ts'
 import { msOf } from '../../../wire/protobuf/well-known.ts'
 import { checkTopic } from '../checks.ts'
 import { alreadyExists, invalid } from '../errors.ts'
@@ -99,6 +100,7 @@ const publishMethod = method({
   request: publishRequest,
   response: publishResponse,
   rest: { verb: 'POST', path: `/v1/${topicPath}:publish`, body: '*' },
+  read: readPublishRequest,
   async handle({ topic: name, messages }, { service: pubsub, access }) {
     const { id } = parseName('topics', name)
     access.demand('write', 'topic', id)

@@ -102,7 +102,8 @@ class GrpcCall {
   }
   async #answer(method: AnyMethod, frame: { body: Buffer; compressed: boolean }): Promise<void> {
     try {
-      const request = decode(method.request, await this.#plain(frame))
+      const plain = await this.#plain(frame)
+      const request = method.read?.(plain) ?? decode(method.request, plain)
       const answer = await this.#context.gateway.answer(method, request, this.#facts)
       this.#respond()
       if (!this.#ended) this.#stream.write(grpcFrame(encode(method.response, answer)))
