@@ -24,6 +24,8 @@ function run(program: 'mosquitto_pub' | 'mosquitto_sub', args: readonly string[]
   let error = ''
   child.stdout.on('data', (data: Buffer) => (out += data.toString()))
   child.stderr.on('data', (data: Buffer) => (error += data.toString()))
+  // It may be gone before it has read anything.
+  child.stdin.on('error', () => {})
   child.stdin.end(input)
   return new Promise((resolve) =>
     child.on('close', (code) => resolve({ code, lines: out.split('\n').filter((line) => line !== ''), error })),

@@ -28,6 +28,8 @@ const growthBytesMax = 64 * 1024 * 1024
 /** So that resident memory is what is held, not what the collector has not looked at yet. */
 const heap = { NODE_OPTIONS: '--max-old-space-size=128 --max-semi-space-size=2' }
 const clientIds = 200
+const ordinaryBytes = 48 * 1024 * 1024
+const ordinaryMessages = 96
 
 interface Tally {
   sent: number
@@ -56,7 +58,7 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
   let figures = {}
   try {
     await good.start()
-    await good.makeTopics()
+    await good.warmUp()
     await sendMany(port!, warmUpFrames, conversation, tally)
     good.take()
     const filesBefore = openFiles(product.pid)
@@ -165,10 +167,16 @@ class GoodClient {
     await this.#client.subscribeAsync('good/#', { qos: 1 })
     this.#running = this.#run(this.#client)
   }
-  /** As many log topics as are made, so that what they cost is no cost of hostile bytes. */
-  async makeTopics(): Promise<void> {
+  /**
+   * What is no cost of hostile bytes: as many log topics as are made, and so much in the log that the newest batches, of which it
+   * keeps 32 MB in memory, are all there.
+   */
+  async warmUp(): Promise<void> {
+    const client = this.#client!
     const names = Array.from({ length: limits.mqttTopicsMade - 2 }, (_, i) => `made-${i}/x`)
-    await Promise.all(names.map((name) => this.#client!.publishAsync(name, 'x', { qos: 1 })))
+    await Promise.all(names.map((name) => client.publishAsync(name, 'x', { qos: 1 })))
+    const payload = Buffer.alloc(ordinaryBytes / ordinaryMessages, 0x78)
+    for (let i = 0; i < ordinaryMessages; i++) await client.publishAsync('made-0/x', payload, { qos: 1 })
   }
   take(): number[] {
     const taken = this.#latenciesMs
