@@ -41,6 +41,7 @@ import { type Message, carriedProperties, deliveredProperties } from '../../log/
 import { reasonOf } from './outcome.ts'
 import type { Server } from './server.ts'
 import { type Link, type Session, never } from './session.ts'
+import { TopicAliases } from './topic-aliases.ts'
 
 const packetLimits = { userProperties: limits.mqttUserProperties, filters: limits.mqttFiltersPerRequest }
 /** An answer that is owed, in order. */
@@ -73,9 +74,7 @@ export class ClientConnection implements Link {
   /** Of the client: what it takes. */
   #packetBytesMax = Infinity
   #problemInformation = true
-  #aliasesOut: Map<string, number> | null = null
-  #aliasesOutMax = 0
-  #aliasesIn: Map<number, string> | null = null
+  readonly #aliases = new TopicAliases()
   /** Something is being done that what follows has to wait for. */
   #isBusy = false
   #deferred: { readonly first: number; readonly body: Buffer }[] = []
@@ -221,7 +220,7 @@ export class ClientConnection implements Link {
     const properties = connect.properties ?? {}
     this.#problemInformation = properties.requestProblemInformation !== 0
     this.#packetBytesMax = properties.maximumPacketBytes ?? Infinity
-    this.#aliasesOutMax = Math.min(properties.topicAliasMaximum ?? 0, limits.mqttTopicAliases)
+    this.#aliases.allow(properties.topicAliasMaximum ?? 0)
     try {
       if (properties.authenticationMethod !== undefined)
         throw new MqttError(
@@ -294,7 +293,7 @@ export class ClientConnection implements Link {
   // What comes.
 
   #publish(publish: Publish, bytes: number): void {
-    const topic = this.#topicOf(publish)
+    const topic = this.#aliases.topicOf(publish)
     const { qos, id } = publish
     const session = this.#session!
     const owed: Owed | null = qos === 0 ? null : { id, qos, bytes, code: null, why: undefined }
@@ -327,29 +326,6 @@ export class ClientConnection implements Link {
       },
     )
     this.#read()
-  }
-  #topicOf({ topic, properties }: Publish): string {
-    const alias = properties?.topicAlias
-    if (properties?.subscriptionIds !== undefined) throw protocolError('a client sends no subscription identifier')
-    const response = properties?.responseTopic
-    if (response !== undefined && !isTopicName(response))
-      throw new MqttError(reason.topicNameInvalid, 'the response topic is not a topic name')
-    if (alias === undefined) {
-      if (!isTopicName(topic))
-        throw new MqttError(reason.topicNameInvalid, 'a topic name has at least one character and no wildcard')
-      return topic
-    }
-    if (alias === 0 || alias > limits.mqttTopicAliases)
-      throw new MqttError(reason.topicAliasInvalid, `topic aliases are from 1 to ${limits.mqttTopicAliases}`)
-    if (topic !== '') {
-      if (!isTopicName(topic)) throw new MqttError(reason.topicNameInvalid, 'a topic name has no wildcard')
-      this.#aliasesIn ??= new Map()
-      this.#aliasesIn.set(alias, topic)
-      return topic
-    }
-    const known = this.#aliasesIn?.get(alias)
-    if (known === undefined) throw new MqttError(reason.topicAliasInvalid, `the topic alias ${alias} has no topic`)
-    return known
   }
   #throttle(bytes: number): void {
     const { quotas } = this.#server.security
@@ -465,31 +441,16 @@ export class ClientConnection implements Link {
     again: boolean,
   ): boolean {
     const { topic, payload } = message
-    let sentTopic = topic
     let properties: Properties | null = null
-    let newAlias = 0
+    let short = { topic, alias: 0, isNew: false }
     if (this.version === 5) {
       properties = deliveredProperties(message, this.#server.clock.now(), ids)
-      if (this.#aliasesOutMax > 0) {
-        const known = this.#aliasesOut?.get(topic)
-        if (known !== undefined) sentTopic = ''
-        else if ((this.#aliasesOut?.size ?? 0) < this.#aliasesOutMax) newAlias = (this.#aliasesOut?.size ?? 0) + 1
-        const topicAlias = known ?? newAlias
-        if (topicAlias > 0) properties = { ...properties, topicAlias }
-      }
+      short = this.#aliases.for(topic)
+      if (short.alias > 0) properties = { ...properties, topicAlias: short.alias }
     }
-    const packet: Publish = {
-      type: 'publish',
-      topic: sentTopic,
-      payload,
-      qos,
-      retain,
-      isDuplicate: again,
-      id,
-      properties,
-    }
-    if (!this.#write((out) => writePublish(out, this.version, packet))) return false
-    if (newAlias > 0) (this.#aliasesOut ??= new Map()).set(topic, newAlias)
+    const packet = { topic: short.topic, payload, qos, retain, isDuplicate: again, id, properties }
+    if (!this.#write((out) => writePublish(out, this.version, { type: 'publish', ...packet }))) return false
+    if (short.isNew) this.#aliases.given(topic, short.alias)
     this.#server.hub.counts.sent++
     return true
   }

@@ -2,28 +2,26 @@
  * What all connections share: sessions, subscriptions, retained messages, and the way of a message into the log and from it
  * to who wants it. A message goes to subscribers when its record is durable, whoever wrote it; there is no other way.
  */
-import type { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { World } from '../../lib/world.ts'
-import type { LogRecord, RecordInput } from '../../log/batch.ts'
+import type { LogRecord } from '../../log/batch.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { Log } from '../../log/log.ts'
-import { encodeOrigin } from '../../log/origin.ts'
 import type { Contracts } from '../../schema/contracts.ts'
-import { ensureQuarantine, quarantined } from '../../schema/quarantine.ts'
 import type { Subject } from '../../security/authorizer.ts'
 import { user } from '../../security/principal.ts'
 import type { Security } from '../../security/security.ts'
 import { MqttError, type Reason, reason } from '../../wire/mqtt/reason.ts'
-import { isFilter, isTopicName, sharedFilter } from '../../wire/mqtt/topics.ts'
-import { Appender, type Waiter, partitionOf } from './appender.ts'
+import { isFilter, levelsOf, sharedFilter } from '../../wire/mqtt/topics.ts'
+import { Access } from './access.ts'
 import type { Cursors, Delivery, Feed } from './feed.ts'
 import { Group, type GroupHost } from './group.ts'
-import { type Followed, LogTopic, LogTopics } from './log-topics.ts'
-import { type Message, type Place, type Sent, messageOf, ownMessage, recordOf } from '../../log/mqtt-message.ts'
+import { type Followed, LogTopics } from './log-topics.ts'
+import { type Message, type Place, type Sent, messageOf, ownMessage } from '../../log/mqtt-message.ts'
 import { reasonOf } from './outcome.ts'
-import { Retained, retainedRecord, retainedTopic } from './retained.ts'
+import { type PublishOptions, type PublishWaiter, Publishing } from './publishing.ts'
+import { Retained, retainedTopic } from './retained.ts'
 import { type Link, type Outgoing, Session, type SessionHost, type Subscription } from './session.ts'
 import { type Restored, type SavedSession, Store } from './store.ts'
 import { Sys, sysPrefix } from './sys.ts'
@@ -40,16 +38,6 @@ export interface HubOptions {
   readonly rules: readonly TopicRule[]
   /** Of a log topic that is made because somebody publishes. */
   readonly partitions: number
-}
-export interface PublishWaiter {
-  stored(): void
-  refused(code: Reason, why: string): void
-}
-export interface PublishOptions {
-  readonly subject: Subject
-  readonly session: Session | null
-  /** With QoS 2 of a session that is kept: that the packet came is written with its message. */
-  readonly packetId: number | null
 }
 export interface ConnectRequest {
   readonly subject: Subject
@@ -77,7 +65,8 @@ export class Hub implements SessionHost, GroupHost {
   readonly sys = new Sys()
   readonly #options: HubOptions
   readonly #map: TopicMap
-  readonly #appender: Appender
+  readonly #access: Access
+  readonly #publishing: Publishing
   readonly #tree = new FilterTree<Subscription>()
   readonly #matches = new Map<string, readonly Subscription[]>()
   readonly #groups = new Map<string, Group>()
@@ -88,15 +77,22 @@ export class Hub implements SessionHost, GroupHost {
   #refreshing: Iterator<Session, undefined> = this.sessions.values()
 
   private constructor(options: HubOptions, store: Store, retained: Retained) {
-    const { world, log, commits, logger, rules, partitions } = options
+    const { world, log, logger, rules, partitions, security } = options
     this.#options = options
     this.clock = world.clock
     this.store = store
     this.retained = retained
     this.#map = new TopicMap(rules)
-    this.#appender = new Appender({ clock: world.clock, log, commits })
+    this.#access = new Access(security)
     const take = (record: LogRecord, from: Followed): void => this.#dispatch(record, from)
     this.topics = new LogTopics({ log, clock: world.clock, logger, map: this.#map, partitions, take })
+    const { clock, topics, counts } = this
+    this.#publishing = new Publishing({
+      ...options,
+      ...{ clock, topics, counts, store, retained },
+      access: this.#access,
+      map: this.#map,
+    })
   }
   static async open(options: HubOptions): Promise<Hub> {
     const { log, world, logger } = options
@@ -111,106 +107,8 @@ export class Hub implements SessionHost, GroupHost {
     await this.topics.close()
   }
 
-  // What comes.
-
   publish(sent: Sent, options: PublishOptions, waiter: PublishWaiter): void {
-    const { topic } = sent
-    this.counts.received++
-    const refuse = (code: Reason, why: string): void => {
-      this.counts.refused++
-      waiter.refused(code, why)
-    }
-    if (!isTopicName(topic))
-      return refuse(reason.topicNameInvalid, 'a topic name has at least one character and no wildcard')
-    if (topic.startsWith(sysPrefix) || topic.startsWith('$share/'))
-      return refuse(reason.topicNameInvalid, `topics of ${topic.split('/')[0]} are the server's`)
-    if (levelsOf(topic) > limits.mqttTopicLevels)
-      return refuse(reason.topicNameInvalid, `a topic has at most ${limits.mqttTopicLevels} levels`)
-    const name = this.#map.logTopic(topic)
-    if (!this.#may(options.subject, 'write', name)) return refuse(reason.notAuthorized, `you may not write to ${name}`)
-    const log = this.topics.get(name)
-    if (log !== null) return this.#append(log, sent, options, waiter, refuse)
-    this.topics.ready(name).then(
-      (made) => this.#append(made, sent, options, waiter, refuse),
-      (error: unknown) => refuse(...reasonOf(error)),
-    )
-  }
-  #append(
-    topic: LogTopic,
-    sent: Sent,
-    { session, packetId }: PublishOptions,
-    waiter: PublishWaiter,
-    refuse: PublishWaiter['refused'],
-  ): void {
-    const publisher = session?.hasNoLocal === true ? session.clientId : null
-    const record = recordOf(sent, this.clock.now(), publisher)
-    const failed = (error: unknown): void => refuse(...reasonOf(error))
-    const contract = this.#options.contracts.get(topic.name)
-    if (contract !== null && contract.onInvalid !== 'null') {
-      const { key, value } = record
-      const fault = this.#options.contracts.check(topic.name, { key, value })
-      if (fault !== null) {
-        if (contract.onInvalid !== 'quarantine') return refuse(reason.payloadFormatInvalid, fault.message)
-        this.#quarantine(topic, record, fault).then(() => waiter.stored(), failed)
-        return
-      }
-    }
-    try {
-      if (sent.retain) this.retained.check(record)
-    } catch (error) {
-      return failed(error)
-    }
-    if (session !== null && packetId !== null)
-      return this.#appendOnce(topic, record, { session, packetId, sent }, waiter, failed)
-    if (!sent.retain) return this.#appender.add(topic, record, { stored: () => waiter.stored(), failed })
-    // Both, side by side; who is told that it is stored finds it retained.
-    const retained = this.retained.put(record)
-    retained.catch(() => {})
-    const stored = (): void => void retained.then(() => waiter.stored(), failed)
-    this.#appender.add(topic, record, { stored, failed })
-  }
-  #appendOnce(
-    topic: LogTopic,
-    record: RecordInput,
-    { session, packetId, sent }: { session: Session; packetId: number; sent: Sent },
-    waiter: PublishWaiter,
-    failed: (error: unknown) => void,
-  ): void {
-    const entries = [
-      { partition: partitionOf(topic, record), record },
-      { partition: this.store.partition, record: this.store.incoming(session, packetId) },
-    ]
-    const once: Waiter = { stored: () => waiter.stored(), failed }
-    if (!sent.retain) return this.#appender.addTogether(entries, once)
-    const kept = retainedRecord(record)
-    this.#appender.addTogether([{ partition: this.retained.partition, record: kept }, ...entries], {
-      stored: (offset) => {
-        this.retained.take({ ...kept, headers: kept.headers ?? [], offset })
-        waiter.stored()
-      },
-      failed,
-    })
-  }
-  async #quarantine(topic: LogTopic, record: RecordInput, fault: Fault): Promise<void> {
-    const { log } = this.#options
-    const info = await ensureQuarantine(log, topic.info)
-    const origin = encodeOrigin({
-      ranges: [{ topicId: topic.info.id, partition: 0, first: 0, last: -1 }],
-      state: false,
-    })
-    await new Promise<void>((resolve, reject) =>
-      this.#appender.add(new LogTopic(info), quarantined(record, fault, origin), {
-        stored: () => resolve(),
-        failed: reject,
-      }),
-    )
-  }
-  #may(subject: Subject, operation: 'read' | 'write', topic: string): boolean {
-    const { authorizer, audit } = this.#options.security
-    if (!authorizer.enforced || authorizer.allows(subject, operation, { type: 'topic', name: topic })) return true
-    const action = operation === 'write' ? 'publish' : 'subscribe'
-    audit.note({ subject, via: 'mqtt', action, resources: [`${operation} topic:${topic}`], outcome: 'refused' })
-    return false
+    this.#publishing.publish(sent, options, waiter)
   }
 
   // What goes.
@@ -235,9 +133,7 @@ export class Hub implements SessionHost, GroupHost {
   }
   /** Topics come after a subscription, and grants go. */
   mayRead({ subject }: Session, { place }: Message): boolean {
-    const { authorizer } = this.#options.security
-    if (!authorizer.enforced || place === null || place.topic === retainedTopic) return true
-    return authorizer.allows(subject, 'read', { type: 'topic', name: place.topic })
+    return place === null || place.topic === retainedTopic || this.#access.allows(subject, 'read', place.topic)
   }
   #match(topic: string): readonly Subscription[] {
     const known = this.#matches.get(topic)
@@ -259,7 +155,7 @@ export class Hub implements SessionHost, GroupHost {
   async fetch({ topic: name, index, offset }: Place): Promise<Message | null> {
     const found = await this.topics.read({ topic: name, index }, offset)
     const record = found?.records.find((one) => one.offset === offset)
-    if (record === undefined || record.value === null) return null
+    if (record === undefined || (record.value === null && name === retainedTopic)) return null
     const topic =
       name === retainedTopic ? Buffer.from(record.key ?? []).toString() : this.#map.mqttTopic(name, record.key)
     return ownMessage(messageOf(record, topic, { topic: name, index, offset }))
@@ -329,12 +225,11 @@ export class Hub implements SessionHost, GroupHost {
   }
   /** Of all log topics that it may bring messages of; those that are not there yet are asked about by their name. */
   #checkRead(subject: Subject, filter: string): void {
-    const { enforced } = this.#options.security.authorizer
-    if (!enforced || filter.startsWith(sysPrefix)) return
+    if (!this.#access.isEnforced || filter.startsWith(sysPrefix)) return
     const names = this.topics.mayHold([filter]).map(({ name }) => name)
     const [first = ''] = filter.split('/')
     if (first !== '+' && first !== '#') names.push(this.#map.logTopic(filter))
-    const refused = names.length === 0 || names.some((name) => !this.#may(subject, 'read', name))
+    const refused = names.length === 0 || names.some((name) => !this.#access.may(subject, 'read', name))
     if (refused) throw new MqttError(reason.notAuthorized, 'you may not read what it matches')
   }
   /** False: the connection is gone meanwhile. */
@@ -469,7 +364,7 @@ export class Hub implements SessionHost, GroupHost {
     if (!link.isOpen) this.disconnect(session, link, { will: true })
   }
   #isOwner(subject: Subject, { subject: owner }: Session): boolean {
-    return !this.#options.security.authorizer.enforced || owner.principal.name === subject.principal.name
+    return !this.#access.isEnforced || owner.principal.name === subject.principal.name
   }
   /** Its connection is over. */
   disconnect(session: Session, link: Link, { will }: { will: boolean }): void {
@@ -609,11 +504,6 @@ export class Hub implements SessionHost, GroupHost {
   }
 }
 
-function levelsOf(topic: string): number {
-  let levels = 1
-  for (let at = topic.indexOf('/'); at >= 0; at = topic.indexOf('/', at + 1)) levels++
-  return levels
-}
 function checkFilter(filter: string): void {
   if (levelsOf(filter) > limits.mqttTopicLevels)
     throw new MqttError(reason.topicFilterInvalid, `a filter has at most ${limits.mqttTopicLevels} levels`)

@@ -3,6 +3,11 @@ import { MqttError, reason } from './reason.ts'
 
 export const isTopicName = (topic: string): boolean => topic !== '' && !topic.includes('+') && !topic.includes('#')
 
+export function levelsOf(topic: string): number {
+  let levels = 1
+  for (let at = topic.indexOf('/'); at >= 0; at = topic.indexOf('/', at + 1)) levels++
+  return levels
+}
 export function isFilter(filter: string): boolean {
   if (filter === '') return false
   const levels = filter.split('/')
