@@ -149,6 +149,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
     if (reports.now) onFault(name, fault)
   }
   const functions = options.definitions?.definitions.filter(isSqlFunction) ?? []
+  const later: { connectors: OpenConnectors | null } = { connectors: null }
   const engine = await openEngine({
     log,
     catalog,
@@ -158,6 +159,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
     check,
     fields,
     functions,
+    connectors: () => later.connectors,
     onFault: onEngineFault,
   })
   stack.defer(() => engine.close())
@@ -178,6 +180,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
     refuses: (topic, record) => contracts.refuses(topic, record),
   })
   stack.defer(() => connectors.close())
+  later.connectors = connectors
   return { world, telemetry, log, local, commits, contracts, engine, alerts, connectors, security }
 }
 

@@ -64,6 +64,7 @@ import { type BegunViews, type ProgramView, beginViews, programView } from './pr
 import { begin, dependents } from './running.ts'
 import { stoppedViews } from './stopped-views.ts'
 import { Unreadable } from './unreadable.ts'
+import { type ConnectorStatements, changeConnector, showConnectors } from './connectors.ts'
 import { createSavepoint, listSavepoints, removeSavepoint } from './savepoints.ts'
 import { subscription } from './subscription.ts'
 
@@ -79,6 +80,8 @@ export interface EngineOptions {
   readonly check?: EngineParts['check']
   /** What a topic's contract says its events have; null = it does not say. */
   readonly fields?: EngineParts['fields']
+  /** What runs sources and sinks, which begins after this; null = not yet. */
+  readonly connectors?: () => ConnectorStatements | null
   /** Definitions that cannot run, for the log of the program. */
   readonly onFault?: (name: string, fault: Fault) => void
 }
@@ -130,7 +133,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
     check: options.check ?? ((): null => null),
     fields: options.fields ?? ((): null => null),
   }
-  const engine = new SqlEngine(parts, options.onFault ?? ((): void => {}))
+  const engine = new SqlEngine(parts, options)
   await engine.start()
   engine.follow(options.catalog)
   return engine
@@ -166,15 +169,17 @@ const answered = (command: string, { columns, rows }: Table): Result => ({ comma
 class SqlEngine implements OpenEngine {
   private readonly parts: EngineParts
   private readonly onFault: (name: string, fault: Fault) => void
+  private readonly connectors: EngineOptions['connectors']
   private readonly stop = new AbortController()
   /** Definitions change one at a time. */
   private changing: Promise<unknown> = Promise.resolve()
   private stopFollowing = (): void => {}
   private readonly alertListeners = new Set<() => void>()
 
-  constructor(parts: EngineParts, onFault: (name: string, fault: Fault) => void) {
+  constructor(parts: EngineParts, { onFault = () => {}, connectors }: Pick<EngineOptions, 'onFault' | 'connectors'>) {
     this.parts = parts
     this.onFault = onFault
+    this.connectors = connectors
   }
   async start(): Promise<void> {
     await beginAll(this.parts, this.parts.definitions.all(), this.onFault)
@@ -245,7 +250,13 @@ class SqlEngine implements OpenEngine {
         return done(await this.changeDefinitions(() => drop(parts, statement, text)))
       case 'alter':
         return done(await this.changeDefinitions(() => alter(parts, statement, text)))
+      case 'create-connector':
+      case 'drop-connector':
+      case 'alter-connector':
+        return done(await changeConnector(this.connectorsAt(text, statement.at), parts.rights, statement, text))
       case 'show':
+        if (statement.what === 'connectors')
+          return answered('SHOW', await showConnectors(this.connectorsAt(text, statement.at), parts.rights))
         return answered('SHOW', await show(parts, statement.what, text, statement.at))
       case 'show-create':
         return answered('SHOW', showCreate(parts, statement.name, text))
@@ -275,6 +286,11 @@ class SqlEngine implements OpenEngine {
       case 'unsupported':
         throw new SqlFault('sql.unsupported', `${statement.what} is not supported yet`, text, statement.at)
     }
+  }
+  private connectorsAt(text: string, at: number): ConnectorStatements {
+    const connectors = this.connectors?.() ?? null
+    if (connectors !== null) return connectors
+    throw new SqlFault('sql.unsupported', 'connectors are not there', text, at)
   }
   /** Definitions that others change, from now on. */
   follow(catalog: Catalog): void {

@@ -331,6 +331,29 @@ export type Statement = Span &
         readonly name: QualifiedName
         readonly action: 'pause' | 'resume'
       }
+    | {
+        readonly kind: 'create-connector'
+        readonly direction: 'source' | 'sink'
+        readonly name: QualifiedName
+        readonly ifNotExists: boolean
+        /** What a sink carries out. */
+        readonly topics: readonly QualifiedName[]
+        /** The kind of system. */
+        readonly of: Name
+        readonly options: readonly Option[]
+      }
+    | {
+        readonly kind: 'drop-connector'
+        readonly direction: 'source' | 'sink'
+        readonly names: readonly QualifiedName[]
+        readonly ifExists: boolean
+      }
+    | {
+        readonly kind: 'alter-connector'
+        readonly direction: 'source' | 'sink'
+        readonly name: QualifiedName
+        readonly action: 'pause' | 'resume'
+      }
     | { readonly kind: 'create-savepoint'; readonly name: QualifiedName; readonly view: QualifiedName }
     | { readonly kind: 'drop-savepoint'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
     /** Another query, and where it begins; without one the query stays. */

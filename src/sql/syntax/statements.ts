@@ -1,6 +1,7 @@
 /** Everything that is not a plain query: definitions, INSERT, SUBSCRIBE, SHOW and their kin. */
 import type { Name, ObjectKind, OnConflict, QualifiedName, StartFrom, Statement } from './ast.ts'
 import { createAlert } from './alert.ts'
+import { alterConnector, beginsConnector, createConnector, dropConnector } from './connector.ts'
 import type { Cursor } from './cursor.ts'
 import { createRelation, optionList, tableKey, withOptions } from './definitions.ts'
 import { suggestion } from '../../lib/suggestion.ts'
@@ -172,6 +173,10 @@ function create(cursor: Cursor, at: number): Statement {
   }
   if (word === 'alert') return createAlert(cursor, at)
   if (word === 'savepoint') return createSavepoint(cursor, at)
+  if (beginsConnector(cursor))
+    return createConnector(cursor, at, (wordAt) =>
+      cursor.unsupported(`CREATE ${word.toUpperCase()}`, wordAt, objectHints[word]),
+    )
   if (word === 'view') return createPlainView(cursor, at)
   if (unsupportedObjects.has(word)) {
     cursor.unsupported(`CREATE ${word.toUpperCase()}`, cursor.at, objectHints[word])
@@ -282,6 +287,7 @@ function drop(cursor: Cursor, at: number): Statement {
     const ifExists = cursor.acceptWords('if', 'exists')
     return { kind: 'drop-savepoint', names: cursor.list(() => cursor.qualifiedName()), ifExists, ...cursor.span(at) }
   }
+  if (cursor.isWord('source', 'sink')) return dropConnector(cursor, at)
   const object = objectKind(cursor)
   const ifExists = cursor.acceptWords('if', 'exists')
   const names = cursor.list(() => cursor.qualifiedName())
@@ -293,6 +299,7 @@ function drop(cursor: Cursor, at: number): Statement {
 /** ALTER VIEW v PAUSE | RESUME | [AS query] [START FROM …] */
 function alter(cursor: Cursor, at: number): Statement {
   cursor.take()
+  if (cursor.isWord('source', 'sink')) return alterConnector(cursor, at)
   const object = objectKind(cursor)
   const name = cursor.qualifiedName()
   if (object === 'view' && cursor.isWord('as', 'start')) {
@@ -314,7 +321,17 @@ function alter(cursor: Cursor, at: number): Statement {
   return { kind: 'alter', object, name, action, ...cursor.span(at) }
 }
 
-const shown = ['streams', 'tables', 'views', 'topics', 'alerts', 'functions', 'savepoints', 'all'] as const
+const shown = [
+  'streams',
+  'tables',
+  'views',
+  'topics',
+  'alerts',
+  'functions',
+  'savepoints',
+  'connectors',
+  'all',
+] as const
 function show(cursor: Cursor, at: number): Statement {
   cursor.take()
   cursor.acceptWords('materialized')
