@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { Agent, request } from 'node:http'
 import { after, before, test } from 'node:test'
 import { EventHubConsumerClient, EventHubProducerClient, earliestEventPosition } from '@azure/event-hubs'
 import { WebSocket } from 'ws'
+import { limits } from '../../../src/lib/limits.ts'
 import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
 import { begin, close, error, fieldsOf, flow, open } from '../../../src/wire/amqp/composites.ts'
@@ -321,4 +323,38 @@ test('events of many frames wait for the window in the middle, and come whole', 
     events.map(({ data }) => data![0]),
     [0, 1, 2, 3, 4, 5, 6, 7],
   )
+})
+
+test('a request over HTTP whose head or body does not come in time ends its connection; one that comes leaves it open', async () => {
+  const real = realWorld().clock
+  let isShort = true
+  const clock = {
+    now: () => real.now(),
+    monotonic: () => real.monotonic(),
+    sleep: (ms: number, signal?: AbortSignal) => real.sleep(ms, signal),
+    soon: (call: () => void) => real.soon(call),
+    after: (ms: number, call: () => void) => real.after(ms === limits.httpHeaderMs && isShort ? 100 : ms, call),
+  }
+  await using local = await startHubs({ clock })
+  const heads = ['POST /hub/mess', 'POST /hub/messages HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\nx']
+  for (const head of heads) {
+    const client = await RawClient.connect(local.port)
+    client.socket.write(head)
+    await once(client.socket, 'close')
+  }
+  isShort = false
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const post = (): Promise<{ status: number; port: number }> =>
+    new Promise((done, fail) => {
+      const options = { port: local.port, host: '127.0.0.1', path: '/hub/messages', method: 'POST', agent }
+      const sent = request(options, (answer) => {
+        const found = { status: answer.statusCode!, port: answer.socket.localPort! }
+        answer.resume().on('end', () => done(found))
+      })
+      sent.on('error', fail)
+      sent.end('x')
+    })
+  const [first, second] = [await post(), await post()]
+  assert.deepEqual([first.status, second.status, first.port], [201, 201, second.port])
+  agent.destroy()
 })

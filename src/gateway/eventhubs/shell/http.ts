@@ -30,6 +30,8 @@ export class HttpShell {
   readonly #server: Server
   readonly #open: (transport: Transport) => Opened
   #bodyBytes = 0
+  /** node:http looks after times only where it listens itself. How to stop the time of a socket that a request is to come on. */
+  readonly #awaited = new Map<Duplex, () => void>()
   readonly #webSockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -44,8 +46,6 @@ export class HttpShell {
     this.#open = open
     this.#blobs = new BlobService(hubs)
     this.#server = http.createServer({
-      headersTimeout: limits.httpHeaderMs,
-      requestTimeout: limits.httpBodyMs,
       keepAliveTimeout: limits.httpIdleMs,
       maxHeaderSize: limits.httpHeaderBytes,
       noDelay: true,
@@ -55,15 +55,33 @@ export class HttpShell {
     this.#server.on('clientError', (_error, socket) => void socket.destroy())
   }
   serve(socket: Socket): void {
+    this.#await(socket, limits.httpHeaderMs)
+    socket.once('close', () => this.#came(socket))
     this.#server.emit('connection', socket)
   }
+  /** A request has so long to come. */
+  #await(socket: Duplex, ms: number): void {
+    this.#came(socket)
+    this.#awaited.set(
+      socket,
+      this.#hubs.parts.world.clock.after(ms, () => socket.destroy()),
+    )
+  }
+  #came(socket: Duplex): void {
+    this.#awaited.get(socket)?.()
+    this.#awaited.delete(socket)
+  }
+  /** Those on which nothing is under way. */
   close(): void {
-    this.#server.closeIdleConnections()
+    for (const socket of this.#awaited.keys()) socket.destroy()
   }
 
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     let answer: HttpAnswer
     let taken = 0
+    const { socket } = incoming
+    this.#came(socket)
+    const tooLate = this.#hubs.parts.world.clock.after(limits.httpBodyMs, () => socket.destroy())
     try {
       const url = URL.parse(incoming.url ?? '/', 'http://localhost')
       const body = url === null ? null : await this.#body(incoming, (bytes) => (taken += bytes))
@@ -74,12 +92,14 @@ export class HttpShell {
       this.#hubs.parts.logger.error('eventhubs: a fault of Millrace', { error: asFault(error) })
       answer = { status: 500, headers: {}, body: '' }
     } finally {
+      tooLate()
       this.#bodyBytes -= taken
     }
     if (answer === tooLarge) response.shouldKeepAlive = false
     const bytes = Buffer.from(answer.body as string)
     response.writeHead(answer.status, { 'content-length': String(bytes.length), ...answer.headers })
     response.end(incoming.method === 'HEAD' ? undefined : bytes)
+    if (!socket.destroyed) this.#await(socket, limits.httpIdleMs)
   }
   /** null: it is more than anything here takes. */
   async #body(incoming: IncomingMessage, took: (bytes: number) => void): Promise<Buffer | null> {
@@ -105,6 +125,7 @@ export class HttpShell {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#came(socket)
     const url = URL.parse(request.url ?? '/', 'http://localhost')
     const path = (url?.pathname ?? '').replaceAll(/%24/gi, '$').replace(/\/$/, '')
     if (path.toLowerCase() !== webSocketPath)
