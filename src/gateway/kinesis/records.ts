@@ -12,6 +12,7 @@ import type { Contracts } from '../../schema/contracts.ts'
 import { userRecords } from '../../wire/kinesis/aggregation.ts'
 import { sequenceNumbers } from '../../wire/kinesis/sequence-number.ts'
 import { ServiceError, invalid, notFound, serviceError } from './errors.ts'
+import { type Counter, SharedIndex, indexHeader, indexOf } from './shared-index.ts'
 import { Rates } from './rates.ts'
 import { hashKeys, isOpen, shardId } from './shards.ts'
 import type { Stream } from './streams.ts'
@@ -40,6 +41,8 @@ interface Options {
   readonly world: World
   readonly contracts: Contracts
   readonly limits: boolean
+  /** Sequence numbers as the service had them in 2020. */
+  readonly shared: boolean
 }
 /** Headers of dead letters: where they come from, and why. */
 const whyPrefix = '__dlq.errors.'
@@ -56,10 +59,11 @@ export class Records {
   readonly #placing: Placing
   readonly #readers: { readonly few: Reader; readonly many: Reader }
   readonly #rates: Rates | null
+  readonly #shared: SharedIndex | null
   /** Of records without a key: which shard is next. */
   #turn = 0
 
-  constructor({ log, commits, world, contracts, limits }: Options) {
+  constructor({ log, commits, world, contracts, limits, shared }: Options) {
     this.#log = log
     this.#world = world
     this.#contracts = contracts
@@ -69,6 +73,7 @@ export class Records {
       many: log.reader({ maxBytes: chunkBytes.many }),
     }
     this.#rates = limits ? new Rates(world.clock) : null
+    this.#shared = shared ? new SharedIndex((stream, shard) => this.#last(stream, shard)) : null
   }
 
   /**
@@ -89,6 +94,7 @@ export class Records {
   }
   async #put(stream: Stream, entries: readonly Entry[]): Promise<(Put | ServiceError)[]> {
     const shards = entries.map((entry) => this.#shardOf(stream, entry))
+    const counters = this.#shared === null ? null : await this.#shared.of(stream, shards)
     const targets: Target[] = []
     const timeMs = this.#world.clock.now()
     /** Of each entry: where its records lie among the targets, or why it has none. */
@@ -100,6 +106,7 @@ export class Records {
         targets.push({ topic: stream.topic, partition: shards[i]!, record: { key, value: data, timeMs } })
       return { at, end: targets.length }
     })
+    const indexes = counters === null ? [] : counted(targets, counters)
     const placed = targets.length === 0 ? [] : await this.#placing.placeEach(targets, 'all')
     const numbers = new Map<number, ReturnType<typeof sequenceNumbers>>()
     return own.map((one, i) => {
@@ -109,7 +116,7 @@ export class Records {
       const first = placed[one.at] as Exclude<(typeof placed)[number], Fault>
       let number = numbers.get(shard)
       if (number === undefined) numbers.set(shard, (number = sequenceNumbers(shard, stream.shards[shard]!.createdMs)))
-      return { ShardId: shardId(shard), SequenceNumber: number(first.offset + 1, first.timeMs) }
+      return { ShardId: shardId(shard), SequenceNumber: number(indexes[one.at] ?? first.offset + 1, first.timeMs) }
     })
   }
   #shardOf({ finder }: Stream, { PartitionKey, ExplicitHashKey }: Entry): number {
@@ -182,6 +189,33 @@ export class Records {
     const atEnd = at >= end
     return { records, next: at, atEnd, isOver: atEnd && isClosed }
   }
+  /** What stands in its sequence number. */
+  index(record: LogRecord): number {
+    return this.#shared === null ? record.offset + 1 : indexOf(record)
+  }
+  /** Where the record with this index lies, or would: or the one behind it. */
+  async position(stream: Stream, shard: number, index: number, isAfter: boolean): Promise<number> {
+    if (this.#shared === null) return isAfter ? index : Math.max(0, index - 1)
+    let [low, high] = [await this.start(stream, shard), await this.end(stream, shard)]
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const [record] = (await this.read(stream, shard, middle, { limit: 1 })).records
+      if (record === undefined || (isAfter ? indexOf(record) > index : indexOf(record) >= index)) high = middle
+      else low = record.offset + 1
+    }
+    return low
+  }
+  /** Of the last record before the offset. */
+  async indexBefore(stream: Stream, shard: number, offset: number): Promise<number> {
+    if (this.#shared === null || offset === 0) return offset
+    const [record] = (await this.read(stream, shard, offset - 1, { limit: 1 })).records
+    return record === undefined || record.offset >= offset ? offset : indexOf(record)
+  }
+  async #last(stream: Stream, shard: number): Promise<LogRecord | null> {
+    const end = await this.end(stream, shard)
+    if (end === 0) return null
+    return (await this.read(stream, shard, end - 1, { limit: 1 })).records[0] ?? null
+  }
   /** Throws ServiceError. */
   mayRead(stream: Stream, shard: number): void {
     if (this.#rates?.mayRead(`${stream.topic.id}/${shard}`) === false) throw overRate(stream, shard)
@@ -227,6 +261,18 @@ export class Records {
 /** Decoded as they are asked for. */
 function* recordsOf(batches: readonly Batch[]): Iterable<LogRecord> {
   for (const batch of batches) if (!isControl(batch)) yield* decodeBatch(batch)
+}
+/** Gives each target the header of its index, shard by shard, and says the indexes. */
+function counted(targets: Target[], counters: ReadonlyMap<number, Counter>): number[] {
+  const indexes: number[] = []
+  for (const [shard, counter] of counters)
+    targets.forEach((target, n) => {
+      if (target.partition !== shard) return
+      const index = counter.next++
+      indexes[n] = index
+      targets[n] = { ...target, record: { ...target.record, headers: [indexHeader(index)] } }
+    })
+  return indexes
 }
 function overRate({ name }: Stream, shard: number): ServiceError {
   const message = `Rate exceeded for shard ${shardId(shard)} in stream ${name}.`

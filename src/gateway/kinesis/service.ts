@@ -37,7 +37,14 @@ export async function openService(options: Options): Promise<Service> {
     log,
     security,
     streams,
-    records: new Records({ log, commits, world, contracts, limits: settings.limits }),
+    records: new Records({
+      log,
+      commits,
+      world,
+      contracts,
+      limits: settings.limits,
+      shared: settings.model === '2020',
+    }),
     iterators: new Iterators(await iteratorSecret(streams, world), world.clock),
     subscriptions: new Subscriptions(world.clock),
   }

@@ -1,6 +1,9 @@
 /** Streams, their shards and records, over HTTP/1.1 and HTTP/2, in JSON and CBOR, byte for byte. */
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { connect as connectTcp } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { encodeBatch } from '../../../src/log/batch.ts'
 import { operationNames } from '../../../src/wire/kinesis/model.ts'
@@ -330,4 +333,43 @@ test('channels: the account has a limit of none', async (t) => {
   const ChannelARN = 'arn:aws:kinesis:us-east-1:000000000000:channel/c:1'
   for (const operation of ['DescribeChannel', 'DeleteChannel'])
     assert.equal((await f.refused(operation, { ChannelARN }))[0], 'ResourceNotFoundException')
+})
+
+test('model=2020: five shards share one running index, over a restart too, and positions are found by it', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'kinesis-2020-'))
+  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  const start = () => kinesis(t, { settings: { data: dir, kinesis: ['model=2020'] } })
+  let f = await start()
+  await f.ok('CreateStream', { StreamName: 's', ShardCount: 2 })
+  const put = async (n: number): Promise<[string, string]> => {
+    // Turn about between the two shards.
+    const ExplicitHashKey = n % 2 === 0 ? '0' : String(2n ** 128n - 1n)
+    const record = { StreamName: 's', PartitionKey: 'k', ExplicitHashKey, Data: base64Of(String(n)) }
+    const { ShardId, SequenceNumber } = await f.ok('PutRecord', record)
+    return [ShardId, SequenceNumber]
+  }
+  const puts: [string, string][] = []
+  for (let n = 0; n < 10; n++) puts.push(await put(n))
+  await f.stop()
+  f = await start()
+  for (let n = 10; n < 20; n++) puts.push(await put(n))
+  const indexes = puts.map(([, number]) => Number(parseSequenceNumber(number)!.index))
+  assert.deepEqual(
+    indexes,
+    indexes.map((_, n) => indexes[0]! + n),
+  )
+  for (const [n, [ShardId, StartingSequenceNumber]] of puts.entries()) {
+    const behind = async (ShardIteratorType: string): Promise<number[]> => {
+      const { ShardIterator } = await f.ok('GetShardIterator', {
+        StreamName: 's',
+        ShardId,
+        ShardIteratorType,
+        StartingSequenceNumber,
+      })
+      return (await f.ok('GetRecords', { ShardIterator })).Records.map((record: never) => Number(dataText(record)))
+    }
+    const wanted = puts.flatMap(([shard], i) => (shard === ShardId && i >= n ? [i] : []))
+    assert.deepEqual(await behind('AT_SEQUENCE_NUMBER'), wanted)
+    assert.deepEqual(await behind('AFTER_SEQUENCE_NUMBER'), wanted.slice(1))
+  }
 })

@@ -184,7 +184,7 @@ function offsetOf(
   number: number,
   text: string,
   { type, operation }: Position,
-): number {
+): Promise<number> {
   const where =
     `StartingSequenceNumber ${text} used in ${operation} on shard ${shardId(number)} in stream ${stream.name} ` +
     `under account ${service.streams.account} is invalid`
@@ -200,19 +200,18 @@ function offsetOf(
   if (sequence.version !== 2 || sequence.shardCreatedMs !== Math.floor(createdMs / 1_000) * 1_000)
     throw invalid(`${where} because it did not come from this stream.`)
   const index = sequence.index > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(sequence.index)
-  // A record's index is its offset + 1.
-  return type === 'AFTER_SEQUENCE_NUMBER' ? index : Math.max(0, index - 1)
+  return service.records.position(stream, number, index, type === 'AFTER_SEQUENCE_NUMBER')
 }
 
 function recordsJson(call: Call, stream: Stream, shard: number, records: readonly LogRecord[]): object[] {
-  const { codec } = call
+  const { codec, service } = call
   const number = sequenceNumbers(shard, stream.shards[shard]!.createdMs)
   const encrypted = stream.keyId === null ? {} : { EncryptionType: 'KMS' }
-  return records.map(({ offset, timeMs, key, value }) => ({
-    SequenceNumber: number(offset + 1, timeMs),
-    ApproximateArrivalTimestamp: codec.time(timeMs),
-    Data: codec.bytes(value ?? nothing),
-    ...(key === null ? {} : { PartitionKey: keyText(key) }),
+  return records.map((record) => ({
+    SequenceNumber: number(service.records.index(record), record.timeMs),
+    ApproximateArrivalTimestamp: codec.time(record.timeMs),
+    Data: codec.bytes(record.value ?? nothing),
+    ...(record.key === null ? {} : { PartitionKey: keyText(record.key) }),
     ...encrypted,
   }))
 }
@@ -237,7 +236,9 @@ async function* events(
   const { service } = call
   const { clock } = service.world
   const untilMs = clock.monotonic() + subscriptionMs
-  const topicId = service.streams.get(name).topicId
+  const first = service.streams.get(name)
+  const { topicId } = first
+  let index = await service.records.indexBefore(first, shard, offset)
   for (let at = offset; clock.monotonic() < untilMs && !subscription.aborted;) {
     const stream = service.streams.find(name)
     if (stream === null || stream.topicId !== topicId) throw service.streams.unknown(name)
@@ -250,13 +251,14 @@ async function* events(
     call.used('consumer_byte_rate', bytesOf(found.records))
     const number = sequenceNumbers(shard, stream.shards[shard]!.createdMs)
     const last = found.records.at(-1)
+    if (last !== undefined) index = service.records.index(last)
     yield {
       type: 'SubscribeToShardEvent',
       body: {
         Records: recordsJson(call, stream, shard, found.records),
         ...(found.isOver
           ? { ChildShards: childShards(stream.shards, shard) }
-          : { ContinuationSequenceNumber: number(at, last?.timeMs ?? clock.now()) }),
+          : { ContinuationSequenceNumber: number(index, last?.timeMs ?? clock.now()) }),
         MillisBehindLatest: found.atEnd || last === undefined ? 0 : Math.max(0, clock.now() - last.timeMs),
       },
     }
