@@ -307,6 +307,34 @@ test('a sink by pattern takes topics as they come, and leaves those that are som
   })
 })
 
+test('of two processes on one log one runs it, and the other takes over where it was', async () => {
+  const machine = simulate(14)
+  await machine.run(async () => {
+    const outside = new Outside()
+    const run = await start(machine, outside)
+    await run.log.topics.create([events])
+    await run.connectors.create(source)
+    const other = await run.beside()
+    await machine.clock.sleep(500)
+    const opened = outside.opened
+    outside.send('a', 'b', 'c', 'd')
+    await machine.clock.sleep(1_000)
+    assert.deepEqual(await values(run), ['a', 'b', 'c', 'd'])
+    assert.equal(outside.opened, opened)
+    const counts = await Promise.all([run, other].map(async ({ connectors }) => (await connectors.get('in'))!.records))
+    assert.deepEqual(counts.toSorted(), [0, 4])
+    // Whichever runs it ends.
+    const [first, second] = counts[0] === 4 ? [run, other] : [other, run]
+    await first.connectors.close()
+    outside.send('e')
+    await machine.clock.sleep(1_000)
+    assert.deepEqual(await values(run), ['a', 'b', 'c', 'd', 'e'])
+    assert.equal((await second.connectors.get('in'))!.records, 1)
+    await other.close()
+    await run.close()
+  })
+})
+
 test('settings are checked before anything is kept, and a secret comes out nowhere', async () => {
   const machine = simulate(12)
   await machine.run(async () => {

@@ -99,6 +99,8 @@ export function outsideKind(outside: Outside): Kind {
 
 export interface Started {
   readonly log: Log
+  /** Another process on the same log, as over a cluster. */
+  beside(): Promise<{ readonly connectors: OpenConnectors; close(): Promise<void> }>
   readonly connectors: OpenConnectors
   close(): Promise<void>
 }
@@ -116,7 +118,21 @@ export async function start(
   }
   const kinds = [outsideKind(outside)]
   const load = (name: string): Promise<unknown> => import(name)
-  const connectors = openConnectors({ world, log, commits, catalog, logger: silent, readFile, load, refuses, kinds })
+  const open = (its: typeof commits): OpenConnectors =>
+    openConnectors({ world, log, commits: its, catalog, logger: silent, readFile, load, refuses, kinds })
+  const connectors = open(commits)
+  const beside: Started['beside'] = async () => {
+    const own = openCommits(await log.owner(), world.clock)
+    const others = open(own)
+    await others.ready
+    return {
+      connectors: others,
+      close: async () => {
+        await others.close()
+        await own.close()
+      },
+    }
+  }
   await connectors.ready
   const close = async (): Promise<void> => {
     await connectors.close()
@@ -124,7 +140,7 @@ export async function start(
     await catalog.close()
     await log.close()
   }
-  return { log, connectors, close }
+  return { log, connectors, beside, close }
 }
 
 export async function write(log: Log, topic: string, ...texts: string[]): Promise<boolean> {
