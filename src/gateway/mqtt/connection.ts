@@ -53,6 +53,8 @@ interface Owed {
   why: string | undefined
 }
 const webSocketFirst = 0x47
+/** So much goes out at once, at the end of a turn at the latest. */
+const writeBytes = 64 * 1024
 /** For the client's end after ours. */
 const hangUpMs = 3_000
 
@@ -433,7 +435,7 @@ export class ClientConnection implements Link {
   // What goes.
 
   get isFull(): boolean {
-    return this.#connection.backlogBytes + (this.#out?.at ?? 0) > limits.mqttBacklogBytes
+    return this.#connection.backlogBytes > limits.mqttBacklogBytes
   }
   publish(
     message: Message,
@@ -465,9 +467,11 @@ export class ClientConnection implements Link {
     }
     const from = this.#out.at
     write(this.#out)
-    if (this.#out.at - from <= this.#packetBytesMax) return true
-    this.#out.cut(from)
-    return false
+    const isTaken = this.#out.at - from <= this.#packetBytesMax
+    if (!isTaken) this.#out.cut(from)
+    // What has come together for one write goes: only what the client does not take may make it slow.
+    if (this.#out.at >= writeBytes) this.flush()
+    return isTaken
   }
   flush(): void {
     const out = this.#out

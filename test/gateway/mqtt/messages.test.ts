@@ -249,6 +249,16 @@ for (const [says, restarts] of [
     assert.deepEqual(here.complaints, [])
   })
 
+test('a burst with QoS 0 reaches a client that reads', async (t) => {
+  const { client } = await broker(t)
+  const to = await client()
+  await to.mqtt.subscribeAsync('burst', { qos: 0 })
+  const from = await client()
+  const payload = Buffer.alloc(400, 0x78)
+  await Promise.all(Array.from({ length: 1_000 }, () => from.mqtt.publishAsync('burst', payload, { qos: 0 })))
+  await to.received(1_000)
+})
+
 test('who connects with a client identifier takes its session over', async (t) => {
   const { client } = await broker(t)
   const first = await client({ protocolVersion: 5, clientId: 'same' })
