@@ -1,6 +1,7 @@
 /** Messages into a topic: checked as the service does, and by the topic's contract and schema; durable when answered. */
 import { limits } from '../../lib/limits.ts'
 import { Fault } from '../../lib/fault.ts'
+import type { RecordInput } from '../../log/batch.ts'
 import type { Target } from '../../log/placing.ts'
 import type { PubsubMessage } from '../../wire/pubsub/messages.ts'
 import { type Carried, messageIdOf, recordOf } from './carried.ts'
@@ -26,40 +27,50 @@ export async function publish(
     throw invalid(
       `Request payload size exceeds the limit: ${limits.pubsubPublishBytes} bytes. It has ${bytes} bytes of messages.`,
     )
-  const carried = transformed(service, topic, messages)
   const nowMs = service.clock.now()
-  const revision = service.schemas.enforced(topic.message.schemaSettings)
-  const { contracts } = service.parts
-  const { info } = topic
+  const recordFor = recordsOf(service, topic, nowMs)
   const targets: Target[] = []
   const places: number[] = []
-  carried.forEach((message, place) => {
-    if (message === null) return
-    const record = recordOf(revision === null ? message : revision.checked(message), nowMs)
-    const fault = contracts.refuses(info.name, record)
-    if (fault !== null) throw invalid(`Invalid data in message: ${fault.message}`)
-    targets.push({ topic: info, partition: null, record })
+  for (let place = 0; place < messages.length; place++) {
+    const record = recordFor(messages[place]!)
+    if (record === null) continue
+    targets.push({ topic: topic.info, partition: null, record })
     places.push(place)
-  })
+  }
   const placed = await service.placing.placeEach(targets, 'all')
-  const ids: string[] = messages.map(() => droppedId(service))
+  const ids = Array.from<string>({ length: messages.length })
   placed.forEach((one, i) => {
     if (one instanceof Fault) throw one
     ids[places[i]!] = messageIdOf(one.partition, one.offset)
   })
+  if (placed.length < ids.length) for (let i = 0; i < ids.length; i++) ids[i] ??= droppedId(service)
   service.parts.meter.published(placed.length, bytes)
   return ids
 }
 /** What a transform has dropped was published all the same, as far as its publisher is concerned. */
 const droppedId = ({ parts }: Service): string => `dropped-${parts.world.random.uuid()}`
 
-function transformed(service: Service, { message }: FoundTopic, all: readonly PubsubMessage[]): (Carried | null)[] {
-  const transform = service.transforms.of(message.messageTransforms)
-  const publishMs = service.clock.now()
-  return all.map(({ data, attributes, orderingKey }) => {
-    const carried = { data, attributes, orderingKey, messageId: '', publishMs }
-    return transform === null ? carried : transform(carried)
-  })
+/** What becomes of each: null where a transform drops it. Throws RpcError where it does not fit. */
+function recordsOf(
+  service: Service,
+  { info, message: topic }: FoundTopic,
+  nowMs: number,
+): (message: PubsubMessage) => RecordInput | null {
+  const transform = service.transforms.of(topic.messageTransforms)
+  const revision = service.schemas.enforced(topic.schemaSettings)
+  const { contracts } = service.parts
+  // Most topics ask for nothing.
+  if (transform === null && revision === null && contracts.get(info.name) === null)
+    return (message) => recordOf(message, nowMs)
+  return ({ data, attributes, orderingKey }) => {
+    const given: Carried = { data, attributes, orderingKey, messageId: '', publishMs: nowMs }
+    const carried = transform === null ? given : transform(given)
+    if (carried === null) return null
+    const record = recordOf(revision === null ? carried : revision.checked(carried), nowMs)
+    const fault = contracts.refuses(info.name, record)
+    if (fault !== null) throw invalid(`Invalid data in message: ${fault.message}`)
+    return record
+  }
 }
 function checkCount(count: number): void {
   if (count === 0)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { type Header, encodeBatch } from '../../../src/log/batch.ts'
 import { decode } from '../../../src/wire/protobuf/message.ts'
 import { bytes, int32, list, message, string } from '../../../src/wire/protobuf/message.ts'
 import { errorInfo } from '../../../src/wire/grpc/status.ts'
@@ -171,4 +172,33 @@ test('seek to an earlier time brings back nothing that was acknowledged and is n
   await calls.acknowledge(sub, all[0]!.ackId, all[1]!.ackId)
   await calls.seek(sub, { time: { seconds: 1, nanos: 0 } })
   assert.deepEqual((await calls.pull(sub)).map(textOf), ['c'])
+})
+test('a topic with a contract refuses what does not fit it', async () => {
+  const { topic, sub } = await pair()
+  const schema = { type: 'object', required: ['n'], properties: { n: { type: 'integer' } } }
+  await fixture.running.contracts.change(topic, { schema, onInvalid: 'reject' })
+  await assert.rejects(calls.publish(topic, '{"n":"one"}'), { status: 3 })
+  await calls.publish(topic, '{"n":1}')
+  assert.deepEqual((await calls.pull(sub)).map(textOf), ['{"n":1}'])
+})
+test('a record that came another way is a message, with what is no text as base64', async () => {
+  const { topic, sub } = await pair()
+  const headers: Header[] = [
+    ['text', Buffer.from('ü')],
+    ['bytes', Buffer.from([0xff, 0])],
+    ['none', null],
+  ]
+  const batch = encodeBatch([{ key: Buffer.from([0xfe]), value: null, headers, timeMs: Date.now() }])
+  await fixture.running.log.writer().append([{ partition: { topic, index: 0 }, batch }])
+  const [received] = await calls.pull(sub)
+  const { attributes, orderingKey, data, messageId } = received!.message!
+  assert.deepEqual(
+    [...attributes],
+    [
+      ['text', 'ü'],
+      ['bytes-base64', Buffer.from([0xff, 0]).toString('base64')],
+      ['none', ''],
+    ],
+  )
+  assert.deepEqual([orderingKey, data.length, messageId], [Buffer.from([0xfe]).toString('base64'), 0, '0-0'])
 })
