@@ -288,6 +288,29 @@ test('deleted and made anew it begins from the start, and nothing of the old one
   })
 })
 
+test('a topic that a sink names may come later, and grow', async () => {
+  const machine = simulate(15)
+  await machine.run(async () => {
+    const outside = new Outside()
+    const run = await start(machine, outside)
+    await run.connectors.create({ ...sink, settings: { topics: 'events,later' } })
+    await machine.clock.sleep(500)
+    await run.log.topics.create([events])
+    await write(run.log, 'events', 'a')
+    await machine.clock.sleep(500)
+    await run.log.topics.create([{ name: 'later', partitions: 1 }])
+    await write(run.log, 'later', 'b')
+    await machine.clock.sleep(500)
+    await run.log.topics.alter('later', { partitions: 2 })
+    await write(run.log, 'later', 'c')
+    await machine.clock.sleep(500)
+    assert.deepEqual(outside.taken, ['a', 'b', 'c'])
+    const info = (await run.connectors.get('out'))!
+    assert.deepEqual([info.status, info.fault, info.lag], ['running', null, 0])
+    await run.close()
+  })
+})
+
 test('a sink by pattern takes topics as they come, and leaves those that are somebody’s own', async () => {
   const machine = simulate(10)
   await machine.run(async () => {
