@@ -11,6 +11,10 @@ import type { LetterFacts, QueueSettings } from './queues.ts'
 import type { QueuesHost } from './queue.ts'
 
 type Target = NonNullable<QueueSettings['deadLetter']>
+interface Letter extends RecordInput {
+  /** Those of the headers that say what happened. */
+  readonly why: readonly Header[]
+}
 
 /** Read, and written at once. */
 const chunkBytes = 512 * 1024
@@ -50,16 +54,16 @@ export class DeadLetters {
       slice.release()
     }
   }
-  #letter({ topic, index }: Partition, record: LogRecord, dead: Dead, to: Target): RecordInput {
+  #letter({ topic, index }: Partition, record: LogRecord, dead: Dead, to: Target): Letter {
     const { offset, timeMs: recordMs } = record
     const { deliveries, reason } = dead
     const facts = { from: { topic, index }, offset, timeMs: recordMs, group: this.#group, deliveries, reason }
     const why = to.says?.(facts) ?? ownWords(facts)
-    if (!to.copiesRecord) return { key: null, value: null, headers: why, timeMs: record.timeMs }
+    if (!to.copiesRecord) return { key: null, value: null, headers: why, timeMs: record.timeMs, why }
     const { key, value, headers, timeMs } = record
-    return { key, value, headers: [...headers, ...why], timeMs }
+    return { key, value, headers: [...headers, ...why], timeMs, why }
   }
-  async #write({ index }: Partition, letters: readonly RecordInput[], to: Target): Promise<void> {
+  async #write({ index }: Partition, letters: readonly Letter[], to: Target): Promise<void> {
     try {
       await this.#host.bury(to.topic, index, letters)
     } catch (error) {
@@ -67,7 +71,7 @@ export class DeadLetters {
       const [letter] = letters
       const isTooLarge = error instanceof Fault && error.code === 'log.batch-too-large'
       if (!isTooLarge || letter === undefined || letters.length > 1) throw error
-      await this.#host.bury(to.topic, index, [{ ...letter, key: null, value: null, headers: ownOf(letter) }])
+      await this.#host.bury(to.topic, index, [{ ...letter, key: null, value: null, headers: letter.why }])
     }
   }
 }
@@ -80,12 +84,10 @@ const ownWords = ({ from, offset, group, deliveries, reason }: LetterFacts): rea
     'delivery.count': deliveries,
     message: reason,
   }).map(([name, value]) => [`__dlq.errors.${name}`, Buffer.from(String(value))])
-const ownOf = ({ headers = [] }: RecordInput): readonly Header[] =>
-  headers.filter(([name]) => name.startsWith('__dlq.errors.'))
 
 /** A record that is large goes alone. */
-function* parts(letters: readonly RecordInput[]): Iterable<RecordInput[]> {
-  let part: RecordInput[] = []
+function* parts(letters: readonly Letter[]): Iterable<Letter[]> {
+  let part: Letter[] = []
   let bytes = 0
   for (const letter of letters) {
     const size = (letter.key?.length ?? 0) + (letter.value?.length ?? 0)

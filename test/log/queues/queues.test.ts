@@ -450,3 +450,13 @@ test('a dead letter may say in other words what happened', async () => {
   await work.settle('one', 0, 0, 'release')
   assert.deepEqual(await work.dead('letters'), [{ key: 'k', value: 'a', headers: { h: 'x', why: 't 0 1' } }])
 })
+test('a dead letter that is too large with its record says what happened without it', async () => {
+  const work = await Work.open()
+  await work.log.topics.create([{ name: 'small', partitions: 1, config: { 'max.message.bytes': '200' } }])
+  await work.write('x'.repeat(300))
+  const says = (): Header[] => [['why', Buffer.from('it was nobody’s')]]
+  work.configure({ deadLetter: { topic: 'small', copiesRecord: true, says } })
+  await work.receive('one')
+  assert.equal(await work.settle('one', 0, 0, 'reject'), null)
+  assert.deepEqual(await work.dead('small'), [{ key: null, value: null, headers: { why: 'it was nobody’s' } }])
+})
