@@ -75,8 +75,9 @@ describe('the mqtt connector beside mosquitto', () => {
         await until('all came', async () => firsts(await values()).length >= wanted.length)
         const all = await values()
         assert.deepEqual(firsts(all), wanted)
-        // In flight at a kill are at most what the window holds.
-        assert.ok(all.length <= wanted.length + rounds * 1_000, `${all.length} of ${wanted.length}`)
+        // In flight at a kill are at most what the window holds; of 3.1.1 the broker alone knows how many it sends ahead.
+        if (version === '5')
+          assert.ok(all.length <= wanted.length + rounds * 1_000, `${all.length} of ${wanted.length}`)
         const [record] = (await recordsOf(millrace, root)).filter(({ value }) => value === '0-3')
         assert.equal(record?.key, `${root}/3`)
         assert.equal((await shown(millrace, 'in')).status, 'running')
