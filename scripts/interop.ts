@@ -23,7 +23,13 @@ const started = performance.now()
 await setUp()
 console.error(`set up in ${seconds()} s; running ${files.length} files`)
 
-const args = ['--test', `--test-concurrency=${Math.min(2, availableParallelism())}`, '--test-timeout=600000', ...files]
+const args = [
+  '--test',
+  `--test-concurrency=${Math.min(2, availableParallelism())}`,
+  '--test-timeout=600000',
+  '--test-force-exit',
+  ...files,
+]
 const env = { ...process.env, ...(words.includes('--quick') && { MILLRACE_QUICK: '1' }) }
 const { status } = spawnSync(process.execPath, args, { stdio: 'inherit', env })
 console.error(`interop: ${status === 0 ? 'passed' : 'FAILED'}, ${files.length} files in ${seconds()} s`)
