@@ -120,8 +120,7 @@ class Virtual implements TestMillrace {
     this.#inner = null
     this.#life.end()
     this.#life = new Life()
-    if (how === 'power') this.#machine.powerCut()
-    else this.#machine.kill()
+    await this.#machine.clock.still(() => (how === 'power' ? this.#machine.powerCut() : this.#machine.kill()))
     await this.boot()
   }
   async close(): Promise<void> {

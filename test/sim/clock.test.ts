@@ -82,3 +82,27 @@ test('the wall clock jumps, the monotonic one does not', async () => {
   assert.equal(clock.now(), 500_010)
   assert.equal(clock.monotonic(), 10)
 })
+
+test('what an event has begun is done when `still` calls, also where somebody else lets time pass', async () => {
+  const clock = new VirtualClock(0)
+  let [begun, done] = [0, 0]
+  const work = async (): Promise<void> => {
+    for (let i = 0; i < 100; i++) {
+      await clock.sleep(1)
+      begun++
+      for (let turns = 0; turns < 20; turns++) await Promise.resolve()
+      done++
+    }
+  }
+  const all = Promise.all([work(), clock.advance(200)])
+  let midway = 0
+  for (let i = 0; i < 50; i++) {
+    await clock.still(() => {
+      assert.equal(done, begun)
+      if (begun > 0 && begun < 100) midway++
+    })
+    for (let turns = 0; turns < i; turns++) await Promise.resolve()
+  }
+  assert.ok(midway > 10, String(midway))
+  await all
+})

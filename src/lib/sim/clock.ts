@@ -21,6 +21,7 @@ export class VirtualClock implements Clock {
   #jumpMs = 0
   #number = 0
   #stepping: Promise<void> | null = null
+  #whenStill: (() => void)[] = []
   /** A binary heap. */
   #queue: Event[] = []
   readonly #onEvent: (number: number, atMs: number) => void
@@ -72,6 +73,20 @@ export class VirtualClock implements Clock {
     }
     return promise
   }
+  /**
+   * Calls when all that can happen without time passing has, also where somebody else lets time pass: a process that dies
+   * between two events has nothing under way that would go on after its death.
+   */
+  async still(call: () => void): Promise<void> {
+    await settled()
+    if (this.#stepping === null) return call()
+    await new Promise<void>((resolve) =>
+      this.#whenStill.push(() => {
+        call()
+        resolve()
+      }),
+    )
+  }
   /** The wall clock is set to another time. */
   jump(ms: number): void {
     this.#jumpMs += ms
@@ -84,6 +99,7 @@ export class VirtualClock implements Clock {
   #step(): Promise<void> {
     this.#stepping ??= this.#next().finally(() => {
       this.#stepping = null
+      for (const call of this.#whenStill.splice(0)) call()
     })
     return this.#stepping
   }

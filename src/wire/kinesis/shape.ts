@@ -4,7 +4,7 @@
  * looked at, all together (a ValidationException that lists up to ten).
  */
 
-interface Limited {
+export interface Limited {
   readonly min?: number
   readonly max?: number
 }
@@ -17,14 +17,14 @@ export interface TextShape extends Limited {
 export interface WholeShape extends Limited {
   readonly kind: 'Integer' | 'Long'
 }
-interface BlobShape extends Limited {
+export interface BlobShape extends Limited {
   readonly kind: 'Blob'
 }
-interface ListShape<M extends Shape = Shape> extends Limited {
+export interface ListShape<M extends Shape = Shape> extends Limited {
   readonly kind: 'List'
   readonly member: M
 }
-interface MapShape extends Limited {
+export interface MapShape extends Limited {
   readonly kind: 'Map'
   readonly key: TextShape
   readonly value: TextShape
@@ -44,7 +44,7 @@ export type Shape =
   | { readonly kind: 'Boolean' }
   | { readonly kind: 'Timestamp' }
   | { readonly kind: 'Any' }
-interface Needed<S extends Shape = Shape> {
+export interface Needed<S extends Shape = Shape> {
   readonly kind: 'Needed'
   readonly of: S
 }
