@@ -2,13 +2,18 @@
  * What makes a round of appends to many partitions durable: a sync of each partition's file, all at once, or one sync of a
  * journal that holds a copy of what all of them got. Both on the disk that the data folder would be on; the store does the
  * first. Ours: a sync each. Theirs: the journal.
+ *
+ * And what one small record alone costs that is written and synced each millisecond: into zeros that are there already, as the
+ * store does (ours), and at the end of a file that grows by it (theirs). Nothing that is visible when durable can be faster.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { realDisk } from '../src/lib/real/disk.ts'
 import type { File } from '../src/lib/world.ts'
 import { cacheDir } from '../test/interop/setup/index.ts'
 import type { Report, RowSpec } from './lib/rows.ts'
+import { quantile } from './peers/kafka/load/common.ts'
 
 const counts = [1, 6, 100, 1_000] as const
 const batches = [
@@ -22,7 +27,13 @@ const rowOf = (partitions: number, name: string): string => `a round of ${name} 
 const shapes = batches.flatMap(({ name, bytes }) =>
   counts.filter((count) => count * bytes <= roundBytesMax).map((count) => ({ row: rowOf(count, name), bytes, count })),
 )
-export const syncRows: readonly RowSpec[] = shapes.map(({ row }) => ({ row, unit: 'ms', better: 'lower', goal: null }))
+const alone = { p50: '1 KB each millisecond, p50', p99: '1 KB each millisecond, p99' } as const
+export const syncRows: readonly RowSpec[] = [...shapes.map(({ row }) => row), ...Object.values(alone)].map((row) => ({
+  row,
+  unit: 'ms',
+  better: 'lower',
+  goal: null,
+}))
 
 export async function benchSync(report: Report, isQuick: boolean): Promise<void> {
   mkdirSync(cacheDir, { recursive: true })
@@ -36,8 +47,36 @@ export async function benchSync(report: Report, isQuick: boolean): Promise<void>
       }
       files.remove()
     }
+    for (let run = 0; run < (isQuick ? 1 : 5); run++)
+      for (const side of run % 2 === 0 ? (['ours', 'theirs'] as const) : (['theirs', 'ours'] as const)) {
+        const times = await syncSmall(join(folder, 'small'), side === 'ours', isQuick ? 500 : 5_000)
+        report.sample(alone.p50, side, quantile(times, 0.5))
+        report.sample(alone.p99, side, quantile(times, 0.99))
+      }
   } finally {
     rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Milliseconds from each write to its being durable. */
+async function syncSmall(path: string, hasRoom: boolean, records: number): Promise<number[]> {
+  const record = Buffer.alloc(1024, 1)
+  const file = realDisk.open(path, 'write')
+  try {
+    if (hasRoom) file.write([Buffer.alloc(records * record.length)], 0)
+    await file.datasync()
+    const times: number[] = []
+    for (let i = 0; i < records; i++) {
+      const startedMs = performance.now()
+      file.write([record], i * record.length)
+      await file.datasync()
+      times.push(performance.now() - startedMs)
+      await sleep(1)
+    }
+    return times.sort((a, b) => a - b)
+  } finally {
+    file.close()
+    realDisk.remove(path)
   }
 }
 
