@@ -8,8 +8,9 @@ import { startPubsub } from './pubsub/target.ts'
 import { goProgram, repository } from './setup/index.ts'
 
 const cases = 16
+const skip = process.env['MILLRACE_QUICK'] === '1' ? 'builds a program in Go: only in the full form' : false
 
-test('cloud.google.com/go/pubsub/v2 v2.9.0', { timeout: 570_000 }, async (t) => {
+test('cloud.google.com/go/pubsub/v2 v2.9.0', { skip, timeout: 570_000 }, async (t) => {
   const source = join(repository, 'test/interop/pubsub/goclient/main.go')
   const program = await goProgram('pubsub-client', source, 'cloud.google.com/go/pubsub/v2@v2.9.0')
   await using target = await startPubsub()

@@ -9,10 +9,8 @@ import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import { kinesaliteSuite, millraceCommand } from './setup/index.ts'
 
-const quick = process.env['MILLRACE_QUICK'] === '1'
-/** Waits five minutes for an iterator to expire. */
-const long = 'getRecords validations should return ExpiredIteratorException if ShardIterator has expired'
-const count = { all: 285, quick: 284 }
+const skip = process.env['MILLRACE_QUICK'] === '1' ? 'minutes long: only in the full form' : false
+const count = 285
 
 interface Outcome {
   readonly title: string
@@ -49,7 +47,7 @@ function outcomesOf(dir: string, file: string): Promise<readonly Outcome[]> {
     '30s',
     '--exit',
   ]
-  const words = [...mocha, ...(quick ? ['--grep', 'has expired', '--invert'] : []), join('test', file)]
+  const words = [...mocha, join('test', file)]
   const env = { ...process.env, MILLRACE_WORDS: JSON.stringify([...millraceCommand(), ...serve]) }
   const child = spawn(process.execPath, words, { cwd: dir, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const said: Buffer[] = []
@@ -71,8 +69,14 @@ function outcomesOf(dir: string, file: string): Promise<readonly Outcome[]> {
   )
 }
 
-test('kinesalite: its tests', { timeout: 590_000 }, async (t) => {
-  const dir = await kinesaliteSuite()
+test('kinesalite: its tests', { skip, timeout: 590_000 }, async (t) => {
+  const dir = await kinesaliteSuite().catch((error: Error) => {
+    t.skip(
+      `its tests are in no package, and could not be had from GitHub (MILLRACE_KINESALITE may name a clone): ${error.message}`,
+    )
+    return null
+  })
+  if (dir === null) return
   const files = globSync('*.js', { cwd: join(dir, 'test') })
     .filter((file) => file !== 'helpers.js')
     .toSorted()
@@ -88,6 +92,5 @@ test('kinesalite: its tests', { timeout: 590_000 }, async (t) => {
         await tt.test(title, () => assert.equal(error, null))
       }
     })
-  assert.equal(seen, quick ? count.quick : count.all)
-  t.diagnostic(quick ? `left out: ${long}` : 'all of them')
+  assert.equal(seen, count)
 })
