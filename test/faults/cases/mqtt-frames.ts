@@ -18,7 +18,7 @@ export const mqttFrames: FaultCase = {
   run: mutatedFrames,
 }
 
-const framesOf = ({ times }: Context): number => times(50_000, 1_000_000)
+const framesOf = ({ times }: Context): number => times(10_000, 1_000_000)
 const warmUpFrames = 50_000
 const ofConnection = 10
 const connectionsAtOnce = 16
