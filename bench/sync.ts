@@ -5,6 +5,7 @@
  *
  * And what one small record alone costs that is written and synced each millisecond: into zeros that are there already, as the
  * store does (ours), and at the end of a file that grows by it (theirs). Nothing that is visible when durable can be faster.
+ * And how often a second a thread that does nothing but look at the clock is held up: whatever one thread serves waits then.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -28,12 +29,17 @@ const shapes = batches.flatMap(({ name, bytes }) =>
   counts.filter((count) => count * bytes <= roundBytesMax).map((count) => ({ row: rowOf(count, name), bytes, count })),
 )
 const alone = { p50: '1 KB each millisecond, p50', p99: '1 KB each millisecond, p99' } as const
-export const syncRows: readonly RowSpec[] = [...shapes.map(({ row }) => row), ...Object.values(alone)].map((row) => ({
-  row,
-  unit: 'ms',
-  better: 'lower',
-  goal: null,
-}))
+const heldUpMs = 2.5
+const heldUp = `a thread held up for over ${heldUpMs} ms`
+export const syncRows: readonly RowSpec[] = [
+  ...[...shapes.map(({ row }) => row), ...Object.values(alone)].map((row): RowSpec => ({
+    row,
+    unit: 'ms',
+    better: 'lower',
+    goal: null,
+  })),
+  { row: heldUp, unit: '1/s', better: 'lower', goal: null, alone: true },
+]
 
 export async function benchSync(report: Report, isQuick: boolean): Promise<void> {
   mkdirSync(cacheDir, { recursive: true })
@@ -53,11 +59,23 @@ export async function benchSync(report: Report, isQuick: boolean): Promise<void>
         report.sample(alone.p50, side, quantile(times, 0.5))
         report.sample(alone.p99, side, quantile(times, 0.99))
       }
+    for (let run = 0; run < (isQuick ? 1 : 5); run++) report.sample(heldUp, 'ours', timesHeldUp(isQuick ? 1 : 8))
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
+/** Times a second; whatever else the machine does holds it up. */
+function timesHeldUp(seconds: number): number {
+  let times = 0
+  let last = performance.now()
+  for (const endMs = last + seconds * 1_000; last < endMs;) {
+    const nowMs = performance.now()
+    if (nowMs - last > heldUpMs) times++
+    last = nowMs
+  }
+  return times / seconds
+}
 /** Milliseconds from each write to its being durable. */
 async function syncSmall(path: string, hasRoom: boolean, records: number): Promise<number[]> {
   const record = Buffer.alloc(1024, 1)
