@@ -1,5 +1,6 @@
 /** Connectors as the layers above see them. What is defined is in the catalogue; a secret comes out nowhere. */
 import type { Fault } from '../lib/fault.ts'
+import type { Diagnosis } from '../query/engine.ts'
 import type { Given } from './settings.ts'
 
 export type DirectionName = 'source' | 'sink'
@@ -28,6 +29,8 @@ export interface ConnectorInfo extends ConnectorDefinition {
   /** Kept in `<name>.dlq` since then. */
   readonly refused: number
   readonly restarts: number
+  /** ISO 8601, when something was last carried over or refused since then. */
+  readonly carriedAt: string | null
 }
 export interface ConnectorChange {
   /** null takes a setting back to its default. */
@@ -43,4 +46,6 @@ export interface Connectors {
   alter(name: string, change: ConnectorChange): Promise<ConnectorInfo>
   /** What it has carried over stays; where it was is forgotten. */
   remove(name: string): Promise<void>
+  /** Why nothing flows: causes, the likeliest first; [] = none is known. Throws Fault connect.unknown-connector. */
+  doctor(name: string): Promise<readonly Diagnosis[]>
 }

@@ -5,7 +5,7 @@ import type { Header, RecordInput } from '../log/batch.ts'
 import type { Log, TopicInfo } from '../log/log.ts'
 import type { Target } from '../log/placing.ts'
 
-const topicOf = (connector: string): string => `${connector}.dlq`
+export const deadLetterTopic = (connector: string): string => `${connector}.dlq`
 
 export class DeadLetters {
   readonly #log: Log
@@ -30,7 +30,7 @@ export class DeadLetters {
   }
   async #topic(): Promise<TopicInfo> {
     const { topics } = this.#log
-    const name = topicOf(this.#connector)
+    const name = deadLetterTopic(this.#connector)
     const known = await topics.get(name)
     if (known !== null) return known
     const config = { 'retention.ms': '-1', 'max.message.bytes': String(limits.batchBytesMax) }

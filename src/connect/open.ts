@@ -2,6 +2,7 @@
  * Connectors, put together: definitions of kind `connector` in the catalogue, and one run for each that is not paused. Follows
  * the catalogue as it changes, whoever changed it.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { Fault, asFault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import type { Logger } from '../lib/logger.ts'
@@ -13,12 +14,15 @@ import type { Log } from '../log/log.ts'
 import { Placing } from '../log/placing.ts'
 import type { ConnectorChange, ConnectorDefinition, ConnectorInfo, Connectors } from './connectors.ts'
 import { DeadLetters } from './dead-letters.ts'
+import { diagnose } from './diagnose.ts'
+import { foundTopics, newestRefused } from './doctor-facts.ts'
 import { type Prepared, type Stored, checkName, fieldsOf, prepare, readStored } from './definition.ts'
 import type { Kind } from './kind.ts'
 import { kinds as allKinds } from './kinds.ts'
 import type { LoadPackage } from './packages.ts'
+import type { Diagnosis } from '../query/engine.ts'
 import { ensurePositions, forgetPositions } from './positions.ts'
-import { ConnectorRun, type RunHost, type Way, atRest, groupOf } from './run.ts'
+import { ConnectorRun, type RunHost, type State, type Way, atRest, groupOf } from './run.ts'
 import { type Given, shownSettings } from './settings.ts'
 
 export interface ConnectorsOptions {
@@ -37,6 +41,11 @@ export interface ConnectorsOptions {
 export interface OpenConnectors extends Connectors {
   /** Resolves when what is defined was begun. */
   readonly ready: Promise<void>
+  /**
+   * So that it stands as given: made, left alone, or with these settings and no others from where it was; of another kind or
+   * direction it begins anew. Throws as create does.
+   */
+  define(definition: ConnectorDefinition): Promise<'made' | 'same' | 'changed' | 'anew'>
   close(): Promise<void>
 }
 
@@ -59,6 +68,8 @@ class RunningConnectors implements OpenConnectors {
   readonly #running = new Map<string, Running>()
   /** Of those that cannot even be begun. */
   readonly #broken = new Map<string, Fault>()
+  /** Of those that ran here and do not now, by their ids. */
+  readonly #ended = new Map<string, State>()
   readonly #stop = new AbortController()
   readonly #stopWatching: () => void
   readonly #watching: Promise<void>
@@ -100,9 +111,12 @@ class RunningConnectors implements OpenConnectors {
       running !== undefined
         ? await running.run.info()
         : broken !== undefined
-          ? { ...atRest, status: 'failed' as const, fault: broken }
-          : { ...atRest, status: paused === true ? ('paused' as const) : ('running' as const) }
+          ? { ...this.#before(stored), status: 'failed' as const, fault: broken }
+          : { ...this.#before(stored), status: paused === true ? ('paused' as const) : ('running' as const) }
     return { name, kind, direction, settings: this.#shown(stored, settings), ...state }
+  }
+  #before({ id }: Stored): State {
+    return { ...(this.#ended.get(id) ?? atRest), lag: null, restartsAt: null }
   }
   #shown({ kind, direction }: Stored, settings: Given): Given {
     const known = this.#kinds.find(({ name }) => name === kind)
@@ -133,14 +147,48 @@ class RunningConnectors implements OpenConnectors {
     if (!isPaused) await this.#end(name)
     return this.#store(name, { ...rest, settings: changed, ...(isPaused ? { paused: true as const } : {}) })
   }
+  async define(definition: ConnectorDefinition): Promise<'made' | 'same' | 'changed' | 'anew'> {
+    const { name, kind, direction, settings } = definition
+    const entry = this.#options.catalog.get('connector', name)
+    const stored = entry === null ? null : readStored(entry.value)
+    if (entry === null) {
+      await this.create(definition)
+      return 'made'
+    }
+    if (stored === null || stored.kind !== kind || stored.direction !== direction) {
+      await this.remove(name)
+      await this.create(definition)
+      return 'anew'
+    }
+    if (isDeepStrictEqual(stored.settings, settings)) return 'same'
+    const gone = Object.keys(stored.settings).map((setting): [string, null] => [setting, null])
+    await this.alter(name, { settings: { ...Object.fromEntries(gone), ...settings } })
+    return 'changed'
+  }
   async remove(name: string): Promise<void> {
     const { catalog, log, world } = this.#options
     if (catalog.get('connector', name) === null) throw unknown(name)
     const stored = readStored(catalog.get('connector', name)!.value)
     await catalog.change([{ kind: 'connector', name, value: null }])
     await this.#follow()
-    if (stored !== null) await forgetPositions(this.#options, stored.id, world.clock.now())
+    if (stored !== null) {
+      this.#ended.delete(stored.id)
+      await forgetPositions(this.#options, stored.id, world.clock.now())
+    }
     await log.groups.remove(groupOf(name)).catch(() => {})
+  }
+  async doctor(name: string): Promise<readonly Diagnosis[]> {
+    const stored = this.#stored(name)
+    const { log, world } = this.#options
+    const running = this.#running.get(name)
+    const wanted = stored.direction === 'sink' ? this.#prepared(stored) : null
+    return diagnose({
+      nowMs: world.clock.now(),
+      info: (await this.get(name))!,
+      waitsFor: running?.run.waitsFor() ?? null,
+      topics: wanted === null ? null : await foundTopics(log, wanted),
+      refused: await newestRefused(log, name),
+    })
   }
   #stored(name: string): Stored {
     const entry = this.#options.catalog.get('connector', name)
@@ -207,7 +255,12 @@ class RunningConnectors implements OpenConnectors {
         topics === null
           ? { of: kind.source!, topics }
           : { of: kind.sink!, topics, from: start === 'latest' ? 'latest' : 'earliest' }
-      const run = new ConnectorRun(this.#runHost(name, stored), { way, settings, strategy })
+      const run = new ConnectorRun(this.#runHost(name, stored), {
+        way,
+        settings,
+        strategy,
+        before: this.#before(stored),
+      })
       this.#running.set(name, { stored, topics, run })
     } catch (error) {
       const fault = asFault(error)
@@ -228,7 +281,9 @@ class RunningConnectors implements OpenConnectors {
   async #endNow(name: string): Promise<void> {
     const running = this.#running.get(name)
     this.#running.delete(name)
-    await running?.run.close()
+    if (running === undefined) return
+    await running.run.close()
+    this.#ended.set(running.stored.id, await running.run.info())
   }
   async #watchTopics(): Promise<void> {
     const { signal } = this.#stop

@@ -45,10 +45,12 @@ export interface RunOptions {
   readonly way: Way
   readonly settings: Settings
   readonly strategy: RestartStrategy
+  /** As it was when it last ran in this process: counts go on. */
+  readonly before: State
 }
-type State = Pick<
+export type State = Pick<
   ConnectorInfo,
-  'status' | 'fault' | 'faultAt' | 'restartsAt' | 'lag' | 'records' | 'bytes' | 'refused' | 'restarts'
+  'status' | 'fault' | 'faultAt' | 'restartsAt' | 'lag' | 'records' | 'bytes' | 'refused' | 'restarts' | 'carriedAt'
 >
 export const atRest: State = {
   status: 'paused',
@@ -60,6 +62,7 @@ export const atRest: State = {
   bytes: 0,
   refused: 0,
   restarts: 0,
+  carriedAt: null,
 }
 /** Faults that say that this process is to carry it no more, or stops. */
 const ends = new Set(['log.closed', 'log.claim-lost'])
@@ -72,7 +75,7 @@ export class ConnectorRun {
   readonly #membership: Membership
   readonly #running: Promise<void>
   #loop: { readonly stop: AbortController; readonly done: Promise<void> } | null = null
-  #state: State = { ...atRest, status: 'running' }
+  #state: State
   #lag: (() => number | null | Promise<number>) | null = null
   #hasCommitted = false
   #isClosing = false
@@ -80,6 +83,7 @@ export class ConnectorRun {
   constructor(host: RunHost, options: RunOptions) {
     this.#host = host
     this.#options = options
+    this.#state = { ...options.before, status: 'running', restartsAt: null }
     const topics = options.way.topics ?? [positionsTopic]
     this.#membership = host.log.join(groupOf(host.name), { topics, warm: () => [], whole: true })
     this.#running = this.#follow().catch((error: unknown) => {
@@ -89,6 +93,10 @@ export class ConnectorRun {
   async info(): Promise<State> {
     const lag = await Promise.resolve(this.#lag?.() ?? null).catch(() => null)
     return { ...this.#state, lag }
+  }
+  /** It is for this process to run it, and it has begun to: null; else what it waits for. */
+  waitsFor(): 'its turn' | 'the other side' | null {
+    return this.#lag !== null ? null : this.#loop === null ? 'its turn' : 'the other side'
   }
   /** What is being written is finished first. */
   async close(): Promise<void> {
@@ -187,6 +195,7 @@ export class ConnectorRun {
       records: state.records + records,
       bytes: state.bytes + bytes,
       refused: state.refused + refused,
+      carriedAt: new Date(this.#host.world.clock.now()).toISOString(),
     }
   }
 }

@@ -136,7 +136,9 @@ async function applyTopic({ engine, contracts }: ApplyTo, topic: AnyTopic): Prom
 
 function statementsOf({ file, text }: Definitions['sql'][number]): Wanted[] {
   const place = { file, in: { text, at: 0 } }
-  return inPlace(place, 0, () => parseStatements(text)).map((statement) => {
+  return inPlace(place, 0, () => parseStatements(text)).flatMap((statement) => {
+    // They are for who runs connectors (`apply-connectors.ts`).
+    if (statement.kind === 'create-connector') return []
     if (!isCreate(statement))
       throw placed(
         place,
@@ -148,7 +150,7 @@ function statementsOf({ file, text }: Definitions['sql'][number]): Wanted[] {
     const name = statement.name.parts.at(-1)!.text
     const resumes = statement.kind === 'create-view' && statement.start?.from === 'resume'
     const { at, end } = statement
-    return { kind: kindOf(statement), name, text: text.slice(at, end), file, in: { text, at }, resumes }
+    return [{ kind: kindOf(statement), name, text: text.slice(at, end), file, in: { text, at }, resumes }]
   })
 }
 function asStatement(definition: Definition, file = definition.name): Wanted[] {
@@ -255,7 +257,7 @@ function placed({ file, in: where }: Place, more: number, error: unknown): unkno
     ...(expected === undefined ? {} : { expected }),
   })
 }
-function inPlace<T>(place: Place, more: number, work: () => T): T {
+export function inPlace<T>(place: Place, more: number, work: () => T): T {
   try {
     return work()
   } catch (error) {

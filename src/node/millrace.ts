@@ -31,6 +31,7 @@ import { TlsWatch } from '../security/tls.ts'
 import { anonymous } from '../security/principal.ts'
 import { type Telemetry, openTelemetry } from '../telemetry/telemetry.ts'
 import { type Definitions, applyDefinitions } from './apply.ts'
+import { applyConnectors, connectorsOf } from './apply-connectors.ts'
 import { addressText } from './addresses.ts'
 import { type Config, type Protocol, protocols } from './config.ts'
 import { type Listener, listeners } from './listeners.ts'
@@ -163,6 +164,8 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
     onFault: onEngineFault,
   })
   stack.defer(() => engine.close())
+  const readFile = (path: string): string => readText(outer.disk, path)
+  const wantedConnectors = connectorsOf(options.definitions ?? { sql: [] }, readFile)
   if (options.definitions !== undefined) await applyDefinitions({ engine, contracts, logger }, options.definitions)
   for (const { name, error } of engine.views()) if (error !== null) onFault(name, error)
   reports.now = true
@@ -175,12 +178,13 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
     commits,
     catalog,
     logger,
-    readFile: (path) => readText(outer.disk, path),
+    readFile,
     load: importPackage,
     refuses: (topic, record) => contracts.refuses(topic, record),
   })
   stack.defer(() => connectors.close())
   later.connectors = connectors
+  await applyConnectors({ connectors, logger }, wantedConnectors)
   return { world, telemetry, log, local, commits, contracts, engine, alerts, connectors, security }
 }
 

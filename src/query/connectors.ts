@@ -7,6 +7,12 @@ import type { Rights } from './engine.ts'
 import type { Table } from './show.ts'
 
 type Direction = 'source' | 'sink'
+interface Defined {
+  readonly name: string
+  readonly kind: string
+  readonly direction: Direction
+  readonly settings: Readonly<Record<string, string>>
+}
 interface Shown {
   readonly name: string
   readonly kind: string
@@ -20,12 +26,7 @@ interface Shown {
 export interface ConnectorStatements {
   list(): Promise<readonly Shown[]>
   get(name: string): Promise<Shown | null>
-  create(definition: {
-    readonly name: string
-    readonly kind: string
-    readonly direction: Direction
-    readonly settings: Readonly<Record<string, string>>
-  }): Promise<unknown>
+  create(definition: Defined): Promise<unknown>
   alter(name: string, change: { readonly paused: boolean }): Promise<unknown>
   remove(name: string): Promise<void>
 }
@@ -42,14 +43,9 @@ export async function changeConnector(
   const word = statement.direction.toUpperCase()
   switch (statement.kind) {
     case 'create-connector': {
-      const name = catalogName(statement.name)
-      if (statement.ifNotExists && (await connectors.get(name)) !== null) return `CREATE ${word}`
-      await connectors.create({
-        name,
-        kind: statement.of.text.toLowerCase(),
-        direction: statement.direction,
-        settings: settingsOf(statement, text),
-      })
+      const definition = connectorOf(statement, text)
+      if (statement.ifNotExists && (await connectors.get(definition.name)) !== null) return `CREATE ${word}`
+      await connectors.create(definition)
       return `CREATE ${word}`
     }
     case 'drop-connector':
@@ -66,6 +62,14 @@ export async function changeConnector(
       return `ALTER ${word}`
     }
   }
+}
+/** What CREATE SOURCE and CREATE SINK say. Throws SqlFault. */
+export function connectorOf(
+  statement: Extract<ConnectorStatement, { kind: 'create-connector' }>,
+  text: string,
+): Defined {
+  const { name, of, direction } = statement
+  return { name: catalogName(name), kind: of.text.toLowerCase(), direction, settings: settingsOf(statement, text) }
 }
 function settingsOf(
   { options, topics, direction }: Extract<ConnectorStatement, { kind: 'create-connector' }>,

@@ -77,6 +77,21 @@ test('doctor says why a view gives nothing, and nothing of one that does', async
   assert.equal((JSON.parse(line!) as { code: string }).code, 'filter-passes-nothing')
   await millrace('sql', '-c', `CREATE MATERIALIZED VIEW fine AS SELECT item FROM purchases; FLUSH`)
   assert.match((await millrace('doctor', 'fine')).stdout, /^fine: no cause for trouble is known\n$/)
+  await millrace(
+    'connector',
+    'create',
+    'fine',
+    '--sink',
+    'kafka',
+    '--set',
+    'brokers=127.0.0.1:1',
+    '--set',
+    'topics=none',
+  )
+  await millrace('connector', 'pause', 'fine')
+  const both = await millrace('doctor', 'fine')
+  assert.match(both.stdout, /^fine: paused\n[^]*connector resume fine\n\nfine: no cause for trouble is known\n$/)
+  assert.match((await millrace('doctor', '-o', 'jsonl')).stdout, /"connector":"fine"/)
   const missing = await millrace('doctor', 'cheep')
   assert.equal(missing.code, 3)
   assert.match(missing.stderr, /cheap/)

@@ -20,7 +20,17 @@ export class Outside {
   faults = 0
   opened = 0
   settled = 0
+  /** It takes nothing, and says nothing, until let go. */
+  hangs = false
+  readonly #hanging: (() => void)[] = []
 
+  async whileItHangs(): Promise<void> {
+    if (this.hangs) await new Promise<void>((resolve) => this.#hanging.push(resolve))
+  }
+  letGo(): void {
+    this.hangs = false
+    for (const call of this.#hanging.splice(0)) call()
+  }
   send(...texts: string[]): void {
     this.queue.push(...texts)
   }
@@ -81,7 +91,7 @@ export function outsideKind(outside: Outside): Kind {
         outside.stumble()
         return Promise.resolve({
           async write(read) {
-            await Promise.resolve()
+            await outside.whileItHangs()
             outside.stumble()
             const refused = read.filter(({ record }) => text(record.value) === 'bad')
             outside.taken.push(...read.filter((one) => !refused.includes(one)).map(({ record }) => text(record.value)))

@@ -1,6 +1,7 @@
 /** Views, groups and alerts: lists and single ones. */
 import type {
   AlertInfo,
+  ConnectorJson,
   Diagnosis,
   FiredAlert,
   GroupSummary,
@@ -8,7 +9,7 @@ import type {
   RelationInfo,
 } from '../../gateway/http/api.ts'
 import { call, json } from '../client.ts'
-import { type Call, type Command, groupNames, relationNames, usageError } from '../command.ts'
+import { type Call, type Command, CommandError, exit, groupNames, relationNames, usageError } from '../command.ts'
 import { printNext, printOne, printRows, printable } from '../output.ts'
 
 export function printAnswer(output: Parameters<typeof printRows>[0], answer: QueryAnswer): void {
@@ -19,11 +20,45 @@ export function printAnswer(output: Parameters<typeof printRows>[0], answer: Que
   else printRows(output, rows, names)
 }
 
+/** What the doctor can look at. */
+type Subject = readonly [what: 'view' | 'connector', name: string]
+const pathOf = ([what, name]: Subject): string => `/v1/${what}s/${encodeURIComponent(name)}`
+
+async function allSubjects(on: Call): Promise<Subject[]> {
+  const views = (await viewNames(on)).map((name): Subject => ['view', name])
+  try {
+    const connectors = await json<ConnectorJson[]>(on, { path: '/v1/connectors' })
+    return [...views, ...connectors.map(({ name }): Subject => ['connector', name])]
+  } catch (error) {
+    // Who may see views need not be one who may see connectors.
+    if (error instanceof CommandError && error.exitCode === exit.notAllowed) return views
+    throw error
+  }
+}
+/** A view, a connector, or both, where they have one name. Throws as a view that is not there does. */
+async function subjectsOf(on: Call, name: string): Promise<Subject[]> {
+  const found: Subject[] = []
+  for (const what of ['connector', 'view'] as const) {
+    const subject: Subject = [what, name]
+    try {
+      await call(on, { path: pathOf(subject) })
+      found.push(subject)
+    } catch (error) {
+      const isLast = what === 'view' && found.length === 0
+      const isNone = error instanceof CommandError && isNotSeen(error)
+      if (isLast || !isNone) throw error
+    }
+  }
+  return found
+}
+
+const isNotSeen = ({ exitCode }: CommandError): boolean => exitCode === exit.notFound || exitCode === exit.notAllowed
+
 const viewNames = async (on: Call): Promise<string[]> =>
   (await json<RelationInfo[]>(on, { path: '/v1/views' })).filter(({ kind }) => kind === 'view').map(({ name }) => name)
-function diagnosisText(view: string, { code, sure, says, evidence, remedy }: Diagnosis): string {
+function diagnosisText(subject: string, { code, sure, says, evidence, remedy }: Diagnosis): string {
   const lines = [
-    `${view}: ${sure === 'yes' ? '' : 'probably '}${code}`,
+    `${subject}: ${sure === 'yes' ? '' : 'probably '}${code}`,
     says,
     ...evidence.map((one) => `- ${one}`),
     `To do: ${remedy}`,
@@ -65,18 +100,17 @@ export const lookCommands: readonly Command[] = [
   },
   {
     path: ['doctor'],
-    summary: 'why a view gives nothing, or not what was expected',
-    args: [{ name: 'view', optional: true, known: relationNames }],
-    examples: ['millrace doctor revenue', 'millrace doctor'],
+    summary: 'why a view gives nothing, or not what was expected; why nothing flows through a connector',
+    args: [{ name: 'name', optional: true, known: relationNames }],
+    examples: ['millrace doctor revenue', 'millrace doctor west', 'millrace doctor'],
     async run(on) {
-      const { view } = on.args
-      const views = view === undefined ? await viewNames(on) : [view]
-      for (const name of views) {
-        const path = `/v1/views/${encodeURIComponent(name)}/doctor`
-        const found = await json<Diagnosis[]>(on, { path })
-        for (const one of found) printNext(on.output, { view: name, ...one }, () => diagnosisText(name, one))
+      const { name } = on.args
+      for (const subject of name === undefined ? await allSubjects(on) : await subjectsOf(on, name)) {
+        const [what, called] = subject
+        const found = await json<Diagnosis[]>(on, { path: `${pathOf(subject)}/doctor` })
+        for (const one of found) printNext(on.output, { [what]: called, ...one }, () => diagnosisText(called, one))
         if (found.length === 0)
-          printNext(on.output, { view: name, code: 'healthy' }, () => `${name}: no cause for trouble is known`)
+          printNext(on.output, { [what]: called, code: 'healthy' }, () => `${called}: no cause for trouble is known`)
       }
     },
   },

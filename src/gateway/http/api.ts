@@ -30,6 +30,7 @@
  * GET|POST /v1/access-keys                   {user, id, secret} → NewAccessKeyInfo (201: the secret is in this answer only); AccessKeyInfo[]
  * GET|DELETE /v1/access-keys/{k}             AccessKeyInfo
  * GET    /v1/connectors                      ConnectorJson[]
+ * GET    /v1/connectors/{c}/doctor           Diagnosis[]
  * GET|PUT|PATCH|DELETE /v1/connectors/{c}    {kind, direction, settings}; {settings, paused} → ConnectorJson
  * POST   /v1/sql                             {sql, params} → QueryAnswer; NDJSON; SSE for SUBSCRIBE
  * GET    /v1/overview                        Overview; SSE: one a second
@@ -192,6 +193,8 @@ export interface ConnectorJson {
   readonly bytes: number
   readonly refused: number
   readonly restarts: number
+  /** ISO 8601, when something was last carried over or refused. */
+  readonly carriedAt: string | null
 }
 export interface AccessKeyInfo {
   readonly id: string

@@ -76,6 +76,7 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     bytes: count,
     refused: count,
     restarts: count,
+    carriedAt: or(time),
   }),
   NewConnector: object({ kind: text, direction: { enum: ['source', 'sink'] }, settings }, ['settings']),
   ConnectorChange: object({ settings: { type: 'object', additionalProperties: or(text) }, paused: truth }, [

@@ -10,6 +10,7 @@ export function scrapeInto(parts: Parts, lag: Lag): void {
   groups(parts, metrics, lag)
   views(parts, metrics)
   alerts(parts, metrics)
+  connectors(parts, metrics)
   disk(parts, metrics)
 }
 
@@ -106,6 +107,47 @@ function alerts(parts: Parts, metrics: Metrics): void {
       fired.set(place, alert.fired)
       suppressed.set(place, alert.suppressed)
       failed.set(place, alert.deliveryFailures)
+    }
+  })
+}
+
+const counted = ['records', 'bytes', 'refused', 'restarts'] as const
+function connectors(parts: Parts, metrics: Metrics): void {
+  const labels = ['connector', 'direction', 'kind'] as const
+  const counter = (name: string, help: string) => metrics.counter({ name, help, labels })
+  const counters = {
+    records: counter('millrace_connector_records_total', 'Records carried over.'),
+    bytes: counter('millrace_connector_bytes_total', 'Bytes of records carried over.'),
+    refused: counter('millrace_connector_refused_total', 'Records set aside, for one side does not take them.'),
+    restarts: counter('millrace_connector_restarts_total', 'Starts after a fault.'),
+  }
+  const gauge = (name: string, help: string) => metrics.gauge({ name, help, labels })
+  const lag = gauge('millrace_connector_lag_records', 'Records not carried over yet, where that can be seen.')
+  const faultAt = gauge('millrace_connector_last_fault_time_seconds', 'Time of the last fault, seconds since 1970.')
+  const state = metrics.gauge({
+    name: 'millrace_connector_state',
+    help: '1 for the state that it is in.',
+    labels: [...labels, 'state'] as const,
+  })
+  const seen = new Map<string, Readonly<Record<(typeof counted)[number], number>>>()
+  metrics.onScrape(async () => {
+    const all = await parts.connectors.list()
+    for (const one of [lag, faultAt, state]) one.clear()
+    const names = new Set(all.map(({ name }) => name))
+    for (const name of seen.keys()) if (!names.has(name)) seen.delete(name)
+    for (const one of all.slice(0, limits.metricSeries)) {
+      const place = { connector: one.name, direction: one.direction, kind: one.kind }
+      const before = seen.get(one.name)
+      seen.set(one.name, one)
+      for (const what of counted) {
+        const was = before?.[what] ?? 0
+        // One that was deleted and made anew counts from zero.
+        counters[what].add(place, one[what] >= was ? one[what] - was : one[what])
+      }
+      if (one.lag !== null) lag.set(place, one.lag)
+      if (one.faultAt !== null) faultAt.set(place, Date.parse(one.faultAt) / 1000)
+      for (const name of ['running', 'paused', 'failed'])
+        state.set({ ...place, state: name }, name === one.status ? 1 : 0)
     }
   })
 }

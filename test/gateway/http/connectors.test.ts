@@ -27,13 +27,36 @@ test('a connector is made, shown without its secret, changed, paused, resumed an
     all.json.map(({ name }: { name: string }) => name),
     ['in'],
   )
+  const metrics = (await f.call('GET', '/metrics')).text
+  const place = 'connector="in",direction="source",kind="outside"'
+  for (const line of [
+    `millrace_connector_records_total{${place}} 2`,
+    `millrace_connector_refused_total{${place}} 0`,
+    `millrace_connector_lag_records{${place}} 0`,
+    `millrace_connector_state{${place},state="running"} 1`,
+    `millrace_connector_state{${place},state="paused"} 0`,
+  ])
+    assert.ok(metrics.includes(`${line}\n`), line)
   const paused = await f.call('PATCH', path, { json: { paused: true } })
+  const causes = await f.call('GET', `${path}/doctor`)
+  assert.deepEqual(
+    causes.json.map(({ code }: { code: string }) => code),
+    ['paused'],
+  )
+  assert.match((await f.call('GET', '/metrics')).text, /connector_state\{[^}]*state="paused"\} 1\n/)
   assert.deepEqual([paused.status, paused.json.status], [200, 'paused'])
   const changed = await f.call('PATCH', path, { json: { settings: { password: null, size: 5 }, paused: false } })
   assert.deepEqual([changed.json.status, changed.json.settings], ['running', { into: 'events', size: '5' }])
   for (const answer of [made, shown, all, paused, changed]) assert.ok(!answer.text.includes('hunter2'))
   assert.equal((await f.call('DELETE', path)).status, 204)
   assert.equal((await f.call('GET', path)).status, 404)
+  assert.equal((await f.call('GET', `${path}/doctor`)).status, 404)
+  await f.call('GET', '/metrics')
+  await f.call('PUT', path, { json: given })
+  for (let tries = 0; tries < 100 && (await f.call('GET', path)).json.records < 2; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  // Made anew it counts from zero, and the series goes on.
+  assert.ok((await f.call('GET', '/metrics')).text.includes(`millrace_connector_records_total{${place}} 4\n`))
 })
 
 test('what cannot be a connector is refused with a fault that names it', async (t) => {

@@ -42,6 +42,20 @@ export function connectorRoutes({ connectors }: Parts): readonly Route[] {
       },
     },
     {
+      method: 'GET',
+      path: `${path}/doctor`,
+      id: 'examineConnector',
+      says: 'Why nothing flows: causes, the likeliest first.',
+      access: onCluster('describe'),
+      gives: {
+        200: {
+          says: 'The causes; none where none is known.',
+          as: { [mediaTypes.json]: listOf(schemas.Diagnosis) },
+        },
+      },
+      handle: async ({ params }) => jsonAnswer(await connectors.doctor(params['connector']!)),
+    },
+    {
       method: 'PUT',
       path,
       id: 'createConnector',
