@@ -18,6 +18,7 @@ import { KeysHelp } from './parts/keys-help.tsx'
 import { Palette } from './parts/palette.tsx'
 import { ProblemBox } from './parts/problem.tsx'
 import { AlertsScreen } from './screens/alerts.tsx'
+import { ConnectorsScreen } from './screens/connectors.tsx'
 import { GroupsScreen } from './screens/groups.tsx'
 import { OverviewScreen } from './screens/overview.tsx'
 import { SqlScreen } from './screens/sql.tsx'
@@ -33,6 +34,7 @@ const sections: readonly (readonly [id: string, title: string, icon: IconName, k
   ['sql', 'SQL', 'sql', 's'],
   ['alerts', 'Alerts', 'alerts', 'a'],
   ['groups', 'Groups', 'groups', 'g'],
+  ['connectors', 'Connectors', 'connectors', 'c'],
 ]
 
 function Screen() {
@@ -50,6 +52,8 @@ function Screen() {
       return <AlertsScreen />
     case 'groups':
       return <GroupsScreen key={name ?? ''} name={name ?? null} />
+    case 'connectors':
+      return <ConnectorsScreen key={name ?? ''} name={name ?? null} />
     default:
       return (
         <Page title="Nothing here">

@@ -4,6 +4,8 @@
  */
 import type {
   Change,
+  ConnectorJson,
+  Diagnosis,
   FiredAlert,
   Graph,
   GroupSummary,
@@ -34,6 +36,8 @@ export class Shop {
   readonly alerts: AlertInfo[] = []
   readonly fired: FiredAlert[] = []
   readonly groups: GroupSummary[] = []
+  readonly connectors: ConnectorJson[] = []
+  readonly causes = new Map<string, readonly Diagnosis[]>()
   /** Told of each new record, change and alert. */
   readonly onRecord = new Set<(topic: string, record: RecordJson) => void>()
   readonly onChange = new Set<(view: string, change: Change) => void>()
@@ -414,8 +418,56 @@ export class Shop {
         positions: [{ topic: 'items', partition: 0, offset: 0, end: 0, lag: 0, lagSeconds: 0 }],
       },
     )
+    this.connectors.push(
+      {
+        ...connector,
+        name: 'west',
+        kind: 'kafka',
+        direction: 'source',
+        settings: { brokers: 'kafka-1:9092', topics: 'orders', password: '…' },
+        status: 'running',
+        lag: 12,
+        records: 45_678,
+        bytes: 9_876_543,
+        refused: 3,
+        carriedAt: new Date(Date.now() - 4000).toISOString(),
+      },
+      {
+        ...connector,
+        name: 'out',
+        kind: 'mqtt',
+        direction: 'sink',
+        settings: { url: 'mqtt://broker:1883', topics: 'purchases' },
+        status: 'failed',
+        fault: { code: 'connect.refused', detail: 'the broker refuses the password', hint: 'Mend the settings.' },
+        faultAt,
+        lag: null,
+        records: 0,
+        bytes: 0,
+      },
+    )
+    this.causes.set('out', [
+      {
+        code: 'failed',
+        sure: 'yes',
+        node: null,
+        says: 'The connector stopped: the broker refuses the password.',
+        evidence: [`since ${faultAt}`],
+        remedy: 'Mend that, then millrace connector resume out',
+      },
+    ])
   }
 }
+
+const connector = {
+  restartsAt: null,
+  fault: null,
+  faultAt: null,
+  restarts: 0,
+  refused: 0,
+  carriedAt: null,
+} as const
+const faultAt = '2026-01-02T03:04:05.678Z'
 
 const purchaseSchema = {
   type: 'object',

@@ -138,6 +138,8 @@ export class FixtureServer implements AsyncDisposable {
         if (group === undefined) throw new Refusal(404, 'log.unknown-group', `group ${name} does not exist`)
         return group
       }
+      case 'connectors':
+        return name === undefined ? shop.connectors : this.#connector(ask, name)
       case 'alerts':
         if (name !== 'fired') return shop.alerts
         return wantsStream(ask) ? this.#firedStream(ask) : shop.fired.slice(0, Number(ask.query.get('limit') ?? 100))
@@ -249,6 +251,19 @@ export class FixtureServer implements AsyncDisposable {
     return this.#follow(ask, this.shop.onRecord, (name, record) => {
       if (name === topic.name) deliver(record)
     })
+  }
+
+  #connector({ request, parts, body }: Ask, name: string): unknown {
+    const { connectors, causes } = this.shop
+    const at = connectors.findIndex((one) => one.name === name)
+    if (at < 0) throw new Refusal(404, 'connect.unknown-connector', `there is no connector ${name}`)
+    if (parts[2] === 'doctor') return causes.get(name) ?? []
+    if (request.method === 'DELETE') return connectors.splice(at, 1)
+    if (request.method === 'PATCH') {
+      const { paused } = JSON.parse(body) as { paused: boolean }
+      connectors[at] = { ...connectors[at]!, status: paused ? 'paused' : 'running' }
+    }
+    return connectors[at]
   }
 
   #view(ask: Ask, name: string): unknown {

@@ -50,6 +50,13 @@ const places: readonly (readonly [route: string, text: string | RegExp])[] = [
   ['/groups', 'billing'],
   ['/groups?internal=true', 'billing'],
   ['/groups/billing', 'nobody'],
+  ['/topics/purchases?tab=readers', 'billing'],
+  ['/connectors', 'west'],
+  ['/connectors?filter=mqtt', '1 of 2'],
+  ['/connectors/west', 'kafka-1:9092'],
+  ['/connectors/out', 'Mend that, then'],
+  ['/connectors/west?open=drop', 'Drop the connector west?'],
+  ['/connectors/gone', 'there is no connector gone'],
   ['/#/topics/purchases?tab=partitions', 'First offset'],
   ['/nowhere', 'There is no page “nowhere”.'],
 ]
@@ -224,6 +231,29 @@ describe('the console', { skip }, () => {
     await confirm.click()
     await page.getByRole('heading', { name: 'Topics' }).waitFor()
     assert.equal(server.shop.topics.has('visits'), false)
+  })
+
+  test('a connector is paused, resumed, started anew and dropped; its secret is not shown', async () => {
+    await using v = await visit(browser, '/connectors')
+    await row(v.page, 'west').getByRole('link').click()
+    await v.page.getByText('kafka-1:9092').waitFor()
+    assert.equal(await v.page.locator('.facts div', { hasText: 'password' }).locator('dd').innerText(), '…')
+    const state = v.page.locator('.summary .badge')
+    const becomes = (name: string, badge: string) =>
+      v.page
+        .getByRole('button', { name })
+        .click()
+        .then(() => state.filter({ hasText: badge }).waitFor())
+    await becomes('Pause', 'paused')
+    await becomes('Resume', 'running')
+    await becomes('Restart', 'running')
+    const patches = v.server.asked.filter((one) => one === 'PATCH /v1/connectors/west')
+    assert.equal(patches.length, 3)
+    await v.page.getByRole('button', { name: 'Drop this connector' }).click()
+    await v.page.getByRole('button', { name: 'Drop', exact: true }).click()
+    await v.page.getByText('the broker refuses the password').waitFor()
+    assert.equal(await v.page.locator('.table-row', { hasText: 'west' }).count(), 0)
+    assert.ok(v.server.asked.includes('DELETE /v1/connectors/west'))
   })
 
   test('the palette finds anything by keys alone, tables are walked by keys, and keys stay out of the way of typing', async () => {

@@ -1,6 +1,12 @@
 /** Everything that has a name, one key away. */
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { AlertInfo, GroupSummary, RelationInfo, TopicSummary } from '../../../src/gateway/http/api.ts'
+import type {
+  AlertInfo,
+  ConnectorJson,
+  GroupSummary,
+  RelationInfo,
+  TopicSummary,
+} from '../../../src/gateway/http/api.ts'
 import { fuzzy } from '../lib/fuzzy.ts'
 import { apiUrl } from '../lib/http.ts'
 import { useResource } from '../lib/hooks.ts'
@@ -25,6 +31,7 @@ function useItems(sections: readonly (readonly [id: string, title: string, icon:
   const topics = useResource<readonly TopicSummary[]>(apiUrl(['topics']))
   const views = useResource<readonly RelationInfo[]>(apiUrl(['views']))
   const groups = useResource<readonly GroupSummary[]>(apiUrl(['groups']))
+  const connectors = useResource<readonly ConnectorJson[]>(apiUrl(['connectors']))
   const alerts = useResource<readonly AlertInfo[]>(apiUrl(['alerts']))
   return [
     ...sections.map(([id, title, icon]): Item => ({ kind: 'page', name: title, icon, run: visit(id) })),
@@ -51,6 +58,12 @@ function useItems(sections: readonly (readonly [id: string, title: string, icon:
       name: g.group,
       icon: 'groups',
       run: visit('groups', g.group),
+    })),
+    ...(connectors.data ?? []).map((c): Item => ({
+      kind: c.direction,
+      name: c.name,
+      icon: 'connectors',
+      run: visit('connectors', c.name),
     })),
     {
       kind: 'do',
@@ -117,7 +130,7 @@ export function Palette({
         aria-expanded="true"
         aria-controls="palette-list"
         aria-activedescendant={found.length > 0 ? `palette-${at}` : undefined}
-        aria-label="Name of a topic, view, alert, group or page"
+        aria-label="Name of a topic, view, alert, group, connector or page"
         placeholder="Topic, view, alert, group, page…"
         value={pattern}
         spellcheck={false}

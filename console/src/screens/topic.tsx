@@ -1,4 +1,4 @@
-/** One topic: its records, partitions, settings and schema. */
+/** One topic: its records, partitions, settings, schema and readers. */
 import { useState } from 'preact/hooks'
 import type { RelationInfo, TopicDetail } from '../../../src/gateway/http/api.ts'
 import { apiUrl, request } from '../lib/http.ts'
@@ -11,6 +11,7 @@ import { Button, Dialog, Field, Link, Loading, Page, Tabs } from '../parts/bits.
 import { ProblemBox } from '../parts/problem.tsx'
 import { Partitions } from './topic/partitions.tsx'
 import { Produce } from './topic/produce.tsx'
+import { Readers } from './topic/readers.tsx'
 import { Records } from './topic/records.tsx'
 import { Schema } from './topic/schema.tsx'
 import { Settings } from './topic/settings.tsx'
@@ -20,6 +21,7 @@ const tabs = [
   ['partitions', 'Partitions'],
   ['settings', 'Settings'],
   ['schema', 'Schema'],
+  ['readers', 'Readers'],
 ] as const
 
 export function TopicScreen({ name }: { readonly name: string }) {
@@ -58,6 +60,7 @@ export function TopicScreen({ name }: { readonly name: string }) {
             {tab === 'partitions' && <Partitions topic={topic} />}
             {tab === 'settings' && <Settings topic={topic} onChanged={refresh} />}
             {tab === 'schema' && <Schema topic={topic} onChanged={refresh} />}
+            {tab === 'readers' && <Readers topic={topic.name} />}
           </div>
           {open === 'produce' && <Produce topic={topic} onClose={close} />}
           {open === 'delete' && <DeleteTopic name={name} onClose={close} />}

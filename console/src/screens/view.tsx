@@ -253,7 +253,7 @@ function NoRows({
         </button>{' '}
         shows how far they are.
       </p>
-      {view.kind === 'view' && <Causes name={view.name} />}
+      {view.kind === 'view' && <Causes of={['views', view.name]} />}
     </Empty>
   )
 }

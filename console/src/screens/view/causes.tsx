@@ -1,10 +1,11 @@
-/** Why a view gives nothing, or not what was expected, as far as that is known; nothing where nothing is. */
+/** Why a view gives nothing, or nothing flows through a connector, as far as that is known; nothing where nothing is. */
 import type { Diagnosis } from '../../../../src/gateway/http/api.ts'
 import { apiUrl } from '../../lib/http.ts'
 import { useResource } from '../../lib/hooks.ts'
 
-export function Causes({ name }: { readonly name: string }) {
-  const { data: causes } = useResource<readonly Diagnosis[]>(apiUrl(['views', name, 'doctor']), 5000)
+/** `of`: where the doctor is asked, as `views`, name. */
+export function Causes({ of }: { readonly of: readonly string[] }) {
+  const { data: causes } = useResource<readonly Diagnosis[]>(apiUrl([...of, 'doctor']), 5000)
   if (causes === null || causes.length === 0) return null
   return (
     <section class="causes" aria-label="What stands in the way">

@@ -27,7 +27,7 @@ export function FlowTab({ name }: { readonly name: string }) {
       {graph !== null && graph.nodes.length > 0 && (
         <>
           <ReadingLine reading={readFlow(graph)} />
-          <Causes name={name} />
+          <Causes of={['views', name]} />
           <div class={selected === null ? 'flow-body' : 'flow-body with-detail'}>
             <div
               class={fit?.direction === 'TB' ? 'flow downwards' : 'flow'}
