@@ -7,7 +7,7 @@ import { wrongTopicName } from '../log/topic-rules.ts'
 import type { ConnectorDefinition, DirectionName } from './connectors.ts'
 import type { Kind } from './kind.ts'
 import { restartFields, restartOf } from './restart-settings.ts'
-import { type Field, type Given, Settings, wrong } from './settings.ts'
+import { type Field, type Files, type Given, Settings, wrong } from './settings.ts'
 
 export interface Stored {
   readonly version: 1
@@ -63,14 +63,14 @@ export interface Prepared {
 export function prepare(
   { kind: kindName, direction, settings: given }: Pick<ConnectorDefinition, 'kind' | 'direction' | 'settings'>,
   kinds: readonly Kind[],
-  readFile: (path: string) => string,
+  files: Files,
 ): Prepared {
   const kind = kinds.find((one) => one.name === kindName)
   if (kind?.[direction] === undefined) {
     const known = kinds.filter((one) => one[direction] !== undefined).map(({ name }) => name)
     throw new Fault('connect.unknown-kind', { kind: kindName.slice(0, 100), direction, known: known.join(', ') })
   }
-  const settings = new Settings(fieldsOf(kind, direction), given, readFile)
+  const settings = new Settings(fieldsOf(kind, direction), given, files)
   kind[direction].check?.(settings)
   const strategy = restartOf(settings)
   const named = direction === 'sink' ? settings.list('topics') : []

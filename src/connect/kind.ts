@@ -73,6 +73,8 @@ export interface Refused {
   readonly read: Read
   readonly fault: Fault
 }
+/** Durable when it resolves. */
+export type SetAside = (refused: readonly Refused[]) => Promise<void>
 export interface Sink {
   /**
    * Where the other side says that it is, of these partitions of ours; null: it does not know. A sink without it goes by what
@@ -81,8 +83,9 @@ export interface Sink {
   resume?(of: readonly Partition[]): Promise<(Offset | null)[]>
   /**
    * Resolves when the other side has them, in order per partition, but for those that it will never take; `next`: what to go
-   * on with, of each partition that moves.
+   * on with, of each partition that moves. What that side will never take is given back, or set aside before a position behind
+   * it is kept over there.
    */
-  write(read: readonly Read[], next: readonly At[]): Promise<readonly Refused[]>
+  write(read: readonly Read[], next: readonly At[], setAside: SetAside): Promise<readonly Refused[]>
   close(): Promise<void>
 }

@@ -23,7 +23,7 @@ import type { LoadPackage } from './packages.ts'
 import type { Diagnosis } from '../query/engine.ts'
 import { ensurePositions, forgetPositions } from './positions.ts'
 import { ConnectorRun, type RunHost, type State, type Way, atRest, groupOf } from './run.ts'
-import { type Given, shownSettings } from './settings.ts'
+import { type Files, type Given, shownSettings } from './settings.ts'
 
 export interface ConnectorsOptions {
   readonly world: World
@@ -32,7 +32,7 @@ export interface ConnectorsOptions {
   readonly catalog: Catalog
   readonly logger: Logger
   /** Of the machine, for secrets and certificates. */
-  readonly readFile: (path: string) => string
+  readonly files: Files
   /** Why a topic's contract keeps a record out; null = it does not. */
   readonly refuses: (topic: string, record: Pick<LogRecord, 'key' | 'value'>) => Fault | null
   readonly load: LoadPackage
@@ -129,7 +129,7 @@ class RunningConnectors implements OpenConnectors {
     if (catalog.get('connector', name) !== null) throw new Fault('connect.exists', { name })
     if (catalog.all('connector').length >= limits.connectors)
       throw new Fault('connect.too-many', { countMax: limits.connectors })
-    prepare({ kind, direction, settings }, this.#kinds, this.#options.readFile)
+    prepare({ kind, direction, settings }, this.#kinds, this.#options.files)
     return this.#store(name, { version: 1, id: world.random.uuid(), kind, direction, settings })
   }
   async alter(name: string, { settings = {}, paused }: ConnectorChange): Promise<ConnectorInfo> {
@@ -140,7 +140,7 @@ class RunningConnectors implements OpenConnectors {
       else changed[setting] = value
     // To be paused it need not make sense.
     if (Object.keys(settings).length > 0 || paused === false)
-      prepare({ ...stored, settings: changed }, this.#kinds, this.#options.readFile)
+      prepare({ ...stored, settings: changed }, this.#kinds, this.#options.files)
     const { paused: was, ...rest } = stored
     const isPaused = paused ?? was === true
     // Resumed again: whatever it stumbled over may be mended.
@@ -241,7 +241,7 @@ class RunningConnectors implements OpenConnectors {
     return matches === null ? named : names.filter(matches)
   }
   #prepared(stored: Stored): Prepared {
-    return prepare(stored, this.#kinds, this.#options.readFile)
+    return prepare(stored, this.#kinds, this.#options.files)
   }
   async #begin(name: string, stored: Stored, names: readonly string[]): Promise<void> {
     try {

@@ -76,7 +76,7 @@ export class ConnectorRun {
   readonly #running: Promise<void>
   #loop: { readonly stop: AbortController; readonly done: Promise<void> } | null = null
   #state: State
-  #lag: (() => number | null | Promise<number>) | null = null
+  #lag: (() => number | null | Promise<number | null>) | null = null
   #hasCommitted = false
   #isClosing = false
 

@@ -9,7 +9,7 @@ import { suggestion } from '../lib/suggestion.ts'
 
 export interface Field {
   readonly name: string
-  readonly type: 'text' | 'list' | 'count' | 'number' | 'duration' | 'size' | 'truth' | readonly string[]
+  readonly type: 'text' | 'file' | 'list' | 'count' | 'number' | 'duration' | 'size' | 'truth' | readonly string[]
   readonly about: string
   /** Absent: there is none, and it may be left out. */
   readonly default?: string
@@ -18,6 +18,12 @@ export interface Field {
   readonly secret?: true
 }
 export type Given = Readonly<Record<string, string>>
+/** Files of the machine that settings name. */
+export interface Files {
+  read(path: string): string
+  /** Why settings may not name it; null: they may. */
+  refuses(path: string): string | null
+}
 
 const fileSuffix = '.file'
 const shownSecret = '…'
@@ -26,13 +32,13 @@ const shownSecret = '…'
 export class Settings {
   readonly #fields: ReadonlyMap<string, Field>
   readonly #given: Given
-  readonly #readFile: (path: string) => string
+  readonly #files: Files
 
   /** Throws Fault connect.invalid-setting. */
-  constructor(fields: readonly Field[], given: Given, readFile: (path: string) => string) {
+  constructor(fields: readonly Field[], given: Given, files: Files) {
     this.#fields = new Map(fields.map((field) => [field.name, field]))
     this.#given = given
-    this.#readFile = readFile
+    this.#files = files
     for (const name of Object.keys(given)) this.#checkName(name)
     for (const field of fields) this.#check(field)
   }
@@ -45,6 +51,9 @@ export class Settings {
   #check({ name, type, required, secret }: Field): void {
     if (this.#given[name] !== undefined && this.#given[name + fileSuffix] !== undefined)
       throw wrong(name, 'is given twice')
+    const file = type === 'file' ? name : name + fileSuffix
+    const why = this.#given[file] === undefined ? null : this.#files.refuses(this.#given[file])
+    if (why !== null) throw wrong(file, why)
     if (required === true && !this.has(name)) throw wrong(name, 'is missing')
     // A file may come later than the definition.
     if (!this.has(name) || (secret === true && this.#given[name] === undefined)) return
@@ -69,7 +78,7 @@ export class Settings {
     const file = this.#given[name + fileSuffix]
     if (file === undefined) return this.#given[name] ?? field?.default ?? null
     try {
-      return this.#readFile(file).replace(/\r?\n$/, '')
+      return this.#files.read(file).replace(/\r?\n$/, '')
     } catch (error) {
       throw new Fault(
         'connect.invalid-setting',
@@ -83,7 +92,7 @@ export class Settings {
     const path = this.text(name)
     if (path === null) return null
     try {
-      return this.#readFile(path)
+      return this.#files.read(path)
     } catch (error) {
       throw new Fault(
         'connect.invalid-setting',

@@ -40,7 +40,9 @@ export class SinkTask {
     this.#start = start
     this.#carried = carried
   }
-  async lag(): Promise<number> {
+  /** null: it does not know yet where it is. */
+  async lag(): Promise<number | null> {
+    if (this.#at.size === 0) return null
     let sum = 0
     for (const { partition, stable } of await this.#host.log.bounds(this.#start.partitions))
       sum += Math.max(0, stable - (this.#at.get(placeOf(partition))?.offset ?? stable))
@@ -108,13 +110,26 @@ export class SinkTask {
     if (next.length === 0) return
     let refused: readonly Refused[] = []
     if (read.length > 0) {
-      refused = await sink.write(read, next)
+      let count = 0
+      refused = await sink.write(read, next, async (more) => {
+        await this.#setAside(more)
+        count += more.length
+      })
+      count += refused.length
       const bytes = read.reduce((sum, { record }) => sum + recordBytes(record), 0)
-      this.#carried({ records: read.length - refused.length, bytes, refused: refused.length })
+      this.#carried({ records: read.length - count, bytes, refused: count })
     }
     for (const at of next) this.#at.set(placeOf(at.partition), at)
     if (this.#failed !== null) throw this.#failed
     this.#commit(await this.#buried(refused))
+  }
+  async #setAside(refused: readonly Refused[]): Promise<void> {
+    const { commits, placing } = this.#host
+    const targets = await this.#buried(refused)
+    await commits.run(async (append) => {
+      await placing.stage(targets, append)
+      return { parts: [{ claim: this.#start.claim, positions: [] }], result: null }
+    })
   }
   #buried(refused: readonly Refused[]): Promise<Target[]> {
     const { deadLetters } = this.#host

@@ -6,6 +6,7 @@ import { checkName, prepare } from '../connect/definition.ts'
 import type { ConnectorDefinition } from '../connect/connectors.ts'
 import { kinds } from '../connect/kinds.ts'
 import type { OpenConnectors } from '../connect/open.ts'
+import type { Files } from '../connect/settings.ts'
 import { Fault } from '../lib/fault.ts'
 import type { Logger } from '../lib/logger.ts'
 import { connectorOf } from '../query/connectors.ts'
@@ -21,10 +22,7 @@ export interface WantedConnector {
 }
 
 /** Throws what is wrong with one of them, before anything is changed; with its file and line in front. */
-export function connectorsOf(
-  { sql }: Pick<Definitions, 'sql'>,
-  readFile: (path: string) => string,
-): readonly WantedConnector[] {
+export function connectorsOf({ sql }: Pick<Definitions, 'sql'>, files: Files): readonly WantedConnector[] {
   const wanted = sql.flatMap(({ file, text }) => {
     const place = { file, in: { text, at: 0 } }
     return inPlace(place, 0, () => parseStatements(text)).flatMap((statement): WantedConnector[] => {
@@ -37,7 +35,7 @@ export function connectorsOf(
   for (const one of wanted)
     named(one, () => {
       checkName(one.definition.name)
-      prepare(one.definition, kinds, readFile)
+      prepare(one.definition, kinds, files)
     })
   for (const [name, [one, other]] of Map.groupBy(wanted, ({ definition }) => definition.name))
     if (other !== undefined) {

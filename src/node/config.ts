@@ -48,6 +48,8 @@ export interface Config {
   /** Clients of MQTT 5 are told to be heard as often; 0: as they want. */
   readonly mqttKeepAliveS: number
   readonly log: LogConfig
+  /** Files that settings of connectors name lie in this folder; null: anywhere. */
+  readonly connectFiles: string | null
   /** CIDR ranges that webhooks may reach although they are private. */
   readonly webhooksAllow: readonly string[]
   /** Names that the Host of an HTTP request may have, beside those of loopback. */
@@ -82,6 +84,7 @@ export interface Settings extends SecuritySettings {
   readonly logPassword?: string | undefined
   /** Holds it, in place of the password itself. */
   readonly logPasswordFile?: string | undefined
+  readonly connectFiles?: string | undefined
   readonly webhooksAllow?: readonly string[] | undefined
   readonly httpHosts?: readonly string[] | undefined
   readonly httpOrigins?: readonly string[] | undefined
@@ -115,6 +118,7 @@ const defaults: Required<Settings> = {
   log: 'local',
   logPassword: '',
   logPasswordFile: '',
+  connectFiles: '',
   webhooksAllow: [],
   httpHosts: [],
   httpOrigins: [],
@@ -236,6 +240,7 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     mqttTopics: list('mqttTopics').map(topicRule),
     mqttKeepAliveS: keepAliveSeconds(single('mqttKeepAlive')),
     log,
+    connectFiles: single('connectFiles') === '' ? null : single('connectFiles'),
     webhooksAllow: list('webhooksAllow'),
     httpHosts: list('httpHosts').map(hostName),
     httpOrigins: list('httpOrigins').map(originText),
@@ -322,6 +327,7 @@ export function environmentSettings(env: Readonly<Record<string, string | undefi
     log: env['MILLRACE_LOG'],
     logPassword: env['MILLRACE_LOG_PASSWORD'],
     logPasswordFile: env['MILLRACE_LOG_PASSWORD_FILE'],
+    connectFiles: env['MILLRACE_CONNECT_FILES'],
     webhooksAllow: list(env['MILLRACE_WEBHOOKS_ALLOW']),
     httpHosts: list(env['MILLRACE_HTTP_HOSTS']),
     httpOrigins: list(env['MILLRACE_HTTP_ORIGINS']),

@@ -36,6 +36,7 @@ import { addressText } from './addresses.ts'
 import { type Config, type Protocol, protocols } from './config.ts'
 import { type Listener, listeners } from './listeners.ts'
 import { openLog } from './open-log.ts'
+import { connectorFiles } from './connector-files.ts'
 import { importPackage } from './packages.ts'
 import { version } from './version.ts'
 
@@ -164,8 +165,8 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
     onFault: onEngineFault,
   })
   stack.defer(() => engine.close())
-  const readFile = (path: string): string => readText(outer.disk, path)
-  const wantedConnectors = connectorsOf(options.definitions ?? { sql: [] }, readFile)
+  const files = connectorFiles(outer.disk, config.connectFiles)
+  const wantedConnectors = connectorsOf(options.definitions ?? { sql: [] }, files)
   if (options.definitions !== undefined) await applyDefinitions({ engine, contracts, logger }, options.definitions)
   for (const { name, error } of engine.views()) if (error !== null) onFault(name, error)
   reports.now = true
@@ -178,7 +179,7 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
     commits,
     catalog,
     logger,
-    readFile,
+    files,
     load: importPackage,
     refuses: (topic, record) => contracts.refuses(topic, record),
   })

@@ -377,6 +377,10 @@ test('settings are checked before anything is kept, and a secret comes out nowhe
       isFault('connect.invalid-setting', /twice/),
     )
     await assert.rejects(
+      create({ into: 'a', 'password.file': '/etc/passwd' }),
+      isFault('connect.invalid-setting', /password\.file.*not for everybody/),
+    )
+    await assert.rejects(
       create({ into: 'a', 'restart.attempts': '3', 'restart.strategy': 'none' }),
       isFault('connect.invalid-setting', /no meaning/),
     )

@@ -122,14 +122,17 @@ export async function start(
   const log = await openLocalLog({ world, dir: '/data' })
   const catalog = await openCatalog(log, () => world.clock.now())
   const commits = openCommits(await log.owner(), world.clock)
-  const readFile = (path: string): string => {
-    if (path === '/secret') return 'from-a-file\n'
-    throw new Error('no such file')
+  const files = {
+    read(path: string): string {
+      if (path === '/secret') return 'from-a-file\n'
+      throw new Error('no such file')
+    },
+    refuses: (path: string) => (path.startsWith('/etc') ? 'it is not for everybody' : null),
   }
   const kinds = [outsideKind(outside)]
   const load = (name: string): Promise<unknown> => import(name)
   const open = (its: typeof commits): OpenConnectors =>
-    openConnectors({ world, log, commits: its, catalog, logger: silent, readFile, load, refuses, kinds })
+    openConnectors({ world, log, commits: its, catalog, logger: silent, files, load, refuses, kinds })
   const connectors = open(commits)
   const beside: Started['beside'] = async () => {
     const own = openCommits(await log.owner(), world.clock)

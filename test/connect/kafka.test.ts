@@ -176,3 +176,58 @@ test('a broker that is away is a fault that says so, and passes; a mechanism tha
   assert.equal(info.fault?.code, 'cluster.unavailable')
   assert.ok(info.restartsAt !== null)
 })
+
+for (const delivery of ['exactly-once', 'at-least-once'])
+  test(`a record that the other cluster does not take stands alone in the dead letters, ${delivery}`, async () => {
+    await using stack = new AsyncDisposableStack()
+    const [there, here] = [await opened(stack, 'kafka'), await opened(stack, 'kafka')]
+    await here.log.topics.create([{ name: 'totals', partitions: 2 }])
+    const config = { 'max.message.bytes': '50000' }
+    await there.log.topics.create([{ name: 'totals', partitions: 2, config }])
+    const large = 'x'.repeat(60_000)
+    for (let i = 0; i < 100; i++) await put(here, 'totals', i % 2, record(`k${i}`, i % 40 === 7 ? large : `v${i}`))
+    const settings = { brokers: brokersOf(there), topics: 'totals', delivery }
+    await here.connectors.create({ name: 'out', kind: 'kafka', direction: 'sink', settings })
+    await until('all are handed over', async () => (await here.connectors.get('out'))!.lag === 0)
+    const taken = (partition: number): string[] =>
+      Array.from({ length: 50 }, (_, i) => 2 * i + partition)
+        .filter((i) => i % 40 !== 7)
+        .map((i) => `v${i}`)
+    const arrived = await plain(there, 'totals')
+    const once = delivery === 'exactly-once' ? arrived : [...new Set(arrived)]
+    assert.deepEqual(once, [...taken(0), ...taken(1)])
+    const info = (await here.connectors.get('out'))!
+    assert.deepEqual([info.status, info.records, info.refused, info.restarts], ['running', 97, 3, 0])
+    const kept = await readAll(here.log, 'out.dlq')
+    assert.deepEqual(
+      kept.map(({ key, value }) => [text(key), value?.length]),
+      [7, 47, 87].map((i) => [`k${i}`, 60_000]),
+    )
+    const headers = new Map(kept[0]!.headers)
+    assert.match(text(headers.get('mr-error')), /50000|too large|max\.message\.bytes|error 10/)
+    await put(here, 'totals', 0, record('k', 'after'))
+    await until('what follows goes on', async () => (await plain(there, 'totals')).includes('after'))
+  })
+
+test('a topic over there that takes smaller batches gets them; one that is compacted refuses what has no key', async () => {
+  await using stack = new AsyncDisposableStack()
+  const [there, here] = [await opened(stack, 'kafka'), await opened(stack, 'kafka')]
+  await here.log.topics.create([{ name: 'small', partitions: 1 }])
+  await there.log.topics.create([
+    { name: 'small', partitions: 1, config: { 'max.message.bytes': '20000', 'cleanup.policy': 'compact' } },
+  ])
+  const records = Array.from({ length: 60 }, (_, i) => record(i === 30 ? null : `k${i}`, `${i} ${'y'.repeat(3_000)}`))
+  await put(here, 'small', 0, ...records)
+  const settings = { brokers: brokersOf(there), topics: 'small' }
+  await here.connectors.create({ name: 'out', kind: 'kafka', direction: 'sink', settings })
+  await until('all are handed over', async () => (await here.connectors.get('out'))!.lag === 0)
+  const numbers = (await plain(there, 'small')).map((value) => Number.parseInt(value))
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: 60 }, (_, i) => i).filter((i) => i !== 30),
+  )
+  assert.deepEqual(
+    (await plain(here, 'out.dlq')).map((value) => Number.parseInt(value)),
+    [30],
+  )
+})

@@ -1,5 +1,6 @@
 /**
- * Topics of ours into another cluster. Exactly once: records and the position behind them go into one transaction of that
+ * Topics of ours into another cluster. What that side says of a batch may be about one of its records: the piece is halved
+ * until the record stands alone, and that one is refused, the others are not. Exactly once: records and the position behind them go into one transaction of that
  * side, and a start believes what it finds there. Its transactional id fences whoever wrote before; an outcome that is not
  * plainly "committed" ends the attempt, and the next one looks again.
  */
@@ -12,7 +13,7 @@ import type { Read } from '../../log/group-task.ts'
 import type { At, Batch, Owner, Partition } from '../../log/log.ts'
 import { batchOverheadBytes, recordBytes } from '../../log/producer.ts'
 import { limits } from '../../lib/limits.ts'
-import type { Refused, Sink, SinkHost } from '../kind.ts'
+import type { Refused, SetAside, Sink, SinkHost } from '../kind.ts'
 import type { Settings } from '../settings.ts'
 import { intoTopic } from '../topic-names.ts'
 import { openCluster } from './cluster.ts'
@@ -42,6 +43,8 @@ class KafkaSink implements Sink {
   /** Topic here → what it is there. */
   readonly #targets = new Map<string, { readonly name: string; readonly partitions: number }>()
   #turn = 0
+  /** Smaller where that side takes no more: one halving for each batch that it refused for its size. */
+  #batchBytes: number = limits.batchBytes
 
   constructor(host: SinkHost, settings: Settings, client: ClusterClient) {
     this.host = host
@@ -52,10 +55,32 @@ class KafkaSink implements Sink {
   close(): Promise<void> {
     return this.client.close()
   }
-  async write(read: readonly Read[], _next: readonly At[]): Promise<readonly Refused[]> {
-    const appended = await this.client.writer().append(await this.entries(read))
-    for (const one of appended) if ('fault' in one) throw one.fault
-    return []
+  async write(read: readonly Read[], next: readonly At[], setAside: SetAside): Promise<readonly Refused[]> {
+    try {
+      await this.put(read, next)
+      return []
+    } catch (error) {
+      if (!(error instanceof Fault) || !isOfRecords(error)) throw error
+      const [only, ...others] = read
+      if (others.length > 0) {
+        this.#batchBytes = Math.max(batchBytesMin, Math.floor(this.#batchBytes / 2))
+        const first = read.slice(0, Math.ceil(read.length / 2))
+        const refused = await this.write(first, behind(first), setAside)
+        return [...refused, ...(await this.write(read.slice(first.length), next, setAside))]
+      }
+      // Not the batches were too large: this record is what they will not have.
+      this.#batchBytes = limits.batchBytes
+      if (only === undefined) throw error
+      return this.refuse({ read: only, fault: error }, next, setAside)
+    }
+  }
+  protected refuse(one: Refused, _next: readonly At[], _setAside: SetAside): Promise<readonly Refused[]> {
+    return Promise.resolve([one])
+  }
+  /** Resolves when that side has them. Of a partition nothing comes before what was refused. */
+  protected async put(read: readonly Read[], _next: readonly At[]): Promise<void> {
+    for (const round of rounds(await this.entries(read)))
+      for (const one of await this.client.writer().append(round)) if ('fault' in one) throw one.fault
   }
 
   /** As batches for their partitions there, in order. */
@@ -68,7 +93,7 @@ class KafkaSink implements Sink {
       const id = `${partition.index}/${partition.topic}`
       const bytes = recordBytes(record)
       let run = open.get(id)
-      if (run === undefined || run.bytes + bytes > limits.batchBytes) {
+      if (run === undefined || run.bytes + bytes > this.#batchBytes) {
         open.set(id, (run = { partition, records: [], bytes: batchOverheadBytes }))
         all.push(run)
       }
@@ -114,7 +139,7 @@ class TransactionalSink extends KafkaSink {
     this.#owner = of.owner
     this.#positions = of.partition
   }
-  override async write(read: readonly Read[], next: readonly At[]): Promise<readonly Refused[]> {
+  protected override async put(read: readonly Read[], next: readonly At[]): Promise<void> {
     const timeMs = this.host.world.clock.now()
     const positions = next.map(({ partition, offset }): RecordInput => {
       return { key: Buffer.from(this.#keyOf(partition)), value: Buffer.from(String(offset)), timeMs }
@@ -130,6 +155,11 @@ class TransactionalSink extends KafkaSink {
     }
     if (outcome !== 'committed')
       throw new Fault('cluster.unavailable', { what: 'committing a transaction', why: 'it was rolled back' })
+  }
+  /** It lies in the dead letters before that side believes that it is done with. */
+  protected override async refuse(one: Refused, next: readonly At[], setAside: SetAside): Promise<readonly Refused[]> {
+    await setAside([one])
+    await this.put([], next)
     return []
   }
   #keyOf({ topic, index }: Partition): string {
@@ -153,6 +183,32 @@ class TransactionalSink extends KafkaSink {
     }
     return of.map((one) => found.get(this.#keyOf(one)) ?? null)
   }
+}
+
+/** What that side says of a record, by what it says of the batch: it would say it another time too. */
+const isOfRecords = ({ code, facts }: Fault): boolean =>
+  ofRecords.has(code) || (code === 'cluster.refused' && sizeErrors.has((facts as { error: number }).error))
+const ofRecords: ReadonlySet<string> = new Set(['log.batch-too-large', 'log.invalid-batch', 'log.invalid-timestamp'])
+/** MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE. */
+const sizeErrors: ReadonlySet<number> = new Set([10, 18])
+const batchBytesMin = 16 * 1024
+
+/** Where to go on after these. */
+function behind(read: readonly Read[]): At[] {
+  const last = new Map(read.map((one) => [`${one.partition.index}/${one.partition.topic}`, one]))
+  return [...last.values()].map(({ partition, record }) => ({ partition, offset: asOffset(record.offset + 1) }))
+}
+/** The first batch of each partition, then the second, … */
+function rounds(entries: readonly Entry[]): Entry[][] {
+  const all: Entry[][] = []
+  const depth = new Map<string, number>()
+  for (const entry of entries) {
+    const place = `${entry.partition.index}/${entry.partition.topic}`
+    const round = depth.get(place) ?? 0
+    depth.set(place, round + 1)
+    ;(all[round] ??= []).push(entry)
+  }
+  return all
 }
 
 async function create(client: ClusterClient, spec: Parameters<ClusterClient['create']>[0][number]): Promise<void> {

@@ -11,9 +11,9 @@ const mechanisms: readonly SaslMechanism[] = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-S
 const clusterFields: readonly Field[] = [
   { name: 'brokers', type: 'list', required: true, about: 'HOST:PORT of some of its brokers' },
   { name: 'tls', type: 'truth', default: 'false', about: "TLS, by the system's authorities unless `tls.ca` is given" },
-  { name: 'tls.ca', type: 'text', about: 'a file with the authorities that may vouch for the brokers (PEM)' },
-  { name: 'tls.cert', type: 'text', about: 'a file with a certificate of our own (PEM)' },
-  { name: 'tls.key', type: 'text', about: 'the file with its key (PEM)' },
+  { name: 'tls.ca', type: 'file', about: 'a file with the authorities that may vouch for the brokers (PEM)' },
+  { name: 'tls.cert', type: 'file', about: 'a file with a certificate of our own (PEM)' },
+  { name: 'tls.key', type: 'file', about: 'the file with its key (PEM)' },
   { name: 'sasl.mechanism', type: mechanisms, about: 'how to log in; PLAIN only over TLS' },
   { name: 'username', type: 'text', about: 'the name to log in with' },
   { name: 'password', type: 'text', secret: true, about: 'its password' },

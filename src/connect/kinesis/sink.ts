@@ -1,6 +1,7 @@
 /**
- * Records of ours into streams: the position is committed when the service has them, at least once. What the service puts off
- * (throttled) is sent again before anything that comes later.
+ * Records of ours into streams: the position is committed when the service has them, at least once. The service may put off
+ * (throttle) any record of a request and take those behind it. So that the order of a key stands, no key comes twice in one
+ * request, and a request is sent again until the service has all of it.
  */
 import { Fault } from '../../lib/fault.ts'
 import type { Read } from '../../log/group-task.ts'
@@ -44,26 +45,17 @@ class KinesisSink implements Sink {
   }
   async write(read: readonly Read[]): Promise<readonly Refused[]> {
     const refused: Refused[] = []
+    const isOrdered = this.#settings.text('ordering') === 'key'
     for (const [topic, of] of Map.groupBy(read, ({ partition }) => partition.topic)) {
       const stream = this.#settings.text('stream')!.replaceAll('{topic}', topic)
-      let request: Entry[] = []
-      let bytes = 0
+      const entries: Entry[] = []
       for (const one of of) {
         const entry = entryOf(one)
-        if (entry instanceof Fault) {
-          refused.push({ read: one, fault: entry })
-          continue
-        }
-        const size = entry.Data.length + entry.PartitionKey.length
-        if (request.length === recordsMax || bytes + size > requestBytesMax) {
-          await this.#put(stream, request)
-          request = []
-          bytes = 0
-        }
-        request.push(entry)
-        bytes += size
+        if (entry instanceof Fault) refused.push({ read: one, fault: entry })
+        else entries.push(entry)
       }
-      if (request.length > 0) await this.#put(stream, request)
+      for (const alike of isOrdered ? rounds(entries) : [entries])
+        for (const request of requestsOf(alike)) await this.#put(stream, request)
     }
     return refused
   }
@@ -89,6 +81,34 @@ class KinesisSink implements Sink {
       left = failed
     }
   }
+}
+
+/** The first of each key, then the second, … */
+function rounds(entries: readonly Entry[]): Entry[][] {
+  const all: Entry[][] = []
+  const depth = new Map<string, number>()
+  for (const entry of entries) {
+    const round = depth.get(entry.PartitionKey) ?? 0
+    depth.set(entry.PartitionKey, round + 1)
+    ;(all[round] ??= []).push(entry)
+  }
+  return all
+}
+function requestsOf(entries: readonly Entry[]): Entry[][] {
+  const all: Entry[][] = []
+  let bytes = 0
+  for (const entry of entries) {
+    const size = entry.Data.length + Buffer.byteLength(entry.PartitionKey)
+    const open = all.at(-1)
+    if (open === undefined || open.length === recordsMax || bytes + size > requestBytesMax) {
+      all.push([entry])
+      bytes = size
+    } else {
+      open.push(entry)
+      bytes += size
+    }
+  }
+  return all
 }
 
 /** Without a key they are spread; a key that is no text is base64. */

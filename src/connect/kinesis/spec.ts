@@ -56,6 +56,13 @@ export const kinesis: Kind = {
         about: 'the stream; {topic} stands for the name of the topic here',
       },
       ...accountFields,
+      {
+        name: 'ordering',
+        type: ['key', 'none'],
+        default: 'key',
+        about:
+          'key: no key twice in a request, so that what the service puts off does not come after later ones; none: as many as fit, which lets more through where few keys have many records',
+      },
     ],
     check: checkAccount,
     open: async (host, settings) => (await import('./sink.ts')).openSink(host, settings),

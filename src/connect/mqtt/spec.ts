@@ -10,9 +10,9 @@ const brokerFields: readonly Field[] = [
   { name: 'client.id', type: 'text', about: 'who it is to the broker; made up from the connector unless given' },
   { name: 'username', type: 'text', about: 'the name to log in with' },
   { name: 'password', type: 'text', secret: true, about: 'its password' },
-  { name: 'tls.ca', type: 'text', about: 'a file with the authorities that may vouch for the broker (PEM)' },
-  { name: 'tls.cert', type: 'text', about: 'a file with a certificate of our own (PEM)' },
-  { name: 'tls.key', type: 'text', about: 'the file with its key (PEM)' },
+  { name: 'tls.ca', type: 'file', about: 'a file with the authorities that may vouch for the broker (PEM)' },
+  { name: 'tls.cert', type: 'file', about: 'a file with a certificate of our own (PEM)' },
+  { name: 'tls.key', type: 'file', about: 'the file with its key (PEM)' },
   { name: 'keep.alive', type: 'duration', default: '60s', about: 'a connection that is silent for longer is dead' },
 ]
 

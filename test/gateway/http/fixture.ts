@@ -71,8 +71,11 @@ export async function fixture(t: TestContext, options: FixtureOptions = {}): Pro
     commits,
     catalog,
     logger: silent,
-    readFile: (path) => {
-      throw new Error(`no file ${path}`)
+    files: {
+      read(path) {
+        throw new Error(`no file ${path}`)
+      },
+      refuses: () => null,
     },
     load: (name) => import(name),
     refuses: (topic, record) => contracts.refuses(topic, record),
