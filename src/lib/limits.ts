@@ -126,10 +126,20 @@ export const limits = {
   /** Messages waiting in memory for one session: what is beyond stays in the log alone, and is read from there. */
   mqttQueued: 1_000,
   mqttQueuedBytes: 1024 * 1024,
-  /** Bytes that a client does not take: beyond it QoS 0 is dropped, and what else there is waits. */
+  /** The same over all sessions; beyond it each has fewer. */
+  mqttQueuedBytesInAll: 256 * 1024 * 1024,
+  mqttQueuedBytesFew: 16 * 1024,
+  /** Bytes that a client does not take: beyond it QoS 0 is dropped, and what else there is waits. Twice as many, of answers, and it is not read. */
   mqttBacklogBytes: 256 * 1024,
-  /** A client that takes nothing of them for so long is cut off. */
+  /** The same over all; beyond it a client gets what fits the smaller amount, so that one large message for all devices is not there for each. */
+  mqttBacklogBytesInAll: 256 * 1024 * 1024,
+  mqttBacklogBytesFew: 16 * 1024,
+  /** A client that takes nothing of them for so long is cut off; earlier where there is too much over all. */
   mqttStalledMs: 120_000,
+  mqttStalledMsBehind: 30_000,
+  /** Packets that have not come whole, and topics that have a number, over all; beyond it only small ones. */
+  mqttHeldBytesInAll: 256 * 1024 * 1024,
+  mqttHeldBytesFew: 16 * 1024,
   mqttTopicAliases: 64,
   mqttUserProperties: 256,
   /** Filters of one request, and subscriptions of a session: their count, and the bytes of their filters. */
@@ -140,6 +150,8 @@ export const limits = {
   mqttTopicLevels: 128,
   /** Sessions that are kept, connected or not. */
   mqttSessions: 200_000,
+  /** Client identifiers, wills, filters of all of them. */
+  mqttSessionsBytes: 512 * 1024 * 1024,
   /** Retained messages, and their bytes in memory. */
   mqttRetained: 200_000,
   mqttRetainedBytes: 256 * 1024 * 1024,

@@ -128,7 +128,7 @@ export function messageOf(record: LogRecord, topic: string, place: Place): Messa
         if (isText(bytes) && bytes.length > 0) properties.responseTopic = text()
         break
       case header.correlation:
-        properties.correlationData = bytes
+        if (bytes.length <= 0xffff) properties.correlationData = bytes
         break
       default:
         if (!name.startsWith('mr-')) users.push(userProperty(name, bytes))
@@ -170,7 +170,13 @@ export function deliveredProperties(
     ...(ids === null ? {} : { subscriptionIds: ids }),
   }
 }
-export const bytesOfMessage = ({ topic, payload }: Message): number => topic.length + payload.length + 200
+export function bytesOfMessage({ topic, payload, properties }: Message): number {
+  let bytes = topic.length + payload.length + 200
+  if (properties === null) return bytes
+  bytes += (properties.correlationData?.length ?? 0) + (properties.responseTopic?.length ?? 0)
+  for (const [name, value] of properties.userProperties ?? []) bytes += name.length + value.length + 50
+  return bytes
+}
 /** With bytes of its own where it would hold many more: those of the batch that it came in. */
 export function ownMessage(message: Message): Message {
   const { payload, properties } = message

@@ -11,12 +11,10 @@ import type { Subject } from '../../security/authorizer.ts'
 import { anonymous } from '../../security/principal.ts'
 import { FrameReader } from '../../wire/mqtt/frames.ts'
 import {
-  type Ack,
   type AckType,
   type Connect,
   type Disconnect,
   type Packet,
-  type Publish,
   type Qos,
   type Subscribe,
   type Unsubscribe,
@@ -35,73 +33,72 @@ import type { Properties } from '../../wire/mqtt/properties.ts'
 import { PacketReader } from '../../wire/mqtt/reader.ts'
 import { MqttError, type Reason, protocolError, reason } from '../../wire/mqtt/reason.ts'
 import { isTopicName } from '../../wire/mqtt/topics.ts'
-import { WebSocketReader, binaryHead } from '../../wire/mqtt/web-socket.ts'
+import { WebSocketReader } from '../../wire/mqtt/web-socket.ts'
 import type { PacketWriter } from '../../wire/mqtt/writer.ts'
-import { type Message, carriedProperties, deliveredProperties } from '../../log/mqtt-message.ts'
+import { type Message, deliveredProperties } from '../../log/mqtt-message.ts'
+import { Arrivals } from './arrivals.ts'
+import { keepAliveOf, connackProperties, clientIdOf, saidVersion } from './opening.ts'
+import { Outbox } from './outbox.ts'
 import { reasonOf } from './outcome.ts'
 import type { Server } from './server.ts'
 import { type Link, type Session, never } from './session.ts'
 import { TopicAliases } from './topic-aliases.ts'
 
 const packetLimits = { userProperties: limits.mqttUserProperties, filters: limits.mqttFiltersPerRequest }
-/** An answer that is owed, in order. */
-interface Owed {
-  readonly id: number
-  readonly qos: Qos
-  readonly bytes: number
-  code: Reason | null
-  why: string | undefined
-}
 const webSocketFirst = 0x47
-/** So much goes out at once, at the end of a turn at the latest. */
-const writeBytes = 64 * 1024
 /** For the client's end after ours. */
 const hangUpMs = 3_000
 
 export class ClientConnection implements Link {
   version: Version = 4
-  readonly #server: Server
+  readonly server: Server
   readonly #connection: Connection
+  readonly #outbox: Outbox
   readonly #host: string
   readonly #frames = new FrameReader(limits.mqttFirstPacketBytes)
   #webSocket: WebSocketReader | null = null
   #hadBytes = false
   #state: 'new' | 'connecting' | 'open' | 'closed' = 'new'
-  #session: Session | null = null
-  #clientId = ''
-  #subject: Subject
+  session: Session | null = null
+  clientId = ''
+  subject: Subject
   #keepAliveMs = 0
+  /** By the wall clock: its token is over then. */
+  #expiresMs: number | null = null
   #activeMs: number
-  #stalledSinceMs: number | null = null
-  /** Of the client: what it takes. */
-  #packetBytesMax = Infinity
-  #problemInformation = true
-  readonly #aliases = new TopicAliases()
+  #heldCounted = 0
+  /** Of the client. */
+  saysWhy = true
+  readonly aliases = new TopicAliases()
   /** Something is being done that what follows has to wait for. */
   #isBusy = false
   #deferred: { readonly first: number; readonly body: Buffer }[] = []
-  #owed: Owed[] = []
-  #bytesInFlight = 0
-  /** Messages with QoS 0 on their way. */
-  #loose = 0
-  #onSettled: (() => void) | null = null
-  #out: PacketWriter | null = null
+  readonly #arrivals: Arrivals
   #isPaused = false
-  #throttledUntilMs = 0
 
   constructor(server: Server, connection: Connection, host: string) {
-    this.#server = server
+    this.server = server
     this.#connection = connection
     this.#host = host
-    this.#subject = { principal: anonymous, host }
+    this.subject = { principal: anonymous, host }
     this.#activeMs = server.clock.monotonic()
+    this.#arrivals = new Arrivals(this)
     connection.onBytes((bytes) => this.#received(bytes))
     connection.onClose(() => this.#gone(true))
-    connection.onDrain(() => {
-      this.#stalledSinceMs = null
-      this.#session?.more()
+    this.#outbox = new Outbox(connection, {
+      server,
+      wait: () => server.waitsForRoom(this),
+      stalled: () => this.read(),
+      drained: () => {
+        this.read()
+        this.session?.more()
+      },
     })
     connection.resume()
+  }
+  /** CONNACK has been sent, and it is not over. */
+  get isRunning(): boolean {
+    return this.#state === 'open'
   }
   get isOpen(): boolean {
     return this.#state !== 'closed'
@@ -111,10 +108,11 @@ export class ClientConnection implements Link {
 
   #received(bytes: Uint8Array): void {
     if (this.#state === 'closed') return
-    if (this.#state === 'open') this.#activeMs = this.#server.clock.monotonic()
+    if (this.#state === 'open') this.#activeMs = this.server.clock.monotonic()
     if (!this.#hadBytes && bytes.length > 0) {
       this.#hadBytes = true
       if (bytes[0] === webSocketFirst) this.#webSocket = this.#openWebSocket()
+      this.#outbox.isFramed = this.#webSocket !== null
     }
     if (this.#webSocket === null) this.#feed(bytes)
     else this.#webSocket.feed(bytes)
@@ -122,21 +120,31 @@ export class ClientConnection implements Link {
   #openWebSocket(): WebSocketReader {
     return new WebSocketReader({
       bytes: (bytes) => this.#feed(bytes),
-      answer: (bytes) => void this.#connection.write([bytes]),
+      answer: (bytes) => this.#outbox.send([bytes]),
       end: () => {
         this.#hangUp()
         this.#gone(true)
       },
-      admits: (handshake) => this.#server.admits(handshake),
+      admits: (handshake) => this.server.admits(handshake),
     })
   }
   #feed(bytes: Uint8Array): void {
     if (this.#state === 'closed') return
     try {
       this.#frames.feed(bytes, this.#take, this.#goesOn)
+      this.#countHeld()
     } catch (error) {
-      this.#fail(error)
+      this.failed(error)
     }
+  }
+  /** Of a packet that has not come whole, and of topics that have a number. Throws MqttError. */
+  #countHeld(): void {
+    const held = this.#state === 'closed' ? 0 : this.#frames.heldBytes + this.aliases.heldBytes
+    const more = held - this.#heldCounted
+    if (more === 0) return
+    this.#heldCounted = held
+    if (this.server.holds(more) && more > 0 && held > limits.mqttHeldBytesFew)
+      throw new MqttError(reason.serverBusy, 'too much is held of packets that have not come whole')
   }
   #goesOn = (): boolean => this.#state !== 'closed'
   #take = (first: number, buffer: Buffer, from: number, to: number): void => {
@@ -153,15 +161,15 @@ export class ClientConnection implements Link {
   #handle(packet: Packet, bytes: number): void {
     switch (packet.type) {
       case 'publish':
-        return this.#publish(packet, bytes)
+        return this.#arrivals.publish(packet, bytes)
       case 'puback':
       case 'pubrec':
       case 'pubcomp':
-        return this.#session!.acknowledged(packet.type, packet.id, packet.reason)
+        return this.session!.acknowledged(packet.type, packet.id, packet.reason)
       case 'pubrel':
-        return this.#release(packet)
+        return this.#arrivals.release(packet)
       case 'pingreq':
-        this.#write((out) => writePingresp(out))
+        this.write((out) => writePingresp(out))
         return
       case 'subscribe':
         return this.#alone(() => this.#subscribe(packet))
@@ -178,40 +186,40 @@ export class ClientConnection implements Link {
   /** What follows waits until it is done. */
   #alone(work: () => Promise<void>): void {
     this.#isBusy = true
-    this.#read()
+    this.read()
     work().then(
       () => this.#goOn(),
-      (error: unknown) => this.#fail(error),
+      (error: unknown) => this.failed(error),
     )
   }
   #goOn(): void {
     this.#isBusy = false
     const deferred = this.#deferred
     this.#deferred = []
+    let at = 0
     try {
-      for (const { first, body } of deferred) if (this.isOpen) this.#take(first, body, 0, body.length)
+      for (; at < deferred.length && this.isOpen && !this.#isBusy; at++) {
+        const { first, body } = deferred[at]!
+        this.#take(first, body, 0, body.length)
+      }
+      this.#deferred = deferred.slice(at)
     } catch (error) {
-      this.#fail(error)
+      this.failed(error)
     }
-    this.#read()
+    this.read()
   }
-  /** Reads, or does not: by what is under way. */
-  #read(): void {
+  /** Reads, or does not: by what is under way. Asked again when that changes. */
+  read(): void {
     if (this.#state === 'closed') return
     const wants =
       this.#isBusy ||
-      this.#owed.length >= limits.mqttReceiveMaximum * 2 ||
-      this.#loose >= limits.mqttReceiveMaximum * 2 ||
-      (this.#bytesInFlight > 0 && this.#server.isFull) ||
-      this.#throttledUntilMs > 0
+      this.#arrivals.isFull ||
+      // Who does not take answers gets no more of them: messages end before that.
+      this.#outbox.backlogBytes > 2 * limits.mqttBacklogBytes
     if (wants === this.#isPaused) return
     this.#isPaused = wants
     if (wants) this.#connection.pause()
     else this.#connection.resume()
-  }
-  /** The server has room again. */
-  resumeIfRoom(): void {
-    this.#read()
   }
 
   // CONNECT.
@@ -220,9 +228,9 @@ export class ClientConnection implements Link {
     this.#state = 'connecting'
     this.version = connect.version
     const properties = connect.properties ?? {}
-    this.#problemInformation = properties.requestProblemInformation !== 0
-    this.#packetBytesMax = properties.maximumPacketBytes ?? Infinity
-    this.#aliases.allow(properties.topicAliasMaximum ?? 0)
+    this.saysWhy = properties.requestProblemInformation !== 0
+    this.#outbox.packetBytesMax = properties.maximumPacketBytes ?? Infinity
+    this.aliases.allow(properties.topicAliasMaximum ?? 0)
     try {
       if (properties.authenticationMethod !== undefined)
         throw new MqttError(
@@ -231,14 +239,16 @@ export class ClientConnection implements Link {
         )
       if (connect.will !== null && !isTopicName(connect.will.topic))
         throw new MqttError(reason.topicNameInvalid, 'the topic of the will is not a topic name')
-      const clientId = this.#clientIdOf(connect)
-      this.#subject = await this.#server.authenticate(connect, {
+      const clientId = clientIdOf(connect) ?? this.server.newClientId()
+      const { subject, expiresMs } = await this.server.authenticate(connect, {
         host: this.#host,
         certificate: this.#connection.peerSubject,
       })
+      this.subject = subject
+      this.#expiresMs = expiresMs
       if (!this.isOpen) return
-      await this.#server.hub.connect(clientId, {
-        subject: this.#subject,
+      await this.server.hub.sessions.connect(clientId, {
+        subject: this.subject,
         clean: connect.clean,
         link: this,
         window: properties.receiveMaximum ?? 0xffff,
@@ -250,12 +260,6 @@ export class ClientConnection implements Link {
       else throw error
     }
   }
-  #clientIdOf({ clientId, version, clean }: Connect): string {
-    if (clientId !== '') return clientId
-    if (version === 3 || (version === 4 && !clean))
-      throw new MqttError(reason.clientIdNotValid, 'a session that is to be kept needs a client identifier')
-    return this.#server.newClientId()
-  }
   #apply(session: Session, { version, clean, will, properties }: Connect): void {
     session.version = version
     session.will = will
@@ -263,165 +267,55 @@ export class ClientConnection implements Link {
   }
   #ready(session: Session, connect: Connect, { clientId, isPresent }: { clientId: string; isPresent: boolean }): void {
     if (!this.isOpen) return
-    this.#session = session
-    this.#clientId = clientId
+    this.session = session
+    this.clientId = clientId
     this.#state = 'open'
-    this.#activeMs = this.#server.clock.monotonic()
+    this.#activeMs = this.server.clock.monotonic()
     this.#frames.bytesMax = limits.mqttPacketBytes
-    const most = this.#server.keepAliveMaxS
-    const keepAliveS = most > 0 && (connect.keepAliveS === 0 || connect.keepAliveS > most) ? most : connect.keepAliveS
-    const isChanged = connect.version === 5 && keepAliveS !== connect.keepAliveS
-    this.#keepAliveMs = (isChanged ? keepAliveS : connect.keepAliveS) * 1_500
-    const properties: Properties = {
-      receiveMaximum: limits.mqttReceiveMaximum,
-      maximumPacketBytes: limits.mqttPacketBytes,
-      topicAliasMaximum: limits.mqttTopicAliases,
-      ...(connect.clientId === '' ? { assignedClientId: clientId } : {}),
-      ...(isChanged ? { serverKeepAliveS: keepAliveS } : {}),
-    }
+    const keepAliveS = keepAliveOf(connect, this.server.keepAliveMaxS)
+    this.#keepAliveMs = keepAliveS * 1_500
+    const properties = connackProperties(connect, { clientId, keepAliveS })
     const { version } = this
-    this.#write((out) => writeConnack(out, { version, sessionPresent: isPresent, code: reason.success, properties }))
-    this.#server.opened()
+    this.write((out) => writeConnack(out, { version, sessionPresent: isPresent, code: reason.success, properties }))
+    this.server.opened()
   }
   #refuse(error: unknown): void {
     const [code, why] = reasonOf(error)
-    this.#server.complain('mqtt: a client was refused', { client: this.#host, why })
+    this.server.complain('mqtt: a client was refused', { client: this.#host, why })
     const { version } = this
-    const properties = this.#problemInformation ? { reasonString: why } : null
-    this.#write((out) => writeConnack(out, { version, sessionPresent: false, code, properties }))
+    const properties = this.saysWhy ? { reasonString: why } : null
+    this.write((out) => writeConnack(out, { version, sessionPresent: false, code, properties }))
     this.#end()
   }
 
   // What comes.
 
-  #publish(publish: Publish, bytes: number): void {
-    const topic = this.#aliases.topicOf(publish)
-    const { qos, id } = publish
-    const session = this.#session!
-    const owed: Owed | null = qos === 0 ? null : { id, qos, bytes, code: null, why: undefined }
-    if (owed !== null) {
-      if (this.version === 5 && this.#owed.length + session.incoming.size >= limits.mqttReceiveMaximum)
-        throw new MqttError(reason.receiveMaximumExceeded, `more than ${limits.mqttReceiveMaximum} messages under way`)
-      this.#owed.push(owed)
-    } else this.#loose++
-    this.#bytesInFlight += bytes
-    this.#server.took(bytes)
-    this.#throttle(bytes)
-    const done = (code: Reason, why?: string): void => {
-      this.#server.letGo(bytes)
-      this.#bytesInFlight -= bytes
-      if (owed !== null) this.#settle(owed, code, why)
-      else {
-        this.#loose--
-        if (code !== reason.success) this.#server.complain('mqtt: a message with QoS 0 was refused', { topic, why })
-      }
-      this.#after()
-    }
-    if (qos === 2 && !session.arrives(id, done)) return
-    const { payload, retain, properties } = publish
-    this.#server.hub.publish(
-      { topic, payload: Buffer.from(payload), qos, retain, properties: carriedProperties(properties) },
-      { subject: this.#subject, session, packetId: qos === 2 && session.isKept ? id : null },
-      {
-        stored: () => (qos === 2 ? session.arrived(id, reason.success) : done(reason.success)),
-        refused: (code, why) => (qos === 2 ? session.arrived(id, code, why) : done(code, why)),
-      },
-    )
-    this.#read()
-  }
-  #throttle(bytes: number): void {
-    const { quotas } = this.#server.security
-    const waitMs = quotas.charge(
-      'producer_byte_rate',
-      { user: this.#subject.principal.name, clientId: this.#clientId },
-      bytes,
-    )
-    if (waitMs <= 0) return
-    const until = this.#server.clock.monotonic() + waitMs
-    this.#throttledUntilMs = until
-    this.#server.clock.after(waitMs, () => {
-      if (this.#throttledUntilMs !== until) return
-      this.#throttledUntilMs = 0
-      this.#read()
-    })
-  }
-  #settle(owed: Owed, code: Reason, why?: string): void {
-    owed.code = code
-    owed.why = this.#problemInformation ? why : undefined
-    if (this.#state !== 'open') return
-    let sent = 0
-    while (sent < this.#owed.length && this.#owed[sent]!.code !== null) {
-      if (!this.#answer(this.#owed[sent++]!)) return
-    }
-    if (sent > 0) this.#owed.splice(0, sent)
-  }
-  /** False: the connection is over. A refusal has no form in 3.1.1: the client must not believe that it was taken. */
-  #answer({ id, qos, code, why }: Owed): boolean {
-    if (this.version !== 5 && code !== reason.success) {
-      this.#fail(new MqttError(code!, why ?? 'a message was refused'))
-      return false
-    }
-    const type = qos === 1 ? 'puback' : 'pubrec'
-    const { version } = this
-    this.#write((out) => writeAck(out, version, { type, id, reason: code! }, why))
-    return true
-  }
-  #after(): void {
-    if (this.#owed.length === 0 && this.#loose === 0) {
-      const settled = this.#onSettled
-      this.#onSettled = null
-      settled?.()
-    }
-    this.#read()
-  }
-  #release({ id }: Ack): void {
-    const session = this.#session!
-    const isKnown = session.incoming.delete(id)
-    const { version } = this
-    // Also of a number that is free already: the client did not get our word for it, and is right to say it again.
-    const answer = (): void => {
-      if (this.#state !== 'open') return
-      this.#write((out) => writeAck(out, version, { type: 'pubcomp', id, reason: reason.success }))
-    }
-    if (!isKnown || !session.isKept) return answer()
-    // The client may use the number for another message then.
-    this.#server.hub.store.released(session, id).then(answer, (error: unknown) => {
-      session.incoming.add(id)
-      this.#fail(error)
-    })
-  }
-
   async #subscribe({ id, asked, properties }: Subscribe): Promise<void> {
-    await this.#settled()
-    const session = this.#session
+    await this.#arrivals.settled()
+    const session = this.session
     if (session === null || this.#state !== 'open') return
     for (const { filter, noLocal } of asked)
       if (noLocal && filter.startsWith('$share/')) throw protocolError('a shared subscription with no-local')
-    const { codes, afterwards } = await this.#server.hub.subscribe(
+    const { codes, afterwards } = await this.server.hub.subscriptions.subscribe(
       session,
       asked.map(({ filter, ...options }) => ({ ...options, text: filter })),
       properties?.subscriptionIds?.[0] ?? null,
     )
     if (this.#state !== 'open') return
     const { version } = this
-    this.#write((out) => writeSuback(out, version, id, codes))
+    this.write((out) => writeSuback(out, version, id, codes))
     afterwards()
   }
   async #unsubscribe({ id, filters }: Unsubscribe): Promise<void> {
-    await this.#settled()
-    const session = this.#session
+    await this.#arrivals.settled()
+    const session = this.session
     if (session === null || this.#state !== 'open') return
-    const codes = await this.#server.hub.unsubscribe(session, filters)
+    const codes = await this.server.hub.subscriptions.unsubscribe(session, filters)
     const { version } = this
-    if (this.#state === 'open') this.#write((out) => writeUnsuback(out, version, id, codes))
-  }
-  /** What came before is in the log. */
-  #settled(): Promise<void> {
-    if (this.#owed.length === 0 && this.#loose === 0) return Promise.resolve()
-    return new Promise((resolve) => (this.#onSettled = resolve))
+    if (this.#state === 'open') this.write((out) => writeUnsuback(out, version, id, codes))
   }
   #disconnect({ reason: code, properties }: Disconnect): void {
-    const session = this.#session!
+    const session = this.session!
     const expiryS = properties?.sessionExpiryS
     if (expiryS !== undefined) {
       if (session.expiryS === 0 && expiryS > 0)
@@ -434,8 +328,12 @@ export class ClientConnection implements Link {
 
   // What goes.
 
-  get isFull(): boolean {
-    return this.#connection.backlogBytes > limits.mqttBacklogBytes
+  hasRoom(bytes: number): boolean {
+    return this.#outbox.hasRoom(bytes)
+  }
+  /** Others have taken what they were sent. */
+  roomAgain(): void {
+    this.session?.more()
   }
   publish(
     message: Message,
@@ -446,42 +344,24 @@ export class ClientConnection implements Link {
     let properties: Properties | null = null
     let short = { topic, alias: 0, isNew: false }
     if (this.version === 5) {
-      properties = deliveredProperties(message, this.#server.clock.now(), ids)
-      short = this.#aliases.for(topic)
+      properties = deliveredProperties(message, this.server.clock.now(), ids)
+      short = this.aliases.for(topic)
       if (short.alias > 0) properties = { ...properties, topicAlias: short.alias }
     }
     const packet = { topic: short.topic, payload, qos, retain, isDuplicate: again, id, properties }
-    if (!this.#write((out) => writePublish(out, this.version, { type: 'publish', ...packet }))) return false
-    if (short.isNew) this.#aliases.given(topic, short.alias)
-    this.#server.hub.counts.sent++
+    if (!this.write((out) => writePublish(out, this.version, { type: 'publish', ...packet }))) return false
+    if (short.isNew) {
+      this.aliases.given(topic, short.alias)
+      this.#countHeld()
+    }
+    this.server.hub.counts.sent++
     return true
   }
   acknowledge(type: AckType, id: number, code: Reason): void {
-    this.#write((out) => writeAck(out, this.version, { type, id, reason: code }))
+    this.write((out) => writeAck(out, this.version, { type, id, reason: code }))
   }
-  /** Goes out at the end of this turn, with what else there is by then. False: it is larger than the client takes. */
-  #write(write: (out: PacketWriter) => void): boolean {
-    if (this.#out === null) {
-      this.#out = this.#server.writer()
-      this.#server.flushLater(this)
-    }
-    const from = this.#out.at
-    write(this.#out)
-    const isTaken = this.#out.at - from <= this.#packetBytesMax
-    if (!isTaken) this.#out.cut(from)
-    // What has come together for one write goes: only what the client does not take may make it slow.
-    if (this.#out.at >= writeBytes) this.flush()
-    return isTaken
-  }
-  flush(): void {
-    const out = this.#out
-    if (out === null) return
-    this.#out = null
-    const bytes = out.take()
-    this.#server.giveBack(out)
-    if (bytes.length === 0 || this.#state === 'closed') return
-    const pieces = this.#webSocket === null ? [bytes] : [binaryHead(bytes.length), bytes]
-    if (!this.#connection.write(pieces)) this.#stalledSinceMs ??= this.#server.clock.monotonic()
+  write(write: (out: PacketWriter) => void): boolean {
+    return this.#outbox.write(write)
   }
 
   // Ends.
@@ -494,24 +374,24 @@ export class ClientConnection implements Link {
   }
   #leave(code: Reason, why: string): void {
     if (this.#state === 'open' && this.version === 5)
-      this.#write((out) => writeDisconnect(out, code, this.#problemInformation ? why : null))
+      this.write((out) => writeDisconnect(out, code, this.saysWhy ? why : null))
     this.#end()
   }
   /** The client broke the protocol, or something inside failed: it is told why where its version can say so. */
-  #fail(error: unknown): void {
+  failed(error: unknown): void {
     if (this.#state === 'closed') return
     const [code, why] = reasonOf(error)
-    if (!(error instanceof MqttError)) this.#server.failed(error)
-    this.#server.complain('mqtt: connection closed', { client: this.#host, clientId: this.#clientId, why })
+    if (!(error instanceof MqttError)) this.server.failed(error)
+    this.server.complain('mqtt: connection closed', { client: this.#host, clientId: this.clientId, why })
     if (this.#state === 'new' && (this.version === 5 || code === reason.unsupportedVersion)) {
       const { version } = this
       const properties = { reasonString: why }
-      this.#write((out) => writeConnack(out, { version, sessionPresent: false, code, properties }))
+      this.write((out) => writeConnack(out, { version, sessionPresent: false, code, properties }))
     }
     this.#leave(code, why)
   }
   #end(): void {
-    this.flush()
+    this.#outbox.flush()
     this.#hangUp()
     this.#gone(true)
   }
@@ -519,7 +399,7 @@ export class ClientConnection implements Link {
   #hangUp(): void {
     this.#connection.end()
     this.#connection.resume()
-    this.#server.clock.after(hangUpMs, () => this.#connection.destroy())
+    this.server.clock.after(hangUpMs, () => this.#connection.destroy())
   }
   destroy(): void {
     this.#connection.destroy()
@@ -528,35 +408,29 @@ export class ClientConnection implements Link {
   #gone(will: boolean): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    if (this.#out !== null) this.#server.giveBack(this.#out)
-    this.#out = null
+    this.#outbox.close()
+    this.#countHeld()
     this.#deferred = []
-    const settled = this.#onSettled
-    this.#onSettled = null
-    settled?.()
-    if (this.#session !== null) this.#server.hub.disconnect(this.#session, this, { will })
-    this.#server.forget(this)
+    this.#arrivals.end()
+    if (this.session !== null) this.server.hub.sessions.disconnect(this.session, this, { will })
+    this.server.forget(this)
   }
   /** Once a second: who has gone silent. */
   check(nowMs: number): void {
     if (this.#state === 'new' || this.#state === 'connecting') {
-      if (nowMs - this.#activeMs > limits.mqttConnectMs) this.#fail(protocolError('no CONNECT in time'))
+      if (nowMs - this.#activeMs > limits.mqttConnectMs) this.failed(protocolError('no CONNECT in time'))
       return
     }
-    if (this.#stalledSinceMs !== null && nowMs - this.#stalledSinceMs > limits.mqttStalledMs) {
-      this.#server.complain('mqtt: connection closed', {
+    if (this.#outbox.isStalled(nowMs)) {
+      this.server.complain('mqtt: connection closed', {
         client: this.#host,
         why: 'it takes nothing of what it is sent',
       })
       return this.destroy()
     }
+    if (this.#expiresMs !== null && this.#expiresMs <= this.server.clock.now())
+      return this.failed(new MqttError(reason.maximumConnectTime, 'the token is over'))
     if (this.#keepAliveMs > 0 && !this.#isPaused && nowMs - this.#activeMs > this.#keepAliveMs)
-      this.#fail(new MqttError(reason.keepAliveTimeout, 'nothing was heard for one and a half times the keep alive'))
+      this.failed(new MqttError(reason.keepAliveTimeout, 'nothing was heard for one and a half times the keep alive'))
   }
-}
-
-/** What a CONNECT says, before it is looked at whole. */
-function saidVersion(buffer: Buffer, from: number): Version {
-  const level = buffer[from + 2 + ((buffer[from] ?? 0) << 8) + (buffer[from + 1] ?? 0)]
-  return level === 5 ? 5 : 4
 }

@@ -29,6 +29,8 @@ export interface Delivery {
 export interface FeedHost {
   readonly clock: Clock
   readonly topics: LogTopics
+  /** Bytes that wait in all feeds; each counts its own. */
+  readonly queued: { bytes: number }
   /** How a record is for this feed; null: it is not. */
   deliveryOf(feed: Feed, record: LogRecord, from: Followed): Delivery | null
 }
@@ -57,6 +59,10 @@ export abstract class Feed {
   abstract get isOpen(): boolean
   /** False: there is no room now. */
   protected abstract give(delivery: Delivery): boolean
+  /** What goes before all that waits. False: there is no room for the rest of it. */
+  protected giveEarlier(): boolean {
+    return true
+  }
   /** With QoS 0: now or never. */
   protected abstract pass(delivery: Delivery): void
   abstract get filters(): readonly string[]
@@ -65,7 +71,7 @@ export abstract class Feed {
   offer(delivery: Delivery, from: Followed | null): void {
     if (from !== null && (this.#behind.has(from) || !this.isOpen)) return this.#note(delivery, from)
     if (delivery.qos === 0) return this.pass(delivery)
-    if (this.queue.length === 0 && this.give(delivery)) return
+    if (this.queue.length === 0 && this.giveEarlier() && this.give(delivery)) return
     if (from !== null && this.#isFull) this.#note(delivery, from)
     else this.#push(delivery)
   }
@@ -83,27 +89,31 @@ export abstract class Feed {
     if (hints.offsets.length < limits.mqttQueued) hints.offsets.push(offset)
     else hints.until = offset
   }
-  /** One that lies in memory anyway: it waits behind the others, however many there are. */
-  offerRetained(delivery: Delivery): void {
-    if (this.queue.length > 0 || !this.give(delivery)) this.#push(delivery)
-  }
+  /** Where much waits over all, each has less. */
   get #isFull(): boolean {
-    return this.queue.length >= limits.mqttQueued || this.#queuedBytes >= limits.mqttQueuedBytes
+    const { mqttQueued, mqttQueuedBytes, mqttQueuedBytesInAll, mqttQueuedBytesFew } = limits
+    const bytesMax = this.host.queued.bytes > mqttQueuedBytesInAll ? mqttQueuedBytesFew : mqttQueuedBytes
+    return this.queue.length >= mqttQueued || this.#queuedBytes >= bytesMax
   }
   #push(delivery: Delivery): void {
     this.queue.push(delivery)
-    this.#queuedBytes += bytesOfMessage(delivery.message)
+    this.#count(bytesOfMessage(delivery.message))
+  }
+  #count(bytes: number): void {
+    this.#queuedBytes += bytes
+    this.host.queued.bytes += bytes
   }
   /** Before what waits. */
   protected unshift(delivery: Delivery): void {
     this.queue.unshift(delivery)
-    this.#queuedBytes += bytesOfMessage(delivery.message)
+    this.#count(bytesOfMessage(delivery.message))
   }
   /** There may be room. */
   pump(): void {
+    if (!this.giveEarlier()) return
     let given = 0
     while (given < this.queue.length && this.give(this.queue[given]!)) {
-      this.#queuedBytes -= bytesOfMessage(this.queue[given]!.message)
+      this.#count(-bytesOfMessage(this.queue[given]!.message))
       given++
     }
     if (given > 0) this.queue.splice(0, given)
@@ -168,7 +178,7 @@ export abstract class Feed {
   protected standBack(held: readonly Place[] = []): void {
     const waiting = [...held, ...this.queue.flatMap(({ message: { place } }) => (place === null ? [] : [place]))]
     this.queue = []
-    this.#queuedBytes = 0
+    this.#count(-this.#queuedBytes)
     for (const topic of this.host.topics.mayHold(this.filters))
       for (const followed of topic.partitions) {
         const { topic: name, index } = followed.partition

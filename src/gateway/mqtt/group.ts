@@ -19,6 +19,8 @@ export class Group extends Feed {
   /** Those that are connected. */
   readonly #members = new Map<Session, Subscription>()
   #turn = 0
+  /** Sessions that are about to join. */
+  entering = 0
   readonly #outstanding = new Set<Outgoing>()
   isStored = false
   declare protected readonly host: GroupHost

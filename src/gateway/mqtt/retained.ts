@@ -4,11 +4,13 @@ import type { Clock } from '../../lib/world.ts'
 import type { LogRecord, RecordInput } from '../../log/batch.ts'
 import { KeptRecords } from '../../log/kept-records.ts'
 import type { Log } from '../../log/log.ts'
+import { recordBytes } from '../../log/producer.ts'
 import { MqttError, reason } from '../../wire/mqtt/reason.ts'
 import { type Message, bytesOfMessage, messageOf } from '../../log/mqtt-message.ts'
 import { TopicTree } from './tree.ts'
 
 export const retainedTopic = '_millrace_mqtt_retained'
+const sweptAtOnce = 500
 
 export class Retained {
   readonly #clock: Clock
@@ -16,6 +18,7 @@ export class Retained {
   #kept: KeptRecords | null = null
   count = 0
   bytes = 0
+  #isSweeping = false
 
   private constructor(clock: Clock) {
     this.#clock = clock
@@ -32,11 +35,14 @@ export class Retained {
     return this.#kept!.partition
   }
   /** Throws MqttError where there is no room for another one. */
-  check({ key, value }: RecordInput): void {
+  check(record: RecordInput): void {
+    const { key, value } = record
     if (value === null || value.length === 0) return
-    const isFull = this.count >= limits.mqttRetained || this.bytes + value.length > limits.mqttRetainedBytes
-    if (isFull && this.#tree.get(Buffer.from(key!).toString()) === null)
-      throw new MqttError(reason.quotaExceeded, 'no room for another retained message')
+    const old = this.#tree.get(Buffer.from(key!).toString())
+    const more = recordBytes(record) - (old === null ? 0 : bytesOfMessage(old))
+    const isFull = (old === null && this.count >= limits.mqttRetained) || this.bytes + more > limits.mqttRetainedBytes
+    // What takes the place of a larger one is always taken.
+    if (isFull && more > 0) throw new MqttError(reason.quotaExceeded, 'no room for another retained message')
   }
   /** Durable when it resolves; then it is what new subscriptions are given. */
   async put(record: RecordInput): Promise<void> {
@@ -62,15 +68,26 @@ export class Retained {
     this.bytes += bytesOfMessage(message)
     this.#tree.set(topic, message)
   }
-  find(filter: string): Message[] {
-    const nowMs = this.#clock.now()
-    return this.#tree.find(filter).filter(({ expiresMs }) => expiresMs > nowMs)
+  /** One after another, as they are when they are asked for. */
+  *find(filter: string): Generator<Message, undefined> {
+    for (const message of this.#tree.find(filter)) if (message.expiresMs > this.#clock.now()) yield message
   }
   /** Takes away those whose time is over. */
   async sweep(): Promise<void> {
-    const nowMs = this.#clock.now()
-    const over = this.#tree.find('#').filter(({ expiresMs }) => expiresMs <= nowMs)
-    for (const { topic } of over) await this.put({ key: Buffer.from(topic), value: null, timeMs: nowMs })
+    if (this.#isSweeping) return
+    this.#isSweeping = true
+    try {
+      const nowMs = this.#clock.now()
+      const over = [...this.#tree.find('#')].filter(({ expiresMs }) => expiresMs <= nowMs)
+      for (let at = 0; at < over.length; at += sweptAtOnce) await this.#remove(over.slice(at, at + sweptAtOnce), nowMs)
+    } finally {
+      this.#isSweeping = false
+    }
+  }
+  async #remove(messages: readonly Message[], timeMs: number): Promise<void> {
+    // One that has come meanwhile stays.
+    const gone = messages.filter((one) => this.#tree.get(one.topic) === one)
+    await Promise.all(gone.map(({ topic }) => this.put({ key: Buffer.from(topic), value: null, timeMs })))
   }
 }
 /** As it lies there: that it is gone is a null value. */

@@ -10,16 +10,17 @@ import type { Address, Connection, FailedHandshake, Listener, TlsServer, World }
 import type { Commits } from '../../log/commits.ts'
 import type { Log } from '../../log/log.ts'
 import type { Contracts } from '../../schema/contracts.ts'
-import type { Subject } from '../../security/authorizer.ts'
 import { anonymous } from '../../security/principal.ts'
 import type { Security } from '../../security/security.ts'
 import type { MqttMeter } from '../../telemetry/traffic.ts'
 import type { Connect } from '../../wire/mqtt/packets.ts'
-import { MqttError, reason } from '../../wire/mqtt/reason.ts'
+import { MqttError } from '../../wire/mqtt/reason.ts'
 import type { Handshake } from '../../wire/mqtt/web-socket.ts'
 import { PacketWriter } from '../../wire/mqtt/writer.ts'
 import { ClientConnection } from './connection.ts'
 import { Hub } from './hub.ts'
+import { type Identity, identify } from './identity.ts'
+import type { Outbox } from './outbox.ts'
 import type { TopicRule } from './topic-map.ts'
 
 export interface MqttOptions {
@@ -81,9 +82,14 @@ export class Server implements MqttListener {
   readonly #logger: Logger
   readonly #connections = new Set<ClientConnection>()
   readonly #writers: PacketWriter[] = []
-  #dirty: ClientConnection[] = []
+  #dirty: Outbox[] = []
   #isFlushing = false
   #bytesInFlight = 0
+  #bytesHeld = 0
+  #backlogBytes = 0
+  /** Connections with messages that wait until others have taken theirs. */
+  readonly #waiting = new Set<ClientConnection>()
+  #isWaking = false
   #listener: Listener | null = null
   #stopTicking: () => void = () => {}
   #ticks = 0
@@ -141,6 +147,7 @@ export class Server implements MqttListener {
   }
   forget(connection: ClientConnection): void {
     if (!this.#connections.delete(connection)) return
+    this.#waiting.delete(connection)
     this.#options.meter?.connections(this.#connections.size)
     if (this.#connections.size === 0) this.#onLastGone?.()
   }
@@ -148,41 +155,20 @@ export class Server implements MqttListener {
     return `millrace-${this.#options.world.random.uuid()}`
   }
 
-  /** By user name and password, or by the certificate that was shown. Throws MqttError, Fault. */
-  async authenticate(
-    { userName, password }: Connect,
-    { host, certificate }: { host: string; certificate: string | null },
-  ): Promise<Subject> {
-    const { security } = this
-    const shown = certificate === null ? null : security.bySubject(certificate)
-    if (userName === null && password === null) {
-      if (shown === null && this.#options.asksWho === true)
-        throw this.#refused(host, 'a user name and a password are needed')
-      return { principal: shown ?? anonymous, host }
-    }
-    // Where nothing is refused to anybody, names mean nothing.
-    if (!security.authorizer.enforced && this.#options.asksWho !== true) return { principal: shown ?? anonymous, host }
-    const text = Buffer.from(password ?? []).toString()
+  /** Throws MqttError, Fault. */
+  async authenticate(connect: Connect, from: { host: string; certificate: string | null }): Promise<Identity> {
+    const asksWho = this.#options.asksWho === true
     try {
-      const message = Buffer.from(`\0${userName ?? ''}\0${text}`)
-      const { identity } = await security.sasl('PLAIN').step(message)
-      if (identity !== null) return { principal: identity.principal, host }
+      return await identify(this.security, connect, { ...from, asksWho })
     } catch (error) {
-      if (error instanceof Fault && error.code !== 'security.authentication-failed') throw error
+      if (error instanceof MqttError) {
+        const subject = { principal: anonymous, host: from.host }
+        const { audit } = this.security
+        const detail = error.message
+        audit.note({ subject, via: 'mqtt', action: 'authenticate', resources: [], outcome: 'refused', detail })
+      }
+      throw error
     }
-    throw this.#refused(host, 'the user name or the password is wrong')
-  }
-  #refused(host: string, why: string): MqttError {
-    const subject = { principal: anonymous, host }
-    this.security.audit.note({
-      subject,
-      via: 'mqtt',
-      action: 'authenticate',
-      resources: [],
-      outcome: 'refused',
-      detail: why,
-    })
-    return new MqttError(reason.badUserOrPassword, why)
   }
   /** A page of somebody else's must not reach a server that is open to whoever is on this machine. */
   admits({ host, origin }: Handshake): boolean {
@@ -206,7 +192,36 @@ export class Server implements MqttListener {
   letGo(bytes: number): void {
     const wasFull = this.isFull
     this.#bytesInFlight -= bytes
-    if (wasFull && !this.isFull) for (const connection of this.#connections) connection.resumeIfRoom()
+    if (wasFull && !this.isFull) for (const connection of this.#connections) connection.read()
+  }
+  /** So much more, or less, is written and not taken by clients, over all. */
+  backlog(bytes: number): void {
+    this.#backlogBytes += bytes
+    if (bytes < 0 && !this.isBehind && this.#waiting.size > 0) this.#wakeWaiting()
+  }
+  get isBehind(): boolean {
+    return this.#backlogBytes > limits.mqttBacklogBytesInAll
+  }
+  waitsForRoom(connection: ClientConnection): void {
+    this.#waiting.add(connection)
+  }
+  /** In turn: who comes too late waits for the next time. */
+  #wakeWaiting(): void {
+    if (this.#isWaking) return
+    this.#isWaking = true
+    this.clock.soon(() => {
+      this.#isWaking = false
+      for (const connection of this.#waiting) {
+        if (this.isBehind) return
+        this.#waiting.delete(connection)
+        connection.roomAgain()
+      }
+    })
+  }
+  /** So much more, or less, is held of what has not come whole. True: it is too much over all. */
+  holds(bytes: number): boolean {
+    this.#bytesHeld += bytes
+    return this.#bytesHeld > limits.mqttHeldBytesInAll
   }
   writer(): PacketWriter {
     return this.#writers.pop() ?? new PacketWriter()
@@ -215,8 +230,8 @@ export class Server implements MqttListener {
     writer.cut(0)
     if (this.#writers.length < writersKept) this.#writers.push(writer)
   }
-  flushLater(connection: ClientConnection): void {
-    this.#dirty.push(connection)
+  flushLater(outbox: Outbox): void {
+    this.#dirty.push(outbox)
     if (this.#isFlushing) return
     this.#isFlushing = true
     this.clock.soon(() => {
@@ -253,13 +268,13 @@ export class Server implements MqttListener {
   }
   #say(): void {
     const { counts, sessions, retained } = this.hub
-    const kept = [...sessions.values()].filter(({ link }) => link === null).length
+    const kept = sessions.unconnected
     this.hub.say({
       version: `millrace ${this.#options.version ?? ''}`.trim(),
       uptime: `${Math.floor((this.clock.monotonic() - this.#startedMs) / 1_000)} seconds`,
-      'clients/connected': sessions.size - kept,
+      'clients/connected': sessions.count - kept,
       'clients/disconnected': kept,
-      'clients/total': sessions.size,
+      'clients/total': sessions.count,
       'clients/maximum': this.#clientsMost,
       'messages/received': counts.received,
       'messages/sent': counts.sent,

@@ -12,8 +12,7 @@ import type { AckType, Qos, Version, Will } from '../../wire/mqtt/packets.ts'
 import { type Reason, reason } from '../../wire/mqtt/reason.ts'
 import { type Cursors, type Delivery, Feed, type FeedHost } from './feed.ts'
 import type { Group } from './group.ts'
-import type { Message, Place } from '../../log/mqtt-message.ts'
-import { retainedTopic } from './retained.ts'
+import { type Message, type Place, bytesOfMessage } from '../../log/mqtt-message.ts'
 
 export interface Subscription {
   /** As the client said it, `$share/…` and all. */
@@ -44,8 +43,8 @@ export interface Outgoing {
 export interface Link {
   readonly version: Version
   readonly isOpen: boolean
-  /** Nothing more fits now. */
-  readonly isFull: boolean
+  /** False: a message of so many bytes does not fit now. */
+  hasRoom(bytes: number): boolean
   /** False: it is larger than the client takes. */
   publish(
     message: Message,
@@ -53,6 +52,8 @@ export interface Link {
     again: boolean,
   ): boolean
   acknowledge(type: AckType, id: number, code: Reason): void
+  /** What it has to be sent cannot be kept: it is closed, and goes on when the client comes back. */
+  failed(error: unknown): void
   /** Another connection has the session. */
   takenOver(): void
 }
@@ -60,6 +61,8 @@ export interface SessionHost extends FeedHost {
   /** Durable when it resolves. */
   saveFlight(session: Session): Promise<void>
   touch(session: Session): void
+  /** That a message came is not to be remembered any more. */
+  forgetIncoming(session: Session, id: number): void
   fetch(place: Place): Promise<Message | null>
   mayRead(session: Session, message: Message): boolean
   /** A message was not sent. */
@@ -67,12 +70,20 @@ export interface SessionHost extends FeedHost {
 }
 
 export const never = 0xffff_ffff
+const sessionBytes = 1_024
+const subscriptionBytes = 300
+function bytesOf({ topic, payload, properties }: Will): number {
+  const users = (properties?.userProperties ?? []).reduce((sum, [name, value]) => sum + name.length + value.length, 0)
+  return topic.length + payload.length + users + (properties?.correlationData?.length ?? 0)
+}
 
 export class Session extends Feed {
   readonly clientId: string
   readonly subject: Subject
   readonly subscriptions = new Map<string, Subscription>()
   filterBytes = 0
+  /** As it was weighed last. */
+  weighedBytes = 0
   version: Version = 4
   /** 0: it ends with its connection; `never`: it does not end by itself. */
   expiryS = 0
@@ -89,6 +100,8 @@ export class Session extends Feed {
   /** Those that are on their way into the log, with who wants to know. */
   readonly #arriving = new Map<number, ((code: Reason, why?: string) => void)[]>()
   readonly out = new Map<number, Outgoing>()
+  /** Retained messages that a subscription is still to be given, by its text; `next` waits for room. */
+  readonly #retained = new Map<string, { readonly rest: Iterator<Delivery, undefined>; next: Delivery | null }>()
   /** Of `out`: not sent on this connection yet, oldest first. */
   #unsent: Outgoing[] = []
   #isResending = false
@@ -125,9 +138,39 @@ export class Session extends Feed {
   get places(): Cursors {
     return this.cursors()
   }
+  /** About. */
+  get heldBytes(): number {
+    const { will, clientId, filterBytes, subscriptions } = this
+    const ofWill = will === null ? 0 : bytesOf(will)
+    return sessionBytes + clientId.length + ofWill + filterBytes + subscriptions.size * subscriptionBytes
+  }
   /** How far it stands in all. */
   get sum(): number {
     return Object.values(this.cursors()).reduce((sum, of) => sum + of.reduce((a, b) => a + b, 0), 0)
+  }
+
+  /** Begins with `more`, and goes on as there is room: however many there are, none is held here but one. */
+  oweRetained(text: string, rest: Iterator<Delivery, undefined>): void {
+    this.#retained.set(text, { rest, next: null })
+  }
+  forgetRetained(text: string): void {
+    this.#retained.delete(text)
+  }
+  get retainedOwed(): readonly string[] {
+    return [...this.#retained.keys()]
+  }
+  protected override giveEarlier(): boolean {
+    for (const [text, owed] of this.#retained) {
+      for (;;) {
+        owed.next ??= owed.rest.next().value ?? null
+        if (owed.next === null) break
+        if (!this.#give(owed.next, null)) return false
+        owed.next = null
+      }
+      this.#retained.delete(text)
+      this.host.touch(this)
+    }
+    return true
   }
 
   protected give(delivery: Delivery): boolean {
@@ -139,7 +182,7 @@ export class Session extends Feed {
   }
   #give({ message, qos, retain, ids }: Delivery, group: Group | null): boolean {
     const { link } = this
-    if (link === null || link.isFull) return false
+    if (link?.hasRoom(bytesOfMessage(message)) !== true) return false
     if (qos === 0) {
       this.pass({ message, qos, retain, ids })
       return true
@@ -162,8 +205,7 @@ export class Session extends Feed {
       () => {
         if (this.link === link && this.out.get(entry.id) === entry) this.#send(entry, link)
       },
-      // Said by who saves; the session is read from its record when its client comes back.
-      () => {},
+      (error: unknown) => link.failed(error),
     )
   }
   #send(entry: Outgoing, link: Link): void {
@@ -179,7 +221,7 @@ export class Session extends Feed {
     const { link } = this
     if (link === null) return
     const { message, retain, ids } = delivery
-    if (link.isFull) return this.host.dropped('slow')
+    if (!link.hasRoom(bytesOfMessage(message))) return this.host.dropped('slow')
     if (message.expiresMs <= this.host.clock.now()) return this.host.dropped('expired')
     if (!link.publish(message, { id: 0, qos: 0, retain, ids }, false)) this.host.dropped('too-large')
   }
@@ -209,6 +251,8 @@ export class Session extends Feed {
     const waiting = this.#arriving.get(id) ?? []
     this.#arriving.delete(id)
     if (code === reason.success) this.incoming.add(id)
+    // Its end was written before this: nobody else takes it away.
+    if (this.isOver && this.isStored) this.host.forgetIncoming(this, id)
     for (const done of waiting) done(code, why)
   }
 
@@ -236,7 +280,7 @@ export class Session extends Feed {
     const release = (): void => {
       if (this.link === link) link?.acknowledge('pubrel', id, reason.success)
     }
-    if (this.isKept) this.host.saveFlight(this).then(release, () => {})
+    if (this.isKept) this.host.saveFlight(this).then(release, (error: unknown) => link?.failed(error))
     else release()
   }
   /** There is room again. */
@@ -260,7 +304,7 @@ export class Session extends Feed {
     this.#isResending = true
     const { link } = this
     try {
-      while (link !== null && this.link === link && this.#unsent.length > 0 && !link.isFull) {
+      while (link !== null && this.link === link && this.#unsent.length > 0 && link.hasRoom(0)) {
         const underWay = this.out.size - this.#unsent.length
         if (underWay >= this.#window) return
         const entry = this.#unsent[0]!
@@ -280,9 +324,6 @@ export class Session extends Feed {
   }
   /** Nobody is there any more. Messages stay where they are: in the log. */
   disconnected(endedMs: number): void {
-    // A retained message lies in no partition that a cursor goes over: it is under way now.
-    for (const delivery of this.queue)
-      if (delivery.qos > 0 && delivery.message.place?.topic === retainedTopic) this.#reserve(delivery)
     this.link = null
     this.endedMs = endedMs
     this.standBack()
@@ -293,9 +334,6 @@ export class Session extends Feed {
       } else if (entry.place !== null) entry.message = null
     }
     this.#unsent = []
-  }
-  #reserve({ message, qos, retain, ids }: Delivery): void {
-    this.#enter(message, { qos: qos as 1 | 2, retain, ids, group: null })
   }
   #enter(message: Message, how: Pick<Outgoing, 'qos' | 'retain' | 'ids' | 'group'>): Outgoing {
     const id = this.#nextId()

@@ -50,6 +50,8 @@ export interface SavedFlight {
   readonly cursors: Cursors
   readonly lastId: number
   readonly out: readonly SavedOut[]
+  /** Subscriptions that have not been given all that is retained for them. */
+  readonly retained?: readonly string[]
 }
 /** What was there at the start. */
 export interface Restored {
@@ -183,6 +185,7 @@ function recordsOf(session: Session, whole: boolean): [string, unknown][] {
     cursors: session.places,
     lastId: session.lastId,
     out: [...session.out.values()].filter(({ place }) => place !== null).map(savedOut),
+    retained: session.retainedOwed,
   }
   const records: [string, unknown][] = [[`flight/${clientId}`, flight]]
   if (whole || !session.isStored) records.push([`session/${clientId}`, savedSession(session)])

@@ -32,7 +32,7 @@ export class Sys {
     }
     return changed
   }
-  find(filter: string): Message[] {
+  find(filter: string): Iterable<Message> {
     return filter.startsWith(sysPrefix) ? this.#tree.find(filter) : []
   }
 }

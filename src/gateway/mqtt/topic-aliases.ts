@@ -12,6 +12,8 @@ export class TopicAliases {
   #outMax = 0
   #in: Map<number, string> | null = null
   #out: Map<string, number> | null = null
+  /** Of the topics. */
+  heldBytes = 0
 
   allow(outMax: number): void {
     this.#outMax = Math.min(outMax, limits.mqttTopicAliases)
@@ -32,6 +34,7 @@ export class TopicAliases {
     if (topic !== '') {
       if (!isTopicName(topic)) throw badName()
       this.#in ??= new Map()
+      this.heldBytes += topic.length - (this.#in.get(alias)?.length ?? 0)
       this.#in.set(alias, topic)
       return topic
     }
@@ -49,6 +52,7 @@ export class TopicAliases {
   }
   given(topic: string, alias: number): void {
     this.#out ??= new Map()
+    this.heldBytes += topic.length
     this.#out.set(topic, alias)
   }
 }

@@ -16,6 +16,15 @@ const levelLengthMax = 200
 /** Of first levels, whose names are remembered. */
 const namesMax = 10_000
 
+/** Bytes that the length of a text can say. */
+const topicBytesMax = 0xffff
+/** A key may be longer than a topic: it is cut then, with its hash behind it. */
+function shortened(topic: string): string {
+  if (topic.length * 3 <= topicBytesMax || Buffer.byteLength(topic) <= topicBytesMax) return topic
+  const hash = (murmur2(Buffer.from(topic)) >>> 0).toString(16)
+  return `${topic.slice(0, 20_000).toWellFormed().replaceAll('\ufffd', '')}-${hash}`
+}
+
 export class TopicMap {
   readonly #rules: readonly TopicRule[]
   readonly #ruled: ReadonlySet<string>
@@ -49,7 +58,9 @@ export class TopicMap {
   }
   /** The key where it is a topic whose messages lie there; else the topic's own name with the key behind it. */
   mqttTopic(logTopic: string, key: Uint8Array | null): string {
-    if (key === null) return this.#base(logTopic)
+    return key === null ? this.#base(logTopic) : shortened(this.#topicOf(logTopic, key))
+  }
+  #topicOf(logTopic: string, key: Uint8Array): string {
     const text = isUtf8(key) ? Buffer.from(key.buffer, key.byteOffset, key.length).toString() : null
     if (text === null) return `${this.#base(logTopic)}/${Buffer.from(key).toString('base64').replaceAll('+', '%2B')}`
     if (isTopicName(text) && !text.includes('\0') && this.logTopic(text) === logTopic) return text
@@ -70,6 +81,7 @@ export class TopicMap {
     const hash = (murmur2(Buffer.from(level)) >>> 0).toString(16)
     const short = plain.length > levelLengthMax ? `${plain.slice(0, levelLengthMax)}-${hash}` : plain
     const name = `${prefix}${short === '' ? '_' : short}`
+    if (level.length > levelLengthMax) return name
     if (this.#names.size >= namesMax) this.#names.clear()
     this.#names.set(level, name)
     return name

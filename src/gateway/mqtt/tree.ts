@@ -113,28 +113,25 @@ export class TopicTree<T> {
       node = parent
     }
   }
-  find(filter: string): T[] {
-    const found: T[] = []
-    this.#find(this.#root, filter.split('/'), 0, found)
-    return found
-  }
-  #find(node: TopicNode<T>, wanted: readonly string[], at: number, found: T[]): void {
-    const level = wanted[at]
-    if (level === undefined) {
-      if (node.value !== null) found.push(node.value)
-      return
-    }
-    if (level === '#') return all(node, at === 0, found)
-    if (level !== '+') {
-      const next = node.children?.get(level)
-      if (next !== undefined) this.#find(next, wanted, at + 1, found)
-      return
-    }
-    for (const [name, next] of node.children ?? [])
-      if (at > 0 || !name.startsWith('$')) this.#find(next, wanted, at + 1, found)
+  /** One after another, as they are when they are asked for: the tree may change meanwhile. */
+  find(filter: string): Generator<T, undefined> {
+    return under(this.#root, filter.split('/'), 0)
   }
 }
-function all<T>(node: TopicNode<T>, isRoot: boolean, found: T[]): void {
-  if (node.value !== null) found.push(node.value)
-  for (const [name, next] of node.children ?? []) if (!isRoot || !name.startsWith('$')) all(next, false, found)
+function* under<T>(node: TopicNode<T>, wanted: readonly string[], at: number): Generator<T, undefined> {
+  const level = wanted[at]
+  if (level === undefined) {
+    if (node.value !== null) yield node.value
+  } else if (level === '#') yield* all(node, at === 0)
+  else if (level === '+') {
+    for (const [name, next] of node.children ?? [])
+      if (at > 0 || !name.startsWith('$')) yield* under(next, wanted, at + 1)
+  } else {
+    const next = node.children?.get(level)
+    if (next !== undefined) yield* under(next, wanted, at + 1)
+  }
+}
+function* all<T>(node: TopicNode<T>, isRoot: boolean): Generator<T, undefined> {
+  if (node.value !== null) yield node.value
+  for (const [name, next] of node.children ?? []) if (!isRoot || !name.startsWith('$')) yield* all(next, false)
 }

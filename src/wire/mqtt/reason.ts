@@ -28,6 +28,7 @@ export const reason = {
   quotaExceeded: 0x97,
   administrativeAction: 0x98,
   payloadFormatInvalid: 0x99,
+  maximumConnectTime: 0xa0,
 } as const
 export type Reason = (typeof reason)[keyof typeof reason]
 

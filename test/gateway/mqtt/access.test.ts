@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
+import { createHash, generateKeyPairSync } from 'node:crypto'
 import { connect as connectSocket } from 'node:net'
 import { test } from 'node:test'
+import { SignJWT } from 'jose'
 import { authority, temporaryFolder } from '../../security/certificates.ts'
 import { makeUser, platform } from '../../security/platform.ts'
-import { type Broker, broker, connect, quiet } from './fixture.ts'
+import { type Broker, broker, connect, memoryWorld, quiet } from './fixture.ts'
 
 const grant = (name: string, operation: 'read' | 'write', user: string) =>
   ({
@@ -147,4 +148,44 @@ test('a WebSocket is opened for pages of its own, and for those that are allowed
   assert.equal(await shake(port, '/', {}), 'HTTP/1.1 404 Not Found')
   assert.equal(await shake(port, '/mqtt', { 'sec-websocket-protocol': 'chat' }), 'HTTP/1.1 400 Bad Request')
   assert.equal(await shake(port, '/mqtt', { upgrade: 'h2c' }), 'HTTP/1.1 426 Upgrade Required')
+})
+
+test('a token is a password, of the user it names, and the connection ends with it', async (t) => {
+  const world = memoryWorld()
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const keys = world.disk.open('keys.json', 'write')
+  const shown = { ...publicKey.export({ format: 'jwk' }), kid: 'one', alg: 'ES256' }
+  keys.write([Buffer.from(JSON.stringify({ keys: [shown] }))], 0)
+  keys.close()
+  const oauth = {
+    ...{ jwks: 'keys.json', issuer: 'https://issuer.example', audiences: ['us'], principalClaim: 'sub' },
+    ...{ clockSkewMs: 0, allow: [] },
+  }
+  const here = await broker(t, { world, oauth })
+  await withUsers(here)
+  const token = (sub: string, seconds: number): Promise<string> =>
+    new SignJWT({ iss: oauth.issuer, aud: 'us', sub, exp: Math.floor(Date.now() / 1_000) + seconds })
+      .setProtectedHeader({ alg: 'ES256', kid: 'one' })
+      .sign(privateKey)
+  const good = await token('device', 60)
+  for (const username of ['device', '']) {
+    const { mqtt } = await here.client({ protocolVersion: 5, username, password: good })
+    await mqtt.publishAsync('plant/1', 'x', { qos: 1 })
+    await assert.rejects(mqtt.publishAsync('orders/1', 'x', { qos: 1 }), { code: 0x87 })
+  }
+  const cut = good.length - 10
+  const forged = `${good.slice(0, cut)}${good[cut] === 'A' ? 'B' : 'A'}${good.slice(cut + 1)}`
+  for (const [username, password] of [
+    ['other', good],
+    ['device', forged],
+    ['device', await token('device', -5)],
+  ] as const)
+    await assert.rejects(here.client({ protocolVersion: 5, username, password }), { code: 0x86 })
+  // A user's own password still is one.
+  await here.client(device)
+  const brief = await here.client({ protocolVersion: 5, username: 'device', password: await token('device', 2) })
+  const said = await new Promise<number | undefined>((resolve) =>
+    brief.mqtt.once('disconnect', (packet) => resolve(packet.reasonCode)),
+  )
+  assert.equal(said, 0xa0)
 })

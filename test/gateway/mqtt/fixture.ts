@@ -13,6 +13,7 @@ import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
 import type { Offset } from '../../../src/lib/brand.ts'
 import { type Contracts, openContracts } from '../../../src/schema/contracts.ts'
+import type { OAuthOptions } from '../../../src/security/oauth.ts'
 import { type Security, openSecurity } from '../../../src/security/security.ts'
 
 export interface Broker {
@@ -45,7 +46,10 @@ export interface Client {
 
 export const memoryWorld = (): World => ({ ...realWorld(), disk: memoryDisk() })
 
-export async function broker(t: TestContext, options: Partial<MqttOptions> & { world?: World } = {}): Promise<Broker> {
+export async function broker(
+  t: TestContext,
+  options: Partial<MqttOptions> & { world?: World; oauth?: OAuthOptions } = {},
+): Promise<Broker> {
   const world = (options.world ?? memoryWorld()) as World
   const log = await openLocalLog({ world, dir: 'data' })
   const catalog = await openCatalog(log, () => world.clock.now())
@@ -53,7 +57,7 @@ export async function broker(t: TestContext, options: Partial<MqttOptions> & { w
   const contracts = openContracts({ catalog })
   const security = openSecurity(
     { world, log, catalog, logger: silent },
-    { superUsers: [], principalMapping: 'DEFAULT', oauth: null, authenticates: false },
+    { superUsers: [], principalMapping: 'DEFAULT', oauth: options.oauth ?? null, authenticates: false },
   )
   const complaints: string[] = []
   const note = (message: string, facts?: Readonly<Record<string, unknown>>): void => {

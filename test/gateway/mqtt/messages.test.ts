@@ -307,3 +307,23 @@ test("$SYS says what the server does, and is nobody else's", async (t) => {
   assert.ok(got.some(({ topic }) => topic === '$SYS/broker/clients/connected'))
   await assert.rejects(to.mqtt.publishAsync('$SYS/broker/version', 'mine', { qos: 1 }), /Topic Name invalid/)
 })
+
+test('a key that is longer than a topic may be is cut, and what comes after it is delivered', async (t) => {
+  const { client, write, log, complaints } = await broker(t)
+  await log.topics.create([{ name: 'mqtt.plant', partitions: 1 }])
+  const one = await client({ protocolVersion: 5 })
+  const two = await client()
+  for (const { mqtt } of [one, two]) await mqtt.subscribeAsync('plant/#', { qos: 1 })
+  await write('mqtt.plant', 'ä'.repeat(70_000), 'long', [['correlation-id', 'y'.repeat(70_000)]])
+  await write('mqtt.plant', 'k'.repeat(70_000), 'long too')
+  await write('mqtt.plant', '7', 'after')
+  for (const { received } of [one, two]) {
+    const [first, second, third] = await received(3)
+    for (const { topic } of [first!, second!]) {
+      assert.ok(Buffer.byteLength(topic) < 0x10000)
+      assert.match(topic, /^plant\/.*-[0-9a-f]{1,8}$/)
+    }
+    assert.equal(third!.payload.toString(), 'after')
+  }
+  assert.deepEqual(complaints, [])
+})
