@@ -26,7 +26,10 @@ export interface Log extends AsyncDisposable {
   /** Default 'all': answered when durable. */
   writer(options?: { acks?: 'all' | 'leader' | 'none' }): Writer
   reader(options?: ReaderOptions): Reader
-  /** `end` is the first offset not yet written, `stable` the first that a committed reader cannot see yet. */
+  /**
+   * `end` is the first offset not yet written, `stable` the first that a committed reader cannot see yet. Waits a little for what
+   * is decided and not shown.
+   */
   bounds(of: readonly Partition[]): Promise<Bounds[]>
   /** First record whose time is at or after `timeMs`, and its time; null = none. */
   findTime(of: readonly Partition[], timeMs: number): Promise<({ offset: Offset; timeMs: number } | null)[]>

@@ -137,7 +137,10 @@ export interface Flow extends AsyncDisposable {
   /** Rejects with Fault flow.unknown-view, as `examine` does. */
   graph(name: string): Promise<FlowGraph>
   examine(name: string): Promise<Examination>
-  /** Waits until every running view has committed all that was there when its turn came: first those that others read. */
+  /**
+   * Waits until every running view has committed all that was there when its turn came, and what came of it can be read: first
+   * those that others read.
+   */
   flush(signal?: AbortSignal): Promise<void>
   close(): Promise<void>
 }
@@ -150,7 +153,7 @@ export interface LocalFlow extends Flow {
    * at that point, before the first `committed`. Returns the way to stop.
    */
   observe(name: string, observer: ViewObserver, snapshot?: (delta: Batch) => void): Promise<() => void>
-  /** Waits until the view has committed all that is there now, as long as it runs. */
+  /** Waits until the view has committed all that is there now, and what came of it can be read, as long as it runs. */
   settled(name: string, signal?: AbortSignal): Promise<void>
 }
 
@@ -364,10 +367,19 @@ class Views implements LocalFlow {
   async settled(name: string, signal?: AbortSignal): Promise<void> {
     const one = this.running.get(name)
     if (one === undefined || !one.task.goesOn) return
-    const ends = await one.task.inputEnds()
-    while (one.task.goesOn && !one.task.isBeyond(ends)) {
+    const { task } = one
+    const ends = await task.inputEnds()
+    const pause = async (): Promise<void> => {
       signal?.throwIfAborted()
       await this.nextCommit(one.observers)
+    }
+    while (task.goesOn && !task.isBeyond(ends)) await pause()
+    try {
+      const end = await task.rowsEnd()
+      while (task.goesOn && !(await task.shows(end))) await pause()
+    } catch (error) {
+      // Stopped, and its topic gone with it.
+      if (task.goesOn) throw error
     }
   }
   /** Or a short while: positions also move over what nobody sees. */

@@ -242,6 +242,28 @@ export class ViewTask {
   isBeyond(ends: readonly At[]): boolean {
     return this.status !== 'restoring' && !this.owesFirst && ends.every((end) => this.input.hasReached(end))
   }
+  /** Behind the rows that it has committed in its topic. */
+  async rowsEnd(): Promise<number> {
+    return this.wroteTo ?? (await this.ownBounds()).end
+  }
+  /**
+   * All before `end` can be read in its topic: `Log` may show a tick a little later, and much later where the disk fails. Throws the
+   * Fault of a topic that cannot be read.
+   */
+  async shows(end: number): Promise<boolean> {
+    const bounds = await this.ownBounds()
+    // Markers behind the rows may be cut away.
+    if (bounds.stable >= Math.min(end, bounds.end)) return true
+    const [chunk] = await this.host.log.reader().read([{ partition: bounds.partition, offset: bounds.stable }])
+    if (chunk !== undefined && 'fault' in chunk) throw chunk.fault
+    return false
+  }
+  private async ownBounds(): Promise<Bounds> {
+    const [bounds] = await this.host.log.bounds([this.ownRows])
+    return bounds!
+  }
+  /** Where its last rows ended; null: it has written none since it has its state. */
+  private wroteTo: number | null = null
   private owesFirst = true
   private readonly givesBack: boolean
   pause(): void {
@@ -393,8 +415,12 @@ export class ViewTask {
     const topic = stateTopic(this.view.name)
     return Array.from({ length: this.state?.partitions ?? 0 }, (_, index) => ({ topic, index }))
   }
+  private get ownRows(): Partition {
+    return { topic: this.view.name, index: 0 }
+  }
   private async restore(claim: Claim, active: readonly Partition[]): Promise<void> {
     const { log, clock } = this.host
+    this.wroteTo = null
     assert(this.membership !== null && this.state !== null, 'a joined task')
     const positions = await this.membership.positions(claim, active)
     const bounds = await log.bounds(active)
@@ -663,11 +689,12 @@ export class ViewTask {
     this.graph.commit()
     const memory = this.input.settled()
     this.owesFirst = false
+    this.wroteTo = next ?? this.wroteTo
     this.stepper.clear()
     this.onCommitted(deltas, {
       nowMs,
       watermarkMs: this.graph.watermark,
-      next: next === null ? null : { partition: { topic: this.view.name, index: 0 }, offset: next },
+      next: next === null ? null : { partition: this.ownRows, offset: next },
     })
     if (this.givesBack) {
       // Texts of rows that were given out lie in the input.

@@ -55,6 +55,7 @@ import type { TransactionCoordinator } from './transactions/coordinator.ts'
 import { LocalTransactions } from './transactions/local-transactions.ts'
 import type { ProducerIds } from './transactions/producer-ids.ts'
 import { bytesOfUuid } from './transactions/uuid.ts'
+import { whenShown } from './visible.ts'
 
 export interface LocalLogParts {
   readonly world: World
@@ -166,6 +167,7 @@ export class LocalLog implements Broker {
     return Promise.all(
       of.map(async (partition) => {
         const state = this.#parts.registry.partition(partition)
+        await whenShown(this.#parts.world.clock, state)
         return state.perform(() => ({ partition, start: state.log.start, stable: state.stable, end: state.log.end }))
       }),
     )

@@ -88,6 +88,7 @@ export class PartitionState {
   readonly #unwrittenEnds = new Set<string>()
   /** Aborted, with a marker that is not shown yet: readers that drop what was aborted want both in one answer. */
   #aborting: { readonly first: Offset; readonly marker: Offset }[] = []
+  #settlesAgain = false
   #written: Offset
   #unsyncedRecords = 0
   readonly #marks = new ByteMarks()
@@ -116,6 +117,19 @@ export class PartitionState {
     if (first === null || first >= visible) return visible
     // Retention and DeleteRecords do not wait for transactions.
     return first < this.log.start ? this.log.start : first
+  }
+  /** Something is decided and not shown: its marker is on its way to the disk, or the disk takes none. Not known while it opens. */
+  get isHeldUp(): boolean {
+    if (this.#state !== 'open') return !this.gone
+    if (this.stable >= this.highWatermark) return false
+    return this.#aborting.length > 0 || this.#owed().length > 0
+  }
+  /** Transactions that are decided and have no marker. */
+  #owed(): { producerId: number; epoch: number; ending: Ending }[] {
+    return Array.from(this.table.openTransactions).flatMap(([producerId, { epoch }]) => {
+      const ending = this.#ending(producerId, epoch)
+      return ending === 'open' ? [] : [{ producerId, epoch, ending }]
+    })
   }
   #firstUndecided(visible: Offset): Offset | null {
     let first = this.table.firstOpen()
@@ -314,13 +328,13 @@ export class PartitionState {
   /** Ends open transactions whose owner is gone or has decided. Only inside `perform`. */
   settle(): void {
     try {
-      for (const [producerId, { epoch }] of Array.from(this.table.openTransactions)) {
-        const ending = this.#ending(producerId, epoch)
-        if (ending !== 'open') this.endTransaction(producerId, epoch, ending)
-      }
+      for (const { producerId, epoch, ending } of this.#owed()) this.endTransaction(producerId, epoch, ending)
     } catch {
       // The disk fails or is full: the markers can wait, readers stop before what has none.
+      if (this.#settlesAgain) return
+      this.#settlesAgain = true
       this.#host.clock.after(settleAgainMs, () => {
+        this.#settlesAgain = false
         if (!this.gone) void Promise.resolve(this.perform(() => this.settle())).catch(() => undefined)
       })
     }

@@ -27,6 +27,32 @@ export interface Slice {
 export const visibleEnd = (state: PartitionState, committedOnly: boolean): Offset =>
   committedOnly ? state.stable : state.highWatermark
 
+/** Markers that the disk takes at all are on it long before. */
+const shownMsMax = 1_000
+/**
+ * Resolves when all that is decided now can be seen: a partition that was opened after a crash aborts what it finds open, and
+ * what was committed behind that is hidden until the marker is durable. A disk that takes no markers keeps nobody from reading
+ * what lies before them. Throws the Fault of a partition that cannot be opened.
+ */
+export async function whenShown(clock: Clock, state: PartitionState): Promise<void> {
+  const isHeldUp = await state.perform(() => {
+    if (!state.isHeldUp) return false
+    // Whoever decided it tries again later.
+    state.settle()
+    return state.isHeldUp
+  })
+  if (!isHeldUp) return
+  await new Promise<void>((resolve) => {
+    const stops: (() => void)[] = []
+    const done = (): void => {
+      for (const stop of stops) stop()
+      resolve()
+    }
+    stops.push(state.watch(() => state.isHeldUp || done()))
+    stops.push(clock.after(shownMsMax, done))
+  })
+}
+
 /** Whole batches from the one that holds `from`. Throws Fault log.offset-out-of-range and the store's. */
 export async function readSlice(
   state: PartitionState,
