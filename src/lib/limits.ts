@@ -270,6 +270,13 @@ export const limits = {
   /** Sessions of a connection and links of a session: each link that reads costs some 10 KiB. */
   amqpChannels: 256,
   amqpLinks: 256,
+  /** Sessions over all, links of a connection and over all, and what one asks for with its attach. */
+  amqpSessionsInAll: 100_000,
+  amqpLinksOfConnection: 4_096,
+  amqpLinksInAll: 50_000,
+  amqpAttachBytes: 8 * 1024,
+  /** The path that a token is for. */
+  amqpAudienceLength: 1_024,
   /** Frames that a session may send ahead. */
   amqpWindow: 2_048,
   /** Messages that a client may send ahead on one link. */
@@ -291,6 +298,11 @@ export const limits = {
   amqpSmallReadBytes: 16 * 1024,
   /** Written and not yet taken by the client's kernel; beyond it nothing is written. */
   amqpBacklogBytes: 1024 * 1024,
+  /** The same over all; beyond it less is written to each. */
+  amqpBacklogBytesInAll: 256 * 1024 * 1024,
+  amqpBacklogBytesFew: 64 * 1024,
+  /** Who takes nothing of it for so long is cut off. */
+  amqpStalledMs: 120_000,
   /** Tokens that a connection has shown. */
   amqpTokens: 1_000,
   amqpTokenLength: 16 * 1024,

@@ -1,4 +1,5 @@
 /** Claims-based security: a token put on the connection for a path. */
+import { limits } from '../../lib/limits.ts'
 import { nothing } from '../../wire/amqp/values.ts'
 import { Refused, condition } from './conditions.ts'
 import type { Connection } from './connection.ts'
@@ -17,6 +18,11 @@ export async function answerToken(connection: Connection, request: Request): Pro
   if (type === null) throw new Refused(condition.argument, 'The type is servicebus.windows.net:sastoken or jwt.')
   const audience = applicationText(request, 'name')
   if (audience === null) throw new Refused(condition.argument, 'The name says what the token is for.')
+  if (audience.length > limits.amqpAudienceLength)
+    throw new Refused(
+      condition.argument,
+      `The name of what a token is for has ${limits.amqpAudienceLength} characters at most.`,
+    )
   const { body } = request
   const token = body.type === 'string' ? body.value : body.type === 'binary' ? body.value.toString() : null
   if (token === null) throw new Refused(condition.argument, 'The body is the token.')

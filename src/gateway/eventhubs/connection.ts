@@ -75,6 +75,10 @@ export class Connection {
   readonly #reader = new FrameReader(limits.amqpFrameBytes)
   readonly #sessions = new Map<number, Session>()
   readonly #answers = new Set<AnswerLink>()
+  #links = 0
+  #bytesPartial = 0
+  #backlogCounted = 0
+  #stalledSinceMs: number | null = null
   /** Channels that had a session. */
   readonly #ended = new Set<number>()
   #state: State = 'header'
@@ -213,7 +217,7 @@ export class Connection {
     if (session === undefined && this.#ended.has(channel)) return
     if (session === undefined) throw new Refused(condition.notAllowed, `There is no session on channel ${channel}.`)
     try {
-      session.on(performative, body.subarray(reader.at))
+      session.on(performative, body.subarray(reader.at), reader.at)
     } catch (error) {
       if (!(error instanceof Refused)) throw error
       session.ended()
@@ -252,10 +256,13 @@ export class Connection {
         condition.notAllowed,
         `Channel ${channel} is in use, or above the ${this.#channelMax} that were agreed.`,
       )
+    if (this.hubs.sessions >= limits.amqpSessionsInAll)
+      throw new Refused(condition.resourceLimit, `There are ${limits.amqpSessionsInAll} sessions already.`)
+    this.hubs.sessions++
     this.#sessions.set(channel, new Session(this, channel, asked))
   }
   forget(session: Session): void {
-    this.#sessions.delete(session.channel)
+    if (this.#sessions.delete(session.channel)) this.hubs.sessions--
     this.#ended.add(session.channel)
   }
 
@@ -292,15 +299,50 @@ export class Connection {
     if (out.buffer.length > 4 * flushBytes) this.out = new ByteWriter(outBytes)
     this.#saidMs = this.#now()
     this.#transport.write(bytes)
-    this.isCongested = this.#transport.backlogBytes > limits.amqpBacklogBytes
+    this.#countBacklog()
+    if (this.#backlogCounted > 2 * limits.amqpBacklogBytes) this.#regulate()
+  }
+  #countBacklog(): void {
+    const bytes = this.#state === 'closed' ? 0 : this.#transport.backlogBytes
+    const { hubs } = this
+    hubs.bytesBacklog += bytes - this.#backlogCounted
+    if (bytes < this.#backlogCounted) this.#stalledSinceMs = null
+    this.#backlogCounted = bytes
+    const { amqpBacklogBytes, amqpBacklogBytesInAll, amqpBacklogBytesFew } = limits
+    const most = hubs.bytesBacklog > amqpBacklogBytesInAll ? amqpBacklogBytesFew : amqpBacklogBytes
+    this.isCongested = bytes > most
+    if (bytes === 0) this.#stalledSinceMs = null
+    else this.#stalledSinceMs ??= this.#now()
   }
   /** The client has taken what was written. */
   drained(): void {
-    if (!this.isCongested) return
-    this.isCongested = false
+    const wasCongested = this.isCongested
+    this.#countBacklog()
+    this.#regulate()
+    if (!wasCongested || this.isCongested) return
     for (const session of this.#sessions.values()) session.resume()
   }
 
+  /** So many links more, or less. Throws Refused where there are too many. */
+  countLinks(more: number): void {
+    const { amqpLinksOfConnection: ofConnection, amqpLinksInAll: inAll } = limits
+    if (more > 0 && (this.#links >= ofConnection || this.hubs.links >= inAll))
+      throw new Refused(
+        condition.resourceLimit,
+        `A connection has ${ofConnection} links at most, and all of them ${inAll}.`,
+      )
+    this.#links += more
+    this.hubs.links += more
+  }
+  /** So many bytes more, or less, of messages that have not come whole. Throws Refused where they are too many. */
+  countPartial(bytes: number): void {
+    this.#bytesPartial += bytes
+    this.hubs.bytesPartial += bytes
+    const { amqpBytesWaiting, amqpBytesWaitingInAll, amqpFrameBytes } = limits
+    if (bytes <= 0 || this.#bytesPartial <= amqpFrameBytes) return
+    if (this.#bytesPartial > amqpBytesWaiting || this.hubs.bytesPartial > amqpBytesWaitingInAll)
+      throw new Refused(condition.resourceLimit, 'Too much is held of messages that have not come whole.')
+  }
   /** So many bytes more, or less, wait to be stored. */
   waiting(bytes: number): void {
     this.#bytesWaiting += bytes
@@ -311,7 +353,9 @@ export class Connection {
     const isOver =
       this.#bytesWaiting > limits.amqpBytesWaiting ||
       this.hubs.bytesWaiting > limits.amqpBytesWaitingInAll ||
-      this.#heldUntilMs > this.#now()
+      this.#heldUntilMs > this.#now() ||
+      // Who does not take answers gets no more of them; events end before that.
+      this.#backlogCounted > 2 * limits.amqpBacklogBytes
     if (isOver === this.#isPaused || this.#state === 'closed') return
     // Not at every message around the limit.
     if (!isOver && this.#bytesWaiting > limits.amqpBytesWaiting / 2) return
@@ -367,8 +411,17 @@ export class Connection {
   /** Once a second or so: connections that are not opened in time or silent, links whose tokens are over. */
   check(): void {
     const now = this.#now()
+    // What it has taken is told when it has taken all; here it is looked at in between.
+    if (this.#backlogCounted > 0) this.drained()
     this.#regulate()
     if (this.#state === 'closed') return
+    if (this.#stalledSinceMs !== null && now - this.#stalledSinceMs > limits.amqpStalledMs) {
+      this.noteRefusal('connection', {
+        condition: condition.forced,
+        description: 'It takes nothing of what it is sent.',
+      })
+      return this.#transport.destroy()
+    }
     if (this.#state !== 'running') {
       if (now - this.#openedMs > limits.amqpOpenMs) this.#transport.destroy()
       return
@@ -409,7 +462,9 @@ export class Connection {
     this.#state = 'closed'
     this.#cancelBeat()
     this.#queue = []
+    this.#countBacklog()
     for (const session of this.#sessions.values()) session.ended()
+    this.hubs.sessions -= this.#sessions.size
     this.#sessions.clear()
   }
 }

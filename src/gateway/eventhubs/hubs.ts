@@ -57,6 +57,12 @@ export class Hubs {
   bytesWaiting = 0
   /** Bytes of batches that were read and not sent yet, over all links. */
   bytesHeld = 0
+  /** Bytes of messages that have not come whole, over all links. */
+  bytesPartial = 0
+  /** Bytes that were written and not taken, over all connections. */
+  bytesBacklog = 0
+  sessions = 0
+  links = 0
   readonly #placing: Placing
   /** The last event of a partition, by its end. */
   readonly #last = new Map<string, PartitionFacts>()

@@ -6,7 +6,7 @@ import { type AddressInfo, type Socket, Server as TcpServer } from 'node:net'
 import { TLSSocket, Server as TlsServer } from 'node:tls'
 import { limits } from '../../lib/limits.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
-import { contextOf, failedHandshake, isWelcome, serverOptions, subjectOf } from '../../lib/real/tls.ts'
+import { contextOf, failedHandshake, isWelcome, limitHandshakes, serverOptions, subjectOf } from '../../lib/real/tls.ts'
 import type { Address, FailedHandshake, TlsServer as Tls } from '../../lib/world.ts'
 import { KeptMap } from '../../log/kept-map.ts'
 import { anonymous } from '../../security/principal.ts'
@@ -64,6 +64,7 @@ class Shell {
     this.#server =
       tls === undefined ? new TcpServer({ noDelay: true }) : new TlsServer({ ...serverOptions(tls), noDelay: true })
     this.#server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => this.#accept(socket))
+    if (this.#server instanceof TlsServer) limitHandshakes(this.#server)
     this.#server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
       const handshake = failedHandshake(error, socket)
       if (handshake !== null) this.#noTls(handshake)

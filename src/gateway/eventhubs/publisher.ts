@@ -1,4 +1,5 @@
 /** A link on which a client sends events to a hub: transfers put together, stored, and answered when they are durable. */
+import { ByteWriter } from '../../lib/bytes.ts'
 import { limits } from '../../lib/limits.ts'
 import type { TopicInfo } from '../../log/log.ts'
 import type { Subject } from '../../security/authorizer.ts'
@@ -8,12 +9,15 @@ import { recordsOf } from './event-in.ts'
 import { type Attach, type Flow, Link, type Transfer } from './link.ts'
 import type { Session } from './session.ts'
 
+const none = Buffer.alloc(0)
 /** A message that has not come whole. */
 interface Incoming {
   readonly deliveryId: number
   readonly format: number
   isSettled: boolean
-  readonly parts: Buffer[]
+  /** The first transfer's bytes as they came; copied where more follow: a few bytes must not hold what they came with. */
+  first: Buffer
+  more: ByteWriter | null
   bytes: number
 }
 
@@ -60,12 +64,20 @@ export class Publisher extends Link {
   override onTransfer(asked: Transfer, payload: Buffer): void {
     const incoming = (this.#incoming ??= this.#begin(asked))
     if (asked.aborted === true) return this.#abandoned()
-    incoming.bytes += payload.length
+    const bytes = incoming.bytes + payload.length
     if (asked.settled === true) incoming.isSettled = true
-    if (incoming.bytes > limits.amqpMessageBytes) return this.#tooLarge(incoming.bytes)
-    if (payload.length > 0) incoming.parts.push(payload)
-    if (asked.more === true) return
-    this.#incoming = null
+    if (bytes > limits.amqpMessageBytes) return this.#tooLarge(bytes)
+    if (asked.more === true || incoming.more !== null) {
+      incoming.more ??= new ByteWriter(Math.max(payload.length * 2, 1_024))
+      incoming.more.raw(payload)
+      incoming.bytes = bytes
+      this.session.connection.countPartial(payload.length)
+      if (asked.more === true) return
+    } else {
+      incoming.first = payload
+      incoming.bytes = bytes
+    }
+    this.#forgetPartial()
     this.#counted()
     this.#store(incoming)
   }
@@ -73,10 +85,15 @@ export class Publisher extends Link {
     if (deliveryId === null) throw new Refused(condition.invalidField, 'The first transfer of a delivery has its id.')
     if (this.#credit <= 0)
       throw new Refused(condition.transferLimit, 'More was sent than the credit of the link allows.')
-    return { deliveryId, format: messageFormat ?? 0, isSettled: settled === true, parts: [], bytes: 0 }
+    return { deliveryId, format: messageFormat ?? 0, isSettled: settled === true, first: none, more: null, bytes: 0 }
+  }
+  #forgetPartial(): void {
+    const incoming = this.#incoming
+    this.#incoming = null
+    if (incoming !== null && incoming.more !== null) this.session.connection.countPartial(-incoming.bytes)
   }
   #abandoned(): void {
-    this.#incoming = null
+    this.#forgetPartial()
     this.#counted()
   }
   #counted(): void {
@@ -84,17 +101,17 @@ export class Publisher extends Link {
     this.#credit--
   }
   #tooLarge(bytes: number): void {
-    this.#incoming = null
+    this.#forgetPartial()
     this.session.detachLink(this, {
       condition: condition.messageSize,
       description: `The received message (delivery-id:${this.#deliveryCount}, size:${bytes} bytes) exceeds the limit (${limits.amqpMessageBytes} bytes) currently allowed on the link.`,
     })
   }
 
-  #store({ deliveryId, format, isSettled, parts, bytes }: Incoming): void {
+  #store({ deliveryId, format, isSettled, first, more, bytes }: Incoming): void {
     const { session } = this
     const { connection } = session
-    const body = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+    const body = more === null ? first : more.done()
     let stored: Promise<void>
     try {
       const { clock } = connection.hubs.parts.world
@@ -123,6 +140,6 @@ export class Publisher extends Link {
     })
   }
   onGone(): void {
-    this.#incoming = null
+    this.#forgetPartial()
   }
 }

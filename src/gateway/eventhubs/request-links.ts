@@ -42,8 +42,7 @@ function requestOf(bytes: Buffer): Request {
 
 export class RequestLink extends Link {
   readonly #address: Node
-  #parts: Buffer[] = []
-  #bytes = 0
+  #more: ByteWriter | null = null
   #deliveryId = 0
   #deliveryCount: number
   #credit = 0
@@ -65,16 +64,14 @@ export class RequestLink extends Link {
     if (echo === true) this.#giveCredit()
   }
   override onTransfer({ deliveryId, more, settled, aborted }: Transfer, payload: Buffer): void {
-    if (this.#parts.length === 0) {
-      this.#deliveryId = deliveryId ?? this.#deliveryId
-      this.#bytes = 0
-    }
-    this.#bytes += payload.length
-    if (this.#bytes > limits.amqpTokenLength * 4) throw new Refused(condition.messageSize, 'The request is too long.')
-    this.#parts.push(payload)
-    if (more === true && aborted !== true) return
-    const message = this.#parts.length === 1 ? payload : Buffer.concat(this.#parts)
-    this.#parts = []
+    if (this.#more === null) this.#deliveryId = deliveryId ?? this.#deliveryId
+    if ((this.#more?.at ?? 0) + payload.length > limits.amqpTokenLength * 4)
+      throw new Refused(condition.messageSize, 'The request is too long.')
+    const isLast = more !== true || aborted === true
+    if (!isLast || this.#more !== null) (this.#more ??= new ByteWriter(1_024)).raw(payload)
+    if (!isLast) return
+    const message = this.#more === null ? payload : this.#more.done()
+    this.#more = null
     this.#deliveryCount = (this.#deliveryCount + 1) >>> 0
     if (--this.#credit <= requestCredit / 2) this.#giveCredit()
     if (aborted === true) return
@@ -106,7 +103,7 @@ export class RequestLink extends Link {
     connection.answerLink(node, request.replyTo)?.send(messageOf(request, answer, reason))
   }
   onGone(): void {
-    this.#parts = []
+    this.#more = null
   }
 }
 const requestCredit = 100

@@ -64,23 +64,26 @@ export class Session {
     })
   }
 
-  /** Throws SessionRefused, Fault wire.malformed. */
-  on(performative: Value, payload: Buffer): void {
+  /** `bytes`: of the performative. Throws SessionRefused, Fault wire.malformed. */
+  on(performative: Value, payload: Buffer, bytes: number): void {
     // The one that comes most.
     if (isOf(performative, transfer)) this.#transfer(fieldsOf(performative, transfer), payload)
     else if (isOf(performative, flow)) this.#flow(fieldsOf(performative, flow))
     else if (isOf(performative, disposition)) fieldsOf(performative, disposition)
-    else if (isOf(performative, attach)) this.#attach(fieldsOf(performative, attach))
+    else if (isOf(performative, attach)) this.#attach(fieldsOf(performative, attach), bytes)
     else if (isOf(performative, detach)) this.#detach(fieldsOf(performative, detach))
     else if (isOf(performative, end)) this.#end()
     else throw new SessionRefused(condition.notImplemented, 'That performative is not known here.')
   }
 
-  #attach(asked: Attach): void {
+  #attach(asked: Attach, bytes: number): void {
     const { handle } = asked
     if (handle > this.#handleMax)
       throw new SessionRefused(condition.framing, `Handle ${handle} is above the ${this.#handleMax} that were agreed.`)
     if (this.links.has(handle)) throw new SessionRefused(condition.handleInUse, `Handle ${handle} is in use.`)
+    if (bytes > limits.amqpAttachBytes)
+      throw new SessionRefused(condition.argument, `An attach has ${limits.amqpAttachBytes} bytes at most.`)
+    this.connection.countLinks(1)
     let link: Link
     try {
       link = this.#linkOf(asked)
@@ -150,6 +153,7 @@ export class Session {
   #detach({ handle, closed }: Fields<typeof detach>): void {
     const link = this.#link(handle)
     this.links.delete(handle)
+    this.connection.countLinks(-1)
     if (link.state === 'gone') return
     const wasOpen = link.state === 'open'
     link.state = 'gone'
@@ -246,6 +250,7 @@ export class Session {
       link.state = 'gone'
       link.onGone(false)
     }
+    this.connection.countLinks(-this.links.size)
     this.links.clear()
   }
   /** Detaches what may not go on. */

@@ -4,7 +4,6 @@ import type { IncomingMessage } from 'node:http'
 import type { RequestOptions } from 'node:https'
 import { type AddressInfo, Server, Socket, type SocketConstructorOpts, isIP } from 'node:net'
 import { Server as TlsListener, type TLSSocket, checkServerIdentity, connect as connectTls } from 'node:tls'
-import { limits } from '../limits.ts'
 import type {
   Address,
   Connection,
@@ -17,7 +16,7 @@ import type {
   TlsServer,
 } from '../world.ts'
 import { http, https } from './http.ts'
-import { contextOf, failedHandshake, isWelcome, serverOptions, subjectOf } from './tls.ts'
+import { contextOf, failedHandshake, isWelcome, limitHandshakes, serverOptions, subjectOf } from './tls.ts'
 
 export const realNet: Net = {
   listen(at, accept, tls, failed) {
@@ -84,23 +83,14 @@ function secured(to: Address, tls: TlsClient): TLSSocket {
   })
 }
 
-/** Handshakes under way are counted: who begins them has not said a word that could be counted elsewhere. */
 function securedServer(
   tls: TlsServer,
   accept: (connection: Connection) => void,
   failed: (handshake: FailedHandshake) => void = () => {},
 ): TlsListener {
   const server = new TlsListener({ ...serverOptions(tls), noDelay: true })
-  const shaking = new Set<string>()
-  const nameOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`
-  server.on('connection', (socket: Socket) => {
-    if (shaking.size >= limits.tlsHandshakes) return void socket.destroy()
-    const name = nameOf(socket)
-    shaking.add(name)
-    socket.once('close', () => shaking.delete(name))
-  })
+  limitHandshakes(server)
   server.on('secureConnection', (socket) => {
-    shaking.delete(nameOf(socket))
     if (!isWelcome(socket)) {
       failed({ host: socket.remoteAddress ?? '', why: String(socket.authorizationError), ofCertificate: true })
       return void socket.destroy()

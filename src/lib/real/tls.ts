@@ -1,6 +1,12 @@
 /** The listening side of TLS: what node:tls takes, and who the peer says it is. */
 import type { Socket } from 'node:net'
-import { type SecureContextOptions, type TLSSocket, type TlsOptions, createSecureContext } from 'node:tls'
+import {
+  type SecureContextOptions,
+  type TLSSocket,
+  type Server as TlsListener,
+  type TlsOptions,
+  createSecureContext,
+} from 'node:tls'
 import { limits } from '../limits.ts'
 import type { FailedHandshake, TlsServer } from '../world.ts'
 
@@ -40,4 +46,17 @@ export function subjectOf(socket: TLSSocket): string | null {
   const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined
   // Node gives a line for each part, escaped as the RFC asks, the most general first.
   return certificate?.subject.split('\n').toReversed().join(',') ?? null
+}
+
+/** Handshakes under way are counted: who begins them has not said a word that could be counted elsewhere. */
+export function limitHandshakes(server: TlsListener): void {
+  const shaking = new Set<string>()
+  const nameOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`
+  server.on('connection', (socket: Socket) => {
+    if (shaking.size >= limits.tlsHandshakes) return void socket.destroy()
+    const name = nameOf(socket)
+    shaking.add(name)
+    socket.once('close', () => shaking.delete(name))
+  })
+  server.on('secureConnection', (socket) => void shaking.delete(nameOf(socket)))
 }

@@ -101,6 +101,8 @@ export class ValueReader {
   readonly bytes: Buffer
   at: number
   readonly end: number
+  /** Items without a byte of their own that may still come, over all values that lie in this one's bytes. */
+  #emptyLeft: number = limits.emptyItems
 
   constructor(bytes: Buffer, at = 0, end = bytes.length) {
     this.bytes = bytes
@@ -196,7 +198,9 @@ export class ValueReader {
       case 'map':
       case 'array': {
         const inner = new ValueReader(bytes, from, to)
+        inner.#emptyLeft = this.#emptyLeft
         const found = inner.#compound(type, inner.#size(code), depth + 1)
+        this.#emptyLeft = inner.#emptyLeft
         if (inner.at !== to) throw malformed(`${to - inner.at} bytes behind the last item of a ${type}`)
         return found
       }
@@ -226,7 +230,8 @@ export class ValueReader {
     const of = typeOfCode.get(code)
     if (of === undefined) throw malformed(`there is no type 0x${code.toString(16)}`)
     const isEmpty = code < 0x50
-    if (count > (isEmpty ? limits.emptyItems : this.left)) throw malformed(`${count} items in ${this.left} bytes`)
+    if (count > (isEmpty ? this.#emptyLeft : this.left)) throw malformed(`${count} items in ${this.left} bytes`)
+    if (isEmpty) this.#emptyLeft -= count
     const value = Array.from({ length: count }, () => this.#ofCode(code, depth))
     return { type: 'array', of, descriptor, value }
   }
