@@ -100,7 +100,8 @@ test('messages of an ordering key arrive in their order, also again', async () =
   for (let i = 0; i < 12; i++)
     await ordered.publishMessage({ data: bytes(String(i)), orderingKey: i % 2 === 0 ? 'even' : 'odd' })
   let nacked = false
-  const found = await take(subscription, 13, (message) => {
+  // Those behind it are there already: they come again after it, acknowledged or not.
+  const found = await take(subscription, 16, (message) => {
     const again = !nacked && message.data.toString() === '4'
     if (again) nacked = true
     if (again) message.nack()
@@ -108,7 +109,7 @@ test('messages of an ordering key arrive in their order, also again', async () =
   })
   const of = (key: string): string[] =>
     found.filter((one) => one.orderingKey === key).map(({ data }) => data.toString())
-  assert.deepEqual(of('even'), ['0', '2', '4', '4', '6', '8', '10'])
+  assert.deepEqual(of('even'), ['0', '2', '4', '6', '8', '10', '4', '6', '8', '10'])
   assert.deepEqual(of('odd'), ['1', '3', '5', '7', '9', '11'])
   await subscription.close()
 })

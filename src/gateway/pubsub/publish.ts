@@ -7,6 +7,7 @@ import type { PubsubMessage } from '../../wire/pubsub/messages.ts'
 import { type Carried, messageIdOf, recordOf } from './carried.ts'
 import { invalid } from './errors.ts'
 import type { FoundTopic, Service } from './service.ts'
+import { othersFirst } from './transforms.ts'
 
 const countMax = 1_000
 const attributesMax = 100
@@ -32,6 +33,7 @@ export async function publish(
   const targets: Target[] = []
   const places: number[] = []
   for (let place = 0; place < messages.length; place++) {
+    if (topic.message.messageTransforms.length > 0) await othersFirst(service.clock)
     const record = recordFor(messages[place]!)
     if (record === null) continue
     targets.push({ topic: topic.info, partition: null, record })

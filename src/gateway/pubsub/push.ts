@@ -117,6 +117,7 @@ class Pusher {
       waitMs: limits.pubsubStreamWaitMs,
       deadlineMs: this.#subscription.deadlineMs,
       holder: null,
+      keyHolder: null,
       signal: AbortSignal.any([signal, this.#subscription.changed]),
     })
     // The bytes go back to the log before they are sent.
@@ -192,7 +193,7 @@ interface Post {
 const userAgent = { 'user-agent': 'APIs-Google; (+https://developers.google.com/webmasters/APIs-Google) Millrace' }
 function postOf(subscription: Subscription, delivery: Delivery): Post {
   const { pushConfig, name, deadLetterPolicy } = subscription.message
-  const { message, deliveries } = delivery
+  const { message, attempt } = delivery
   const { noWrapper } = pushConfig!
   if (noWrapper !== null) return unwrapped(delivery, name, noWrapper.writeMetadata)
   const publishTime = toJson(timestamp, secondsOf(message.publishMs))
@@ -208,7 +209,7 @@ function postOf(subscription: Subscription, delivery: Delivery): Post {
       publish_time: publishTime,
     },
     subscription: name,
-    ...(deadLetterPolicy === null ? {} : { deliveryAttempt: deliveries }),
+    ...(deadLetterPolicy === null ? {} : { deliveryAttempt: attempt }),
   }
   return { headers: { ...userAgent, 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(wrapped)) }
 }

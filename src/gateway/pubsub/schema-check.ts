@@ -1,11 +1,12 @@
 /** Whether the data of a message fits a schema: Avro or Protocol Buffers, as JSON or binary. */
 import { isUtf8 } from 'node:buffer'
 import { Fault } from '../../lib/fault.ts'
-import { type AvroSchema, parseAvro } from '../../schema/formats/avro.ts'
+import { type AvroNode, type AvroSchema, nodeOf, parseAvro, resolve } from '../../schema/formats/avro.ts'
 import { type ProtoField, type ProtoMessage, messageNamed, parseProtobuf } from '../../schema/formats/protobuf.ts'
 import { protoFields } from '../../wire/otlp/protobuf.ts'
 import type { Encoding } from '../../wire/pubsub/messages.ts'
 import type { SchemaMessage } from '../../wire/pubsub/schema-messages.ts'
+import { checkAvro } from './avro-check.ts'
 
 /** What is wrong; null: it fits. */
 export type Check = (data: Uint8Array, encoding: Encoding) => string | null
@@ -20,10 +21,12 @@ export function checkOf({ type, definition }: Pick<SchemaMessage, 'type' | 'defi
 const textOf = (data: Uint8Array): string => Buffer.from(data.buffer, data.byteOffset, data.length).toString('utf8')
 const said = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 300)
 
-function avroCheck({ type }: AvroSchema): Check {
+function avroCheck(schema: AvroSchema): Check {
+  const { type } = schema
+  const node = nodeOf(schema)
   return (data, encoding) => {
     try {
-      if (encoding === 'BINARY') type.fromBuffer(Buffer.from(data))
+      if (encoding === 'BINARY') checkAvro(node, data)
       else type.fromString(textOf(data))
       return null
     } catch (error) {
@@ -176,21 +179,56 @@ export function incompatible(old: SchemaMessage, next: SchemaMessage): string | 
   return next.type === 'AVRO' ? avroIncompatible(old, next) : protobufIncompatible(old, next)
 }
 function avroIncompatible(old: SchemaMessage, next: SchemaMessage): string | null {
-  const [before, after] = [parseAvro(old.definition).type, parseAvro(next.definition).type]
-  try {
-    after.createResolver(before)
-    before.createResolver(after)
+  const [before, after] = [parseAvro(old.definition), parseAvro(next.definition)]
+  return unreadableIn(resolve(before, after), new Set()) ?? unreadableIn(resolve(after, before), new Set())
+}
+/** Why not every value can be read; null: each can. */
+function unreadableIn(node: AvroNode, seen: Set<AvroNode>): string | null {
+  if (seen.has(node)) return null
+  seen.add(node)
+  const first = (nodes: readonly AvroNode[]): string | null => {
+    for (const one of nodes) {
+      const why = unreadableIn(one, seen)
+      if (why !== null) return why
+    }
     return null
-  } catch (error) {
-    return said(error)
+  }
+  switch (node.kind) {
+    case 'unreadable':
+      return `a value ${node.why}`
+    case 'enum':
+      return node.symbols.includes(null) ? 'it lacks a symbol that the other has, and has no default' : null
+    case 'array':
+      return first([node.items])
+    case 'map':
+      return first([node.values])
+    case 'union':
+      return first(node.branches)
+    case 'record': {
+      const named = [...node.fields, ...node.defaults].filter(({ name }) => name !== null)
+      for (const { name, node: field } of named) {
+        const why = unreadableIn(field, seen)
+        if (why !== null) return `${name}: ${why}`
+      }
+      return null
+    }
+    default:
+      return null
   }
 }
 function protobufIncompatible(old: SchemaMessage, next: SchemaMessage): string | null {
   const [before, after] = [old, next].map(({ definition }) => messageNamed(parseProtobuf(definition), null))
-  return fieldsIncompatible(before!, after!, 0)
+  return fieldsIncompatible(before!, after!, new Map())
 }
-function fieldsIncompatible(before: ProtoMessage, after: ProtoMessage, depth: number): string | null {
-  if (depth > depthMax) return null
+/** `seen`: pairs that were looked at, or are: messages may hold one another, many times over. */
+function fieldsIncompatible(
+  before: ProtoMessage,
+  after: ProtoMessage,
+  seen: Map<ProtoMessage, Set<ProtoMessage>>,
+): string | null {
+  const others = seen.get(before) ?? new Set()
+  if (others.has(after)) return null
+  seen.set(before, others.add(after))
   for (const field of after.fields) {
     const old = before.byNumber.get(field.number)
     if (old === undefined && field.presence === 'required') return `the field ${field.name} is new and required`
@@ -198,7 +236,7 @@ function fieldsIncompatible(before: ProtoMessage, after: ProtoMessage, depth: nu
     if (old.kind !== field.kind || old.form !== field.form || old.name !== field.name)
       return `the field ${field.number} was ${old.form} ${old.kind} ${old.name}`
     const inner = old.message !== null && field.message !== null && old.message.known === null
-    const why = inner ? fieldsIncompatible(old.message!, field.message!, depth + 1) : null
+    const why = inner ? fieldsIncompatible(old.message!, field.message!, seen) : null
     if (why !== null) return why
   }
   for (const field of before.fields)

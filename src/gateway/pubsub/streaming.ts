@@ -27,6 +27,7 @@ export class StreamingPull implements Holder {
   readonly #call: Call
   readonly #peer: StreamPeer
   #subscription: Subscription | null = null
+  #keyHolder = ''
   #deadlineMs = 0
   #messagesMax = 0
   #bytesMax = 0
@@ -87,6 +88,7 @@ export class StreamingPull implements Holder {
       throw new RpcError('FAILED_PRECONDITION', 'This method is not supported for this subscription type.')
     await subscription.partitions()
     this.#subscription = subscription
+    this.#keyHolder = subscription.newHolder()
     this.#messagesMax = bound(request.maxOutstandingMessages, limits.pubsubOutstanding)
     this.#bytesMax = bound(request.maxOutstandingBytes, limits.pubsubStreamBytes)
     this.#protocolVersion = request.protocolVersion
@@ -102,15 +104,20 @@ export class StreamingPull implements Holder {
       throw invalid('modify_deadline_ack_ids and modify_deadline_seconds are of different sizes.')
     const { isExact } = subscription
     if (ackIds.length > 0) {
-      const bad = await acknowledged(subscription, ackIds)
-      const confirmation = { ackIds: without(ackIds, bad), invalidAckIds: bad }
+      const refused = await acknowledged(subscription, ackIds)
+      const confirmation = {
+        ackIds: ackIds.filter((id) => !refused.has(id)),
+        invalidAckIds: ackIds.filter((id) => refused.get(id) === 'invalid'),
+        unorderedAckIds: ackIds.filter((id) => refused.get(id) === 'unordered'),
+      }
       if (isExact) await this.#peer.send(encode(streamingPullResponse, { acknowledgeConfirmation: confirmation }))
     }
     if (ids.length === 0) return
     const bySeconds = Map.groupBy(ids, (_, i) => modifyDeadlineSeconds[i]!)
-    const bad: string[] = []
-    for (const [seconds, some] of bySeconds) bad.push(...(await deadlineModified(subscription, some, seconds)))
-    const confirmation = { ackIds: without(ids, bad), invalidAckIds: bad }
+    const bad = new Set<string>()
+    for (const [seconds, some] of bySeconds)
+      for (const id of (await deadlineModified(subscription, some, seconds)).keys()) bad.add(id)
+    const confirmation = { ackIds: ids.filter((id) => !bad.has(id)), invalidAckIds: [...bad] }
     if (isExact) await this.#peer.send(encode(streamingPullResponse, { modifyAckDeadlineConfirmation: confirmation }))
   }
 
@@ -132,6 +139,7 @@ export class StreamingPull implements Holder {
         waitMs: limits.pubsubStreamWaitMs,
         deadlineMs: this.#deadlineMs,
         holder: this,
+        keyHolder: this.#keyHolder,
         signal: AbortSignal.any([signal, changed]),
       })
       const encoded = this.#ended ? null : this.#encoded(subscription, pulled.deliveries, out)
@@ -149,8 +157,8 @@ export class StreamingPull implements Holder {
     this.#call.service.parts.meter.delivered(deliveries.length)
     out.at = 0
     const counts = subscription.message.deadLetterPolicy !== null
-    for (const { ackId, deliveries: times, message } of deliveries)
-      writeReceived(out, 1, { ackId, attempt: counts ? times : 0, message })
+    for (const { ackId, attempt, message } of deliveries)
+      writeReceived(out, 1, { ackId, attempt: counts ? attempt : 0, message })
     return Buffer.from(out.done())
   }
   /** Until something of what is out is done with, or its time is over. */
@@ -169,8 +177,3 @@ export class StreamingPull implements Holder {
   }
 }
 const bound = (asked: number, most: number): number => (asked > 0 ? Math.min(asked, most) : most)
-function without(all: readonly string[], some: readonly string[]): readonly string[] {
-  if (some.length === 0) return all
-  const left = new Set(some)
-  return all.filter((one) => !left.has(one))
-}

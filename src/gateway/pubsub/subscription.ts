@@ -16,7 +16,7 @@ import { type Carried, carriedOf } from './carried.ts'
 import { precondition } from './errors.ts'
 import { type Filter, parseFilter } from './filter.ts'
 import { Leases, type Holder } from './leases.ts'
-import type { Transform } from './transforms.ts'
+import { type Transform, othersFirst } from './transforms.ts'
 
 export interface SubscriptionParts {
   readonly queues: Queues
@@ -42,7 +42,8 @@ export interface Delivery {
   readonly ackId: string
   readonly partition: number
   readonly offset: number
-  readonly deliveries: number
+  /** How often it was tried to deliver it. */
+  readonly attempt: number
   readonly message: Carried
   readonly bytes: number
 }
@@ -52,6 +53,8 @@ export interface Pull {
   readonly waitMs: number
   readonly deadlineMs: number
   readonly holder: Holder | null
+  /** Who may have several messages of a key out; null: one of a key at a time. */
+  readonly keyHolder: string | null
   readonly signal: AbortSignal
 }
 /** What is handed out lies in the log's memory until `release`. */
@@ -69,6 +72,8 @@ const deadlineDefaultMs = 10_000
 const backoffMinDefaultMs = 10_000
 const backoffMaxDefaultMs = 600_000
 const rangeRecords = 500
+/** Of messages that a function of the user's changes, before their deadlines begin to matter. */
+const transformedMax = 50
 /** A message that a transform has failed with comes again after this. */
 const failedMs = 1_000
 
@@ -169,27 +174,33 @@ export class Subscription {
           group: this.group,
           member,
           of: turned(of, this.#turn++),
-          recordsMax: options.messagesMax,
+          recordsMax: this.#transform === null ? options.messagesMax : Math.min(options.messagesMax, transformedMax),
           bytesMax: options.bytesMax,
           exact: true,
           rangeRecords,
           waitMs,
           lockMs: options.deadlineMs,
+          ...(options.keyHolder === null ? {} : { keyHolder: options.keyHolder }),
         },
         options.signal,
       )
-      const pulled = this.#handOut(acquired, options)
+      const pulled = await this.#handOut(acquired, options)
       if (pulled.deliveries.length > 0) return pulled
       pulled.release()
       for (const { fault } of acquired) if (fault !== null) throw fault
       if (acquired.length === 0 || options.signal.aborted || clock.monotonic() >= untilMs) return nothing
     }
   }
+  /** Of a stream or a pull. */
+  newHolder(): string {
+    return String(++this.#holders)
+  }
+  #holders = 0
   /** Which partition is looked at first: each in its turn. */
   #turn = 0
-  #handOut(acquired: readonly Acquired[], { holder, deadlineMs }: Pull): Pulled {
+  async #handOut(acquired: readonly Acquired[], { holder, deadlineMs }: Pull): Promise<Pulled> {
     const deliveries: Delivery[] = []
-    for (const one of acquired) if (one.fault === null) this.#decode(one, deliveries)
+    for (const one of acquired) if (one.fault === null) await this.#decode(one, deliveries)
     for (const { partition, offset, bytes } of deliveries)
       this.leases.add(partition, offset, { bytes, holder, untilMs: this.#parts.clock.monotonic() + deadlineMs })
     const release = (): void => {
@@ -197,7 +208,7 @@ export class Subscription {
     }
     return { deliveries, release }
   }
-  #decode({ of, epoch, batches, ranges }: Acquired, into: Delivery[]): void {
+  async #decode({ of, epoch, batches, ranges }: Acquired, into: Delivery[]): Promise<void> {
     const partition = of.index
     const nowMs = this.#parts.clock.now()
     const done: Settlement[] = []
@@ -210,7 +221,7 @@ export class Subscription {
     const failed: Settlement[] = []
     const records = batches.flatMap((batch) => decodeBatch(batch))
     let next = 0
-    for (const { first, last, deliveries } of ranges) {
+    for (const { first, last, deliveries, spared } of ranges) {
       const prefix = this.#ackIds.prefix({ partition, epoch, deliveries, first, last })
       let at: number = first
       while (next < records.length && records[next]!.offset < first) next++
@@ -219,13 +230,14 @@ export class Subscription {
         const { offset } = record
         if (offset > at) pass(at, offset - 1)
         at = offset + 1
+        if (this.#transform !== null) await othersFirst(this.#parts.clock)
         const message = this.#wanted(partition, record, nowMs)
         if (message === null) pass(offset, offset)
         else if (message === 'failed')
           failed.push({ first: offset, last: offset, outcomes: ['release'], delayMs: failedMs })
         else {
           const ackId = this.#ackIds.id(prefix, first, offset)
-          into.push({ ackId, partition, offset, deliveries, message, bytes: sizeOf(message) })
+          into.push({ ackId, partition, offset, attempt: deliveries - spared, message, bytes: sizeOf(message) })
         }
       }
       if (at <= last) pass(at, last)
@@ -253,12 +265,12 @@ export class Subscription {
 
   // --- what became of it
 
-  /** Those that are not valid (any more), where exactly once is promised. Durable when it resolves. Throws RpcError. */
-  acknowledge(ids: readonly string[]): Promise<readonly string[]> {
+  /** Those that nothing became of, where exactly once is promised. Durable when it resolves. Throws RpcError. */
+  acknowledge(ids: readonly string[]): Promise<Refused> {
     return this.#became(ids, (exact) => ({ outcomes: ['accept'], late: !exact }), 'over')
   }
   /** 0: it is to be delivered again. */
-  modifyDeadline(ids: readonly string[], seconds: number): Promise<readonly string[]> {
+  modifyDeadline(ids: readonly string[], seconds: number): Promise<Refused> {
     if (seconds === 0) return this.#became(ids, (exact) => ({ outcomes: ['release'], late: !exact }), 'over')
     const lockMs = seconds * 1000
     return this.#became(ids, (exact) => ({ outcomes: ['renew'], late: !exact, lockMs }), lockMs)
@@ -267,17 +279,17 @@ export class Subscription {
     ids: readonly string[],
     how: (exact: boolean) => Pick<Settlement, 'outcomes' | 'late' | 'lockMs'>,
     lease: 'over' | number,
-  ): Promise<readonly string[]> {
+  ): Promise<Refused> {
     this.used()
     const exact = this.isExact
     const settlement = how(exact)
-    const bad: string[] = []
+    const refused = new Map<string, 'invalid' | 'unordered'>()
     const byPartition = new Map<number, Map<number, AckId & { readonly id: string }>>()
     for (const id of ids) {
       const parsed = this.#ackIds.parse(id)
       if (parsed === null) {
         if (!exact) throw new InvalidAckId(id)
-        bad.push(id)
+        refused.set(id, 'invalid')
         continue
       }
       let ofPartition = byPartition.get(parsed.partition)
@@ -289,24 +301,35 @@ export class Subscription {
     const waits = Array.from(byPartition, async ([index, found]) => {
       const of = { topicId, index }
       let all = [...found.values()]
+      const isAccepted = settlement.outcomes[0] === 'accept'
+      if (exact && isAccepted) await this.#parts.queues.learn(this.group, of)
       if (exact) {
         const held = this.#parts.queues.held(this.group, member, of, all)
-        all.forEach(({ id }, i) => held[i] === true || bad.push(id))
+        all.forEach(({ id }, i) => held[i] === true || refused.set(id, 'invalid'))
         all = all.filter((_, i) => held[i] === true)
+      }
+      if (exact && isAccepted) {
+        const isNext = this.#parts.queues.inOrder(
+          this.group,
+          of,
+          all.map(({ offset }) => offset),
+        )
+        all.forEach(({ id }, i) => isNext[i] === true || refused.set(id, 'unordered'))
+        all = all.filter((_, i) => isNext[i] === true)
       }
       if (all.length === 0) return
       for (const { offset } of all)
         if (lease === 'over') this.leases.remove(index, offset)
         else this.leases.extend(index, offset, lease)
       // A late acknowledgement is one of the message, whichever delivery it was.
-      const byDelivery = exact || settlement.outcomes[0] !== 'accept'
+      const byDelivery = exact || !isAccepted
       const fault = await this.#settle(of, rangesOf(all, settlement, byDelivery))
       if (fault === null) return
       if (fault.code !== 'log.record-not-held') throw fault
-      if (exact) for (const { id } of all) bad.push(id)
+      if (exact) for (const { id } of all) refused.set(id, 'invalid')
     })
     await Promise.all(waits)
-    return bad
+    return refused
   }
 
   // --- where it is
@@ -329,6 +352,8 @@ export class Subscription {
   }
 }
 
+/** Ack ids: one that is not valid (any more), or one whose message has an older one of its key that is not acknowledged. */
+export type Refused = ReadonlyMap<string, 'invalid' | 'unordered'>
 /** An ack id that was never given out by this subscription. */
 export class InvalidAckId extends Error {
   readonly id: string

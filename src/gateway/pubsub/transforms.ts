@@ -20,6 +20,8 @@ import { invalid } from './errors.ts'
 
 /** null: the message is dropped. Throws RpcError INVALID_ARGUMENT with what the function threw. */
 export type Transform = (message: Carried) => Carried | null
+/** Before each message that a function is called for: it may take its time, and the rest of the program goes on in between. */
+export const othersFirst = (clock: Clock): Promise<void> => new Promise((resolve) => clock.soon(resolve))
 interface Udf {
   readonly functionName: string
   readonly code: string

@@ -191,7 +191,10 @@ export class QueuePartition {
     let left = options.recordsMax
     for (const extent of extents) {
       if (left <= 0 || this.#hasLast(taken, options.rules)) break
-      left -= this.#pick(extent, taken, { ...options, left })
+      const count = this.#pick(extent, taken, { ...options, left })
+      left -= count
+      // What comes behind may have to come after it.
+      if (count <= extent.last - extent.first) break
     }
     return this.#acquire(taken, options)
   }
@@ -203,7 +206,7 @@ export class QueuePartition {
     let count = 0
     for (const run of this.#runs.between(extent.first, extent.last)) {
       if (!isFree(run, nowMs)) continue
-      const isLast = isLastDelivery(run.count + 1, rules)
+      const isLast = isLastDelivery(run.count + 1 - run.spared, rules)
       if (count >= left || (isLast && taken.length > 0)) break
       const size = isLast ? 1 : Math.min(run.last - run.first + 1, left - count)
       taken.push({ ...run, last: run.first + size - 1 })
@@ -214,7 +217,7 @@ export class QueuePartition {
   }
   #hasLast(taken: readonly Run[], rules: Rules): boolean {
     const last = taken.at(-1)
-    return last !== undefined && isLastDelivery(last.count + 1, rules)
+    return last !== undefined && isLastDelivery(last.count + 1 - last.spared, rules)
   }
   #hole(first: number, last: number): void {
     if (last < first) return
@@ -223,13 +226,15 @@ export class QueuePartition {
   }
   #acquire(taken: readonly Run[], { member, nowMs, lockMs }: TakeOptions): AcquiredRange[] {
     const untilMs = nowMs + lockMs
-    const ranges: { first: Offset; last: Offset; deliveries: number }[] = []
+    const ranges: { first: Offset; last: Offset; deliveries: number; spared: number }[] = []
     for (const run of taken) {
       const deliveries = run.count + 1
+      const { spared } = run
       this.#runs.replace([{ ...run, state: 'acquired', count: deliveries, member, untilMs }])
       const known = ranges.at(-1)
-      if (known?.deliveries === deliveries && known.last + 1 === run.first) known.last = run.last as Offset
-      else ranges.push({ first: run.first as Offset, last: run.last as Offset, deliveries })
+      const isAlike = known?.deliveries === deliveries && known.spared === spared
+      if (isAlike && known.last + 1 === run.first) known.last = run.last as Offset
+      else ranges.push({ first: run.first as Offset, last: run.last as Offset, deliveries, spared })
     }
     return ranges
   }
@@ -306,6 +311,19 @@ export class QueuePartition {
   /** Locks that are over by now are ended. */
   expire(rules: Rules, nowMs: number): Change {
     return this.#release((run) => run.untilMs <= nowMs, { rules, nowMs, delayMs: undefined })
+  }
+  /** What went out, or was accepted, is there to be given out again, and that delivery does not count. */
+  withdraw(extents: readonly Extent[]): Change {
+    const before: Run[] = []
+    const after: Run[] = []
+    for (const { first, last } of extents)
+      for (const run of this.#runs.between(first, last)) {
+        if (run.pending !== null || (run.state !== 'acquired' && run.state !== 'accepted')) continue
+        const spared = Math.min(run.count, run.spared + 1)
+        before.push(run)
+        after.push({ ...run, state: 'available', member: '', untilMs: -Infinity, spared })
+      }
+    return this.#change({ before, after, dead: [] })
   }
   /** Everything that the member holds. */
   release(member: string, rules: Rules, nowMs: number): Change {
@@ -384,7 +402,14 @@ export class QueuePartition {
       // Of a delivery that is not over yet, nothing is stored.
       const isUnknown = run.state === 'acquired' || (pending instanceof Change && !pending.queued)
       const batch = isUnknown
-        ? { first: run.first, last: run.last, state: 'available' as const, count: run.count - 1, notBeforeMs: 0 }
+        ? {
+            first: run.first,
+            last: run.last,
+            state: 'available' as const,
+            count: run.count - 1,
+            spared: run.spared,
+            notBeforeMs: 0,
+          }
         : storedBatch(run, clock)
       if (batch.state !== 'available' || batch.count > 0) batches.push(batch)
     }
@@ -421,10 +446,10 @@ export class QueuePartition {
       const first = Math.max(batch.first, this.#start ?? 0)
       if (first > batch.last) continue
       this.admit(batch.last + 1)
-      const { state, count, notBeforeMs, lockedBy } = batch
+      const { state, count, spared = 0, notBeforeMs, lockedBy } = batch
       const waitMs = notBeforeMs - clock.wallMs
       const untilMs = waitMs > 0 ? clock.nowMs + waitMs : -Infinity
-      this.#runs.replace([{ ...fresh, first, last: batch.last, state, count, untilMs, member: lockedBy ?? '' }])
+      this.#runs.replace([{ ...fresh, first, last: batch.last, state, count, spared, untilMs, member: lockedBy ?? '' }])
     }
     if (stored.start !== null) this.trim(stored.start)
     this.#advance()
@@ -433,7 +458,7 @@ export class QueuePartition {
 
 const isLastDelivery = (deliveries: number, { deliveriesMax }: Rules): boolean =>
   deliveries > 1 && deliveries >= deliveriesMax
-const fresh = { state: 'available', count: 0, member: '', untilMs: -Infinity, pending: null } as const
+const fresh = { state: 'available', count: 0, spared: 0, member: '', untilMs: -Infinity, pending: null } as const
 /**
  * A lock that was kept over a restart is a record that is not to be given out before its end, with the name of who holds it:
  * what its end means to the group is asked of nobody, who may not be there yet.
@@ -449,7 +474,8 @@ function became(
   by: { rules: Rules; nowMs: number; delayMs: number | undefined; reason: string | undefined },
 ): { run: Run; dead: Dead | null } {
   const over = { ...run, member: '', untilMs: -Infinity }
-  const { first, last, count } = run
+  const { first, last } = run
+  const count = run.count - run.spared
   switch (outcome) {
     case 'accept':
       return { run: { ...over, state: 'accepted' }, dead: null }
@@ -508,10 +534,10 @@ function checkOnce(runs: readonly Run[]): void {
 }
 
 function storedBatch(run: Run, clock: { nowMs: number; wallMs: number }): StoredBatch {
-  const { first, last, state, count, untilMs, member } = run
+  const { first, last, state, count, spared, untilMs, member } = run
   assert(state !== 'acquired', 'an acquired record is nothing to store')
   const notBeforeMs = untilMs > clock.nowMs ? Math.ceil(clock.wallMs + untilMs - clock.nowMs) : 0
-  return { first, last, state, count, notBeforeMs, ...(member === '' ? {} : { lockedBy: member }) }
+  return { first, last, state, count, spared, notBeforeMs, ...(member === '' ? {} : { lockedBy: member }) }
 }
 const storedLock = (run: Run, clock: { nowMs: number; wallMs: number }): StoredBatch =>
   storedBatch({ ...run, state: 'available' }, clock)

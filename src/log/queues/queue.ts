@@ -11,7 +11,7 @@ import type { RecordInput } from '../batch.ts'
 import type { Journal } from '../journal.ts'
 import type { Batch, Partition } from '../log.ts'
 import { DeadLetters } from './dead-letters.ts'
-import { KeyOrder } from './key-order.ts'
+import { KeyOrder, type Plan } from './key-order.ts'
 import { type Change, type Extent, QueuePartition, type Read, type TakeOptions } from './queue-partition.ts'
 import type { AcquireRequest, Acquired, AcquiredRange, QueueRef, QueueSettings, Settlement } from './queues.ts'
 import { type StoredQueue, queueRecord } from './records.ts'
@@ -51,6 +51,8 @@ export interface Left {
 }
 /** Reads that find nothing to give out (aborted transactions, gaps) before others get their turn. */
 const readsMax = 64
+/** Read at once of a window whose keys are not known. */
+const learnBytes = 1024 * 1024
 
 export class Queue {
   readonly group: string
@@ -209,23 +211,33 @@ export class Queue {
       const unknown = this.#keys.firstUnknown(this.machine)
       if (unknown !== null) {
         await this.#learn(partition, unknown, { settings, left, grows: false })
+        if (this.#keys.firstUnknown(this.machine) === unknown) return null
         continue
       }
-      const found = this.#keys.candidates(this.machine, this.#nowMs)
-      const [first] = found
+      const [first] = this.#plan(request).free
       if (first !== undefined) {
         const slice = await this.#read(partition, first.first, { settings, left })
         if (slice === null) continue
         const read = readOf(first.first, slice)
-        const there = this.#keys
-          .candidates(this.machine, this.#nowMs)
-          .filter((one) => read.extents.some((extent) => extent.first <= one.first && one.last <= extent.last))
+        const { free, late } = this.#plan(request)
+        if (free[0] !== undefined && free[0].first < first.first) {
+          // It was given back meanwhile, and what was read begins behind it.
+          slice.release()
+          continue
+        }
+        const there = common(free, read.extents)
         const ranges = this.machine.takeOnly(there, this.#options(request, left, settings))
-        if (ranges.length > 0) return await this.#given(request, { read, slice, ranges, left })
+        if (ranges.length > 0) {
+          this.#keys.given(ranges, request.keyHolder ?? null)
+          // What is behind them and was out is nobody's from now on.
+          void this.#commit(this.machine.withdraw(late))
+          return await this.#given(request, { read, slice, ranges, left })
+        }
         slice.release()
         if (slice.next === first.first || left.bytes <= 0) return null
-        // Compaction has taken it since its key was learned.
-        if (there[0]?.first !== first.first) this.machine.skip(first.first, first.last)
+        // It may go out, and is not there: compaction has taken it since its key was learned.
+        if (free[0]?.first === first.first && there[0]?.first !== first.first)
+          this.machine.skip(first.first, first.first)
         continue
       }
       const { end } = this.machine
@@ -234,6 +246,32 @@ export class Queue {
       if (this.machine.end === end) return null
     }
     return null
+  }
+  #plan({ keyHolder }: AcquireRequest): Plan {
+    const { locksMax } = this.settings
+    return this.#keys.plan(this.machine, { holder: keyHolder ?? null, locksMax, nowMs: this.#nowMs })
+  }
+  /** Reads what `inOrder` has to know of the window. */
+  learn(): Promise<void> {
+    if (!this.settings.orderByKey || this.#keys.firstUnknown(this.machine) === null) return Promise.resolve()
+    const mine = this.#turn.then(() => this.#learnAll())
+    this.#turn = mine.catch(() => undefined)
+    return mine
+  }
+  async #learnAll(): Promise<void> {
+    const left: Left = { records: Infinity, bytes: learnBytes, isFirst: true }
+    for (let from = this.#keys.firstUnknown(this.machine); from !== null;) {
+      await this.#learn(this.partition, from, { settings: this.settings, left, grows: false })
+      const next = this.#keys.firstUnknown(this.machine)
+      if (next === from) return
+      from = next
+    }
+  }
+  /** Of each, whether all older ones of its key are done with, or are among them. */
+  inOrder(offsets: readonly number[]): boolean[] {
+    if (!this.settings.orderByKey) return offsets.map(() => true)
+    const early = this.#keys.early(this.machine, offsets)
+    return offsets.map((offset) => !early.has(offset))
   }
   async #learn(
     partition: Partition,
@@ -384,9 +422,22 @@ function readOf(from: number, { next, batches }: Slice): Read {
   }
   return { from, next, extents }
 }
+/** Where both lie; each is sorted. */
+function common(some: readonly Extent[], others: readonly Extent[]): Extent[] {
+  const found: Extent[] = []
+  let at = 0
+  for (const one of some)
+    for (; at < others.length && others[at]!.first <= one.last; at++) {
+      const first = Math.max(one.first, others[at]!.first)
+      const last = Math.min(one.last, others[at]!.last)
+      if (first <= last) found.push({ first, last })
+      if (others[at]!.last > one.last) break
+    }
+  return found
+}
 /** A range in pieces of whole extents, each of about so many records. */
 function pieces(range: AcquiredRange, extents: readonly Extent[], records: number): AcquiredRange[] {
-  const { deliveries } = range
+  const { deliveries, spared } = range
   const found: { first: number; last: number }[] = []
   for (const extent of extents) {
     const first = Math.max(range.first, extent.first)
@@ -396,5 +447,5 @@ function pieces(range: AcquiredRange, extents: readonly Extent[], records: numbe
     if (known !== undefined && last - known.first + 1 <= records) known.last = last
     else found.push({ first, last })
   }
-  return found.map(({ first, last }) => ({ first: first as Offset, last: last as Offset, deliveries }))
+  return found.map(({ first, last }) => ({ first: first as Offset, last: last as Offset, deliveries, spared }))
 }

@@ -25,7 +25,7 @@ export interface QueueSettings {
   readonly committedOnly: boolean
   /** Whether locks may be extended. */
   readonly mayRenew: boolean
-  /** Of records with the same key, only the oldest that is not done with is given out. */
+  /** Of records with the same key, only the oldest that is not done with is given out: but see `keyHolder`. */
   readonly orderByKey: boolean
   /** A record that was released, or whose lock ended, is not given out again for so long. */
   readonly releaseDelayMs: number
@@ -67,12 +67,19 @@ export interface AcquireRequest {
   readonly waitMs: number
   /** In place of the group's. */
   readonly lockMs?: number
+  /**
+   * Where the group orders by key: several records of a key may be out, all with this holder, in order. When one is given
+   * out again, all behind it are that went out, accepted ones too.
+   */
+  readonly keyHolder?: string
 }
 export interface AcquiredRange {
   readonly first: Offset
   readonly last: Offset
-  /** This one included. */
+  /** This one included: no two deliveries of a record have the same. */
   readonly deliveries: number
+  /** Of them, those that do not count: one before it in the order of its key went out again. */
+  readonly spared: number
 }
 export interface Acquired {
   readonly of: QueueRef
@@ -157,6 +164,10 @@ export interface Queues {
     of: QueueRef,
     deliveries: readonly { readonly offset: number; readonly deliveries: number; readonly epoch: number }[],
   ): boolean[]
+  /** What `inOrder` asks about is known when it resolves: after a start it is not. */
+  learn(group: string, of: QueueRef): Promise<void>
+  /** Where the group orders by key, of each whether those before it are done with, or are among them. */
+  inOrder(group: string, of: QueueRef, offsets: readonly number[]): boolean[]
   /** Everything that the member holds, or of these partitions, is there for others. */
   release(group: string, member: string, of?: readonly QueueRef[]): Promise<void>
   /** Of all partitions that the group has to do with. */

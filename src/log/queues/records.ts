@@ -1,7 +1,7 @@
 /**
  * Records of `__share_group_state` in Kafka's own formats: a snapshot of a queue's state (key 0), and what changed since
- * (key 1). A test holds the declarations against Kafka's descriptors. Two fields are ours: until when a released record is
- * not to be given out (and who holds it until then), as tagged fields that Kafka's own readers pass over.
+ * (key 1). A test holds the declarations against Kafka's descriptors. Three fields are ours: until when a released record is
+ * not to be given out (and who holds it until then), and how many of its deliveries do not count, as tagged fields that Kafka's own readers pass over.
  */
 import { array, int16, int32, int64, int8, or, string, struct, tagged, uuid } from '../../wire/kafka/codec/shape.ts'
 import type { LogRecord, RecordInput } from '../batch.ts'
@@ -14,6 +14,8 @@ export interface StoredBatch {
   readonly last: number
   readonly state: 'available' | 'accepted' | 'archived'
   readonly count: number
+  /** Of them, those that do not count towards the limit. */
+  readonly spared?: number
   /** By the wall clock; 0 = at once. */
   readonly notBeforeMs: number
   /** Who holds it until then. */
@@ -35,6 +37,7 @@ export interface StoredKey {
 
 const ownTag = 10_000
 const lockTag = 10_001
+const sparedTag = 10_002
 /** Kafka's field has no room for more. */
 const countMax = 0x7fff
 const valueVersion = 0
@@ -47,6 +50,7 @@ const stateBatches = array(
     deliveryCount: int16,
     notBefore: tagged(ownTag, or(0, int64)),
     lockedBy: tagged(lockTag, or('', string)),
+    spared: tagged(sparedTag, or(0, int16)),
   }),
 )
 /** By the number that begins the key. */
@@ -97,12 +101,13 @@ export function queueRecord(
     leaderEpoch: 0,
     startOffset: stored.start ?? unset,
     deliveryCompleteCount: stored.over,
-    stateBatches: stored.batches.map(({ first, last, state, count, notBeforeMs, lockedBy = '' }) => ({
+    stateBatches: stored.batches.map(({ first, last, state, count, spared = 0, notBeforeMs, lockedBy = '' }) => ({
       firstOffset: first,
       lastOffset: last,
       deliveryState: states[state],
       deliveryCount: Math.min(count, countMax),
       notBefore: notBeforeMs,
+      spared: Math.min(spared, countMax),
       lockedBy,
     })),
   }
@@ -145,6 +150,7 @@ export function readQueueRecord(
       state: stateOf(batch.deliveryState),
       count: batch.deliveryCount,
       notBeforeMs: batch.notBefore,
+      ...(batch.spared === 0 ? {} : { spared: batch.spared }),
       ...(batch.lockedBy === '' ? {} : { lockedBy: batch.lockedBy }),
     })),
   }

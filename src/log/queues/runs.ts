@@ -11,6 +11,8 @@ export interface Run {
   readonly state: RunState
   /** Deliveries so far. */
   readonly count: number
+  /** Of them, those that do not count towards the limit. */
+  readonly spared: number
   /** Who holds it, while it is acquired. */
   readonly member: string
   /** By the monotonic clock. Of an acquired run: its lock ends; of an available one: not to be given out before. */
@@ -23,6 +25,7 @@ const sizeOf = ({ first, last }: Run): number => last - first + 1
 const isAlike = (a: Run, b: Run): boolean =>
   a.state === b.state &&
   a.count === b.count &&
+  a.spared === b.spared &&
   a.member === b.member &&
   a.untilMs === b.untilMs &&
   a.pending === b.pending

@@ -205,6 +205,12 @@ export class QueueService implements Queues {
     const queue = this.#find(group, of)
     return deliveries.map((one) => queue?.isHeld(member, one) === true)
   }
+  async learn(group: string, of: QueueRef): Promise<void> {
+    await this.#find(group, of)?.learn()
+  }
+  inOrder(group: string, of: QueueRef, offsets: readonly number[]): boolean[] {
+    return this.#find(group, of)?.inOrder(offsets) ?? offsets.map(() => true)
+  }
   async release(group: string, member: string, of?: readonly QueueRef[]): Promise<void> {
     const wanted = of === undefined ? null : new Set(of.map(keyOf))
     const queues = [...(this.#groups.get(group)?.values() ?? [])].filter(

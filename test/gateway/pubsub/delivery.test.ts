@@ -142,17 +142,54 @@ test('a stream of a subscription with exactly once is told what became of its ac
   assert.deepEqual([said.ackIds, said.invalidAckIds], [[ackId], ['nonsense']])
   stream.close()
 })
-test('of one key, one message is out at a time, across clients', async () => {
+const keyed = (...texts: string[]) => texts.map((text) => ({ data: Buffer.from(text), orderingKey: text[0]! }))
+test('of one key, several messages are out, in order, with one client', async () => {
   const { topic, sub } = await pair({ enableMessageOrdering: true })
-  await calls.publish(topic, ...[1, 2, 3].map((n) => ({ data: Buffer.from(`k${n}`), orderingKey: 'k' })), 'free')
-  const first = await calls.pull(sub)
-  assert.deepEqual(first.map(textOf), ['k1', 'free'])
-  assert.deepEqual(await calls.pull(sub, 10, true), [])
-  await calls.modifyDeadline(sub, 0, first[0]!.ackId)
-  const [again] = await calls.pull(sub)
-  assert.equal(textOf(again!), 'k1')
-  await calls.acknowledge(sub, again!.ackId)
-  assert.deepEqual((await calls.pull(sub)).map(textOf), ['k2'])
+  await calls.publish(topic, ...keyed('k1', 'k2', 'k3'), 'free')
+  const first = await calls.pull(sub, 2)
+  assert.deepEqual(first.map(textOf), ['k1', 'k2'])
+  assert.deepEqual((await calls.pull(sub, 10, true)).map(textOf), ['free'], 'no other client gets the next')
+  await calls.acknowledge(sub, ...idsOf(first))
+  assert.deepEqual((await calls.pull(sub)).map(textOf), ['k3'])
+})
+test('what is nacked takes with it what came after it of its key, acknowledged or not', async () => {
+  const { topic, sub } = await pair({ enableMessageOrdering: true })
+  await calls.publish(topic, ...keyed('k1', 'k2', 'k3', 'j1'))
+  const [stream, other] = [0, 1].map(() =>
+    fixture.client.stream({ subscription: path(sub), streamAckDeadlineSeconds: 60, maxOutstandingMessages: 10 }),
+  )
+  const all = (): string[] => [...stream!.received, ...other!.received].map(textOf)
+  await stream!.until(() => all().length === 4)
+  const k = stream!.received.length > 1 ? stream! : other!
+  const [k1, k2] = k.received.filter((one) => textOf(one).startsWith('k')).map(({ ackId }) => ackId)
+  await calls.acknowledge(sub, k2!)
+  await calls.modifyDeadline(sub, 0, k1!)
+  await stream!.until(() => all().length === 7)
+  assert.deepEqual(
+    [...stream!.received, ...other!.received]
+      .filter((one) => one.message!.orderingKey === 'k')
+      .map(textOf)
+      .slice(-3),
+    ['k1', 'k2', 'k3'],
+  )
+  for (const one of [stream!, other!]) one.close()
+})
+test('with exactly once and order, an acknowledgement out of order is to be tried again', async () => {
+  const { topic, sub } = await pair({ enableMessageOrdering: true, enableExactlyOnceDelivery: true })
+  await calls.publish(topic, ...keyed('k1', 'k2'))
+  const [k1, k2] = idsOf(await calls.pull(sub))
+  const failure = await calls.acknowledge(sub, k2!).then(
+    () => null,
+    (error: RpcFailure) => error,
+  )
+  assert.match(String(failure?.details), /TRANSIENT_FAILURE_UNORDERED_ACK_ID/)
+  const stream = fixture.client.stream({ subscription: path(sub), streamAckDeadlineSeconds: 60 })
+  stream.send({ ackIds: [k2!] })
+  await stream.until(() => stream.answers.some((one) => one.acknowledgeConfirmation !== null))
+  const said = stream.answers.find((one) => one.acknowledgeConfirmation !== null)!.acknowledgeConfirmation!
+  assert.deepEqual([said.ackIds, said.invalidAckIds, said.unorderedAckIds], [[], [], [k2]])
+  stream.close()
+  await calls.acknowledge(sub, k1!, k2!)
 })
 test('seek to a snapshot restores what was acknowledged out of order', async () => {
   const { topic, sub } = await pair({ retainAckedMessages: true })

@@ -88,3 +88,21 @@ test('a function sees nothing of the program around it, nor of another function'
   await calls.topic('other', udf('globalThis.secret = 1; function f(m) { return m }'))
   assert.deepEqual(await through(code, 'x'), ['undefined,undefined,undefined,undefined,undefined,1,ReferenceError'])
 })
+test('while functions take their time with many messages, others are served', async () => {
+  const slow = 'function f(m) { const end = Date.now() + 40; while (Date.now() < end); return m }'
+  await calls.topic('slow-topic')
+  await calls.subscription('slow-sub', 'slow-topic', udf(slow))
+  await calls.subscription('other-sub', 'slow-topic')
+  await calls.publish('slow-topic', ...Array.from({ length: 30 }, (_, i) => String(i)))
+  const pulling = calls.pull('slow-sub', 30)
+  let [answered, worstMs] = [0, 0]
+  let isOver = false
+  void pulling.finally(() => (isOver = true))
+  for (; !isOver; answered++) {
+    const beganMs = performance.now()
+    await calls.pull('other-sub', 1, true)
+    worstMs = Math.max(worstMs, performance.now() - beganMs)
+  }
+  assert.equal((await pulling).length, 30)
+  assert.ok(answered >= 5 && worstMs < 900, `${answered} answers meanwhile, ${Math.round(worstMs)} ms at most`)
+})

@@ -22,7 +22,7 @@ import { type AnyMethod, method } from '../method.ts'
 import { nameOf, parseName, parseNewName, parseProject } from '../names.ts'
 import { pageOf } from '../paging.ts'
 import { type Service, nameOnly } from '../service.ts'
-import { acknowledged, deadlineModified, someInvalid } from '../settling.ts'
+import { acknowledged, deadlineModified, someRefused } from '../settling.ts'
 import { groupOf } from '../subscription.ts'
 import { updated } from '../updates.ts'
 
@@ -185,8 +185,8 @@ const modifyAckDeadline = method({
   rest: { verb: 'POST', path: `/v1/${path}:modifyAckDeadline`, body: '*' },
   async handle({ subscription: name, ackIds, ackDeadlineSeconds }, { service: pubsub, access }) {
     access.demand('read', 'group', groupOf(parseName('subscriptions', name).id))
-    const bad = await deadlineModified(pubsub.subscription(name), ackIds, ackDeadlineSeconds)
-    if (bad.length > 0) throw someInvalid(bad)
+    const refused = await deadlineModified(pubsub.subscription(name), ackIds, ackDeadlineSeconds)
+    if (refused.size > 0) throw someRefused(refused)
     return {}
   },
 })
@@ -198,9 +198,9 @@ const acknowledge = method({
   rest: { verb: 'POST', path: `/v1/${path}:acknowledge`, body: '*' },
   async handle({ subscription: name, ackIds }, { service: pubsub, access }) {
     access.demand('read', 'group', groupOf(parseName('subscriptions', name).id))
-    const bad = await acknowledged(pubsub.subscription(name), ackIds)
-    pubsub.parts.meter.acknowledged(ackIds.length - bad.length)
-    if (bad.length > 0) throw someInvalid(bad)
+    const refused = await acknowledged(pubsub.subscription(name), ackIds)
+    pubsub.parts.meter.acknowledged(ackIds.length - refused.size)
+    if (refused.size > 0) throw someRefused(refused)
     return {}
   },
 })
@@ -224,15 +224,16 @@ const pull = method({
       waitMs: returnImmediately ? 0 : Math.max(0, Math.min(limits.pubsubPullWaitMs, timeoutMs - answerMs)),
       deadlineMs: subscription.deadlineMs,
       holder: null,
+      keyHolder: subscription.newHolder(),
       signal: AbortSignal.any([signal, subscription.changed]),
     })
     try {
       const counts = subscription.message.deadLetterPolicy !== null
       // The bytes go back to the log before they are sent.
-      const receivedMessages = pulled.deliveries.map(({ ackId, deliveries, message }) => ({
+      const receivedMessages = pulled.deliveries.map(({ ackId, attempt, message }) => ({
         ackId,
         message: messageOf({ ...message, data: Buffer.from(message.data) }),
-        deliveryAttempt: counts ? deliveries : 0,
+        deliveryAttempt: counts ? attempt : 0,
       }))
       pubsub.parts.meter.delivered(receivedMessages.length)
       return { receivedMessages }

@@ -97,12 +97,22 @@ class GrpcCall {
       if (this.#ended) return
       if (first === undefined || bodies.length > 1 || this.#reader.isOpen)
         return this.end(new RpcError('INTERNAL', 'A call has one request.'))
-      void this.#answer(method, first).finally(release)
+      const took = (bytes: number): void => {
+        this.#context.intake.take(bytes)
+        held += bytes
+      }
+      void this.#answer(method, first, took).finally(release)
     })
   }
-  async #answer(method: AnyMethod, frame: { body: Buffer; compressed: boolean }): Promise<void> {
+  async #answer(
+    method: AnyMethod,
+    frame: { body: Buffer; compressed: boolean },
+    took: (bytes: number) => void,
+  ): Promise<void> {
     try {
       const plain = await this.#plain(frame)
+      // A few bytes may have become many: they count as if they had come.
+      if (frame.compressed) took(plain.length)
       const request = method.read?.(plain) ?? decode(method.request, plain)
       const answer = await this.#context.gateway.answer(method, request, this.#facts)
       this.#respond()
