@@ -56,12 +56,17 @@ interface Opened {
   readonly threads?: Threads
   readonly count?: number
   readonly folder?: string
+  /** By default longer than a thread takes to start on a busy machine. */
+  readonly silentMs?: number
 }
-const open = ({ threads = realThreads, count = 3, folder }: Opened = {}, world = memoryWorld()): Promise<House<Flow>> =>
+const open = (
+  { threads = realThreads, count = 3, folder, silentMs = 20_000 }: Opened = {},
+  world = memoryWorld(),
+): Promise<House<Flow>> =>
   openHouseWith(world, 'data', (options) =>
     openFlowOnThreads({
       ...options,
-      ...{ threads, count, module, silentMs: 2_000 },
+      ...{ threads, count, module, silentMs },
       ...(folder === undefined ? {} : { spill: { disk: world.disk, folder } }),
     }),
   )
@@ -113,7 +118,7 @@ for (const [how, message, why] of [
 ] as const)
   test(`a thread with parts that ${how} in the middle of it takes the view it worked on with it; others with parts there start again`, async () => {
     const threads = breakable()
-    await using house = await open({ threads, count: 2 })
+    await using house = await open({ threads, count: 2, silentMs: 2_000 })
     await house.topic('events')
     await house.topic('others')
     await house.flow.start(view('guilty', { parallelism: 2 }))
