@@ -239,6 +239,8 @@ export interface LogMeter {
 export const initialRebalanceDelayMs = 200
 
 export interface GroupCoordinator {
+  /** Told of groups that somebody has removed; not of those whose time was over. */
+  readonly removed: Set<(group: string) => void>
   /** The first rebalance of a classic group begins when nobody has come for so long. */
   readonly initialRebalanceDelayMs: number
   consumerHeartbeat(request: ConsumerHeartbeat): Promise<ConsumerHeartbeatAnswer | { fault: Fault }>

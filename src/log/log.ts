@@ -158,6 +158,8 @@ export interface TopicInfo {
   /** What was set; defaults are not in it. */
   readonly config: Readonly<Record<string, string>>
   readonly defaults?: Readonly<Record<string, string>>
+  /** By the wall clock; absent where it was made before that was noted, or elsewhere. */
+  readonly createdMs?: number
 }
 export interface Topics {
   /** null for each that was created. Durable when answered. */

@@ -158,6 +158,16 @@ export const lookCommands: readonly Command[] = [
     },
   },
   {
+    path: ['group', 'delete'],
+    summary: 'delete a group without members, and its positions: it begins anew',
+    args: [{ name: 'group', known: groupNames }],
+    examples: ['millrace group delete billing', "millrace group delete 'eventhubs.$Default'"],
+    async run(on) {
+      await call(on, { method: 'DELETE', path: `/v1/groups/${encodeURIComponent(on.args['group']!)}` })
+      printOne(on.output, { deleted: on.args['group'] })
+    },
+  },
+  {
     path: ['alert', 'list'],
     summary: 'alert rules',
     examples: ['millrace alert list'],

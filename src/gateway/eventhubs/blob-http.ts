@@ -6,6 +6,7 @@ import { type Blob, BlobRefused, Blobs, type Conditions, type Metadata, checkCon
 import { Refused } from './conditions.ts'
 import type { HttpAnswer, HttpRequest } from './exchange.ts'
 import type { Hubs } from './hubs.ts'
+import { Positions } from './positions.ts'
 import { asFault, faults } from '../../lib/fault.ts'
 
 const version = '2025-01-05'
@@ -26,10 +27,15 @@ interface Place {
 export class BlobService {
   readonly #hubs: Hubs
   readonly #blobs: Blobs
+  readonly #positions: Positions
 
   constructor(hubs: Hubs) {
     this.#hubs = hubs
     this.#blobs = new Blobs(hubs.kept, hubs.parts.world)
+    this.#positions = new Positions(hubs, this.#blobs)
+  }
+  close(): void {
+    this.#positions.close()
   }
 
   async answer(request: HttpRequest): Promise<HttpAnswer> {
@@ -180,6 +186,7 @@ export class BlobService {
     const conditions = conditionsOf(headers)
     if (method === 'PUT' && comp === 'metadata') {
       const { etag, modifiedMs } = await this.#blobs.setMetadata(container, name, metadataOf(rawHeaders), conditions)
+      this.#positions.note(name, metadataOf(rawHeaders))
       return { status: 200, headers: { ...stamps(etag, modifiedMs), ...encrypted }, body: '' }
     }
     if (method === 'PUT' && comp === null) {
@@ -187,6 +194,7 @@ export class BlobService {
       const contentType = headers['x-ms-blob-content-type'] ?? headers['content-type'] ?? 'application/octet-stream'
       const given = { content: Buffer.from(content), contentType, metadata: metadataOf(rawHeaders) }
       const { etag, modifiedMs } = await this.#blobs.put(container, name, given, conditions)
+      this.#positions.note(name, given.metadata)
       return { status: 201, headers: { ...stamps(etag, modifiedMs), ...encrypted }, body: '' }
     }
     if ((method === 'GET' || method === 'HEAD') && (comp === null || comp === 'metadata')) {

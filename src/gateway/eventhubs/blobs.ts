@@ -158,6 +158,13 @@ export class Blobs {
     })
   }
 
+  /** All blobs whose name is so. */
+  async removeWhere(isSo: (name: string) => boolean): Promise<void> {
+    const keys: string[] = []
+    for (const [key] of this.#kept.entries())
+      if (key.startsWith('blob/') && isSo(key.slice(key.indexOf('/', 'blob/'.length) + 1))) keys.push(key)
+    if (keys.length > 0) await this.#change(keys.map((key) => [key, null] as const))
+  }
   #stamp(): { etag: string; modifiedMs: number } {
     const random = Buffer.from(this.#world.random.bytes(8)).toString('hex').toUpperCase().slice(1)
     return { etag: `0x${random}`, modifiedMs: this.#world.clock.now() }

@@ -51,7 +51,7 @@ export class Hubs {
   readonly kept: KeptMap
   readonly epochs: Epochs
   readonly tokens: Tokens
-  /** When the listener began: the time that hubs say they were made at. */
+  /** When the listener began: hubs of whose making nothing is known say this. */
   readonly startedMs: number
   /** Bytes that came and are not stored yet, over all connections. */
   bytesWaiting = 0

@@ -25,7 +25,7 @@ export async function answerManagement(connection: Connection, request: Request,
       return ok([
         [text('name'), text(topic.name)],
         [text('type'), text('com.microsoft:eventhub')],
-        [text('created_at'), timestamp(hubs.startedMs)],
+        [text('created_at'), timestamp(topic.createdMs ?? hubs.startedMs)],
         [text('partition_count'), int(topic.partitions)],
         [
           text('partition_ids'),

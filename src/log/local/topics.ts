@@ -83,7 +83,8 @@ export class LocalTopics implements Topics {
     this.#checkNew(spec)
     const id = newTopicId(this.#world.random)
     const { name, partitions, config, defaults } = spec
-    await this.#grow(partitions, { name, id, partitions, config: { ...config }, defaults: { ...defaults } })
+    const createdMs = this.#world.clock.now()
+    await this.#grow(partitions, { name, id, partitions, config: { ...config }, defaults: { ...defaults }, createdMs })
   }
   #checkNew(spec: TopicSpec): void {
     checkTopicName(spec.name)

@@ -1,5 +1,6 @@
 /** Microsoft's blob client and checkpoint store for JavaScript, unmodified, over the gateway in this process. */
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, test } from 'node:test'
 import {
   type CheckpointStore,
@@ -248,4 +249,42 @@ test('where nobody is let in without a key, keys and signatures are verified and
   await assert.rejects(bySignature.getBlockBlobClient('any').delete(), is('AuthorizationPermissionMismatch'))
   const late = signed('rl', -1_000).getContainerClient('locked').getBlockBlobClient('any')
   await assert.rejects(late.getProperties(), is('AuthenticationFailed'))
+})
+
+test('a checkpoint is a position of a group in every list; a group that is removed begins anew', async () => {
+  await hubs.log.topics.create([{ name: 'Orders', partitions: 2 }])
+  const container = serviceOf(hubs).getContainerClient('groups')
+  await container.create()
+  const store = new BlobCheckpointStore(container)
+  for (const [consumerGroup, partitionId, sequenceNumber] of [
+    ['$Default', '0', 41],
+    ['$Default', '1', 7],
+    ['Billing', '1', 5],
+  ] as const) {
+    const of = { fullyQualifiedNamespace: 'ns.example', eventHubName: 'Orders', consumerGroup }
+    await store.claimOwnership([{ ...of, partitionId, ownerId: 'me' }])
+    await store.updateCheckpoint({ ...of, partitionId, offset: String(sequenceNumber), sequenceNumber })
+  }
+  const positions = async (group: string): Promise<unknown[]> =>
+    (await hubs.log.groups.positions(group)).flatMap(({ partition: { topic, index }, offset }) =>
+      topic === 'Orders' ? [[topic, index, offset]] : [],
+    )
+  const all = async (): Promise<number> =>
+    [...(await positions('eventhubs.billing')), ...(await positions('eventhubs.$Default'))].length
+  for (let turn = 0; turn < 100 && (await all()) < 3; turn++) await sleep(10)
+  assert.deepEqual(await positions('eventhubs.$Default'), [
+    ['Orders', 0, 42],
+    ['Orders', 1, 8],
+  ])
+  assert.deepEqual(await positions('eventhubs.billing'), [['Orders', 1, 6]])
+  await hubs.log.groups.remove('eventhubs.$Default')
+  const names = async (): Promise<string[]> => {
+    const found: string[] = []
+    for await (const { name } of container.listBlobsFlat()) found.push(name)
+    return found
+  }
+  for (let turn = 0; turn < 100 && (await names()).length > 2; turn++) await sleep(10)
+  assert.deepEqual(await names(), ['ns.example/orders/billing/checkpoint/1', 'ns.example/orders/billing/ownership/1'])
+  assert.deepEqual(await store.listCheckpoints('ns.example', 'Orders', '$Default'), [])
+  assert.equal((await store.listCheckpoints('ns.example', 'Orders', 'Billing')).length, 1)
 })

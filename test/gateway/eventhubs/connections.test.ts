@@ -358,3 +358,12 @@ test('a request over HTTP whose head or body does not come in time ends its conn
   assert.deepEqual([first.status, second.status, first.port], [201, 201, second.port])
   agent.destroy()
 })
+
+test('a hub says when it was made', async () => {
+  const earliest = Date.now()
+  await hubs.log.topics.create([{ name: 'dated', partitions: 1 }])
+  const producer = new EventHubProducerClient(hubs.connectionString, 'dated')
+  const { createdOn } = await producer.getEventHubProperties()
+  await producer.close()
+  assert.ok(createdOn.getTime() >= earliest && createdOn.getTime() <= Date.now())
+})

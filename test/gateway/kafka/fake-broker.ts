@@ -282,6 +282,7 @@ function noTransactions(): Transactions {
 
 type Committed = Parameters<GroupCoordinator['commit']>[0]['offsets'][number]
 export class FakeCoordinator implements GroupCoordinator {
+  readonly removed = new Set<(group: string) => void>()
   readonly initialRebalanceDelayMs = 500
   readonly members = new Map<string, { id: string; metadata: Uint8Array; assignment: Uint8Array }>()
   readonly committed = new Map<string, Map<string, Committed>>()

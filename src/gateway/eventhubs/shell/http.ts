@@ -73,6 +73,7 @@ export class HttpShell {
   }
   /** Those on which nothing is under way. */
   close(): void {
+    this.#blobs.close()
     for (const socket of this.#awaited.keys()) socket.destroy()
   }
 

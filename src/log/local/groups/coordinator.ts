@@ -387,8 +387,15 @@ export class LocalGroups implements GroupCoordinator {
       return { group: name, protocolType: group?.protocolType ?? '', state: group?.state ?? 'Empty', type: 'classic' }
     })
   }
+  readonly removed = new Set<(group: string) => void>()
   remove(names: readonly string[]): Promise<(Fault | null)[]> {
-    return Promise.all(names.map((name) => this.#remove(name)))
+    return Promise.all(
+      names.map(async (name) => {
+        const fault = await this.#remove(name)
+        if (fault === null) for (const heard of this.removed) heard(name)
+        return fault
+      }),
+    )
   }
   async #remove(name: string): Promise<Fault | null> {
     const refused = this.#refused(name)
