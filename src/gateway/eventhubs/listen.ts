@@ -2,8 +2,9 @@
  * The socket shell: one port for AMQP, AMQP over WebSocket and HTTPS, told apart by their first byte. What is here is about
  * sockets: counts, times, TLS, back-pressure, the end.
  */
-import { type AddressInfo, type Socket, Server as TcpServer } from 'node:net'
+import { type Socket, Server as TcpServer } from 'node:net'
 import { TLSSocket, Server as TlsServer } from 'node:tls'
+import { bind } from '../../lib/real/listening.ts'
 import { limits } from '../../lib/limits.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
 import { contextOf, failedHandshake, isWelcome, limitHandshakes, serverOptions, subjectOf } from '../../lib/real/tls.ts'
@@ -152,18 +153,11 @@ class Shell {
   renew(tls: Tls): void {
     if (this.#server instanceof TlsServer) this.#server.setSecureContext(contextOf(tls))
   }
-  listen(at: Address): Promise<Address> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen(at.port, at.host, () => {
-        this.#server.off('error', reject)
-        // A server that cannot accept for a while (no file handles left) lives on.
-        this.#server.on('error', (error) => this.#options.logger.warn('the Event Hubs listener failed', { error }))
-        this.#tick()
-        const { address, port } = this.#server.address() as AddressInfo
-        resolve({ host: address, port })
-      })
-    })
+  async listen(at: Address): Promise<Address> {
+    const failed = (error: Error): void => this.#options.logger.warn('the Event Hubs listener failed', { error })
+    const bound = await bind(this.#server, at, failed)
+    this.#tick()
+    return bound
   }
   #tick(): void {
     this.#cancelTick = this.#options.world.clock.after(tickMs, () => {

@@ -4,10 +4,11 @@
  */
 import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { Fault } from '../../lib/fault.ts'
+import { bind, drained } from '../../lib/real/listening.ts'
 import type { Logger } from '../../lib/logger.ts'
 import { limits } from '../../lib/limits.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
@@ -169,16 +170,7 @@ class Shell {
     if (this.#server instanceof https.Server) this.#server.setSecureContext(contextOf(tls))
   }
   listen(at: Address): Promise<Address> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen(at.port, at.host, () => {
-        this.#server.off('error', reject)
-        // A server that cannot accept for a while (no file handles left) lives on.
-        this.#server.on('error', (error) => this.#logger.warn('the HTTP listener failed', { error }))
-        const { address, port } = this.#server.address() as AddressInfo
-        resolve({ host: address, port })
-      })
-    })
+    return bind(this.#server, at, (error) => this.#logger.warn('the HTTP listener failed', { error }))
   }
   close(): Promise<void> {
     return (this.#closed ??= this.#close())
@@ -285,7 +277,7 @@ class Shell {
     } else {
       response.writeHead(status, headers)
       if (request.method === 'HEAD') response.end()
-      else await this.#stream(response, isLive(body) ? sseText(body, this.#clock, signal) : body, signal)
+      else await this.#stream(response, isLive(body) ? sseText(body, this.#clock, signal) : body)
     }
     if (!source.complete) this.#lingerThenCut(request)
   }
@@ -295,39 +287,15 @@ class Shell {
     const cancel = this.#clock.after(1_000, () => request.destroy())
     request.on('close', cancel)
   }
-  async #stream(
-    response: ServerResponse,
-    body: AsyncIterable<string | Uint8Array>,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #stream(response: ServerResponse, body: AsyncIterable<string | Uint8Array>): Promise<void> {
     for await (const part of body) {
       if (response.destroyed || part.length === 0) {
         if (response.destroyed) return
         continue
       }
-      if (!response.write(part) && !(await this.#drained(response, signal))) return
+      if (!response.write(part) && !(await drained(response, this.#clock))) return
     }
     response.end()
-  }
-  /** False when the client is gone, or has taken nothing for too long. */
-  #drained(response: ServerResponse, signal: AbortSignal): Promise<boolean> {
-    return new Promise((resolve) => {
-      const done = (goOn: boolean): void => {
-        cancel()
-        response.off('drain', drained)
-        response.off('close', closed)
-        resolve(goOn)
-      }
-      const drained = (): void => done(true)
-      const closed = (): void => done(false)
-      const cancel = this.#clock.after(limits.httpStalledMs, () => {
-        response.destroy()
-        done(false)
-      })
-      response.on('drain', drained)
-      response.on('close', closed)
-      if (signal.aborted && response.destroyed) done(false)
-    })
   }
 }
 

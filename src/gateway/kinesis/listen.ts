@@ -10,7 +10,8 @@ import type {
   Http2ServerResponse,
   ServerHttp2Session,
 } from 'node:http2'
-import { type AddressInfo, type Server as NetServer, type Socket, createServer } from 'node:net'
+import { type Server as NetServer, type Socket, createServer } from 'node:net'
+import { bind, byVersion, drained } from '../../lib/real/listening.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Logger } from '../../lib/logger.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
@@ -53,7 +54,6 @@ type Request = IncomingMessage | Http2ServerRequest
 type Response = ServerResponse | Http2ServerResponse
 
 const http2 = process.getBuiltinModule('node:http2')
-const preface = Buffer.from('PRI')
 /** What is still running after this is cut off at a stop. */
 const drainMs = 3_000
 const streamsAtOnce = 256
@@ -115,7 +115,11 @@ class Shell {
       options.tls === undefined
         ? null
         : http2.createSecureServer({ ...framing, ...serverOptions(options.tls), allowHTTP1: true }, serve)
-    this.#server = this.#secure ?? createServer({ noDelay: true }, (socket) => this.#sniff(socket))
+    this.#server =
+      this.#secure ??
+      createServer({ noDelay: true }, (socket) =>
+        byVersion(socket, this.#clock, { http1: this.#plain, http2: this.#framed }),
+      )
     this.#server.maxConnections = limits.httpConnections
     this.#server.on(this.#secure === null ? 'connection' : 'secureConnection', (socket: Socket) => this.#adopt(socket))
     for (const server of [this.#framed, this.#secure]) {
@@ -132,24 +136,6 @@ class Shell {
       this.#open.delete(socket)
       this.#options.meter.connections(this.#open.size)
     })
-  }
-  /** Who says nothing for long is cut off. */
-  #sniff(socket: Socket): void {
-    const cancel = this.#clock.after(limits.httpHeaderMs, () => socket.destroy())
-    socket.once('close', cancel)
-    const look = (): void => {
-      const first = socket.read(preface.length) as Buffer | null
-      if (first === null) {
-        if (socket.readableEnded) socket.destroy()
-        else socket.once('readable', look)
-        return
-      }
-      cancel()
-      socket.unshift(first)
-      const server = first.equals(preface) ? this.#framed : this.#plain
-      server.emit('connection', socket)
-    }
-    socket.once('readable', look)
   }
   /** HTTP/2 has no end of its own for who is silent. */
   #endIdle(session: ServerHttp2Session): void {
@@ -174,15 +160,7 @@ class Shell {
     this.#secure?.setSecureContext(contextOf(tls))
   }
   listen(at: Address): Promise<Address> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen(at.port, at.host, () => {
-        this.#server.off('error', reject)
-        this.#server.on('error', (error) => this.#options.logger.warn('the Kinesis listener failed', { error }))
-        const { address, port } = this.#server.address() as AddressInfo
-        resolve({ host: address, port })
-      })
-    })
+    return bind(this.#server, at, (error) => this.#options.logger.warn('the Kinesis listener failed', { error }))
   }
   close(): Promise<void> {
     return (this.#closed ??= this.#close())
@@ -270,28 +248,9 @@ class Shell {
     open.writeHead(status, headers)
     for await (const part of body) {
       if (open.destroyed || signal.aborted) break
-      if (!open.write(part) && !(await this.#drained(open))) return
+      if (!open.write(part) && !(await drained(open, this.#clock))) return
     }
     open.end()
-  }
-  /** False when the client is gone, or has taken nothing for too long. */
-  #drained(response: ServerResponse): Promise<boolean> {
-    return new Promise((resolve) => {
-      const done = (goOn: boolean): void => {
-        cancel()
-        response.off('drain', drained)
-        response.off('close', closed)
-        resolve(goOn)
-      }
-      const drained = (): void => done(true)
-      const closed = (): void => done(false)
-      const cancel = this.#clock.after(limits.httpStalledMs, () => {
-        response.destroy()
-        done(false)
-      })
-      response.on('drain', drained)
-      response.on('close', closed)
-    })
   }
 }
 

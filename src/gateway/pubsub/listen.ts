@@ -13,6 +13,7 @@ import type {
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { webhookRules } from '../../act/addresses.ts'
+import { bind, byVersion } from '../../lib/real/listening.ts'
 import { limits } from '../../lib/limits.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
 import { http } from '../../lib/real/http.ts'
@@ -50,7 +51,6 @@ interface RestHead {
   readonly origin: string | string[] | undefined
   readonly host: string | undefined
 }
-const preface = Buffer.from('PRI * HTTP/2.0')
 /** Calls that are still running after this are cut off at a stop. */
 const drainMs = 2_000
 const http2 = process.getBuiltinModule('node:http2')
@@ -155,16 +155,8 @@ class Shell {
     if ('setSecureContext' in this.#server) this.#server.setSecureContext(contextOf(tls))
   }
   listen(at: Address): Promise<Address> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen(at.port, at.host, () => {
-        this.#server.off('error', reject)
-        const { logger } = this.#gateway.service.parts
-        this.#server.on('error', (error) => logger.warn('the Pub/Sub listener failed', { error }))
-        const { address, port } = this.#server.address() as AddressInfo
-        resolve({ host: address, port })
-      })
-    })
+    const { logger } = this.#gateway.service.parts
+    return bind(this.#server, at, (error) => logger.warn('the Pub/Sub listener failed', { error }))
   }
 
   // --- connections
@@ -179,28 +171,10 @@ class Shell {
       meter.connections(this.#sockets.size)
     })
   }
-  /** HTTP/2 begins with its preface, which is no request of HTTP/1.1. */
   #sniff(socket: Socket): void {
     this.#take(socket)
     socket.setNoDelay(true)
-    const { clock } = this.#gateway.service
-    const cancel = clock.after(limits.httpHeaderMs, () => socket.destroy())
-    socket.once('close', cancel)
-    let first: Buffer = Buffer.alloc(0)
-    const look = (piece: Buffer): void => {
-      first = first.length === 0 ? piece : Buffer.concat([first, piece])
-      const size = Math.min(first.length, preface.length)
-      const isHttp2 = first.subarray(0, size).equals(preface.subarray(0, size))
-      if (isHttp2 && size < preface.length) return
-      cancel()
-      socket.off('data', look)
-      socket.pause()
-      socket.unshift(first)
-      if (isHttp2) this.#h2.emit('connection', socket)
-      else this.#h1.emit('connection', socket)
-      if (!isHttp2) socket.resume()
-    }
-    socket.on('data', look)
+    byVersion(socket, this.#gateway.service.clock, { http1: this.#h1, http2: this.#h2 as Http2Server })
   }
   #session(session: ServerHttp2Session): void {
     this.#sessions.add(session)
