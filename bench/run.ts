@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util'
 import { cacheDir, flinkDir, kafkaDir, kinesaliteSuite, need, python } from '../test/interop/setup/index.ts'
 import { benchKafka, kafkaRows } from './kafka/index.ts'
 import { benchClient, clientRows } from './client.ts'
+import { benchConnect, connectRows } from './connect.ts'
 import { benchDecode, decodeRows } from './decode.ts'
 import { benchDelivery, deliveryRows } from './delivery.ts'
 import { benchEventHubs, eventHubsRows } from './eventhubs.ts'
@@ -96,6 +97,11 @@ const benches: Readonly<Record<string, Bench>> = {
     rows: kinesisRows,
     setUp: () => kinesaliteSuite(),
     run: (report, { quick, runs }) => benchKinesis(report, { quick, runs }),
+  },
+  connect: {
+    says: 'connectors between two Millraces: records a second of each kind and direction',
+    rows: connectRows,
+    run: (report, { quick, runs }) => benchConnect(report, { quick, runs }),
   },
   latency: {
     says: 'from the acknowledgement of an event to its place in what a subscriber of a view sees',

@@ -67,6 +67,9 @@ export const atRest: State = {
 /** Faults that say that this process is to carry it no more, or stops. */
 const ends = new Set(['log.closed', 'log.claim-lost'])
 
+/** Packages may wait minutes for a service that says nothing. */
+const stopWithinMs = 5_000
+
 export const groupOf = (connector: string): string => `_millrace_connector.${connector}`
 
 export class ConnectorRun {
@@ -115,10 +118,18 @@ export class ConnectorRun {
       this.#loop = { stop, done: this.#keep(claim, active, stop.signal) }
     }
   }
+  /** One that does not hear of its end is left behind: it holds up nobody, and the claim that it commits by is worth nothing any more. */
   async #stopLoop(): Promise<void> {
-    this.#loop?.stop.abort()
-    await this.#loop?.done
+    const loop = this.#loop
     this.#loop = null
+    if (loop === null) return
+    loop.stop.abort()
+    const { world, logger, name } = this.#host
+    let cancel = (): void => {}
+    const late = new Promise<'late'>((resolve) => (cancel = world.clock.after(stopWithinMs, () => resolve('late'))))
+    const outcome = await Promise.race([loop.done, late])
+    cancel()
+    if (outcome === 'late') logger.warn(`connector ${name} does not stop: it is left behind`, { afterMs: stopWithinMs })
   }
 
   /** Until told to stop, or nothing is left but to stay failed. */

@@ -195,6 +195,38 @@ test('a fault that does not pass stays until it is resumed; restart.strategy non
   })
 })
 
+test('one whose other side neither takes nor says anything can be paused, and holds up no other', async () => {
+  const machine = simulate(31)
+  await machine.run(async () => {
+    const outside = new Outside()
+    const run = await start(machine, outside)
+    await run.log.topics.create([events, { name: 'more', partitions: 1 }])
+    await run.connectors.create(sink)
+    await machine.clock.sleep(500)
+    outside.hangs = true
+    await write(run.log, 'events', 'a')
+    await machine.clock.sleep(500)
+    const before = machine.clock.monotonic()
+    const pausing = run.connectors.alter('out', { paused: true })
+    const making = run.connectors.create({ ...source, settings: { into: 'more' } })
+    assert.equal((await pausing).status, 'paused')
+    await making
+    assert.ok(machine.clock.monotonic() - before < 10_000)
+    outside.send('x')
+    await machine.clock.sleep(500)
+    assert.deepEqual(await values(run, 'more'), ['x'])
+    // What was under way when it was left behind counts for nothing: it is carried out again.
+    outside.letGo()
+    await machine.clock.sleep(500)
+    await run.connectors.alter('out', { paused: false })
+    await write(run.log, 'events', 'b')
+    await machine.clock.sleep(500)
+    assert.deepEqual(outside.taken, ['a', 'a', 'b'])
+    assert.equal((await run.connectors.get('out'))!.lag, 0)
+    await run.close()
+  })
+})
+
 test('paused it stands still and keeps its place, over a restart too; resumed it goes on', async () => {
   const machine = simulate(7)
   const outside = new Outside()

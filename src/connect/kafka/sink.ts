@@ -60,7 +60,11 @@ class KafkaSink implements Sink {
       await this.put(read, next)
       return []
     } catch (error) {
-      if (!(error instanceof Fault) || !isOfRecords(error)) throw error
+      if (!(error instanceof Fault)) throw error
+      // Deleted over there: the next start makes it anew.
+      if (error.code === 'log.unknown-topic')
+        throw new Fault('cluster.unavailable', { what: 'writing', why: error.message }, error)
+      if (!isOfRecords(error)) throw error
       const [only, ...others] = read
       if (others.length > 0) {
         this.#batchBytes = Math.max(batchBytesMin, Math.floor(this.#batchBytes / 2))
@@ -111,7 +115,10 @@ class KafkaSink implements Sink {
     const { name: topic, partitions } = target
     if (!this.#keeps) return { topic, index: key === null ? this.#turn % partitions : keyPartition(key, partitions) }
     if (from.index < partitions) return { topic, index: from.index }
-    throw new Fault('log.unknown-partition', { topic: `${topic} of the other cluster`, partition: from.index })
+    const wanted = Math.max((await this.host.partitionsOf(from.topic)) ?? 0, from.index + 1)
+    await this.client.widen(topic, wanted)
+    this.#targets.set(from.topic, { name: topic, partitions: wanted })
+    return { topic, index: from.index }
   }
   async #target(topic: string): Promise<{ name: string; partitions: number }> {
     const name = intoTopic(this.#settings, topic)

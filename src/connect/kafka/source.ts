@@ -3,10 +3,11 @@
  * here, so that they come exactly once. Offsets there are not ours; keys, values, headers and times stay.
  */
 import { type Offset, offset as asOffset } from '../../lib/brand.ts'
+import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import { Unread } from '../../log/batch.ts'
 import type { ClusterClient, ForeignTopic } from '../../log/cluster/client.ts'
-import type { At, Chunk, Partition, Reader } from '../../log/log.ts'
+import type { At, Bounds, Chunk, Partition, Reader } from '../../log/log.ts'
 import { matching } from '../definition.ts'
 import type { Arriving, Piece, Source, SourceHost } from '../kind.ts'
 import type { Settings } from '../settings.ts'
@@ -42,6 +43,8 @@ class KafkaSource implements Source {
   readonly #client: ClusterClient
   readonly #reader: Pick<Reader, 'read'>
   readonly #lanes = new Map<string, Lane>()
+  /** Of lanes that are no more: a topic that only seemed to be gone goes on where it was. */
+  readonly #left = new Map<string, Position>()
   readonly #fromLatest: boolean
 
   constructor(host: SourceHost, settings: Settings, client: ClusterClient) {
@@ -74,9 +77,26 @@ class KafkaSource implements Source {
           continue
         }
         const from: At[] = Array.from(this.#lanes.values(), ({ partition, offset }) => ({ partition, offset }))
-        yield* this.#piecesOf(await this.#reader.read(from, { ms: leftMs }, signal))
+        yield* this.#piecesOf(await this.#read(from, leftMs, signal))
       }
     }
+  }
+  async #read(from: readonly At[], ms: number, signal: AbortSignal): Promise<readonly Chunk[]> {
+    try {
+      return await this.#reader.read(from, { ms }, signal)
+    } catch (error) {
+      if (!isGone(error)) throw error
+      this.#gone(error.facts.topic)
+      return []
+    }
+  }
+  /** It was deleted there. One that is made anew under the name is another one, and is read from its start. */
+  #gone(topic: string): void {
+    for (const [place, { partition }] of this.#lanes) if (partition.topic === topic) this.#leave(place)
+  }
+  #leave(place: string): void {
+    this.#left.set(place, positionOf(this.#lanes.get(place)!))
+    this.#lanes.delete(place)
   }
   /** Topics and partitions that are new there; where those begin that are to begin at their end, to be remembered. */
   async #refresh(isFirst: boolean): Promise<(readonly [string, Position])[]> {
@@ -91,13 +111,17 @@ class KafkaSource implements Source {
         seen.add(place)
         const known = this.#lanes.get(place)
         if (known?.topicId === id) continue
-        const kept = this.#host.positions.get(place) as Position | undefined
+        const kept = this.#left.get(place) ?? (this.#host.positions.get(place) as Position | undefined)
         const offset = asOffset(known === undefined && kept?.topic === id ? kept.offset : 0)
         fresh.push({ partition: { topic: name, index }, topicId: id, into, offset, stable: 0 })
       }
     }
-    for (const place of this.#lanes.keys()) if (!seen.has(place)) this.#lanes.delete(place)
-    const bounds = await this.#client.bounds(fresh.map(({ partition }) => partition))
+    for (const place of this.#lanes.keys()) if (!seen.has(place)) this.#leave(place)
+    const bounds = await this.#boundsOf(fresh)
+    // One of them has gone meanwhile: the next look leaves it out.
+    if (bounds === null && !isFirst) return []
+    if (bounds === null)
+      throw new Fault('cluster.unavailable', { what: 'looking at topics', why: 'one was just deleted' })
     const begun: (readonly [string, Position])[] = []
     fresh.forEach((lane, i) => {
       const { start, stable } = bounds[i]!
@@ -113,6 +137,14 @@ class KafkaSource implements Source {
       this.#lanes.set(place, lane)
     })
     return begun
+  }
+  async #boundsOf(lanes: readonly Lane[]): Promise<readonly Bounds[] | null> {
+    try {
+      return await this.#client.bounds(lanes.map(({ partition }) => partition))
+    } catch (error) {
+      if (isGone(error)) return null
+      throw error
+    }
   }
   async #wanted(): Promise<readonly ForeignTopic[]> {
     const pattern = this.#settings.text('topics.pattern')
@@ -135,6 +167,10 @@ class KafkaSource implements Source {
       if (lane === undefined) continue
       const place = placeOf(lane.partition)
       if ('fault' in chunk) {
+        if (isGone(chunk.fault)) {
+          this.#gone(lane.partition.topic)
+          continue
+        }
         if (chunk.fault.code !== 'log.offset-out-of-range') throw chunk.fault
         const [bounds] = await this.#client.bounds([lane.partition])
         this.#warn(lane.partition)
@@ -165,5 +201,7 @@ class KafkaSource implements Source {
   }
 }
 
+const isGone = (error: unknown): error is Fault<'log.unknown-topic'> =>
+  error instanceof Fault && error.code === 'log.unknown-topic'
 const placeOf = ({ topic, index }: Partition): string => `${topic}/${index}`
 const positionOf = ({ offset, topicId }: Lane): Position => ({ offset, topic: topicId })

@@ -28,6 +28,8 @@ export interface ClusterClient extends Pick<Log, 'writer' | 'bounds'> {
   /** Those of these names that there are; null: all but the cluster's own. */
   topics(names: readonly string[] | null): Promise<readonly ForeignTopic[]>
   create: Topics['create']
+  /** It has so many partitions then. */
+  widen(topic: string, partitions: number): Promise<void>
   /** Fences whoever had the name before; what that one left open is rolled back. Throws Fault cluster.too-old. */
   owner(transactionalId: string): Promise<Owner>
   close(): Promise<void>
@@ -83,6 +85,9 @@ class Client implements ClusterClient {
   }
   create(...of: Parameters<Topics['create']>): ReturnType<Topics['create']> {
     return this.#topics.create(...of)
+  }
+  widen(topic: string, partitions: number): Promise<void> {
+    return this.#topics.alter(topic, { partitions })
   }
   async owner(transactionalId: string): Promise<Owner> {
     await requireTicks(this.#host.network)

@@ -10,13 +10,14 @@ import { freePorts } from './ports.ts'
 export interface Mosquitto {
   /** HOST:PORT */
   readonly address: string
+  /** What it holds is on its disk then. */
   stop(): Promise<void>
 }
 
-/** `data`: a folder that exists. */
-export async function startMosquitto(data: string): Promise<Mosquitto> {
+/** `data`: a folder that exists; `at`: a port that it had before. */
+export async function startMosquitto(data: string, at?: number): Promise<Mosquitto> {
   const { mosquitto } = await need('mosquitto')
-  const [port] = await freePorts()
+  const port = at ?? (await freePorts())[0]
   const lines = [
     `listener ${port} 127.0.0.1`,
     'allow_anonymous true',
