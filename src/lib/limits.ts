@@ -384,6 +384,14 @@ export const limits = {
   httpMessageBytes: 4 * 1024,
   /** A Kinesis request: 500 records of 10 MiB together, as base64, and their keys. */
   kinesisRequestBytes: 16 * 1024 * 1024,
+  /** Records on their way into answers of Kinesis and of Pub/Sub, until their clients have taken them; and so long is waited for room. */
+  kinesisAnswerBytes: 128 * 1024 * 1024,
+  pubsubAnswerBytes: 128 * 1024 * 1024,
+  /** A client of Pub/Sub that takes nothing of an answer for so long is cut off. */
+  pubsubStalledMs: 120_000,
+  answerRoomMs: 5_000,
+  /** An answer goes out in pieces, each of which a client has to take in time. */
+  answerPieceBytes: 256 * 1024,
   /** Bodies being taken in at once, over all requests. */
   httpBodyBytesInFlight: 256 * 1024 * 1024,
   /** Idempotency keys remembered over all topics, about 150 bytes each. */

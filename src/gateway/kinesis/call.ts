@@ -1,4 +1,6 @@
 /** One request that has been read and whose signer is known: what an operation sees of it. */
+import { limits } from '../../lib/limits.ts'
+import type { Room, Share } from '../../lib/room.ts'
 import type { World } from '../../lib/world.ts'
 import type { Broker } from '../../log/broker.ts'
 import type { Subject } from '../../security/authorizer.ts'
@@ -22,6 +24,8 @@ export interface Service {
   readonly records: Records
   readonly iterators: Iterators
   readonly subscriptions: Subscriptions
+  /** For records that are on their way into answers. */
+  readonly room: Room
 }
 /** An answer that goes on: payloads of events, each with its type. */
 export class Live {
@@ -51,6 +55,7 @@ export class Call<N extends OperationName = OperationName> {
   readonly subject: Subject
   readonly signal: AbortSignal
   readonly #changed = new Set<string>()
+  readonly #shares = new Set<Share>()
 
   constructor(of: {
     name: N
@@ -124,6 +129,36 @@ export class Call<N extends OperationName = OperationName> {
   }
   #client(): Client {
     return { user: this.subject.principal.name, clientId: '' }
+  }
+  /** Until `done`, or it is given back. Throws ServiceError ProvisionedThroughputExceededException. */
+  async room(bytes: number): Promise<Share> {
+    const { room, world } = this.service
+    const late = new AbortController()
+    const cancel = world.clock.after(limits.answerRoomMs, () => late.abort())
+    try {
+      const share = await room.take(bytes, AbortSignal.any([this.signal, late.signal]))
+      this.#shares.add(share)
+      return share
+    } catch {
+      throw new ServiceError(
+        'ProvisionedThroughputExceededException',
+        'Too many bytes of answers wait for their clients to take them. Try again in a moment.',
+      )
+    } finally {
+      cancel()
+    }
+  }
+  free(share: Share): void {
+    share.give()
+    this.#shares.delete(share)
+  }
+  /** What is left to send of the answer. */
+  shrink(bytes: number): void {
+    for (const share of this.#shares) share.shrink(bytes)
+  }
+  /** The answer is sent, or nobody wants it. */
+  done(): void {
+    for (const share of this.#shares) share.give()
   }
   found(needs: Operation, named?: StreamNamed): Stream {
     return this.service.streams.get(this.stream(needs, named))

@@ -29,6 +29,8 @@ export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array | AsyncIterable<Uint8Array>
+  /** Called when it is sent, or nobody wants it. */
+  readonly done?: () => void
   /** For the metrics. */
   readonly operation: string
   /** '' = none. */
@@ -146,11 +148,17 @@ export class Gateway {
           status: 200,
           headers: { 'content-type': 'application/vnd.amazon.eventstream' },
           body: this.#frames(codec, answer),
+          done: () => call.done(),
           operation: name,
           error: '',
         }
       const body = answer === null ? none : codec.encode(answer)
-      return { status: 200, headers: { 'content-type': codec.mediaType }, body, operation: name, error: '' }
+      call.shrink(body.length)
+      const headers = { 'content-type': codec.mediaType }
+      return { status: 200, headers, body, done: () => call.done(), operation: name, error: '' }
+    } catch (error) {
+      call.done()
+      throw error
     } finally {
       call.note(!isDone)
     }

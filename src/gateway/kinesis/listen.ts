@@ -205,7 +205,11 @@ class Shell {
         host: plainAddress(request.socket.remoteAddress ?? ''),
         signal: gone.signal,
       })
-      await this.#send(response, answer, gone.signal)
+      try {
+        await this.#send(response, answer, gone.signal)
+      } finally {
+        answer.done?.()
+      }
       const live = !(answer.body instanceof Uint8Array)
       const seconds = live ? -1 : (this.#clock.monotonic() - startedMs) / 1_000
       this.#options.meter.request(answer.operation, answer.error, seconds)
@@ -242,6 +246,7 @@ class Shell {
     const open = response as ServerResponse
     if (body instanceof Uint8Array) {
       open.writeHead(status, { ...headers, 'content-length': body.length })
+      if (body.length > limits.answerPieceBytes) return this.#sendLarge(open, body)
       open.end(body)
       return
     }
@@ -249,6 +254,14 @@ class Shell {
     for await (const part of body) {
       if (open.destroyed || signal.aborted) break
       if (!open.write(part) && !(await drained(open, this.#clock))) return
+    }
+    open.end()
+  }
+  /** Resolves when the client has taken it, or is gone. */
+  async #sendLarge(open: ServerResponse, body: Uint8Array): Promise<void> {
+    for (let at = 0; at < body.length; at += limits.answerPieceBytes) {
+      const piece = body.subarray(at, at + limits.answerPieceBytes)
+      if (open.destroyed || (!open.write(piece) && !(await drained(open, this.#clock)))) return
     }
     open.end()
   }

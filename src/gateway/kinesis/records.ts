@@ -49,6 +49,12 @@ const whyPrefix = '__dlq.errors.'
 /** What is read at once, for few records and for many; at least a batch comes. */
 const chunkBytes = { few: 256 * 1024, many: 2 * 1024 * 1024 }
 const few = 500
+interface ReadOptions {
+  readonly limit: number
+  readonly bytesMax?: number
+  /** Waits for so much memory, where there is something to read. */
+  readonly room?: (bytes: number) => Promise<unknown>
+}
 /** Of one answer, before it is encoded. */
 const answerBytesMax = 10 * 1024 * 1024
 
@@ -57,7 +63,7 @@ export class Records {
   readonly #world: World
   readonly #contracts: Contracts
   readonly #placing: Placing
-  readonly #readers: { readonly few: Reader; readonly many: Reader }
+  readonly #readers: { readonly none: Reader; readonly few: Reader; readonly many: Reader }
   readonly #rates: Rates | null
   readonly #shared: SharedIndex | null
   /** Of records without a key: which shard is next. */
@@ -69,6 +75,7 @@ export class Records {
     this.#contracts = contracts
     this.#placing = new Placing({ world, log, commits })
     this.#readers = {
+      none: log.reader({ maxBytes: 1 }),
       few: log.reader({ maxBytes: chunkBytes.few }),
       many: log.reader({ maxBytes: chunkBytes.many }),
     }
@@ -150,7 +157,7 @@ export class Records {
     stream: Stream,
     shard: number,
     from: number,
-    { limit, waitMs = 0, signal }: { limit: number; waitMs?: number; signal?: AbortSignal },
+    { limit, bytesMax = answerBytesMax, room }: ReadOptions,
   ): Promise<ReadRecords> {
     const partition = { topic: stream.name, index: shard }
     const isClosed = !isOpen(stream.shards[shard]!)
@@ -162,19 +169,15 @@ export class Records {
     let end = stable as number
     // A position behind the end is the end.
     if (at > end) at = end
-    while (
-      records.length < limit &&
-      bytes < answerBytesMax &&
-      (at < end || (records.length === 0 && waitMs > 0 && !isClosed))
-    ) {
-      const wait = { ms: at < end ? 0 : waitMs }
-      const [chunk] = await reader.read([{ partition, offset: at as Offset }], wait, signal)
+    if (at < end) await room?.(bytesMax)
+    while (records.length < limit && bytes < bytesMax && at < end) {
+      const [chunk] = await reader.read([{ partition, offset: at as Offset }])
       if (chunk === undefined) break
       if ('fault' in chunk) throw chunk.fault
       let next = chunk.next as number
       for (const record of recordsOf(chunk.batches)) {
         if (record.offset < at) continue
-        if (records.length >= limit || bytes >= answerBytesMax) {
+        if (records.length >= limit || bytes >= bytesMax) {
           next = record.offset
           break
         }
@@ -188,6 +191,11 @@ export class Records {
     if (this.#rates !== null) this.#rates.hasRead(`${stream.topic.id}/${shard}`, bytes)
     const atEnd = at >= end
     return { records, next: at, atEnd, isOver: atEnd && isClosed }
+  }
+  /** Until there is something at the offset, or the time is over. */
+  async wait(stream: Stream, shard: number, from: number, ms: number, signal: AbortSignal): Promise<void> {
+    const at = { partition: { topic: stream.name, index: shard }, offset: from as Offset }
+    await this.#readers.none.read([at], { ms }, signal)
   }
   /** What stands in its sequence number. */
   index(record: LogRecord): number {
@@ -238,6 +246,7 @@ export class Records {
   async restore(
     deadTopic: string,
     { index, offset }: { readonly index: number; readonly offset: number },
+    streamOf: (name: string) => Stream | null,
   ): Promise<void> {
     const from = { partition: { topic: deadTopic, index }, offset: offset as Offset }
     const [chunk] = await this.#readers.few.read([from])
@@ -249,7 +258,16 @@ export class Records {
     if (record === undefined || topic === null) throw notFound('The stream of the record is not there any more.')
     const headers = record.headers.filter(([name]) => !name.startsWith(whyPrefix))
     const again = { key: record.key, value: record.value, headers, timeMs: this.#world.clock.now() }
-    await this.#placing.place([{ topic, partition: Number(said('partition')), record: again }], 'all')
+    // A shard that is closed by now takes no more records: their readers have left it.
+    const shard = Number(said('partition'))
+    const stream = streamOf(topic.name)
+    const isOpenStill = stream?.shards[shard] !== undefined && isOpen(stream.shards[shard])
+    const entry = {
+      Data: again.value ?? new Uint8Array(0),
+      PartitionKey: again.key === null ? undefined : Buffer.from(again.key).toString(),
+    }
+    const partition = isOpenStill || stream === null ? shard : this.#shardOf(stream, entry)
+    await this.#placing.place([{ topic, partition, record: again }], 'all')
   }
   async #bounds(partition: Partition): Promise<{ start: Offset; stable: Offset }> {
     const [bounds] = await this.#log.bounds([partition])

@@ -1,4 +1,6 @@
 /** What the operations stand on, put together. */
+import { limits } from '../../lib/limits.ts'
+import { Room } from '../../lib/room.ts'
 import { Fault } from '../../lib/fault.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { World } from '../../lib/world.ts'
@@ -47,6 +49,7 @@ export async function openService(options: Options): Promise<Service> {
     }),
     iterators: new Iterators(await iteratorSecret(streams, world), world.clock),
     subscriptions: new Subscriptions(world.clock),
+    room: new Room(limits.kinesisAnswerBytes),
   }
 }
 /** Kept: iterators are good over a restart. */

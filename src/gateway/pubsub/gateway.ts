@@ -46,6 +46,11 @@ export class Gateway {
     }
   }
   async stream(facts: CallFacts, peer: StreamPeer): Promise<StreamingPull> {
+    if (this.#running >= limits.pubsubCalls) throw new RpcError('RESOURCE_EXHAUSTED', 'Too many calls are under way.')
+    const { signal } = facts
+    this.#running++
+    if (signal.aborted) this.#running--
+    else signal.addEventListener('abort', () => this.#running--, { once: true })
     return new StreamingPull(await this.#call('StreamingPull', facts), peer)
   }
   async #call(action: string, { authorization, peer, signal, timeoutMs }: CallFacts): Promise<Call> {

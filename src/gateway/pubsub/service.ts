@@ -2,6 +2,8 @@
  * What the gateway is about: topics (which are the log's), subscriptions, snapshots and schemas. What they are beyond the log
  * is kept in the compacted topic `_millrace_pubsub`, as JSON by `kind/id`.
  */
+import { limits } from '../../lib/limits.ts'
+import { Room } from '../../lib/room.ts'
 import type { Clock, World } from '../../lib/world.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { Commits } from '../../log/commits.ts'
@@ -66,6 +68,8 @@ export class Service {
   readonly transforms: Transforms
   readonly subscriptions = new Map<string, Subscription>()
   readonly kept: KeptMap
+  /** For messages that are on their way to clients. */
+  readonly room = new Room(limits.pubsubAnswerBytes)
   pushers: Pushers | null = null
   readonly #topics = new Map<string, KeptTopic>()
 

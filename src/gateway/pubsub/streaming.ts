@@ -12,7 +12,7 @@ import type { Holder } from './leases.ts'
 import type { Call } from './method.ts'
 import { parseName } from './names.ts'
 import { acknowledged, checkDeadline, deadlineModified } from './settling.ts'
-import type { Delivery, Subscription } from './subscription.ts'
+import { type Delivery, type Subscription, bytesOf } from './subscription.ts'
 
 /** The other side of the stream. */
 export interface StreamPeer {
@@ -142,10 +142,12 @@ export class StreamingPull implements Holder {
         keyHolder: this.#keyHolder,
         signal: AbortSignal.any([signal, changed]),
       })
-      const encoded = this.#ended ? null : this.#encoded(subscription, pulled.deliveries, out)
+      const share = await service.room.take(bytesOf(pulled.deliveries), signal).catch(() => null)
+      const encoded = this.#ended || share === null ? null : this.#encoded(subscription, pulled.deliveries, out)
       // The bytes go back to the log before they are sent.
       pulled.release()
       if (encoded !== null) await this.#peer.send(encoded)
+      share?.give()
       if (changed.aborted && !this.#ended) {
         if (!service.has(subscription)) throw notFound(subscription.message.name)
         await this.#peer.send(encode(streamingPullResponse, { subscriptionProperties: this.#properties }))

@@ -368,6 +368,8 @@ const turned = <T>(all: readonly T[], by: number): readonly T[] => {
   const cut = by % all.length
   return cut === 0 ? all : [...all.slice(cut), ...all.slice(0, cut)]
 }
+export const bytesOf = (deliveries: readonly Delivery[]): number =>
+  deliveries.reduce((sum, { bytes }) => sum + bytes, 0)
 function sizeOf({ data, attributes, orderingKey }: Carried): number {
   let bytes = data.length + orderingKey.length + 20
   for (const [name, value] of attributes) bytes += name.length + value.length

@@ -48,6 +48,8 @@ export interface TakeOptions {
   readonly nowMs: number
   readonly rules: Rules
   readonly lockMs: number
+  /** Kept of what is given out for the first time; 0: not kept. */
+  readonly wallMs: number
 }
 
 export class Change {
@@ -224,17 +226,18 @@ export class QueuePartition {
     this.admit(last + 1)
     this.skip(first, last)
   }
-  #acquire(taken: readonly Run[], { member, nowMs, lockMs }: TakeOptions): AcquiredRange[] {
+  #acquire(taken: readonly Run[], { member, nowMs, lockMs, wallMs }: TakeOptions): AcquiredRange[] {
     const untilMs = nowMs + lockMs
-    const ranges: { first: Offset; last: Offset; deliveries: number; spared: number }[] = []
+    const ranges: { first: Offset; last: Offset; deliveries: number; spared: number; firstMs: number }[] = []
     for (const run of taken) {
       const deliveries = run.count + 1
       const { spared } = run
-      this.#runs.replace([{ ...run, state: 'acquired', count: deliveries, member, untilMs }])
+      const firstMs = run.firstMs === 0 ? wallMs : run.firstMs
+      this.#runs.replace([{ ...run, state: 'acquired', count: deliveries, firstMs, member, untilMs }])
       const known = ranges.at(-1)
-      const isAlike = known?.deliveries === deliveries && known.spared === spared
+      const isAlike = known?.deliveries === deliveries && known.spared === spared && known.firstMs === firstMs
       if (isAlike && known.last + 1 === run.first) known.last = run.last as Offset
-      else ranges.push({ first: run.first as Offset, last: run.last as Offset, deliveries, spared })
+      else ranges.push({ first: run.first as Offset, last: run.last as Offset, deliveries, spared, firstMs })
     }
     return ranges
   }
@@ -285,9 +288,9 @@ export class QueuePartition {
     return this.#runs.between(by.first, by.last).filter(isMeant)
   }
   /** By this delivery, at this moment. */
-  isHeld(member: string, offset: number, deliveries: number, nowMs: number): boolean {
+  isHeld(member: string, offset: number, deliveries: number | undefined, nowMs: number): boolean {
     const [run] = this.#runs.between(offset, offset)
-    return run !== undefined && run.count === deliveries && holds(run, member, nowMs)
+    return run !== undefined && (deliveries ?? run.count) === run.count && holds(run, member, nowMs)
   }
   #held(
     { member, first, last, nowMs }: { member: string; first: number; last: number; nowMs: number },
@@ -408,6 +411,7 @@ export class QueuePartition {
             state: 'available' as const,
             count: run.count - 1,
             spared: run.spared,
+            firstMs: run.firstMs,
             notBeforeMs: 0,
           }
         : storedBatch(run, clock)
@@ -446,10 +450,12 @@ export class QueuePartition {
       const first = Math.max(batch.first, this.#start ?? 0)
       if (first > batch.last) continue
       this.admit(batch.last + 1)
-      const { state, count, spared = 0, notBeforeMs, lockedBy } = batch
+      const { state, count, spared = 0, firstMs = 0, notBeforeMs, lockedBy } = batch
       const waitMs = notBeforeMs - clock.wallMs
       const untilMs = waitMs > 0 ? clock.nowMs + waitMs : -Infinity
-      this.#runs.replace([{ ...fresh, first, last: batch.last, state, count, spared, untilMs, member: lockedBy ?? '' }])
+      this.#runs.replace([
+        { ...fresh, first, last: batch.last, state, count, spared, firstMs, untilMs, member: lockedBy ?? '' },
+      ])
     }
     if (stored.start !== null) this.trim(stored.start)
     this.#advance()
@@ -458,7 +464,15 @@ export class QueuePartition {
 
 const isLastDelivery = (deliveries: number, { deliveriesMax }: Rules): boolean =>
   deliveries > 1 && deliveries >= deliveriesMax
-const fresh = { state: 'available', count: 0, spared: 0, member: '', untilMs: -Infinity, pending: null } as const
+const fresh = {
+  state: 'available',
+  count: 0,
+  spared: 0,
+  firstMs: 0,
+  member: '',
+  untilMs: -Infinity,
+  pending: null,
+} as const
 /**
  * A lock that was kept over a restart is a record that is not to be given out before its end, with the name of who holds it:
  * what its end means to the group is asked of nobody, who may not be there yet.
@@ -534,10 +548,10 @@ function checkOnce(runs: readonly Run[]): void {
 }
 
 function storedBatch(run: Run, clock: { nowMs: number; wallMs: number }): StoredBatch {
-  const { first, last, state, count, spared, untilMs, member } = run
+  const { first, last, state, count, spared, firstMs, untilMs, member } = run
   assert(state !== 'acquired', 'an acquired record is nothing to store')
   const notBeforeMs = untilMs > clock.nowMs ? Math.ceil(clock.wallMs + untilMs - clock.nowMs) : 0
-  return { first, last, state, count, spared, notBeforeMs, ...(member === '' ? {} : { lockedBy: member }) }
+  return { first, last, state, count, spared, firstMs, notBeforeMs, ...(member === '' ? {} : { lockedBy: member }) }
 }
 const storedLock = (run: Run, clock: { nowMs: number; wallMs: number }): StoredBatch =>
   storedBatch({ ...run, state: 'available' }, clock)

@@ -140,6 +140,7 @@ export class Queue {
       nowMs: this.#nowMs,
       rules: settings,
       lockMs: request.lockMs ?? settings.lockMs,
+      wallMs: settings.keepsFirst === true ? this.#host.clock.now() : 0,
     }
   }
   /** null: the log begins later by now; look again. */
@@ -340,9 +341,9 @@ export class Queue {
       return asFault(error)
     }
   }
-  isHeld(member: string, at: { offset: number; deliveries: number; epoch: number }): boolean {
+  isHeld(member: string, at: { offset: number; deliveries?: number; epoch?: number }): boolean {
     return (
-      at.epoch === this.machine.stateEpoch &&
+      (at.epoch ?? this.machine.stateEpoch) === this.machine.stateEpoch &&
       at.offset >= (this.machine.start ?? 0) &&
       this.machine.isHeld(member, at.offset, at.deliveries, this.#nowMs)
     )
@@ -437,7 +438,7 @@ function common(some: readonly Extent[], others: readonly Extent[]): Extent[] {
 }
 /** A range in pieces of whole extents, each of about so many records. */
 function pieces(range: AcquiredRange, extents: readonly Extent[], records: number): AcquiredRange[] {
-  const { deliveries, spared } = range
+  const { deliveries, spared, firstMs } = range
   const found: { first: number; last: number }[] = []
   for (const extent of extents) {
     const first = Math.max(range.first, extent.first)
@@ -447,5 +448,5 @@ function pieces(range: AcquiredRange, extents: readonly Extent[], records: numbe
     if (known !== undefined && last - known.first + 1 <= records) known.last = last
     else found.push({ first, last })
   }
-  return found.map(({ first, last }) => ({ first: first as Offset, last: last as Offset, deliveries, spared }))
+  return found.map(({ first, last }) => ({ first: first as Offset, last: last as Offset, deliveries, spared, firstMs }))
 }

@@ -33,6 +33,8 @@ export interface QueueSettings {
   readonly releaseDelayMaxMs: number
   /** A lock, and that it is renewed, is durable before it is answered: after a crash nobody else is given the record before. */
   readonly keepsLocks: boolean
+  /** When a record was given out first is kept. */
+  readonly keepsFirst?: boolean
   /** What is given up or rejected is copied there. */
   readonly deadLetter: DeadLetterSettings | null
 }
@@ -80,6 +82,8 @@ export interface AcquiredRange {
   readonly deliveries: number
   /** Of them, those that do not count: one before it in the order of its key went out again. */
   readonly spared: number
+  /** When it was given out first, where the group keeps that; else 0. */
+  readonly firstMs: number
 }
 export interface Acquired {
   readonly of: QueueRef
@@ -138,6 +142,7 @@ export interface ReceivedRecord {
   readonly value: Uint8Array | null
   readonly headers: readonly Header[]
   readonly deliveries: number
+  readonly firstMs: number
 }
 
 export interface Queues {
@@ -157,12 +162,15 @@ export interface Queues {
     member: string,
     of: readonly { readonly of: QueueRef; readonly settlements: readonly Settlement[] }[],
   ): Promise<(Fault | null)[]>
-  /** Of each, whether the member holds it by this delivery. What `settle` is told in the same turn finds it so. */
+  /**
+   * Of each, whether the member holds it, by this delivery where one is said. What `settle` is told in the same turn finds
+   * it so.
+   */
   held(
     group: string,
     member: string,
     of: QueueRef,
-    deliveries: readonly { readonly offset: number; readonly deliveries: number; readonly epoch: number }[],
+    deliveries: readonly { readonly offset: number; readonly deliveries?: number; readonly epoch?: number }[],
   ): boolean[]
   /** What `inOrder` asks about is known when it resolves: after a start it is not. */
   learn(group: string, of: QueueRef): Promise<void>

@@ -1,7 +1,7 @@
 /**
  * Records of `__share_group_state` in Kafka's own formats: a snapshot of a queue's state (key 0), and what changed since
- * (key 1). A test holds the declarations against Kafka's descriptors. Three fields are ours: until when a released record is
- * not to be given out (and who holds it until then), and how many of its deliveries do not count, as tagged fields that Kafka's own readers pass over.
+ * (key 1). A test holds the declarations against Kafka's descriptors. Four fields are ours: until when a released record is
+ * not to be given out (and who holds it until then), how many of its deliveries do not count, and when it was given out first, as tagged fields that Kafka's own readers pass over.
  */
 import { array, int16, int32, int64, int8, or, string, struct, tagged, uuid } from '../../wire/kafka/codec/shape.ts'
 import type { LogRecord, RecordInput } from '../batch.ts'
@@ -16,6 +16,8 @@ export interface StoredBatch {
   readonly count: number
   /** Of them, those that do not count towards the limit. */
   readonly spared?: number
+  /** When it was given out first, by the wall clock; 0 = not kept. */
+  readonly firstMs?: number
   /** By the wall clock; 0 = at once. */
   readonly notBeforeMs: number
   /** Who holds it until then. */
@@ -38,6 +40,7 @@ export interface StoredKey {
 const ownTag = 10_000
 const lockTag = 10_001
 const sparedTag = 10_002
+const firstTag = 10_003
 /** Kafka's field has no room for more. */
 const countMax = 0x7fff
 const valueVersion = 0
@@ -51,6 +54,7 @@ const stateBatches = array(
     notBefore: tagged(ownTag, or(0, int64)),
     lockedBy: tagged(lockTag, or('', string)),
     spared: tagged(sparedTag, or(0, int16)),
+    firstTime: tagged(firstTag, or(0, int64)),
   }),
 )
 /** By the number that begins the key. */
@@ -101,15 +105,18 @@ export function queueRecord(
     leaderEpoch: 0,
     startOffset: stored.start ?? unset,
     deliveryCompleteCount: stored.over,
-    stateBatches: stored.batches.map(({ first, last, state, count, spared = 0, notBeforeMs, lockedBy = '' }) => ({
-      firstOffset: first,
-      lastOffset: last,
-      deliveryState: states[state],
-      deliveryCount: Math.min(count, countMax),
-      notBefore: notBeforeMs,
-      spared: Math.min(spared, countMax),
-      lockedBy,
-    })),
+    stateBatches: stored.batches.map(
+      ({ first, last, state, count, spared = 0, firstMs = 0, notBeforeMs, lockedBy = '' }) => ({
+        firstOffset: first,
+        lastOffset: last,
+        deliveryState: states[state],
+        deliveryCount: Math.min(count, countMax),
+        notBefore: notBeforeMs,
+        spared: Math.min(spared, countMax),
+        firstTime: firstMs,
+        lockedBy,
+      }),
+    ),
   }
   const value = isSnapshot
     ? encodeForm(
@@ -151,6 +158,7 @@ export function readQueueRecord(
       count: batch.deliveryCount,
       notBeforeMs: batch.notBefore,
       ...(batch.spared === 0 ? {} : { spared: batch.spared }),
+      ...(batch.firstTime === 0 ? {} : { firstMs: batch.firstTime }),
       ...(batch.lockedBy === '' ? {} : { lockedBy: batch.lockedBy }),
     })),
   }

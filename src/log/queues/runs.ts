@@ -13,6 +13,8 @@ export interface Run {
   readonly count: number
   /** Of them, those that do not count towards the limit. */
   readonly spared: number
+  /** When it was given out first, by the wall clock; 0: it was not, or nobody asks. */
+  readonly firstMs: number
   /** Who holds it, while it is acquired. */
   readonly member: string
   /** By the monotonic clock. Of an acquired run: its lock ends; of an available one: not to be given out before. */
@@ -26,6 +28,7 @@ const isAlike = (a: Run, b: Run): boolean =>
   a.state === b.state &&
   a.count === b.count &&
   a.spared === b.spared &&
+  a.firstMs === b.firstMs &&
   a.member === b.member &&
   a.untilMs === b.untilMs &&
   a.pending === b.pending

@@ -164,12 +164,12 @@ export class QueueService implements Queues {
     const found: ReceivedRecord[] = []
     const gaps: Settlement[] = []
     const records = acquired.batches.flatMap((batch) => decodeBatch(batch)).map(ownRecord)
-    for (const { first, last, deliveries } of ranges) {
+    for (const { first, last, deliveries, firstMs } of ranges) {
       let at = first as number
       for (const record of records) {
         if (record.offset < at || record.offset > last) continue
         if (record.offset > at) gaps.push({ first: at, last: record.offset - 1, outcomes: ['gap'] })
-        found.push({ of, ...record, deliveries })
+        found.push({ of, ...record, deliveries, firstMs })
         at = record.offset + 1
       }
       if (at <= last) gaps.push({ first: at, last, outcomes: ['gap'] })
@@ -200,7 +200,7 @@ export class QueueService implements Queues {
     group: string,
     member: string,
     of: QueueRef,
-    deliveries: readonly { readonly offset: number; readonly deliveries: number; readonly epoch: number }[],
+    deliveries: readonly { readonly offset: number; readonly deliveries?: number; readonly epoch?: number }[],
   ): boolean[] {
     const queue = this.#find(group, of)
     return deliveries.map((one) => queue?.isHeld(member, one) === true)
@@ -377,7 +377,13 @@ const nothing = (of: QueueRef, fault: Fault): Acquired => ({
   release: () => undefined,
 })
 /** The bytes of the batch go back to the log. */
-function ownRecord({ offset, timeMs, key, value, headers }: LogRecord): Omit<ReceivedRecord, 'of' | 'deliveries'> {
+function ownRecord({
+  offset,
+  timeMs,
+  key,
+  value,
+  headers,
+}: LogRecord): Omit<ReceivedRecord, 'of' | 'deliveries' | 'firstMs'> {
   return {
     offset,
     timeMs,

@@ -161,3 +161,62 @@ test('consumers that die at random: every record is acknowledged once, none is l
     Array.from({ length: count }, (_, n) => n),
   )
 })
+async function poisoned(f: KinesisFixture, QueueARN: string, text: string): Promise<Json> {
+  await put(f, text)
+  for (let n = 0; n < 2; n++) {
+    const [record] = await receive(f, QueueARN, 1)
+    const Entries = [{ ReceiptHandle: record.ReceiptHandle, VisibilityTimeoutSeconds: 0 }]
+    await f.ok('UpdateQueueRecordsVisibility', { QueueARN, Entries })
+  }
+  const [letter] = await receive(f, QueueARN, 1, 'DeadLetterQueue')
+  return letter
+}
+const twice = { DeadLetterConfiguration: { TargetType: 'BUILT_IN', MaxReceiveCount: 2 } }
+test('a dead letter that somebody else holds by now, or that is done with, is not restored again', async (t) => {
+  const f = await kinesis(t)
+  const QueueARN = await given(f, twice)
+  const letter = await poisoned(f, QueueARN, 'poison')
+  const restore = async (Entries: object[]): Promise<Json> =>
+    f.ok('RestoreDeadLetterQueueRecords', { QueueARN, Entries })
+  assert.equal((await restore(handles([letter]))).Successful.length, 1)
+  const late = await restore(handles([letter]))
+  assert.deepEqual([late.Successful.length, late.Failed[0].ErrorMessage], [0, 'ReceiptHandle has expired.'])
+  const forged = Buffer.from(
+    JSON.stringify([...JSON.parse(Buffer.from(letter.ReceiptHandle, 'base64').toString()).slice(0, 3), 'me']),
+  )
+  assert.equal((await restore([{ ReceiptHandle: forged.toString('base64') }])).Failed.length, 1)
+  const shards = await Promise.all(['0', '1'].map((shard) => readShard(f, 's', shard)))
+  assert.equal(shards.flatMap(({ records }) => records).length, 2, 'the record, and it restored once')
+})
+test('a dead letter whose shard is closed by now is restored into the one that is open', async (t) => {
+  const f = await kinesis(t)
+  const QueueARN = await given(f, twice)
+  const letter = await poisoned(f, QueueARN, 'poison')
+  await f.ok('UpdateShardCount', { StreamName: 's', TargetShardCount: 4, ScalingType: 'UNIFORM_SCALING' })
+  await f.ok('RestoreDeadLetterQueueRecords', { QueueARN, Entries: handles([letter]) })
+  const shards = await Promise.all(['0', '1', '2', '3', '4', '5'].map((shard) => readShard(f, 's', shard)))
+  const found = shards.map(({ records }) => records.length)
+  assert.deepEqual([found[0]! + found[1]!, found.slice(2).reduce((sum, count) => sum + count)], [1, 1])
+})
+test('a queue that is made anew has none of the dead letters of the one before; one name is made once', async (t) => {
+  const f = await kinesis(t)
+  const QueueARN = await given(f, twice)
+  await poisoned(f, QueueARN, 'poison')
+  await f.ok('DeleteQueue', { QueueARN })
+  const again = { QueueName: 'q', StreamConfigurationList: [{ StreamARN: streamArn('s') }], QueueAttributes: twice }
+  const made = await Promise.all([1, 2, 3].map(() => f.call('CreateQueue', again)))
+  assert.deepEqual(made.map(({ status }) => status).toSorted(), [200, 400, 400])
+  assert.deepEqual((await f.ok('ReceiveDeadLetterQueueRecords', { QueueARN, WaitTimeSeconds: 1 })).QueueRecords, [])
+})
+test('when a record was received first is kept', async (t) => {
+  const f = await kinesis(t)
+  const QueueARN = await given(f)
+  await put(f, 'one')
+  const [first] = await receive(f, QueueARN, 1)
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  const Entries = [{ ReceiptHandle: first.ReceiptHandle, VisibilityTimeoutSeconds: 0 }]
+  await f.ok('UpdateQueueRecordsVisibility', { QueueARN, Entries })
+  const [second] = await receive(f, QueueARN, 1)
+  assert.deepEqual([second.ReceiveCount, second.FirstReceiveTimestamp], [2, first.FirstReceiveTimestamp])
+  assert.ok(Math.abs(first.FirstReceiveTimestamp * 1_000 - Date.now()) < 60_000)
+})

@@ -29,7 +29,7 @@ class Box {
     for (let first = from; first < Math.min(logEnd, from + 100); first = 10 * Math.floor(first / 10) + 10)
       extents.push({ first, last: Math.min(logEnd - 1, 10 * Math.floor(first / 10) + 9) })
     const next = (extents.at(-1)?.last ?? from - 1) + 1
-    const options = { member, recordsMax, exact, locksMax, nowMs: this.nowMs, rules, lockMs: 100 }
+    const options = { member, recordsMax, exact, locksMax, nowMs: this.nowMs, rules, lockMs: 100, wallMs: 0 }
     return this.machine
       .take({ from, next, extents }, options)
       .map(({ first, last, deliveries }) => [first, last, deliveries])
@@ -163,7 +163,7 @@ test('a delay holds a released record back, also over a restart', () => {
 })
 test('what the log has no records for is over', () => {
   const box = new Box()
-  const options = { member: 'a', recordsMax: 10, exact: true, locksMax: 100, nowMs: 0, rules, lockMs: 100 }
+  const options = { member: 'a', recordsMax: 10, exact: true, locksMax: 100, nowMs: 0, rules, lockMs: 100, wallMs: 0 }
   const extents = [
     { first: 3, last: 4 },
     { first: 8, last: 8 },

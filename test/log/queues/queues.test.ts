@@ -343,10 +343,11 @@ test('a record that is released waits longer with each delivery, as far as the g
   await work.write('a')
   work.configure({ releaseDelayMs: 20, releaseDelayMaxMs: 50 })
   const waits: number[] = []
+  let from = performance.now()
   for (let i = 0; i < 4; i++) {
-    const from = performance.now()
     assert.equal((await work.receive('one', 1, 2_000)).length, 1)
     waits.push(performance.now() - from)
+    from = performance.now()
     assert.equal(await work.settle('one', 0, 0, 'release'), null)
   }
   assert.ok(waits[1]! >= 19 && waits[2]! >= 39 && waits[3]! >= 49, waits.join())
@@ -459,4 +460,20 @@ test('a dead letter that is too large with its record says what happened without
   await work.receive('one')
   assert.equal(await work.settle('one', 0, 0, 'reject'), null)
   assert.deepEqual(await work.dead('small'), [{ key: null, value: null, headers: { why: 'it was nobody’s' } }])
+})
+test('when a record was given out first is kept where the group asks for it, over a restart too', async () => {
+  const work = await Work.open()
+  work.configure({ keepsFirst: true })
+  await work.write('1', '2')
+  const [first] = await work.receive('one', 1)
+  assert.ok(Math.abs(first!.firstMs - Date.now()) < 60_000)
+  await work.settle('one', 0, 0, 'release')
+  await work.restart()
+  work.configure({ keepsFirst: true })
+  const [again, other] = await work.receive('one')
+  assert.equal(again!.firstMs, first!.firstMs)
+  assert.ok(other!.firstMs >= first!.firstMs)
+  work.configure({ keepsFirst: false })
+  await work.write('3')
+  assert.equal((await work.receive('one'))[0]!.firstMs, 0)
 })

@@ -46,6 +46,7 @@ export function applyQueue({ queues }: Broker, queue: KeptQueue): void {
     committedOnly: true,
     mayRenew: true,
     keepsLocks: true,
+    keepsFirst: true,
   } as const
   queues.configure(groupOf(queue), {
     ...queues.settings(groupOf(queue)),

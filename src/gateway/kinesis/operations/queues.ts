@@ -37,7 +37,8 @@ export const queueOperations = {
       ...one,
       stream: call.found('read', { StreamName: streamNameOf(streams, one) }),
     }))
-    if (queueOf(streams, name) !== null) throw inUse(`Queue ${name} under account ${streams.account} already exists.`)
+    if (queueOf(streams, name) !== null || making.has(name))
+      throw inUse(`Queue ${name} under account ${streams.account} already exists.`)
     const queue = withAttributes(
       {
         name,
@@ -50,17 +51,23 @@ export const queueOperations = {
       },
       QueueAttributes,
     )
-    applyQueue(log, queue)
-    for (const { stream, StartingPosition } of found) {
-      const to = await Promise.all(
-        stream.shards.map(async (_, index) => ({
-          of: { topicId: stream.topicId, index },
-          offset: (await startOf(call, stream, index, StartingPosition)) as Offset,
-        })),
-      )
-      await log.queues.reset(groupOf(queue), to)
+    making.add(name)
+    try {
+      applyQueue(log, queue)
+      for (const { stream, StartingPosition } of found) {
+        const to = await Promise.all(
+          stream.shards.map(async (_, index) => ({
+            of: { topicId: stream.topicId, index },
+            offset: (await startOf(call, stream, index, StartingPosition)) as Offset,
+          })),
+        )
+        await log.queues.reset(groupOf(queue), to)
+      }
+      await passDeadLetters(call, queue)
+      await setQueue(streams, queue)
+    } finally {
+      making.delete(name)
     }
-    await setQueue(streams, queue)
     return { QueueDescription: description(call, queue) }
   },
   async UpdateQueue(call) {
@@ -123,12 +130,33 @@ export const queueOperations = {
   UpdateDeadLetterQueueRecordsVisibility: (call) => settled(call, deadGroupOf(found(call, 'read')), visibility),
   async RestoreDeadLetterQueueRecords(call) {
     const queue = found(call, 'write')
-    // The copy in the stream is durable before the dead letter is done with: a crash in between restores it once more.
-    return settled(call, deadGroupOf(queue), accepted, (handle) =>
-      call.service.records.restore(deadTopicOf(queue), handle),
-    )
+    const { records, streams } = call.service
+    // The copy in the stream is durable before the dead letter is done with: a crash in between restores it once more. Who
+    // does not hold it (any more) restores nothing.
+    return settled(call, deadGroupOf(queue), accepted, async ({ topicId, index, offset, member }) => {
+      const again = [{ first: offset, last: offset, outcomes: ['renew' as const] }]
+      const of = { topicId, index }
+      const { queues } = call.service.log
+      if (queues.held(deadGroupOf(queue), member, of, [{ offset }])[0] !== true)
+        throw new Fault('log.record-not-held', { offset, member })
+      const [fault] = await queues.settle(deadGroupOf(queue), member, [{ of, settlements: again }])
+      if (fault instanceof Fault) throw fault
+      await records.restore(deadTopicOf(queue), { index, offset }, (name) => streams.find(name))
+    })
   },
 } satisfies Partial<Handlers>
+
+/** Names of queues that are being made. */
+const making = new Set<string>()
+/** Dead letters of a queue of this name that was deleted are not its own. */
+async function passDeadLetters({ service: { log } }: Call, queue: KeptQueue): Promise<void> {
+  const topic = log.catalog.byName(deadTopicOf(queue))
+  if (topic === null) return
+  const of = Array.from({ length: topic.partitions }, (_, index) => ({ topic: topic.name, index }))
+  const bounds = await log.bounds(of)
+  const to = bounds.map(({ partition, end }) => ({ of: { topicId: topic.id, index: partition.index }, offset: end }))
+  await log.queues.reset(deadGroupOf(queue), to)
+}
 
 type Become = Pick<Settlement, 'outcomes' | 'lockMs'>
 const accepted = (): Become => ({ outcomes: ['accept'] })
@@ -230,6 +258,7 @@ async function received(
     },
     call.signal,
   )
+  await call.room(found.reduce((sum, { value }) => sum + (value?.length ?? 0), 0))
   return {
     QueueRecords: found.map((record: ReceivedRecord) => ({
       ReceiptHandle: receiptText({ ...record.of, offset: record.offset, member }),
@@ -237,7 +266,7 @@ async function received(
       ...(record.key === null ? {} : { PartitionKey: keyText(record.key) }),
       Data: codec.bytes(record.value ?? new Uint8Array(0)),
       ApproximateArrivalTimestamp: codec.time(record.timeMs),
-      FirstReceiveTimestamp: codec.time(nowMs),
+      FirstReceiveTimestamp: codec.time(record.firstMs || nowMs),
       ReceiveCount: record.deliveries,
     })),
   }
@@ -286,6 +315,8 @@ async function settle(
       return fault.code === 'log.record-not-held' ? invalid('ReceiptHandle has expired.') : serviceError(fault)
     return null
   } catch (error) {
-    return serviceError(error)
+    return error instanceof Fault && error.code === 'log.record-not-held'
+      ? invalid('ReceiptHandle has expired.')
+      : serviceError(error)
   }
 }

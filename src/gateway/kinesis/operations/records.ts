@@ -1,11 +1,12 @@
 /** Records: put, and read by iterators or as they come. */
 import { isUtf8 } from 'node:buffer'
+import type { Share } from '../../../lib/room.ts'
 import type { LogRecord } from '../../../log/batch.ts'
 import { parseSequenceNumber, sequenceNumbers } from '../../../wire/kinesis/sequence-number.ts'
 import { type Call, type Handlers, Live } from '../call.ts'
 import { childShards } from '../describe.ts'
 import { ServiceError, invalid, notFound } from '../errors.ts'
-import { shardId } from '../shards.ts'
+import { isOpen, shardId } from '../shards.ts'
 import type { Stream } from '../streams.ts'
 import { consumerOf } from './consumers.ts'
 import { numberOf } from './shards.ts'
@@ -73,7 +74,10 @@ export const recordOperations = {
     service.records.mayRead(stream, at.shard)
     dryRun(input.DryRun)
     call.demandQuota('consumer_byte_rate')
-    const found = await service.records.read(stream, at.shard, at.offset, { limit: input.Limit ?? readDefault })
+    const found = await service.records.read(stream, at.shard, at.offset, {
+      limit: input.Limit ?? readDefault,
+      room: (bytes) => call.room(bytes),
+    })
     call.used('consumer_byte_rate', bytesOf(found.records))
     const last = found.records.at(-1)
     const goesOn = !found.isOver || found.records.length > 0
@@ -227,6 +231,8 @@ const subscriptionMs = 300_000
 /** An event comes so often at least, also without records. */
 const quietMs = 5_000
 const eventRecords = 1_000
+/** And a record more. */
+const eventBytes = 1024 * 1024
 
 async function* events(
   call: Call,
@@ -244,8 +250,11 @@ async function* events(
     if (stream === null || stream.topicId !== topicId) throw service.streams.unknown(name)
     call.demand('read', name)
     const waitMs = Math.max(1, Math.min(quietMs, untilMs - clock.monotonic()))
-    const wait = { limit: eventRecords, waitMs, signal: subscription }
-    const found = await service.records.read(stream, shard, at, wait)
+    if (isOpen(stream.shards[shard]!)) await service.records.wait(stream, shard, at, waitMs, subscription)
+    if (subscription.aborted) return
+    const shares: Share[] = []
+    const room = async (bytes: number): Promise<void> => void shares.push(await call.room(bytes))
+    const found = await service.records.read(stream, shard, at, { limit: eventRecords, bytesMax: eventBytes, room })
     if (subscription.aborted) return
     at = found.next
     call.used('consumer_byte_rate', bytesOf(found.records))
@@ -262,6 +271,8 @@ async function* events(
         MillisBehindLatest: found.atEnd || last === undefined ? 0 : Math.max(0, clock.now() - last.timeMs),
       },
     }
+    // The client has taken it.
+    for (const one of shares) call.free(one)
     if (found.isOver) return
   }
 }

@@ -23,7 +23,7 @@ import { nameOf, parseName, parseNewName, parseProject } from '../names.ts'
 import { pageOf } from '../paging.ts'
 import { type Service, nameOnly } from '../service.ts'
 import { acknowledged, deadlineModified, someRefused } from '../settling.ts'
-import { groupOf } from '../subscription.ts'
+import { bytesOf, groupOf } from '../subscription.ts'
 import { updated } from '../updates.ts'
 
 const service = 'Subscriber' as const
@@ -228,6 +228,9 @@ const pull = method({
       signal: AbortSignal.any([signal, subscription.changed]),
     })
     try {
+      // Until the client has the answer, or is gone.
+      const share = await pubsub.room.take(bytesOf(pulled.deliveries), signal)
+      signal.addEventListener('abort', () => share.give(), { once: true })
       const counts = subscription.message.deadLetterPolicy !== null
       // The bytes go back to the log before they are sent.
       const receivedMessages = pulled.deliveries.map(({ ackId, attempt, message }) => ({

@@ -18,6 +18,8 @@ import type { Intake } from './intake.ts'
 const unzip = promisify(gunzip)
 /** NGHTTP2_NO_ERROR */
 const noError = 0
+/** NGHTTP2_CANCEL */
+const cancelled = 8
 
 export interface GrpcContext {
   readonly gateway: Gateway
@@ -177,10 +179,23 @@ class GrpcCall {
     if (this.#ended) return
     this.#respond()
     if (this.#stream.write(grpcFrame(message))) return
+    const cancel = this.#cutLater()
     await new Promise<void>((resolve) => {
-      this.#stream.once('drain', resolve)
-      this.#stream.once('close', resolve)
+      const done = (): void => {
+        this.#stream.off('drain', done)
+        this.#stream.off('close', done)
+        resolve()
+      }
+      this.#stream.on('drain', done)
+      this.#stream.on('close', done)
     })
+    cancel()
+  }
+
+  /** Who takes nothing for so long is cut off. */
+  #cutLater(): () => void {
+    const { clock } = this.#context.gateway.service
+    return clock.after(limits.pubsubStalledMs, () => this.#stream.close(cancelled))
   }
 
   // --- the end
@@ -208,8 +223,10 @@ class GrpcCall {
     this.#ended = true
     this.#cancelTimeout?.()
     if (error !== null) this.#trailers = trailersOf(error)
-    if (this.#stream.headersSent) this.#stream.end()
-    else {
+    if (this.#stream.headersSent) {
+      this.#stream.once('close', this.#cutLater())
+      this.#stream.end()
+    } else {
       this.#stream.respond(
         { ':status': 200, 'content-type': 'application/grpc', ...this.#trailers },
         { endStream: true },
