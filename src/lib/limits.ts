@@ -2,6 +2,8 @@
  * Every bound of the program, with its reason. Enforced before memory is taken. Sizes in bytes, times in milliseconds.
  */
 export const limits = {
+  /** Sessions, subscriptions or receivers of a topic that a list of its readers names. */
+  shownReaders: 1_000,
   /** Kafka's `message.max.bytes`: clients are configured for it. */
   batchBytes: 1_048_588,
   /** The largest batch that a topic may be configured to take. */

@@ -6,6 +6,7 @@ import { type SaslSettings, listenKafka } from '../gateway/kafka/index.ts'
 import type { Logger } from '../lib/logger.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import type { Address, TlsServer, World } from '../lib/world.ts'
+import type { ReadersOf } from '../telemetry/topic-reader.ts'
 import { saslMechanisms } from '../security/sasl.ts'
 import type { Config, Protocol } from './config.ts'
 import type { Layers } from './millrace.ts'
@@ -16,6 +17,8 @@ export interface ListenOptions extends Layers {
   readonly logger: Logger
   /** The machine itself, where the data lies in memory. */
   readonly machine: World
+  /** Of all gateways that listen by now. */
+  readonly readersOf: ReadersOf
   readonly at: Address
   /** As it is read first; without it the listener is not encrypted. */
   readonly tls?: TlsServer
@@ -24,6 +27,8 @@ export interface Listener {
   readonly at: Address
   /** Another certificate, for connections from now on. Throws when it is none. */
   renew(tls: TlsServer): void
+  /** Whom it knows as readers of a topic that are no groups. */
+  readonly readersOf?: ReadersOf
   /** Stops accepting, answers what is under way, then closes every connection. Idempotent. */
   close(): Promise<void>
 }

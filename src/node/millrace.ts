@@ -29,6 +29,7 @@ import { readText } from '../security/files.ts'
 import { type Security, openSecurity } from '../security/security.ts'
 import { TlsWatch } from '../security/tls.ts'
 import { anonymous } from '../security/principal.ts'
+import type { ReadersOf } from '../telemetry/topic-reader.ts'
 import { type Telemetry, openTelemetry } from '../telemetry/telemetry.ts'
 import { type Definitions, applyDefinitions } from './apply.ts'
 import { applyConnectors, connectorsOf } from './apply-connectors.ts'
@@ -199,12 +200,15 @@ async function startGateways(
   // Certificates are files of the machine also where the data lies in memory.
   const watch = settings.tls === null ? null : new TlsWatch(settings.tls, machine, logger)
   stack.defer(() => watch?.close())
+  const open: Listener[] = []
+  const readersOf: ReadersOf = async (topic) =>
+    (await Promise.all(open.map((listener) => listener.readersOf?.(topic) ?? []))).flat()
   for (const protocol of protocols) {
     const at = config.listen[protocol]
     if (at === null) continue
     const tls = watch !== null && settings.isEncrypted(protocol) ? { tls: watch.first } : {}
     const listen = (): Promise<Listener | null> =>
-      listeners[protocol]({ ...layers, config, logger, machine, at, ...tls })
+      listeners[protocol]({ ...layers, config, logger, machine, readersOf, at, ...tls })
     const listener = await listening(protocol, at, listen).catch((error: unknown) => {
       if (
         !config.listensUnasked.includes(protocol) ||
@@ -217,6 +221,7 @@ async function startGateways(
     })
     if (listener === null) continue
     watch?.follow(listener)
+    open.push(listener)
     stack.defer(() => listener.close())
     bound[protocol] = listener.at
   }

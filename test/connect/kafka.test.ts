@@ -198,6 +198,7 @@ for (const delivery of ['exactly-once', 'at-least-once'])
     assert.deepEqual(once, [...taken(0), ...taken(1)])
     const info = (await here.connectors.get('out'))!
     assert.deepEqual([info.status, info.records, info.refused, info.restarts], ['running', 97, 3, 0])
+    await until('they are kept', async () => (await readAll(here.log, 'out.dlq')).length >= 3)
     const kept = await readAll(here.log, 'out.dlq')
     assert.deepEqual(
       kept.map(({ key, value }) => [text(key), value?.length]),

@@ -14,6 +14,7 @@ import type {
   RecordJson,
   RelationInfo,
   TopicDetail,
+  TopicReader,
   TopicSummary,
 } from '../../src/gateway/http/api.ts'
 import type { AlertInfo } from '../../src/gateway/http/api.ts'
@@ -37,6 +38,10 @@ export class Shop {
   readonly fired: FiredAlert[] = []
   readonly groups: GroupSummary[] = []
   readonly connectors: ConnectorJson[] = []
+  readonly readers: readonly TopicReader[] = [
+    { protocol: 'mqtt', kind: 'session', name: 'tills-7', about: 'purchases/#', isConnected: true, lag: null },
+    { protocol: 'pubsub', kind: 'subscription', name: 'mailers', about: 'pull', isConnected: null, lag: 17 },
+  ]
   readonly causes = new Map<string, readonly Diagnosis[]>()
   /** Told of each new record, change and alert. */
   readonly onRecord = new Set<(topic: string, record: RecordJson) => void>()

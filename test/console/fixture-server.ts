@@ -129,6 +129,7 @@ export class FixtureServer implements AsyncDisposable {
           return [...shop.topics.values()]
             .filter((t) => ask.query.get('internal') === 'true' || !t.name.startsWith('_'))
             .map((t) => shop.topicSummary(t))
+        if (ask.parts[2] === 'readers') return name === 'purchases' ? shop.readers : []
         return ask.parts[2] === 'records' ? this.#records(ask, this.#topic(name)) : this.#oneTopic(ask, name)
       case 'views':
         return name === undefined ? [...shop.views.values()] : this.#view(ask, name)

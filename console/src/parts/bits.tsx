@@ -74,6 +74,7 @@ export function Badge({
 
 const statusKinds: Readonly<Record<string, 'good' | 'warn' | 'bad' | 'quiet'>> = {
   running: 'good',
+  connected: 'good',
   Stable: 'good',
   delivered: 'good',
   restoring: 'warn',

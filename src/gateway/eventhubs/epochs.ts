@@ -3,6 +3,7 @@
  * same epoch or a higher one takes its place, one with a lower epoch or none is refused. Without epochs there may be a few.
  * An epoch is remembered, over a restart too, until its receiver is closed, or for a while when it was lost.
  */
+import type { TopicReader } from '../../telemetry/topic-reader.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Clock } from '../../lib/world.ts'
 import type { KeptMap } from '../../log/kept-map.ts'
@@ -38,6 +39,21 @@ export class Epochs {
     this.#kept = kept
     this.#clock = clock
     this.#startedMs = clock.now()
+  }
+  readersOf(topicId: string): readonly TopicReader[] {
+    const found: TopicReader[] = []
+    for (const [place, { receivers }] of this.#byPlace) {
+      if (!place.startsWith(`${topicId}/`)) continue
+      const [, group = '', partition = ''] = /^[^/]*\/(.*)\/(\d+)$/.exec(place) ?? []
+      for (const { receiver, epoch } of receivers) {
+        if (found.length === limits.shownReaders) return found
+        const level = epoch === null ? '' : `, owner level ${epoch}`
+        const about = `group ${group}, partition ${partition}${level}`
+        const name = receiver === '' ? group : receiver
+        found.push({ protocol: 'eventhubs', kind: 'receiver', name, about, isConnected: true, lag: null })
+      }
+    }
+    return found
   }
   /** Resolves when the epoch is durable; the receivers it takes the place of have been told. Throws Refused. */
   join(place: string, receiver: Receiver): Promise<void> {

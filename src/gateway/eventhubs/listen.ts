@@ -2,6 +2,7 @@
  * The socket shell: one port for AMQP, AMQP over WebSocket and HTTPS, told apart by their first byte. What is here is about
  * sockets: counts, times, TLS, back-pressure, the end.
  */
+import type { ReadersOf } from '../../telemetry/topic-reader.ts'
 import { type Socket, Server as TcpServer } from 'node:net'
 import { TLSSocket, Server as TlsServer } from 'node:tls'
 import { bind } from '../../lib/real/listening.ts'
@@ -25,6 +26,7 @@ export interface EventHubsListener {
   readonly at: Address
   /** Another certificate, for connections from now on. Throws when it is none. */
   renew(tls: Tls): void
+  readonly readersOf: ReadersOf
   /** Stops accepting, then closes every connection. Idempotent. */
   close(): Promise<void>
 }
@@ -40,9 +42,14 @@ export async function listenEventHubs(options: EventHubsOptions): Promise<EventH
   if (options.tls === undefined || !options.security.authorizer.enforced) requireLoopback('eventhubs', options.at)
   const { clock } = options.world
   const kept = await KeptMap.open({ log: options.log, topic: keptTopic, now: () => clock.now() })
-  const shell = new Shell(options, new Hubs(options, kept))
+  const hubs = new Hubs(options, kept)
+  const shell = new Shell(options, hubs)
   const at = await shell.listen(options.at)
-  return { at, renew: (tls) => shell.renew(tls), close: () => shell.close() }
+  const readersOf: ReadersOf = (topic) => {
+    const info = options.log.catalog.byName(topic)
+    return info === null ? [] : hubs.epochs.readersOf(info.id)
+  }
+  return { at, renew: (tls) => shell.renew(tls), readersOf, close: () => shell.close() }
 }
 
 class Shell {

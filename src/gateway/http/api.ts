@@ -29,6 +29,7 @@
  * GET|PUT|PATCH|DELETE /v1/users/{u}         {password, super} → UserInfo
  * GET|POST /v1/access-keys                   {user, id, secret} → NewAccessKeyInfo (201: the secret is in this answer only); AccessKeyInfo[]
  * GET|DELETE /v1/access-keys/{k}             AccessKeyInfo
+ * GET    /v1/topics/{t}/readers              TopicReader[]
  * GET    /v1/connectors                      ConnectorJson[]
  * GET    /v1/connectors/{c}/doctor           Diagnosis[]
  * GET|PUT|PATCH|DELETE /v1/connectors/{c}    {kind, direction, settings}; {settings, paused} → ConnectorJson
@@ -45,6 +46,7 @@
  * WebSocket, wherever GET gives SSE: a message is {event, id?, …data}; `position` only moves the id.
  */
 export type { AlertInfo, FiredAlert } from '../../act/alerts.ts'
+export type { TopicReader } from '../../telemetry/topic-reader.ts'
 export type { Change, Diagnosis, Graph, RelationInfo, SavepointInfo } from '../../query/engine.ts'
 
 export interface Problem {

@@ -10,6 +10,7 @@ import type { Log } from '../../log/log.ts'
 import type { Engine } from '../../query/engine.ts'
 import type { Contracts } from '../../schema/contracts.ts'
 import type { Security } from '../../security/security.ts'
+import type { ReadersOf } from '../../telemetry/topic-reader.ts'
 import type { Telemetry } from '../../telemetry/telemetry.ts'
 
 interface LocalFacts extends Pick<Broker, 'sizeBytes' | 'describeConfig'> {
@@ -28,6 +29,8 @@ export interface Parts {
   readonly telemetry: Telemetry
   readonly security: Security
   readonly logger: Logger
+  /** Through gateways, who are no groups. */
+  readonly readersOf: ReadersOf
   readonly version: string
   /** What only a log on this machine knows; null with a cluster. */
   readonly local: LocalFacts | null

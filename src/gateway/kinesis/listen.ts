@@ -2,6 +2,7 @@
  * The socket shell. On one port HTTP/1.1 and HTTP/2 without a handshake about it (AWS's SDKs for JavaScript and Java begin so):
  * the first three bytes of a connection say which. Encrypted, ALPN does.
  */
+import type { ReadersOf } from '../../telemetry/topic-reader.ts'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type {
   Http2SecureServer,
@@ -48,6 +49,7 @@ export interface KinesisOptions {
 export interface KinesisListener {
   readonly at: Address
   renew(tls: TlsServer): void
+  readonly readersOf: ReadersOf
   close(): Promise<void>
 }
 type Request = IncomingMessage | Http2ServerRequest
@@ -72,6 +74,14 @@ export async function listenKinesis(options: KinesisOptions): Promise<KinesisLis
   return {
     at,
     renew: (tls) => shell.renew(tls),
+    readersOf: (topic) => {
+      const stream = service.streams.find(topic)
+      return Object.keys(stream?.consumers ?? {}).map((name) => {
+        const shards = service.subscriptions.open(stream!.topicId, name)
+        const about = shards === 0 ? 'registered' : `${shards} ${shards === 1 ? 'shard' : 'shards'} subscribed to`
+        return { protocol: 'kinesis', kind: 'consumer', name, about, isConnected: shards > 0, lag: null }
+      })
+    },
     close: async () => {
       await shell.close()
       service.streams.close()

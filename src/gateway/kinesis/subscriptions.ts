@@ -43,6 +43,10 @@ export class Subscriptions {
     if (gone.aborted) end()
     return ended.signal
   }
+  /** How many shards a consumer is subscribed to now. */
+  open(topicId: string, consumer: string): number {
+    return [...this.#open.values()].filter((one) => one.consumer === `${topicId}/${consumer}`).length
+  }
   endAll(topicId: string, consumer: string): void {
     for (const one of [...this.#open.values()]) if (one.consumer === `${topicId}/${consumer}`) one.ended.abort()
   }

@@ -1,6 +1,9 @@
 /**
  * What all connections share, put together, and the way of a message from the log to who wants it. A message goes to subscribers when its record is durable, whoever wrote it; there is no other way.
  */
+import { sharedFilter } from '../../wire/mqtt/topics.ts'
+import { limits } from '../../lib/limits.ts'
+import type { TopicReader } from '../../telemetry/topic-reader.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { World } from '../../lib/world.ts'
 import type { LogRecord } from '../../log/batch.ts'
@@ -21,6 +24,8 @@ import { Store } from './store.ts'
 import { Subscriptions, deliveryBy } from './subscriptions.ts'
 import { Sys } from './sys.ts'
 import { type TopicRule, TopicMap } from './topic-map.ts'
+
+const filtersShown = 5
 
 export interface HubOptions {
   readonly world: Pick<World, 'clock' | 'random'>
@@ -78,6 +83,21 @@ export class Hub implements SessionHost, GroupHost {
     await this.topics.close()
   }
 
+  /** Sessions that would be given what is written to the log topic. */
+  readersOf(logTopic: string): readonly TopicReader[] {
+    if (!this.#map.isMapped(logTopic)) return []
+    const found: TopicReader[] = []
+    for (const { clientId, link, subscriptions } of this.sessions.all()) {
+      const filters = [...subscriptions.keys()].filter((one) =>
+        this.#map.mayHold(logTopic, sharedFilter(one)?.filter ?? one),
+      )
+      if (filters.length === 0) continue
+      if (found.length === limits.shownReaders) break
+      const about = filters.slice(0, filtersShown).join(' ')
+      found.push({ protocol: 'mqtt', kind: 'session', name: clientId, about, isConnected: link !== null, lag: null })
+    }
+    return found
+  }
   publish(sent: Sent, options: PublishOptions, waiter: PublishWaiter): void {
     this.#publishing.publish(sent, options, waiter)
   }

@@ -2,6 +2,7 @@
  * The MQTT listener: what its connections share. One tick a second looks for those that are idle or slow, for sessions and
  * wills whose time has come.
  */
+import type { ReadersOf } from '../../telemetry/topic-reader.ts'
 import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import { type Logger, silent } from '../../lib/logger.ts'
@@ -49,6 +50,7 @@ export interface MqttListener {
   readonly at: Address
   /** Another certificate, for connections from now on. Throws when it is none. */
   renew(tls: TlsServer): void
+  readonly readersOf: ReadersOf
   /** Stops accepting, tells every client, then closes. Idempotent. */
   close(): Promise<void>
 }
@@ -98,6 +100,8 @@ export class Server implements MqttListener {
   #clientsMost = 0
   #closing: Promise<void> | null = null
   #onLastGone: (() => void) | null = null
+
+  readonly readersOf: ReadersOf = (topic) => this.hub.readersOf(topic)
 
   constructor(options: MqttOptions, hub: Hub) {
     this.hub = hub

@@ -49,6 +49,9 @@ export class Sessions {
   constructor(parts: Parts) {
     this.#parts = parts
   }
+  all(): Iterable<Session> {
+    return this.#byClient.values()
+  }
   get count(): number {
     return this.#byClient.size
   }

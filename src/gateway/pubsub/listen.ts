@@ -2,6 +2,7 @@
  * The listener: gRPC (HTTP/2) and the REST form (HTTP/1.1, and HTTP/2) on one port. A connection that is not encrypted says
  * by its first bytes which it speaks; an encrypted one by ALPN.
  */
+import type { ReadersOf } from '../../telemetry/topic-reader.ts'
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import type {
   Http2SecureServer,
@@ -42,6 +43,7 @@ export interface PubsubOptions extends Parts {
 export interface PubsubListener {
   readonly at: Address
   renew(tls: TlsServer): void
+  readonly readersOf: ReadersOf
   close(): Promise<void>
 }
 
@@ -73,6 +75,7 @@ export async function listenPubsub(options: PubsubOptions): Promise<PubsubListen
   return {
     at: bound,
     renew: (next) => shell.renew(next),
+    readersOf: (topic) => service.readersOf(topic),
     async close() {
       sweeping.stop()
       await Promise.all([shell.close(), pushers.close()])

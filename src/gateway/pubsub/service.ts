@@ -4,6 +4,7 @@
  */
 import { limits } from '../../lib/limits.ts'
 import { Room } from '../../lib/room.ts'
+import type { TopicReader } from '../../telemetry/topic-reader.ts'
 import type { Clock, World } from '../../lib/world.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { Commits } from '../../log/commits.ts'
@@ -163,6 +164,20 @@ export class Service {
   }
 
   // --- subscriptions
+
+  async readersOf(topic: string): Promise<readonly TopicReader[]> {
+    const info = await this.parts.log.topics.get(topic)
+    const all = info === null ? [] : this.subscriptionsOf(info).slice(0, limits.shownReaders)
+    return Promise.all(
+      all.map(async ({ id, group, message }): Promise<TopicReader> => {
+        const positions = await this.parts.log.queues.positions(group)
+        const lag = positions.reduce((sum, one) => sum + (one.lag ?? 0), 0)
+        const about =
+          (message.pushConfig?.pushEndpoint ?? '') === '' ? 'pull' : `push to ${message.pushConfig!.pushEndpoint}`
+        return { protocol: 'pubsub', kind: 'subscription', name: id, about, isConnected: null, lag }
+      }),
+    )
+  }
 
   /** Throws RpcError NOT_FOUND. */
   subscription(name: string): Subscription {

@@ -93,6 +93,7 @@ export async function fixture(t: TestContext, options: FixtureOptions = {}): Pro
     telemetry,
     security,
     logger: silent,
+    readersOf: () => [],
     version: '0.0.0-test',
     local: log,
     dataPath: null,

@@ -101,7 +101,14 @@ test('openapi.json is true: each operation answers in the form it says', async (
   const seen: string[] = []
   const keys = ['createAccessKey', 'listAccessKeys', 'getAccessKey', 'deleteAccessKey']
   const users = ['listUsers', 'createUser', ...keys, 'getUser', 'changeUser', 'deleteUser']
-  const connectors = ['createConnector', 'listConnectors', 'getConnector', 'changeConnector', 'deleteConnector']
+  const connectors = [
+    'createConnector',
+    'listConnectors',
+    'getConnector',
+    'examineConnector',
+    'changeConnector',
+    'deleteConnector',
+  ]
   const last = [...connectors, 'dropView', 'deleteGroup', 'dropAlert', 'deleteTopic', ...users]
   // Who asks matters from when there is a user.
   const authorization = `Basic ${Buffer.from('root:x').toString('base64')}`

@@ -1,5 +1,5 @@
-/** Who reads a topic: groups of clients, and the views, alerts and connectors that read by groups of their own. */
-import type { GroupSummary } from '../../../../src/gateway/http/api.ts'
+/** Who reads a topic: groups of clients, views and sinks, and through the gateways sessions, subscriptions, consumers and receivers. */
+import type { GroupSummary, TopicReader } from '../../../../src/gateway/http/api.ts'
 import { count } from '../../lib/format.ts'
 import { apiUrl } from '../../lib/http.ts'
 import { useResource } from '../../lib/hooks.ts'
@@ -13,9 +13,11 @@ interface Reader {
   readonly id: string
   readonly kind: string
   readonly name: string
-  readonly to: readonly string[]
+  /** null: it has no page of its own. */
+  readonly to: readonly string[] | null
+  readonly about: string
   readonly state: string
-  readonly readers: number
+  readonly readers: number | null
   /** Of this topic. */
   readonly lag: number | null
 }
@@ -37,6 +39,7 @@ function readerOf(group: GroupSummary, topic: string): Reader[] {
       kind: owner?.[1] ?? 'group',
       name,
       to: [owner?.[2] ?? 'groups', name],
+      about: '',
       state: group.state,
       readers: held.length,
       lag: positions.length === 0 ? null : positions.reduce((sum, { lag }) => sum + lag, 0),
@@ -44,22 +47,47 @@ function readerOf(group: GroupSummary, topic: string): Reader[] {
   ]
 }
 
+const protocols: Readonly<Record<TopicReader['protocol'], string>> = {
+  mqtt: 'MQTT',
+  pubsub: 'Pub/Sub',
+  kinesis: 'Kinesis',
+  eventhubs: 'Event Hubs',
+}
+const readerThrough = ({ protocol, kind, name, about, isConnected, lag }: TopicReader, i: number): Reader => ({
+  id: `${protocol} ${name} ${about} ${i}`,
+  kind: `${protocols[protocol]} ${kind}`,
+  name,
+  to: null,
+  about,
+  state: isConnected === null ? '' : isConnected ? 'connected' : 'away',
+  readers: null,
+  lag,
+})
+
 const columns: readonly Column<Reader>[] = [
   {
     id: 'name',
     title: 'Reader',
     width: 'minmax(160px, 1fr)',
     sort: (r) => r.name,
-    cell: (r) => <Link to={r.to}>{r.name}</Link>,
+    cell: (r) => (r.to === null ? r.name : <Link to={r.to}>{r.name}</Link>),
   },
-  { id: 'kind', title: 'Is a', width: '110px', sort: (r) => r.kind, cell: (r) => r.kind },
+  { id: 'kind', title: 'Is a', width: '160px', sort: (r) => r.kind, cell: (r) => r.kind },
+  {
+    id: 'about',
+    wide: true,
+    title: 'Reads',
+    width: 'minmax(120px, 1fr)',
+    sort: (r) => r.about,
+    cell: (r) => <span title={r.about}>{r.about}</span>,
+  },
   {
     id: 'state',
     wide: true,
     title: 'State',
     width: '150px',
     sort: (r) => r.state,
-    cell: (r) => <Status of={r.state} />,
+    cell: (r) => (r.state === '' ? '–' : <Status of={r.state} />),
   },
   {
     id: 'readers',
@@ -68,7 +96,7 @@ const columns: readonly Column<Reader>[] = [
     width: '90px',
     numeric: true,
     sort: (r) => r.readers,
-    cell: (r) => r.readers,
+    cell: (r) => r.readers ?? '–',
   },
   {
     id: 'lag',
@@ -82,17 +110,19 @@ const columns: readonly Column<Reader>[] = [
 
 export function Readers({ topic }: { readonly topic: string }) {
   const groups = useResource<readonly GroupSummary[]>(apiUrl(['groups'], { internal: 'true' }), 2000)
+  // Who may not see them all sees the groups.
+  const through = useResource<readonly TopicReader[]>(apiUrl(['topics', topic, 'readers']), 2000)
   if (groups.error !== null) return <ProblemBox error={groups.error} retry={groups.refresh} />
   if (groups.data === null) return <Loading what="the readers" />
   return (
     <DataTable
       label="Readers"
       columns={columns}
-      rows={groups.data.flatMap((group) => readerOf(group, topic))}
+      rows={[...groups.data.flatMap((group) => readerOf(group, topic)), ...(through.data ?? []).map(readerThrough)]}
       idOf={(r) => r.id}
       sort={param('sort', '-lag')}
       onSort={(sort) => setQuery({ sort })}
-      empty={<Empty title="Nobody reads this topic by a group." />}
+      empty={<Empty title="Nobody reads this topic." />}
     />
   )
 }

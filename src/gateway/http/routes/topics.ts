@@ -6,7 +6,7 @@ import { compileSchema } from '../../../schema/json-schema.ts'
 import { parseJson } from '../../../schema/json-text.ts'
 import type { ContractChange, OnInvalid } from '../../../schema/contracts.ts'
 import { settingTexts } from '../../../security/audit-text.ts'
-import { onTopic, open } from '../access.ts'
+import { onCluster, onTopic, open } from '../access.ts'
 import type { TopicChange, TopicDetail, TopicSummary } from '../api.ts'
 import { type Answer, type Exchange, mediaTypes } from '../exchange.ts'
 import { jsonAnswer } from '../answers.ts'
@@ -43,6 +43,18 @@ export function topicRoutes(parts: Parts): readonly Route[] {
       says: 'One topic with its settings, contract and partitions.',
       gives: { 200: one },
       handle: async ({ params }) => jsonAnswer(await describe(parts, params['topic']!)),
+    },
+    {
+      method: 'GET',
+      path: `${path}/readers`,
+      id: 'listTopicReaders',
+      access: onCluster('describe'),
+      says: 'Who reads the topic through a gateway and is no group: sessions of MQTT, subscriptions of Pub/Sub, consumers of Kinesis, receivers of Event Hubs.',
+      gives: { 200: { says: 'The readers.', as: { [mediaTypes.json]: listOf(schemas.TopicReader) } } },
+      handle: async ({ params }) => {
+        const { name } = await existingTopic(parts, params['topic']!)
+        return jsonAnswer(await parts.readersOf(name))
+      },
     },
     {
       method: 'PUT',
