@@ -48,6 +48,8 @@ export interface Arriving {
   /** null: by the key. */
   readonly partition: number | null
   readonly record: RecordInput
+  /** Why it cannot lie there: it goes to the dead letters. */
+  readonly fault?: Fault
 }
 /** A piece: it becomes durable whole, and is bounded by whoever makes it. */
 export interface Piece {

@@ -3,7 +3,7 @@ import { Fault } from '../lib/fault.ts'
 import type { Claim, TopicInfo } from '../log/log.ts'
 import type { Target } from '../log/placing.ts'
 import { recordBytes } from '../log/producer.ts'
-import type { Piece, Source } from './kind.ts'
+import type { Arriving, Piece, Source } from './kind.ts'
 import { positionsEntry } from './positions.ts'
 import type { RunHost } from './run.ts'
 
@@ -54,8 +54,12 @@ export class SourceTask {
     const topics = new Map<string, TopicInfo>()
     let bytes = 0
     for (const arriving of records) {
+      if (arriving.fault !== undefined) {
+        refused.push(await deadLetters.target(arriving.record, arriving.topic, arriving.fault))
+        continue
+      }
       let topic = topics.get(arriving.topic)
-      if (topic === undefined) topics.set(arriving.topic, (topic = await this.#topic(arriving.topic)))
+      if (topic === undefined) topics.set(arriving.topic, (topic = await this.#topic(arriving.topic, records)))
       const target = { topic, partition: arriving.partition, record: arriving.record }
       const fault = this.#host.refuses(topic.name, arriving.record) ?? placing.refuses(target)
       if (fault === null) {
@@ -72,9 +76,18 @@ export class SourceTask {
     })
     this.#carried({ records: targets.length, bytes, refused: refused.length })
   }
-  async #topic(name: string): Promise<TopicInfo> {
-    const info = await this.#host.log.topics.get(name)
-    if (info === null) throw new Fault('log.unknown-topic', { topic: name })
-    return info
+  /** Somebody may have deleted it meanwhile: it is made anew, as the source has made it. */
+  async #topic(name: string, records: readonly Arriving[]): Promise<TopicInfo> {
+    const { log, ensureTopic } = this.#host
+    const known = await log.topics.get(name)
+    if (known !== null) return known
+    const last = records.reduce(
+      (max, { topic, partition }) => (topic === name ? Math.max(max, partition ?? 0) : max),
+      0,
+    )
+    await ensureTopic(name, last + 1, false)
+    const made = await log.topics.get(name)
+    if (made === null) throw new Fault('log.unknown-topic', { topic: name })
+    return made
   }
 }

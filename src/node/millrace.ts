@@ -202,7 +202,7 @@ async function startGateways(
   stack.defer(() => watch?.close())
   const open: Listener[] = []
   const readersOf: ReadersOf = async (topic) =>
-    (await Promise.all(open.map((listener) => listener.readersOf?.(topic) ?? []))).flat()
+    (await Promise.all(open.map(async (listener) => (await listener.readersOf?.(topic)) ?? []))).flat()
   for (const protocol of protocols) {
     const at = config.listen[protocol]
     if (at === null) continue

@@ -320,6 +320,32 @@ test('deleted and made anew it begins from the start, and nothing of the old one
   })
 })
 
+test('a topic here that is deleted under a source is made anew; under a sink it is waited for', async () => {
+  const machine = simulate(32)
+  await machine.run(async () => {
+    const outside = new Outside()
+    const run = await start(machine, outside)
+    await run.log.topics.create([events, { name: 'totals', partitions: 1 }])
+    await run.connectors.create(source)
+    await run.connectors.create({ ...sink, settings: { topics: 'totals' } })
+    outside.send('a')
+    await write(run.log, 'totals', 't')
+    await machine.clock.sleep(500)
+    await run.log.topics.remove(['events', 'totals'])
+    await machine.clock.sleep(500)
+    outside.send('b')
+    await machine.clock.sleep(2_000)
+    assert.deepEqual(await values(run), ['b'])
+    assert.equal((await run.connectors.get('in'))!.status, 'running')
+    await run.log.topics.create([{ name: 'totals', partitions: 1 }])
+    await write(run.log, 'totals', 'u')
+    await machine.clock.sleep(5_000)
+    assert.deepEqual(outside.taken, ['t', 'u'])
+    assert.equal((await run.connectors.get('out'))!.status, 'running')
+    await run.close()
+  })
+})
+
 test('a topic that a sink names may come later, and grow', async () => {
   const machine = simulate(15)
   await machine.run(async () => {

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt'
 import { intoOf } from '../../src/connect/mqtt/source.ts'
 import { mqttTopic } from '../../src/connect/mqtt/sink.ts'
+import { limits } from '../../src/lib/limits.ts'
 import type { Running } from '../../src/node/millrace.ts'
 import { readAll, text } from './fixture.ts'
 import { opened, plain, put, until } from './millraces.ts'
@@ -110,6 +111,25 @@ test('a sink keeps the order with a window of two, and goes on where it was', as
   await here.connectors.alter('out', { paused: false })
   await until('the rest is there', () => got.length === 503)
   assert.deepEqual(got.slice(500), ['totals=none', 'a%2Bb/%23=wild', 'gone='])
+})
+
+test('who sends under very many names takes the topics of nobody else: the rest is kept with the reason', async () => {
+  await using stack = new AsyncDisposableStack()
+  const [there, here] = [await opened(stack, 'mqtt'), await opened(stack, 'kafka')]
+  const sender = await client(stack, there)
+  const settings = { url: urlOf(there), topics: 'd/#', into: 't.{2}' }
+  await here.connectors.create({ ...source, settings })
+  await until('it is there', async () => {
+    await sender.publishAsync('d/first', 'ping', { qos: 1 })
+    return (await plain(here, 't.first')).length > 0
+  })
+  const names = Array.from({ length: limits.connectorTopics + 4 }, (_, i) => `d/${i}`)
+  await Promise.all(names.map((name) => sender.publishAsync(name, 'x', { qos: 1 })))
+  await sender.publishAsync('d/first', 'after', { qos: 1 })
+  await until('what is behind them came', async () => (await plain(here, 't.first')).includes('after'))
+  await until('the rest is kept', async () => (await plain(here, 'in.dlq')).length === 5)
+  const info = (await here.connectors.get('in'))!
+  assert.deepEqual([info.status, info.refused, info.fault], ['running', 5, null])
 })
 
 test('filters that are taken away bring nothing more, also in the session that lives on', async () => {

@@ -17,6 +17,8 @@ interface Position {
 }
 const batchMax = 500
 const waitS = 1
+/** How often it looks for new partitions. */
+const refreshMs = 10_000
 
 export async function openSource(host: SourceHost, settings: Settings): Promise<Source> {
   return new HubSource(host, settings, await openLibrary(host))
@@ -68,6 +70,7 @@ class HubSource implements Source {
     })
     if (begun.length > 0) yield { records: [], positions: begun }
     for (const id of ids) this.#subscribe(id, positions[id]!)
+    void this.#followPartitions(new Set(ids), signal)
     for (;;) yield await this.#channel.next()
   }
   /** Where each partition begins. What "latest" is, is decided once. */
@@ -86,6 +89,21 @@ class HubSource implements Source {
       throw faultOf(`asking for the partitions of ${this.#hub}`, error)
     }
     return found
+  }
+  /** A hub may be given more; those are read from their start. */
+  async #followPartitions(known: Set<string>, signal: AbortSignal): Promise<void> {
+    try {
+      for (;;) {
+        await this.#host.world.clock.sleep(refreshMs, signal)
+        const ids = await this.#client.getPartitionIds()
+        const fresh = ids.filter((id) => !known.has(id))
+        if (fresh.length > 0) await this.#host.ensureTopic(this.#into, ids.length, this.#keeps)
+        for (const id of fresh) this.#subscribe(id, { offset: '-1' })
+        for (const id of fresh) known.add(id)
+      }
+    } catch (error) {
+      if (!signal.aborted) this.#channel.fail(faultOf(`asking for the partitions of ${this.#hub}`, error))
+    }
   }
   #subscribe(id: string, startPosition: EventPosition): void {
     this.#client.subscribe(

@@ -103,9 +103,10 @@ class MqttSource implements Source {
         continue
       }
       const came = this.#next()
-      for (const { topic } of came) await this.#ensure(topic)
+      const records: Arriving[] = []
+      for (const one of came) records.push((await this.#ensure(one.topic)) ? one : { ...one, fault: tooMany })
       yield {
-        records: came,
+        records,
         positions: [],
         settled: () => {
           for (const { id } of came) if (id !== 0) this.#client.acknowledge(id)
@@ -129,18 +130,20 @@ class MqttSource implements Source {
     }
     return came
   }
-  async #ensure(topic: string): Promise<void> {
-    if (this.#topics.has(topic)) return
-    if (this.#topics.size >= limits.connectorTopics)
-      throw new Fault('connect.invalid-setting', {
-        setting: 'into',
-        why: `it makes more than ${limits.connectorTopics} topics`,
-      })
+  /** False: there are too many already. Who sends chooses the names: that stops nobody else's messages. */
+  async #ensure(topic: string): Promise<boolean> {
+    if (this.#topics.has(topic)) return true
+    if (this.#topics.size >= limits.connectorTopics) return false
     await this.#host.ensureTopic(topic, this.#settings.count('partitions')!, false)
     this.#topics.add(topic)
+    return true
   }
 }
 
+const tooMany = new Fault('connect.invalid-setting', {
+  setting: 'into',
+  why: `messages of one source make ${limits.connectorTopics} topics at most`,
+})
 /** A name that a topic can have: the key holds the MQTT topic as it is. */
 export function intoOf(template: string, topic: string): string {
   const levels = topic.split('/')
