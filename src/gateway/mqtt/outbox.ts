@@ -72,7 +72,8 @@ export class Outbox {
     const out = this.#out
     if (out === null) return
     this.#out = null
-    const bytes = out.take()
+    // What waits to be taken must hold nothing but itself.
+    const bytes = out.take(this.backlogBytes === 0)
     this.#owner.server.giveBack(out)
     if (bytes.length > 0 && !this.#isClosed) this.send(this.isFramed ? [binaryHead(bytes.length), bytes] : [bytes])
   }

@@ -1,5 +1,6 @@
 /** Writes packets one behind another; what is written goes out in one piece. */
 const firstBytes = 1024
+const littleBytes = 256
 /** A writer that has grown for one large packet does not keep its memory. */
 const keptBytes = 256 * 1024
 
@@ -61,10 +62,11 @@ export class PacketWriter {
   cut(at: number): void {
     this.at = at
   }
-  /** What was written since the last time, as bytes of their own. */
-  take(): Buffer {
-    const taken = Buffer.allocUnsafeSlow(this.at)
-    this.#buffer.copy(taken, 0, 0, this.at)
+  /** What was written since the last time. `shares`: a little may lie in memory that it shares with others. */
+  take(shares = false): Buffer {
+    const isLittle = shares && this.at <= littleBytes
+    const taken = isLittle ? Buffer.allocUnsafe(this.at) : Buffer.allocUnsafeSlow(this.at)
+    taken.set(this.#buffer.subarray(0, this.at))
     this.at = 0
     if (this.#buffer.length > keptBytes) this.#buffer = Buffer.allocUnsafeSlow(firstBytes)
     return taken
