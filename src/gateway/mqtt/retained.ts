@@ -6,11 +6,15 @@ import { KeptRecords } from '../../log/kept-records.ts'
 import type { Log } from '../../log/log.ts'
 import { recordBytes } from '../../log/producer.ts'
 import { MqttError, reason } from '../../wire/mqtt/reason.ts'
+import { levelsOf } from '../../wire/mqtt/topics.ts'
 import { type Message, bytesOfMessage, messageOf } from '../../log/mqtt-message.ts'
+import { levelBytes } from './session.ts'
 import { TopicTree } from './tree.ts'
 
 export const retainedTopic = '_millrace_mqtt_retained'
 const sweptAtOnce = 500
+/** With its nodes of the tree. */
+const weightOf = (message: Message): number => bytesOfMessage(message) + levelsOf(message.topic) * levelBytes
 
 export class Retained {
   readonly #clock: Clock
@@ -38,8 +42,9 @@ export class Retained {
   check(record: RecordInput): void {
     const { key, value } = record
     if (value === null || value.length === 0) return
-    const old = this.#tree.get(Buffer.from(key!).toString())
-    const more = recordBytes(record) - (old === null ? 0 : bytesOfMessage(old))
+    const topic = Buffer.from(key!).toString()
+    const old = this.#tree.get(topic)
+    const more = recordBytes(record) + levelsOf(topic) * levelBytes - (old === null ? 0 : weightOf(old))
     const isFull = (old === null && this.count >= limits.mqttRetained) || this.bytes + more > limits.mqttRetainedBytes
     // What takes the place of a larger one is always taken.
     if (isFull && more > 0) throw new MqttError(reason.quotaExceeded, 'no room for another retained message')
@@ -58,14 +63,14 @@ export class Retained {
     const old = this.#tree.get(topic)
     if (old !== null) {
       this.count--
-      this.bytes -= bytesOfMessage(old)
+      this.bytes -= weightOf(old)
     }
     if (value === null || value.length === 0) return this.#tree.set(topic, null)
     // Of its own: a small message must not hold a large batch.
     const own = { ...record, value: Buffer.from(value), headers: record.headers.map(copied) }
     const message = { ...messageOf(own, topic, { topic: retainedTopic, index: 0, offset }), retain: true }
     this.count++
-    this.bytes += bytesOfMessage(message)
+    this.bytes += weightOf(message)
     this.#tree.set(topic, message)
   }
   /** One after another, as they are when they are asked for. */

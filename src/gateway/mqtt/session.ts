@@ -72,6 +72,8 @@ export interface SessionHost extends FeedHost {
 export const never = 0xffff_ffff
 const sessionBytes = 1_024
 const subscriptionBytes = 300
+/** Of a tree of topics or filters, where nobody else has this one. */
+export const levelBytes = 300
 function bytesOf({ topic, payload, properties }: Will): number {
   const users = (properties?.userProperties ?? []).reduce((sum, [name, value]) => sum + name.length + value.length, 0)
   return topic.length + payload.length + users + (properties?.correlationData?.length ?? 0)
@@ -82,6 +84,8 @@ export class Session extends Feed {
   readonly subject: Subject
   readonly subscriptions = new Map<string, Subscription>()
   filterBytes = 0
+  /** Each may be a node of the tree. */
+  filterLevels = 0
   /** As it was weighed last. */
   weighedBytes = 0
   version: Version = 4
@@ -140,9 +144,16 @@ export class Session extends Feed {
   }
   /** About. */
   get heldBytes(): number {
-    const { will, clientId, filterBytes, subscriptions } = this
+    const { will, clientId, filterBytes, filterLevels, subscriptions } = this
     const ofWill = will === null ? 0 : bytesOf(will)
-    return sessionBytes + clientId.length + ofWill + filterBytes + subscriptions.size * subscriptionBytes
+    return (
+      sessionBytes +
+      clientId.length +
+      ofWill +
+      filterBytes +
+      filterLevels * levelBytes +
+      subscriptions.size * subscriptionBytes
+    )
   }
   /** How far it stands in all. */
   get sum(): number {

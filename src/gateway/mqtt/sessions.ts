@@ -8,7 +8,7 @@ import type { Clock } from '../../lib/world.ts'
 import type { Subject } from '../../security/authorizer.ts'
 import { user } from '../../security/principal.ts'
 import { MqttError, type Reason, reason } from '../../wire/mqtt/reason.ts'
-import { sharedFilter } from '../../wire/mqtt/topics.ts'
+import { levelsOf, sharedFilter } from '../../wire/mqtt/topics.ts'
 import type { Sent } from '../../log/mqtt-message.ts'
 import type { Access } from './access.ts'
 import type { PublishOptions, PublishWaiter } from './publishing.ts'
@@ -223,6 +223,7 @@ export class Sessions {
       const filter = shared?.filter ?? text
       session.subscriptions.set(text, { ...options, text, filter, group, feed: group ?? session })
       session.filterBytes += text.length
+      session.filterLevels += levelsOf(text)
       this.#parts.counts.subscriptions++
     }
     const flight = flights.get(clientId)

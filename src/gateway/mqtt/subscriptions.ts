@@ -42,7 +42,7 @@ export class Subscriptions {
   readonly #groups = new Map<string, Group>()
   readonly #groupSubscriptions = new Map<Group, Subscription>()
   /** Of all sessions, with what else is held of them. */
-  #heldBytes = 0
+  heldBytes = 0
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -60,13 +60,13 @@ export class Subscriptions {
 
   /** Throws MqttError where sessions hold too much already. */
   checkRoom(): void {
-    if (this.#heldBytes > limits.mqttSessionsBytes)
+    if (this.heldBytes > limits.mqttSessionsBytes)
       throw new MqttError(reason.quotaExceeded, 'sessions and their subscriptions hold too much already')
   }
   /** What is held of the session has changed. */
   weigh(session: Session): void {
     const bytes = session.isOver ? 0 : session.heldBytes
-    this.#heldBytes += bytes - session.weighedBytes
+    this.heldBytes += bytes - session.weighedBytes
     session.weighedBytes = bytes
   }
 
@@ -143,6 +143,7 @@ export class Subscriptions {
     if (old === undefined || group === null) {
       this.#parts.counts.subscriptions++
       session.filterBytes += text.length
+      session.filterLevels += levelsOf(text)
     }
     session.subscriptions.set(text, subscription)
     if (planted !== null && group === null) this.#plant(planted)
@@ -183,6 +184,7 @@ export class Subscriptions {
     const { text, filter, group } = subscription
     session.subscriptions.delete(text)
     session.filterBytes -= text.length
+    session.filterLevels -= levelsOf(text)
     this.#parts.counts.subscriptions--
     this.weigh(session)
     if (group === null) {

@@ -1,6 +1,7 @@
 /** What clients can make the gateway hold: each has a limit, over all of them too. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { Server } from '../../../src/gateway/mqtt/server.ts'
 import { limits } from '../../../src/lib/limits.ts'
 import { encodeBatch } from '../../../src/log/batch.ts'
 import { type Broker, broker, memoryWorld, quiet } from './fixture.ts'
@@ -170,4 +171,39 @@ test('one large message for many devices that take nothing is not there once for
       }
     return taken >= 6
   })
+})
+
+test('filters and retained messages of many levels count with what the levels cost', async (t) => {
+  const { port, listener } = await broker(t)
+  assert.ok(listener instanceof Server)
+  const { hub } = listener
+  const deep = (i: number): string => Array.from({ length: limits.mqttTopicLevels }, (_, at) => `${i}-${at}`).join('/')
+  const one = await raw(t, port, 'deep')
+  one.send({ cmd: 'publish', topic: deep(0), payload: 'x', qos: 1, messageId: 1, dup: false, retain: true })
+  await until(() => hub.retained.count === 1)
+  assert.ok(hub.retained.bytes > limits.mqttTopicLevels * 200, `${hub.retained.bytes} bytes`)
+  for (let i = 1; i <= 100; i++)
+    subscribe(
+      one,
+      i,
+      deep(i)
+        .slice(0, 1_000)
+        .replace(/\/[^/]*$/, ''),
+      1,
+    )
+  await until(() => hub.counts.subscriptions === 100)
+  assert.ok(hub.subscriptions.heldBytes > 100 * 100 * 200, `${hub.subscriptions.heldBytes} bytes`)
+  one.send({
+    cmd: 'unsubscribe',
+    messageId: 200,
+    unsubscriptions: Array.from({ length: 100 }, (_, i) =>
+      deep(i + 1)
+        .slice(0, 1_000)
+        .replace(/\/[^/]*$/, ''),
+    ),
+  })
+  await until(() => hub.counts.subscriptions === 0)
+  one.socket.destroy()
+  await until(() => hub.sessions.count === 0)
+  assert.equal(hub.subscriptions.heldBytes, 0)
 })
