@@ -1,6 +1,7 @@
 /** What passes through each topic and each gateway: the meters that lower layers are given, and the rates people see. */
 import type { Clock } from '../lib/world.ts'
 import type { StoreMeter } from '../store/store.ts'
+import { type ListenerMeter, listenerMeter } from './listener-meter.ts'
 import type { Metrics } from './metrics.ts'
 import { Rate } from './rate.ts'
 
@@ -117,11 +118,8 @@ export function storeMeter(metrics: Metrics): StoreMeter {
 }
 
 /** One request of one gateway, when it has been answered. */
-export interface KafkaMeter {
+export interface KafkaMeter extends ListenerMeter {
   request(api: string, version: number, seconds: number, errorCode: number): void
-  connections(open: number): void
-  /** A connection that was not taken, or was closed for what it sent. */
-  refused(): void
 }
 export function kafkaMeter(metrics: Metrics): KafkaMeter {
   const requests = metrics.counter({
@@ -134,24 +132,18 @@ export function kafkaMeter(metrics: Metrics): KafkaMeter {
     help: 'Kafka requests answered with an error code.',
     labels: ['api', 'error'] as const,
   })
-  const refused = metrics.counter({
-    name: 'millrace_kafka_refused_total',
-    help: 'Kafka connections not taken, or closed for what they sent.',
-  })
   const time = metrics.histogram({
     name: 'millrace_kafka_request_duration_seconds',
     help: 'Time from request to answer; a fetch waits for records as long as the client asks.',
     labels: ['api'] as const,
   })
-  const open = metrics.gauge({ name: 'millrace_kafka_connections', help: 'Open Kafka connections.' })
   return {
+    ...listenerMeter(metrics, 'kafka', 'Kafka'),
     request(api, version, seconds, errorCode) {
       requests.add({ api, version: String(version) }, 1)
       if (errorCode !== 0) errors.add({ api, error: String(errorCode) }, 1)
       time.observe({ api }, seconds)
     },
-    connections: (count) => open.set({}, count),
-    refused: () => refused.add({}, 1),
   }
 }
 
@@ -193,11 +185,9 @@ export function httpMeter(metrics: Metrics): HttpMeter {
   }
 }
 
-export interface KinesisMeter {
+export interface KinesisMeter extends ListenerMeter {
   /** `seconds` −1: an answer that went on. */
   request(operation: string, error: string, seconds: number): void
-  connections(open: number): void
-  refused(): void
 }
 export function kinesisMeter(metrics: Metrics): KinesisMeter {
   const requests = metrics.counter({
@@ -210,44 +200,29 @@ export function kinesisMeter(metrics: Metrics): KinesisMeter {
     help: 'Time from request to answer; subscriptions are not counted.',
     labels: ['operation'] as const,
   })
-  const refused = metrics.counter({
-    name: 'millrace_kinesis_refused_total',
-    help: 'Kinesis requests and connections that were cut off for their size or for what they sent.',
-  })
-  const open = metrics.gauge({ name: 'millrace_kinesis_connections', help: 'Open Kinesis connections.' })
   return {
+    ...listenerMeter(metrics, 'kinesis', 'Kinesis'),
     request(operation, error, seconds) {
       requests.add({ operation, error }, 1)
       if (seconds >= 0) time.observe({ operation }, seconds)
     },
-    connections: (count) => open.set({}, count),
-    refused: () => refused.add({}, 1),
   }
 }
 
-export interface MqttMeter {
-  connections(open: number): void
+export interface MqttMeter extends ListenerMeter {
   received(bytes: number): void
-  /** A connection that was not taken, or was closed for what it sent. */
-  refused(): void
 }
 export function mqttMeter(metrics: Metrics): MqttMeter {
-  const open = metrics.gauge({ name: 'millrace_mqtt_connections', help: 'Open MQTT connections.' })
   const messages = metrics.counter({
     name: 'millrace_mqtt_messages_received_total',
     help: 'Messages that clients sent.',
   })
   const bytes = metrics.counter({ name: 'millrace_mqtt_bytes_received_total', help: 'Bytes of their packets.' })
-  const refused = metrics.counter({
-    name: 'millrace_mqtt_refused_total',
-    help: 'MQTT connections not taken, or closed for what they sent.',
-  })
   return {
-    connections: (count) => open.set({}, count),
+    ...listenerMeter(metrics, 'mqtt', 'MQTT'),
     received(count) {
       messages.add({}, 1)
       bytes.add({}, count)
     },
-    refused: () => refused.add({}, 1),
   }
 }

@@ -46,4 +46,12 @@ export class MemoryWatch {
   stop(): void {
     clearInterval(this.#timer)
   }
+  /** What is wrong with a growth beyond so many bytes; [] = nothing. */
+  problems(growthBytesMax: number): string[] {
+    if (this.max - this.first <= growthBytesMax) return []
+    return [`memory grew by ${megabytes(this.max - this.first)} MB from ${megabytes(this.first)} MB`]
+  }
+  get figures(): Record<string, number> {
+    return { 'MB before': megabytes(this.first), 'MB max': megabytes(this.max) }
+  }
 }

@@ -22,7 +22,7 @@ interface Position {
 }
 /** That it has run before: later shards are read from their start. */
 const begunKey = '*'
-const recordsMax = 1_000
+const recordsMax = 2_000
 /** A shard answers five requests a second. */
 const leastMs = 200
 

@@ -100,8 +100,7 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
   if (tally.answered === 0) problems.push('no conversation was answered: nothing was tested')
   if (tally.hung > 0)
     problems.push(`${tally.hung} connections stayed open ${closeWithinMs} ms after their client's end`)
-  if (memory.max - memory.first > growthBytesMax)
-    problems.push(`memory grew by ${megabytes(memory.max - memory.first)} MB from ${megabytes(memory.first)} MB`)
+  problems.push(...memory.problems(growthBytesMax))
   const ms = (q: number): number => Math.round(quantile(good.latencies, q))
   return {
     figures: {
@@ -110,8 +109,7 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
       'frames/s': Math.round((tally.mutated - first) / seconds),
       answered: tally.answered,
       'closed by it': tally.closedByServer,
-      'MB before': megabytes(memory.first),
-      'MB max': megabytes(memory.max),
+      ...memory.figures,
       'good client ms p50/p99/max': `${ms(0.5)}/${ms(0.99)}/${ms(1)}`,
       'fd before': filesBefore,
       'fd after': product.running ? openFiles(product.pid) : 0,

@@ -99,8 +99,7 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
       figures = { 'fd before': filesBefore, 'fd after': openFiles(product.pid) }
     }
     setUp.close()
-    if (memory.max - memory.first > growthBytesMax)
-      problems.push(`memory grew by ${megabytes(memory.max - memory.first)} MB from ${megabytes(memory.first)} MB`)
+    problems.push(...memory.problems(growthBytesMax))
     if (tally.hung > 0)
       problems.push(`${tally.hung} connections stayed open ${closeWithinMs} ms after their client's end`)
     if (tally.answers === 0) problems.push('not one frame was answered: nothing was tested')
@@ -110,8 +109,7 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
       'frames/s': Math.round((total - warmUpFrames) / seconds),
       answered: tally.answers,
       'connections closed by it': tally.closedByServer,
-      'MB before': megabytes(memory.first),
-      'MB max': megabytes(memory.max),
+      ...memory.figures,
       'good client ms p50/p99/max': `${p50}/${p99}/${max}`,
       ...figures,
     }

@@ -11,7 +11,7 @@ import { aggregated } from '../../../src/wire/kinesis/aggregation.ts'
 import { operationNames } from '../../../src/wire/kinesis/model.ts'
 import { Canary } from '../canary.ts'
 import { type Context, type FaultCase, type Outcome, startFirst } from '../case.ts'
-import { MemoryWatch, megabytes } from '../process.ts'
+import { MemoryWatch } from '../process.ts'
 
 export const kinesisFrames: FaultCase = { name: 'kinesis-frames', says: 'malformed Kinesis requests', run: malformed }
 
@@ -310,18 +310,16 @@ async function malformed(context: Context): Promise<Outcome> {
     await ask('PutRecord', { StreamName: 's', PartitionKey: 'k', Data: data }).catch((error: Error) => {
       if (!/ResourceNotFound/.test(error.message)) throw error
     })
-    if (memory.max - memory.first > growthBytesMax)
-      tally.problems.push(`memory grew from ${megabytes(memory.first)} to ${megabytes(memory.max)} MB`)
+    tally.problems.push(...memory.problems(growthBytesMax))
     if (tally.refused === 0 || tally.done === 0) tally.problems.push('nothing was refused, or nothing was done')
     const { p50, p99, max } = canary.take()
     await canary.stop()
     sender.close()
     await product.stop()
     const { problems, ...figures } = tally
-    const memoryFigures = { 'MB before': megabytes(memory.first), 'MB max': megabytes(memory.max) }
     return {
       problems: [...problems.slice(0, 20), ...canary.problems],
-      figures: { ...figures, ...memoryFigures, 'good client ms p50/p99/max': `${p50}/${p99}/${max}` },
+      figures: { ...figures, ...memory.figures, 'good client ms p50/p99/max': `${p50}/${p99}/${max}` },
     }
   } finally {
     sender.close()

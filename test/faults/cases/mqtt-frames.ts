@@ -76,8 +76,7 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
     problems.push(...good.problems)
     if (!product.running) problems.push(`the process ended with ${await product.ended}\n${product.log()}`)
     else if (product.log().includes('a packet failed')) problems.push(`an error inside:\n${product.log()}`)
-    if (memory.max - memory.first > growthBytesMax)
-      problems.push(`memory grew by ${megabytes(memory.max - memory.first)} MB from ${megabytes(memory.first)} MB`)
+    problems.push(...memory.problems(growthBytesMax))
     if (tally.hung > 0) problems.push(`${tally.hung} connections stayed open after their client's end`)
     if (tally.answered === 0) problems.push('nothing was answered: nothing was tested')
     figures = {
@@ -85,8 +84,7 @@ async function mutatedFrames(context: Context): Promise<Outcome> {
       'packets/s': Math.round(total / seconds),
       'connections answered': tally.answered,
       'closed by it': tally.closedByServer,
-      'MB before': megabytes(memory.first),
-      'MB max': megabytes(memory.max),
+      ...memory.figures,
       'good client ms p50/p99': [0.5, 0.99].map((q) => Math.round(quantile(latencies, q))).join('/'),
       'fd before': filesBefore,
     }

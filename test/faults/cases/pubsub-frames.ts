@@ -152,13 +152,12 @@ async function mutated(context: Context): Promise<Outcome> {
   }
   memory.stop()
   if (!product.running) problems.push(`the process ended with ${await product.ended}\n${product.log()}`)
-  if (memory.max - memory.first > growthBytesMax)
-    problems.push(`memory grew by ${megabytes(memory.max - memory.first)} MB from ${megabytes(memory.first)} MB`)
+  problems.push(...memory.problems(growthBytesMax))
   if (tally.refused === 0 || tally.taken === 0) problems.push('frames were not answered: nothing was tested')
   good.close()
   if (product.running) await product.stop()
   const figures = { frames: tally.sent, refused: tally.refused, taken: tally.taken, 'good client ms max': worst }
-  return { figures: { ...figures, 'MB before': megabytes(memory.first), 'MB max': megabytes(memory.max) }, problems }
+  return { figures: { ...figures, ...memory.figures }, problems }
 }
 type Tally = { sent: number; refused: number; taken: number }
 const pick = <T>(all: readonly T[], random: () => number): T => all[Math.floor(random() * all.length)]!
