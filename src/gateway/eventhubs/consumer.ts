@@ -3,7 +3,7 @@
  * written as frames straight into the connection's buffer, as long as credit, the session's window and the socket allow.
  */
 import type { Offset } from '../../lib/brand.ts'
-import { Fault } from '../../lib/fault.ts'
+import { Fault, asFault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import { Unread } from '../../log/batch.ts'
 import type { Batch, LentChunks, Reader } from '../../log/log.ts'
@@ -348,6 +348,13 @@ export class Consumer extends Link implements Receiver {
     this.#raw = this.#rest = null
     if (this.#place === '') return
     const { connection } = this.session
-    connection.run(() => connection.hubs.epochs.leave(this.#place, this, isClosed))
+    const { epochs, parts } = connection.hubs
+    connection.run(() =>
+      epochs.leave(this.#place, this, isClosed).catch((thrown: unknown) => {
+        // Its level stands for a while then, or is over with the next start.
+        const error = asFault(thrown)
+        if (error.code !== 'log.closed') parts.logger.warn('eventhubs: that a receiver left was not noted', { error })
+      }),
+    )
   }
 }
