@@ -24,12 +24,7 @@ const core = 0
 const heapMegabytes = 6_144
 
 /** What `millrace` sets for itself when it starts. */
-const ofProgram = [
-  '--incremental-marking-soft-trigger=80',
-  '--incremental-marking-hard-trigger=95',
-  '--external-memory-accounted-in-global-limit',
-  '--heap-growing-percent=100',
-]
+const ofProgram = ['--import', import.meta.resolve('../../src/lib/real/v8-settings.ts')]
 
 /** Not the system's folder for temporary files: that may be memory. */
 function dataFolder(name: string): string {

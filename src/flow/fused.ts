@@ -17,10 +17,39 @@ const lengthReplaced: FunctionRow = {
   duckdb: 'length(replace($1, $2, $3))',
   about: 'Count of characters after every occurrence is replaced',
 }
+/** `length(s) - length(replace(s, part, ''))`: how SQL counts occurrences. */
+const lengthTaken: FunctionRow = {
+  name: 'length of occurrences',
+  args: ['text', 'text'],
+  returns: { kind: 'int' },
+  code: (c) =>
+    `${c.use((s: string, part: string): number => timesIn(s, part, '') * characterCount(part))}(${c.args.join(', ')})`,
+  duckdb: "length($1) - length(replace($1, $2, ''))",
+  about: 'Count of characters in all occurrences of a part',
+}
+const asCallOf = (call: Call, args: readonly Expression[], fn: FunctionRow): Call => ({
+  ...call,
+  args,
+  user: { version: '', volatile: false, fn },
+})
+
 export function fused(call: Call): Call {
-  const [only] = call.args
-  if (call.user !== undefined || !lengths.has(call.name) || only?.kind !== 'call' || only.user !== undefined)
-    return call
-  if (only.name !== 'replace' || only.args.length !== 3 || !only.args.every(isText)) return call
-  return { ...call, args: only.args, user: { version: '', volatile: false, fn: lengthReplaced } }
+  if (call.user !== undefined) return call
+  const replaced = replacedIn(call)
+  if (replaced !== null) return asCallOf(call, replaced, lengthReplaced)
+  const [all, rest] = call.args
+  if (call.name !== '-' || rest === undefined) return call
+  const [text] = lengthOf(all!) ?? []
+  const [from, part, to] = replacedIn(rest) ?? []
+  const isSame = text?.kind === 'column' && from?.kind === 'column' && text.index === from.index
+  return isSame && to?.kind === 'literal' && to.value === '' ? asCallOf(call, [text, part!], lengthTaken) : call
+}
+/** Of a length of something: its arguments. */
+const lengthOf = (expression: Expression): readonly Expression[] | null =>
+  expression.kind === 'call' && expression.user === undefined && lengths.has(expression.name) ? expression.args : null
+/** Of a length of a text in which another is replaced: that text, the other, and what comes in its place. */
+function replacedIn(expression: Expression): readonly Expression[] | null {
+  const [only] = lengthOf(expression) ?? []
+  if (only?.kind !== 'call' || only.user !== undefined || only.name !== 'replace') return null
+  return only.args.length === 3 && only.args.every(isText) ? only.args : null
 }

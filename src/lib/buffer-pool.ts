@@ -23,6 +23,14 @@ export interface Lease {
   hold(): void
   /** Once for `take` and once for each `hold`. */
   release(): void
+  /** In place of the last `release`: the memory is the caller's. Null: others hold it too, or it is a part of some. */
+  own(): Owned | null
+}
+/** Memory that left its pool, to be sent to another thread. */
+export interface Owned {
+  readonly memory: ArrayBuffer
+  /** Where it may go when it has come back, or as much memory of the same size; it need not. */
+  readonly giveBack: (memory: ArrayBuffer) => void
 }
 
 /** Of memory that is nobody's else: the last one that lets go frees it. */
@@ -94,5 +102,13 @@ class Counted implements Lease {
     assert(this.#holders > 0, 'a buffer is given back once')
     this.#holders--
     if (this.#holders === 0) this.#pool?.giveBack(this.bytes)
+  }
+  own(): Owned | null {
+    const { buffer, length } = this.bytes
+    const pool = this.#pool
+    if (this.#holders !== 1 || pool === null) return null
+    if (!(buffer instanceof ArrayBuffer) || buffer.byteLength !== length) return null
+    this.#holders = 0
+    return { memory: buffer, giveBack: (memory) => pool.giveBack(Buffer.from(memory)) }
   }
 }

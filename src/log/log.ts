@@ -3,6 +3,7 @@
  * embedded log (`log/local`) and an Apache Kafka cluster alike; one conformance suite runs against each.
  */
 import type { Offset } from '../lib/brand.ts'
+import type { Owned } from '../lib/buffer-pool.ts'
 import type { Fault } from '../lib/fault.ts'
 
 export interface Partition {
@@ -91,6 +92,8 @@ export type Chunk =
 export interface LentChunks {
   readonly chunks: Chunk[]
   release(): void
+  /** Before `release`: memory of batches that is nobody else's is the caller's from now on, for another thread. */
+  own?(): Owned[]
 }
 
 export interface JoinOptions {

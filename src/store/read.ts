@@ -79,7 +79,11 @@ class Reading {
     this.#pieceBytes = Math.min(pieceBytesMax, Math.max(pieceBytesMin, bytes))
   }
   get lent(): Lent {
-    return { buffers: this.batches, release: () => this.#piece?.release() }
+    return {
+      buffers: this.batches,
+      release: () => this.#piece?.release(),
+      own: () => (this.#piece === null || this.#bytes < this.#piece.bytes.length / 2 ? null : this.#piece.own()),
+    }
   }
   /** False when something is wrong before any batch could be read. */
   async read(from: Place): Promise<boolean> {

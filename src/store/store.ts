@@ -3,7 +3,7 @@
  * protocols. One writer, many readers, in one process.
  */
 import type { Offset, TimeMs } from '../lib/brand.ts'
-import type { Lease } from '../lib/buffer-pool.ts'
+import type { Lease, Owned } from '../lib/buffer-pool.ts'
 import type { Fault } from '../lib/fault.ts'
 
 export interface Store {
@@ -54,6 +54,8 @@ export interface Lent {
   readonly buffers: readonly Uint8Array[]
   /** At most once. If it is not called, the memory is left to the collector. */
   release(): void
+  /** In place of `release`, where all of it lies in memory that is nobody else's: the caller has that then. */
+  own?(): Owned | null
 }
 
 export interface PartitionLog {

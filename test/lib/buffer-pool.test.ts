@@ -60,3 +60,22 @@ test('a pool that wipes overwrites buffers of any size', () => {
   lease.release()
   assert.ok(lease.bytes.every((byte) => byte === 0xdb))
 })
+
+test('memory that nobody else holds leaves the pool, and comes back as other memory of its size', () => {
+  const pool = new BufferPool(2 * megabyte)
+  const lease = pool.take(megabyte)
+  lease.hold()
+  assert.equal(lease.own(), null, 'somebody holds it still')
+  lease.release()
+  const owned = lease.own()!
+  assert.equal(owned.memory, lease.bytes.buffer)
+  assert.equal(pool.idleBytes, 0)
+  assert.throws(() => lease.release(), /given back once/)
+  const { memory } = owned
+  const sent = structuredClone(memory, { transfer: [memory] })
+  assert.equal(lease.bytes.length, 0, 'nobody here sees it any more')
+  owned.giveBack(sent)
+  assert.equal(pool.idleBytes, megabyte)
+  assert.equal(pool.take(megabyte).bytes.buffer, sent)
+  assert.equal(pool.take(100).own(), null, 'a part of shared memory is nobody’s own')
+})

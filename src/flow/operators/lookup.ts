@@ -6,15 +6,17 @@
  * State: the table's rows by key.
  */
 import type { Columns } from '../../schema/types.ts'
-import { type Batch, emptyBatch } from '../batch.ts'
+import { type Batch, emptyBatch, gatherBatch } from '../batch.ts'
+import { columnBuilder } from '../columns.ts'
 import { compileFilter } from '../compile.ts'
 import { evaluator } from '../evaluate.ts'
 import { KeyWriter, type KeyPart, anyNull, keyEncoder } from '../key.ts'
+import { lentInts } from '../lent-arrays.ts'
 import { joinFailures, keepMatches } from '../matches.ts'
 import type { Operator, StepTime } from '../operator.ts'
-import { addOrigins, mergeRanges, type Ranges } from '../origins.ts'
+import { PairOrigins } from '../pair-provenance.ts'
 import type { Plan } from '../plan.ts'
-import { Output, rowLayout } from '../row-store.ts'
+import { rowLayout } from '../row-store.ts'
 import { evictRows } from '../spill-runs.ts'
 import type { StateTable } from '../state.ts'
 
@@ -71,16 +73,46 @@ class Lookup implements Operator {
     for (let row = 0; row < right.count; row++) this.change(table!, right, row)
     if (left.count === 0) return emptyBatch
     const { batch, columns, failed: keyless } = this.leftKey(left, nowUs)
-    const keys = { ...batch, columns }
-    const out = new Output(this.plan.columns)
-    const matched: boolean[] = []
-    for (let row = 0; row < batch.count; row++) {
-      const id = this.find(table!, keys, row)
-      matched.push(id >= 0)
-      this.pair(table!, batch, row, id, out)
-    }
-    const { batch: kept, failed } = keepMatches(this.plan, this.where, { pairs: out.done(), matched }, nowUs)
+    const { batch: pairs, matched } = this.pairs(table!, batch, { ...batch, columns })
+    if (this.where === null) return { ...pairs, failed: joinFailures(keyless, null, this.left) }
+    const { batch: kept, failed } = keepMatches(this.plan, this.where, { pairs, matched }, nowUs)
     return { ...kept, failed: joinFailures(keyless, failed, this.left) }
+  }
+  /** Left rows with what they met; those that met nothing, with NULLs, only where somebody still asks for them. */
+  private pairs(table: StateTable, left: Batch, keys: Batch): { batch: Batch; matched: boolean[] } {
+    const { where, plan, layout } = this
+    const keepsAll = where !== null || plan.kind === 'left'
+    const rights = plan.right.columns.map(({ type }) => columnBuilder(type, left.count))
+    const origins = new PairOrigins(left.count)
+    const matched: boolean[] = []
+    const rows = lentInts(left.count)
+    let count = 0
+    for (let row = 0; row < left.count; row++) {
+      const id = this.find(table, keys, row)
+      if (where !== null) matched.push(id >= 0)
+      if (id >= 0) {
+        const at = id * table.spec.numbers
+        layout.read(table, id, rights)
+        origins.push(left.rows, row, table.numbers[at + sourceAt]!, table.numbers[at + offsetAt]!)
+      } else if (keepsAll) {
+        for (const builder of rights) builder.pushNull()
+        origins.pushAlone(left.rows, row)
+      } else continue
+      rows[count++] = row
+    }
+    if (count === 0) return { batch: emptyBatch, matched }
+    const { columns, rows: places } = count === left.count ? left : gatherBatch(left, rows, count)
+    return {
+      batch: {
+        count,
+        columns: [...columns, ...rights.map((builder) => builder.done())],
+        weights: null,
+        rows: { ...places, origins: origins.done() },
+        late: null,
+        failed: null,
+      },
+      matched,
+    }
   }
   /** The row of a key that is withdrawn goes, unless it was replaced. */
   private change(table: StateTable, batch: Batch, row: number): void {
@@ -111,20 +143,5 @@ class Lookup implements Operator {
     const id = table.find(writer)
     if (id >= 0 || table.runs === null || table.runs.rows === 0) return id
     return table.runs.take(table, writer.bytes, writer.length, writer.length)
-  }
-  private pair(table: StateTable, batch: Batch, row: number, id: number, out: Output): void {
-    const width = this.left.length
-    for (let c = 0; c < width; c++) out.builders[c]!.pushFrom(batch.columns[c]!, row)
-    const rights = out.builders.slice(width)
-    if (id >= 0) this.layout.read(table, id, rights)
-    else for (const builder of rights) builder.pushNull()
-    out.endFrom(1, batch.rows, row)
-    if (id < 0) return
-    const ranges: Ranges = []
-    addOrigins(ranges, batch.rows, row)
-    const at = id * table.spec.numbers
-    const offset = table.numbers[at + offsetAt]!
-    mergeRanges(ranges, [table.numbers[at + sourceAt]!, offset, offset])
-    out.rows.origins(ranges, false)
   }
 }

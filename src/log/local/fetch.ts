@@ -90,7 +90,7 @@ async function readEntry(
 /** The first partition with anything answers with a batch of any size; the others keep to the limit. */
 function emptied(slice: Slice, from: Offset): Slice {
   slice.release()
-  return { ...slice, buffers: [], bytes: 0, next: from, aborted: [], release: () => {} }
+  return { ...slice, buffers: [], bytes: 0, next: from, aborted: [], release: () => {}, own: () => null }
 }
 function answer(entry: Entry, slice: Slice): FetchAnswer {
   const { start, highWatermark, stable, buffers, aborted, release } = slice

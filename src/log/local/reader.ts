@@ -1,5 +1,6 @@
 /** `Reader` of the local log: batches of committed transactions, one by one, without markers. */
 import type { Offset } from '../../lib/brand.ts'
+import type { Owned } from '../../lib/buffer-pool.ts'
 import { Fault, asFault } from '../../lib/fault.ts'
 import type { Clock } from '../../lib/world.ts'
 import { attribute, readBatchHeader } from '../../store/batch-header.ts'
@@ -44,24 +45,25 @@ export class LocalReader implements Reader {
     for (;;) {
       signal?.throwIfAborted()
       if (this.#host.isClosed()) throw new Fault('log.closed', { what: 'the log' })
-      const { chunks, seen, bytes, isNews, release } = await this.#readOnce(from)
+      const { seen, bytes, isNews, ...lent } = await this.#readOnce(from)
       const leftMs = deadlineMs - clock.monotonic()
-      if (bytes >= wanted || isNews || leftMs <= 0 || seen.length === 0) return { chunks, release }
-      release()
+      if (bytes >= wanted || isNews || leftMs <= 0 || seen.length === 0) return lent
+      lent.release()
       const until = { committedOnly: this.#committedOnly, bytes: wanted - bytes, ms: leftMs }
       await waitForMore(clock, seen, until, signal)
     }
   }
-  async #readOnce(from: readonly At[]): Promise<{
-    chunks: Chunk[]
-    seen: { state: PartitionState; seen: Offset }[]
-    bytes: number
-    /** A fault, or progress without a batch: the caller has to hear of it. */
-    isNews: boolean
-    release: () => void
-  }> {
+  async #readOnce(from: readonly At[]): Promise<
+    LentChunks & {
+      readonly seen: { state: PartitionState; seen: Offset }[]
+      readonly bytes: number
+      /** A fault, or progress without a batch: the caller has to hear of it. */
+      readonly isNews: boolean
+    }
+  > {
     const chunks: Chunk[] = []
-    const releases: (() => void)[] = []
+    /** Those that are not the caller's own. */
+    let slices: Slice[] = []
     const seen: { state: PartitionState; seen: Offset }[] = []
     let bytes = 0
     let isNews = false
@@ -79,7 +81,7 @@ export class LocalReader implements Reader {
         })
         const next = maxBytes > 0 ? slice.next : offset
         const batches = this.#batches(partition.topic, slice)
-        releases.push(slice.release)
+        slices.push(slice)
         seen.push({ state, seen: slice.upTo })
         bytes += slice.bytes
         if (next > offset && batches.length === 0) isNews = true
@@ -89,7 +91,22 @@ export class LocalReader implements Reader {
         chunks[place] = { partition, fault: asFault(error) }
       }
     }
-    return { chunks, seen, bytes, isNews, release: () => releases.forEach((release) => release()) }
+    return {
+      chunks,
+      seen,
+      bytes,
+      isNews,
+      release: () => slices.forEach(({ release }) => release()),
+      own: () => {
+        const owned: Owned[] = []
+        slices = slices.filter((slice) => {
+          const own = slice.own()
+          if (own !== null) owned.push(own)
+          return own === null
+        })
+        return owned
+      },
+    }
   }
   #batches(topic: string, { aborted, buffers }: Slice): Batch[] {
     const { meter } = this.#host

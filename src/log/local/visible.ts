@@ -1,5 +1,6 @@
 /** What readers may see of partitions now, and waiting for more without asking again and again. */
 import type { Offset } from '../../lib/brand.ts'
+import type { Owned } from '../../lib/buffer-pool.ts'
 import { Fault } from '../../lib/fault.ts'
 import type { Clock } from '../../lib/world.ts'
 import { readBatchHeader } from '../../store/batch-header.ts'
@@ -22,6 +23,7 @@ export interface Slice {
   readonly aborted: readonly AbortedTransaction[]
   /** As of `Lent`. */
   readonly release: () => void
+  readonly own: () => Owned | null
 }
 
 export const visibleEnd = (state: PartitionState, committedOnly: boolean): Offset =>
@@ -71,7 +73,8 @@ export async function readSlice(
     throw new Fault('log.offset-out-of-range', { offset: from, first: log.start, next: highWatermark })
   // Whether what lies between was committed stands behind damage: nothing will ever come.
   if (from >= upTo && upTo < highWatermark && log.damage !== null) throw log.damage.fault
-  const { buffers, release } = from < upTo ? await log.lend(from, options.maxBytes, upTo) : nothing
+  const lent = from < upTo ? await log.lend(from, options.maxBytes, upTo) : nothing
+  const { buffers } = lent
   let bytes = 0
   for (const buffer of buffers) bytes += buffer.length
   const next = nextAfter(buffers) ?? from
@@ -84,7 +87,8 @@ export async function readSlice(
     bytes,
     next,
     aborted: options.committedOnly && buffers.length > 0 ? aborted.overlapping(from, next) : [],
-    release,
+    release: () => lent.release(),
+    own: () => lent.own?.() ?? null,
   }
 }
 const nothing: Lent = { buffers: [], release: () => {} }

@@ -55,7 +55,7 @@ export function exchangeFor(broker: Broker, given: Partial<Exchange> = {}): Exch
     turns: new Turns(realWorld().clock),
     answerBytesMax: 1_000_000,
     log: silent,
-    lease: { bytes: Buffer.alloc(0), hold() {}, release() {} },
+    lease: { bytes: Buffer.alloc(0), hold() {}, release() {}, own: () => null },
     whenSent: () => {},
     signal: new AbortController().signal,
     ...given,
