@@ -114,7 +114,7 @@ function nothingNew({ info, waitsFor, topics, nowMs }: ConnectorFacts): Cause[] 
     lag === 0
       ? {
           code: 'no-new-records',
-          says: `${last}: there is no record ${where} that was not carried over.`,
+          says: `${last}: it knows of no record ${where} that was not carried over.`,
           evidence: [],
           remedy: 'Write some. One that begins at the latest (start = latest) leaves out what lay there before.',
         }

@@ -232,3 +232,35 @@ test('a topic over there that takes smaller batches gets them; one that is compa
     [30],
   )
 })
+
+test('however often both directions are paused and resumed while records come, each comes once, in order', async () => {
+  await using stack = new AsyncDisposableStack()
+  const [there, here] = [await opened(stack, 'kafka'), await opened(stack, 'kafka')]
+  await there.log.topics.create([{ name: 'orders', partitions: 2 }])
+  const settings = { brokers: brokersOf(there), topics: 'orders', refresh: '200ms', 'restart.delay': '50ms' }
+  await here.connectors.create({ name: 'in', kind: 'kafka', direction: 'source', settings })
+  const back = { brokers: brokersOf(there), topics: 'orders', into: 'back', 'restart.delay': '50ms' }
+  await here.connectors.create({ name: 'out', kind: 'kafka', direction: 'sink', settings: back })
+  const count = 3_000
+  const writing = (async () => {
+    for (let i = 0; i < count; i += 10) {
+      const some = Array.from({ length: 10 }, (_, j) => record('k', String(i + j)))
+      await put(there, 'orders', (i / 10) % 2, ...some)
+      await sleep(5)
+    }
+  })()
+  for (let turn = 0; turn < 12; turn++)
+    for (const name of ['in', 'out']) {
+      await here.connectors.alter(name, { paused: true })
+      await sleep(20)
+      await here.connectors.alter(name, { paused: false })
+      await sleep(60)
+    }
+  await writing
+  await until('all went round', async () => (await plain(there, 'back')).length >= count)
+  await sleep(300)
+  const wanted = await plain(there, 'orders')
+  assert.equal(wanted.length, count)
+  assert.deepEqual(await plain(here, 'orders'), wanted)
+  assert.deepEqual(await plain(there, 'back'), wanted)
+})

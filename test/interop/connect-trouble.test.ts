@@ -206,7 +206,7 @@ describe('a connector in trouble', () => {
         const both = [await shown(millrace, 'in'), await shown(millrace, 'out')]
         return both.every(({ fault }) => fault?.code === 'connect.unavailable')
       })
-      broker = await startMosquitto(folder, port)
+      broker = await startMosquitto(folder, { at: port })
       await client.subscribeAsync('out/#', { qos: 1 })
       await until('it is subscribed', async () => {
         await client.publishAsync('in/x', '-1', { qos: 1 })
@@ -220,7 +220,7 @@ describe('a connector in trouble', () => {
         await sleep(Math.random() * 100)
         await broker.stop()
         await sleep(300)
-        broker = await startMosquitto(folder, port)
+        broker = await startMosquitto(folder, { at: port })
         await Promise.all(under)
       }
       const firsts = (all: readonly string[]): string[] => [...new Set(all)].filter((value) => value !== '-1')
@@ -232,6 +232,53 @@ describe('a connector in trouble', () => {
       await client.endAsync(true)
       await millrace.stop()
       await broker?.stop()
+    }
+  })
+
+  test('a mosquitto that refuses the password is asked once; with the right one it goes on', async () => {
+    const folder = join(data, 'guarded')
+    mkdirSync(folder)
+    const user = { name: 'bridge', password: 'right-one' }
+    const broker = await startMosquitto(folder, { user })
+    const millrace = await startMillrace()
+    try {
+      await makeTopic(millrace, 'totals', 1)
+      await write(millrace, 'totals', numbered(0, 5))
+      const login = { url: `mqtt://${broker.address}`, username: user.name, password: 'wrong-one', ...soon }
+      await create(millrace, 'in', {
+        kind: 'mqtt',
+        direction: 'source',
+        settings: { ...login, topics: 'out/#', into: 'in' },
+      })
+      await create(millrace, 'out', {
+        kind: 'mqtt',
+        direction: 'sink',
+        settings: { ...login, topics: 'totals', into: 'out/{key}' },
+      })
+      const both = ['in', 'out']
+      await until('both are refused', async () => {
+        const seen = await Promise.all(both.map((name) => shown(millrace, name)))
+        return seen.every(({ status, fault }) => status === 'failed' && fault?.code === 'connect.refused')
+      })
+      for (const name of both) {
+        const said = (await (await fetch(`http://${millrace.http}/v1/connectors/${name}/doctor`)).json()) as object[]
+        assert.match(JSON.stringify(said), /"code":"failed".*not authorized|"code":"failed".*password/)
+        assert.ok(!JSON.stringify(said).includes('wrong-one'))
+        const changed = await fetch(`http://${millrace.http}/v1/connectors/${name}`, {
+          method: 'PATCH',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ settings: { password: user.password } }),
+        })
+        assert.equal(changed.status, 200)
+        if (name === 'in')
+          await until('it is subscribed', async () => (await shown(millrace, name)).status === 'running')
+      }
+      await sleep(500)
+      await write(millrace, 'totals', numbered(5, 5))
+      await until('the last came round', async () => (await values(millrace, 'in')).includes('9'))
+    } finally {
+      await millrace.stop()
+      await broker.stop()
     }
   })
 

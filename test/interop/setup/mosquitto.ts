@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { need } from './debian.ts'
 import { freePorts } from './ports.ts'
+import { run } from './run.ts'
 
 export interface Mosquitto {
   /** HOST:PORT */
@@ -14,19 +15,26 @@ export interface Mosquitto {
   stop(): Promise<void>
 }
 
-/** `data`: a folder that exists; `at`: a port that it had before. */
-export async function startMosquitto(data: string, at?: number): Promise<Mosquitto> {
+export interface MosquittoOptions {
+  /** A port that it had before. */
+  readonly at?: number
+  /** Who alone may come. */
+  readonly user?: { readonly name: string; readonly password: string }
+}
+/** `data`: a folder that exists. */
+export async function startMosquitto(data: string, { at, user }: MosquittoOptions = {}): Promise<Mosquitto> {
   const { mosquitto } = await need('mosquitto')
   const port = at ?? (await freePorts())[0]
   const lines = [
     `listener ${port} 127.0.0.1`,
-    'allow_anonymous true',
+    ...(user === undefined ? ['allow_anonymous true'] : ['allow_anonymous false', `password_file ${data}/passwords`]),
     'max_queued_messages 0',
     'persistence true',
     `persistence_location ${data}/`,
     // As root it would give its rights up, and could not write there.
     `user ${process.env['USER'] ?? 'root'}`,
   ]
+  if (user !== undefined) await run('mosquitto_passwd', ['-c', '-b', `${data}/passwords`, user.name, user.password])
   const config = join(data, 'mosquitto.conf')
   writeFileSync(config, `${lines.join('\n')}\n`)
   const child = spawn(mosquitto, ['-c', config], { stdio: ['ignore', 'ignore', 'pipe'] })
