@@ -87,6 +87,10 @@ export const limits = {
   /** A stream that has enough out looks so often for what is over. */
   pubsubSweepMs: 1_000,
   pubsubAckIds: 50_000,
+  /** The service's own quotas of a project. */
+  pubsubSubscriptions: 10_000,
+  pubsubSnapshots: 5_000,
+  pubsubSchemas: 10_000,
   /** So often is looked for subscriptions and snapshots that have expired: they live for days. */
   pubsubExpiryMs: 3_600_000,
   /** JavaScript of users: the service's bound of its text; memory, stack and time of a call; functions that are kept ready. */

@@ -31,7 +31,7 @@ export function checkLabels(labels: ReadonlyMap<string, string>): void {
 const unsupported = (what: string): RpcError =>
   new RpcError(
     'UNIMPLEMENTED',
-    `${what} is not supported by Millrace. Connectors and sinks do the same (docs/pubsub.md).`,
+    `${what} is not supported by Millrace. Its connectors (docs/connect.md) may do the same.`,
   )
 
 export async function checkTopic(topic: TopicMessage, transforms: Transforms): Promise<void> {

@@ -4,15 +4,9 @@
  */
 import type { ReadersOf } from '../../telemetry/topic-reader.ts'
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
-import type {
-  Http2SecureServer,
-  Http2Server,
-  IncomingHttpHeaders,
-  ServerHttp2Session,
-  ServerHttp2Stream,
-} from 'node:http2'
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net'
-import { TLSSocket } from 'node:tls'
+import { type Server as SecureServer, TLSSocket, createServer as createSecureServer } from 'node:tls'
 import { webhookRules } from '../../act/addresses.ts'
 import { bind, byVersion } from '../../lib/real/listening.ts'
 import { limits } from '../../lib/limits.ts'
@@ -110,8 +104,9 @@ class Shell {
   readonly #gateway: Gateway
   readonly #tokens: OidcTokens
   readonly #h1: HttpServer
-  readonly #h2: Http2Server | Http2SecureServer
-  readonly #server: Server | Http2SecureServer
+  readonly #h2: Http2Server
+  readonly #secure: SecureServer | null
+  readonly #server: Server
   readonly #intake = new Intake()
   readonly #sockets = new Set<Socket>()
   readonly #sessions = new Set<ServerHttp2Session>()
@@ -132,30 +127,23 @@ class Shell {
       settings: { initialWindowSize: limits.pubsubWindowBytes, maxConcurrentStreams: limits.pubsubStreams },
       maxSessionMemory: 64,
     }
-    this.#h2 =
-      tls === undefined
-        ? http2.createServer(settings)
-        : http2.createSecureServer({ ...settings, ...serverOptions(tls), allowHTTP1: true })
+    this.#h2 = http2.createServer(settings)
     this.#h2.on('session', (session) => this.#session(session))
     this.#h2.on('sessionError', () => undefined)
     this.#h2.on('stream', (stream, headers) => this.#stream(stream, headers))
-    if (tls === undefined) this.#server = createServer((socket) => this.#sniff(socket))
-    else {
-      this.#server = this.#h2 as Http2SecureServer
-      // What came over HTTP/2 is a stream already.
-      this.#server.on('request', (request, response) => {
-        if (request.httpVersionMajor === 1)
-          void this.#rest(request as unknown as IncomingMessage, response as unknown as ServerResponse)
-      })
-      this.#server.on('secureConnection', (socket: TLSSocket) => {
-        if (isWelcome(socket)) this.#take(socket)
-        else socket.destroy()
-      })
-    }
+    // Not a server of HTTP/2 that allows HTTP/1.1 as well: that one would answer each stream of HTTP/2 once more, as a request.
+    this.#secure =
+      tls === undefined
+        ? null
+        : createSecureServer({ ...serverOptions(tls), ALPNProtocols: ['h2', 'http/1.1'] }, (socket) =>
+            this.#encrypted(socket),
+          )
+    this.#secure?.on('tlsClientError', () => undefined)
+    this.#server = this.#secure ?? createServer((socket) => this.#sniff(socket))
     this.#server.maxConnections = limits.pubsubConnections
   }
   renew(tls: TlsServer): void {
-    if ('setSecureContext' in this.#server) this.#server.setSecureContext(contextOf(tls))
+    this.#secure?.setSecureContext(contextOf(tls))
   }
   listen(at: Address): Promise<Address> {
     const { logger } = this.#gateway.service.parts
@@ -177,7 +165,14 @@ class Shell {
   #sniff(socket: Socket): void {
     this.#take(socket)
     socket.setNoDelay(true)
-    byVersion(socket, this.#gateway.service.clock, { http1: this.#h1, http2: this.#h2 as Http2Server })
+    byVersion(socket, this.#gateway.service.clock, { http1: this.#h1, http2: this.#h2 })
+  }
+  #encrypted(socket: TLSSocket): void {
+    this.#take(socket)
+    if (!isWelcome(socket)) return void socket.destroy()
+    socket.setNoDelay(true)
+    const server = socket.alpnProtocol === 'h2' ? this.#h2 : this.#h1
+    server.emit('connection', socket)
   }
   #session(session: ServerHttp2Session): void {
     this.#sessions.add(session)

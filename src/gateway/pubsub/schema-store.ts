@@ -36,6 +36,9 @@ export class SchemaStore {
     const revisions = (value['revisions'] as unknown[]).map((one) => fromJson(schemaMessage, one))
     this.#schemas.set(id, { revisions })
   }
+  get count(): number {
+    return this.#schemas.size
+  }
   get(id: string): KeptSchema | null {
     return this.#schemas.get(id) ?? null
   }

@@ -36,6 +36,9 @@ export class SnapshotStore {
     }))
     this.#snapshots.set(id, { message: fromJson(snapshotMessage, value['message']), topicId, states })
   }
+  get count(): number {
+    return this.#snapshots.size
+  }
   get(id: string): Snapshot | null {
     const found = this.#snapshots.get(id)
     return found === undefined || this.#isOver(found) ? null : found

@@ -4,6 +4,7 @@
  */
 import { ByteWriter } from '../../lib/bytes.ts'
 import { limits } from '../../lib/limits.ts'
+import type { Share } from '../../lib/room.ts'
 import { encode } from '../../wire/protobuf/message.ts'
 import { type StreamingPullRequest, streamingPullResponse } from '../../wire/pubsub/messages.ts'
 import { writeReceived } from './carried.ts'
@@ -12,7 +13,7 @@ import type { Holder } from './leases.ts'
 import type { Call } from './method.ts'
 import { parseName } from './names.ts'
 import { acknowledged, checkDeadline, deadlineModified } from './settling.ts'
-import { type Delivery, type Subscription, bytesOf } from './subscription.ts'
+import { type Delivery, type Pulled, type Subscription, bytesOf, groupOf } from './subscription.ts'
 
 /** The other side of the stream. */
 export interface StreamPeer {
@@ -81,9 +82,9 @@ export class StreamingPull implements Holder {
   async #open(request: StreamingPullRequest): Promise<void> {
     const { service, access } = this.#call
     const { id } = parseName('subscriptions', request.subscription)
-    access.demand('read', 'group', `pubsub.${id}`)
+    access.demand('read', 'group', groupOf(id))
     const subscription = service.subscription(request.subscription)
-    service.demandRead(access, subscription)
+    this.#demand(subscription)
     if ((subscription.message.pushConfig?.pushEndpoint ?? '') !== '')
       throw new RpcError('FAILED_PRECONDITION', 'This method is not supported for this subscription type.')
     await subscription.partitions()
@@ -93,6 +94,12 @@ export class StreamingPull implements Holder {
     this.#bytesMax = bound(request.maxOutstandingBytes, limits.pubsubStreamBytes)
     this.#protocolVersion = request.protocolVersion
     await this.#peer.send(encode(streamingPullResponse, { subscriptionProperties: this.#properties }))
+  }
+  /** Throws RpcError PERMISSION_DENIED, UNAUTHENTICATED. */
+  #demand(subscription: Subscription): void {
+    const { service, access } = this.#call
+    access.demand('read', 'group', subscription.group)
+    service.demandRead(access, subscription)
   }
   get #properties() {
     const { enableExactlyOnceDelivery, enableMessageOrdering } = this.#subscription!.message
@@ -142,16 +149,30 @@ export class StreamingPull implements Holder {
         keyHolder: this.#keyHolder,
         signal: AbortSignal.any([signal, changed]),
       })
-      const share = await service.room.take(bytesOf(pulled.deliveries), signal).catch(() => null)
-      const encoded = this.#ended || share === null ? null : this.#encoded(subscription, pulled.deliveries, out)
-      // The bytes go back to the log before they are sent.
-      pulled.release()
-      if (encoded !== null) await this.#peer.send(encoded)
-      share?.give()
+      await this.#sendAll(subscription, pulled, out)
       if (changed.aborted && !this.#ended) {
         if (!service.has(subscription)) throw notFound(subscription.message.name)
         await this.#peer.send(encode(streamingPullResponse, { subscriptionProperties: this.#properties }))
       }
+    }
+  }
+  async #sendAll(subscription: Subscription, pulled: Pulled, out: ByteWriter): Promise<void> {
+    const { service, signal } = this.#call
+    let share: Share | null = null
+    try {
+      let encoded: Buffer | null = null
+      try {
+        // What it may, it may have lost since it began.
+        this.#demand(subscription)
+        share = await service.room.take(bytesOf(pulled.deliveries), signal).catch(() => null)
+        if (!this.#ended && share !== null) encoded = this.#encoded(subscription, pulled.deliveries, out)
+      } finally {
+        // The bytes go back to the log before they are sent.
+        pulled.release()
+      }
+      if (encoded !== null) await this.#peer.send(encoded)
+    } finally {
+      share?.give()
     }
   }
   #encoded(subscription: Subscription, deliveries: readonly Delivery[], out: ByteWriter): Buffer | null {

@@ -239,3 +239,62 @@ test('a record that came another way is a message, with what is no text as base6
   )
   assert.deepEqual([orderingKey, data.length, messageId], [Buffer.from([0xfe]).toString('base64'), 0, '0-0'])
 })
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+test('what is not acknowledged in time comes again, to whoever asks', async () => {
+  const { topic, sub } = await pair()
+  await calls.publish(topic, 'a')
+  const [first] = await calls.pull(sub)
+  await calls.modifyDeadline(sub, 1, first!.ackId)
+  assert.deepEqual(await calls.pull(sub, 1, true), [])
+  await pause(1_200)
+  const [again] = await calls.pull(sub, 1, true)
+  assert.deepEqual([again!.message!.messageId, textOf(again!)], [first!.message!.messageId, 'a'])
+  // An extension of the delivery that is over does not touch this one, nor does giving it back.
+  await calls.modifyDeadline(sub, 1, again!.ackId)
+  await calls.modifyDeadline(sub, 600, first!.ackId)
+  await calls.modifyDeadline(sub, 0, first!.ackId)
+  assert.deepEqual(await calls.pull(sub, 1, true), [])
+  await pause(1_200)
+  assert.equal((await calls.pull(sub, 1, true)).length, 1)
+})
+test('with exactly once, an acknowledgement after the deadline is refused, and before an extended one taken', async () => {
+  const { topic, sub } = await pair({ enableExactlyOnceDelivery: true })
+  await calls.publish(topic, 'a')
+  const [late] = await calls.pull(sub)
+  await calls.modifyDeadline(sub, 1, late!.ackId)
+  await pause(1_200)
+  await assert.rejects(calls.acknowledge(sub, late!.ackId), { status: 9 })
+  const [kept] = await calls.pull(sub)
+  await calls.modifyDeadline(sub, 1, kept!.ackId)
+  await calls.modifyDeadline(sub, 30, kept!.ackId)
+  await pause(1_200)
+  await calls.acknowledge(sub, kept!.ackId)
+  assert.deepEqual(await calls.pull(sub, 1, true), [])
+})
+test('a stream whose messages are over has room again, and gets them again', async () => {
+  const { topic, sub } = await pair()
+  await calls.publish(topic, 'a', 'b', 'c')
+  const first = { subscription: path(sub), streamAckDeadlineSeconds: 60, maxOutstandingMessages: 2 }
+  const stream = fixture.client.stream(first)
+  await stream.until(() => stream.received.length === 2)
+  await calls.modifyDeadline(sub, 1, ...idsOf(stream.received))
+  await stream.until(() => stream.received.length >= 4, 8_000)
+  // Which of the three first, is open: one of those that were out at least.
+  assert.equal(new Set(stream.received.slice(2, 4).map(textOf)).size, 2)
+  stream.close()
+})
+test('attempts are counted by deadlines too, and the last one ends among the dead letters', async () => {
+  const dead = `dead${made}`
+  await calls.topic(dead)
+  await calls.subscription(`${dead}-sub`, dead)
+  const deadLetterPolicy = { deadLetterTopic: `projects/p/topics/${dead}`, maxDeliveryAttempts: 5 }
+  const { topic, sub } = await pair({ deadLetterPolicy })
+  await calls.publish(topic, 'poison')
+  for (let attempt = 1; attempt <= 5; attempt++) {
+    const [one] = await calls.pull(sub)
+    assert.equal(one!.deliveryAttempt, attempt)
+    await calls.modifyDeadline(sub, attempt === 3 ? 1 : 0, one!.ackId)
+  }
+  const [letter] = await calls.pull(`${dead}-sub`)
+  assert.equal(letter!.message!.attributes.get('CloudPubSubDeadLetterSourceDeliveryCount'), '5')
+})

@@ -1,5 +1,5 @@
 /** A gateway over a log in memory, and calls on the wire: gRPC by node:http2 with our own messages. */
-import { type ClientHttp2Session, connect } from 'node:http2'
+import { type ClientHttp2Session, type SecureClientSessionOptions, connect } from 'node:http2'
 import { silent } from '../../../src/lib/logger.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
 import { type Running, startMillrace } from '../../../src/node/millrace.ts'
@@ -28,8 +28,8 @@ const failureOf = (trailers: Trailers): RpcFailure | null => {
 
 export class GrpcClient {
   readonly session: ClientHttp2Session
-  constructor(address: string) {
-    this.session = connect(`http://${address}`)
+  constructor(address: string, tls?: SecureClientSessionOptions) {
+    this.session = tls === undefined ? connect(`http://${address}`) : connect(`https://${address}`, tls)
     this.session.on('error', () => undefined)
   }
   call<Q extends object, A extends object>(
@@ -70,8 +70,8 @@ export class GrpcClient {
     })
   }
   /** A streaming pull: what it answers is kept in `received`. */
-  stream(first: Input<messages.StreamingPullRequest>): PullStream {
-    return new PullStream(this.session, first)
+  stream(first: Input<messages.StreamingPullRequest>, headers: Record<string, string> = {}): PullStream {
+    return new PullStream(this.session, first, headers)
   }
   close(): void {
     this.session.destroy()
@@ -87,12 +87,17 @@ export class PullStream {
   readonly #stream: ReturnType<ClientHttp2Session['request']>
   #wake: (() => void) | null = null
 
-  constructor(session: ClientHttp2Session, first: Input<messages.StreamingPullRequest>) {
+  constructor(
+    session: ClientHttp2Session,
+    first: Input<messages.StreamingPullRequest>,
+    headers: Record<string, string> = {},
+  ) {
     this.#stream = session.request({
       ':method': 'POST',
       ':path': '/google.pubsub.v1.Subscriber/StreamingPull',
       'content-type': 'application/grpc',
       te: 'trailers',
+      ...headers,
     })
     const reader = new GrpcReader(64 * 1024 * 1024)
     let trailers: Trailers = {}

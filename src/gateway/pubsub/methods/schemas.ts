@@ -18,7 +18,8 @@ import {
   validateSchemaRequest,
   validateSchemaResponse,
 } from '../../../wire/pubsub/schema-messages.ts'
-import { alreadyExists, invalid } from '../errors.ts'
+import { limits } from '../../../lib/limits.ts'
+import { alreadyExists, checkRoom, invalid } from '../errors.ts'
 import { type AnyMethod, method } from '../method.ts'
 import { nameOf, parseName, parseNewName, parseProject } from '../names.ts'
 import { pageOf } from '../paging.ts'
@@ -48,6 +49,7 @@ const createSchema = method({
     access.demandCluster('alter')
     return pubsub.turn('schemas', id, async () => {
       if (pubsub.schemas.get(id) !== null) throw alreadyExists(id)
+      checkRoom('schemas', pubsub.schemas.count, limits.pubsubSchemas)
       return pubsub.schemas.commit(id, { ...schema, name })
     })
   },

@@ -1,5 +1,6 @@
 /** google.pubsub.v1.Subscriber: snapshots, and seek. */
 import type { Offset } from '../../../lib/brand.ts'
+import { limits } from '../../../lib/limits.ts'
 import type { QueueState } from '../../../log/queues/queues.ts'
 import { empty, msOf, secondsOf } from '../../../wire/protobuf/well-known.ts'
 import {
@@ -14,7 +15,7 @@ import {
   updateSnapshotRequest,
 } from '../../../wire/pubsub/messages.ts'
 import { checkLabels } from '../checks.ts'
-import { alreadyExists, invalid, notFound, precondition } from '../errors.ts'
+import { alreadyExists, checkRoom, invalid, notFound, precondition } from '../errors.ts'
 import { type AnyMethod, method } from '../method.ts'
 import { parseName, parseNewName, parseProject } from '../names.ts'
 import { pageOf } from '../paging.ts'
@@ -45,6 +46,7 @@ const createSnapshot = method({
     checkLabels(labels)
     return pubsub.turn('snapshots', id, async () => {
       if (pubsub.snapshots.get(id) !== null) throw alreadyExists(id)
+      checkRoom('snapshots', pubsub.snapshots.count, limits.pubsubSnapshots)
       const subscription = pubsub.subscription(of)
       await subscription.partitions()
       const { kept, message } = subscription

@@ -17,7 +17,7 @@ import {
 } from '../../../wire/pubsub/messages.ts'
 import { messageOf } from '../carried.ts'
 import { checkPush, checkSubscription } from '../checks.ts'
-import { alreadyExists, invalid, notFound } from '../errors.ts'
+import { alreadyExists, checkRoom, invalid, notFound } from '../errors.ts'
 import { type AnyMethod, method } from '../method.ts'
 import { nameOf, parseName, parseNewName, parseProject } from '../names.ts'
 import { pageOf } from '../paging.ts'
@@ -83,6 +83,7 @@ const createSubscription = method({
     await checkSubscription(message, pubsub.transforms)
     return pubsub.turn('subscriptions', id, async () => {
       if (pubsub.subscriptions.has(id)) throw alreadyExists(id)
+      checkRoom('subscriptions', pubsub.subscriptions.size, limits.pubsubSubscriptions)
       const { info } = await pubsub.topic(request.topic)
       await checkDeadLetterTopic(pubsub, message)
       const { log, world } = pubsub.parts
