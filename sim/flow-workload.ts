@@ -4,9 +4,10 @@
  * events come twice; partitions come in any order, and event times are out of order within what the watermark allows.
  * Steps are cut into one to three parts, and into another number after a crash. In the last life reading may fail for a while: views
  * that fail by it come back by themselves.
+ * Now and then a tick of somebody else dies with the process, in the middle of a view's topic.
  * Now and then rows say the watermark, and partitions are aligned: neither may change what comes of it.
  * Held at the end, for each view: what its topic holds adds up to what the same query answers over the stream and the table
- * as they are, and rows of views that only add are there once.
+ * as they are, and rows of views that only add are there once. The first is also held at some starts, at once behind FLUSH.
  */
 import assert from 'node:assert/strict'
 import { offset } from '../src/lib/brand.ts'
@@ -95,7 +96,7 @@ const farMs = 600_000
 
 export async function runFlow(seed: number, { failures = false }: FlowRunOptions = {}): Promise<FlowRun> {
   const machine = simulate(seed, { syncMsMax: 3 })
-  return new Workload(machine, new SeededRandom(seed, 'flow'), new SeededRandom(seed, 'parts')).run(failures)
+  return new Workload(machine, seed).run(failures)
 }
 
 interface Event {
@@ -109,16 +110,19 @@ class Workload {
   readonly #machine: Simulation
   readonly #random: SeededRandom
   readonly #parts: SeededRandom
+  readonly #looks: SeededRandom
   readonly #partitions: number
   readonly #views: readonly string[]
   #twice = 0
   #restarts = 0
   #rows = 0
 
-  constructor(machine: Simulation, random: SeededRandom, parts: SeededRandom) {
+  constructor(machine: Simulation, seed: number) {
+    const random = new SeededRandom(seed, 'flow')
     this.#machine = machine
     this.#random = random
-    this.#parts = parts
+    this.#parts = new SeededRandom(seed, 'parts')
+    this.#looks = new SeededRandom(seed, 'looks')
     this.#partitions = random.between(1, 3)
     const chosen = Object.keys(views).filter((name) => name === 'odd' || random.chance(0.15))
     this.#views = chosen
@@ -135,6 +139,7 @@ class Workload {
       const state = { at: sent }
       const work = this.#send(running, events, state)
       work.catch(() => undefined)
+      if (this.#looks.chance(0.3)) this.#leaveOpen(running).catch(() => undefined)
       await machine.advance(random.between(0, 150))
       machine.disk.plan = null
       sent = state.at
@@ -148,6 +153,7 @@ class Workload {
       }
       running = await machine.run(() => this.#open(false))
       if (this.#parts.chance(0.5)) await machine.run(() => this.#make(running, this.#parts.pick(this.#views), true))
+      if (this.#looks.chance(0.3)) await machine.run(() => this.#look(running))
     }
     if (failures) {
       machine.disk.plan = ({ operation }) =>
@@ -281,13 +287,30 @@ class Workload {
       await log.writer().append([{ partition: { topic: 's', index }, batch }])
     }
   }
-  async #check(running: Running, name: string): Promise<void> {
+  /** A tick over a view's topic that dies with the process: what the view commits behind it is not shown before. */
+  async #leaveOpen({ log }: Running): Promise<void> {
+    const partition = { topic: this.#looks.pick(this.#views), index: 0 }
+    const never = { key: Buffer.from('never'), value: Buffer.from('never'), timeMs: this.#machine.clock.now() }
+    await (await log.owner()).begin().append([{ partition, batch: encodeBatch([never]) }])
+  }
+  /** After a start, of views that do not wait for windows to close. */
+  async #look(running: Running): Promise<void> {
+    await ask(running, 'FLUSH')
+    for (const name of this.#views) if (views[name]!.where === undefined) await this.#compare(running, name)
+  }
+  /** The rows that the same query answers. */
+  async #compare(running: Running, name: string): Promise<readonly string[]> {
     const { sql, where } = views[name]!
     const only = where === undefined ? '' : ` WHERE ${where}`
     const expected = await ask(running, `SELECT * FROM (${sql.replace('EMIT ON WINDOW CLOSE', '')}) x${only}`)
     const held = await ask(running, `SELECT * FROM ${name}${only}`)
     assert.deepEqual(sorted(held), sorted(expected), `${name}: rows of the view`)
     this.#rows += held.length
+    return expected
+  }
+  async #check(running: Running, name: string): Promise<void> {
+    const { where } = views[name]!
+    const expected = await this.#compare(running, name)
     const records = await readAll(running, name)
     const summed = added(await formOf(running, name), records)
     // What only moves the watermark on is in the topic too.
