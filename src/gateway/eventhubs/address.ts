@@ -1,11 +1,13 @@
 /** What links, tokens and requests name: a hub, one of its partitions, a consumer group. */
+import { limits } from '../../lib/limits.ts'
 import { Refused, condition } from './conditions.ts'
 
 export type Address =
   | { readonly node: '$cbs' }
   /** With the hub, where the address names it. */
   | { readonly node: '$management'; readonly hub: string | null }
-  | { readonly node: 'hub'; readonly hub: string; readonly partition: string | null }
+  /** `publisher`: whose events go together, as with a partition key. */
+  | { readonly node: 'hub'; readonly hub: string; readonly partition: string | null; readonly publisher: string | null }
   | { readonly node: 'group'; readonly hub: string; readonly group: string; readonly partition: string }
 
 /** The parts of a path; a scheme and host before it are passed over. */
@@ -22,13 +24,20 @@ export function addressOf(text: string): Address {
   if (is(parts.at(-1), '$cbs')) return { node: '$cbs' }
   if (is(parts.at(-1), '$management')) return { node: '$management', hub: parts.length > 1 ? hub! : null }
   if (hub !== undefined) {
-    if (parts.length === 1) return { node: 'hub', hub, partition: null }
-    if (parts.length === 3 && is(second, 'partitions')) return { node: 'hub', hub, partition: third! }
-    // A publisher's own endpoint: events go where its name says, as with a partition key.
+    if (parts.length === 1) return { node: 'hub', hub, partition: null, publisher: null }
+    if (parts.length === 3 && is(second, 'partitions')) return { node: 'hub', hub, partition: third!, publisher: null }
+    if (parts.length === 3 && is(second, 'publishers'))
+      return { node: 'hub', hub, partition: null, publisher: publisherOf(third!) }
     if (parts.length === 5 && is(second, 'consumergroups') && is(fourth, 'partitions'))
       return { node: 'group', hub, group: third!, partition: fifth! }
   }
   throw new Refused(condition.notFound, `The messaging entity '${text.slice(0, 300)}' could not be found.`)
+}
+
+/** Throws Refused. */
+function publisherOf(text: string): string {
+  if (text.length <= limits.amqpKeyLength) return text
+  throw new Refused(condition.argument, `The name of a publisher has ${limits.amqpKeyLength} characters at most.`)
 }
 
 /** The number of a partition that is named. Throws Refused. */

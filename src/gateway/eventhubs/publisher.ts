@@ -24,6 +24,8 @@ interface Incoming {
 export class Publisher extends Link {
   readonly #hub: string
   readonly #partitionText: string | null
+  /** Key of all events, where the link is a publisher's own. */
+  readonly #key: Buffer | null
   readonly #path: readonly string[]
   #subject: Subject | null = null
   #topic: TopicInfo | null = null
@@ -32,11 +34,13 @@ export class Publisher extends Link {
   #deliveryCount = 0
   #credit = 0
 
-  constructor(session: Session, asked: Attach, { hub, partition }: Extract<Address, { node: 'hub' }>) {
+  constructor(session: Session, asked: Attach, { hub, partition, publisher }: Extract<Address, { node: 'hub' }>) {
     super(session, asked)
     this.#hub = hub
     this.#partitionText = partition
-    this.#path = [hub, ...(partition === null ? [] : ['partitions', partition])].map((part) => part.toLowerCase())
+    this.#key = publisher === null ? null : Buffer.from(publisher)
+    const below = partition === null ? (publisher === null ? [] : ['publishers', publisher]) : ['partitions', partition]
+    this.#path = [hub, ...below].map((part) => part.toLowerCase())
     this.#deliveryCount = asked.initialDeliveryCount ?? 0
   }
   async start(): Promise<void> {
@@ -115,7 +119,9 @@ export class Publisher extends Link {
     let stored: Promise<void>
     try {
       const { clock } = connection.hubs.parts.world
-      const records = recordsOf(body, format, clock.now())
+      const events = recordsOf(body, format, clock.now())
+      const key = this.#key
+      const records = key === null ? events : events.map((event) => ({ ...event, key }))
       connection.hubs.allow(this.#subject!, 'write', 'topic', this.#topic!.name)
       // A hub may have more partitions by now, or be gone.
       const topic = connection.hubs.topic(this.#topic!.name)

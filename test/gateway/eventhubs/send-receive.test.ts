@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import { detach, disposition, end, fieldsOf, flow, transfer } from '../../../src/wire/amqp/composites.ts'
 import { batchFormat } from '../../../src/wire/amqp/sections.ts'
 import { type Value, entryOf, numberOf, symbol, text, textOf } from '../../../src/wire/amqp/values.ts'
+import { limits } from '../../../src/lib/limits.ts'
 import { decodeBatch } from '../../../src/log/batch.ts'
 import type { Offset } from '../../../src/lib/brand.ts'
 import { type LocalHubs, startHubs } from './local-hubs.ts'
@@ -275,4 +276,20 @@ test('a handle that is not attached ends its session, and the connection goes on
     /unattached-handle/,
   )
   assert.equal(client.isClosed, false)
+})
+
+test("a publisher's own address is the key of all its events", async () => {
+  const hub = await freshHub(4)
+  await using client = await open()
+  const sender = await client.sender(`${hub}/Publishers/device-7`)
+  for (let i = 0; i < 3; i++) assert.equal(await sender.send(body(`${i}`)), null)
+  const found = await Promise.all([0, 1, 2, 3].map((index) => recordsIn(hub, index)))
+  const [records, ...others] = found.filter(({ length }) => length > 0)
+  assert.deepEqual(
+    records?.map(({ key, value }) => `${String(key)} ${String(value)}`),
+    ['device-7 0', 'device-7 1', 'device-7 2'],
+  )
+  assert.equal(others.length, 0)
+  await client.sender(`${hub}/Publishers/${'x'.repeat(limits.amqpKeyLength + 1)}`)
+  assert.equal((await client.detached()).condition, 'com.microsoft:argument-error')
 })
