@@ -2,6 +2,7 @@
 import type { Columns, DataType } from '../schema/types.ts'
 import { type Column, valueAt } from './batch.ts'
 import { jsonWriter } from './json-value.ts'
+import { dateText } from './time-text.ts'
 
 /** A growing buffer whose pieces stay where they are once they are cut off. */
 export class Slab {
@@ -30,6 +31,30 @@ export class Slab {
   byte(value: number): void {
     this.reserve(1)
     this.buffer[this.at++] = value
+  }
+  /** A safe integer in decimal. */
+  integer(value: number): void {
+    this.reserve(20)
+    let rest = value
+    if (value < 0) {
+      this.buffer[this.at++] = 45
+      rest = -value
+    }
+    let digits = 1
+    for (let power = 10; rest >= power; power *= 10) digits++
+    this.at += digits
+    for (let at = this.at; digits > 0; digits--) {
+      const tenth = Math.floor(rest / 10)
+      this.buffer[--at] = 48 + (rest - tenth * 10)
+      rest = tenth
+    }
+  }
+  /** Two digits. */
+  two(value: number): void {
+    this.reserve(2)
+    const tens = Math.floor(value / 10)
+    this.buffer[this.at++] = 48 + tens
+    this.buffer[this.at++] = 48 + value - tens * 10
   }
   /** Text of ASCII alone. */
   ascii(text: string): void {
@@ -74,14 +99,28 @@ function columnWriter(type: DataType): ColumnWriter {
     case 'smallint':
     case 'int':
     case 'bigint':
+      return (column, row, out) =>
+        column.kind === 'f64' ? out.integer(column.data[row]!) : out.ascii(write(valueAt(column, row, type)))
+    case 'timestamp':
+    case 'timestamptz': {
+      const days = new DayText()
+      return (column, row, out) => {
+        const micros = column.kind === 'f64' ? column.data[row]! : NaN
+        if (!(micros >= 0 && micros < farMicros && Number.isInteger(micros)))
+          return out.ascii(write(valueAt(column, row, type)))
+        const day = Math.floor(micros / dayMicros)
+        out.bytes(days.of(day))
+        writeClock(out, micros - day * dayMicros)
+        out.byte(90)
+        out.byte(34)
+      }
+    }
     case 'boolean':
     case 'real':
     case 'double':
     case 'numeric':
     case 'date':
     case 'time':
-    case 'timestamp':
-    case 'timestamptz':
       return (column, row, out) => out.ascii(write(valueAt(column, row, type)))
     case 'text':
     case 'varchar':
@@ -101,6 +140,41 @@ function columnWriter(type: DataType): ColumnWriter {
       }
     default:
       return slow
+  }
+}
+const dayMicros = 86_400_000_000
+/** The year 10000, whose text is longer. */
+const farMicros = 253_402_300_800_000_000
+/** What stands before the time of day; of the day asked for last. */
+class DayText {
+  private day = -1
+  private text = Buffer.alloc(0)
+
+  of(day: number): Buffer {
+    if (day !== this.day) {
+      this.day = day
+      this.text = Buffer.from(`"${dateText(day)}T`)
+    }
+    return this.text
+  }
+}
+/** HH:MM:SS and as many digits as needed, as `clockText` writes it. */
+function writeClock(out: Slab, micros: number): void {
+  const seconds = Math.floor(micros / 1e6)
+  const minutes = Math.floor(seconds / 60)
+  const hours = Math.floor(minutes / 60)
+  out.two(hours)
+  out.byte(58)
+  out.two(minutes - hours * 60)
+  out.byte(58)
+  out.two(seconds - minutes * 60)
+  let rest = micros - seconds * 1e6
+  if (rest === 0) return
+  out.byte(46)
+  for (let power = 100_000; rest > 0; power /= 10) {
+    const digit = Math.floor(rest / power)
+    out.byte(48 + digit)
+    rest -= digit * power
   }
 }
 function needsEscape(b: Buffer, from: number, to: number): boolean {

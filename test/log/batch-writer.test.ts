@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { BatchWriter, encodeBatch } from '../../src/log/batch.ts'
+import fc from 'fast-check'
+import { BatchWriter, type RecordInput, decodeBatch, encodeBatch } from '../../src/log/batch.ts'
 
 function* manyRecords(): Iterable<{ key: Buffer; value: Buffer | null; timeMs: number }> {
   const lengths = [0, 1, 31, 32, 33, 63, 64, 127, 128, 8_191, 8_192, 70_000, 1_100_000]
@@ -52,4 +53,36 @@ test('the record written last is taken out again, whatever it is', () => {
     assert.ok(Buffer.from(writer.done()).equals(Buffer.from(encodeBatch(before))))
     if (i > 60) return
   }
+})
+test('what is written comes back: times before and after the first, headers of any name, lengths of every size', () => {
+  const bytes = fc.option(fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.constant(new Uint8Array(9_000).fill(7))))
+  const record = fc.record({
+    key: bytes,
+    value: bytes,
+    timeMs: fc.oneof(fc.integer({ min: -1, max: 3 }), fc.integer({ min: 0, max: 4_000_000_000_000 })),
+    headers: fc.array(
+      fc.tuple(
+        fc.oneof(
+          fc.string({ unit: 'grapheme' }).filter((text) => text.isWellFormed()),
+          fc.constant('x'.repeat(100)),
+        ),
+        bytes,
+      ),
+      { maxLength: 3 },
+    ),
+  })
+  fc.assert(
+    fc.property(fc.array(record, { minLength: 1, maxLength: 150 }), (records) => {
+      const found = decodeBatch(encodeBatch(records))
+      const plain = (of: Uint8Array | null): number[] | null => (of === null ? null : [...of])
+      const facts = ({ key, value, timeMs, headers = [] }: RecordInput): unknown => ({
+        key: plain(key),
+        value: plain(value),
+        timeMs,
+        headers: headers.map(([name, content]) => [name, plain(content)]),
+      })
+      assert.deepEqual(found.map(facts), records.map(facts))
+    }),
+    { numRuns: 200 },
+  )
 })

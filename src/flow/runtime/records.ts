@@ -15,10 +15,12 @@ const batchRecords = 5_000
 /** What a record takes beside its bytes, at most. */
 const overhead = 64
 
-const sizeOf = (record: RecordInput): number =>
-  (record.key?.length ?? 0) +
-  (record.value?.length ?? 0) +
-  (record.headers ?? []).reduce((sum, [name, value]) => sum + name.length * 3 + (value?.length ?? 0) + 12, overhead)
+function sizeOf({ key, value, headers }: RecordInput): number {
+  let size = overhead + (key?.length ?? 0) + (value?.length ?? 0)
+  if (headers !== undefined)
+    for (const [name, content] of headers) size += name.length * 3 + (content?.length ?? 0) + 12
+  return size
+}
 
 /** Batches of at most `bytesMax` (one record may be larger), per partition in the order given. */
 export function batchesFor(
@@ -30,8 +32,14 @@ export function batchesFor(
   const close = (one: { partition: Partition; records: RecordInput[] }): void => {
     entries.push({ partition: one.partition, batch: encodeBatch(one.records) })
   }
+  // Of the record before: mostly the place of this one too.
+  let [lastTopic, lastPartition, place] = ['', -1, '']
   for (const { topic, partition, record } of records) {
-    const place = `${topic}/${partition}`
+    if (topic !== lastTopic || partition !== lastPartition) {
+      place = `${topic}/${partition}`
+      lastTopic = topic
+      lastPartition = partition
+    }
     const size = sizeOf(record)
     let one = open.get(place)
     if (one !== undefined && (one.bytes + size > bytesMax || one.records.length >= batchRecords)) {
