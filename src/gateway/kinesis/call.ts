@@ -11,6 +11,7 @@ import type { Security } from '../../security/security.ts'
 import type { InputOf, OperationName } from '../../wire/kinesis/model.ts'
 import type { Codec } from './codec.ts'
 import { ServiceError, invalid, notFound } from './errors.ts'
+import type { Growth } from './growth.ts'
 import type { Iterators } from './iterators.ts'
 import type { Records } from './records.ts'
 import type { Stream, Streams } from './streams.ts'
@@ -24,6 +25,7 @@ export interface Service {
   readonly records: Records
   readonly iterators: Iterators
   readonly subscriptions: Subscriptions
+  readonly growth: Growth
   /** For records that are on their way into answers. */
   readonly room: Room
 }

@@ -9,6 +9,7 @@ import type { Commits } from '../../log/commits.ts'
 import type { Contracts } from '../../schema/contracts.ts'
 import type { Security } from '../../security/security.ts'
 import type { Service } from './call.ts'
+import { Growth } from './growth.ts'
 import { Iterators } from './iterators.ts'
 import { applyQueue, queuesOf } from './operations/queue-state.ts'
 import { Records } from './records.ts'
@@ -49,6 +50,7 @@ export async function openService(options: Options): Promise<Service> {
     }),
     iterators: new Iterators(await iteratorSecret(streams, world), world.clock),
     subscriptions: new Subscriptions(world.clock),
+    growth: new Growth(streams, world.clock, onFault),
     room: new Room(limits.kinesisAnswerBytes),
   }
 }

@@ -33,12 +33,12 @@ const byHttp: Readonly<Record<number, StatusName>> = {
   503: 'UNAVAILABLE',
   507: 'RESOURCE_EXHAUSTED',
 }
-/** What the layers below say, by the table of faults. */
 /** Throws RpcError RESOURCE_EXHAUSTED where there are as many as there may be. */
 export function checkRoom(what: string, count: number, countMax: number): void {
   if (count >= countMax)
     throw new RpcError('RESOURCE_EXHAUSTED', `There are ${countMax} ${what}, and may be no more: delete some first.`)
 }
+/** What the layers below say, by the table of faults. */
 export function rpcErrorOf(error: unknown): RpcError {
   if (error instanceof RpcError) return error
   if (error instanceof TypeError && !(error instanceof Fault) && isOfInput(error)) return invalid(error.message)

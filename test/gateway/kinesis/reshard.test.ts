@@ -17,6 +17,9 @@ import {
   shardId,
   split,
 } from '../../../src/gateway/kinesis/shards.ts'
+import type { Clock } from '../../../src/lib/world.ts'
+import { realWorld } from '../../../src/lib/real/world.ts'
+import { wantedShards } from '../../../src/gateway/kinesis/growth.ts'
 import { aggregated } from '../../../src/wire/kinesis/aggregation.ts'
 import { type Json, type KinesisCaller, type KinesisFixture, dataText, kinesis, readShard } from './fixture.ts'
 
@@ -234,4 +237,40 @@ test('a change that takes its time goes on after a restart', async (t) => {
   const { records, children } = await readShard(third, 'split', '0')
   assert.deepEqual(records.map(dataText), ['while it is split'])
   assert.equal(children?.length, 2)
+})
+test('an on-demand stream that has no room for twice what is put doubles; others do not', async (t) => {
+  assert.deepEqual(
+    [
+      wantedShards(4, { bytes: 0, records: 2_000 }),
+      wantedShards(4, { bytes: 0, records: 2_001 }),
+      wantedShards(4, { bytes: 3 * 1024 * 1024, records: 10 }),
+      wantedShards(4, { bytes: 0, records: 50_000 }),
+      wantedShards(150, { bytes: 0, records: 500_000 }),
+      wantedShards(200, { bytes: 0, records: 500_000 }),
+    ],
+    [null, 8, 8, 8, 200, null],
+  )
+  const world = realWorld()
+  let aheadMs = 0
+  const monotonic = (): number => world.clock.monotonic() + aheadMs
+  const clock = Object.create(world.clock, { monotonic: { value: monotonic } }) as Clock
+  const f = await kinesis(t, { world: { ...world, clock } })
+  await f.ok('CreateStream', { StreamName: 'grows', StreamModeDetails: { StreamMode: 'ON_DEMAND' } })
+  await f.ok('CreateStream', { StreamName: 'stays', ShardCount: 4 })
+  const records = Array.from({ length: 500 }, (_, i) => ({ PartitionKey: `k${i}`, Data: Buffer.from('x') }))
+  const open = async (name: string): Promise<number> =>
+    (await f.ok('DescribeStreamSummary', { StreamName: name })).StreamDescriptionSummary.OpenShardCount
+  for (const StreamName of ['grows', 'stays'])
+    for (let i = 0; i < 12; i++) await f.ok('PutRecords', { StreamName, Records: records.slice(0, i === 0 ? 1 : 500) })
+  assert.equal(await open('grows'), 4)
+  // Twice these are few for a minute; of a second they would be many.
+  aheadMs = 60_001
+  await f.ok('PutRecords', { StreamName: 'grows', Records: records })
+  assert.equal(await open('grows'), 4)
+  for (let i = 0; i < 300; i++) await f.ok('PutRecords', { StreamName: 'grows', Records: records })
+  aheadMs += 60_001
+  await f.ok('PutRecords', { StreamName: 'grows', Records: records })
+  for (let i = 0; i < 100 && (await open('grows')) === 4; i++) await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal(await open('grows'), 8, 'twice 150,500 records a minute are more than four shards take')
+  assert.equal(await open('stays'), 4)
 })

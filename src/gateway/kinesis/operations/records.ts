@@ -27,6 +27,7 @@ export const recordOperations = {
     call.used('producer_byte_rate', input.Data.length)
     const [put] = await call.service.records.put(() => writable(call, name), [input], call.service.streams.gate(name))
     if (put instanceof ServiceError) throw put
+    call.service.growth.put(name, input.Data.length, 1)
     return { ...put!, ...encryption(call, name) }
   },
   async PutRecords(call) {
@@ -43,6 +44,7 @@ export const recordOperations = {
       input.Records,
       call.service.streams.gate(name),
     )
+    call.service.growth.put(name, bytes, input.Records.length)
     return {
       FailedRecordCount: put.filter((one) => one instanceof ServiceError).length,
       Records: put.map((one) =>
