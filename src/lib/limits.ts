@@ -87,6 +87,8 @@ export const limits = {
   /** A stream that has enough out looks so often for what is over. */
   pubsubSweepMs: 1_000,
   pubsubAckIds: 50_000,
+  /** Items of lists and maps in one message of Protocol Buffers, all together: 1,000 messages may have 100 attributes each. */
+  protobufItems: 150_000,
   /** The service's own quotas of a project. */
   pubsubSubscriptions: 10_000,
   pubsubSnapshots: 5_000,

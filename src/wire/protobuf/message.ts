@@ -6,6 +6,7 @@
 import { isUtf8 } from 'node:buffer'
 import { ByteReader, ByteWriter } from '../../lib/bytes.ts'
 import { Fault } from '../../lib/fault.ts'
+import { limits } from '../../lib/limits.ts'
 
 type ScalarName = 'string' | 'bytes' | 'bool' | 'int32' | 'int64'
 export type FieldType =
@@ -210,11 +211,19 @@ function writeField(out: ByteWriter, { number, type }: Field<unknown>, value: un
 
 const malformed = (what: string): Fault => new Fault('wire.malformed', { what })
 
-/** Throws Fault wire.malformed. Bytes are views of what is given. */
-export function decode<T extends object>(type: Message<T>, from: Uint8Array): T {
-  return readMessage(new ByteReader(from), type) as T
+/** Items of lists and maps that may come still: each takes far more memory than it has bytes. */
+export class ItemsLeft {
+  #left: number = limits.protobufItems
+  /** Throws Fault wire.malformed. */
+  take(): void {
+    if (this.#left-- <= 0) throw malformed(`more than ${limits.protobufItems} items of lists and maps`)
+  }
 }
-function readMessage(from: ByteReader, type: Message<object>): object {
+/** Throws Fault wire.malformed. Bytes are views of what is given. */
+export function decode<T extends object>(type: Message<T>, from: Uint8Array, left = new ItemsLeft()): T {
+  return readMessage(new ByteReader(from), type, left) as T
+}
+function readMessage(from: ByteReader, type: Message<object>, left: ItemsLeft): object {
   const value: Record<string, unknown> = {}
   for (const { name, field } of type.fields) value[name] = field.empty()
   while (from.left > 0) {
@@ -222,12 +231,19 @@ function readMessage(from: ByteReader, type: Message<object>): object {
     const known = type.byNumber[tag >>> 3]
     if (tag >>> 3 === 0) throw malformed('a field without a number')
     if (known === undefined) skip(from, tag & 7)
-    else readField(from, tag & 7, known, value)
+    else readField(from, tag & 7, { known, left }, value)
   }
   return value
 }
-function readField(from: ByteReader, given: number, { name, field }: NamedField, into: Record<string, unknown>): void {
+function readField(
+  from: ByteReader,
+  given: number,
+  { known, left }: { known: NamedField; left: ItemsLeft },
+  into: Record<string, unknown>,
+): void {
+  const { name, field } = known
   const { type, label } = field
+  if (label !== 'one' || type.is === 'message') left.take()
   if (label === 'map') {
     const [key, value] = readEntry(nestedReader(from, given))
     if (into[name] === noMap) into[name] = new Map<string, string>()
@@ -235,15 +251,18 @@ function readField(from: ByteReader, given: number, { name, field }: NamedField,
     return
   }
   if (label === 'one') {
-    into[name] = readValue(from, given, type)
+    into[name] = readValue(from, given, type, left)
     return
   }
   if (into[name] === noList) into[name] = []
   const items = into[name] as unknown[]
   const isPacked = given === wire.bytes && isNumber(type)
-  if (!isPacked) return void items.push(readValue(from, given, type))
+  if (!isPacked) return void items.push(readValue(from, given, type, left))
   const packed = nestedReader(from, given)
-  while (packed.left > 0) items.push(readValue(packed, wire.varint, type))
+  while (packed.left > 0) {
+    left.take()
+    items.push(readValue(packed, wire.varint, type, left))
+  }
 }
 const isNumber = (type: FieldType): boolean =>
   type.is === 'enum' || (type.is === 'scalar' && type.scalar !== 'string' && type.scalar !== 'bytes')
@@ -257,8 +276,8 @@ function readEntry(from: ByteReader): [key: string, value: string] {
   }
   return entry
 }
-function readValue(from: ByteReader, given: number, type: FieldType): unknown {
-  if (type.is === 'message') return readMessage(nestedReader(from, given), type.message)
+function readValue(from: ByteReader, given: number, type: FieldType, left: ItemsLeft): unknown {
+  if (type.is === 'message') return readMessage(nestedReader(from, given), type.message, left)
   if (type.is === 'enum') {
     const number = Number(BigInt.asIntN(32, readVarint(from, given)))
     return type.names.get(number) ?? String(number)

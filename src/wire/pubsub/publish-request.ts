@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { Fault } from '../../lib/fault.ts'
-import { type Of, decode } from '../protobuf/message.ts'
+import { ItemsLeft, type Of, decode } from '../protobuf/message.ts'
 import { type PubsubMessage, type publishRequest, pubsubMessage } from './messages.ts'
 
 /** A field's number and wire type: these two are all that most messages have. */
@@ -19,6 +19,7 @@ const noAttributes: ReadonlyMap<string, string> = new Map<string, string>()
 export function readPublishRequest(body: Buffer): Of<typeof publishRequest> | null {
   let topic = ''
   const messages: PubsubMessage[] = []
+  const left = new ItemsLeft()
   let at = 0
   while (at < body.length) {
     const tag = body[at++]!
@@ -27,19 +28,22 @@ export function readPublishRequest(body: Buffer): Of<typeof publishRequest> | nu
     if (length === null) return null
     at += sizeOf(length)
     if (tag === topicTag) topic = textOf(body, at, at + length)
-    else messages.push(readMessage(body, at, at + length))
+    else {
+      left.take()
+      messages.push(readMessage(body, at, at + length, left))
+    }
     at += length
   }
   return { topic, messages }
 }
-function readMessage(body: Buffer, start: number, end: number): PubsubMessage {
+function readMessage(body: Buffer, start: number, end: number, left: ItemsLeft): PubsubMessage {
   let data = noData
   let orderingKey = ''
   for (let at = start; at < end;) {
     const tag = body[at++]!
-    if (tag !== dataTag && tag !== orderingKeyTag) return whole(body, start, end)
+    if (tag !== dataTag && tag !== orderingKeyTag) return whole(body, start, end, left)
     const length = lengthAt(body, at, end)
-    if (length === null) return whole(body, start, end)
+    if (length === null) return whole(body, start, end, left)
     at += sizeOf(length)
     if (tag === dataTag) data = body.subarray(at, at + length)
     else orderingKey = textOf(body, at, at + length)
@@ -48,8 +52,8 @@ function readMessage(body: Buffer, start: number, end: number): PubsubMessage {
   return { data, attributes: noAttributes, messageId: '', publishTime: null, orderingKey }
 }
 /** With attributes, for example. */
-const whole = (body: Buffer, start: number, end: number): PubsubMessage =>
-  decode(pubsubMessage, body.subarray(start, end))
+const whole = (body: Buffer, start: number, end: number, left: ItemsLeft): PubsubMessage =>
+  decode(pubsubMessage, body.subarray(start, end), left)
 /** A length in the fewest bytes of what is there; null: it is another one, or none. */
 function lengthAt(body: Buffer, at: number, end: number): number | null {
   let length = 0

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Fault } from '../../../src/lib/fault.ts'
 import { decode, encode } from '../../../src/wire/protobuf/message.ts'
-import { publishRequest } from '../../../src/wire/pubsub/messages.ts'
+import { publishRequest, pubsubMessage } from '../../../src/wire/pubsub/messages.ts'
 import { readPublishRequest } from '../../../src/wire/pubsub/publish-request.ts'
 
 const text = fc.string({ unit: 'grapheme', maxLength: 40 })
@@ -45,4 +45,20 @@ test('bytes that were made wrong are left to the other, or read the same', () =>
     }),
     { numRuns: 500 },
   )
+})
+test('many small items are refused before they take memory, whoever reads them', () => {
+  const empty = (count: number): Buffer => Buffer.alloc(2 * count, Buffer.from([0x12, 0]))
+  assert.equal(readPublishRequest(empty(1_001))!.messages.length, 1_001)
+  const one = Buffer.from(encode(pubsubMessage, { attributes: new Map([['a', 'b']]) }))
+  const attributes = Buffer.concat(Array.from({ length: 160_000 }, () => one))
+  const length = Buffer.alloc(3)
+  for (let i = 0, left = attributes.length; i < 3; i++, left >>>= 7) length[i] = (left & 0x7f) | (i < 2 ? 0x80 : 0)
+  const long = Buffer.concat([Buffer.from([0x12]), length, attributes])
+  const isTooMany = (error: unknown): boolean => error instanceof Fault && /more than 150000 items/.test(error.message)
+  for (const body of [empty(150_001), long])
+    for (const read of [readPublishRequest, (some: Buffer) => decode(publishRequest, some)]) {
+      const beganMs = performance.now()
+      assert.throws(() => read(body), isTooMany)
+      assert.ok(performance.now() - beganMs < 2_000)
+    }
 })
