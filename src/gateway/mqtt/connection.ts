@@ -85,15 +85,7 @@ export class ClientConnection implements Link {
     this.#arrivals = new Arrivals(this)
     connection.onBytes((bytes) => this.#received(bytes))
     connection.onClose(() => this.#gone(true))
-    this.#outbox = new Outbox(connection, {
-      server,
-      wait: () => server.waitsForRoom(this),
-      stalled: () => this.read(),
-      drained: () => {
-        this.read()
-        this.session?.more()
-      },
-    })
+    this.#outbox = new Outbox(connection, this)
     connection.resume()
   }
   /** CONNACK has been sent, and it is not over. */
@@ -331,8 +323,13 @@ export class ClientConnection implements Link {
   hasRoom(bytes: number): boolean {
     return this.#outbox.hasRoom(bytes)
   }
-  /** Others have taken what they were sent. */
+  /** The client takes less than is written. */
+  stalled(): void {
+    this.read()
+  }
+  /** It has taken all, or others have taken theirs. */
   roomAgain(): void {
+    this.read()
     this.session?.more()
   }
   publish(

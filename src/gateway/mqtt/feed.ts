@@ -43,6 +43,9 @@ interface Hints {
 /** Cursors by topic, in the order of its partitions. */
 export type Cursors = Readonly<Record<string, readonly number[]>>
 
+/** Until it is looked again whether others have taken theirs. */
+const waitMs = 500
+
 export abstract class Feed {
   protected readonly host: FeedHost
   protected queue: Delivery[] = []
@@ -123,7 +126,11 @@ export abstract class Feed {
   async #catchUp(): Promise<void> {
     this.#catching = true
     try {
-      while (this.isOpen && this.#behind.size > 0 && this.queue.length < limits.mqttQueued / 2) await this.#readOn()
+      while (this.isOpen && this.#behind.size > 0 && this.queue.length < limits.mqttQueued / 2) {
+        // One large message may be read for each, but not for all at once.
+        if (this.host.queued.bytes > 2 * limits.mqttQueuedBytesInAll) await this.host.clock.sleep(waitMs)
+        else await this.#readOn()
+      }
     } finally {
       this.#catching = false
     }

@@ -6,16 +6,8 @@ import { limits } from '../../lib/limits.ts'
 import type { Connection } from '../../lib/world.ts'
 import { binaryHead } from '../../wire/mqtt/web-socket.ts'
 import type { PacketWriter } from '../../wire/mqtt/writer.ts'
-import type { Server } from './server.ts'
+import type { ClientConnection } from './connection.ts'
 
-interface Owner {
-  readonly server: Server
-  /** It is to be told when there is room again over all. */
-  wait(): void
-  /** The client takes less than is written. */
-  stalled(): void
-  drained(): void
-}
 /** So much goes out at once, at the end of a turn at the latest. */
 const writeBytes = 64 * 1024
 
@@ -27,24 +19,24 @@ export class Outbox {
   /** Written and not taken, as far as it is known. */
   backlogBytes = 0
   readonly #connection: Connection
-  readonly #owner: Owner
+  readonly #owner: ClientConnection
   #out: PacketWriter | null = null
   #isClosed = false
   #stalledSinceMs: number | null = null
 
-  constructor(connection: Connection, owner: Owner) {
+  constructor(connection: Connection, owner: ClientConnection) {
     this.#connection = connection
     this.#owner = owner
     connection.onDrain(() => {
       this.#stalledSinceMs = null
       this.#count()
-      owner.drained()
+      owner.roomAgain()
     })
   }
   hasRoom(bytes: number): boolean {
     if (this.backlogBytes > limits.mqttBacklogBytes) return false
     if (!this.#owner.server.isBehind || this.backlogBytes + bytes <= limits.mqttBacklogBytesFew) return true
-    this.#owner.wait()
+    this.#owner.server.waitsForRoom(this.#owner)
     return false
   }
   /** Goes out at the end of this turn, with what else there is by then. False: it is larger than the client takes. */

@@ -204,7 +204,8 @@ export class Server implements MqttListener {
     if (bytes < 0 && !this.isBehind && this.#waiting.size > 0) this.#wakeWaiting()
   }
   get isBehind(): boolean {
-    return this.#backlogBytes > limits.mqttBacklogBytesInAll
+    const { mqttBacklogBytesInAll, mqttQueuedBytesInAll } = limits
+    return this.#backlogBytes > mqttBacklogBytesInAll || this.hub.queued.bytes > 2 * mqttQueuedBytesInAll
   }
   waitsForRoom(connection: ClientConnection): void {
     this.#waiting.add(connection)
@@ -264,6 +265,7 @@ export class Server implements MqttListener {
       const nowMs = this.clock.monotonic()
       for (const connection of this.#connections) connection.check(nowMs)
       this.hub.tick()
+      if (!this.isBehind && this.#waiting.size > 0) this.#wakeWaiting()
       this.#ticks++
       if (this.#ticks % sysEveryTicks === 0) this.#say()
       if (this.#ticks % sweepEveryTicks === 0) this.hub.retained.sweep().catch((error: unknown) => this.failed(error))

@@ -322,6 +322,11 @@ export class Session extends Feed {
         if (!entry.isReleased && entry.message === null)
           entry.message = entry.place === null ? null : await this.host.fetch(entry.place)
         if (this.link !== link) return
+        if (entry.message !== null && !link.hasRoom(bytesOfMessage(entry.message))) {
+          // It is read again then: many that wait must not hold what they wait for.
+          if (entry.place !== null) entry.message = null
+          return
+        }
         this.#unsent.shift()
         if (entry.isReleased) link.acknowledge('pubrel', entry.id, reason.success)
         // Retention has taken it, or a newer retained message its place.
