@@ -1,6 +1,7 @@
 /** The mqtt connector beside the MQTT gateway of another Millrace of this process; mqtt.js stands for everybody else. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt'
 import { intoOf } from '../../src/connect/mqtt/source.ts'
 import { mqttTopic } from '../../src/connect/mqtt/sink.ts'
@@ -131,6 +132,47 @@ test('who sends under very many names takes the topics of nobody else: the rest 
   const info = (await here.connectors.get('in'))!
   assert.deepEqual([info.status, info.refused, info.fault], ['running', 5, null])
 })
+
+for (const version of ['5', '3.1.1'])
+  test(`of QoS 2 each message of version ${version} comes once, however often the source is opened anew`, async () => {
+    await using stack = new AsyncDisposableStack()
+    const [there, here] = [await opened(stack, 'mqtt'), await opened(stack, 'kafka')]
+    const sender = await client(stack, there)
+    const settings = { url: urlOf(there), topics: 'd/#', into: 'once', version, qos: '2', 'restart.delay': '50ms' }
+    await here.connectors.create({ ...source, settings })
+    await until('it is there', async () => {
+      await sender.publishAsync('d/ping', 'ping', { qos: 1 })
+      return (await plain(here, 'once')).length > 0
+    })
+    const count = 1_000
+    const sending = (async () => {
+      const under: Promise<unknown>[] = []
+      for (let i = 0; i < count; i++) {
+        under.push(sender.publishAsync('d/x', String(i), { qos: 2 }))
+        if (i % 20 === 19) await sleep(5)
+      }
+      await Promise.all(under)
+    })()
+    for (let turn = 0; turn < 8; turn++) {
+      await here.connectors.alter('in', { paused: true })
+      await here.connectors.alter('in', { paused: false })
+      await sleep(50)
+    }
+    await sending
+    const came = async () => (await plain(here, 'once')).filter((value) => value !== 'ping')
+    await until('all came', async () => (await came()).length >= count)
+    await sleep(300)
+    assert.deepEqual(
+      await came(),
+      Array.from({ length: count }, (_, i) => String(i)),
+    )
+    // Identifiers are given back: nothing is held for ever.
+    const kept = new Map((await readAll(here.log, '_millrace_connect')).map(({ key, value }) => [text(key), value]))
+    assert.deepEqual(
+      [...kept].filter(([key, value]) => key.includes('/held/') && value !== null),
+      [],
+    )
+  })
 
 test('filters that are taken away bring nothing more, also in the session that lives on', async () => {
   await using stack = new AsyncDisposableStack()

@@ -8,7 +8,7 @@ import { brokerOf } from './spec.ts'
 export function openBroker(
   { world, id, signal }: SourceHost | SinkHost,
   settings: Settings,
-  more: Pick<ClientOptions, 'clean' | 'sessionExpiryS' | 'took' | 'ended'>,
+  more: Pick<ClientOptions, 'clean' | 'sessionExpiryS' | 'took' | 'released' | 'ended'>,
 ): Promise<MqttClient> {
   const { at, isEncrypted } = brokerOf(settings)
   const [ca, cert, key] = [settings.file('tls.ca'), settings.file('tls.cert'), settings.file('tls.key')]

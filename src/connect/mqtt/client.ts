@@ -1,6 +1,7 @@
 /**
  * A client of MQTT 3.1.1 and 5 that leaves it to its owner when a message is acknowledged: the usual clients acknowledge one
- * after another before the next is looked at, so that a window of messages cannot become durable together. QoS 0 and 1.
+ * after another before the next is looked at, so that a window of messages cannot become durable together. It takes every QoS and
+ * publishes with QoS 1.
  */
 import { Fault } from '../../lib/fault.ts'
 import type { Address, Clock, Connection, TlsClient, World } from '../../lib/world.ts'
@@ -38,6 +39,8 @@ export interface ClientOptions {
   readonly signal: AbortSignal
   /** A message came: a view, only valid during the call. */
   readonly took: (publish: Publish) => void
+  /** The sender's end of QoS 2: the message of this identifier comes no more. */
+  readonly released?: (id: number) => void
   readonly ended?: () => void
 }
 
@@ -133,12 +136,12 @@ export class MqttClient {
     this.#connection.resume()
   }
 
-  /** With QoS 1. Throws Fault connect.refused. */
-  async subscribe(filters: readonly string[]): Promise<void> {
+  /** Throws Fault connect.refused. */
+  async subscribe(filters: readonly string[], qos: 1 | 2): Promise<void> {
     const id = this.#freeId()
     const asked = filters.map((filter) => ({
       filter,
-      qos: 1 as const,
+      qos,
       noLocal: false,
       retainAsPublished: true,
       // What is kept of a topic comes once, not with each start.
@@ -158,9 +161,9 @@ export class MqttClient {
     await this.#ask(id, 'unsubscribing')
   }
   /** What it holds is durable. */
-  acknowledge(id: number): void {
+  acknowledge(type: 'puback' | 'pubrec' | 'pubcomp', id: number): void {
     if (this.#ended !== null) return
-    writeAck(this.#out, this.#options.version, { type: 'puback', id, reason: reason.success })
+    writeAck(this.#out, this.#options.version, { type, id, reason: reason.success })
     this.#flush()
   }
   /** Resolves when one more may be published. */
@@ -239,8 +242,10 @@ export class MqttClient {
   #answered(answer: Answer): void {
     switch (answer.type) {
       case 'publish':
-        if (answer.qos === 2) throw new MqttError(reason.protocolError, 'a message of QoS 2 was not asked for')
         this.#options.took(answer)
+        return
+      case 'pubrel':
+        this.#options.released?.(answer.id)
         return
       case 'disconnect':
         this.#end(away('the connection', `the broker ended it: ${reasonText(answer.reason)}`))

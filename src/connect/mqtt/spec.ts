@@ -36,6 +36,12 @@ export const mqtt: Kind = {
       },
       { name: 'partitions', type: 'count', default: '1', about: 'of topics that it makes here' },
       {
+        name: 'qos',
+        type: ['1', '2'],
+        default: '1',
+        about: 'that it subscribes with; 2: what is sent with QoS 2 comes exactly once, at the cost of a second commit',
+      },
+      {
         name: 'session.expiry',
         type: 'duration',
         default: '7d',

@@ -104,6 +104,8 @@ function readOther(kind: number, reader: PacketReader, version: Version, limits:
     }
     case packetType.puback:
       return readAck('puback', reader, version, limits)
+    case packetType.pubrel:
+      return readAck('pubrel', reader, version, limits)
     case packetType.suback:
     case packetType.unsuback: {
       const id = reader.two()
