@@ -106,11 +106,21 @@ export class PubsubWork {
       for (let number = 0; number <= last; number++) if (!seen.has(`${key}/${number}`)) return false
     return true
   }
-  /** Until every subscription has given out everything. */
-  async finish(withinMs: number): Promise<string[]> {
+  /** Until every subscription has given out everything, or one that has not gave nothing new for so long. */
+  async finish(silentMsMax: number): Promise<string[]> {
     this.#stopping = true
-    const late = performance.now() + withinMs
-    while (performance.now() < late && !this.ledgers.every((ledger) => this.#isDone(ledger))) await pause(200)
+    const progress = new Map(this.ledgers.map((ledger) => [ledger, { seen: -1, atMs: 0 }]))
+    const isSilent = (ledger: Ledger): boolean => {
+      const last = progress.get(ledger)!
+      const { size } = ledger.seen
+      if (size !== last.seen) progress.set(ledger, { seen: size, atMs: performance.now() })
+      return size === last.seen && performance.now() - last.atMs > silentMsMax
+    }
+    for (;;) {
+      const open = this.ledgers.filter((ledger) => !this.#isDone(ledger))
+      if (open.length === 0 || open.some(isSilent)) break
+      await pause(200)
+    }
     const problems = this.ledgers.flatMap((ledger) => {
       const left = this.messages - ledger.seen.size
       return [...ledger.problems, ...(this.#isDone(ledger) ? [] : [`${ledger.kind.name}: ${left} messages never came`])]

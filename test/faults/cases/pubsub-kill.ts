@@ -18,7 +18,8 @@ const kinds = [
   { name: 'exact', ordered: false, exact: true },
   { name: 'both', ordered: true, exact: true },
 ]
-const finishMs = 90_000
+/** Leases of those that died last 10 s. */
+const silentMsMax = 45_000
 
 async function kills({ times, random, folder, note }: Context): Promise<Outcome> {
   const rounds = times(5, 100)
@@ -37,7 +38,7 @@ async function kills({ times, random, folder, note }: Context): Promise<Outcome>
     product = await startAgain(product, { args })
     note(`${round + 1} kills, ${work.messages} messages`)
   }
-  const problems = await work.finish(finishMs)
+  const problems = await work.finish(silentMsMax)
   await product.stop()
   const figures = Object.fromEntries(
     work.ledgers.map(({ kind, deliveries }) => [`deliveries ${kind.name}`, deliveries]),
