@@ -2,6 +2,8 @@
  * Requests into operations: the order of checks and the words are the service's. What is no request to the service at all is
  * answered in XML, as it does.
  */
+import { Fault } from '../../lib/fault.ts'
+import { limits } from '../../lib/limits.ts'
 import type { Logger } from '../../lib/logger.ts'
 import { type InputOf, type OperationName, isOperation, operations, operations2020 } from '../../wire/kinesis/model.ts'
 import { NotOfKind, type StructureShape, complaint, read } from '../../wire/kinesis/shape.ts'
@@ -84,7 +86,9 @@ export class Gateway {
     if (mediaType !== json.mediaType && mediaType !== cbor.mediaType && mediaType !== plainJson)
       return service === '' || name === '' ? unnamed() : xml(404, 'UnknownOperationException')
     const value = valueOf(mediaType === plainJson ? json : codec, body)
-    if (mediaType === plainJson) return deprecated(value === null)
+    if (mediaType === plainJson) return deprecated(value === null || value instanceof Fault)
+    if (value instanceof Fault)
+      return failed(codec, operation, 'SerializationException', { text: { Message: value.message } })
     if (value === null) return failed(codec, operation, 'SerializationException')
     if (operation === null) return failed(codec, operation, 'UnknownOperationException')
     try {
@@ -198,13 +202,13 @@ export class Gateway {
   }
 }
 
-/** null: it is no object of the form. */
-function valueOf(codec: Codec, body: Uint8Array): object | null {
+/** null: it is no object of the form. A Fault says why, where the service has no words for it. */
+function valueOf(codec: Codec, body: Uint8Array): object | Fault | null {
   try {
     const value = codec.decode(body)
     return typeof value === 'object' ? value : null
-  } catch {
-    return null
+  } catch (error) {
+    return error instanceof Fault && body.length > limits.kinesisItems ? error : null
   }
 }
 function failed(

@@ -21,15 +21,29 @@ const breakByte = 0xff
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 const malformed = (what: string): Fault => new Fault('wire.malformed', { what: `CBOR: ${what}` })
 
+/** Bytes that hold so many values and pieces at most: each takes far more memory than it has bytes. */
+class Input extends ByteReader {
+  #left: number
+
+  constructor(bytes: Uint8Array, itemsMax: number) {
+    super(bytes)
+    this.#left = itemsMax
+  }
+  item(): void {
+    if (this.#left-- <= 0) throw malformed('too many values')
+  }
+}
+
 /** One value that takes all the bytes. Throws Fault wire.malformed. */
-export function decodeCbor(bytes: Uint8Array): unknown {
-  const input = new ByteReader(bytes)
+export function decodeCbor(bytes: Uint8Array, itemsMax = Infinity): unknown {
+  const input = new Input(bytes, itemsMax)
   const value = decode(input, 0)
   if (input.left > 0) throw malformed(`${input.left} bytes behind the value`)
   return value
 }
-function decode(input: ByteReader, depth: number): unknown {
+function decode(input: Input, depth: number): unknown {
   if (depth > depthMax) throw malformed(`more than ${depthMax} levels`)
+  input.item()
   const first = input.uint8()
   const kind = first >> 5
   const low = first & 31
@@ -53,7 +67,7 @@ function decode(input: ByteReader, depth: number): unknown {
       return simple(input, low)
   }
 }
-function length(input: ByteReader, low: number): number {
+function length(input: Input, low: number): number {
   if (low < 24) return low
   if (low === 24) return input.uint8()
   if (low === 25) return input.uint16()
@@ -72,22 +86,23 @@ function textOf(bytes: Uint8Array): string {
     throw malformed('a text that is no UTF-8')
   }
 }
-function pieces(input: ByteReader, kind: number): Uint8Array[] {
+function pieces(input: Input, kind: number): Uint8Array[] {
   const found: Uint8Array[] = []
   for (;;) {
     const first = input.uint8()
     if (first === breakByte) return found
     if (first >> 5 !== kind || (first & 31) === indefinite) throw malformed('a piece of another kind')
+    input.item()
     found.push(input.raw(length(input, first & 31)))
   }
 }
 /** Whether the break of something of indefinite length stands here; it is passed over. */
-function ended(input: ByteReader): boolean {
+function ended(input: Input): boolean {
   if (input.left > 0 && input.buffer[input.at] !== breakByte) return false
   input.uint8()
   return true
 }
-function list(input: ByteReader, low: number, depth: number): unknown[] {
+function list(input: Input, low: number, depth: number): unknown[] {
   const found: unknown[] = []
   if (low === indefinite) {
     while (!ended(input)) found.push(decode(input, depth + 1))
@@ -99,7 +114,7 @@ function list(input: ByteReader, low: number, depth: number): unknown[] {
   for (let i = 0; i < count; i++) found.push(decode(input, depth + 1))
   return found
 }
-function map(input: ByteReader, low: number, depth: number): Record<string, unknown> {
+function map(input: Input, low: number, depth: number): Record<string, unknown> {
   // Without a prototype: a key may be any text.
   const found = Object.create(null) as Record<string, unknown>
   const entry = (): void => {
@@ -116,7 +131,7 @@ function map(input: ByteReader, low: number, depth: number): Record<string, unkn
   for (let i = 0; i < count; i++) entry()
   return found
 }
-function simple(input: ByteReader, low: number): unknown {
+function simple(input: Input, low: number): unknown {
   switch (low) {
     case 20:
       return false

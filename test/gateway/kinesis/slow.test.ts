@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:http2'
 import { test } from 'node:test'
-import { kinesis } from './fixture.ts'
+import { kinesis, mediaTypes } from './fixture.ts'
 
 test('answers that nobody takes are held for so many bytes, and no more', async (t) => {
   const f = await kinesis(t)
@@ -35,4 +35,27 @@ test('answers that nobody takes are held for so many bytes, and no more', async 
   assert.equal(type, 'ProvisionedThroughputExceededException')
   client.destroy()
   assert.equal((await f.ok('GetRecords', { ShardIterator })).Records.length, 11)
+})
+test('requests of many small values are refused before they take memory; 500 records with odd keys are not', async (t) => {
+  const f = await kinesis(t)
+  await f.ok('CreateStream', { StreamName: 's', ShardCount: 1 })
+  const key = `${','.repeat(250)}k`
+  const Records = Array.from({ length: 500 }, () => ({ PartitionKey: key, Data: Buffer.alloc(1_000) }))
+  for (const form of ['json', 'cbor'] as const)
+    assert.equal((await f.ok('PutRecords', { StreamName: 's', Records }, { form })).FailedRecordCount, 0)
+  const many = Buffer.alloc(5_000_000, 0xa0)
+  const bodies = [
+    ['json', Buffer.from(`{"Records":[${'{},'.repeat(2_000_000)}{}]}`)],
+    ['json', Buffer.from('['.repeat(5_000_000))],
+    ['cbor', Buffer.concat([Buffer.from([0x9f]), many, Buffer.from([0xff])])],
+    ['cbor', Buffer.concat([Buffer.from([0x5f]), many.fill(0x40), Buffer.from([0xff])])],
+  ] as const
+  for (const [form, body] of bodies) {
+    const headers = { 'content-type': mediaTypes[form], 'x-amz-target': 'Kinesis_20131202.PutRecords' }
+    const beganMs = performance.now()
+    const { status, bytes } = await f.send({ headers, body })
+    assert.equal(status, 400)
+    assert.match(bytes.toString('latin1'), /SerializationException.*too many values/s)
+    assert.ok(performance.now() - beganMs < 2_000)
+  }
 })
