@@ -5,7 +5,7 @@
 import { ByteWriter } from '../../lib/bytes.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Share } from '../../lib/room.ts'
-import { encode } from '../../wire/protobuf/message.ts'
+import { type Input, type Of, encode } from '../../wire/protobuf/message.ts'
 import { type StreamingPullRequest, streamingPullResponse } from '../../wire/pubsub/messages.ts'
 import { writeReceived } from './carried.ts'
 import { RpcError, invalid, notFound, rpcErrorOf } from './errors.ts'
@@ -21,6 +21,8 @@ export interface StreamPeer {
   send(message: Buffer): Promise<void>
   end(error: RpcError | null): void
 }
+
+type Answer = Input<Of<typeof streamingPullResponse>>
 
 export class StreamingPull implements Holder {
   messages = 0
@@ -76,7 +78,7 @@ export class StreamingPull implements Holder {
     }
     await this.#settle(request)
     const isPing = request.ackIds.length === 0 && request.modifyDeadlineAckIds.length === 0
-    if (!isFirst && isPing && this.#protocolVersion >= 1) await this.#peer.send(encode(streamingPullResponse, {}))
+    if (!isFirst && isPing && this.#protocolVersion >= 1) await this.#answer({})
     if (isFirst) void this.#run().catch((error: unknown) => this.end(rpcErrorOf(error)))
   }
   async #open(request: StreamingPullRequest): Promise<void> {
@@ -93,7 +95,7 @@ export class StreamingPull implements Holder {
     this.#messagesMax = bound(request.maxOutstandingMessages, limits.pubsubOutstanding)
     this.#bytesMax = bound(request.maxOutstandingBytes, limits.pubsubStreamBytes)
     this.#protocolVersion = request.protocolVersion
-    await this.#peer.send(encode(streamingPullResponse, { subscriptionProperties: this.#properties }))
+    await this.#answer({})
   }
   /** Throws RpcError PERMISSION_DENIED, UNAUTHENTICATED. */
   #demand(subscription: Subscription): void {
@@ -101,9 +103,17 @@ export class StreamingPull implements Holder {
     access.demand('read', 'group', subscription.group)
     service.demandRead(access, subscription)
   }
-  get #properties() {
+  /** In every answer: clients take one that says nothing of order or of exactly once for one without. */
+  #encodedAnswer(given: Answer): Buffer {
     const { enableExactlyOnceDelivery, enableMessageOrdering } = this.#subscription!.message
-    return { exactlyOnceDeliveryEnabled: enableExactlyOnceDelivery, messageOrderingEnabled: enableMessageOrdering }
+    const subscriptionProperties = {
+      exactlyOnceDeliveryEnabled: enableExactlyOnceDelivery,
+      messageOrderingEnabled: enableMessageOrdering,
+    }
+    return encode(streamingPullResponse, { ...given, subscriptionProperties })
+  }
+  #answer(given: Answer): Promise<void> {
+    return this.#peer.send(this.#encodedAnswer(given))
   }
   async #settle({ ackIds, modifyDeadlineAckIds: ids, modifyDeadlineSeconds }: StreamingPullRequest): Promise<void> {
     const subscription = this.#subscription!
@@ -117,7 +127,7 @@ export class StreamingPull implements Holder {
         invalidAckIds: ackIds.filter((id) => refused.get(id) === 'invalid'),
         unorderedAckIds: ackIds.filter((id) => refused.get(id) === 'unordered'),
       }
-      if (isExact) await this.#peer.send(encode(streamingPullResponse, { acknowledgeConfirmation: confirmation }))
+      if (isExact) await this.#answer({ acknowledgeConfirmation: confirmation })
     }
     if (ids.length === 0) return
     const bySeconds = Map.groupBy(ids, (_, i) => modifyDeadlineSeconds[i]!)
@@ -125,7 +135,7 @@ export class StreamingPull implements Holder {
     for (const [seconds, some] of bySeconds)
       for (const id of (await deadlineModified(subscription, some, seconds)).keys()) bad.add(id)
     const confirmation = { ackIds: ids.filter((id) => !bad.has(id)), invalidAckIds: [...bad] }
-    if (isExact) await this.#peer.send(encode(streamingPullResponse, { modifyAckDeadlineConfirmation: confirmation }))
+    if (isExact) await this.#answer({ modifyAckDeadlineConfirmation: confirmation })
   }
 
   async #run(): Promise<void> {
@@ -152,7 +162,7 @@ export class StreamingPull implements Holder {
       await this.#sendAll(subscription, pulled, out)
       if (changed.aborted && !this.#ended) {
         if (!service.has(subscription)) throw notFound(subscription.message.name)
-        await this.#peer.send(encode(streamingPullResponse, { subscriptionProperties: this.#properties }))
+        await this.#answer({})
       }
     }
   }
@@ -182,6 +192,7 @@ export class StreamingPull implements Holder {
     const counts = subscription.message.deadLetterPolicy !== null
     for (const { ackId, attempt, message } of deliveries)
       writeReceived(out, 1, { ackId, attempt: counts ? attempt : 0, message })
+    out.raw(this.#encodedAnswer({}))
     return Buffer.from(out.done())
   }
   /** Until something of what is out is done with, or its time is over. */
