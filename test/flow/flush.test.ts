@@ -1,34 +1,15 @@
 /** Who has waited for a view reads all that came of its input, also where a disk that failed has held up what says that it stands. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ViewPlan } from '../../src/flow/plan.ts'
 import type { LocalFlow } from '../../src/flow/runtime/flow.ts'
 import { asFault } from '../../src/lib/fault.ts'
 import type { DiskCall } from '../../src/lib/sim/disk.ts'
 import { type Simulation, simulate } from '../../src/lib/sim/world.ts'
 import { encodeBatch } from '../../src/log/batch.ts'
 import { type House, newest, openHouse } from './house.ts'
-import { aggregate, column, field, source, t } from './plans.ts'
+import { sumsOf } from './plans.ts'
 
-const columns = [field('k', t.text), field('n', t.int)]
-const sums: ViewPlan = {
-  name: 'v',
-  plan: {
-    op: 'aggregate',
-    input: source('events', columns),
-    keys: [0],
-    aggregates: [aggregate('sum', t.bigint, [column(columns, 'n')])],
-    windowEnd: null,
-    emit: 'update',
-    columns: [field('k', t.text), field('n', t.bigint)],
-  },
-  key: [0],
-  appendOnly: false,
-  lateTopic: null,
-  idleMs: 30_000,
-  maxFutureMs: 3_600_000,
-  onError: 'stop',
-}
+const sums = sumsOf('events', 'v')
 const isOfView = ({ path }: DiskCall): boolean => path.includes('/topics/v~')
 const rows = async (house: House): Promise<unknown> => Object.fromEntries(newest(await house.read('v')))
 

@@ -4,7 +4,7 @@ import type { Aggregate, Expression, Value } from '../../src/flow/expression.ts'
 import { Graph, type GraphOptions } from '../../src/flow/graph.ts'
 import { type Room, TickAgain } from '../../src/flow/operator.ts'
 import { together } from '../../src/flow/parts/far-parts.ts'
-import type { FrameEnd, OverCall, OverFrame, Plan, PlanOf, SourcePlan } from '../../src/flow/plan.ts'
+import type { FrameEnd, OverCall, OverFrame, Plan, PlanOf, SourcePlan, ViewPlan } from '../../src/flow/plan.ts'
 import { type LogRecord, decodeBatch, encodeSparseBatch, rawRecords } from '../../src/log/batch.ts'
 import type { RawRecords } from '../../src/log/raw-records.ts'
 import { placeBatch } from '../../src/store/batch-header.ts'
@@ -363,4 +363,27 @@ export function cuts<T>(list: readonly T[], next: () => number, longest: number)
     at += size
   }
   return pieces
+}
+
+/** A view of the sum of `n` for each `k` of a topic. */
+export function sumsOf(topic: string, name: string): ViewPlan {
+  const columns = [field('k', t.text), field('n', t.int)]
+  return {
+    name,
+    plan: {
+      op: 'aggregate',
+      input: source(topic, columns),
+      keys: [0],
+      aggregates: [aggregate('sum', t.bigint, [column(columns, 'n')])],
+      windowEnd: null,
+      emit: 'update',
+      columns: [field('k', t.text), field('n', t.bigint)],
+    },
+    key: [0],
+    appendOnly: false,
+    lateTopic: null,
+    idleMs: 30_000,
+    maxFutureMs: 3_600_000,
+    onError: 'stop',
+  }
 }

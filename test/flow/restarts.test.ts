@@ -9,7 +9,7 @@ import { SeededRandom } from '../../src/lib/sim/random.ts'
 import { type Simulation, simulate } from '../../src/lib/sim/world.ts'
 import type { Log } from '../../src/log/log.ts'
 import { type House, newest, openHouseWith } from './house.ts'
-import { aggregate, call, column, field, literal, source, t } from './plans.ts'
+import { call, column, field, literal, source, sumsOf, t } from './plans.ts'
 
 const diskFailed = new Fault('store.failed', { what: 'EIO', path: '/data' })
 const threadEnded = new Fault('flow.thread-ended', { view: 'v', why: 'out of memory' })
@@ -99,25 +99,7 @@ describe('when a view starts again', () => {
 })
 
 const columns = [field('k', t.text), field('n', t.int)]
-const sums = (name: string, more: Partial<ViewPlan> = {}): ViewPlan => ({
-  name,
-  plan: {
-    op: 'aggregate',
-    input: source('events', columns),
-    keys: [0],
-    aggregates: [aggregate('sum', t.bigint, [column(columns, 'n')])],
-    windowEnd: null,
-    emit: 'update',
-    columns: [field('k', t.text), field('n', t.bigint)],
-  },
-  key: [0],
-  appendOnly: false,
-  lateTopic: null,
-  idleMs: 30_000,
-  maxFutureMs: 3_600_000,
-  onError: 'stop',
-  ...more,
-})
+const sums = (name: string, more: Partial<ViewPlan> = {}): ViewPlan => ({ ...sumsOf('events', name), ...more })
 const divides: Plan = {
   op: 'project',
   input: source('events', columns),

@@ -7,7 +7,7 @@ import { SeededRandom } from '../../src/lib/sim/random.ts'
 import { simulate } from '../../src/lib/sim/world.ts'
 import { SqlFault } from '../../src/sql/fault.ts'
 import { openHouse as openFlowHouse, openHouseWith, newest, readAll, textOf } from '../flow/house.ts'
-import { aggregate, column, field, source, t } from '../flow/plans.ts'
+import { field, source, sumsOf, t } from '../flow/plans.ts'
 import { openHouse } from './house.ts'
 import type { ViewPlan } from '../../src/flow/plan.ts'
 
@@ -20,21 +20,7 @@ const base = {
   delivery: 'at least once',
 } as const
 const passing: ViewPlan = { ...base, name: 'v', plan: source('events', columns), key: null, appendOnly: true }
-const sums: ViewPlan = {
-  ...base,
-  name: 'g',
-  plan: {
-    op: 'aggregate',
-    input: source('events', columns),
-    keys: [0],
-    aggregates: [aggregate('sum', t.bigint, [column(columns, 'n')])],
-    windowEnd: null,
-    emit: 'update',
-    columns: [field('k', t.text), field('n', t.bigint)],
-  },
-  key: [0],
-  appendOnly: false,
-}
+const sums: ViewPlan = { ...sumsOf('events', 'g'), ...base }
 const numbers = (records: Awaited<ReturnType<typeof readAll>>): number[] =>
   records.map(({ value }) => (JSON.parse(textOf(value)!) as { n: number }).n)
 

@@ -11,6 +11,8 @@
  *   offset of the oldest open transaction if that is smaller.
  * - An open transaction found on opening is settled by `resolve` at once: one whose owner is gone never blocks readers. A
  *   client's has its coordinator as owner, which ends it in time.
+ *
+ * Long because opening, appending, cutting and closing change the same derived state, each in one turn.
  */
 import { AgeClock } from '../../lib/age-clock.ts'
 import { assert } from '../../lib/assert.ts'

@@ -5,6 +5,8 @@
  * (accepted or archived); what lies before it is over, what lies behind it was never given out. What becomes of acquired
  * records is a `Change`: it shows at once, so that nobody else can decide the same, and the records stand still until the
  * change is durable (`settled`) or could not be stored (`undo`). `start` moves only over what is durably over.
+ *
+ * Long because every act upon a record reads and writes the same runs, and each needs what the others keep true.
  */
 import { assert } from '../../lib/assert.ts'
 import { Fault } from '../../lib/fault.ts'

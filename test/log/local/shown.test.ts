@@ -4,12 +4,10 @@ import { test } from 'node:test'
 import { Fault } from '../../../src/lib/fault.ts'
 import type { DiskCall } from '../../../src/lib/sim/disk.ts'
 import { type Simulation, simulate } from '../../../src/lib/sim/world.ts'
-import { decodeBatch } from '../../../src/log/batch.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
-import type { Partition } from '../../../src/log/log.ts'
 import { openStore } from '../../../src/store/open.ts'
-import { at, batch, produceOne, withTopic } from './support.ts'
+import { at, batch, produceOne, withTopic, textsBeforeStable } from './support.ts'
 
 const t = at('t')
 /** Nothing is kept in memory: every read goes to a file. */
@@ -18,18 +16,6 @@ const open = async (machine: Simulation): Promise<LocalLog> => {
   return openLocalLog({ world: machine, dir: '/data', store })
 }
 const isOf = ({ path }: DiskCall, topic: string): boolean => path.includes(`/topics/${topic}~`)
-/** Everything before the end as it is now. */
-async function shown(log: LocalLog, partition: Partition): Promise<string[]> {
-  const [bounds] = await log.bounds([partition])
-  const found: string[] = []
-  for (let offset = bounds!.start; offset < bounds!.stable;) {
-    const [chunk] = await log.reader().read([{ partition, offset }])
-    assert.ok(chunk !== undefined && 'batches' in chunk)
-    for (const one of chunk.batches) found.push(...decodeBatch(one).map(({ value }) => Buffer.from(value!).toString()))
-    offset = chunk.next
-  }
-  return found
-}
 /** A tick that dies with its process, and what was committed behind it; no start has to do with either: the last tick is of another topic. */
 async function withDeadTick(machine: Simulation): Promise<LocalLog> {
   const log = await machine.run(() => open(machine))
@@ -45,7 +31,7 @@ async function withDeadTick(machine: Simulation): Promise<LocalLog> {
       assert.equal(await tick.commit([]), 'committed')
       await machine.clock.sleep(100)
     }
-    assert.deepEqual(await shown(log, t), ['before'], 'it may yet be committed')
+    assert.deepEqual(await textsBeforeStable(log, t), ['before'], 'it may yet be committed')
   })
   machine.kill()
   return machine.run(() => open(machine))
@@ -55,7 +41,7 @@ test('what was committed behind a tick that died is shown at once after a start'
   for (let seed = 1; seed <= 20; seed++) {
     const machine = simulate(seed, { syncMsMax: 5 })
     const log = await withDeadTick(machine)
-    assert.deepEqual(await machine.run(() => shown(log, t)), ['before', 'behind'], `seed ${seed}`)
+    assert.deepEqual(await machine.run(() => textsBeforeStable(log, t)), ['before', 'behind'], `seed ${seed}`)
     await machine.run(() => log.close())
   }
 })
@@ -68,7 +54,7 @@ test('the same where the disk fails until the marker is written for the second o
       call.operation === (seed % 3 === 0 ? 'write' : 'datasync') && isOf(call, 't') && failures-- > 0
         ? { code: 'EIO' }
         : null
-    assert.deepEqual(await machine.run(() => shown(log, t)), ['before', 'behind'], `seed ${seed}`)
+    assert.deepEqual(await machine.run(() => textsBeforeStable(log, t)), ['before', 'behind'], `seed ${seed}`)
     assert.ok(failures <= 0)
     await machine.run(() => log.close())
   }
@@ -93,7 +79,7 @@ test('a tick that commits while its marker is refused is shown when the disk has
     await produceOne(log, at('u'), batch(['x'], { timeMs: 1 }))
     assert.ok(isFull)
     assert.equal(await committing, 'committed')
-    assert.deepEqual(await shown(log, t), ['committed'])
+    assert.deepEqual(await textsBeforeStable(log, t), ['committed'])
     await log.close()
   })
 })
@@ -103,11 +89,11 @@ test('a disk that takes no marker keeps nobody from reading what lies before it 
   machine.disk.plan = (call) =>
     isOf(call, 't') && ['write', 'datasync'].includes(call.operation) ? { code: 'EIO' } : null
   const beganMs = machine.clock.monotonic()
-  assert.deepEqual(await machine.run(() => shown(log, t)), ['before'])
+  assert.deepEqual(await machine.run(() => textsBeforeStable(log, t)), ['before'])
   const tookMs = machine.clock.monotonic() - beganMs
   assert.ok(tookMs >= 900 && tookMs <= 1_500, `${tookMs} ms`)
   machine.disk.plan = null
-  assert.deepEqual(await machine.run(() => shown(log, t)), ['before', 'behind'])
+  assert.deepEqual(await machine.run(() => textsBeforeStable(log, t)), ['before', 'behind'])
   await machine.run(() => log.close())
 })
 test('a partition that cannot be opened is a fault for who asks, not a wait', async () => {
@@ -118,6 +104,6 @@ test('a partition that cannot be opened is a fault for who asks, not a wait', as
     assert.rejects(log.bounds([t]), (error) => error instanceof Fault && error.code === 'store.failed'),
   )
   machine.disk.plan = null
-  assert.deepEqual(await machine.run(() => shown(log, t)), ['before', 'behind'])
+  assert.deepEqual(await machine.run(() => textsBeforeStable(log, t)), ['before', 'behind'])
   await machine.run(() => log.close())
 })

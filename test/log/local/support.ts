@@ -1,9 +1,10 @@
+import assert from 'node:assert/strict'
 import type { Offset } from '../../../src/lib/brand.ts'
 import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
 import type { World } from '../../../src/lib/world.ts'
 import { ownBatch, readBatchHeader, sealBatch, writeBatchHeader } from '../../../src/store/batch-header.ts'
-import { encodeBatch } from '../../../src/log/batch.ts'
+import { decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
 import type { ProduceAnswer } from '../../../src/log/broker.ts'
 import { type LocalLogOptions, openLocalLog } from '../../../src/log/local/open.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
@@ -66,3 +67,15 @@ export async function produceOne(
 /** 'ok' with the base offset, or the code of the fault. */
 export const said = (answer: ProduceAnswer): number | string =>
   'fault' in answer ? answer.fault.code : answer.baseOffset
+/** The values of everything before the stable end as it is now. */
+export async function textsBeforeStable(log: LocalLog, partition: Partition): Promise<string[]> {
+  const [bounds] = await log.bounds([partition])
+  const found: string[] = []
+  for (let offset = bounds!.start; offset < bounds!.stable;) {
+    const [chunk] = await log.reader().read([{ partition, offset }])
+    assert.ok(chunk !== undefined && 'batches' in chunk)
+    for (const one of chunk.batches) found.push(...decodeBatch(one).map(({ value }) => Buffer.from(value!).toString()))
+    offset = chunk.next
+  }
+  return found
+}

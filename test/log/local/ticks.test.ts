@@ -8,20 +8,9 @@ import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
 import { decodeTransactionState } from '../../../src/log/local/transactions/state-format.ts'
 import type { World } from '../../../src/lib/world.ts'
-import type { Claim, Partition } from '../../../src/log/log.ts'
-import { at, batch, memoryLog, memoryWorld, off, produceOne, withTopic } from './support.ts'
+import type { Claim } from '../../../src/log/log.ts'
+import { at, batch, memoryLog, memoryWorld, off, produceOne, withTopic, textsBeforeStable } from './support.ts'
 
-async function committed(log: LocalLog, partition: Partition): Promise<string[]> {
-  const [bounds] = await log.bounds([partition])
-  const found: string[] = []
-  for (let offset = bounds!.start; offset < bounds!.stable;) {
-    const [chunk] = await log.reader().read([{ partition, offset }])
-    assert.ok(chunk !== undefined && 'batches' in chunk)
-    for (const one of chunk.batches) found.push(...decodeBatch(one).map(({ value }) => Buffer.from(value!).toString()))
-    offset = chunk.next
-  }
-  return found
-}
 const everything = async (log: LocalLog): Promise<number> => {
   const topics = await log.topics.list()
   const partitions = topics.flatMap(({ name, partitions: count }) =>
@@ -89,7 +78,7 @@ test('a used-up epoch is followed by a new producer id', async () => {
   const [chunk] = await log.reader().read([{ partition, offset: off(0) }])
   assert.ok(chunk !== undefined && 'batches' in chunk)
   for (const one of chunk.batches) ids.add(Number(Buffer.from(one).readBigInt64BE(43)))
-  assert.deepEqual(await committed(log, partition), ['0', '1', '2', '3', '4', '5'])
+  assert.deepEqual(await textsBeforeStable(log, partition), ['0', '1', '2', '3', '4', '5'])
   assert.equal(ids.size, 2)
   await log.close()
 })
@@ -115,13 +104,13 @@ test('what a dead owner left open ends when its partition is opened', async () =
     const tick = (await log.owner()).begin()
     await tick.append([{ partition, batch: batch(['never'], { timeMs: 1 }) }])
     await produceOne(log, partition, batch(['after'], { timeMs: 1 }))
-    assert.deepEqual(await committed(log, partition), [])
+    assert.deepEqual(await textsBeforeStable(log, partition), [])
   })
   world.kill()
   await world.run(async () => {
     const again = await openLocalLog({ world, dir: '/data' })
     const partition = at('t')
-    assert.deepEqual(await committed(again, partition), ['after'])
+    assert.deepEqual(await textsBeforeStable(again, partition), ['after'])
     await again.close()
   })
 })
@@ -141,7 +130,8 @@ test('files of a topic removed just before a crash are gone after it', async () 
     // A folder without anything in it may stay.
     const folders = named.filter((name) => world.disk.list(`/data/topics/${name}`).length > 0)
     assert.equal(folders.length, log.catalog.byName('t') === null ? 0 : 1, `died at call ${died}`)
-    if (log.catalog.byName('t') !== null) assert.deepEqual(await world.run(() => committed(log, at('t'))), ['x'])
+    if (log.catalog.byName('t') !== null)
+      assert.deepEqual(await world.run(() => textsBeforeStable(log, at('t'))), ['x'])
     await world.run(() => log.close())
   }
 })
@@ -187,14 +177,14 @@ test('damage in a topic that the last tick wrote to leaves the others served', a
   }
   damage(world, 'broken', 65)
   const log = await openLocalLog({ world, dir: '/data' })
-  assert.deepEqual(await committed(log, at('whole')), ['b'])
+  assert.deepEqual(await textsBeforeStable(log, at('whole')), ['b'])
   const [chunk] = await log.reader().read([{ partition: at('broken'), offset: off(0) }])
   assert.ok(chunk !== undefined && 'fault' in chunk && chunk.fault.code === 'store.damaged')
   const owner = await log.owner()
   const tick = owner.begin()
   await tick.append([{ partition: at('whole'), batch: batch(['c']) }])
   assert.equal(await tick.commit([]), 'committed')
-  assert.deepEqual(await committed(log, at('whole')), ['b', 'c'])
+  assert.deepEqual(await textsBeforeStable(log, at('whole')), ['b', 'c'])
   await log.close()
 })
 test('damage in a topic that the log needs stops the start with a word about it', async () => {
@@ -223,7 +213,7 @@ test('a batch that was handed over is right wherever it is appended, also again 
     if (ends === 'abort') await tick.abort()
     else assert.equal(await tick.commit([]), 'committed')
   }
-  assert.deepEqual(await committed(log, partition), ['one', 'two', 'one', 'two'])
+  assert.deepEqual(await textsBeforeStable(log, partition), ['one', 'two', 'one', 'two'])
   const [chunk] = await log.reader().read([{ partition, offset: off(0) }])
   assert.ok(chunk !== undefined && 'batches' in chunk && chunk.batches.length > 0)
   for (const one of chunk.batches) assert.equal(readBatchHeader(one).crc, batchCrc(one))

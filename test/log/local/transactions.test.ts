@@ -9,7 +9,7 @@ import type { ProducerIdentity } from '../../../src/log/broker.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { type LocalLogOptions, openLocalLog } from '../../../src/log/local/open.ts'
 import type { Partition } from '../../../src/log/log.ts'
-import { at, batch, off, withTopic } from './support.ts'
+import { at, batch, off, withTopic, textsBeforeStable } from './support.ts'
 
 const t0 = at('t', 0)
 const t1 = at('t', 1)
@@ -79,17 +79,6 @@ class Producer {
     while (this.log.transactions.describe(this.id).state.startsWith('Prepare')) await clock.sleep(1)
   }
 }
-async function shown(log: LocalLog, partition: Partition): Promise<string[]> {
-  const [bounds] = await log.bounds([partition])
-  const found: string[] = []
-  for (let offset = bounds!.start; offset < bounds!.stable;) {
-    const [chunk] = await log.reader().read([{ partition, offset }])
-    assert.ok(chunk !== undefined && 'batches' in chunk)
-    for (const one of chunk.batches) found.push(...decodeBatch(one).map(({ value }) => Buffer.from(value!).toString()))
-    offset = chunk.next
-  }
-  return found
-}
 const position = async (log: LocalLog, group: string): Promise<number> => {
   const [found] = await log.coordinator.offsets(group, [t0], false)
   return found!.offset
@@ -130,7 +119,7 @@ for (const bumps of [true, false])
         log = await open(world)
         producer.log = log
         await world.run(async () => {
-          assert.deepEqual(await shown(log, t0), [])
+          assert.deepEqual(await textsBeforeStable(log, t0), [])
           const { state, partitions } = log.transactions.describe('tx')
           assert.deepEqual([state, partitions.length], ['Ongoing', 3])
           assert.equal(await position(log, 'g'), -1)
@@ -141,20 +130,20 @@ for (const bumps of [true, false])
           await producer.write(t0, 'c')
           await producer.end(commit)
           await producer.ended(world.clock)
-          assert.deepEqual(await shown(log, t0), commit ? ['a', 'c'] : [])
-          assert.deepEqual(await shown(log, t1), commit ? ['b'] : [])
+          assert.deepEqual(await textsBeforeStable(log, t0), commit ? ['a', 'c'] : [])
+          assert.deepEqual(await textsBeforeStable(log, t1), commit ? ['b'] : [])
           assert.equal(await position(log, 'g'), commit ? 5 : -1)
         })
         await die(world, log)
         log = await open(world)
         producer.log = log
         await world.run(async () => {
-          assert.deepEqual(await shown(log, t0), commit ? ['a', 'c'] : [])
+          assert.deepEqual(await textsBeforeStable(log, t0), commit ? ['a', 'c'] : [])
           assert.equal(await position(log, 'g'), commit ? 5 : -1)
           await producer.write(t0, 'next')
           await producer.end(true)
           await producer.ended(world.clock)
-          assert.deepEqual(await shown(log, t0), commit ? ['a', 'c', 'next'] : ['next'])
+          assert.deepEqual(await textsBeforeStable(log, t0), commit ? ['a', 'c', 'next'] : ['next'])
           await log.close()
         })
       }
@@ -190,7 +179,7 @@ test('a crash at every write of an end: it is there wholly, or not at all, and c
         producer.log = log
         await world.run(async () => {
           const { state } = log.transactions.describe('tx')
-          const [left, right] = [await shown(log, t0), await shown(log, t1)]
+          const [left, right] = [await textsBeforeStable(log, t0), await textsBeforeStable(log, t1)]
           const isEnded = state !== 'Ongoing'
           assert.ok(isEnded || !answered, 'what was answered is durable')
           assert.deepEqual(left, commit && isEnded ? ['a'] : [], `died at call ${died}, ${state}`)
@@ -200,8 +189,8 @@ test('a crash at every write of an end: it is there wholly, or not at all, and c
           producer.identity = before
           await producer.end(commit)
           await producer.ended(world.clock)
-          assert.deepEqual(await shown(log, t0), commit ? ['a'] : [])
-          assert.deepEqual(await shown(log, t1), commit ? ['b'] : [])
+          assert.deepEqual(await textsBeforeStable(log, t0), commit ? ['a'] : [])
+          assert.deepEqual(await textsBeforeStable(log, t1), commit ? ['b'] : [])
           await log.close()
         })
       }
@@ -235,7 +224,7 @@ test('the first write of a transaction whose record a crash takes is sent again,
     producer.log = log
     await world.run(async () => {
       const [bounds] = await log.bounds([t0])
-      assert.deepEqual(await shown(log, t0), [])
+      assert.deepEqual(await textsBeforeStable(log, t0), [])
       const { state } = log.transactions.describe('tx')
       if (bounds!.end > 0) assert.equal(state, 'Ongoing')
       if (bounds!.end > 0) met++
@@ -243,7 +232,7 @@ test('the first write of a transaction whose record a crash takes is sent again,
         // Its owner is gone: nobody waits for it longer than its time.
         await world.clock.sleep(timeoutMs + 1_000)
         assert.equal(log.transactions.describe('tx').state, state === 'Ongoing' ? 'CompleteAbort' : 'Empty')
-        assert.deepEqual(await shown(log, t0), [])
+        assert.deepEqual(await textsBeforeStable(log, t0), [])
         return log.close()
       }
       producer.sequences.clear()
@@ -251,7 +240,7 @@ test('the first write of a transaction whose record a crash takes is sent again,
       await producer.end(true)
       await producer.write(t0, 'b')
       await producer.end(true)
-      assert.deepEqual(await shown(log, t0), ['a', 'b'])
+      assert.deepEqual(await textsBeforeStable(log, t0), ['a', 'b'])
       await log.close()
     })
   }
@@ -275,7 +264,7 @@ test('what of an open transaction reached a partition before the record that nam
       producer.log = log
       // A reader opens the partition before its owner comes back.
       await world.run(async () => {
-        assert.deepEqual(await shown(log, t1), [])
+        assert.deepEqual(await textsBeforeStable(log, t1), [])
         const [bounds] = await log.bounds([t1])
         const { state } = log.transactions.describe('tx')
         assert.equal(state, 'Ongoing')
@@ -295,11 +284,11 @@ test('what of an open transaction reached a partition before the record that nam
     await world.run(async () => {
       assert.equal(log.transactions.describe('tx').partitions.length, 2)
       await producer.end(true)
-      assert.deepEqual(await shown(log, t0), ['a'])
-      assert.deepEqual(await shown(log, t1), ['b'])
+      assert.deepEqual(await textsBeforeStable(log, t0), ['a'])
+      assert.deepEqual(await textsBeforeStable(log, t1), ['b'])
       await producer.write(t1, 'c')
       await producer.end(true)
-      assert.deepEqual(await shown(log, t1), ['b', 'c'])
+      assert.deepEqual(await textsBeforeStable(log, t1), ['b', 'c'])
       await log.close()
     })
   }
@@ -330,7 +319,7 @@ test('a second producer of the id fences the first, which loses what it had open
     assert.equal(await coded(first.init(first.identity)), 'producer-fenced')
     await second.write(t0, 'kept')
     await second.end(true)
-    assert.deepEqual(await shown(log, t0), ['kept'])
+    assert.deepEqual(await textsBeforeStable(log, t0), ['kept'])
     assert.equal(await position(log, 'g'), -1)
     await log.close()
   })
@@ -347,14 +336,14 @@ test('time: what is open too long is aborted, by the clock that nobody sets', as
     assert.equal(log.transactions.describe('tx').state, 'Ongoing')
     await world.clock.sleep(300)
     assert.equal(log.transactions.describe('tx').state, 'CompleteAbort')
-    assert.deepEqual(await shown(log, t0), [])
+    assert.deepEqual(await textsBeforeStable(log, t0), [])
     const [bounds] = await log.bounds([t0])
     assert.equal(bounds!.stable, bounds!.end)
     assert.equal(await coded(producer.write(t0, 'late')), 'producer-fenced')
     await producer.init()
     await producer.write(t0, 'b')
     await producer.end(true)
-    assert.deepEqual(await shown(log, t0), ['b'])
+    assert.deepEqual(await textsBeforeStable(log, t0), ['b'])
     await log.close()
   })
 })
@@ -426,13 +415,13 @@ test('a record that cannot be written changes nothing; asked again it is written
       let failures = 0
       while ((await coded(producer.end(commit))) !== 'ok') {
         assert.equal(log.transactions.describe('tx').state, 'Ongoing')
-        assert.deepEqual(await shown(log, t0), [])
+        assert.deepEqual(await textsBeforeStable(log, t0), [])
         assert.ok(failures++ < 10)
         await world.clock.sleep(100)
       }
       assert.ok(failures > 0)
       world.disk.plan = null
-      assert.deepEqual(await shown(log, t0), commit ? ['a'] : [])
+      assert.deepEqual(await textsBeforeStable(log, t0), commit ? ['a'] : [])
       await log.close()
     })
   }
@@ -457,10 +446,10 @@ test('what acks=1 acknowledged and a failing disk took back is not committed hal
       `${first}, ${second}`,
     )
     await producer.end(false)
-    assert.deepEqual([await shown(log, t0), await shown(log, t1)], [[], []])
+    assert.deepEqual([await textsBeforeStable(log, t0), await textsBeforeStable(log, t1)], [[], []])
     await producer.write(t1, 'c')
     await producer.end(true)
-    assert.deepEqual(await shown(log, t1), ['c'])
+    assert.deepEqual(await textsBeforeStable(log, t1), ['c'])
     await log.close()
   })
 })
@@ -521,7 +510,7 @@ test('a topic that is deleted under a transaction takes nothing else with it', a
   await world.run(async () => {
     assert.equal(log.transactions.describe('tx').partitions.length, 1)
     await producer.end(true)
-    assert.deepEqual(await shown(log, t0), ['a'])
+    assert.deepEqual(await textsBeforeStable(log, t0), ['a'])
     await log.close()
   })
 })
@@ -537,7 +526,7 @@ test('a marker by hand ends all of what is open, and fences its producer', async
     const marker = { ...producer.identity, coordinatorEpoch: 0, bumped: false }
     assert.equal(await coded(log.transactions.writeMarker({ ...marker, commit: true }, t0)), 'invalid-transaction')
     await log.transactions.writeMarker({ ...marker, commit: false }, t0)
-    assert.deepEqual([await shown(log, t0), await shown(log, t1)], [[], []])
+    assert.deepEqual([await textsBeforeStable(log, t0), await textsBeforeStable(log, t1)], [[], []])
     for (const partition of [t0, t1]) {
       const [bounds] = await log.bounds([partition])
       assert.equal(bounds!.stable, bounds!.end)
@@ -575,7 +564,7 @@ test('many transactions of one id leave little behind: in memory, on disk after 
   const again = await open(world)
   await world.run(async () => {
     const expected = Array.from({ length: count / 2 }, (_, i) => String(2 * i))
-    assert.deepEqual(await shown(again, t0), expected)
+    assert.deepEqual(await textsBeforeStable(again, t0), expected)
     await again.close()
   })
 })
@@ -601,7 +590,7 @@ async function keptOut(seed: number): Promise<void> {
   world.disk.plan = (call) => (call.operation === 'truncate' && call.path === path ? { code: 'EIO' } : null)
   const second = await open(world)
   await world.run(async () => {
-    assert.deepEqual([await shown(second, t0), await shown(second, t1)], [['kept'], ['kept']])
+    assert.deepEqual([await textsBeforeStable(second, t0), await textsBeforeStable(second, t1)], [['kept'], ['kept']])
     producer.log = second
     await assert.rejects(producer.write(t0, 'more'), { code: 'store.failed' })
     await producer.end(false)
@@ -613,8 +602,12 @@ async function keptOut(seed: number): Promise<void> {
   world.kill()
   for (let start = 0; start < 2; start++) {
     const later = await open(world)
-    assert.deepEqual(await world.run(() => shown(later, t0)), ['kept'], `seed ${seed}, start ${start}`)
-    assert.deepEqual(await world.run(() => shown(later, t1)), ['kept', 'next'], `seed ${seed}, start ${start}`)
+    assert.deepEqual(await world.run(() => textsBeforeStable(later, t0)), ['kept'], `seed ${seed}, start ${start}`)
+    assert.deepEqual(
+      await world.run(() => textsBeforeStable(later, t1)),
+      ['kept', 'next'],
+      `seed ${seed}, start ${start}`,
+    )
     await world.run(() => later.close())
     world.kill()
   }
