@@ -315,6 +315,8 @@ function refusedOf(thrown: unknown): Pick<BlobRefused, 'status' | 'code' | 'mess
   if (thrown instanceof BlobRefused) return thrown
   if (thrown instanceof Refused) return { status: 403, code: 'AuthenticationFailed', message: thrown.message }
   const fault = asFault(thrown)
-  const status = faults[fault.code].http
+  const { http } = faults[fault.code]
+  // Of 500 and above, official clients try only 500 and 503 again.
+  const status = http >= 500 && fault.retry ? 503 : http
   return { status, code: fault.retry ? 'ServerBusy' : 'InternalError', message: fault.message }
 }

@@ -38,7 +38,8 @@ const byCode: Readonly<Record<string, string>> = {
   'log.batch-too-large': condition.messageSize,
   'wire.too-large': condition.messageSize,
   'wire.malformed': condition.decode,
-  'store.full': condition.resourceLimit,
+  // Of the others that would fit, official clients try none again.
+  'store.full': condition.busy,
   'log.closed': condition.busy,
   internal: condition.internal,
 }

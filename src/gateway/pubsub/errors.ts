@@ -44,7 +44,8 @@ export function rpcErrorOf(error: unknown): RpcError {
   if (error instanceof TypeError && !(error instanceof Fault) && isOfInput(error)) return invalid(error.message)
   const fault = asFault(error)
   const { http, retry } = faults[fault.code]
-  if (fault.code === 'log.closed') return new RpcError('UNAVAILABLE', fault.message)
+  // The one status that official clients try every call again after.
+  if (fault.code === 'log.closed' || fault.code === 'store.full') return new RpcError('UNAVAILABLE', fault.message)
   return new RpcError(byHttp[http] ?? (retry ? 'UNAVAILABLE' : 'INTERNAL'), fault.message)
 }
 /** Thrown by the JSON mapping: a message of ours, not of the engine's. */

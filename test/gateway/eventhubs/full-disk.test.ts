@@ -30,10 +30,10 @@ test('a full disk refuses by itself, and all goes on when there is room', async 
 
   free = 0
   await sleep(askedAgainMs)
-  assert.equal(await sender.send(message({ body: Buffer.from('lost') })), 'amqp:resource-limit-exceeded')
-  assert.equal(await put(), 507)
+  assert.equal(await sender.send(message({ body: Buffer.from('lost') })), 'com.microsoft:server-busy')
+  assert.equal(await put(), 503)
   await client.receiver(from, { epoch: 2 })
-  assert.equal((await client.detached()).condition, 'amqp:resource-limit-exceeded')
+  assert.equal((await client.detached()).condition, 'com.microsoft:server-busy')
   // The owner that leaves cannot be noted; its connection goes on.
   owner.detach()
   assert.equal((await client.detached()).condition, null)
