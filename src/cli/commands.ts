@@ -6,6 +6,7 @@ import { savepointCommands } from './commands/savepoint.ts'
 import { serveCommands } from './commands/serve.ts'
 import { topicCommands } from './commands/topic.ts'
 import { accessKeyCommands } from './commands/access-key.ts'
+import { mqttSessionCommands } from './commands/mqtt-session.ts'
 import { connectorCommands } from './commands/connector.ts'
 import { userCommands } from './commands/user.ts'
 
@@ -16,6 +17,7 @@ export const commands: readonly Command[] = [
   ...userCommands,
   ...accessKeyCommands,
   ...connectorCommands,
+  ...mqttSessionCommands,
   ...lookCommands,
   ...savepointCommands,
   ...logCommands,

@@ -1166,6 +1166,14 @@ export const faults = {
     says: (f) => `there is a user ${f.user} already`,
     hint: 'Change it (`millrace user alter`), or choose another name.',
   }),
+  'mqtt.unknown-session': meaning<{ client: string }>({
+    kafka: 91,
+    http: 404,
+    sqlstate: '42704',
+    retry: false,
+    says: (f) => `there is no MQTT session of the client ${f.client}`,
+    hint: '`millrace mqtt-session list` gives the sessions that there are, where MQTT listens.',
+  }),
   'security.unknown-access-key': meaning<{ id: string }>({
     kafka: 91,
     http: 404,

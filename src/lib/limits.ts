@@ -4,6 +4,8 @@
 export const limits = {
   /** Sessions, subscriptions or receivers of a topic that a list of its readers names. */
   shownReaders: 1_000,
+  /** Sessions of one page of a list. */
+  shownMqttSessions: 1_000,
   /** Kafka's `message.max.bytes`: clients are configured for it. */
   batchBytes: 1_048_588,
   /** The largest batch that a topic may be configured to take. */

@@ -47,6 +47,8 @@ export interface Config {
   readonly mqttTopics: readonly TopicRule[]
   /** Clients of MQTT 5 are told to be heard as often; 0: as they want. */
   readonly mqttKeepAliveS: number
+  /** Sessions of MQTT whose client has been away for so long end; null: as it asked for. */
+  readonly mqttSessionExpiryMaxS: number | null
   readonly log: LogConfig
   /** Files that settings of connectors name lie in this folder; null: anywhere. */
   readonly connectFiles: string | null
@@ -77,8 +79,9 @@ export interface Settings extends SecuritySettings {
   readonly kafkaRebalanceDelay?: string | undefined
   /** FILTER=TOPIC */
   readonly mqttTopics?: readonly string[] | undefined
-  /** A duration. */
+  /** Durations. */
   readonly mqttKeepAlive?: string | undefined
+  readonly mqttPersistentClientExpiration?: string | undefined
   /** `local`, `kafka://HOST:PORT,…`, or in a file an object. */
   readonly log?: string | LogSettings | undefined
   readonly logPassword?: string | undefined
@@ -115,6 +118,7 @@ const defaults: Required<Settings> = {
   kafkaRebalanceDelay: durationText(initialRebalanceDelayMs),
   mqttTopics: [],
   mqttKeepAlive: '0s',
+  mqttPersistentClientExpiration: '0s',
   log: 'local',
   logPassword: '',
   logPasswordFile: '',
@@ -239,6 +243,7 @@ export function resolveConfig(flags: Settings, environment: Settings, file: Sett
     kafkaRebalanceDelayMs: rebalanceDelay('kafkaRebalanceDelay'),
     mqttTopics: list('mqttTopics').map(topicRule),
     mqttKeepAliveS: keepAliveSeconds(single('mqttKeepAlive')),
+    mqttSessionExpiryMaxS: sessionExpirySeconds(single('mqttPersistentClientExpiration')),
     log,
     connectFiles: single('connectFiles') === '' ? null : single('connectFiles'),
     webhooksAllow: list('webhooksAllow'),
@@ -293,6 +298,13 @@ function keepAliveSeconds(value: string): number {
   const why = 'it is a whole number of seconds, at most 65535s'
   throw new Fault('config.invalid', { setting: 'mqttKeepAlive', value, why })
 }
+/** null: it does not hold. */
+function sessionExpirySeconds(value: string): number | null {
+  const ms = parseDuration('mqttPersistentClientExpiration', value)
+  if (ms % 1_000 === 0 && ms < 0xffff_ffff * 1_000) return ms === 0 ? null : ms / 1_000
+  const why = 'it is a whole number of seconds, less than 4294967295s; 0s: as long as clients ask for'
+  throw new Fault('config.invalid', { setting: 'mqttPersistentClientExpiration', value, why })
+}
 
 function hostName(text: string): string {
   if (/^(?:[\w-]+(?:\.[\w-]+)*|\[[\da-f:.]+\])$/i.test(text)) return text
@@ -324,6 +336,7 @@ export function environmentSettings(env: Readonly<Record<string, string | undefi
     kafkaRebalanceDelay: env['MILLRACE_KAFKA_REBALANCE_DELAY'],
     mqttTopics: list(env['MILLRACE_MQTT_TOPICS']),
     mqttKeepAlive: env['MILLRACE_MQTT_KEEP_ALIVE'],
+    mqttPersistentClientExpiration: env['MILLRACE_MQTT_PERSISTENT_CLIENT_EXPIRATION'],
     log: env['MILLRACE_LOG'],
     logPassword: env['MILLRACE_LOG_PASSWORD'],
     logPasswordFile: env['MILLRACE_LOG_PASSWORD_FILE'],

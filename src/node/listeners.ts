@@ -6,6 +6,7 @@ import { type SaslSettings, listenKafka } from '../gateway/kafka/index.ts'
 import type { Logger } from '../lib/logger.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import type { Address, TlsServer, World } from '../lib/world.ts'
+import type { MqttSessions } from '../telemetry/mqtt-sessions.ts'
 import type { ReadersOf } from '../telemetry/topic-reader.ts'
 import { saslMechanisms } from '../security/sasl.ts'
 import type { Config, Protocol } from './config.ts'
@@ -19,6 +20,8 @@ export interface ListenOptions extends Layers {
   readonly machine: World
   /** Of all gateways that listen by now. */
   readonly readersOf: ReadersOf
+  /** null: MQTT does not listen, by now or at all. */
+  readonly mqttSessions: () => MqttSessions | null
   readonly at: Address
   /** As it is read first; without it the listener is not encrypted. */
   readonly tls?: TlsServer
@@ -29,6 +32,7 @@ export interface Listener {
   renew(tls: TlsServer): void
   /** Whom it knows as readers of a topic that are no groups. */
   readonly readersOf?: ReadersOf
+  readonly mqttSessions?: MqttSessions
   /** Stops accepting, answers what is under way, then closes every connection. Idempotent. */
   close(): Promise<void>
 }
@@ -103,6 +107,7 @@ async function mqtt({ config, local, ...options }: ListenOptions): Promise<Liste
     partitions: config.kafkaTopics.partitions,
     asksWho: !isLoopback(at.host),
     keepAliveMaxS: config.mqttKeepAliveS,
+    ...(config.mqttSessionExpiryMaxS === null ? {} : { sessionExpiryMaxS: config.mqttSessionExpiryMaxS }),
     hosts: config.httpHosts,
     origins: config.httpOrigins,
     version,

@@ -29,6 +29,7 @@ import { readText } from '../security/files.ts'
 import { type Security, openSecurity } from '../security/security.ts'
 import { TlsWatch } from '../security/tls.ts'
 import { anonymous } from '../security/principal.ts'
+import type { MqttSessions } from '../telemetry/mqtt-sessions.ts'
 import type { ReadersOf } from '../telemetry/topic-reader.ts'
 import { type Telemetry, openTelemetry } from '../telemetry/telemetry.ts'
 import { type Definitions, applyDefinitions } from './apply.ts'
@@ -203,12 +204,14 @@ async function startGateways(
   const open: Listener[] = []
   const readersOf: ReadersOf = async (topic) =>
     (await Promise.all(open.map(async (listener) => (await listener.readersOf?.(topic)) ?? []))).flat()
+  const mqttSessions = (): MqttSessions | null =>
+    open.find((one) => one.mqttSessions !== undefined)?.mqttSessions ?? null
   for (const protocol of protocols) {
     const at = config.listen[protocol]
     if (at === null) continue
     const tls = watch !== null && settings.isEncrypted(protocol) ? { tls: watch.first } : {}
     const listen = (): Promise<Listener | null> =>
-      listeners[protocol]({ ...layers, config, logger, machine, readersOf, at, ...tls })
+      listeners[protocol]({ ...layers, config, logger, machine, readersOf, mqttSessions, at, ...tls })
     const listener = await listening(protocol, at, listen).catch((error: unknown) => {
       if (
         !config.listensUnasked.includes(protocol) ||

@@ -197,12 +197,18 @@ test('hosts and origins that HTTP lets in are named exactly', () => {
 })
 
 test('rules of MQTT topics are filters and log topics', () => {
-  const { config } = resolveConfig({ mqttTopics: ['plant/+/temp=temperatures', 'a=b=c'], mqttKeepAlive: '60s' }, {}, {})
+  const { config } = resolveConfig(
+    { mqttTopics: ['plant/+/temp=temperatures', 'a=b=c'], mqttKeepAlive: '60s', mqttPersistentClientExpiration: '14d' },
+    {},
+    {},
+  )
   assert.deepEqual(config.mqttTopics, [
     { filter: 'plant/+/temp', topic: 'temperatures' },
     { filter: 'a=b', topic: 'c' },
   ])
   assert.equal(config.mqttKeepAliveS, 60)
+  assert.equal(config.mqttSessionExpiryMaxS, 14 * 24 * 60 * 60)
+  assert.equal(resolveConfig({}, {}, {}).config.mqttSessionExpiryMaxS, null)
   for (const settings of [
     { mqttTopics: ['plant'] },
     { mqttTopics: ['a/#/b=c'] },
@@ -210,6 +216,8 @@ test('rules of MQTT topics are filters and log topics', () => {
     { mqttTopics: ['$share/g/a=b'] },
     { mqttKeepAlive: '1500ms' },
     { mqttKeepAlive: '19h' },
+    { mqttPersistentClientExpiration: '1500ms' },
+    { mqttPersistentClientExpiration: '50000d' },
   ])
     assert.throws(() => resolveConfig(settings, {}, {}), { code: 'config.invalid' })
 })

@@ -83,6 +83,11 @@ const startOptions: readonly Option[] = [
     value: 'DURATION',
     summary: 'MQTT 5 clients are told to be heard as often (default: as they want)',
   },
+  {
+    name: 'mqtt-persistent-client-expiration',
+    value: 'DURATION',
+    summary: 'MQTT sessions whose client is away for so long end (default: as clients want, in MQTT 3.1.1 never)',
+  },
   { name: 'log', value: 'WHERE', summary: 'local (default), or a Kafka cluster: kafka://HOST:PORT,…' },
   { name: 'log-password-file', value: 'FILE', summary: "password of the cluster's user; or MILLRACE_LOG_PASSWORD" },
   {
@@ -123,6 +128,7 @@ async function configuration(on: Call): Promise<ResolvedConfig> {
     kafkaRebalanceDelay: on.options.text('kafka-rebalance-delay'),
     mqttTopics: list('mqtt-topics'),
     mqttKeepAlive: on.options.text('mqtt-keep-alive'),
+    mqttPersistentClientExpiration: on.options.text('mqtt-persistent-client-expiration'),
     log: on.options.text('log'),
     logPasswordFile: on.options.text('log-password-file'),
     connectFiles: on.options.text('connect-files'),

@@ -30,6 +30,8 @@
  * GET|POST /v1/access-keys                   {user, id, secret} → NewAccessKeyInfo (201: the secret is in this answer only); AccessKeyInfo[]
  * GET|DELETE /v1/access-keys/{k}             AccessKeyInfo
  * GET    /v1/topics/{t}/readers              TopicReader[]
+ * GET    /v1/mqtt-sessions                   MqttSessionPage          ?limit ?after ?connected
+ * GET|DELETE /v1/mqtt-sessions/{client}      MqttSessionDetail; 204
  * GET    /v1/connectors                      ConnectorJson[]
  * GET    /v1/connectors/{c}/doctor           Diagnosis[]
  * GET|PUT|PATCH|DELETE /v1/connectors/{c}    {kind, direction, settings}; {settings, paused} → ConnectorJson
@@ -46,6 +48,7 @@
  * WebSocket, wherever GET gives SSE: a message is {event, id?, …data}; `position` only moves the id.
  */
 export type { AlertInfo, FiredAlert } from '../../act/alerts.ts'
+export type { MqttSession, MqttSessionDetail, MqttSessionPage } from '../../telemetry/mqtt-sessions.ts'
 export type { TopicReader } from '../../telemetry/topic-reader.ts'
 export type { Change, Diagnosis, Graph, RelationInfo, SavepointInfo } from '../../query/engine.ts'
 

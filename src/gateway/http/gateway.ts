@@ -20,6 +20,7 @@ import { savepointRoutes } from './routes/savepoints.ts'
 import { sqlRoute } from './routes/sql.ts'
 import { topicRoutes } from './routes/topics.ts'
 import { userRoutes } from './routes/users.ts'
+import { mqttSessionRoutes } from './routes/mqtt-sessions.ts'
 import { accessKeyRoutes } from './routes/access-keys.ts'
 import { viewRoutes } from './routes/views.ts'
 import { scrapeInto } from './scrape.ts'
@@ -80,6 +81,7 @@ export class Gateway {
       ...userRoutes(parts),
       ...accessKeyRoutes(parts),
       ...connectorRoutes(parts),
+      ...mqttSessionRoutes(parts),
       sqlRoute(parts),
       overviewRoute(parts),
       ...serviceRoutes(parts, () => this.routes),

@@ -10,6 +10,7 @@ import type { Log } from '../../log/log.ts'
 import type { Engine } from '../../query/engine.ts'
 import type { Contracts } from '../../schema/contracts.ts'
 import type { Security } from '../../security/security.ts'
+import type { MqttSessions } from '../../telemetry/mqtt-sessions.ts'
 import type { ReadersOf } from '../../telemetry/topic-reader.ts'
 import type { Telemetry } from '../../telemetry/telemetry.ts'
 
@@ -31,6 +32,8 @@ export interface Parts {
   readonly logger: Logger
   /** Through gateways, who are no groups. */
   readonly readersOf: ReadersOf
+  /** null: MQTT does not listen. */
+  readonly mqttSessions: () => MqttSessions | null
   readonly version: string
   /** What only a log on this machine knows; null with a cluster. */
   readonly local: LocalFacts | null

@@ -31,6 +31,22 @@ const topicSummary = {
   hasSchema: truth,
 }
 
+const qos = { enum: [0, 1, 2] } as const
+const mqttSession = {
+  client: text,
+  user: text,
+  version: { enum: ['3.1', '3.1.1', '5'] },
+  connectedAt: or(time),
+  leftAt: or(time),
+  expirySeconds: or(count),
+  expiresAt: or(time),
+  subscriptions: count,
+  waiting: count,
+  moreWaiting: truth,
+  inFlight: count,
+  will: or(object({ topic: text, qos, retain: truth, delaySeconds: count, dueAt: or(time) })),
+}
+
 export const components: Readonly<Record<string, JsonSchema>> = {
   Problem: object(
     {
@@ -65,6 +81,9 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     isConnected: or(truth),
     lag: or(count),
   }),
+  MqttSession: object(mqttSession),
+  MqttSessionDetail: object({ ...mqttSession, filters: list(object({ filter: text, qos })) }),
+  MqttSessionPage: object({ sessions: list(ref('MqttSession')), next: or(text) }),
   User: object({ name: text, super: truth, mechanisms: list(text) }),
   UserChange: object({ password: text, super: truth }, ['password', 'super']),
   AccessKey: object({ id: text, user: text, created: text }),
@@ -266,6 +285,9 @@ const names = [
   'NewAccessKey',
   'AccessKeySecret',
   'TopicReader',
+  'MqttSession',
+  'MqttSessionDetail',
+  'MqttSessionPage',
   'Connector',
   'NewConnector',
   'ConnectorChange',

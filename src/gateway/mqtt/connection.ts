@@ -266,7 +266,8 @@ export class ClientConnection implements Link {
     this.#frames.bytesMax = limits.mqttPacketBytes
     const keepAliveS = keepAliveOf(connect, this.server.keepAliveMaxS)
     this.#keepAliveMs = keepAliveS * 1_500
-    const properties = connackProperties(connect, { clientId, keepAliveS })
+    const { sessionExpiryMaxS: expiryMaxS } = this.server
+    const properties = connackProperties(connect, { clientId, keepAliveS, expiryMaxS })
     const { version } = this
     this.write((out) => writeConnack(out, { version, sessionPresent: isPresent, code: reason.success, properties }))
     this.server.opened()
@@ -365,6 +366,9 @@ export class ClientConnection implements Link {
 
   takenOver(): void {
     this.#leave(reason.sessionTakenOver, 'another connection has taken the session')
+  }
+  ended(): void {
+    this.#leave(reason.administrativeAction, 'the session was ended by an administrator')
   }
   shutDown(): void {
     this.#leave(reason.serverShuttingDown, 'the server stops')

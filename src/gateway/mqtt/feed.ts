@@ -170,6 +170,18 @@ export abstract class Feed {
     return Math.min(next, end)
   }
 
+  /** Messages that are known to wait for it; `isAll`: there are no others. */
+  get waiting(): { readonly messages: number; readonly isAll: boolean } {
+    let messages = this.queue.length
+    let isAll = true
+    for (const [followed, from] of this.#behind) {
+      const hints = this.#hints.get(followed)
+      isAll &&= hints !== undefined && hints.from <= from && hints.until === null
+      messages += hints?.offsets.filter((offset) => offset >= from).length ?? 0
+    }
+    return { messages, isAll }
+  }
+
   /** Stands there from now on, whatever is known of what lies before; topics that are not named came later. */
   standAt(cursors: Cursors): void {
     for (const topic of this.host.topics.mayHold(this.filters))

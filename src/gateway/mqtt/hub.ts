@@ -37,6 +37,8 @@ export interface HubOptions {
   readonly rules: readonly TopicRule[]
   /** Of a log topic that is made because somebody publishes. */
   readonly partitions: number
+  /** No session is kept longer without its client. */
+  readonly sessionExpiryMaxS: number
 }
 
 export class Hub implements SessionHost, GroupHost {
@@ -68,7 +70,8 @@ export class Hub implements SessionHost, GroupHost {
     const parts = { host: this, clock, logger, map: this.#map, access: this.#access, topics, counts, store, retained }
     this.#publishing = new Publishing({ ...options, ...parts })
     this.subscriptions = new Subscriptions({ ...parts, sys })
-    this.sessions = new Sessions({ ...parts, subscriptions: this.subscriptions })
+    const { sessionExpiryMaxS: expiryMaxS } = options
+    this.sessions = new Sessions({ ...parts, subscriptions: this.subscriptions, expiryMaxS })
   }
   static async open(options: HubOptions): Promise<Hub> {
     const { log, world, logger } = options

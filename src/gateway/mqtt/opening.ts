@@ -23,13 +23,15 @@ export function keepAliveOf({ version, keepAliveS }: Connect, most: number): num
 }
 export function connackProperties(
   connect: Connect,
-  { clientId, keepAliveS }: { clientId: string; keepAliveS: number },
+  { clientId, keepAliveS, expiryMaxS }: { clientId: string; keepAliveS: number; expiryMaxS: number },
 ): Properties {
+  const isCut = (connect.properties?.sessionExpiryS ?? 0) > expiryMaxS
   return {
     receiveMaximum: limits.mqttReceiveMaximum,
     maximumPacketBytes: limits.mqttPacketBytes,
     topicAliasMaximum: limits.mqttTopicAliases,
     ...(connect.clientId === '' ? { assignedClientId: clientId } : {}),
     ...(keepAliveS === connect.keepAliveS ? {} : { serverKeepAliveS: keepAliveS }),
+    ...(isCut ? { sessionExpiryS: expiryMaxS } : {}),
   }
 }

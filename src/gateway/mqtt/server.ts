@@ -2,6 +2,7 @@
  * The MQTT listener: what its connections share. One tick a second looks for those that are idle or slow, for sessions and
  * wills whose time has come.
  */
+import type { MqttSessions } from '../../telemetry/mqtt-sessions.ts'
 import type { ReadersOf } from '../../telemetry/topic-reader.ts'
 import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
@@ -22,6 +23,8 @@ import { ClientConnection } from './connection.ts'
 import { Hub } from './hub.ts'
 import { type Identity, identify } from './identity.ts'
 import type { Outbox } from './outbox.ts'
+import { never } from './session.ts'
+import { sessionList } from './session-list.ts'
 import type { TopicRule } from './topic-map.ts'
 
 export interface MqttOptions {
@@ -40,6 +43,8 @@ export interface MqttOptions {
   readonly asksWho?: boolean
   /** Clients are told to be heard at least as often; 0: as they want. */
   readonly keepAliveMaxS?: number
+  /** No session is kept longer without its client; absent: as long as it wants. */
+  readonly sessionExpiryMaxS?: number
   /** Host names and origins from which web pages may come, beside the server's own. */
   readonly hosts?: readonly string[]
   readonly origins?: readonly string[]
@@ -51,13 +56,15 @@ export interface MqttListener {
   /** Another certificate, for connections from now on. Throws when it is none. */
   renew(tls: TlsServer): void
   readonly readersOf: ReadersOf
+  readonly mqttSessions: MqttSessions
   /** Stops accepting, tells every client, then closes. Idempotent. */
   close(): Promise<void>
 }
 
 export async function listenMqtt(options: MqttOptions): Promise<MqttListener> {
   const { world, log, commits, contracts, security, logger = silent, rules = [], partitions = 1 } = options
-  const hub = await Hub.open({ world, log, commits, contracts, security, logger, rules, partitions })
+  const { sessionExpiryMaxS = never } = options
+  const hub = await Hub.open({ world, log, commits, contracts, security, logger, rules, partitions, sessionExpiryMaxS })
   const server = new Server(options, hub)
   try {
     await server.listen(options.at)
@@ -80,6 +87,7 @@ export class Server implements MqttListener {
   readonly clock: World['clock']
   readonly security: Security
   readonly keepAliveMaxS: number
+  readonly sessionExpiryMaxS: number
   readonly #options: MqttOptions
   readonly #logger: Logger
   readonly #connections = new Set<ClientConnection>()
@@ -101,6 +109,7 @@ export class Server implements MqttListener {
   #closing: Promise<void> | null = null
   #onLastGone: (() => void) | null = null
 
+  readonly mqttSessions: MqttSessions
   readonly readersOf: ReadersOf = (topic) => this.hub.readersOf(topic)
 
   constructor(options: MqttOptions, hub: Hub) {
@@ -109,6 +118,8 @@ export class Server implements MqttListener {
     this.clock = options.world.clock
     this.security = options.security
     this.keepAliveMaxS = options.keepAliveMaxS ?? 0
+    this.sessionExpiryMaxS = options.sessionExpiryMaxS ?? never
+    this.mqttSessions = sessionList(hub.sessions)
     this.#logger = options.logger ?? silent
     this.#startedMs = this.clock.monotonic()
   }

@@ -56,6 +56,8 @@ export interface Link {
   failed(error: unknown): void
   /** Another connection has the session. */
   takenOver(): void
+  /** Somebody who looks after the server has ended it. */
+  ended(): void
 }
 export interface SessionHost extends FeedHost {
   /** Durable when it resolves. */
@@ -92,7 +94,9 @@ export class Session extends Feed {
   /** 0: it ends with its connection; `never`: it does not end by itself. */
   expiryS = 0
   will: Will | null = null
-  /** When nobody has been connected since, and when the will is due; by the wall clock. */
+  /** Since when somebody is; by the wall clock, as the others. */
+  connectedMs: number | null = null
+  /** When nobody has been connected since, and when the will is due. */
   endedMs: number | null = null
   willDueMs: number | null = null
   isOver = false
@@ -304,6 +308,7 @@ export class Session extends Feed {
   /** A client is there: what is under way is sent again, then what waits. */
   connected(link: Link, window: number): void {
     this.link = link
+    this.connectedMs = this.host.clock.now()
     this.endedMs = null
     this.willDueMs = null
     this.#window = Math.min(window, limits.mqttInFlight)

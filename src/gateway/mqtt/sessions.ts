@@ -12,7 +12,7 @@ import { levelsOf, sharedFilter } from '../../wire/mqtt/topics.ts'
 import type { Sent } from '../../log/mqtt-message.ts'
 import type { Access } from './access.ts'
 import type { PublishOptions, PublishWaiter } from './publishing.ts'
-import { type Link, type Outgoing, Session, type SessionHost } from './session.ts'
+import { type Link, type Outgoing, Session, type SessionHost, never } from './session.ts'
 import type { Restored, SavedSession, Store } from './store.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
@@ -33,6 +33,8 @@ interface Parts {
   readonly store: Store
   readonly subscriptions: Subscriptions
   readonly counts: { subscriptions: number }
+  /** None is kept longer without its client, whatever it asked for. */
+  readonly expiryMaxS: number
 }
 /** Kept sessions that are looked at in a second, and records behind which one is saved again. */
 const refreshedPerTick = 200
@@ -52,8 +54,15 @@ export class Sessions {
   all(): Iterable<Session> {
     return this.#byClient.values()
   }
+  get(clientId: string): Session | null {
+    return this.#byClient.get(clientId) ?? null
+  }
   get count(): number {
     return this.#byClient.size
+  }
+  /** How long it is kept without its client. */
+  expiryOf({ expiryS }: Session): number {
+    return Math.min(expiryS, this.#parts.expiryMaxS)
   }
   /** How many nobody is connected to. */
   get unconnected(): number {
@@ -66,13 +75,30 @@ export class Sessions {
    * One after another for a client identifier: who had the session before is gone when the next has it. `apply` is called
    * before it is saved, `ready` when it may be said that the client is connected; then it is given messages.
    */
-  async connect(clientId: string, request: ConnectRequest): Promise<void> {
+  connect(clientId: string, request: ConnectRequest): Promise<void> {
+    return this.#inTurn(clientId, () => this.#connect(clientId, request))
+  }
+  async #inTurn<T>(clientId: string, work: () => Promise<T>): Promise<T> {
     const before = this.#connecting.get(clientId)
-    const mine = (before ?? Promise.resolve()).then(() => this.#connect(clientId, request))
-    const settled = mine.catch(() => {})
+    const mine = (before ?? Promise.resolve()).then(work)
+    const settled = mine.then(
+      () => {},
+      () => {},
+    )
     this.#connecting.set(clientId, settled)
-    await mine.finally(() => {
+    return mine.finally(() => {
       if (this.#connecting.get(clientId) === settled) this.#connecting.delete(clientId)
+    })
+  }
+  /** Whoever has the connection is told so, and its will is sent. Durable when it resolves; false: there is none. */
+  remove(clientId: string): Promise<boolean> {
+    return this.#inTurn(clientId, async () => {
+      const session = this.get(clientId)
+      if (session === null) return false
+      session.link?.ended()
+      this.end(session)
+      if (session.isStored) await this.#parts.store.save(session, true)
+      return true
     })
   }
   async #connect(clientId: string, { subject, clean, link, window, apply, ready }: ConnectRequest): Promise<void> {
@@ -134,7 +160,7 @@ export class Sessions {
     session.disconnected(this.#parts.clock.now())
     for (const group of groups) group.pump()
     if (!will) session.will = null
-    const delayS = Math.min(session.will?.properties?.willDelayS ?? 0, session.expiryS)
+    const delayS = Math.min(session.will?.properties?.willDelayS ?? 0, this.expiryOf(session))
     if (session.will !== null && delayS > 0) session.willDueMs = this.#parts.clock.now() + delayS * 1_000
     else this.#sendWill(session)
     if (!session.isKept) return this.end(session)
@@ -166,12 +192,13 @@ export class Sessions {
   tick(): void {
     const nowMs = this.#parts.clock.now()
     for (const session of [...this.#absent]) {
-      const { willDueMs, endedMs, expiryS } = session
+      const { willDueMs, endedMs } = session
+      const expiryS = this.expiryOf(session)
       if (willDueMs !== null && willDueMs <= nowMs) {
         this.#sendWill(session)
         void this.#parts.store.save(session, true).catch(() => {})
       }
-      const isOver = endedMs !== null && expiryS < 0xffff_ffff && endedMs + expiryS * 1_000 <= nowMs
+      const isOver = endedMs !== null && expiryS < never && endedMs + expiryS * 1_000 <= nowMs
       if (isOver) this.end(session)
     }
     this.#refresh()
@@ -244,7 +271,7 @@ export class Sessions {
     this.#parts.subscriptions.weigh(session)
     // Whoever was connected when the process ended has lost the connection then.
     if (saved.endedMs === null && session.will !== null)
-      session.willDueMs = nowMs + Math.min(session.will.properties?.willDelayS ?? 0, session.expiryS) * 1_000
+      session.willDueMs = nowMs + Math.min(session.will.properties?.willDelayS ?? 0, this.expiryOf(session)) * 1_000
     return session
   }
 }

@@ -94,6 +94,7 @@ export async function fixture(t: TestContext, options: FixtureOptions = {}): Pro
     security,
     logger: silent,
     readersOf: () => [],
+    mqttSessions: () => null,
     version: '0.0.0-test',
     local: log,
     dataPath: null,

@@ -6,6 +6,7 @@ import { Fault } from '../../../src/lib/fault.ts'
 import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
 import type { RelationInfo } from '../../../src/query/engine.ts'
+import type { MqttSession, MqttSessions } from '../../../src/telemetry/mqtt-sessions.ts'
 import { Outside, outsideKind } from '../../connect/fixture.ts'
 import { type Fixture, type Json, fixture, rowsOf } from './fixture.ts'
 import { openEvents } from './sse.ts'
@@ -41,6 +42,20 @@ const fired = {
   origin: ['t:0:1..2'],
   deliveries: [{ destination: 'log', status: 'delivered' as const, attempts: 1, error: null }],
 }
+const session: MqttSession = {
+  client: 'till-7',
+  user: 'ANONYMOUS',
+  version: '3.1.1',
+  connectedAt: null,
+  leftAt: '2026-01-01T00:00:00.000Z',
+  expirySeconds: null,
+  expiresAt: null,
+  subscriptions: 1,
+  waiting: 3,
+  moreWaiting: false,
+  inFlight: 0,
+  will: { topic: 'gone', qos: 1, retain: false, delaySeconds: 5, dueAt: '2026-01-01T00:00:05.000Z' },
+}
 async function busy(f: Fixture): Promise<void> {
   f.engine.relations = [view]
   f.engine.results = () => ({
@@ -63,7 +78,12 @@ async function busy(f: Fixture): Promise<void> {
 }
 
 test('openapi.json is true: each operation answers in the form it says', async (t) => {
-  const f = await fixture(t, { kinds: [outsideKind(new Outside())] })
+  const mqttSessions = (): MqttSessions => ({
+    page: () => ({ sessions: [session], next: null }),
+    find: () => ({ ...session, filters: [{ filter: '#', qos: 1 }] }),
+    end: () => Promise.resolve(true),
+  })
+  const f = await fixture(t, { kinds: [outsideKind(new Outside())], http: { mqttSessions } })
   await busy(f)
   const api = (await f.call('GET', '/openapi.json')).json
   assert.equal(api.openapi, '3.1.0')
@@ -85,6 +105,7 @@ test('openapi.json is true: each operation answers in the form it says', async (
     savepoint: 'before',
     key: 'AKTEST',
     connector: 'in',
+    client: 'till-7',
   }
   const bodies: Readonly<Record<string, Json>> = {
     produce: { a: 1 },

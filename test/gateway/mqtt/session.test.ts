@@ -52,6 +52,7 @@ test('a message that was under way waits in the log until its client has room fo
     acknowledge: nothing,
     failed: nothing,
     takenOver: nothing,
+    ended: nothing,
   }
   session.connected(link, 10)
   await quiet(20)
