@@ -19,4 +19,5 @@ export function murmur2(bytes: Uint8Array, from = 0, to = bytes.length): number 
   return h ^ (h >>> 15)
 }
 
-export const keyPartition = (key: Uint8Array, partitions: number): number => (murmur2(key) & 0x7fffffff) % partitions
+export const keyPartition = (key: Uint8Array, partitions: number, from = 0, to = key.length): number =>
+  (murmur2(key, from, to) & 0x7fffffff) % partitions

@@ -12,6 +12,7 @@ import {
 } from '../store/batch-header.ts'
 import { type Compression, codecName, compress, decompress, codecNumber } from './compression.ts'
 import type { Batch } from './log.ts'
+import { type RecordsInPlace, headerNumbers, placeNumbers } from './records-in-place.ts'
 import { type BatchFacts, RawBuilder, type RawRecords, place } from './raw-records.ts'
 
 export type Header = readonly [name: string, value: Uint8Array | null]
@@ -114,8 +115,8 @@ export const handOver = (batch: Batch, taken: Taken = { lease: null, replaced: n
   void handedOver.set(batch, taken)
 
 /**
- * A batch written record by record: of keys and values that lie in some buffer (`add`), or that are written where they stay
- * (`key`, `value`, `end`); all of one time, without headers. What `encodeBatch` would make of them, but nothing is made for
+ * A batch written record by record: of those that lie in some buffer (`add`), or keys and values that are written where they
+ * stay (`key`, `value`, `end`; without headers); all of one time. What `encodeBatch` would make of them, but nothing is made for
  * each record. The log may take its bytes over (`takeOver`), and with them their memory: whoever asked for it looks at
  * nothing of it then.
  */
@@ -146,30 +147,42 @@ export class BatchWriter {
   get bytes(): number {
     return this.out.at
   }
-  /**
-   * The key lies from `start` to `middle`, the value from there to `end`; `end` −1: there is none. It counts as one that
-   * replaces another.
-   */
-  add(from: Buffer, start: number, middle: number, end: number): void {
-    const { out } = this
-    const key = middle - start
-    const value = end < 0 ? 0 : end - middle
-    const valueLength = end < 0 ? -1 : value
-    // Attributes, time and count of headers take a byte each.
-    const size = 3 + varintBytes(this.count) + varintBytes(key) + key + varintBytes(valueLength) + value
+  /** One of those in place. */
+  add({ bytes: from, places, headers }: RecordsInPlace, record: number): void {
+    const { out, copier } = this
+    const at = record * placeNumbers
+    const keyAt = places[at]!
+    const key = keyAt < 0 ? -1 : places[at + 1]! - keyAt
+    const valueAt = places[at + 2]!
+    const value = places[at + 3]! - valueAt
+    const first = record === 0 ? 0 : places[at - 1]!
+    const end = places[at + 4]!
+    // Attributes and time take a byte each.
+    let size = 2 + varintBytes(this.count) + varintBytes(key) + Math.max(key, 0) + varintBytes(value) + value
+    size += varintBytes(end - first)
+    for (let i = first * headerNumbers; i < end * headerNumbers; i += 2) {
+      const length = headers[i + 1]! - headers[i]!
+      size += varintBytes(length) + length
+    }
     out.reserve(size + 5)
     out.varint(size)
     out.buffer[out.at++] = 0
     out.buffer[out.at++] = 0
     out.varint(this.count++)
     out.varint(key)
-    this.copier.copy(from, start, middle, out.buffer, out.at)
-    out.at += key
-    out.varint(valueLength)
-    if (value > 0) this.copier.copy(from, middle, end, out.buffer, out.at)
+    if (key > 0) copier.copy(from, keyAt, keyAt + key, out.buffer, out.at)
+    out.at += Math.max(key, 0)
+    out.varint(value)
+    copier.copy(from, valueAt, valueAt + value, out.buffer, out.at)
     out.at += value
-    out.buffer[out.at++] = 0
-    this.replaced += size
+    out.varint(end - first)
+    for (let i = first * headerNumbers; i < end * headerNumbers; i += 2) {
+      const start = headers[i]!
+      const length = headers[i + 1]! - start
+      out.varint(length)
+      copier.copy(from, start, start + length, out.buffer, out.at)
+      out.at += length
+    }
   }
   /** Begins a record: where its key of so many bytes is to be written, before anything else is asked. */
   key(length: number): ByteWriter {

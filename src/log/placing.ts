@@ -7,9 +7,10 @@ import { Fault, asFault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import { keyPartition } from '../lib/murmur2.ts'
 import type { World } from '../lib/world.ts'
-import { type RecordInput, encodeBatch } from './batch.ts'
+import { BatchWriter, type RecordInput, encodeBatch } from './batch.ts'
 import type { Commits } from './commits.ts'
 import type { Batch, Log, Partition, Tick, TopicInfo } from './log.ts'
+import { type RecordsInPlace, inPlaceBytes, placeNumbers } from './records-in-place.ts'
 import { meaningfulHeaders, oddHeader } from './record-headers.ts'
 import { type Acks, type Placed, Producer, batchOverheadBytes, placedFrom, recordBytes } from './producer.ts'
 
@@ -36,6 +37,13 @@ interface Run {
   readonly at: number[]
   bytes: number
 }
+
+/** Runs of records: the partition of each run, the offset of its first, and which they are. */
+export type PlacedInPlace = readonly {
+  readonly partition: number
+  readonly offset: number
+  readonly at: readonly number[]
+}[]
 
 export class Placing {
   readonly #world: World
@@ -86,6 +94,22 @@ export class Placing {
       }),
     )
     return outcomes
+  }
+  /**
+   * The same for records that share their topic and time, and are no objects. null: one of them may be too large, or is to
+   * be looked at; they are to be placed as targets. Throws the first Fault.
+   */
+  placeInPlace(topic: TopicInfo, records: RecordsInPlace, timeMs: number, acks: Acks): Promise<PlacedInPlace> | null {
+    const { names, bytesMax } = this.#boundsOf(topic)
+    if (names.length > 0) return null
+    const runs = runsOf(records, topic.partitions, { keyless: this.#turn() % topic.partitions, bytesMax, timeMs })
+    if (runs === null) return null
+    const appended = runs.map(async ({ partition: index, writer, at }) => {
+      const placed = await this.#producer(acks).appendMade({ topic: topic.name, index }, writer.done(), bytesMax)
+      if ('fault' in placed) throw placed.fault
+      return { partition: index, offset: placed.offset, at }
+    })
+    return Promise.all(appended)
   }
   /** Why it cannot be stored there, as far as can be said before; null: nothing is known against it. */
   refuses(target: Target): Fault | null {
@@ -153,6 +177,40 @@ export class Placing {
   }
 }
 
+interface RunInPlace {
+  readonly partition: number
+  readonly writer: BatchWriter
+  readonly at: number[]
+  /** At most. */
+  bytes: number
+}
+/** null: one is perhaps too large for a batch. */
+function runsOf(
+  records: RecordsInPlace,
+  partitions: number,
+  { keyless, bytesMax, timeMs }: { keyless: number; bytesMax: number; timeMs: number },
+): RunInPlace[] | null {
+  const { bytes: from, count, places } = records
+  const runs: RunInPlace[] = []
+  const open: (RunInPlace | undefined)[] = []
+  for (let record = 0; record < count; record++) {
+    const at = record * placeNumbers
+    const keyAt = places[at]!
+    const partition = keyAt < 0 ? keyless : keyPartition(from, partitions, keyAt, places[at + 1]!)
+    const bytes = inPlaceBytes(records, record)
+    if (bytes + batchOverheadBytes > bytesMax) return null
+    let run = open[partition]
+    if (run === undefined || run.bytes + bytes > bytesMax) {
+      run = { partition, writer: new BatchWriter(timeMs), at: [], bytes: batchOverheadBytes }
+      open[partition] = run
+      runs.push(run)
+    }
+    run.bytes += bytes
+    run.writer.add(records, record)
+    run.at.push(record)
+  }
+  return runs
+}
 function choose(topic: TopicInfo, partition: number | null, key: Uint8Array | null, turn: number): number {
   if (partition !== null) {
     if (partition >= topic.partitions) throw new Fault('log.unknown-partition', { topic: topic.name, partition })

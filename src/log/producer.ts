@@ -1,12 +1,12 @@
 /**
  * Appends for many small requests at once: what arrives in one turn of the event loop for one partition becomes one batch.
  * A group (the records of one request, or one line) is never torn: it lies whole in one batch, or the request goes by a
- * tick (`placing.ts`).
+ * tick (`placing.ts`). A batch that was made already is appended as it is, behind what came before it.
  */
 import { Fault, asFault } from '../lib/fault.ts'
 import type { Clock } from '../lib/world.ts'
 import { type RecordInput, encodeBatch } from './batch.ts'
-import type { Batch, Log, Partition, Writer } from './log.ts'
+import type { Appended, Batch, Log, Partition, Writer } from './log.ts'
 
 export interface Placed {
   readonly partition: number
@@ -28,11 +28,22 @@ interface Group {
   readonly resolve: (placed: readonly Placed[]) => void
   readonly reject: (fault: Fault) => void
 }
+/** Groups of a batch to be, or one that is made. */
+interface PendingBatch {
+  readonly made: Batch | null
+  readonly groups: Group[]
+  bytes: number
+  readonly settle: ((appended: Appended) => void) | null
+}
 interface Pending {
   readonly partition: Partition
   readonly bytesMax: number
-  /** Groups of each batch to be, in order. */
-  readonly batches: { groups: Group[]; bytes: number }[]
+  /** In order. */
+  readonly batches: PendingBatch[]
+}
+interface Entry extends PendingBatch {
+  readonly partition: Partition
+  readonly batch: Batch
 }
 
 export class Producer {
@@ -50,24 +61,37 @@ export class Producer {
   append(partition: Partition, records: readonly RecordInput[], bytesMax: number): Promise<readonly Placed[]> {
     return new Promise((resolve, reject) => {
       this.#batchFor(partition, records, bytesMax).groups.push({ records, resolve, reject })
-      if (this.#asked) return
-      this.#asked = true
-      this.#clock.soon(() => this.#flush())
+      this.#ask()
     })
   }
-  #batchFor(partition: Partition, records: readonly RecordInput[], bytesMax: number): Pending['batches'][number] {
+  appendMade(partition: Partition, made: Batch, bytesMax: number): Promise<Appended> {
+    return new Promise((settle) => {
+      this.#pendingOf(partition, bytesMax).batches.push({ made, groups: [], bytes: made.length, settle })
+      this.#ask()
+    })
+  }
+  #ask(): void {
+    if (this.#asked) return
+    this.#asked = true
+    this.#clock.soon(() => this.#flush())
+  }
+  #pendingOf(partition: Partition, bytesMax: number): Pending {
     const id = `${partition.index}/${partition.topic}`
     let pending = this.#pending.get(id)
     if (pending === undefined) this.#pending.set(id, (pending = { partition, bytesMax, batches: [] }))
+    return pending
+  }
+  #batchFor(partition: Partition, records: readonly RecordInput[], bytesMax: number): PendingBatch {
+    const { batches } = this.#pendingOf(partition, bytesMax)
     let bytes = 0
     for (const record of records) bytes += recordBytes(record)
-    const last = pending.batches.at(-1)
-    if (last !== undefined && last.bytes + bytes <= bytesMax) {
+    const last = batches.at(-1)
+    if (last !== undefined && last.made === null && last.bytes + bytes <= bytesMax) {
       last.bytes += bytes
       return last
     }
-    const fresh = { groups: [], bytes: batchOverheadBytes + bytes }
-    pending.batches.push(fresh)
+    const fresh = { made: null, groups: [], bytes: batchOverheadBytes + bytes, settle: null }
+    batches.push(fresh)
     return fresh
   }
 
@@ -75,33 +99,40 @@ export class Producer {
     this.#asked = false
     const pending = this.#pending
     this.#pending = new Map()
-    const entries: { partition: Partition; batch: Batch; groups: Group[] }[] = []
+    const entries: Entry[] = []
     for (const { partition, batches } of pending.values())
-      for (const { groups } of batches)
-        entries.push({ partition, groups, batch: encodeBatch(groups.flatMap(({ records }) => records)) })
+      for (const one of batches)
+        entries.push({
+          ...one,
+          partition,
+          batch: one.made ?? encodeBatch(one.groups.flatMap(({ records }) => records)),
+        })
     void this.#write(entries)
   }
-  async #write(entries: readonly { partition: Partition; batch: Batch; groups: Group[] }[]): Promise<void> {
+  async #write(entries: readonly Entry[]): Promise<void> {
     let outcome: Awaited<ReturnType<Writer['append']>>
     try {
       outcome = await this.#writer.append(entries)
     } catch (error) {
       const fault = asFault(error)
-      for (const { groups } of entries) for (const { reject } of groups) reject(fault)
+      for (const entry of entries) settle(entry, { fault })
       return
     }
-    entries.forEach(({ partition, groups }, i) => {
-      const appended = outcome[i] ?? { fault: new Fault('internal', { what: 'an append without an answer' }) }
-      if ('fault' in appended) {
-        for (const { reject } of groups) reject(appended.fault)
-        return
-      }
-      let offset: number = appended.offset
-      for (const { records, resolve } of groups) {
-        resolve(placedFrom(partition.index, offset, appended.timeMs, records))
-        offset += records.length
-      }
-    })
+    entries.forEach((entry, i) =>
+      settle(entry, outcome[i] ?? { fault: new Fault('internal', { what: 'an append without an answer' }) }),
+    )
+  }
+}
+function settle({ partition, groups, settle: made }: Entry, appended: Appended): void {
+  made?.(appended)
+  if ('fault' in appended) {
+    for (const { reject } of groups) reject(appended.fault)
+    return
+  }
+  let offset: number = appended.offset
+  for (const { records, resolve } of groups) {
+    resolve(placedFrom(partition.index, offset, appended.timeMs, records))
+    offset += records.length
   }
 }
 

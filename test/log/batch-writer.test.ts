@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { BatchWriter, type RecordInput, decodeBatch, encodeBatch } from '../../src/log/batch.ts'
+import { type RecordsInPlace, inPlaceBytes } from '../../src/log/records-in-place.ts'
+import { batchHeaderBytes } from '../../src/store/batch-header.ts'
 
 function* manyRecords(): Iterable<{ key: Buffer; value: Buffer | null; timeMs: number }> {
   const lengths = [0, 1, 31, 32, 33, 63, 64, 127, 128, 8_191, 8_192, 70_000, 1_100_000]
@@ -23,16 +25,40 @@ function writeInPlace(writer: BatchWriter, { key, value }: { key: Buffer; value:
   }
   writer.end(false)
 }
-test('a batch written from bytes that lie somewhere is the one that its records make', () => {
-  const records = [...manyRecords()]
-  const writer = new BatchWriter(17)
-  for (const { key, value } of records) {
-    const bytes = Buffer.concat([Buffer.from('xyz'), key, value ?? Buffer.from('rest')])
-    writer.add(bytes, 3, 3 + key.length, value === null ? -1 : bytes.length)
+/** Records one behind another in one buffer. */
+function inPlace(records: readonly RecordInput[]): RecordsInPlace {
+  const pieces: Uint8Array[] = [Buffer.from('xyz')]
+  let at = 3
+  const put = (bytes: Uint8Array | null): [number, number] => {
+    if (bytes === null) return [-1, -1]
+    pieces.push(bytes)
+    return [at, (at += bytes.length)]
   }
+  const headers: number[] = []
+  const places = records.flatMap(({ key, value, headers: own = [] }) => {
+    const numbers = [...put(key), ...put(value)]
+    for (const [name, content] of own) headers.push(...put(Buffer.from(name)), ...put(content))
+    return [...numbers, headers.length / 4]
+  })
+  return { bytes: Buffer.concat(pieces), count: records.length, places: Int32Array.from(places), headers }
+}
+test('a batch written from bytes that lie somewhere is the one that its records make', () => {
+  const names = ['', 'a', 'ä'.repeat(40), 'x'.repeat(8_192)]
+  const records: RecordInput[] = [...manyRecords()]
+    .filter(({ value }) => value !== null)
+    .map((record, i) =>
+      i % 3 === 0
+        ? record
+        : { ...record, key: i % 3 === 1 ? null : record.key, headers: names.map((name) => [name, Buffer.alloc(i, 6)]) },
+    )
+  const placed = inPlace(records)
+  const writer = new BatchWriter(17)
+  for (let i = 0; i < records.length; i++) writer.add(placed, i)
   assert.equal(writer.count, records.length)
-  const batch = writer.done()
-  assert.ok(Buffer.from(batch).equals(Buffer.from(encodeBatch(records))))
+  const batch = Buffer.from(writer.done())
+  assert.ok(batch.equals(Buffer.from(encodeBatch(records))))
+  const bounds = records.reduce((sum, _, i) => sum + inPlaceBytes(placed, i), batchHeaderBytes)
+  assert.ok(batch.length <= bounds)
 })
 test('and so is one whose records are written where they stay', () => {
   const records = [...manyRecords()]

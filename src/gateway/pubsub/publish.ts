@@ -2,12 +2,16 @@
 import { limits } from '../../lib/limits.ts'
 import { Fault } from '../../lib/fault.ts'
 import type { RecordInput } from '../../log/batch.ts'
-import type { Target } from '../../log/placing.ts'
-import type { PubsubMessage } from '../../wire/pubsub/messages.ts'
+import type { PlacedInPlace, Target } from '../../log/placing.ts'
+import { headerNumbers, placeNumbers } from '../../log/records-in-place.ts'
+import type { Of } from '../../wire/protobuf/message.ts'
+import type { PubsubMessage, publishRequest } from '../../wire/pubsub/messages.ts'
+import { PlacedPublishRequest } from '../../wire/pubsub/publish-request.ts'
 import { type Carried, messageIdOf, recordOf } from './carried.ts'
 import { invalid } from './errors.ts'
 import type { FoundTopic, Service } from './service.ts'
-import { othersFirst } from './transforms.ts'
+import type { SchemaStore } from './schema-store.ts'
+import { type Transforms, othersFirst } from './transforms.ts'
 
 const countMax = 1_000
 const attributesMax = 100
@@ -15,12 +19,18 @@ const attributeKeyBytesMax = 256
 const attributeValueBytesMax = 1_024
 const orderingKeyBytesMax = 1_024
 
-/** The id of each, in the order given. Throws RpcError. */
+/** Fewer of them share batches with others'. */
+const inPlaceMin = 16
+
+/** The id of each, in the order given. Throws RpcError, Fault. */
 export async function publish(
   service: Service,
   topic: FoundTopic,
-  messages: readonly PubsubMessage[],
+  request: Of<typeof publishRequest>,
 ): Promise<readonly string[]> {
+  const inPlace = request instanceof PlacedPublishRequest ? publishInPlace(service, topic, request) : null
+  if (inPlace !== null) return inPlace
+  const { messages } = request
   checkCount(messages.length)
   let bytes = 0
   for (const message of messages) bytes += check(message)
@@ -49,21 +59,69 @@ export async function publish(
   service.parts.meter.published(placed.length, bytes)
   return ids
 }
+/** null: something is to be looked at that needs the messages one by one. */
+function publishInPlace(
+  service: Service,
+  topic: FoundTopic,
+  request: PlacedPublishRequest,
+): Promise<readonly string[]> | null {
+  const { count, mayRepeat } = request
+  if (count < inPlaceMin || count > countMax || mayRepeat || asksFor(service, topic) !== null) return null
+  const bytes = bytesInPlace(request)
+  if (bytes === null || bytes > limits.pubsubPublishBytes) return null
+  const placing = service.placing.placeInPlace(topic.info, request, service.clock.now(), 'all')
+  return placing === null ? null : idsOf(service, placing, { count, bytes })
+}
+async function idsOf(
+  { parts }: Service,
+  placing: Promise<PlacedInPlace>,
+  { count, bytes }: { count: number; bytes: number },
+): Promise<readonly string[]> {
+  const ids = Array.from<string>({ length: count })
+  for (const { partition, offset, at } of await placing)
+    for (let i = 0; i < at.length; i++) ids[at[i]!] = messageIdOf(partition, offset + i)
+  parts.meter.published(count, bytes)
+  return ids
+}
+/** What all of them have, as `check` counts it; null: one is at fault. */
+function bytesInPlace({ count, places, headers }: PlacedPublishRequest): number | null {
+  let bytes = 0
+  for (let message = 0, at = 0, first = 0; message < count; message++, at += placeNumbers) {
+    const key = places[at + 1]! - places[at]!
+    const data = places[at + 3]! - places[at + 2]!
+    const end = places[at + 4]!
+    if (key > orderingKeyBytesMax || end - first > attributesMax || (data === 0 && end === first)) return null
+    bytes += key + data
+    for (; first < end; first++) {
+      const i = first * headerNumbers
+      const name = headers[i + 1]! - headers[i]!
+      const value = headers[i + 3]! - headers[i + 2]!
+      if (name === 0 || name > attributeKeyBytesMax || value > attributeValueBytesMax) return null
+      bytes += name + value
+    }
+  }
+  return bytes
+}
+/** What a topic does with messages before they are taken; null: nothing. */
+function asksFor(
+  service: Service,
+  { info, message: topic }: FoundTopic,
+): { transform: ReturnType<Transforms['of']>; revision: ReturnType<SchemaStore['enforced']> } | null {
+  const transform = service.transforms.of(topic.messageTransforms)
+  const revision = service.schemas.enforced(topic.schemaSettings)
+  const isPlain = transform === null && revision === null && service.parts.contracts.get(info.name) === null
+  return isPlain ? null : { transform, revision }
+}
 /** What a transform has dropped was published all the same, as far as its publisher is concerned. */
 const droppedId = ({ parts }: Service): string => `dropped-${parts.world.random.uuid()}`
 
 /** What becomes of each: null where a transform drops it. Throws RpcError where it does not fit. */
-function recordsOf(
-  service: Service,
-  { info, message: topic }: FoundTopic,
-  nowMs: number,
-): (message: PubsubMessage) => RecordInput | null {
-  const transform = service.transforms.of(topic.messageTransforms)
-  const revision = service.schemas.enforced(topic.schemaSettings)
+function recordsOf(service: Service, topic: FoundTopic, nowMs: number): (message: PubsubMessage) => RecordInput | null {
+  const asked = asksFor(service, topic)
+  if (asked === null) return (message) => recordOf(message, nowMs)
+  const { transform, revision } = asked
   const { contracts } = service.parts
-  // Most topics ask for nothing.
-  if (transform === null && revision === null && contracts.get(info.name) === null)
-    return (message) => recordOf(message, nowMs)
+  const { info } = topic
   return ({ data, attributes, orderingKey }) => {
     const given: Carried = { data, attributes, orderingKey, messageId: '', publishMs: nowMs }
     const carried = transform === null ? given : transform(given)

@@ -7,7 +7,7 @@ import type { Lease } from '../../lib/buffer-pool.ts'
 import { Fault, asFault } from '../../lib/fault.ts'
 import type { Clock } from '../../lib/world.ts'
 import { type BatchHeader, attribute, ownBatch, readBatchHeader } from '../../store/batch-header.ts'
-import { decodeBatch } from '../batch.ts'
+import { decodeBatch, takeOver } from '../batch.ts'
 import type { Intake, LogMeter, ProduceAnswer, ProduceRequest } from '../broker.ts'
 import type { Appended, Batch, Partition, Writer } from '../log.ts'
 import {
@@ -197,11 +197,12 @@ export class LocalWriter implements Writer {
     if (isSealed(topic)) throw new Fault('log.topic-kept', { topic, why: 'the log alone writes to it' })
     const state = this.#host.registry.partition(partition)
     const { policy } = state
+    const taken = takeOver(batch)
     // A copy: offsets are written into the header, and the caller may append its batch elsewhere as well.
-    let batches = splitBatches(Buffer.from(batch))
+    let batches = splitBatches(taken === null ? Buffer.from(batch) : batch)
     const nowMs = this.#host.clock.now()
     for (const one of batches) {
-      checkForm(one, policy.batchBytesMax)
+      checkForm(one, policy.batchBytesMax, taken !== null)
       checkRecords(one, policy, nowMs, 'us')
       checkHeaders(one, policy)
       if (topic === catalogTopic) checkCatalogKeys(one.bytes)
@@ -209,7 +210,7 @@ export class LocalWriter implements Writer {
     batches = batches.map(disowned)
     const { compression } = policy
     if (compression !== 'producer') batches = batches.map((one) => repacked(one, compression, policy))
-    const own = { lease: null, transaction: null }
+    const own = { lease: compression === 'producer' ? (taken?.lease ?? null) : null, transaction: null }
     return state.perform(() => appendAll(state, batches, this.#host.meter, own))
   }
   async #answer(done: Done | Promise<Done>): Promise<Appended> {

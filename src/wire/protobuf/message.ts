@@ -167,8 +167,19 @@ export function writeEntry(out: ByteWriter, number: number, [key, value]: readon
 }
 export function writeText(out: ByteWriter, number: number, text: string): void {
   writeTag(out, number, wire.bytes)
-  nested(out, () => out.utf8(text))
+  if (text.length > shortText) return nested(out, () => out.utf8(text))
+  out.reserve(1 + 3 * text.length)
+  const { buffer, at } = out
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code >= 0x80) return nested(out, () => out.utf8(text))
+    buffer[at + 1 + i] = code
+  }
+  buffer[at] = text.length
+  out.at = at + 1 + text.length
 }
+/** What takes less time letter by letter than as a native call; its length is one byte. */
+const shortText = 42
 export function writeBytes(out: ByteWriter, number: number, held: Uint8Array): void {
   writeTag(out, number, wire.bytes)
   out.uvarint(held.length)

@@ -204,8 +204,11 @@ test('a batch that was handed over is right wherever it is appended, also again 
   const partition = await withTopic(log)
   const owner = await log.owner()
   const writer = new BatchWriter(5)
-  writer.add(Buffer.from('keyone'), 0, 3, 6)
-  writer.add(Buffer.from('keytwo'), 0, 3, 6)
+  for (const value of ['one', 'two']) {
+    writer.key(3).raw(Buffer.from('key'))
+    writer.value().raw(Buffer.from(value))
+    writer.end(false)
+  }
   const bytes = writer.done()
   for (const ends of ['abort', 'commit', 'commit']) {
     const tick = owner.begin()

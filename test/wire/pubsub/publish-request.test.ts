@@ -11,15 +11,20 @@ const message = fc.record({
   data: fc.oneof(fc.uint8Array({ maxLength: 20 }), fc.uint8Array({ minLength: 120, maxLength: 200 })),
   attributes: fc.dictionary(text, text, { maxKeys: 2 }).map((all) => new Map(Object.entries(all))),
   orderingKey: text,
-  messageId: fc.constantFrom('', 'x'),
+  messageId: fc.constantFrom('', '', '', '', '', 'x'),
 })
+/** What it is read to, whoever read it. */
+const plain = <T extends { topic: string; messages: unknown }>(read: T | null): unknown =>
+  read === null ? null : { topic: read.topic, messages: read.messages }
 const request = fc.record({ topic: text, messages: fc.array(message, { maxLength: 4 }) })
 
 test('it reads what every message is read by', () => {
   fc.assert(
     fc.property(request, (given) => {
       const body = encode(publishRequest, given)
-      assert.deepEqual(readPublishRequest(body), decode(publishRequest, body))
+      // Clients do not give ids: such a request is read by the other.
+      const isSeldom = given.messages.some(({ messageId }) => messageId !== '')
+      assert.deepEqual(plain(readPublishRequest(body)), isSeldom ? null : decode(publishRequest, body))
     }),
   )
 })
@@ -36,7 +41,7 @@ test('bytes that were made wrong are left to the other, or read the same', () =>
     fc.property(request, fc.nat(), fc.nat(255), (given, at, byte) => {
       const body = Buffer.from(encode(publishRequest, given))
       if (body.length > 0) body[at % body.length] = byte
-      const mine = outcome(() => readPublishRequest(body))
+      const mine = outcome(() => plain(readPublishRequest(body)))
       if (mine === null) return
       assert.deepEqual(
         mine,

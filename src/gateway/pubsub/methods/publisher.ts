@@ -101,12 +101,12 @@ const publishMethod = method({
   response: publishResponse,
   rest: { verb: 'POST', path: `/v1/${topicPath}:publish`, body: '*' },
   read: readPublishRequest,
-  async handle({ topic: name, messages }, { service: pubsub, access }) {
-    const { id } = parseName('topics', name)
+  async handle(request, { service: pubsub, access }) {
+    const { id } = parseName('topics', request.topic)
     access.demand('write', 'topic', id)
-    const topic: FoundTopic = await pubsub.topic(name)
+    const topic: FoundTopic = await pubsub.topic(request.topic)
     refuseOwned(pubsub, id)
-    return { messageIds: await publish(pubsub, topic, messages) }
+    return { messageIds: await publish(pubsub, topic, request) }
   },
 })
 const getTopic = method({

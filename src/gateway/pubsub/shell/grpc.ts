@@ -16,6 +16,8 @@ import type { StreamingPull } from '../streaming.ts'
 import type { Intake } from './intake.ts'
 
 const unzip = promisify(gunzip)
+/** Without one each call would make an error of its own, with where it was made. */
+const callOver = new Error('The call is over.')
 /** NGHTTP2_NO_ERROR */
 const noError = 0
 /** NGHTTP2_CANCEL */
@@ -58,7 +60,7 @@ class GrpcCall {
     if (ms !== null && ms < limits.pubsubTimeoutMs)
       this.#cancelTimeout = clock.after(ms, () => {
         this.end(new RpcError('DEADLINE_EXCEEDED', 'The deadline of the call has passed.'))
-        this.#gone.abort()
+        this.#gone.abort(callOver)
       })
     this.#facts = {
       authorization: headers.authorization,
@@ -70,7 +72,7 @@ class GrpcCall {
     stream.once('close', () => {
       this.#ended = true
       this.#cancelTimeout?.()
-      this.#gone.abort()
+      this.#gone.abort(callOver)
     })
   }
 
