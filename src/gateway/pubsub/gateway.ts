@@ -11,6 +11,7 @@ import { type StreamPeer, StreamingPull } from './streaming.ts'
 export interface CallFacts {
   readonly authorization: string | undefined
   readonly peer: Peer
+  /** Aborted when nobody waits for the answer any more. Asking makes it. */
   readonly signal: AbortSignal
   readonly timeoutMs: number | null
 }
@@ -53,11 +54,19 @@ export class Gateway {
     else signal.addEventListener('abort', () => this.#running--, { once: true })
     return new StreamingPull(await this.#call('StreamingPull', facts), peer)
   }
-  async #call(action: string, { authorization, peer, signal, timeoutMs }: CallFacts): Promise<Call> {
+  async #call(action: string, facts: CallFacts): Promise<Call> {
     const { service } = this
+    const { authorization, peer, timeoutMs } = facts
     const { security } = service.parts
     const subject = await subjectOf(security, authorization, peer)
     const access = new Access(security, subject, action)
-    return { service, access, signal, timeoutMs: timeoutMs ?? Infinity }
+    return {
+      service,
+      access,
+      get signal() {
+        return facts.signal
+      },
+      timeoutMs: timeoutMs ?? Infinity,
+    }
   }
 }

@@ -18,6 +18,25 @@ import type { Intake } from './intake.ts'
 const unzip = promisify(gunzip)
 /** Without one each call would make an error of its own, with where it was made. */
 const callOver = new Error('The call is over.')
+/** A signal that is made when somebody asks for it: most calls are answered before anybody would. */
+class Over {
+  readonly #stopping: AbortSignal
+  #controller: AbortController | null = null
+  #isOver = false
+
+  constructor(stopping: AbortSignal) {
+    this.#stopping = stopping
+  }
+  get signal(): AbortSignal {
+    if (this.#isOver) return AbortSignal.abort(callOver)
+    this.#controller ??= new AbortController()
+    return AbortSignal.any([this.#controller.signal, this.#stopping])
+  }
+  end(): void {
+    this.#isOver = true
+    this.#controller?.abort(callOver)
+  }
+}
 /** NGHTTP2_NO_ERROR */
 const noError = 0
 /** NGHTTP2_CANCEL */
@@ -45,7 +64,7 @@ class GrpcCall {
   readonly #stream: ServerHttp2Stream
   readonly #context: GrpcContext
   readonly #facts: CallFacts
-  readonly #gone = new AbortController()
+  readonly #over: Over
   readonly #reader = new GrpcReader(limits.pubsubMessageBytes)
   readonly #encoding: string
   #cancelTimeout: (() => void) | null = null
@@ -60,19 +79,23 @@ class GrpcCall {
     if (ms !== null && ms < limits.pubsubTimeoutMs)
       this.#cancelTimeout = clock.after(ms, () => {
         this.end(new RpcError('DEADLINE_EXCEEDED', 'The deadline of the call has passed.'))
-        this.#gone.abort(callOver)
+        this.#over.end()
       })
+    const over = new Over(context.stopping)
+    this.#over = over
     this.#facts = {
       authorization: headers.authorization,
       peer: context.peer,
-      signal: AbortSignal.any([this.#gone.signal, context.stopping]),
+      get signal() {
+        return over.signal
+      },
       timeoutMs: ms,
     }
     stream.on('error', () => undefined)
     stream.once('close', () => {
       this.#ended = true
       this.#cancelTimeout?.()
-      this.#gone.abort(callOver)
+      this.#over.end()
     })
   }
 
