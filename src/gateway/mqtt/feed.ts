@@ -12,8 +12,8 @@
 import type { Offset } from '../../lib/brand.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Clock } from '../../lib/world.ts'
-import type { LogRecord } from '../../log/batch.ts'
 import type { Qos } from '../../wire/mqtt/packets.ts'
+import type { CatchUp } from './catch-up.ts'
 import type { Followed, LogTopics } from './log-topics.ts'
 import { type Message, type Place, bytesOfMessage } from '../../log/mqtt-message.ts'
 
@@ -31,8 +31,7 @@ export interface FeedHost {
   readonly topics: LogTopics
   /** Bytes that wait in all feeds; each counts its own. */
   readonly queued: { bytes: number }
-  /** How a record is for this feed; null: it is not. */
-  deliveryOf(feed: Feed, record: LogRecord, from: Followed): Delivery | null
+  readonly catchUp: CatchUp
 }
 /** Offsets, in order, of everything for a feed from `from` on, and before `until`; null: they are still being noted. */
 interface Hints {
@@ -140,13 +139,24 @@ export abstract class Feed {
     if (followed.next === null || from >= followed.next) return this.#caughtUp(followed)
     const next = this.#nextFrom(followed, from)
     if (next > from) return void this.#behind.set(followed, next as Offset)
-    const found = await this.host.topics.read(followed.partition, from)
-    // Others have their turn, also where all of it lay in memory.
-    await new Promise<void>((resolve) => this.host.clock.soon(resolve))
-    if (!this.isOpen || this.#behind.get(followed) !== from) return
-    if (found === null || followed.next === null) return this.#caughtUp(followed)
-    this.#behind.set(followed, this.#takeIn(found.records, followed, found.next) as Offset)
+    await this.host.catchUp.read(this, followed, from)
     this.pump()
+  }
+  /** Where it is to be read on for; null: it is not. */
+  standsAt(followed: Followed): number | null {
+    return this.isOpen ? (this.#behind.get(followed) ?? null) : null
+  }
+  /** What lay behind. False: there is no room for it now. */
+  takeBehind(delivery: Delivery): boolean {
+    if (delivery.qos === 0) return true
+    if (this.#isFull) return false
+    this.#push(delivery)
+    return true
+  }
+  /** What is before that has been taken. Infinity: there is nothing more to read. */
+  moveTo(followed: Followed, to: number): void {
+    if (to === Infinity) this.#caughtUp(followed)
+    else this.#behind.set(followed, to as Offset)
   }
   #caughtUp(followed: Followed): void {
     this.#behind.delete(followed)
@@ -157,17 +167,6 @@ export abstract class Feed {
     const hints = this.#hints.get(followed)
     if (hints === undefined || from < hints.from || (hints.until !== null && from >= hints.until)) return from
     return hints.offsets.find((offset) => offset >= from) ?? hints.until ?? followed.next!
-  }
-  /** Returns where to go on. */
-  #takeIn(records: readonly LogRecord[], followed: Followed, next: number): number {
-    const end = followed.next!
-    for (const record of records) {
-      if (record.offset >= end) return end
-      if (this.#isFull) return record.offset
-      const delivery = this.host.deliveryOf(this, record, followed)
-      if (delivery !== null && delivery.qos > 0) this.#push(delivery)
-    }
-    return Math.min(next, end)
   }
 
   /** Messages that are known to wait for it; `isAll`: there are no others. */

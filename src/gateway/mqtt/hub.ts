@@ -12,6 +12,7 @@ import type { Log } from '../../log/log.ts'
 import type { Contracts } from '../../schema/contracts.ts'
 import type { Security } from '../../security/security.ts'
 import { Access } from './access.ts'
+import { CatchUp } from './catch-up.ts'
 import type { Delivery, Feed } from './feed.ts'
 import type { Group, GroupHost } from './group.ts'
 import { type Followed, LogTopics } from './log-topics.ts'
@@ -44,6 +45,7 @@ export interface HubOptions {
 export class Hub implements SessionHost, GroupHost {
   readonly clock: World['clock']
   readonly topics: LogTopics
+  readonly catchUp: CatchUp
   readonly retained: Retained
   readonly store: Store
   readonly sessions: Sessions
@@ -67,6 +69,12 @@ export class Hub implements SessionHost, GroupHost {
     const take = (record: LogRecord, from: Followed): void => this.#dispatch(record, from)
     this.topics = new LogTopics({ log, clock: world.clock, logger, map: this.#map, partitions, take })
     const { clock, topics, counts, sys } = this
+    this.catchUp = new CatchUp({
+      clock,
+      read: (partition, at) => topics.read(partition, at),
+      deliveriesOf: (...of) => this.#deliveriesOf(...of),
+      failed: (error) => logger.error('mqtt: the log cannot be read', { error }),
+    })
     const parts = { host: this, clock, logger, map: this.#map, access: this.#access, topics, counts, store, retained }
     this.#publishing = new Publishing({ ...options, ...parts })
     this.subscriptions = new Subscriptions({ ...parts, sys })
@@ -132,13 +140,21 @@ export class Hub implements SessionHost, GroupHost {
   mayRead({ subject }: Session, { place }: Message): boolean {
     return place === null || place.topic === retainedTopic || this.#access.allows(subject, 'read', place.topic)
   }
-  deliveryOf(feed: Feed, record: LogRecord, from: Followed): Delivery | null {
+  *#deliveriesOf(
+    record: LogRecord,
+    from: Followed,
+    isAsked: (feed: Feed) => boolean,
+  ): Generator<readonly [Feed, Delivery], undefined> {
     const { topic: name, index } = from.partition
     const topic = this.#map.mqttTopic(name, record.key)
-    const found = this.subscriptions.match(topic).filter((one) => one.feed === feed)
-    if (found.length === 0) return null
+    const found = this.subscriptions.match(topic).filter(({ feed }) => isAsked(feed))
+    if (found.length === 0) return
     const message = ownMessage(messageOf(record, topic, { topic: name, index, offset: record.offset }))
-    return feed instanceof Session && !this.mayRead(feed, message) ? null : deliveryBy(message, found)
+    for (const [feed, subscriptions] of Map.groupBy(found, (one) => one.feed)) {
+      if (feed instanceof Session && !this.mayRead(feed, message)) continue
+      const delivery = deliveryBy(message, subscriptions)
+      if (delivery !== null) yield [feed, delivery]
+    }
   }
   /** A message that is under way, read again. */
   async fetch({ topic: name, index, offset }: Place): Promise<Message | null> {
