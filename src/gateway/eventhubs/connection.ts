@@ -34,12 +34,12 @@ import {
   protocolId,
   protocolOf,
 } from '../../wire/amqp/frames.ts'
-import { ValueReader } from '../../wire/amqp/values.ts'
+import { ValueReader, entryOf, textOf } from '../../wire/amqp/values.ts'
 import { type Refusal, Refused, condition, errorValue, refusalOf } from './conditions.ts'
 import type { Hubs } from './hubs.ts'
 import type { AnswerLink } from './request-links.ts'
 import { Session } from './session.ts'
-import { Claims } from './tokens.ts'
+import { type Claim, Claims } from './tokens.ts'
 
 export interface Transport {
   /** Without a port. */
@@ -68,6 +68,8 @@ export class Connection {
   /** What is to be sent. Another one after a flush: nobody keeps it. */
   out = new ByteWriter(outBytes)
   remoteFrameMax = limits.amqpFrameBytes
+  /** Microsoft's Python client, which gives up on an attach without ends, before it hears why. */
+  needsEnds = false
   /** The client takes less than we write. */
   isCongested = false
   readonly #transport: Transport
@@ -229,6 +231,7 @@ export class Connection {
   #open(asked: Fields<typeof open>): void {
     this.#state = 'running'
     this.#containerId = asked.containerId
+    this.needsEnds = textOf(entryOf(asked.properties, 'product'))?.startsWith('azsdk-python') === true
     this.remoteFrameMax = Math.max(frameBytesMin, Math.min(asked.maxFrameSize ?? Infinity, limits.amqpFrameBytes))
     this.#channelMax = Math.min(asked.channelMax ?? Infinity, limits.amqpChannels - 1)
     this.write(0, open, {
@@ -378,6 +381,9 @@ export class Connection {
   /** Who asks about this path. Without a token it is nobody in particular. */
   subjectFor(path: readonly string[]): Subject {
     return { principal: this.claims.of(path) ?? anonymous, host: this.#transport.host }
+  }
+  subjectOf({ principal }: Claim): Subject {
+    return { principal, host: this.#transport.host }
   }
   subjectForHub(hub: string): Subject {
     return { principal: this.claims.ofHub(hub) ?? anonymous, host: this.#transport.host }

@@ -35,6 +35,7 @@ export const keptTopic = '_millrace_eventhubs'
 const tickMs = 1_000
 const complaintsPerTick = 10
 const amqpFirstByte = 0x41
+const tlsFirstByte = 0x16
 
 /** Throws Fault config.not-loopback, and what the system says about the address. */
 export async function listenEventHubs(options: EventHubsOptions): Promise<EventHubsListener> {
@@ -118,6 +119,12 @@ class Shell {
     socket.once('data', (first: Buffer) => {
       tooLate()
       if (first[0] === amqpFirstByte) return this.#amqp(socket, host, first)
+      if (first[0] === tlsFirstByte) {
+        this.#complain('eventhubs: a client speaks TLS, and there is none here: --tls-cert and --tls-key make it', {
+          client: host,
+        })
+        return void socket.destroy()
+      }
       socket.pause()
       socket.unshift(first)
       this.#http.serve(socket)

@@ -4,6 +4,7 @@ import { partitionOf } from './address.ts'
 import { Refused, condition } from './conditions.ts'
 import type { Connection } from './connection.ts'
 import { type Answer, type Request, applicationText } from './request.ts'
+import { tokenTypeIn } from './tokens.ts'
 
 /** `hub`: of the link's own address. Throws Refused, Fault. */
 export async function answerManagement(connection: Connection, request: Request, hub: string | null): Promise<Answer> {
@@ -16,7 +17,12 @@ export async function answerManagement(connection: Connection, request: Request,
   const name = applicationText(request, 'name') ?? hub
   if (name === null) throw new Refused(condition.argument, 'The name of the event hub is missing.')
   const { hubs } = connection
-  const subject = connection.subjectForHub(name)
+  // A request may bring its own token: Microsoft's Java client puts none before it asks.
+  const token = applicationText(request, 'security_token')
+  const subject =
+    token === null
+      ? connection.subjectForHub(name)
+      : connection.subjectOf(await hubs.tokens.check(tokenTypeIn(token), token, name))
   hubs.allow(subject, 'describe', 'topic', name)
   const topic = hubs.topic(name)
   const ok = (entries: Entries): Answer => ({ status: 200, description: 'OK', body: mapOf(entries) })

@@ -130,13 +130,14 @@ export class Session {
       ...more,
     })
   }
-  /** It never was: attached without the end that is ours, as the standard has it, then detached with the reason. */
+  /** It never was: attached without ends, as the standard has it, then detached with the reason. */
   refuse(link: Link, refusal: Refusal): void {
     if (link.state === 'gone' || this.isEnded) return
     if (link.state === 'attaching') {
       const { role } = link.asked
-      // An end without an address, not none at all: Microsoft's Python client gives up on an answer without it.
-      this.attached(link, role ? { source: valueOf(source, {}) } : { target: valueOf(target, {}) })
+      // Those of Java and Go take a link that has an end for one that they can use.
+      if (!this.connection.needsEnds) this.attached(link, { source: null, target: null })
+      else this.attached(link, role ? { source: valueOf(source, {}) } : { target: valueOf(target, {}) })
     }
     this.detachLink(link, refusal)
   }

@@ -24,6 +24,9 @@ export function tokenTypeOf(type: string | null): TokenType | null {
   return /jwt$/i.test(type) ? 'jwt' : null
 }
 
+/** Where nothing but the token says so. */
+export const tokenTypeIn = (token: string): TokenType => (/^\s*SharedAccessSignature\s/i.test(token) ? 'sas' : 'jwt')
+
 export const pathOf = (audience: string): string[] => segmentsOf(audience).map((part) => part.toLowerCase())
 /** All of `path`, or what lies below it. */
 const covers = (path: readonly string[], of: readonly string[]): boolean =>

@@ -74,6 +74,30 @@ test('without a token nothing may be done; with one what its user may', async ()
   assert.equal((await ask('com.microsoft:eventhub', 'other')).status, 401)
   assert.equal((await ask('com.microsoft:what', 'hub')).status, 400)
 })
+test('a request to $management may bring its own token', async () => {
+  await using client = await open()
+  const ask = async (token: string | null, name = 'hub'): Promise<number> => {
+    const asked = [
+      [text('operation'), text('READ')],
+      [text('type'), text('com.microsoft:eventhub')],
+      [text('name'), text(name)],
+    ] as const
+    const own = token === null ? [] : [[text('security_token'), text(token)] as const]
+    return (await client.ask('$management', [...asked, ...own])).status
+  }
+  const right = sas('amqp://h/hub', now() + 60)
+  assert.equal(await ask(null), 401)
+  assert.equal(await ask(right), 200)
+  // It is for this request alone.
+  assert.equal(await ask(null), 401)
+  assert.equal(await ask(right, 'other'), 401)
+  assert.equal(await ask(sas('amqp://h/hub', now() - 1)), 401)
+  assert.equal(await ask(sas('amqp://h/hub', now() + 60, 'another key')), 401)
+  assert.equal(await ask('a.b.c'), 401)
+  assert.equal((await put(client, sas('sb://h/hub', now() + 60), 'sb://h/hub')).status, 202)
+  assert.equal(await ask(sas('amqp://h/hub', now() - 1)), 401)
+  assert.equal(await ask(null), 200)
+})
 test('a token is for its path and what lies below, and no other', async () => {
   await using client = await open()
   assert.equal((await put(client, sas('sb://h/hub/Partitions/0', now() + 60), 'sb://h/hub')).status, 401)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { detach, disposition, end, fieldsOf, flow, transfer } from '../../../src/wire/amqp/composites.ts'
 import { batchFormat } from '../../../src/wire/amqp/sections.ts'
-import { type Value, entryOf, numberOf, symbol, text, textOf } from '../../../src/wire/amqp/values.ts'
+import { type Entries, type Value, entryOf, numberOf, symbol, text, textOf } from '../../../src/wire/amqp/values.ts'
 import { limits } from '../../../src/lib/limits.ts'
 import { decodeBatch } from '../../../src/log/batch.ts'
 import type { Offset } from '../../../src/lib/brand.ts'
@@ -166,6 +166,20 @@ test('a receiver begins where its selector says', async () => {
   assert.deepEqual(bodies(await latest.take(1)), ['new'])
   const none = await client.receiver(from(hub), { credit: 1 })
   assert.deepEqual(bodies(await none.take(1)), ['0'])
+})
+test('a link that is refused has no ends; for the client that cannot do without it has empty ones', async () => {
+  const properties: Entries = [[symbol('product'), text('azsdk-python-eventhubs')]]
+  for (const [open, hasEnds] of [
+    [{}, false],
+    [{ properties }, true],
+  ] as const) {
+    await using client = await RawClient.open({ port: hubs.port, open })
+    const sender = await client.sender('nowhere')
+    const receiver = await client.receiver(from('nowhere'))
+    for (const { attached } of [sender, receiver])
+      assert.deepEqual([attached!.source !== null, attached!.target !== null], [hasEnds, hasEnds])
+    assert.equal((await client.detached()).condition, 'amqp:not-found')
+  }
 })
 test('what cannot be attached is refused with the condition that clients know', async () => {
   const hub = await freshHub(2)

@@ -2,14 +2,13 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { connect } from 'node:tls'
-import { SignJWT, exportJWK, generateKeyPair } from 'jose'
 import { WebSocket } from 'ws'
-import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
 import { text } from '../../../src/wire/amqp/values.ts'
 import { protocolHeader, protocolId } from '../../../src/wire/amqp/frames.ts'
 import { authority, temporaryFolder } from '../../security/certificates.ts'
 import { startHubs } from './local-hubs.ts'
 import { RawClient, message } from './raw-client.ts'
+import { tokenIssuer } from './token-issuer.ts'
 
 const event = message({ body: Buffer.from('x') })
 
@@ -47,28 +46,20 @@ test('over TLS a certificate says who the client is, by EXTERNAL or without SASL
   await once(web, 'close')
 })
 
+test('a client that speaks TLS where there is none is cut off, and the log says why', async () => {
+  await using hubs = await startHubs()
+  const socket = connect({ host: '127.0.0.1', port: hubs.port, rejectUnauthorized: false })
+  await once(socket, 'error')
+  assert.match(hubs.complaints.join(), /speaks TLS/)
+})
+
 test('a token of the issuer is who its subject says, until it is over', async () => {
-  const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true })
-  const disk = memoryDisk()
-  const file = disk.open('keys.json', 'write')
-  file.write(
-    [Buffer.from(JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: 'one', alg: 'ES256' }] }))],
-    0,
-  )
-  file.close()
-  const oauth = {
-    ...{ jwks: 'keys.json', issuer: 'https://issuer', audiences: ['us'], principalClaim: 'sub' },
-    ...{ clockSkewMs: 0, allow: [] },
-  }
+  const { disk, oauth, token } = await tokenIssuer()
   await using hubs = await startHubs({ disk, oauth, authenticates: true })
   const { grants, users } = hubs.security
   await users.change([{ name: 'root', super: true }])
   const grant = { resource: 'topic', pattern: 'literal', name: 'hub', host: '*', permission: 'allow' }
   await grants.add([{ ...grant, principal: 'User:bob', operation: 'write' }] as never)
-  const token = (subject: string, seconds: number): Promise<string> =>
-    new SignJWT({ iss: oauth.issuer, aud: 'us', sub: subject, exp: Math.floor(Date.now() / 1000) + seconds })
-      .setProtectedHeader({ alg: 'ES256', kid: 'one' })
-      .sign(privateKey)
   await using client = await RawClient.open({ port: hubs.port })
   const put = async (given: string): Promise<number> => {
     const asked = [

@@ -10,6 +10,7 @@
  */
 export { cacheDir, repository } from './cache.ts'
 export { need, type ProgramName } from './debian.ts'
+export { eventHubsJava } from './eventhubs.ts'
 export { type FlinkCluster, flinkDir, flinkScripts, startFlink } from './flink.ts'
 export {
   type KafkaBroker,

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { installOnce } from './cache.ts'
 import { need } from './debian.ts'
+import { installJars, pomOf } from './jars.ts'
 import { makeEnvironment } from './python.ts'
 import { run } from './run.ts'
 
@@ -18,25 +19,6 @@ export async function kinesisPython(): Promise<string> {
   return join(dir, 'bin', 'python')
 }
 
-const pomOf = (...artifacts: readonly string[]): string => `<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>local</groupId><artifactId>kinesis-client</artifactId><version>1</version>
-  <dependencies>
-${artifacts
-  .map((one) => one.split(':'))
-  .map(
-    ([group, name, version]) =>
-      `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>`,
-  )
-  .join('\n')}
-  </dependencies>
-</project>
-`
-async function installJars(dir: string, pom: string): Promise<void> {
-  writeFileSync(join(dir, 'pom.xml'), pom)
-  const words = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${join(dir, 'lib')}`]
-  await run('mvn', ['-q', '-B', '-f', join(dir, 'pom.xml'), ...words])
-}
 const sdk = pomOf('software.amazon.awssdk:kinesis:2.31.0', 'org.slf4j:slf4j-nop:1.7.36')
 /** Folder with `lib/*.jar` of the AWS SDK for Java 2. */
 export async function kinesisJava(): Promise<string> {
