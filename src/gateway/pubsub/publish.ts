@@ -11,7 +11,7 @@ import { type Carried, messageIdOf, recordOf } from './carried.ts'
 import { invalid } from './errors.ts'
 import type { FoundTopic, Service } from './service.ts'
 import type { SchemaStore } from './schema-store.ts'
-import { type Transforms, othersFirst } from './transforms.ts'
+import type { Transforms } from './transforms.ts'
 
 const countMax = 1_000
 const attributesMax = 100
@@ -43,8 +43,8 @@ export async function publish(
   const targets: Target[] = []
   const places: number[] = []
   for (let place = 0; place < messages.length; place++) {
-    if (topic.message.messageTransforms.length > 0) await othersFirst(service.clock)
-    const record = recordFor(messages[place]!)
+    const made = recordFor(messages[place]!)
+    const record = made instanceof Promise ? await made : made
     if (record === null) continue
     targets.push({ topic: topic.info, partition: null, record })
     places.push(place)
@@ -116,20 +116,30 @@ function asksFor(
 const droppedId = ({ parts }: Service): string => `dropped-${parts.world.random.uuid()}`
 
 /** What becomes of each: null where a transform drops it. Throws RpcError where it does not fit. */
-function recordsOf(service: Service, topic: FoundTopic, nowMs: number): (message: PubsubMessage) => RecordInput | null {
+function recordsOf(
+  service: Service,
+  topic: FoundTopic,
+  nowMs: number,
+): (message: PubsubMessage) => RecordInput | Promise<RecordInput | null> {
   const asked = asksFor(service, topic)
   if (asked === null) return (message) => recordOf(message, nowMs)
   const { transform, revision } = asked
   const { contracts } = service.parts
   const { info } = topic
-  return ({ data, attributes, orderingKey }) => {
-    const given: Carried = { data, attributes, orderingKey, messageId: '', publishMs: nowMs }
-    const carried = transform === null ? given : transform(given)
-    if (carried === null) return null
+  const recordFor = (carried: Carried): RecordInput => {
     const record = recordOf(revision === null ? carried : revision.checked(carried), nowMs)
     const fault = contracts.refuses(info.name, record)
     if (fault !== null) throw invalid(`Invalid data in message: ${fault.message}`)
     return record
+  }
+  return ({ data, attributes, orderingKey }) => {
+    const given: Carried = { data, attributes, orderingKey, messageId: '', publishMs: nowMs }
+    if (transform === null) return recordFor(given)
+    return transform(given).then((carried) => {
+      if (carried === null) return null
+      check(carried)
+      return recordFor(carried)
+    })
   }
 }
 function checkCount(count: number): void {
@@ -141,7 +151,7 @@ function checkCount(count: number): void {
     )
 }
 /** Answers how large it is. */
-function check({ data, attributes, orderingKey }: PubsubMessage): number {
+function check({ data, attributes, orderingKey }: Pick<PubsubMessage, 'data' | 'attributes' | 'orderingKey'>): number {
   if (data.length === 0 && attributes.size === 0)
     throw invalid(
       'One or more messages in the publish request is empty. Each message must contain either non-empty data, or at least one attribute.',

@@ -38,7 +38,7 @@ export interface TopicUses {
   readerOf(topic: string): { readonly kind: string; readonly name: string } | null
 }
 export interface Parts {
-  readonly world: Pick<World, 'clock' | 'random' | 'net'>
+  readonly world: Pick<World, 'clock' | 'random' | 'net' | 'threads'>
   /** A log of our own: subscriptions are its queues. */
   readonly log: Log & { readonly queues: Queues }
   readonly commits: Commits
@@ -77,7 +77,7 @@ export class Service {
   private constructor(parts: Parts, kept: KeptMap) {
     this.parts = parts
     this.kept = kept
-    this.transforms = new Transforms(parts.world.clock)
+    this.transforms = new Transforms(parts.world)
     this.placing = new Placing({ world: { ...parts.world } as World, log: parts.log, commits: parts.commits })
     this.schemas = new SchemaStore(kept, parts.world)
     this.snapshots = new SnapshotStore(kept, parts.world.clock)
@@ -94,7 +94,6 @@ export class Service {
   }
   async #restore(): Promise<void> {
     const entries = [...this.kept.entries()]
-    if (entries.some(([, bytes]) => Buffer.from(bytes).includes('messageTransforms'))) await this.transforms.load()
     for (const [key, bytes] of entries) {
       const cut = key.indexOf('/')
       const kind = key.slice(0, cut)

@@ -16,7 +16,7 @@ import { type Carried, carriedOf } from './carried.ts'
 import { precondition } from './errors.ts'
 import { type Filter, parseFilter } from './filter.ts'
 import { Leases, type Holder } from './leases.ts'
-import { type Transform, othersFirst } from './transforms.ts'
+import type { Transform } from './transforms.ts'
 
 export interface SubscriptionParts {
   readonly queues: Queues
@@ -230,8 +230,9 @@ export class Subscription {
         const { offset } = record
         if (offset > at) pass(at, offset - 1)
         at = offset + 1
-        if (this.#transform !== null) await othersFirst(this.#parts.clock)
-        const message = this.#wanted(partition, record, nowMs)
+        const wanted = this.#wanted(partition, record, nowMs)
+        const transform = wanted === null ? null : this.#transform
+        const message = transform === null ? wanted : await this.#transformed(transform, wanted!)
         if (message === null) pass(offset, offset)
         else if (message === 'failed')
           failed.push({ first: offset, last: offset, outcomes: ['release'], delayMs: failedMs })
@@ -245,13 +246,15 @@ export class Subscription {
     if (done.length + failed.length > 0) void this.#settle(of, [...done, ...failed])
   }
   /** null: it is not for this subscription, or not any more. */
-  #wanted(partition: number, record: LogRecord, nowMs: number): Carried | 'failed' | null {
+  #wanted(partition: number, record: LogRecord, nowMs: number): Carried | null {
     if (record.timeMs < nowMs - this.retentionMs || expiryMs(record) <= nowMs) return null
     const carried = carriedOf(partition, record)
     if (this.#filter !== null && !this.#filter(carried.attributes)) return null
-    if (this.#transform === null) return carried
+    return carried
+  }
+  async #transformed(transform: Transform, carried: Carried): Promise<Carried | 'failed' | null> {
     try {
-      return this.#transform(carried)
+      return await transform(carried)
     } catch (error) {
       this.#parts.onFault(this.id, asFault(error))
       return 'failed'

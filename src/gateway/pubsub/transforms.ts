@@ -1,61 +1,53 @@
 /**
- * Message transforms: JavaScript that users write, run by QuickJS in WebAssembly. It has no way to the outside: no files, no
- * network, no clock of ours, its own memory with a limit, and so much time for each message.
+ * Message transforms: users' functions, on a thread of their own, one call after another. Most that take too long are
+ * stopped there; a thread that does not answer is ended, and what it was running is not run again for a while.
  */
-import type {
-  QuickJSContext,
-  QuickJSHandle,
-  QuickJSRuntime,
-  QuickJSSyncVariant,
-  QuickJSWASMModule,
-} from 'quickjs-emscripten-core'
-import { isUtf8 } from 'node:buffer'
+import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
-import type { Clock } from '../../lib/world.ts'
+import { Line } from '../../lib/line.ts'
+import type { Thread, World } from '../../lib/world.ts'
 import { timestamp, secondsOf } from '../../wire/protobuf/well-known.ts'
 import { toJson } from '../../wire/protobuf/json.ts'
 import type { MessageTransform } from '../../wire/pubsub/messages.ts'
 import type { Carried } from './carried.ts'
 import { invalid } from './errors.ts'
+import type { UdfThread } from './udf-thread.ts'
+import type { Udf, UdfAnswer, UdfMessage } from './user-functions.ts'
 
 /** null: the message is dropped. Throws RpcError INVALID_ARGUMENT with what the function threw. */
-export type Transform = (message: Carried) => Carried | null
-/** Before each message that a function is called for: it may take its time, and the rest of the program goes on in between. */
-export const othersFirst = (clock: Clock): Promise<void> => new Promise((resolve) => clock.soon(resolve))
-interface Udf {
-  readonly functionName: string
-  readonly code: string
+export type Transform = (message: Carried) => Promise<Carried | null>
+
+interface Running {
+  readonly thread: Thread
+  readonly line: Line<UdfThread>
 }
 
-export class Transforms {
-  readonly #clock: Clock
-  #module: QuickJSWASMModule | null = null
-  readonly #functions = new Map<string, UserFunction>()
-  readonly #known = new WeakMap<readonly MessageTransform[], Transform>()
+const threadModule = new URL(import.meta.url.replace(/[^/]*(\.[jt]s)$/, 'udf-thread$1'))
+const tooLong = `it took more than ${limits.pubsubUdfMs} ms`
 
-  constructor(clock: Clock) {
-    this.#clock = clock
-  }
-  /** Before the first one is used. */
-  async load(): Promise<void> {
-    if (this.#module !== null) return
-    const [{ newQuickJSWASMModuleFromVariant }, variant] = await Promise.all([
-      import('quickjs-emscripten-core'),
-      import('@jitl/quickjs-wasmfile-release-sync'),
-    ])
-    // Its types are those of CommonJS; as a module it is what it exports by default.
-    this.#module = await newQuickJSWASMModuleFromVariant(variant.default as unknown as QuickJSSyncVariant)
+export class Transforms {
+  readonly #world: Pick<World, 'clock' | 'threads'>
+  #running: Running | null = null
+  #turn: Promise<unknown> = Promise.resolve()
+  /** Functions that a thread was ended for, and until when they are not run. */
+  readonly #stopped = new Map<string, number>()
+  readonly #known = new WeakMap<readonly MessageTransform[], Transform>()
+  #isClosed = false
+
+  constructor(world: Pick<World, 'clock' | 'threads'>) {
+    this.#world = world
   }
   /** Throws RpcError INVALID_ARGUMENT. */
-  async check({ functionName, code }: Udf): Promise<void> {
+  async check(udf: Udf): Promise<void> {
+    const { functionName, code } = udf
     if (!/^[A-Za-z_$][\w$]{0,254}$/.test(functionName))
       throw invalid(`Invalid function name given (function_name=${functionName.slice(0, 100)}).`)
     if (Buffer.byteLength(code) > limits.pubsubUdfBytes)
       throw invalid(`The code of a JavaScript UDF has at most ${limits.pubsubUdfBytes} bytes.`)
-    await this.load()
-    this.#functionOf({ functionName, code })
+    const why = await this.#ask(udf, (line) => line.call('check', [{ functionName, code }]))
+    if (why !== null) throw invalid(why)
   }
-  /** null: nothing is to be done. They are loaded. */
+  /** null: nothing is to be done. */
   of(all: readonly MessageTransform[]): Transform | null {
     if (all.length === 0) return null
     let known = this.#known.get(all)
@@ -63,118 +55,89 @@ export class Transforms {
       const active = all.flatMap(({ disabled, javascriptUdf }) =>
         disabled || javascriptUdf === null ? [] : [javascriptUdf],
       )
-      known = (message) =>
-        active.reduce<Carried | null>((now, udf) => (now === null ? null : this.#functionOf(udf).run(now)), message)
+      known = async (message) => {
+        let now: Carried | null = message
+        for (const udf of active) if (now !== null) now = await this.#run(udf, now)
+        return now
+      }
       this.#known.set(all, known)
     }
     return known
   }
-  #functionOf({ functionName, code }: Udf): UserFunction {
-    const key = `${functionName}\n${code}`
-    let found = this.#functions.get(key)
-    if (found === undefined) {
-      found = new UserFunction(this.#module!, this.#clock, { functionName, code })
-      for (const [oldest, one] of this.#functions) {
-        if (this.#functions.size < limits.pubsubUdfs) break
-        this.#functions.delete(oldest)
-        one.close()
+  async #run(udf: Udf, carried: Carried): Promise<Carried | null> {
+    const { functionName, code } = udf
+    const message = sentOf(carried)
+    const answer = await this.#ask<UdfAnswer>(udf, (line) => line.call('run', [{ functionName, code }, message]))
+    if ('why' in answer) throw invalid(answer.why)
+    if (answer.message === null) return null
+    const { data, attributes } = answer.message
+    return { ...carried, data, attributes: new Map(attributes) }
+  }
+
+  /** When all that was asked before is answered. Throws RpcError where the function is one that did not answer. */
+  #ask<T>(udf: Udf, call: (line: Line<UdfThread>) => Promise<T>): Promise<T> {
+    const key = `${udf.functionName}\n${udf.code}`
+    const answer = this.#turn.then(async () => {
+      this.#refuseStopped(key)
+      const { thread, line } = this.#running ?? this.#start()
+      // Not part of the function's time: the thread begins, and loads what runs it.
+      await line.call('ready', [])
+      const cancel = this.#world.clock.after(limits.pubsubUdfSilentMs, () => {
+        this.#stop(key)
+        void thread.end()
+      })
+      try {
+        return await call(line)
+      } catch (error) {
+        this.#refuseStopped(key)
+        throw error
+      } finally {
+        cancel()
       }
-      this.#functions.set(key, found)
+    })
+    this.#turn = answer.catch(() => undefined)
+    return answer
+  }
+  #start(): Running {
+    const { threads } = this.#world
+    if (threads === undefined || this.#isClosed) throw new Fault('log.closed', { what: 'the thread of transforms' })
+    const thread = threads.start(threadModule, null)
+    const line = new Line<UdfThread>(thread.port, {}, { holds: true })
+    const running = { thread, line }
+    this.#running = running
+    void thread.ended.then(() => {
+      if (this.#running === running) this.#running = null
+      line.end(new Fault('log.closed', { what: 'the thread of transforms' }))
+    })
+    return running
+  }
+  #stop(key: string): void {
+    for (const oldest of this.#stopped.keys()) {
+      if (this.#stopped.size < limits.pubsubUdfs) break
+      this.#stopped.delete(oldest)
     }
-    return found
+    this.#stopped.set(key, this.#world.clock.monotonic() + limits.pubsubUdfStoppedMs)
+    this.#running = null
+  }
+  #refuseStopped(key: string): void {
+    const untilMs = this.#stopped.get(key) ?? 0
+    if (untilMs > this.#world.clock.monotonic())
+      throw invalid(
+        `The JavaScript UDF ${key.slice(0, key.indexOf('\n'))} failed: ${tooLong}, and could not be stopped.`,
+      )
+    this.#stopped.delete(key)
   }
   close(): void {
-    for (const one of this.#functions.values()) one.close()
-    this.#functions.clear()
+    this.#isClosed = true
+    void this.#running?.thread.end()
   }
 }
-
-/** One machine for each function: nothing of one can be seen by another. */
-class UserFunction {
-  readonly #clock: Clock
-  readonly #runtime: QuickJSRuntime
-  readonly #context: QuickJSContext
-  #call: QuickJSHandle | null = null
-  readonly #name: string
-  #untilMs = 0
-
-  /** Throws RpcError INVALID_ARGUMENT. */
-  constructor(module: QuickJSWASMModule, clock: Clock, { functionName, code }: Udf) {
-    this.#clock = clock
-    this.#name = functionName
-    this.#runtime = module.newRuntime()
-    this.#runtime.setMemoryLimit(limits.pubsubUdfMemoryBytes)
-    this.#runtime.setMaxStackSize(limits.pubsubUdfStackBytes)
-    this.#runtime.setInterruptHandler(() => this.#clock.monotonic() > this.#untilMs)
-    this.#context = this.#runtime.newContext()
-    try {
-      this.#evaluate(code).dispose()
-      const found = this.#evaluate(`typeof ${functionName}`)
-      const type = this.#context.getString(found)
-      found.dispose()
-      if (type !== 'function') throw invalid(`Invalid JavaScript UDF: ${functionName} is no function.`)
-      this.#call = this.#evaluate(
-        `((call) => (text, metadata) => { const result = call(JSON.parse(text), JSON.parse(metadata)); return result == null ? '' : JSON.stringify(result) })(${functionName})`,
-      )
-    } catch (error) {
-      this.close()
-      throw error
-    }
+function sentOf({ data, attributes, messageId, publishMs, orderingKey }: Carried): UdfMessage {
+  const metadata = {
+    ...(messageId === '' ? {} : { message_id: messageId }),
+    publish_time: String(toJson(timestamp, secondsOf(publishMs))),
+    ...(orderingKey === '' ? {} : { ordering_key: orderingKey }),
   }
-  #evaluate(code: string): QuickJSHandle {
-    this.#untilMs = this.#clock.monotonic() + limits.pubsubUdfMs
-    const result = this.#context.evalCode(code, 'udf.js')
-    if (result.error !== undefined) throw this.#thrown('Invalid JavaScript UDF', result.error)
-    return result.value
-  }
-  run(message: Carried): Carried | null {
-    const { data, attributes, messageId, publishMs, orderingKey } = message
-    if (!isUtf8(data)) throw invalid('A JavaScript UDF takes data that is UTF-8.')
-    const given = { data: Buffer.from(data).toString('utf8'), attributes: Object.fromEntries(attributes) }
-    const metadata = {
-      ...(messageId === '' ? {} : { message_id: messageId }),
-      publish_time: toJson(timestamp, secondsOf(publishMs)),
-      ...(orderingKey === '' ? {} : { ordering_key: orderingKey }),
-    }
-    const text = this.#called(JSON.stringify(given), JSON.stringify(metadata))
-    return text === '' ? null : { ...message, ...this.#returned(text) }
-  }
-  #called(message: string, metadata: string): string {
-    const context = this.#context
-    this.#untilMs = this.#clock.monotonic() + limits.pubsubUdfMs
-    const [first, second] = [context.newString(message), context.newString(metadata)]
-    const result = context.callFunction(this.#call!, context.undefined, first, second)
-    first.dispose()
-    second.dispose()
-    if (result.error !== undefined) throw this.#thrown(`The JavaScript UDF ${this.#name} failed`, result.error)
-    const text = context.getString(result.value)
-    result.value.dispose()
-    return text
-  }
-  #returned(text: string): Pick<Carried, 'data' | 'attributes'> {
-    const returned: unknown = JSON.parse(text)
-    const wrong = (what: string): Error => invalid(`The JavaScript UDF ${this.#name} returned ${what}.`)
-    if (typeof returned !== 'object' || returned === null || Array.isArray(returned)) throw wrong('no message')
-    const { data = '', attributes = {} } = returned as { data?: unknown; attributes?: unknown }
-    if (typeof data !== 'string') throw wrong('data that is no text')
-    if (typeof attributes !== 'object' || attributes === null) throw wrong('attributes that are no object')
-    const entries = Object.entries(attributes)
-    const odd = entries.find(([, value]) => typeof value !== 'string')
-    if (odd !== undefined) throw wrong(`an attribute that is no text (${odd[0].slice(0, 100)})`)
-    return { data: Buffer.from(data, 'utf8'), attributes: new Map(entries as [string, string][]) }
-  }
-  #thrown(what: string, error: QuickJSHandle): Error {
-    const said: unknown = this.#context.dump(error)
-    error.dispose()
-    const { name = '', message = '' } =
-      typeof said === 'object' && said !== null ? (said as Record<string, string>) : {}
-    const isLate = message === 'interrupted'
-    const why = isLate ? `it took more than ${limits.pubsubUdfMs} ms` : `${name}: ${message || String(said)}`
-    return invalid(`${what}: ${why.slice(0, 500)}`)
-  }
-  close(): void {
-    this.#call?.dispose()
-    this.#context.dispose()
-    this.#runtime.dispose()
-  }
+  // A copy: what goes to a thread takes the whole of the bytes that it is a view of.
+  return { data: Uint8Array.from(data), attributes: [...attributes], metadata }
 }

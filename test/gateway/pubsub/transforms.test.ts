@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { Calls, type Fixture, startFixture, textOf } from './fixture.ts'
+import { Calls, type Fixture, type RpcFailure, startFixture, textOf } from './fixture.ts'
 
 let fixture: Fixture
 let calls: Calls
@@ -105,4 +105,63 @@ test('while functions take their time with many messages, others are served', as
   }
   assert.equal((await pulling).length, 30)
   assert.ok(answered >= 5 && worstMs < 900, `${answered} answers meanwhile, ${Math.round(worstMs)} ms at most`)
+})
+test('what cannot be stopped from within is ended from without: the rest goes on, and other functions run again', async () => {
+  const code = (work: string): string => `function f(m) { if (m.data === 'x') ${work}; return m }`
+  const endless = [
+    'new Array(4294967295).indexOf(1)',
+    'Array.prototype.reverse.call({ length: 2 ** 53 - 1 })',
+    "'a'.repeat(4e6).indexOf('a'.repeat(2e6) + 'b')",
+  ]
+  await calls.topic('quick', udf('function f(m) { m.data += "!"; return m }'))
+  await calls.topic('plain')
+  await calls.subscription('quick-sub', 'quick')
+  for (const work of endless) {
+    const topic = `endless${made++}`
+    await calls.topic(topic, udf(code(work)))
+    let isOver = false
+    const refused = assert.rejects(calls.publish(topic, 'x'), /took more than 100 ms, and could not be stopped/)
+    void refused.finally(() => (isOver = true))
+    let worstMs = 0
+    while (!isOver) {
+      const beganMs = performance.now()
+      await calls.publish('plain', 'y')
+      worstMs = Math.max(worstMs, performance.now() - beganMs)
+    }
+    await refused
+    assert.ok(worstMs < 1_000, `others waited ${Math.round(worstMs)} ms`)
+    // Not once more, until some time has passed.
+    const beganMs = performance.now()
+    await assert.rejects(calls.publish(topic, 'x'), /could not be stopped/)
+    assert.ok(performance.now() - beganMs < 500)
+    await calls.publish('quick', 'z')
+  }
+  assert.deepEqual((await calls.pull('quick-sub', 10)).map(textOf), ['z!', 'z!', 'z!'])
+})
+test('odd things that are thrown and returned refuse the message, and break nothing', async () => {
+  const odd = [
+    'throw { message: { toString: 1 }, name: { toString: 2 } }',
+    "JSON.stringify = () => '{'",
+    "JSON.parse('['.repeat(200000))",
+    "m.attributes = Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`k${i}`, 'v']))",
+    "m.data = ''",
+  ]
+  for (const work of odd) {
+    const topic = `odd${made++}`
+    await calls.topic(topic, udf(`function f(m) { ${work}; return m }`))
+    await assert.rejects(calls.publish(topic, 'x'), (error: RpcFailure) => error.status === 3, work)
+  }
+  assert.deepEqual(await through('function f(m) { return m }', 'fine'), ['fine'])
+})
+test('functions that keep memory do not take more than there is for all of them', async () => {
+  const keeps = (i: number): string =>
+    `const kept = new Uint8Array(14e6).fill(${i}); function f(m) { return kept && m }`
+  const before = process.memoryUsage().rss
+  for (let i = 0; i < 60; i++) {
+    const topic = `keeps${i}`
+    await calls.topic(topic, udf(keeps(i)))
+    await calls.publish(topic, 'x')
+  }
+  const grownMiB = (process.memoryUsage().rss - before) / 2 ** 20
+  assert.ok(grownMiB < 700, `${Math.round(grownMiB)} MiB more`)
 })
