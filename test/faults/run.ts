@@ -26,6 +26,7 @@ import { holdUps } from './cases/hold-ups.ts'
 import { idle } from './cases/idle.ts'
 import { kill } from './cases/kill.ts'
 import { kinesisFrames } from './cases/kinesis-frames.ts'
+import { kinesisKill } from './cases/kinesis-kill.ts'
 import { mqttKills } from './cases/mqtt.ts'
 import { mqttFrames } from './cases/mqtt-frames.ts'
 import { shares } from './cases/shares.ts'
@@ -64,6 +65,7 @@ const cases: readonly FaultCase[] = [
   eventHubsFrames,
   eventHubsKill,
   kinesisFrames,
+  kinesisKill,
   connections,
   idle,
   soak,

@@ -6,7 +6,7 @@ import { type Stream, hoursOf } from './streams.ts'
 
 export const firstNumber = (shard: number, { createdMs }: Shard): string =>
   sequenceNumber({ shard, shardCreatedMs: createdMs, index: 0n, timeMs: createdMs })
-const lastNumber = (shard: number, { createdMs, closedMs = 0 }: Shard): string =>
+export const lastNumber = (shard: number, { createdMs, closedMs = 0 }: Shard): string =>
   sequenceNumber({ shard, shardCreatedMs: createdMs, index: endIndex, timeMs: closedMs })
 
 const rangeOf = ({ from, to }: Shard): object => ({ StartingHashKey: from, EndingHashKey: to })

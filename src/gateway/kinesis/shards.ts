@@ -13,8 +13,12 @@ export interface Shard {
   readonly closedMs?: number
 }
 export const hashKeys = 2n ** 128n
-/** Children begin in the second after their parents' last: so their sequence numbers come behind. */
-const bornAfterMs = 1_000
+/**
+ * When a shard begins, for its sequence numbers alone: they are told apart by this second first, so it is one after its parents'
+ * own, however soon these are split or merged again and whatever the clock does.
+ */
+export const bornMs = (parents: readonly Shard[], nowMs: number): number =>
+  Math.max(nowMs, ...parents.map(({ createdMs }) => createdMs)) + 1_000
 
 export const isOpen = (shard: Shard): boolean => shard.closedMs === undefined
 export const shardId = (shard: number): string =>
@@ -39,7 +43,7 @@ export function evenShards(count: number, createdMs: number): Shard[] {
 /** The shard's second child begins with the hash key `at`. */
 export function split(shards: readonly Shard[], shard: number, at: bigint, nowMs: number): Shard[] {
   const parent = shards[shard]!
-  const born = { createdMs: nowMs + bornAfterMs, parent: shard }
+  const born = { createdMs: bornMs([parent], nowMs), parent: shard }
   return [
     ...closed(shards, [shard], nowMs),
     { ...born, from: parent.from, to: String(at - 1n) },
@@ -53,7 +57,7 @@ export function merge(shards: readonly Shard[], shard: number, adjacent: number,
     {
       from: shards[shard]!.from,
       to: shards[adjacent]!.to,
-      createdMs: nowMs + bornAfterMs,
+      createdMs: bornMs([shards[shard]!, shards[adjacent]!], nowMs),
       parent: shard,
       adjacent,
     },
@@ -76,7 +80,8 @@ export function scaled(shards: readonly Shard[], count: number, nowMs: number): 
     return range < last ? range : last
   }
   const endOf = (range: bigint): bigint => (range === last ? hashKeys : size * (range + 1n))
-  const born = (child: Omit<Shard, 'createdMs'>): number => all.push({ ...child, createdMs: nowMs + bornAfterMs }) - 1
+  const born = (child: Omit<Shard, 'createdMs'>): number =>
+    all.push({ ...child, createdMs: bornMs(parentsOf(all, child), nowMs) }) - 1
   const close = (shard: number): void => void (all[shard] = { ...all[shard]!, closedMs: nowMs })
   const pieces: number[] = []
   for (let shard of openInOrder(shards)) {
@@ -105,6 +110,13 @@ export const openInOrder = (shards: readonly Shard[]): number[] =>
   shards
     .flatMap((shard, i) => (isOpen(shard) ? [i] : []))
     .toSorted((a, b) => (BigInt(shards[a]!.from) < BigInt(shards[b]!.from) ? -1 : 1))
+export const parentsOf = (shards: readonly Shard[], { parent, adjacent }: Omit<Shard, 'createdMs'>): Shard[] =>
+  [parent, adjacent].flatMap((one) => (one === undefined ? [] : [shards[one]!]))
+/** When it was opened, by the clock. */
+export const openedMs = (shards: readonly Shard[], shard: number): number => {
+  const parents = parentsOf(shards, shards[shard]!)
+  return parents.length === 0 ? shards[shard]!.createdMs : Math.max(...parents.map(({ closedMs = 0 }) => closedMs))
+}
 export const childrenOf = (shards: readonly Shard[], shard: number): number[] =>
   shards.flatMap((one, i) => (one.parent === shard || one.adjacent === shard ? [i] : []))
 

@@ -1,6 +1,9 @@
 /**
  * Streams: topics, and what Kinesis knows of them beside: the shard table, tags, consumers, flags. That lies in the compacted
  * topic `_millrace_kinesis`. A topic that nobody made by Kinesis is a stream too: every partition a shard, the ranges even.
+ *
+ * What changes both is written down before the topic is touched (`creating/NAME`, `growing`): a process that dies in between
+ * finishes it at the next start if the topic was changed, and forgets it if not.
  */
 import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
@@ -10,7 +13,7 @@ import type { TopicInfo } from '../../log/log.ts'
 import { inUse, notFound, overLimit } from './errors.ts'
 import { Kept } from './kept.ts'
 import type { KinesisSettings } from './settings.ts'
-import { type Shard, ShardFinder, evenShards, isOpen, openInOrder } from './shards.ts'
+import { type Shard, ShardFinder, bornMs, evenShards, isOpen, openInOrder, parentsOf } from './shards.ts'
 import { WriteGate } from './write-gate.ts'
 
 /** Of topics that were not made by Kinesis: it is part of sequence numbers, so it is the same for ever. */
@@ -41,7 +44,6 @@ export interface StreamState {
   readonly keyId: string | null
   readonly metrics: readonly string[]
   readonly policy: string | null
-  readonly maxRecordKiB: number
   readonly warmMiBps: number
   /** Records may come without a partition key. */
   readonly auto: boolean
@@ -53,6 +55,8 @@ export interface StreamState {
     /** It was never ready. */
     readonly unborn?: boolean
   }
+  /** Shards that partitions are being made for: with them they are the stream's, all at once. */
+  readonly growing?: readonly Shard[]
 }
 export interface Stream extends Omit<StreamState, 'shards'> {
   readonly name: string
@@ -62,6 +66,8 @@ export interface Stream extends Omit<StreamState, 'shards'> {
   readonly shards: readonly Shard[]
   readonly topic: TopicInfo
   readonly retentionMs: number
+  /** `max.message.bytes` of the topic, where it is set. */
+  readonly maxRecordKiB: number
   readonly finder: ShardFinder
 }
 export interface NewStream {
@@ -79,7 +85,11 @@ interface Options {
   readonly settings: KinesisSettings
   readonly onFault: (fault: unknown) => void
 }
-const keyOf = (name: string): string => `stream/${name}`
+const streamPrefix = 'stream/'
+const keyOf = (name: string): string => streamPrefix + name
+const creatingPrefix = 'creating/'
+/** What did not go is tried again after so long. */
+const againMs = 1_000
 const plain: Omit<StreamState, 'topicId' | 'createdMs' | 'shards'> = {
   onDemand: false,
   tags: {},
@@ -87,10 +97,10 @@ const plain: Omit<StreamState, 'topicId' | 'createdMs' | 'shards'> = {
   keyId: null,
   metrics: [],
   policy: null,
-  maxRecordKiB: 1_024,
   warmMiBps: 0,
   auto: false,
 }
+const recordKiBDefault = 1_024
 /** Room in a batch for what is not data. */
 const batchRoomBytes = 8_192
 const internal = /^(_millrace_|__(consumer_offsets|transaction_state|share_group_state)$)/
@@ -107,6 +117,7 @@ export class Streams {
   /** What was put together of a topic and its state, as long as both are the same. */
   readonly #made = new Map<string, { topic: TopicInfo; state: unknown; stream: Stream }>()
   readonly #stops: (() => void)[] = []
+  #isClosed = false
 
   private constructor({ log, world, settings, onFault }: Options, kept: Kept) {
     this.#log = log
@@ -118,12 +129,16 @@ export class Streams {
   static async open(options: Options): Promise<Streams> {
     const { log, world } = options
     const streams = new Streams(options, await Kept.open(log, () => world.clock.now()))
+    for (const [key] of [...streams.kept.entries()])
+      for (const prefix of [creatingPrefix, streamPrefix])
+        if (key.startsWith(prefix)) await streams.#finish(key.slice(prefix.length))
     for (const [key, value] of streams.kept.entries())
-      if (key.startsWith('stream/') && (value as StreamState).pending !== undefined)
-        streams.#later(key.slice('stream/'.length), (value as StreamState).pending!.dueMs)
+      if (key.startsWith(streamPrefix) && (value as StreamState).pending !== undefined)
+        streams.#later(key.slice(streamPrefix.length), (value as StreamState).pending!.dueMs)
     return streams
   }
   close(): void {
+    this.#isClosed = true
     for (const stop of this.#stops) stop()
   }
 
@@ -139,6 +154,11 @@ export class Streams {
   find(name: string): Stream | null {
     const topic = isHidden(name) ? null : this.#log.catalog.byName(name)
     if (topic === null) return null
+    const creating = this.kept.get(creatingPrefix + name) as StreamState | null
+    if (creating !== null) {
+      const dueMs = creating.pending?.dueMs ?? creating.createdMs
+      return this.#make(topic, { ...creating, topicId: topic.id, pending: { status: 'CREATING', dueMs } })
+    }
     const state = this.kept.get(keyOf(name)) as StreamState | null
     const made = this.#made.get(name)
     if (made !== undefined && made.topic === topic && made.state === state) return made.stream
@@ -152,7 +172,7 @@ export class Streams {
       kept !== null && kept.topicId === topic.id
         ? kept
         : { ...plain, topicId: topic.id, createdMs: foreignCreatedMs, shards: null }
-    const shards = state.shards === null ? evenShards(topic.partitions, state.createdMs) : shardsOf(state.shards, topic)
+    const shards = state.shards === null ? evenShards(topic.partitions, state.createdMs) : shardsOf(state, topic)
     const status = state.pending?.status ?? 'ACTIVE'
     return {
       ...state,
@@ -163,6 +183,7 @@ export class Streams {
       status,
       shards: status === 'CREATING' || state.pending?.unborn === true ? [] : shards,
       retentionMs: retentionOf(topic),
+      maxRecordKiB: maxRecordOf(topic),
       finder: new ShardFinder(shards),
     }
   }
@@ -199,25 +220,63 @@ export class Streams {
       const createdMs = nowMs - createdBeforeMs
       const config = {
         'retention.ms': String(dayHours * hourMs),
-        'max.message.bytes': String(Math.min(made.maxRecordKiB * 1_024 + batchRoomBytes, limits.batchBytesMax)),
+        'max.message.bytes': bytesMaxOf(made.maxRecordKiB),
       }
-      const [fault] = await this.#log.topics.create([{ name, partitions: made.shards, config }])
-      if (fault instanceof Fault) throw fault
-      const topic = this.#log.catalog.byName(name)
-      if (topic === null) throw new Fault('log.unknown-topic', { topic: name })
-      const { tags, onDemand, maxRecordKiB, warmMiBps, auto } = made
+      const { tags, onDemand, warmMiBps, auto } = made
       const { changeMs } = this.settings
       const state: StreamState = {
         ...plain,
-        ...{ tags, onDemand, maxRecordKiB, warmMiBps, auto },
-        topicId: topic.id,
+        ...{ tags, onDemand, warmMiBps, auto },
+        // Of the topic that is made.
+        topicId: '',
         createdMs,
         shards: evenShards(made.shards, createdMs),
         ...(changeMs === 0 ? {} : { pending: { status: 'CREATING', dueMs: nowMs + changeMs } }),
       }
-      await this.kept.set([[keyOf(name), state]])
+      await this.kept.set([[creatingPrefix + name, state]])
+      await this.#whole(name, async () => {
+        const [fault] = await this.#log.topics.create([{ name, partitions: made.shards, config }])
+        if (fault instanceof Fault) {
+          await this.kept.set([[creatingPrefix + name, null]])
+          throw fault
+        }
+        await this.#finish(name)
+      })
       if (changeMs > 0) this.#later(name, nowMs + changeMs)
     })
+  }
+  /** What was written down and fails now is finished, or forgotten, later. */
+  async #whole(name: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      this.#later(name, this.#world.clock.now() + againMs)
+      throw error
+    }
+  }
+  /** What was begun: done if the topic is as it was to be, else forgotten. Throws Fault. */
+  async #finish(name: string): Promise<void> {
+    const topic = this.#log.catalog.byName(name)
+    const creating = this.kept.get(creatingPrefix + name) as StreamState | null
+    if (creating !== null) {
+      const isMade = topic !== null && topic.partitions >= creating.shards!.length
+      const made = isMade ? ([[keyOf(name), { ...creating, topicId: topic.id }]] as const) : []
+      await this.kept.set([[creatingPrefix + name, null], ...made])
+    }
+    const kept = this.kept.get(keyOf(name)) as StreamState | null
+    if (topic === null || kept === null || kept.topicId !== topic.id || kept.growing === undefined) return
+    const { growing, pending, ...state } = kept
+    if (topic.partitions < growing.length)
+      return this.kept.set([[keyOf(name), pending === undefined ? state : { ...state, pending }]])
+    // What is being written goes to the shards as they were; what comes then goes to the new ones.
+    const gate = this.gate(name)
+    await gate.shut()
+    try {
+      const left = pending?.status === 'DELETING' ? { pending } : {}
+      await this.kept.set([[keyOf(name), { ...state, ...left, shards: growing }]])
+    } finally {
+      gate.open()
+    }
   }
   /** Throws ServiceError LimitExceededException where there is none for so many open shards more. */
   roomFor(more: number): void {
@@ -252,6 +311,7 @@ export class Streams {
   /** Other shards: durable when it resolves, or under way (UPDATING) where changes take their time. Throws ServiceError. */
   reshard(name: string, next: (stream: Stream, nowMs: number) => readonly Shard[]): Promise<void> {
     return this.#turn(name, async () => {
+      await this.#finish(name)
       const stream = this.active(name)
       const nowMs = this.#world.clock.now()
       const shards = next(stream, nowMs)
@@ -265,19 +325,13 @@ export class Streams {
       this.#later(name, nowMs + changeMs)
     })
   }
-  /** What is being written goes to the shards as they were; what comes then goes to the new ones. */
   async #take(stream: Stream, shards: readonly Shard[]): Promise<void> {
     const { name, topic } = stream
-    if (shards.length > topic.partitions) await this.#log.topics.alter(name, { partitions: shards.length })
-    const gate = this.gate(name)
-    await gate.shut()
-    try {
-      const { pending, ...state } = this.#stateOf(stream)
-      void pending
-      await this.kept.set([[keyOf(name), { ...state, shards: [...shards] }]])
-    } finally {
-      gate.open()
-    }
+    await this.#put(stream, { shards: stream.shards, growing: shards })
+    await this.#whole(name, async () => {
+      if (shards.length > topic.partitions) await this.#log.topics.alter(name, { partitions: shards.length })
+      await this.#finish(name)
+    })
   }
   /** Throws ServiceError ResourceInUseException. */
   active(name: string): Stream {
@@ -307,22 +361,24 @@ export class Streams {
   }
   setMaxRecord(name: string, maxRecordKiB: number): Promise<void> {
     return this.#turn(name, async () => {
-      const stream = this.get(name)
-      const bytes = Math.min(maxRecordKiB * 1_024 + batchRoomBytes, limits.batchBytesMax)
-      await this.#log.topics.alter(name, { config: { 'max.message.bytes': String(bytes) } })
-      await this.#put(stream, { maxRecordKiB })
+      await this.#log.topics.alter(name, { config: { 'max.message.bytes': bytesMaxOf(maxRecordKiB) } })
     })
   }
 
   #later(name: string, dueMs: number): void {
+    if (this.#isClosed) return
     const { clock } = this.#world
     const stop = clock.after(Math.max(0, dueMs - clock.now()), () => {
       this.#stops.splice(this.#stops.indexOf(stop), 1)
-      void this.#turn(name, () => this.#settle(name)).catch(this.#onFault)
+      void this.#turn(name, () => this.#settle(name)).catch((fault: unknown) => {
+        this.#onFault(fault)
+        this.#later(name, clock.now() + againMs)
+      })
     })
     this.#stops.push(stop)
   }
   async #settle(name: string): Promise<void> {
+    await this.#finish(name)
     const stream = this.find(name)
     const pending = stream?.pending
     if (stream === null || pending === undefined) return
@@ -356,9 +412,11 @@ const nameMax = 128
 const isHidden = (name: string): boolean => internal.test(name) || name.length > nameMax
 
 /** Partitions that Kafka has added to a stream with shards of its own: shards that nothing is written to by Kinesis. */
-function shardsOf(shards: readonly Shard[], topic: TopicInfo): readonly Shard[] {
+function shardsOf({ shards: own, growing = [] }: StreamState, topic: TopicInfo): readonly Shard[] {
+  const shards = own ?? []
   const last = shards[openInOrder(shards).at(-1) ?? 0]?.to ?? '0'
-  const foreign = Math.max(0, topic.partitions - shards.length)
+  // Not those that are there for shards to come.
+  const foreign = Math.max(0, topic.partitions - Math.max(shards.length, growing.length))
   return foreign === 0
     ? shards
     : [
@@ -373,15 +431,23 @@ function shardsOf(shards: readonly Shard[], topic: TopicInfo): readonly Shard[] 
 }
 /** A change that took its time ends now: what it closes is closed now, and what it opens begins after that. */
 function closedNow(next: readonly Shard[], before: readonly Shard[], nowMs: number): Shard[] {
-  return next.map((shard, i) => {
-    const old = before[i]
-    if (old === undefined) return { ...shard, createdMs: nowMs + 1_000 }
-    return shard.closedMs !== undefined && old.closedMs === undefined ? { ...shard, closedMs: nowMs } : shard
-  })
+  const after: Shard[] = []
+  for (const [i, shard] of next.entries()) {
+    const closed = shard.closedMs !== undefined && before[i]?.closedMs === undefined ? { closedMs: nowMs } : {}
+    const created = before[i] === undefined ? { createdMs: bornMs(parentsOf(after, shard), nowMs) } : {}
+    after.push({ ...shard, ...closed, ...created })
+  }
+  return after
 }
 function retentionOf(topic: TopicInfo): number {
   const ms = Number(topic.config['retention.ms'] ?? topic.defaults?.['retention.ms'] ?? kafkaRetentionMs)
   return ms < 0 ? foreverHours * hourMs : ms
+}
+const bytesMaxOf = (kib: number): string => String(Math.min(kib * 1_024 + batchRoomBytes, limits.batchBytesMax))
+/** The way back. */
+function maxRecordOf({ config }: TopicInfo): number {
+  const bytes = config['max.message.bytes']
+  return bytes === undefined ? recordKiBDefault : Math.max(1, Math.floor((Number(bytes) - batchRoomBytes) / 1_024))
 }
 export const hoursOf = (ms: number): number => Math.max(1, Math.ceil(ms / hourMs))
 export const msOf = (hours: number): number => hours * hourMs

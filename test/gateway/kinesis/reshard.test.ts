@@ -17,6 +17,7 @@ import {
   shardId,
   split,
 } from '../../../src/gateway/kinesis/shards.ts'
+import { firstNumber, lastNumber } from '../../../src/gateway/kinesis/describe.ts'
 import type { Clock } from '../../../src/lib/world.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
 import { wantedShards } from '../../../src/gateway/kinesis/growth.ts'
@@ -65,7 +66,11 @@ test('whatever is split, merged and scaled, open shards cover every hash key onc
           assert.ok(BigInt(from) <= key && key <= BigInt(to))
         }
         shards.forEach(({ parent, adjacent }, i) => {
-          for (const one of [parent, adjacent]) if (one !== undefined) assert.ok(one < i && !isOpen(shards[one]!))
+          for (const one of [parent, adjacent]) {
+            if (one === undefined) continue
+            assert.ok(one < i && !isOpen(shards[one]!))
+            assert.ok(BigInt(firstNumber(i, shards[i]!)) > BigInt(lastNumber(one, shards[one]!)), `${one} before ${i}`)
+          }
         })
       }
     }),
@@ -138,6 +143,29 @@ test('keys stay in order over splits, merges and scaling under load', async (t) 
       Array.from({ length: sent.get(key)! }, (_, n) => n),
       key,
     )
+})
+
+test('children of children begin behind them, however soon they are made, and take records in order', async (t) => {
+  const f = await kinesis(t)
+  await f.ok('CreateStream', { StreamName: 's', ShardCount: 1 })
+  let last = '0'
+  // Only the last hexadecimal digit of a shard stands before the index.
+  const rounds = 10
+  const put = { StreamName: 's', PartitionKey: 'k', ExplicitHashKey: '0' }
+  for (let n = 0; n < rounds; n++) {
+    for (let i = 0; i < 3 - (n % 2); i++) {
+      const { SequenceNumber } = await f.ok('PutRecord', { ...put, Data: 'YQ==', SequenceNumberForOrdering: last })
+      assert.ok(BigInt(SequenceNumber) > BigInt(last))
+      last = SequenceNumber
+    }
+    const { Shards } = await f.ok('ListShards', { StreamName: 's', ShardFilter: { Type: 'AT_LATEST' } })
+    const first = Shards.find((one: Json) => one.HashKeyRange.StartingHashKey === '0')
+    const at = { ShardToSplit: first.ShardId, NewStartingHashKey: String(2n ** BigInt(120 - n)) }
+    await f.ok('SplitShard', { StreamName: 's', ...at })
+    // They are open now, not in the seconds that stand in their numbers.
+    const now = { Type: 'AT_TIMESTAMP', Timestamp: Date.now() / 1_000 }
+    assert.equal((await f.ok('ListShards', { StreamName: 's', ShardFilter: now })).Shards.length, n + 2)
+  }
 })
 
 test('filters of shards say which were open when', async (t) => {

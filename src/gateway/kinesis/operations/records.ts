@@ -127,7 +127,9 @@ function encryption({ service }: Call, name: string): object {
 }
 function checkOrdering({ service, nowMs }: Call, name: string, text: string): void {
   const number = parseSequenceNumber(text)
-  if (number === null || number.timeMs > nowMs)
+  // A shard may begin later than now, in its numbers.
+  const shard = number === null ? undefined : service.streams.find(name)?.shards[number.shard]
+  if (number === null || number.timeMs > Math.max(nowMs, shard?.createdMs ?? 0))
     throw invalid(
       `ExclusiveMinimumSequenceNumber ${text} used in PutRecord on stream ${name} under account ` +
         `${service.streams.account} is invalid.`,

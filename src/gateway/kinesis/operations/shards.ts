@@ -2,7 +2,7 @@
 import { type Call, type Handlers, page } from '../call.ts'
 import { shardJson, shownShards } from '../describe.ts'
 import { ServiceError, inUse, invalid, notFound, overLimit } from '../errors.ts'
-import { areAdjacent, isOpen, merge, scaled, shardId, shardNumber, split } from '../shards.ts'
+import { areAdjacent, isOpen, merge, openedMs, scaled, shardId, shardNumber, split } from '../shards.ts'
 import type { Stream } from '../streams.ts'
 
 const listedDefault = 1_000
@@ -121,9 +121,8 @@ function shardsBy(stream: Stream, filter: Filter | undefined, { nowMs, codec }: 
   if (filter === undefined) return shown
   const ms = filter.Timestamp === undefined ? null : codec.ms(filter.Timestamp)
   const isOpenAt = (shard: number, atMs: number): boolean => {
-    const { createdMs, closedMs = Infinity } = shards[shard]!
-    // Children begin a second after they are made.
-    return createdMs - 1_000 <= atMs && closedMs > atMs
+    const { closedMs = Infinity } = shards[shard]!
+    return openedMs(shards, shard) <= atMs && closedMs > atMs
   }
   const needsTime = (): number => {
     if (ms === null) throw invalid(`Timestamp must be specified for a ShardFilter of the type ${filter.Type}.`)
@@ -136,11 +135,11 @@ function shardsBy(stream: Stream, filter: Filter | undefined, { nowMs, codec }: 
         throw invalid('ShardId must be specified for a ShardFilter of the type AFTER_SHARD_ID.')
       return shown.filter((shard) => shardId(shard) > filter.ShardId!)
     case 'AT_TRIM_HORIZON':
-      return shown.filter((shard) => isOpenAt(shard, Math.max(trimMs, stream.createdMs + 1_000)))
+      return shown.filter((shard) => isOpenAt(shard, Math.max(trimMs, stream.createdMs)))
     case 'AT_LATEST':
       return shown.filter((shard) => isOpen(shards[shard]!))
     case 'AT_TIMESTAMP':
-      return shown.filter((shard) => isOpenAt(shard, Math.max(needsTime(), stream.createdMs + 1_000)))
+      return shown.filter((shard) => isOpenAt(shard, Math.max(needsTime(), stream.createdMs)))
     case 'FROM_TIMESTAMP': {
       const fromMs = needsTime()
       return shown.filter((shard) => (shards[shard]!.closedMs ?? Infinity) > fromMs)

@@ -1,0 +1,509 @@
+/**
+ * Clients of the Kinesis gateway that write down what they were told. A slot is a name for a stream that comes and goes: one at
+ * a time asks for changes of it, several write to it, and one reads parents to their ends before their children.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Answered, type Json, type KinesisCaller, dataText } from '../gateway/kinesis/fixture.ts'
+import {
+  type RecordRow,
+  type ShardRow,
+  Written,
+  changedProblems,
+  openRows,
+  recordProblems,
+  shardProblems,
+  shardRows,
+} from './kinesis-checks.ts'
+
+/** What is there of a stream; the ranges of its open shards in order. */
+interface Facts {
+  readonly ranges: readonly string[]
+  readonly hours: number
+  readonly maxRecordKiB: number
+  /** Of the topic: what it really takes. */
+  readonly bytesMax: number
+  readonly tags: Readonly<Record<string, string>>
+  readonly consumers: readonly string[]
+}
+interface Act {
+  readonly operation: string
+  readonly input: object
+  /** null: the stream is gone. */
+  readonly next: Facts | null
+}
+/** Until the process is killed. */
+export interface Life {
+  dead: boolean
+  readonly changeMs: number
+}
+interface Options {
+  readonly f: KinesisCaller
+  /** HOST:PORT of the HTTP API. */
+  readonly http: string
+  readonly random: () => number
+  readonly problems: string[]
+}
+const hashKeys = 2n ** 128n
+const settledWithinMs = 15_000
+const readWithinMs = 60_000
+const shardsAtCreation = 4
+const openMax = 6
+const reshardings: ReadonlySet<string> = new Set(['SplitShard', 'MergeShards', 'UpdateShardCount'])
+/** Beside what is in the way of being changed just now. */
+const expectedRefusals: ReadonlySet<string> = new Set(['ResourceInUseException', 'ResourceNotFoundException'])
+const rangeText = (from: bigint, to: bigint): string => `${from}-${to}`
+const evenRanges = (count: number): string[] => {
+  const size = hashKeys / BigInt(count)
+  return Array.from({ length: count }, (_, i) =>
+    rangeText(size * BigInt(i), (i === count - 1 ? hashKeys : size * BigInt(i + 1)) - 1n),
+  )
+}
+const bytesMaxOf = (kib: number): number => kib * 1_024 + 8_192
+
+/** A stream from its creation to its end. */
+class Generation {
+  readonly written = new Written()
+  readonly reader: Follower
+  rows: readonly ShardRow[] = []
+  constructor(options: Options, name: string, dies: boolean) {
+    this.reader = new Follower(options, name, dies)
+  }
+}
+
+export class Slot {
+  readonly name: string
+  readonly #options: Options
+  readonly #reads: boolean
+  #facts: Facts | null = null
+  /** Asked for, and not answered. */
+  #attempt: Act | null = null
+  #generation: Generation | null = null
+  #writing = 0
+  #serial = 0
+  #settledAtMs = 0
+  readonly #numbers = new Map<string, number>()
+  /** Called when a change of shards is sent. */
+  onReshard: (() => void) | null = null
+  readonly figures = { records: 0, acts: 0, reshardings: 0, streams: 0, verified: 0, unknown: 0 }
+  /** How long changes of shards took of late. */
+  reshardMs = 10
+
+  /** `reads`: it is read all the time, and removed only when everything was found. */
+  constructor(name: string, reads: boolean, options: Options) {
+    this.name = name
+    this.#reads = reads
+    this.#options = options
+  }
+  get shards(): number {
+    return this.#generation?.rows.length ?? 0
+  }
+  get exists(): boolean {
+    return this.#facts !== null
+  }
+  /** A change of shards is not answered, or not done yet. */
+  get isResharding(): boolean {
+    return (this.#attempt !== null && reshardings.has(this.#attempt.operation)) || performance.now() < this.#settledAtMs
+  }
+  #problem(text: string): void {
+    this.#options.problems.push(`${this.name}: ${text}`)
+  }
+  #call(operation: string, input: object): Promise<Answered | null> {
+    return this.#options.f.call(operation, input).catch(() => null)
+  }
+
+  // --- changes, one after another
+
+  async change(life: Life): Promise<void> {
+    while (!life.dead) {
+      await sleep(this.#options.random() * 15)
+      const act = await this.#choose()
+      if (life.dead) return
+      if (act !== null) await this.#do(act, life)
+    }
+  }
+  async #do(act: Act, life: Life): Promise<void> {
+    this.#attempt = act
+    const isReshard = reshardings.has(act.operation)
+    if (isReshard) this.onReshard?.()
+    const startMs = performance.now()
+    const answer = await this.#call(act.operation, act.input)
+    // It is not known whether it was done: the next check says.
+    if (answer === null) return
+    this.#attempt = null
+    if (answer.status === 200) {
+      this.#take(act.next)
+      this.figures.acts++
+      if (!isReshard && act.next !== null && act.operation !== 'CreateStream') return
+      if (isReshard) {
+        this.figures.reshardings++
+        this.reshardMs = 0.8 * this.reshardMs + 0.2 * (performance.now() - startMs)
+        this.#settledAtMs = performance.now() + life.changeMs
+      }
+      // Now and then the next is asked for while this takes its time.
+      if (life.changeMs > 0 && this.#options.random() < 0.8) await sleep(life.changeMs + 5)
+    } else if (answer.status >= 500 || !expectedRefusals.has(answer.body.__type))
+      this.#problem(`${act.operation} ${JSON.stringify(act.input)} was answered ${JSON.stringify(answer.body)}`)
+  }
+  #take(facts: Facts | null): void {
+    if (this.#facts === null && facts !== null) {
+      this.#generation = new Generation(this.#options, this.name, this.#reads)
+      this.figures.streams++
+      if (this.#reads) this.#generation.reader.start()
+    }
+    if (facts === null) {
+      this.#generation?.reader.stop()
+      this.#generation = null
+    }
+    this.#facts = facts
+  }
+  async #choose(): Promise<Act | null> {
+    const { random } = this.#options
+    const StreamName = this.name
+    const facts = this.#facts
+    if (facts === null) {
+      while (this.#writing > 0) await sleep(1)
+      const count = 1 + Math.floor(random() * shardsAtCreation)
+      const tags = { serial: String(this.#serial++), of: 'faults' }
+      const kib = random() < 0.5 ? 1_024 : 2_048
+      return {
+        operation: 'CreateStream',
+        input: { StreamName, ShardCount: count, Tags: tags, MaxRecordSizeInKiB: kib },
+        next: {
+          ranges: evenRanges(count),
+          hours: 24,
+          maxRecordKiB: kib,
+          bytesMax: bytesMaxOf(kib),
+          tags,
+          consumers: [],
+        },
+      }
+    }
+    if (!this.#reads && random() < 0.3)
+      return { operation: 'DeleteStream', input: { StreamName, EnforceConsumerDeletion: true }, next: null }
+    if (random() < 0.6) return this.#resharding(facts)
+    return this.#setting(facts)
+  }
+  async #resharding(facts: Facts): Promise<Act | null> {
+    const { random } = this.#options
+    const StreamName = this.name
+    const listed = await this.#call('ListShards', { StreamName })
+    if (listed?.status !== 200) return null
+    const open = openRows(shardRows(listed.body.Shards))
+    // It is still changing: what comes of it is not known.
+    if (open.map(({ from, to }) => rangeText(from, to)).join() !== facts.ranges.join()) return null
+    const choice = random()
+    if (choice < 0.4 && open.length < openMax) {
+      const i = Math.floor(random() * open.length)
+      const { id, from, to } = open[i]!
+      const at = from + 2n + BigInt(Math.floor((0.1 + 0.8 * random()) * 1_000_000)) * ((to - from) / 1_000_000n)
+      if (at >= to) return null
+      return {
+        operation: 'SplitShard',
+        input: { StreamName, ShardToSplit: id, NewStartingHashKey: String(at) },
+        next: { ...facts, ranges: facts.ranges.toSpliced(i, 1, rangeText(from, at - 1n), rangeText(at, to)) },
+      }
+    }
+    if (choice < 0.7 && open.length > 1) {
+      const i = Math.floor(random() * (open.length - 1))
+      const [first, second] = [open[i]!, open[i + 1]!]
+      return {
+        operation: 'MergeShards',
+        input: { StreamName, ShardToMerge: first.id, AdjacentShardToMerge: second.id },
+        next: { ...facts, ranges: facts.ranges.toSpliced(i, 2, rangeText(first.from, second.to)) },
+      }
+    }
+    const count = 1 + Math.floor(random() * openMax)
+    return {
+      operation: 'UpdateShardCount',
+      input: { StreamName, TargetShardCount: count, ScalingType: 'UNIFORM_SCALING' },
+      next: { ...facts, ranges: evenRanges(count) },
+    }
+  }
+  #setting(facts: Facts): Act {
+    const { random } = this.#options
+    const StreamName = this.name
+    const StreamARN = `arn:aws:kinesis:us-east-1:000000000000:stream/${this.name}`
+    const choice = random()
+    if (choice < 0.3) {
+      const hours = 24 + Math.floor(random() * 48)
+      const operation = hours >= facts.hours ? 'IncreaseStreamRetentionPeriod' : 'DecreaseStreamRetentionPeriod'
+      return { operation, input: { StreamName, RetentionPeriodHours: hours }, next: { ...facts, hours } }
+    }
+    if (choice < 0.5) {
+      const kib = 1_024 + Math.floor(random() * 1_024)
+      const next = { ...facts, maxRecordKiB: kib, bytesMax: bytesMaxOf(kib) }
+      return { operation: 'UpdateMaxRecordSize', input: { StreamARN, MaxRecordSizeInKiB: kib }, next }
+    }
+    if (choice < 0.6) {
+      const tags = { ...facts.tags, [`t${Math.floor(random() * 5)}`]: String(this.#serial++) }
+      return { operation: 'AddTagsToStream', input: { StreamName, Tags: tags }, next: { ...facts, tags } }
+    }
+    const [oldest] = facts.consumers
+    if (facts.consumers.length > 3) {
+      const next = { ...facts, consumers: facts.consumers.slice(1) }
+      return { operation: 'DeregisterStreamConsumer', input: { StreamARN, ConsumerName: oldest }, next }
+    }
+    const ConsumerName = `c${String(this.#serial++).padStart(6, '0')}`
+    const next = { ...facts, consumers: [...facts.consumers, ConsumerName] }
+    return { operation: 'RegisterStreamConsumer', input: { StreamARN, ConsumerName }, next }
+  }
+
+  // --- records
+
+  /** Each key's records one after another, several keys in a request or one. */
+  async write(writer: string, life: Life): Promise<void> {
+    const { random } = this.#options
+    const keys = Array.from({ length: 4 }, (_, i) => `${writer}-${i}`)
+    while (!life.dead) {
+      const generation = this.#generation
+      if (generation === null || this.#attempt?.next === null) {
+        await sleep(5)
+        continue
+      }
+      const count = random() < 0.4 ? 1 : 1 + Math.floor(random() * 8)
+      const texts = Array.from({ length: count }, () => {
+        const key = keys[Math.floor(random() * keys.length)]!
+        const number = this.#numbers.get(key) ?? 0
+        this.#numbers.set(key, number + 1)
+        return `${key}:${number}`
+      })
+      this.#writing++
+      try {
+        if (!(await this.#put(generation, texts))) await sleep(5)
+      } finally {
+        this.#writing--
+      }
+    }
+  }
+  /** False: not all were taken. */
+  async #put({ written }: Generation, texts: readonly string[]): Promise<boolean> {
+    const Records = texts.map((text) => ({ PartitionKey: text.split(':')[0], Data: Buffer.from(text) }))
+    const answer = await (texts.length === 1
+      ? this.#call('PutRecord', { StreamName: this.name, ...Records[0] })
+      : this.#call('PutRecords', { StreamName: this.name, Records }))
+    const isGoing = this.#attempt?.next === null || this.#facts === null
+    if (answer === null || (answer.status !== 200 && isGoing)) {
+      for (const text of texts) written.unknown.add(text)
+      this.figures.unknown += texts.length
+      return false
+    }
+    if (answer.status !== 200) {
+      for (const text of texts) written.refused.add(text)
+      if (answer.status >= 500 || !expectedRefusals.has(answer.body.__type))
+        this.#problem(`a put was answered ${JSON.stringify(answer.body)}`)
+      return false
+    }
+    const each: Json[] = texts.length === 1 ? [answer.body] : answer.body.Records
+    let all = true
+    texts.forEach((text, i) => {
+      const { ShardId: shard, SequenceNumber, ErrorCode, ErrorMessage } = each[i]
+      if (ErrorCode === undefined) {
+        written.acknowledged.set(text, { shard, sequence: BigInt(SequenceNumber) })
+        this.figures.records++
+        return
+      }
+      all = false
+      written[isGoing ? 'unknown' : 'refused'].add(text)
+      if (!isGoing) this.#problem(`${text} was answered ${ErrorCode} ${ErrorMessage}`)
+    })
+    return all
+  }
+
+  // --- what must be true after a start
+
+  async check(): Promise<void> {
+    const { f } = this.#options
+    // At once, while a change may still be finished.
+    const first = await f.call('ListShards', { StreamName: this.name })
+    if (first.status === 200 && first.body.Shards.length > 0) this.#checkShards(shardRows(first.body.Shards))
+    const status = await this.#settled()
+    const found = status === null ? null : await this.#factsOf(status)
+    const attempt = this.#attempt
+    this.#attempt = null
+    this.#settledAtMs = 0
+    const [text, before, after] = [found, this.#facts, attempt?.next].map((one) => JSON.stringify(one))
+    if (text === after && attempt !== null) this.#take(found)
+    else if (text !== before) {
+      const asked = attempt === null ? '' : `, or after ${attempt.operation} ${after}`
+      this.#problem(`it is ${text}, and should be ${before}${asked}`)
+    }
+    if (found === null) return
+    this.#checkShards(shardRows((await f.ok('ListShards', { StreamName: this.name })).Shards))
+    if (!this.#reads) await this.verify()
+  }
+  #checkShards(rows: readonly ShardRow[]): void {
+    for (const problem of shardProblems(rows)) this.#problem(problem)
+    if (this.#generation === null) return
+    for (const problem of changedProblems(this.#generation.rows, rows)) this.#problem(problem)
+    this.#generation.rows = rows
+  }
+  /** When nothing of it is under way any more; null: it is not there. */
+  async #settled(): Promise<Json | null> {
+    const untilMs = performance.now() + settledWithinMs
+    for (;;) {
+      const { status, body } = await this.#options.f.call('DescribeStreamSummary', { StreamName: this.name })
+      if (status !== 200) return null
+      const said = body.StreamDescriptionSummary
+      if (said.StreamStatus === 'ACTIVE') return said
+      if (performance.now() > untilMs) {
+        this.#problem(`it stays ${said.StreamStatus}`)
+        return said
+      }
+      await sleep(10)
+    }
+  }
+  async #factsOf(summary: Json): Promise<Facts> {
+    const { f, http } = this.#options
+    const { Shards } = await f.ok('ListShards', { StreamName: this.name })
+    const { Consumers } = await f.ok('ListStreamConsumers', { StreamARN: summary.StreamARN })
+    const { Tags } = await f.ok('ListTagsForStream', { StreamName: this.name })
+    const topic = (await (await fetch(`http://${http}/v1/topics/${this.name}`)).json()) as Json
+    const open = openRows(shardRows(Shards))
+    if (summary.OpenShardCount !== open.length) this.#problem(`${summary.OpenShardCount} open shards are said`)
+    const order = Object.keys({ ...this.#facts?.tags, ...this.#attempt?.next?.tags })
+    const tags = Tags.map(({ Key, Value }: Json) => [Key, Value])
+    return {
+      ranges: open.map(({ from, to }) => rangeText(from, to)),
+      hours: summary.RetentionPeriodHours,
+      maxRecordKiB: summary.MaxRecordSizeInKiB,
+      bytesMax: Number(topic.config['max.message.bytes']),
+      tags: Object.fromEntries(tags.toSorted(([a]: Json, [b]: Json) => order.indexOf(a) - order.indexOf(b))),
+      consumers: Consumers.map((one: Json) => one.ConsumerName),
+    }
+  }
+  /** Everything that was answered is there, for the reader of all along and for one that reads it now. */
+  async verify(): Promise<void> {
+    const generation = this.#generation
+    if (generation === null) return
+    const rows = shardRows((await this.#options.f.ok('ListShards', { StreamName: this.name })).Shards)
+    const readers = this.#reads ? [generation.reader] : []
+    const fresh = new Follower(this.#options, this.name, false)
+    fresh.start()
+    for (const reader of [...readers, fresh]) {
+      const late = await reader.atEnd(rows, readWithinMs)
+      if (late !== null) this.#problem(late)
+      for (const problem of recordProblems(generation.written, reader.read, rows)) this.#problem(problem)
+      this.figures.verified += reader.read.length
+    }
+    fresh.stop()
+  }
+  /** Everything is read, then the stream is removed: the next is a new one. */
+  async renew(): Promise<void> {
+    await this.verify()
+    this.stop()
+    await this.#options.f.ok('DeleteStream', { StreamName: this.name, EnforceConsumerDeletion: true })
+    if ((await this.#settled()) !== null) this.#problem('it was removed, and is there')
+    this.#take(null)
+  }
+  stop(): void {
+    this.#generation?.reader.stop()
+  }
+}
+
+interface Lease {
+  readonly parents: readonly string[]
+  iterator: string | null
+  /** The last sequence number that was processed. */
+  checkpoint: string | null
+  isOver: boolean
+  /** When a read began that found nothing. */
+  emptyAtMs: number
+}
+/** Reads as the Kinesis Client Library does, from the shards without parents on; children are known from the ends of parents. */
+export class Follower {
+  /** In the order in which it was processed. */
+  readonly read: RecordRow[] = []
+  readonly #options: Options
+  readonly #name: string
+  readonly #dies: boolean
+  readonly #leases = new Map<string, Lease>()
+  #stopped = false
+
+  /** `dies`: now and then before it has processed what it got. */
+  constructor(options: Options, name: string, dies: boolean) {
+    this.#options = options
+    this.#name = name
+    this.#dies = dies
+  }
+  start(): void {
+    void this.#run()
+  }
+  stop(): void {
+    this.#stopped = true
+  }
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      if (this.#leases.size === 0) await this.#begin()
+      for (const [id, lease] of this.#leases) {
+        if (this.#stopped) return
+        const isReady = lease.parents.every((parent) => this.#leases.get(parent)?.isOver === true)
+        if (isReady && !lease.isOver) await this.#step(id, lease)
+      }
+      await sleep(2)
+    }
+  }
+  async #begin(): Promise<void> {
+    const listed = await this.#call('ListShards', { StreamName: this.#name })
+    for (const { id, parents } of listed === null ? [] : shardRows(listed.Shards))
+      if (parents.length === 0) this.#lease(id, [])
+  }
+  #lease(id: string, parents: readonly string[]): void {
+    if (this.#leases.has(id)) return
+    this.#leases.set(id, { parents, iterator: null, checkpoint: null, isOver: false, emptyAtMs: 0 })
+  }
+  async #step(id: string, lease: Lease): Promise<void> {
+    const { random } = this.#options
+    const startMs = performance.now()
+    lease.iterator ??= await this.#iterator(id, lease)
+    if (lease.iterator === null) return
+    const found = await this.#call('GetRecords', {
+      ShardIterator: lease.iterator,
+      Limit: 1 + Math.floor(random() * 500),
+    })
+    // An iterator is good over a restart; one that died has none.
+    if (found === null || (this.#dies && random() < 0.05)) {
+      if (random() < 0.5) lease.iterator = null
+      return
+    }
+    for (const record of found.Records)
+      this.read.push({ shard: id, text: dataText(record), sequence: BigInt(record.SequenceNumber) })
+    lease.checkpoint = found.Records.at(-1)?.SequenceNumber ?? lease.checkpoint
+    lease.iterator = found.NextShardIterator ?? null
+    if (found.Records.length === 0 && found.MillisBehindLatest === 0) lease.emptyAtMs = startMs
+    if (found.NextShardIterator !== undefined) return
+    lease.isOver = true
+    if (found.ChildShards.length === 0) this.#problem(`${id} has ended, and has no children`)
+    for (const { ShardId, ParentShards } of found.ChildShards) this.#lease(ShardId, ParentShards)
+  }
+  async #iterator(id: string, { checkpoint }: Lease): Promise<string | null> {
+    const at =
+      checkpoint === null
+        ? { ShardIteratorType: 'TRIM_HORIZON' }
+        : { ShardIteratorType: 'AFTER_SEQUENCE_NUMBER', StartingSequenceNumber: checkpoint }
+    return (await this.#call('GetShardIterator', { StreamName: this.#name, ShardId: id, ...at }))?.ShardIterator ?? null
+  }
+  async #call(operation: string, input: object): Promise<Json | null> {
+    const answer = await this.#options.f.call(operation, input).catch(() => null)
+    if (answer?.status === 200) return answer.body
+    if (answer !== null && !this.#stopped)
+      this.#problem(`a reader's ${operation} was answered ${JSON.stringify(answer.body)}`)
+    await sleep(30)
+    return null
+  }
+  #problem(text: string): void {
+    this.#options.problems.push(`${this.#name}: ${text}`)
+  }
+  /** When all of these shards are read to their ends; else what is not, after so long. */
+  async atEnd(rows: readonly ShardRow[], withinMs: number): Promise<string | null> {
+    const sinceMs = performance.now()
+    for (;;) {
+      const open = rows.filter(({ id, last }) => {
+        const lease = this.#leases.get(id)
+        return lease === undefined || !(lease.isOver || (last === null && lease.emptyAtMs > sinceMs))
+      })
+      if (open.length === 0) return null
+      if (performance.now() - sinceMs > withinMs) return `a reader did not come to the end of ${open[0]!.id}`
+      await sleep(5)
+    }
+  }
+}
