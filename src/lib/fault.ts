@@ -824,7 +824,7 @@ export const faults = {
     sqlstate: '42704',
     retry: false,
     says: (f) => `${f.what} ${f.name} does not exist`,
-    hint: 'Check the name; /v1/views, /v1/groups and /v1/alerts list what there is.',
+    hint: 'Check the name; /v1/views, /v1/groups, /v1/alerts and /v1/gateways list what there is.',
   }),
   'http.method-not-allowed': meaning<{ method: string; path: string; allow: string }>({
     kafka: 42,

@@ -6,6 +6,7 @@ import { type SaslSettings, listenKafka } from '../gateway/kafka/index.ts'
 import type { Logger } from '../lib/logger.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import type { Address, TlsServer, World } from '../lib/world.ts'
+import type { Doctor } from '../query/engine.ts'
 import type { MqttSessions } from '../telemetry/mqtt-sessions.ts'
 import type { ReadersOf } from '../telemetry/topic-reader.ts'
 import { saslMechanisms } from '../security/sasl.ts'
@@ -22,6 +23,8 @@ export interface ListenOptions extends Layers {
   readonly readersOf: ReadersOf
   /** null: MQTT does not listen, by now or at all. */
   readonly mqttSessions: () => MqttSessions | null
+  /** Of the gateways that have one, by protocol. */
+  readonly doctors: () => ReadonlyMap<string, Doctor>
   readonly at: Address
   /** As it is read first; without it the listener is not encrypted. */
   readonly tls?: TlsServer
@@ -33,6 +36,7 @@ export interface Listener {
   /** Whom it knows as readers of a topic that are no groups. */
   readonly readersOf?: ReadersOf
   readonly mqttSessions?: MqttSessions
+  readonly doctor?: Doctor
   /** Stops accepting, answers what is under way, then closes every connection. Idempotent. */
   close(): Promise<void>
 }

@@ -29,6 +29,7 @@ import { readText } from '../security/files.ts'
 import { type Security, openSecurity } from '../security/security.ts'
 import { TlsWatch } from '../security/tls.ts'
 import { anonymous } from '../security/principal.ts'
+import type { Doctor } from '../query/engine.ts'
 import type { MqttSessions } from '../telemetry/mqtt-sessions.ts'
 import type { ReadersOf } from '../telemetry/topic-reader.ts'
 import { type Telemetry, openTelemetry } from '../telemetry/telemetry.ts'
@@ -204,6 +205,7 @@ async function startGateways(
   const open: Listener[] = []
   const readersOf: ReadersOf = async (topic) =>
     (await Promise.all(open.map(async (listener) => (await listener.readersOf?.(topic)) ?? []))).flat()
+  const doctors = new Map<string, Doctor>()
   const mqttSessions = (): MqttSessions | null =>
     open.find((one) => one.mqttSessions !== undefined)?.mqttSessions ?? null
   for (const protocol of protocols) {
@@ -211,7 +213,17 @@ async function startGateways(
     if (at === null) continue
     const tls = watch !== null && settings.isEncrypted(protocol) ? { tls: watch.first } : {}
     const listen = (): Promise<Listener | null> =>
-      listeners[protocol]({ ...layers, config, logger, machine, readersOf, mqttSessions, at, ...tls })
+      listeners[protocol]({
+        ...layers,
+        config,
+        logger,
+        machine,
+        readersOf,
+        mqttSessions,
+        doctors: () => doctors,
+        at,
+        ...tls,
+      })
     const listener = await listening(protocol, at, listen).catch((error: unknown) => {
       if (
         !config.listensUnasked.includes(protocol) ||
@@ -225,6 +237,7 @@ async function startGateways(
     if (listener === null) continue
     watch?.follow(listener)
     open.push(listener)
+    if (listener.doctor !== undefined) doctors.set(protocol, listener.doctor)
     stack.defer(() => listener.close())
     bound[protocol] = listener.at
   }

@@ -155,6 +155,9 @@ export interface Diagnosis {
   readonly remedy: string
 }
 
+/** Whatever can say what ails it: nothing, where it knows of nothing. */
+export type Doctor = () => Promise<readonly Diagnosis[]> | readonly Diagnosis[]
+
 export interface Graph {
   readonly nodes: readonly {
     readonly id: string

@@ -4,6 +4,7 @@ import type {
   ConnectorJson,
   Diagnosis,
   FiredAlert,
+  GatewayInfo,
   GroupSummary,
   QueryAnswer,
   RelationInfo,
@@ -21,22 +22,36 @@ export function printAnswer(output: Parameters<typeof printRows>[0], answer: Que
 }
 
 /** What the doctor can look at. */
-type Subject = readonly [what: 'view' | 'connector', name: string]
+type Subject = readonly [what: 'view' | 'connector' | 'gateway', name: string]
 const pathOf = ([what, name]: Subject): string => `/v1/${what}s/${encodeURIComponent(name)}`
 
 async function allSubjects(on: Call): Promise<Subject[]> {
   const views = (await viewNames(on)).map((name): Subject => ['view', name])
   try {
     const connectors = await json<ConnectorJson[]>(on, { path: '/v1/connectors' })
-    return [...views, ...connectors.map(({ name }): Subject => ['connector', name])]
+    const gateways = await gatewayNames(on)
+    return [
+      ...views,
+      ...connectors.map(({ name }): Subject => ['connector', name]),
+      ...gateways.map((name): Subject => ['gateway', name]),
+    ]
   } catch (error) {
-    // Who may see views need not be one who may see connectors.
+    // Who may see views need not be one who may see connectors and gateways.
     if (error instanceof CommandError && error.exitCode === exit.notAllowed) return views
     throw error
   }
 }
-/** A view, a connector, or both, where they have one name. Throws as a view that is not there does. */
+/** A view, a connector, or both, where they have one name; else a gateway. Throws as a view that is not there does. */
 async function subjectsOf(on: Call, name: string): Promise<Subject[]> {
+  try {
+    return await namedSubjects(on, name)
+  } catch (error) {
+    const isGateway = async (): Promise<boolean> => (await gatewayNames(on)).includes(name)
+    if (!(error instanceof CommandError) || !isNotSeen(error) || !(await isGateway().catch(() => false))) throw error
+    return [['gateway', name]]
+  }
+}
+async function namedSubjects(on: Call, name: string): Promise<Subject[]> {
   const found: Subject[] = []
   for (const what of ['connector', 'view'] as const) {
     const subject: Subject = [what, name]
@@ -54,6 +69,8 @@ async function subjectsOf(on: Call, name: string): Promise<Subject[]> {
 
 const isNotSeen = ({ exitCode }: CommandError): boolean => exitCode === exit.notFound || exitCode === exit.notAllowed
 
+const gatewayNames = async (on: Call): Promise<string[]> =>
+  (await json<GatewayInfo[]>(on, { path: '/v1/gateways' })).map(({ protocol }) => protocol)
 const viewNames = async (on: Call): Promise<string[]> =>
   (await json<RelationInfo[]>(on, { path: '/v1/views' })).filter(({ kind }) => kind === 'view').map(({ name }) => name)
 function diagnosisText(subject: string, { code, sure, says, evidence, remedy }: Diagnosis): string {
@@ -100,9 +117,10 @@ export const lookCommands: readonly Command[] = [
   },
   {
     path: ['doctor'],
-    summary: 'why a view gives nothing, or not what was expected; why nothing flows through a connector',
+    summary:
+      'why a view gives nothing, or not what was expected; why nothing flows through a connector; what ails those who read through a gateway',
     args: [{ name: 'name', optional: true, known: relationNames }],
-    examples: ['millrace doctor revenue', 'millrace doctor west', 'millrace doctor'],
+    examples: ['millrace doctor revenue', 'millrace doctor west', 'millrace doctor mqtt', 'millrace doctor'],
     async run(on) {
       const { name } = on.args
       for (const subject of name === undefined ? await allSubjects(on) : await subjectsOf(on, name)) {

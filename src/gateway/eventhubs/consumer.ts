@@ -74,6 +74,12 @@ export class Consumer extends Link implements Receiver {
   get receiver(): string {
     return textOf(entryOf(this.asked.properties, nameProperty)) ?? this.name
   }
+  get position(): number {
+    return this.#offset
+  }
+  get wantsMore(): boolean {
+    return this.#credit > 0
+  }
 
   async start(): Promise<void> {
     const { connection } = this.session

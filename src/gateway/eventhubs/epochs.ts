@@ -3,7 +3,6 @@
  * same epoch or a higher one takes its place, one with a lower epoch or none is refused. Without epochs there may be a few.
  * An epoch is remembered, over a restart too, until its receiver is closed, or for a while when it was lost.
  */
-import type { TopicReader } from '../../telemetry/topic-reader.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Clock } from '../../lib/world.ts'
 import type { KeptMap } from '../../log/kept-map.ts'
@@ -14,8 +13,19 @@ export interface Receiver {
   readonly epoch: number | null
   /** As it calls itself. */
   readonly receiver: string
+  /** What is before it has been sent. */
+  readonly position: number
+  /** It has given credit. */
+  readonly wantsMore: boolean
   /** Another one has taken its place. */
   stolen(refusal: Refusal): void
+}
+/** A receiver, and what it reads. */
+export interface Placed {
+  readonly topicId: string
+  readonly group: string
+  readonly index: number
+  readonly receiver: Receiver
 }
 interface Readers {
   /** Those without an epoch, or the one with. */
@@ -40,17 +50,15 @@ export class Epochs {
     this.#clock = clock
     this.#startedMs = clock.now()
   }
-  readersOf(topicId: string): readonly TopicReader[] {
-    const found: TopicReader[] = []
+  /** Of one hub, or of all; not more than a list shows. */
+  receivers(topicId: string | null): readonly Placed[] {
+    const found: Placed[] = []
     for (const [place, { receivers }] of this.#byPlace) {
-      if (!place.startsWith(`${topicId}/`)) continue
-      const [, group = '', partition = ''] = /^[^/]*\/(.*)\/(\d+)$/.exec(place) ?? []
-      for (const { receiver, epoch } of receivers) {
+      const [, ofTopic = '', group = '', index = ''] = /^([^/]*)\/(.*)\/(\d+)$/.exec(place) ?? []
+      if (topicId !== null && ofTopic !== topicId) continue
+      for (const receiver of receivers) {
         if (found.length === limits.shownReaders) return found
-        const level = epoch === null ? '' : `, owner level ${epoch}`
-        const about = `group ${group}, partition ${partition}${level}`
-        const name = receiver === '' ? group : receiver
-        found.push({ protocol: 'eventhubs', kind: 'receiver', name, about, isConnected: true, lag: null })
+        found.push({ topicId: ofTopic, group, index: Number(index), receiver })
       }
     }
     return found

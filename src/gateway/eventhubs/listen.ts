@@ -2,6 +2,7 @@
  * The socket shell: one port for AMQP, AMQP over WebSocket and HTTPS, told apart by their first byte. What is here is about
  * sockets: counts, times, TLS, back-pressure, the end.
  */
+import type { Doctor } from '../../query/engine.ts'
 import type { ReadersOf } from '../../telemetry/topic-reader.ts'
 import { type Socket, Server as TcpServer } from 'node:net'
 import { TLSSocket, Server as TlsServer } from 'node:tls'
@@ -13,6 +14,7 @@ import type { Address, FailedHandshake, TlsServer as Tls } from '../../lib/world
 import { KeptMap } from '../../log/kept-map.ts'
 import { anonymous } from '../../security/principal.ts'
 import { Connection, type Transport } from './connection.ts'
+import { diagnose, readersOfHub, receiverFacts } from './doctor.ts'
 import { Hubs, type HubParts } from './hubs.ts'
 import { HttpShell, type Opened } from './shell/http.ts'
 
@@ -27,6 +29,7 @@ export interface EventHubsListener {
   /** Another certificate, for connections from now on. Throws when it is none. */
   renew(tls: Tls): void
   readonly readersOf: ReadersOf
+  readonly doctor: Doctor
   /** Stops accepting, then closes every connection. Idempotent. */
   close(): Promise<void>
 }
@@ -48,9 +51,11 @@ export async function listenEventHubs(options: EventHubsOptions): Promise<EventH
   const at = await shell.listen(options.at)
   const readersOf: ReadersOf = (topic) => {
     const info = options.log.catalog.byName(topic)
-    return info === null ? [] : hubs.epochs.readersOf(info.id)
+    return info === null ? [] : readersOfHub(options.log, info, hubs.epochs.receivers(info.id))
   }
-  return { at, renew: (tls) => shell.renew(tls), readersOf, close: () => shell.close() }
+  const doctor: Doctor = async () =>
+    diagnose(await receiverFacts(options.log, hubs.epochs.receivers(null)), clock.now())
+  return { at, renew: (tls) => shell.renew(tls), readersOf, doctor, close: () => shell.close() }
 }
 
 class Shell {

@@ -30,6 +30,8 @@
  * GET|POST /v1/access-keys                   {user, id, secret} → NewAccessKeyInfo (201: the secret is in this answer only); AccessKeyInfo[]
  * GET|DELETE /v1/access-keys/{k}             AccessKeyInfo
  * GET    /v1/topics/{t}/readers              TopicReader[]
+ * GET    /v1/gateways                        GatewayInfo[]
+ * GET    /v1/gateways/{g}/doctor             Diagnosis[]
  * GET    /v1/mqtt-sessions                   MqttSessionPage          ?limit ?after ?connected
  * GET|DELETE /v1/mqtt-sessions/{client}      MqttSessionDetail; 204
  * GET    /v1/connectors                      ConnectorJson[]
@@ -173,6 +175,9 @@ export interface Overview {
   readonly diskFreeBytes: number
 }
 
+export interface GatewayInfo {
+  readonly protocol: string
+}
 export interface UserInfo {
   readonly name: string
   /** Nothing is refused to it. */

@@ -20,6 +20,7 @@ import { savepointRoutes } from './routes/savepoints.ts'
 import { sqlRoute } from './routes/sql.ts'
 import { topicRoutes } from './routes/topics.ts'
 import { userRoutes } from './routes/users.ts'
+import { gatewayRoutes } from './routes/gateways.ts'
 import { mqttSessionRoutes } from './routes/mqtt-sessions.ts'
 import { accessKeyRoutes } from './routes/access-keys.ts'
 import { viewRoutes } from './routes/views.ts'
@@ -82,6 +83,7 @@ export class Gateway {
       ...accessKeyRoutes(parts),
       ...connectorRoutes(parts),
       ...mqttSessionRoutes(parts),
+      ...gatewayRoutes(parts),
       sqlRoute(parts),
       overviewRoute(parts),
       ...serviceRoutes(parts, () => this.routes),

@@ -7,7 +7,7 @@ import type { Connectors } from '../../connect/connectors.ts'
 import type { Broker } from '../../log/broker.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { Log } from '../../log/log.ts'
-import type { Engine } from '../../query/engine.ts'
+import type { Doctor, Engine } from '../../query/engine.ts'
 import type { Contracts } from '../../schema/contracts.ts'
 import type { Security } from '../../security/security.ts'
 import type { MqttSessions } from '../../telemetry/mqtt-sessions.ts'
@@ -34,6 +34,8 @@ export interface Parts {
   readonly readersOf: ReadersOf
   /** null: MQTT does not listen. */
   readonly mqttSessions: () => MqttSessions | null
+  /** Of other gateways, by protocol. */
+  readonly doctors: () => ReadonlyMap<string, Doctor>
   readonly version: string
   /** What only a log on this machine knows; null with a cluster. */
   readonly local: LocalFacts | null

@@ -2,6 +2,7 @@
  * The socket shell. On one port HTTP/1.1 and HTTP/2 without a handshake about it (AWS's SDKs for JavaScript and Java begin so):
  * the first three bytes of a connection say which. Encrypted, ALPN does.
  */
+import type { Doctor } from '../../query/engine.ts'
 import type { ReadersOf } from '../../telemetry/topic-reader.ts'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type {
@@ -24,6 +25,7 @@ import type { Commits } from '../../log/commits.ts'
 import type { Contracts } from '../../schema/contracts.ts'
 import type { Security } from '../../security/security.ts'
 import type { KinesisMeter } from '../../telemetry/traffic.ts'
+import { consumerFacts, diagnose } from './doctor.ts'
 import { type Answer, Gateway } from './gateway.ts'
 import { Pages } from './pages.ts'
 import { openService } from './service.ts'
@@ -50,6 +52,7 @@ export interface KinesisListener {
   readonly at: Address
   renew(tls: TlsServer): void
   readonly readersOf: ReadersOf
+  readonly doctor: Doctor
   close(): Promise<void>
 }
 type Request = IncomingMessage | Http2ServerRequest
@@ -82,6 +85,7 @@ export async function listenKinesis(options: KinesisOptions): Promise<KinesisLis
         return { protocol: 'kinesis', kind: 'consumer', name, about, isConnected: shards > 0, lag: null }
       })
     },
+    doctor: () => diagnose(consumerFacts(service)),
     close: async () => {
       await shell.close()
       service.streams.close()

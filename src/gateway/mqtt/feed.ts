@@ -176,7 +176,8 @@ export abstract class Feed {
     for (const [followed, from] of this.#behind) {
       const hints = this.#hints.get(followed)
       isAll &&= hints !== undefined && hints.from <= from && hints.until === null
-      messages += hints?.offsets.filter((offset) => offset >= from).length ?? 0
+      const first = hints?.offsets.findIndex((offset) => offset >= from) ?? -1
+      if (first >= 0) messages += hints!.offsets.length - first
     }
     return { messages, isAll }
   }

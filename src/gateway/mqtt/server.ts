@@ -12,6 +12,7 @@ import type { Address, Connection, FailedHandshake, Listener, TlsServer, World }
 import type { Commits } from '../../log/commits.ts'
 import type { Log } from '../../log/log.ts'
 import type { Contracts } from '../../schema/contracts.ts'
+import type { Doctor } from '../../query/engine.ts'
 import { anonymous } from '../../security/principal.ts'
 import type { Security } from '../../security/security.ts'
 import type { MqttMeter } from '../../telemetry/traffic.ts'
@@ -20,6 +21,7 @@ import { MqttError } from '../../wire/mqtt/reason.ts'
 import type { Handshake } from '../../wire/mqtt/web-socket.ts'
 import { PacketWriter } from '../../wire/mqtt/writer.ts'
 import { ClientConnection } from './connection.ts'
+import { diagnose, sessionFacts } from './doctor.ts'
 import { Hub } from './hub.ts'
 import { type Identity, identify } from './identity.ts'
 import type { Outbox } from './outbox.ts'
@@ -57,6 +59,7 @@ export interface MqttListener {
   renew(tls: TlsServer): void
   readonly readersOf: ReadersOf
   readonly mqttSessions: MqttSessions
+  readonly doctor: Doctor
   /** Stops accepting, tells every client, then closes. Idempotent. */
   close(): Promise<void>
 }
@@ -110,6 +113,8 @@ export class Server implements MqttListener {
   #onLastGone: (() => void) | null = null
 
   readonly mqttSessions: MqttSessions
+  readonly doctor: Doctor = () =>
+    diagnose(sessionFacts(this.hub.sessions, this.hub.subscriptions.heldBytes, this.clock.now()))
   readonly readersOf: ReadersOf = (topic) => this.hub.readersOf(topic)
 
   constructor(options: MqttOptions, hub: Hub) {

@@ -2,6 +2,7 @@
  * The listener: gRPC (HTTP/2) and the REST form (HTTP/1.1, and HTTP/2) on one port. A connection that is not encrypted says
  * by its first bytes which it speaks; an encrypted one by ALPN.
  */
+import type { Doctor } from '../../query/engine.ts'
 import type { ReadersOf } from '../../telemetry/topic-reader.ts'
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
@@ -15,6 +16,7 @@ import { http } from '../../lib/real/http.ts'
 import { contextOf, isWelcome, serverOptions, subjectOf } from '../../lib/real/tls.ts'
 import type { Address, TlsServer } from '../../lib/world.ts'
 import type { Peer } from './access.ts'
+import { diagnose, subscriptionFacts } from './doctor.ts'
 import { RpcError, rpcErrorOf } from './errors.ts'
 import { type CallFacts, Gateway } from './gateway.ts'
 import { OidcTokens } from './oidc.ts'
@@ -38,6 +40,7 @@ export interface PubsubListener {
   readonly at: Address
   renew(tls: TlsServer): void
   readonly readersOf: ReadersOf
+  readonly doctor: Doctor
   close(): Promise<void>
 }
 
@@ -70,6 +73,7 @@ export async function listenPubsub(options: PubsubOptions): Promise<PubsubListen
     at: bound,
     renew: (next) => shell.renew(next),
     readersOf: (topic) => service.readersOf(topic),
+    doctor: async () => diagnose(await subscriptionFacts(service), service.clock.now()),
     async close() {
       sweeping.stop()
       await Promise.all([shell.close(), pushers.close()])

@@ -95,6 +95,7 @@ export async function fixture(t: TestContext, options: FixtureOptions = {}): Pro
     logger: silent,
     readersOf: () => [],
     mqttSessions: () => null,
+    doctors: () => new Map(),
     version: '0.0.0-test',
     local: log,
     dataPath: null,

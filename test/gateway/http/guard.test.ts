@@ -104,7 +104,13 @@ test('an address that other machines can reach is refused', async (t) => {
     dataPath: null,
   }
   await assert.rejects(
-    listenHttp({ readersOf: () => [], mqttSessions: () => null, ...parts, at: { host: '0.0.0.0', port: 0 } }),
+    listenHttp({
+      readersOf: () => [],
+      mqttSessions: () => null,
+      doctors: () => new Map(),
+      ...parts,
+      at: { host: '0.0.0.0', port: 0 },
+    }),
     (error: unknown) => error instanceof Fault && error.code === 'config.not-loopback',
   )
 })

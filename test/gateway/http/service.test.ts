@@ -5,7 +5,7 @@ import ajvFormats from 'ajv-formats'
 import { Fault } from '../../../src/lib/fault.ts'
 import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
-import type { RelationInfo } from '../../../src/query/engine.ts'
+import type { Diagnosis, RelationInfo } from '../../../src/query/engine.ts'
 import type { MqttSession, MqttSessions } from '../../../src/telemetry/mqtt-sessions.ts'
 import { Outside, outsideKind } from '../../connect/fixture.ts'
 import { type Fixture, type Json, fixture, rowsOf } from './fixture.ts'
@@ -56,6 +56,14 @@ const session: MqttSession = {
   inFlight: 0,
   will: { topic: 'gone', qos: 1, retain: false, delaySeconds: 5, dueAt: '2026-01-01T00:00:05.000Z' },
 }
+const cause: Diagnosis = {
+  code: 'away-and-waiting',
+  sure: 'likely',
+  node: null,
+  says: 'A session waits.',
+  evidence: ['till-7'],
+  remedy: 'End it.',
+}
 async function busy(f: Fixture): Promise<void> {
   f.engine.relations = [view]
   f.engine.results = () => ({
@@ -83,7 +91,10 @@ test('openapi.json is true: each operation answers in the form it says', async (
     find: () => ({ ...session, filters: [{ filter: '#', qos: 1 }] }),
     end: () => Promise.resolve(true),
   })
-  const f = await fixture(t, { kinds: [outsideKind(new Outside())], http: { mqttSessions } })
+  const f = await fixture(t, {
+    kinds: [outsideKind(new Outside())],
+    http: { mqttSessions, doctors: () => new Map([['mqtt', () => [cause]]]) },
+  })
   await busy(f)
   const api = (await f.call('GET', '/openapi.json')).json
   assert.equal(api.openapi, '3.1.0')
@@ -106,6 +117,7 @@ test('openapi.json is true: each operation answers in the form it says', async (
     key: 'AKTEST',
     connector: 'in',
     client: 'till-7',
+    gateway: 'mqtt',
   }
   const bodies: Readonly<Record<string, Json>> = {
     produce: { a: 1 },
