@@ -86,7 +86,7 @@ export const faults = {
     sqlstate: '53100',
     retry: true,
     says: (f) => `intake is stopped: ${f.freeBytes} bytes are free on the disk of ${f.path}`,
-    hint: 'Free space or shorten retention; intake resumes by itself.',
+    hint: 'Free space or shorten retention; intake resumes by itself. A start can be tried again then.',
   }),
   'store.damaged': meaning<{ file: string; position: number; what: string }>({
     kafka: 56,

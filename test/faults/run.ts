@@ -22,6 +22,7 @@ import { eventHubsKill } from './cases/eventhubs-kill.ts'
 import { flow } from './cases/flow.ts'
 import { frames } from './cases/frames.ts'
 import { histories } from './cases/histories.ts'
+import { gatewaysDiskFull } from './cases/gateways-disk-full.ts'
 import { holdUps } from './cases/hold-ups.ts'
 import { idle } from './cases/idle.ts'
 import { kill } from './cases/kill.ts'
@@ -51,6 +52,7 @@ const cases: readonly FaultCase[] = [
   diskError,
   shortCalls,
   diskFull,
+  gatewaysDiskFull,
   flow,
   nexmark,
   changes,

@@ -128,10 +128,12 @@ export class Arrivals {
     }
     if (!isKnown || !session.isKept) return answer()
     // The client may use the number for another message then.
-    this.#of.server.hub.store.released(session, id).then(answer, (error: unknown) => {
-      session.incoming.add(id)
-      this.#of.failed(error)
-    })
+    this.#of.server.hub.store
+      .released(session, id, () => this.#of.isRunning)
+      .then(answer, (error: unknown) => {
+        session.incoming.add(id)
+        this.#of.failed(error)
+      })
   }
 
   /** What came before is in the log. */

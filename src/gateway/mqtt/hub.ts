@@ -169,14 +169,15 @@ export class Hub implements SessionHost, GroupHost {
     this.counts.dropped++
   }
   saveFlight(session: Session): Promise<void> {
-    return this.store.save(session, false)
+    const { link } = session
+    return this.store.saveFlight(session, () => session.link === link && link?.isOpen === true)
   }
   touch(session: Session): void {
     this.store.touch(session)
   }
   forgetIncoming(session: Session, id: number): void {
     this.store
-      .released(session, id)
+      .released(session, id, () => true)
       .catch((error: unknown) => this.#logger.error('mqtt: a session was not saved', { error }))
   }
   touchGroup(group: Group): void {

@@ -2,11 +2,11 @@
 import { asFault } from '../../lib/fault.ts'
 import { MqttError, type Reason, reason } from '../../wire/mqtt/reason.ts'
 
-/** Reason code and reason string. */
-export function reasonOf(error: unknown): [code: Reason, why: string] {
-  if (error instanceof MqttError) return [error.reason, error.message]
+/** Reason code and reason string, and whether it may go better later. */
+export function reasonOf(error: unknown): [code: Reason, why: string, mayPass: boolean] {
+  if (error instanceof MqttError) return [error.reason, error.message, false]
   const fault = asFault(error)
-  return [codeOf(fault.code), fault.code === 'internal' ? 'an error inside the server' : fault.message]
+  return [codeOf(fault.code), fault.code === 'internal' ? 'an error inside the server' : fault.message, fault.retry]
 }
 function codeOf(code: string): Reason {
   switch (code) {

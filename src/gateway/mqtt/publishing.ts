@@ -24,7 +24,8 @@ import type { TopicMap } from './topic-map.ts'
 
 export interface PublishWaiter {
   stored(): void
-  refused(code: Reason, why: string): void
+  /** `mayPass`: it may go better later. */
+  refused(code: Reason, why: string, mayPass: boolean): void
 }
 export interface PublishOptions {
   readonly subject: Subject
@@ -56,9 +57,9 @@ export class Publishing {
   publish(sent: Sent, options: PublishOptions, waiter: PublishWaiter): void {
     const { topic } = sent
     this.#parts.counts.received++
-    const refuse = (code: Reason, why: string): void => {
+    const refuse = (code: Reason, why: string, mayPass = false): void => {
       this.#parts.counts.refused++
-      waiter.refused(code, why)
+      waiter.refused(code, why, mayPass)
     }
     if (!isTopicName(topic))
       return refuse(reason.topicNameInvalid, 'a topic name has at least one character and no wildcard')
@@ -81,7 +82,7 @@ export class Publishing {
     sent: Sent,
     { session, packetId }: PublishOptions,
     waiter: PublishWaiter,
-    refuse: PublishWaiter['refused'],
+    refuse: (code: Reason, why: string, mayPass?: boolean) => void,
   ): void {
     const publisher = session?.hasNoLocal === true ? session.clientId : null
     const record = recordOf(sent, this.#parts.clock.now(), publisher)

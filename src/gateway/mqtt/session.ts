@@ -60,7 +60,7 @@ export interface Link {
   ended(): void
 }
 export interface SessionHost extends FeedHost {
-  /** Durable when it resolves. */
+  /** Durable when it resolves. Waits for room on the disk while there is a connection. */
   saveFlight(session: Session): Promise<void>
   touch(session: Session): void
   /** That a message came is not to be remembered any more. */
@@ -94,6 +94,8 @@ export class Session extends Feed {
   /** 0: it ends with its connection; `never`: it does not end by itself. */
   expiryS = 0
   will: Will | null = null
+  /** One that is to be sent as soon as the disk takes it. */
+  owedWill: Will | null = null
   /** Since when somebody is; by the wall clock, as the others. */
   connectedMs: number | null = null
   /** When nobody has been connected since, and when the will is due. */
@@ -148,8 +150,8 @@ export class Session extends Feed {
   }
   /** About. */
   get heldBytes(): number {
-    const { will, clientId, filterBytes, filterLevels, subscriptions } = this
-    const ofWill = will === null ? 0 : bytesOf(will)
+    const { will, owedWill, clientId, filterBytes, filterLevels, subscriptions } = this
+    const ofWill = (will === null ? 0 : bytesOf(will)) + (owedWill === null ? 0 : bytesOf(owedWill))
     return (
       sessionBytes +
       clientId.length +

@@ -2,11 +2,13 @@
  * Sessions by client identifier: their beginning and end, wills, and what was there at the start. A client that comes takes
  * the session it had, and the connection that had it before is told so.
  */
+import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { Clock } from '../../lib/world.ts'
 import type { Subject } from '../../security/authorizer.ts'
 import { user } from '../../security/principal.ts'
+import type { Will } from '../../wire/mqtt/packets.ts'
 import { MqttError, type Reason, reason } from '../../wire/mqtt/reason.ts'
 import { levelsOf, sharedFilter } from '../../wire/mqtt/topics.ts'
 import type { Sent } from '../../log/mqtt-message.ts'
@@ -45,6 +47,8 @@ export class Sessions {
   readonly #byClient = new Map<string, Session>()
   /** Those that wait for their client, their end, or the time of their will. */
   readonly #absent = new Set<Session>()
+  /** Whose will the disk did not take. */
+  #owing = new Set<Session>()
   readonly #connecting = new Map<string, Promise<void>>()
   #refreshing: Iterator<Session, undefined> = this.#byClient.values()
 
@@ -125,20 +129,26 @@ export class Sessions {
     this.#absent.delete(session)
     session.willDueMs = null
     session.endedMs = null
+    const { expiryS, version } = session
     apply(session)
+    const isAsStored =
+      session.isStored && session.will === null && session.expiryS === expiryS && session.version === version
     this.#parts.subscriptions.weigh(session)
     // A will is to be sent also where nobody is left to send it but the next start.
-    if (session.isKept || session.will !== null || session.isStored) await this.#saved(session, old === null)
+    if (session.isKept || session.will !== null || session.isStored)
+      await this.#saved(session, { isNew: old === null, isAsStored })
     ready(session, old !== null)
     session.connected(link, window)
     for (const subscription of session.subscriptions.values()) subscription.group?.join(session, subscription)
     if (!link.isOpen) this.disconnect(session, link, { will: true })
   }
   /** Throws what went wrong; the client was not let in then, and its will is nobody's. */
-  async #saved(session: Session, isNew: boolean): Promise<void> {
+  async #saved(session: Session, { isNew, isAsStored }: { isNew: boolean; isAsStored: boolean }): Promise<void> {
     try {
       await this.#parts.store.save(session, true)
     } catch (error) {
+      // Its record says all but that somebody is connected, and says that too when there is room: its client can read on.
+      if (isAsStored && error instanceof Fault && error.code === 'store.full') return
       session.will = null
       session.endedMs = this.#parts.clock.now()
       if (session.isKept && !isNew) this.#absent.add(session)
@@ -168,13 +178,32 @@ export class Sessions {
     void this.#parts.store.save(session, true).catch(() => {})
   }
   #sendWill(session: Session): void {
-    const { will, subject } = session
+    const { will } = session
     session.will = null
     session.willDueMs = null
-    if (will === null) return
-    const refused = (code: Reason, why: string): void =>
-      this.#parts.logger.warn('mqtt: a will was refused', { client: session.clientId, code, why })
-    this.#parts.host.publish(will, { subject, session: null, packetId: null }, { stored: () => {}, refused })
+    if (will !== null) this.#publishWill(session, will)
+  }
+  #publishWill(session: Session, will: Will): void {
+    const { clientId, subject } = session
+    const stored = (): void => {
+      if (session.owedWill === will) this.#owes(session, null)
+    }
+    const refused = (code: Reason, why: string, mayPass: boolean): void => {
+      if (mayPass) return this.#owes(session, will)
+      this.#parts.logger.warn('mqtt: a will was refused', { client: clientId, code, why })
+      stored()
+    }
+    this.#parts.host.publish(will, { subject, session: null, packetId: null }, { stored, refused })
+  }
+  /** A will that is tried again every second, also by the next start. */
+  #owes(session: Session, will: Will | null): void {
+    if (will !== null) this.#owing.add(session)
+    if (session.owedWill === will) return
+    session.owedWill = will
+    this.#parts.subscriptions.weigh(session)
+    // The client may have begun another session, whose record it is now.
+    if (session.isStored && (!session.isOver || !this.#byClient.has(session.clientId)))
+      void this.#parts.store.save(session, true).catch(() => {})
   }
   /** Nothing is left of it. */
   end(session: Session): void {
@@ -191,6 +220,9 @@ export class Sessions {
   /** Once a second. */
   tick(): void {
     const nowMs = this.#parts.clock.now()
+    const owing = this.#owing
+    this.#owing = new Set()
+    for (const session of owing) if (session.owedWill !== null) this.#publishWill(session, session.owedWill)
     for (const session of [...this.#absent]) {
       const { willDueMs, endedMs } = session
       const expiryS = this.expiryOf(session)

@@ -5,7 +5,7 @@
  *
  * What changes while a write is under way goes into the next one, once for each session.
  */
-import { asFault } from '../../lib/fault.ts'
+import { Fault, asFault } from '../../lib/fault.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { Clock } from '../../lib/world.ts'
 import type { LogRecord, RecordInput } from '../../log/batch.ts'
@@ -62,6 +62,8 @@ export interface Restored {
 }
 
 const stateTopic = '_millrace_mqtt'
+const askedForRoomEveryMs = 500
+const saysFullEveryMs = 10_000
 const incomingKey = (clientId: string, id: number): string => `in/${id}/${clientId}`
 
 interface Job {
@@ -77,6 +79,9 @@ export class Store {
   readonly #touched = new Set<Session>()
   readonly #touchedGroups = new Set<Group>()
   #running: Promise<void> | null = null
+  /** By client identifier: those whose record is older than they are, for it could not be written. */
+  readonly #owed = new Map<string, Session>()
+  #saysFullAtMs = -Infinity
 
   private constructor(clock: Clock, logger: Logger) {
     this.#clock = clock
@@ -101,6 +106,21 @@ export class Store {
       job.done.push({ resolve, reject })
     })
   }
+  /** The same for what is under way. Waits for room on the disk as long as somebody is there who waits. */
+  saveFlight(session: Session, isWanted: () => boolean): Promise<void> {
+    return this.#withRoom(() => this.save(session, false), isWanted)
+  }
+  async #withRoom(put: () => Promise<void>, isWanted: () => boolean): Promise<void> {
+    for (;;) {
+      try {
+        return await put()
+      } catch (error) {
+        if (!(error instanceof Fault) || error.code !== 'store.full' || !isWanted()) throw error
+        await new Promise<void>((resolve) => this.#clock.after(askedForRoomEveryMs, resolve))
+        if (!isWanted()) throw error
+      }
+    }
+  }
   #job(session: Session): Job {
     let job = this.#dirty.get(session)
     if (job === undefined) this.#dirty.set(session, (job = { whole: false, done: [] }))
@@ -118,6 +138,8 @@ export class Store {
   tick(): void {
     for (const session of this.#touched) if (session.isStored && !session.isOver) this.#job(session)
     this.#touched.clear()
+    // While nothing is being written: a record of the same client that is newer comes after it then.
+    if (this.#running === null) for (const session of this.#owed.values()) this.#job(session).whole = true
     for (const group of this.#touchedGroups)
       if (group.isStored && group.sessions.size > 0) void this.saveGroup(group).catch((error) => this.#complain(error))
     this.#touchedGroups.clear()
@@ -132,8 +154,9 @@ export class Store {
   incoming(session: Session, id: number): RecordInput {
     return this.#record(incomingKey(session.clientId, id), 1)
   }
-  async released(session: Session, id: number): Promise<void> {
-    await this.#put([[incomingKey(session.clientId, id), null]])
+  /** Waits for room on the disk as long as somebody is there who waits. */
+  released({ clientId }: Session, id: number, isWanted: () => boolean): Promise<void> {
+    return this.#withRoom(() => this.#put([[incomingKey(clientId, id), null]]), isWanted)
   }
   async close(): Promise<void> {
     this.tick()
@@ -152,16 +175,33 @@ export class Store {
   }
   async #write(session: Session, { whole, done }: Job): Promise<void> {
     this.#touched.delete(session)
+    const { clientId } = session
+    const before = this.#owed.get(clientId)
     try {
-      await this.#put(recordsOf(session, whole))
+      const { sum } = session
+      const records = recordsOf(session, whole)
+      // What its predecessor could not take away.
+      if (before !== undefined && before !== session)
+        for (const id of before.incoming) if (!session.incoming.has(id)) records.push([incomingKey(clientId, id), null])
+      await this.#put(records)
+      session.isStored = true
+      session.savedSum = sum
+      if (before === this.#owed.get(clientId)) this.#owed.delete(clientId)
       for (const { resolve } of done) resolve()
     } catch (error) {
+      if (session.isStored && before === undefined) this.#owed.set(clientId, session)
       this.#complain(error)
       for (const { reject } of done) reject(error)
     }
   }
   #complain(error: unknown): void {
     const fault = asFault(error)
+    if (fault.code === 'store.full') {
+      // Each second of each session: once is enough.
+      const nowMs = this.#clock.monotonic()
+      if (nowMs < this.#saysFullAtMs) return
+      this.#saysFullAtMs = nowMs + saysFullEveryMs
+    }
     if (fault.code !== 'log.closed') this.#logger.error('mqtt: a session was not saved', { error: fault })
   }
   async #put(changes: readonly (readonly [key: string, value: unknown])[]): Promise<void> {
@@ -174,8 +214,8 @@ export class Store {
 }
 
 function recordsOf(session: Session, whole: boolean): [string, unknown][] {
-  const { clientId, isOver } = session
-  if (isOver)
+  const { clientId, isOver, owedWill } = session
+  if (isOver && owedWill === null)
     return [
       [`session/${clientId}`, null],
       [`flight/${clientId}`, null],
@@ -189,8 +229,6 @@ function recordsOf(session: Session, whole: boolean): [string, unknown][] {
   }
   const records: [string, unknown][] = [[`flight/${clientId}`, flight]]
   if (whole || !session.isStored) records.push([`session/${clientId}`, savedSession(session)])
-  session.isStored = true
-  session.savedSum = session.sum
   return records
 }
 const savedOut = ({ id, qos, retain, ids, place, group, isReleased }: Outgoing): SavedOut => ({
@@ -203,7 +241,9 @@ const savedOut = ({ id, qos, retain, ids, place, group, isReleased }: Outgoing):
   isReleased,
 })
 function savedSession(session: Session): unknown {
-  const { clientId, subject, version, expiryS, endedMs, willDueMs, will, subscriptions } = session
+  const { clientId, subject, version, expiryS, endedMs, subscriptions } = session
+  const will = session.will ?? session.owedWill
+  const willDueMs = session.will === null && will !== null ? 0 : session.willDueMs
   return {
     clientId,
     user: subject.principal.name,

@@ -4,10 +4,10 @@
  * reads go on, nothing acknowledged is lost, and with space again intake resumes within 5 s without a restart. Transactions
  * that are open when records fill it up are ended while it is full.
  */
-import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Millrace } from '../../interop/setup/index.ts'
+import { Ballast } from '../ballast.ts'
 import type { Context, FaultCase, Outcome } from '../case.ts'
 import { startAgain, startFirst } from '../case.ts'
 import { TransactionLoad } from '../transactions.ts'
@@ -21,7 +21,6 @@ export const diskFull: FaultCase = { name: 'disk-full', says: 'a disk that fills
 const volumeMegabytes = 192
 /** Left to the product at first: more than its reserve, little enough to be filled in seconds. */
 const leftMegabytes = 48
-const megabyte = 1024 * 1024
 const fullWithinMs = 120_000
 const resumesWithinMs = 5_000
 const endsWithinMs = 5_000
@@ -108,28 +107,4 @@ async function refused(load: Workload): Promise<void> {
     if (told && load.acknowledgedBatches === batches) return
   }
   throw new Error(`the disk is full and producers were not told within ${fullWithinMs} ms`)
-}
-
-/** Somebody else's file on the same disk. */
-class Ballast {
-  readonly #volume: Volume
-  readonly #files: string[] = []
-
-  constructor(volume: Volume) {
-    this.#volume = volume
-  }
-  /** Takes space until at most so much is free. */
-  leave(megabytes: number): void {
-    const path = join(this.#volume.path, `ballast-${this.#files.length}`)
-    this.#files.push(path)
-    const bytes = this.#volume.freeBytes() - megabytes * megabyte
-    try {
-      if (bytes > 0) writeFileSync(path, Buffer.alloc(bytes, 1))
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
-    }
-  }
-  free(): void {
-    for (const path of this.#files.splice(0)) rmSync(path, { force: true })
-  }
 }
