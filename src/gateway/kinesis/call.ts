@@ -189,6 +189,27 @@ export function resourceOf(arn: string): { stream?: string; consumer?: string; q
   if (kind !== 'stream') return {}
   return more === 'consumer' ? { stream: name, consumer: consumer.split(':')[0] ?? '' } : { stream: name }
 }
+/** Of a page: it goes on behind `name`. */
+export const pageToken = (name: string): string => Buffer.from(JSON.stringify({ after: name })).toString('base64')
+/** The name; empty for the first page. Throws ServiceError. */
+export function pageAfter(token: string | undefined): string {
+  if (token === undefined) return ''
+  try {
+    const { after } = JSON.parse(Buffer.from(token, 'base64').toString()) as { after: unknown }
+    if (typeof after === 'string') return after
+  } catch {
+    // Said below.
+  }
+  throw invalid('NextToken is not valid.')
+}
+export function isMadeAt({ codec }: Call, { createdMs }: Stream, given: number | undefined): boolean {
+  return given === undefined || Math.floor(codec.ms(given) / 1_000) === Math.floor(createdMs / 1_000)
+}
+/** A stream of the same name that was made at another time is another one. Throws ServiceError. */
+export function madeAt(call: Call, stream: Stream, given: number | undefined): Stream {
+  if (isMadeAt(call, stream, given)) return stream
+  throw call.service.streams.unknown(stream.name)
+}
 /** `count` of them behind `after`, and whether there are more. */
 export function page<T>(all: readonly T[], count: number, isAfter: (one: T) => boolean): { some: T[]; more: boolean } {
   const rest = all.filter(isAfter)

@@ -59,7 +59,9 @@ export function summaryJson(stream: Stream, codec: Codec, is2020: boolean, queue
       : {
           StreamId: stream.streamId,
           MaxRecordSizeInKiB: stream.maxRecordKiB,
-          WarmThroughput: { TargetMiBps: stream.warmMiBps, CurrentMiBps: stream.warmMiBps },
+          ...(stream.onDemand
+            ? { WarmThroughput: { TargetMiBps: stream.warmMiBps, CurrentMiBps: stream.warmMiBps } }
+            : {}),
           RecordDistributionStrategy: stream.auto ? 'AUTO' : 'USER_PARTITION_KEY',
           ChannelCount: 0,
           QueueCount: queues,

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto'
 import type { Offset } from '../../lib/brand.ts'
 import { Fault } from '../../lib/fault.ts'
 import type { World } from '../../lib/world.ts'
-import { type LogRecord, decodeBatch, isControl } from '../../log/batch.ts'
+import { type Header, type LogRecord, decodeBatch, isControl } from '../../log/batch.ts'
 import type { Broker } from '../../log/broker.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { Batch, Partition, Reader } from '../../log/log.ts'
@@ -46,6 +46,17 @@ interface Options {
 }
 /** Headers of dead letters: where they come from, and why. */
 const whyPrefix = '__dlq.errors.'
+/** Where a dead letter comes from; null: it is none. */
+export function deadFrom(
+  headers: readonly Header[],
+): { readonly topic: string; readonly partition: number; readonly offset: number } | null {
+  const said = (name: string): string | null => {
+    const value = headers.findLast(([header]) => header === `${whyPrefix}${name}`)?.[1]
+    return value === undefined || value === null ? null : Buffer.from(value).toString()
+  }
+  const topic = said('topic')
+  return topic === null ? null : { topic, partition: Number(said('partition')), offset: Number(said('offset')) }
+}
 /** What is read at once, for few records and for many; at least a batch comes. */
 const chunkBytes = { few: 256 * 1024, many: 2 * 1024 * 1024 }
 const few = 500
@@ -66,7 +77,7 @@ export class Records {
   readonly #readers: { readonly none: Reader; readonly few: Reader; readonly many: Reader }
   readonly #rates: Rates | null
   readonly #shared: SharedIndex | null
-  /** Of records without a key: which shard is next. */
+  /** Of records that are spread evenly, or have no key: which shard is next. */
   #turn = 0
 
   constructor({ log, commits, world, contracts, limits, shared }: Options) {
@@ -126,7 +137,8 @@ export class Records {
       return { ShardId: shardId(shard), SequenceNumber: number(indexes[one.at] ?? first.offset + 1, first.timeMs) }
     })
   }
-  #shardOf({ finder }: Stream, { PartitionKey, ExplicitHashKey }: Entry): number {
+  #shardOf({ finder, auto }: Stream, { PartitionKey, ExplicitHashKey }: Entry): number {
+    if (auto) return finder.nth(this.#turn++)
     if (ExplicitHashKey !== undefined) {
       const key = BigInt(ExplicitHashKey)
       if (key >= hashKeys)
@@ -248,18 +260,18 @@ export class Records {
     { index, offset }: { readonly index: number; readonly offset: number },
     streamOf: (name: string) => Stream | null,
   ): Promise<void> {
-    const from = { partition: { topic: deadTopic, index }, offset: offset as Offset }
-    const [chunk] = await this.#readers.few.read([from])
+    const at = { partition: { topic: deadTopic, index }, offset: offset as Offset }
+    const [chunk] = await this.#readers.few.read([at])
     if (chunk === undefined || 'fault' in chunk) throw invalid('ReceiptHandle is not valid.')
     const record = chunk.batches.flatMap((batch) => decodeBatch(batch)).find((one) => one.offset === offset)
-    const said = (name: string): string =>
-      Buffer.from(record?.headers.findLast(([header]) => header === `${whyPrefix}${name}`)?.[1] ?? []).toString()
-    const topic = this.#log.catalog.byName(said('topic'))
-    if (record === undefined || topic === null) throw notFound('The stream of the record is not there any more.')
+    const from = record === undefined ? null : deadFrom(record.headers)
+    const topic = from === null ? null : this.#log.catalog.byName(from.topic)
+    if (record === undefined || from === null || topic === null)
+      throw notFound('The stream of the record is not there any more.')
     const headers = record.headers.filter(([name]) => !name.startsWith(whyPrefix))
     const again = { key: record.key, value: record.value, headers, timeMs: this.#world.clock.now() }
     // A shard that is closed by now takes no more records: their readers have left it.
-    const shard = Number(said('partition'))
+    const shard = from.partition
     const stream = streamOf(topic.name)
     const isOpenStill = stream?.shards[shard] !== undefined && isOpen(stream.shards[shard])
     const entry = {

@@ -82,7 +82,10 @@ test('queues are described, listed, tagged, changed and removed', async (t) => {
   const QueueARN = await given(f)
   const { QueueDescription } = await f.ok('DescribeQueue', { QueueARN })
   assert.equal(QueueDescription.QueueARN, QueueARN)
-  assert.deepEqual(QueueDescription.StreamConfigurationList, [{ StreamARN: streamArn('s') }])
+  assert.deepEqual(QueueDescription.StreamConfigurationList, [
+    { StreamARN: streamArn('s'), StartingPosition: { Type: 'TRIM_HORIZON' } },
+  ])
+  assert.equal(QueueDescription.QueueAttributes.DeadLetterConfiguration.MaxReceiveCount, 6)
   assert.deepEqual((await f.ok('ListTagsForResource', { ResourceARN: QueueARN })).Tags, [{ Key: 'team', Value: 'a' }])
   await f.ok('TagResource', { ResourceARN: QueueARN, Tags: { more: 'b' } })
   await f.ok('UpdateQueue', { QueueARN, QueueAttributes: { VisibilityTimeoutSeconds: 5 } })

@@ -1,5 +1,5 @@
 /** Consumers that are registered: each has the shards' records sent to it (SubscribeToShard). */
-import { type Call, type Handlers, page, resourceOf } from '../call.ts'
+import { type Call, type Handlers, madeAt, page, pageAfter, pageToken, resourceOf } from '../call.ts'
 import { inUse, invalid, notFound, overLimit } from '../errors.ts'
 import type { Consumer, Stream } from '../streams.ts'
 import { tagsOf } from './tag-rules.ts'
@@ -48,13 +48,15 @@ export const consumerOperations = {
     }
   },
   ListStreamConsumers(call) {
-    const stream = call.found('describe')
-    const { NextToken, MaxResults = listedDefault } = call.input
-    const after = NextToken === undefined ? '' : Buffer.from(NextToken, 'base64').toString()
+    const { NextToken, MaxResults = listedDefault, StreamCreationTimestamp } = call.input
+    if (NextToken !== undefined && StreamCreationTimestamp !== undefined)
+      throw invalid('NextToken and StreamCreationTimestamp cannot be provided together.')
+    const stream = madeAt(call, call.found('describe'), StreamCreationTimestamp)
+    const after = pageAfter(NextToken)
     const { some, more } = page(Object.keys(stream.consumers).toSorted(), MaxResults, (name) => name > after)
     return {
       Consumers: some.map((name) => consumerJson(call, stream, name, stream.consumers[name]!)),
-      ...(more ? { NextToken: Buffer.from(some.at(-1)!).toString('base64') } : {}),
+      ...(more ? { NextToken: pageToken(some.at(-1)!) } : {}),
     }
   },
 } satisfies Partial<Handlers>

@@ -2,10 +2,15 @@
 import type { Broker } from '../../../log/broker.ts'
 import type { Streams } from '../streams.ts'
 
+/** Where in a stream it began. */
+export interface QueueStart {
+  readonly type: string
+  readonly ms?: number
+}
 export interface KeptQueue {
   readonly name: string
   readonly createdMs: number
-  readonly streams: readonly { readonly name: string; readonly topicId: string }[]
+  readonly streams: readonly { readonly name: string; readonly topicId: string; readonly start?: QueueStart }[]
   readonly visibilitySeconds: number
   /** A record that was received `receivesMax` times is a dead letter; else it is received until it is acknowledged. */
   readonly deadLetters: boolean
@@ -28,9 +33,9 @@ export const setQueue = (streams: Streams, queue: KeptQueue): Promise<void> =>
   streams.kept.set([[prefix + queue.name, queue]])
 export const dropQueue = (streams: Streams, name: string): Promise<void> => streams.kept.set([[prefix + name, null]])
 
-/** Of the log's queues. */
+/** Of the log's queues. Names of queues have no colon: the dead letters of one are never another one. */
 export const groupOf = ({ name }: Pick<KeptQueue, 'name'>): string => `kinesis.${name}`
-export const deadGroupOf = ({ name }: Pick<KeptQueue, 'name'>): string => `kinesis.${name}.dead`
+export const deadGroupOf = ({ name }: Pick<KeptQueue, 'name'>): string => `kinesis.${name}:dead`
 export const deadTopicOf = ({ name }: Pick<KeptQueue, 'name'>): string => `dlq.kinesis.${name}`
 
 /** As many as are counted. */

@@ -4,12 +4,14 @@
  */
 import { Fault } from '../../../lib/fault.ts'
 import type { Offset } from '../../../lib/brand.ts'
+import type { Broker } from '../../../log/broker.ts'
 import type { QueueRef, ReceivedRecord, Settlement } from '../../../log/queues/queues.ts'
-import { type Call, type Handlers, page, resourceOf, streamNameOf } from '../call.ts'
+import { type Call, type Handlers, isMadeAt, page, pageAfter, pageToken, resourceOf, streamNameOf } from '../call.ts'
 import { ServiceError, inUse, invalid, notFound, serviceError } from '../errors.ts'
 import type { Stream } from '../streams.ts'
 import {
   type KeptQueue,
+  type QueueStart,
   applyQueue,
   deadGroupOf,
   deadTopicOf,
@@ -20,11 +22,13 @@ import {
   queuesOf,
   setQueue,
 } from './queue-state.ts'
+import { deadFrom } from '../records.ts'
 import { keyText } from './records.ts'
 import { tagsOf } from './tag-rules.ts'
 
 const visibilityDefault = 30
-const receivesDefault = 25
+const receivesDefault = 6
+const waitSecondsDefault = 9
 const bytesMax = 8 * 1024 * 1024
 const listedDefault = 100
 
@@ -33,6 +37,8 @@ export const queueOperations = {
     const { input, service, nowMs } = call
     const { QueueName: name, StreamConfigurationList: list, QueueAttributes, Tags } = input
     const { streams, log } = service
+    if (list.length > 1)
+      throw invalid(`StreamConfigurationList has exactly one entry, not ${list.length}: a queue is of one stream.`)
     const found = list.map((one) => ({
       ...one,
       stream: call.found('read', { StreamName: streamNameOf(streams, one) }),
@@ -43,7 +49,11 @@ export const queueOperations = {
       {
         name,
         createdMs: nowMs,
-        streams: found.map(({ stream }) => ({ name: stream.name, topicId: stream.topicId })),
+        streams: found.map(({ stream, StartingPosition }) => ({
+          name: stream.name,
+          topicId: stream.topicId,
+          start: startKept(call, StartingPosition),
+        })),
         visibilitySeconds: visibilityDefault,
         deadLetters: true,
         receivesMax: receivesDefault,
@@ -89,12 +99,15 @@ export const queueOperations = {
   ListQueues(call) {
     const { MaxResults = listedDefault, NextToken, StreamFilter } = call.input
     const { streams } = call.service
-    const wanted = StreamFilter?.map((one) => streamNameOf(streams, one))
-    const after = NextToken === undefined ? '' : Buffer.from(NextToken, 'base64').toString()
+    const wanted = StreamFilter?.map((one) => {
+      const stream = streams.find(streamNameOf(streams, one))
+      return stream === null || !isMadeAt(call, stream, one.StreamCreationTimestamp) ? null : stream.topicId
+    })
+    const after = pageAfter(NextToken)
     const all = queuesOf(streams).filter(
       (queue) =>
         queue.streams.every(({ name }) => call.sees('describe', name)) &&
-        (wanted === undefined || queue.streams.some(({ name }) => wanted.includes(name))),
+        (wanted === undefined || queue.streams.some(({ topicId }) => wanted.includes(topicId))),
     )
     const { some, more } = page(all, MaxResults, ({ name }) => name > after)
     return {
@@ -105,7 +118,7 @@ export const queueOperations = {
           StreamCreationTimestamp: call.codec.time(streams.find(name)?.createdMs ?? 0),
         })),
       })),
-      ...(more ? { NextToken: Buffer.from(some.at(-1)!.name).toString('base64') } : {}),
+      ...(more ? { NextToken: pageToken(some.at(-1)!.name) } : {}),
     }
   },
 
@@ -170,11 +183,13 @@ function withAttributes(queue: KeptQueue, attributes: Attributes | undefined): K
   const { VisibilityTimeoutSeconds: visibilitySeconds = queue.visibilitySeconds, DeadLetterConfiguration: dead } =
     attributes ?? {}
   if (dead === undefined) return { ...queue, visibilitySeconds }
+  if (dead.TargetType === 'BUILT_IN' && dead.MaxReceiveCount === undefined)
+    throw invalid('MaxReceiveCount must be specified for a DeadLetterConfiguration of the type BUILT_IN.')
   return {
     ...queue,
     visibilitySeconds,
     deadLetters: dead.TargetType === 'BUILT_IN',
-    receivesMax: dead.MaxReceiveCount ?? receivesDefault,
+    receivesMax: dead.MaxReceiveCount ?? queue.receivesMax,
   }
 }
 type Start = NonNullable<Call<'CreateQueue'>['input']['StreamConfigurationList'][number]['StartingPosition']>
@@ -184,6 +199,11 @@ function startOf(call: Call, stream: Stream, shard: number, start: Start | undef
   if (start?.Type !== 'AT_TIMESTAMP') return records.end(stream, shard)
   if (start.Timestamp === undefined) throw invalid('Timestamp must be specified for a starting position AT_TIMESTAMP.')
   return records.atTime(stream, shard, call.codec.ms(start.Timestamp))
+}
+
+function startKept({ codec }: Call, start: Start | undefined): QueueStart {
+  const { Type: type = 'LATEST', Timestamp } = start ?? {}
+  return { type, ...(Timestamp === undefined ? {} : { ms: codec.ms(Timestamp) }) }
 }
 
 const arnOf = ({ service }: Call, { name }: KeptQueue): string => {
@@ -198,7 +218,13 @@ const head = (call: Call, queue: KeptQueue): object => ({
 })
 const description = (call: Call, queue: KeptQueue): object => ({
   ...head(call, queue),
-  StreamConfigurationList: queue.streams.map(({ name }) => ({ StreamARN: call.service.streams.arn(name) })),
+  StreamConfigurationList: queue.streams.map(({ name, start = { type: 'LATEST' } }) => ({
+    StreamARN: call.service.streams.arn(name),
+    StartingPosition: {
+      Type: start.type,
+      ...(start.ms === undefined ? {} : { Timestamp: call.codec.time(start.ms) }),
+    },
+  })),
   QueueAttributes: {
     VisibilityTimeoutSeconds: queue.visibilitySeconds,
     DeadLetterConfiguration: {
@@ -241,7 +267,7 @@ async function received(
   of: readonly QueueRef[],
 ): Promise<object> {
   const { service, input, nowMs, codec } = call
-  const { Limit = 10, WaitTimeSeconds = 0, VisibilityTimeoutSeconds } = input
+  const { Limit = 10, WaitTimeSeconds = waitSecondsDefault, VisibilityTimeoutSeconds } = input
   if (of.length === 0) return { QueueRecords: [] }
   const member = service.world.random.uuid()
   // Another one first each time: none starves behind the others.
@@ -262,7 +288,7 @@ async function received(
   return {
     QueueRecords: found.map((record: ReceivedRecord) => ({
       ReceiptHandle: receiptText({ ...record.of, offset: record.offset, member }),
-      RecordId: recordId(record),
+      RecordId: call.name === 'ReceiveQueueRecords' ? idOf(record.of, record.offset) : idOfDead(service.log, record),
       ...(record.key === null ? {} : { PartitionKey: keyText(record.key) }),
       Data: codec.bytes(record.value ?? new Uint8Array(0)),
       ApproximateArrivalTimestamp: codec.time(record.timeMs),
@@ -271,7 +297,13 @@ async function received(
     })),
   }
 }
-const recordId = ({ of, offset }: ReceivedRecord): string =>
+/** A dead letter has that of the record which it was. */
+function idOfDead({ catalog }: Broker, { of, offset, headers }: ReceivedRecord): string {
+  const from = deadFrom(headers)
+  const topicId = from === null ? undefined : catalog.byName(from.topic)?.id
+  return topicId === undefined ? idOf(of, offset) : idOf({ topicId, index: from!.partition }, from!.offset)
+}
+const idOf = (of: QueueRef, offset: number): string =>
   `${of.topicId.replaceAll('-', '')}${of.index.toString(16).padStart(8, '0')}${offset.toString(16).padStart(16, '0')}`
 
 interface Entry {

@@ -105,6 +105,7 @@ export const recordOperations = {
       time: Timestamp,
       operation: 'SubscribeToShard',
     })
+    dryRun(input.DryRun)
     const subscription = service.subscriptions.begin(stream.topicId, consumer, number, call.signal)
     return new Live(events(call, stream.name, { shard: number, offset, subscription }))
   },

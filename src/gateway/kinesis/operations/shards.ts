@@ -1,5 +1,5 @@
 /** Shards: listed, split, merged, brought to another count. */
-import { type Call, type Handlers, page } from '../call.ts'
+import { type Call, type Handlers, madeAt, page } from '../call.ts'
 import { shardJson, shownShards } from '../describe.ts'
 import { ServiceError, inUse, invalid, notFound, overLimit } from '../errors.ts'
 import { areAdjacent, isOpen, merge, openedMs, scaled, shardId, shardNumber, split } from '../shards.ts'
@@ -15,8 +15,12 @@ export const shardOperations = {
     const isNamed = [StreamName, StreamARN, StreamId].some((one) => one !== undefined)
     if (!isNamed && NextToken === undefined) throw invalid('Either NextToken or StreamName should be provided.')
     if (isNamed && NextToken !== undefined) throw invalid('NextToken and StreamName cannot be provided together.')
+    for (const other of ['ExclusiveStartShardId', 'StreamCreationTimestamp'] as const)
+      if (NextToken !== undefined && input[other] !== undefined)
+        throw invalid(`NextToken and ${other} cannot be provided together.`)
     const from = NextToken === undefined ? null : tokenOf(NextToken, call.nowMs)
-    const stream = call.found('describe', from === null ? input : { StreamName: from.stream })
+    const found = call.found('describe', from === null ? input : { StreamName: from.stream })
+    const stream = madeAt(call, found, input.StreamCreationTimestamp)
     const after = from?.after ?? ExclusiveStartShardId ?? ''
     const filter = from === null ? input.ShardFilter : from.filter
     const numbers = shardsBy(stream, filter, call)
@@ -32,6 +36,7 @@ export const shardOperations = {
     const at = BigInt(call.input.NewStartingHashKey)
     const number = numberOf(call, name, call.input.ShardToSplit)
     await streams.reshard(name, (stream, nowMs) => {
+      checkProvisioned(call, stream)
       const shard = openShard(call, stream, number)
       const { from, to } = stream.shards[shard]!
       if (at <= BigInt(from) + 1n || at >= BigInt(to))
@@ -50,6 +55,7 @@ export const shardOperations = {
     const { ShardToMerge, AdjacentShardToMerge } = call.input
     const numbers = [ShardToMerge, AdjacentShardToMerge].map((id) => numberOf(call, name, id)) as [number, number]
     await streams.reshard(name, (stream, nowMs) => {
+      checkProvisioned(call, stream)
       const [first, second] = numbers.map((number) => openShard(call, stream, number)) as [number, number]
       if (!areAdjacent(stream.shards[first]!, stream.shards[second]!))
         throw invalid(
@@ -66,11 +72,7 @@ export const shardOperations = {
     const { TargetShardCount: target } = call.input
     let current = 0
     await streams.reshard(name, (stream, nowMs) => {
-      if (stream.onDemand)
-        throw new ServiceError(
-          'ValidationException',
-          `UpdateShardCount is not for streams with the mode ON_DEMAND: ${name}.`,
-        )
+      checkProvisioned(call, stream)
       current = stream.shards.filter(isOpen).length
       // Before they are made.
       streams.roomFor(Math.max(0, target - current))
@@ -82,6 +84,10 @@ export const shardOperations = {
   },
 } satisfies Partial<Handlers>
 
+function checkProvisioned(call: Call, { name, onDemand }: Stream): void {
+  if (onDemand)
+    throw new ServiceError('ValidationException', `${call.name} is not for streams with the mode ON_DEMAND: ${name}.`)
+}
 function checkScaling(current: number, target: number): void {
   if (target > current * 2)
     throw overLimit(
@@ -114,6 +120,7 @@ function openShard({ service }: Call, stream: Stream, number: number): number {
 }
 
 type Filter = NonNullable<Call<'ListShards'>['input']['ShardFilter']>
+const byTime: ReadonlySet<string> = new Set(['AT_TIMESTAMP', 'FROM_TIMESTAMP'])
 /** Throws ServiceError. */
 function shardsBy(stream: Stream, filter: Filter | undefined, { nowMs, codec }: Call): number[] {
   const { shards } = stream
@@ -128,6 +135,10 @@ function shardsBy(stream: Stream, filter: Filter | undefined, { nowMs, codec }: 
     if (ms === null) throw invalid(`Timestamp must be specified for a ShardFilter of the type ${filter.Type}.`)
     return ms
   }
+  if (filter.ShardId !== undefined && filter.Type !== 'AFTER_SHARD_ID')
+    throw invalid(`ShardId cannot be specified for a ShardFilter of the type ${filter.Type}.`)
+  if (ms !== null && !byTime.has(filter.Type))
+    throw invalid(`Timestamp cannot be specified for a ShardFilter of the type ${filter.Type}.`)
   const trimMs = nowMs - stream.retentionMs
   switch (filter.Type) {
     case 'AFTER_SHARD_ID':

@@ -1,11 +1,11 @@
 /** Streams: made, described, set, removed. */
 import type { Call, Handlers } from '../call.ts'
-import { page } from '../call.ts'
+import { page, pageAfter, pageToken } from '../call.ts'
 import { descriptionJson, shardJson, shownShards, streamSummaryJson, summaryJson } from '../describe.ts'
 import { inUse, invalid } from '../errors.ts'
 import { shardId } from '../shards.ts'
-import { hoursOf, msOf } from '../streams.ts'
-import { queuesOf } from './queue-state.ts'
+import { type Stream, hoursOf, msOf } from '../streams.ts'
+import { type KeptQueue, queuesOf } from './queue-state.ts'
 import { tagsOf } from './tag-rules.ts'
 
 const hoursMin = 24
@@ -23,19 +23,23 @@ export const streamOperations = {
     const onDemand = StreamModeDetails?.StreamMode === 'ON_DEMAND'
     if (onDemand && ShardCount !== undefined)
       throw invalid('ShardCount cannot be specified when StreamMode is ON_DEMAND.')
+    const { WarmThroughputMiBps, RecordDistributionStrategy } = input
+    if (!onDemand && WarmThroughputMiBps !== undefined) throw warmOnDemand(name)
+    if (!onDemand && RecordDistributionStrategy === 'AUTO') throw autoOnDemand(name)
     await service.streams.create({
       name,
       shards: ShardCount ?? onDemandShards,
       onDemand,
       tags: input.Tags === undefined ? {} : tagsOf(input.Tags),
       maxRecordKiB: input.MaxRecordSizeInKiB ?? 1_024,
-      warmMiBps: input.WarmThroughputMiBps ?? 0,
-      auto: input.RecordDistributionStrategy === 'AUTO',
+      warmMiBps: WarmThroughputMiBps ?? 0,
+      auto: RecordDistributionStrategy === 'AUTO',
     })
     return null
   },
   async DeleteStream(call) {
     const stream = call.found('delete')
+    checkNoQueues(call, stream)
     const consumers = Object.keys(stream.consumers).length
     if (consumers > 0 && call.input.EnforceConsumerDeletion !== true)
       throw inUse(
@@ -60,15 +64,13 @@ export const streamOperations = {
   },
   DescribeStreamSummary(call) {
     const stream = call.found('describe')
-    const queues = queuesOf(call.service.streams).filter(({ streams }) =>
-      streams.some(({ name }) => name === stream.name),
-    )
-    return { StreamDescriptionSummary: summaryJson(stream, call.codec, is2020(call), queues.length) }
+    const queues = queuesOn(call, stream).length
+    return { StreamDescriptionSummary: summaryJson(stream, call.codec, is2020(call), queues) }
   },
   ListStreams(call) {
     const { streams } = call.service
     const { Limit = listedDefault, ExclusiveStartStreamName, NextToken } = call.input
-    const after = ExclusiveStartStreamName ?? (NextToken === undefined ? '' : tokenText(NextToken))
+    const after = ExclusiveStartStreamName ?? pageAfter(NextToken)
     const names = streams.names().filter((name) => call.sees('describe', name))
     const { some, more } = page(names, Limit, (name) => name > after)
     const answer = { StreamNames: some, HasMoreStreams: more }
@@ -77,7 +79,7 @@ export const streamOperations = {
       const stream = streams.find(name)
       return stream === null ? [] : [streamSummaryJson(stream, call.codec)]
     })
-    return { ...answer, StreamSummaries: summaries, ...(more ? { NextToken: token(some.at(-1)!) } : {}) }
+    return { ...answer, StreamSummaries: summaries, ...(more ? { NextToken: pageToken(some.at(-1)!) } : {}) }
   },
   DescribeLimits(call) {
     const { streams } = call.service
@@ -127,10 +129,15 @@ export const streamOperations = {
   },
   async UpdateStreamMode(call) {
     const name = call.stream('alter')
-    call.service.streams.active(name)
+    const stream = call.service.streams.active(name)
     const { StreamModeDetails, WarmThroughputMiBps } = call.input
+    const onDemand = StreamModeDetails.StreamMode === 'ON_DEMAND'
+    if (!onDemand && WarmThroughputMiBps !== undefined) throw warmOnDemand(name)
+    if (!onDemand && stream.onDemand) checkNoQueues(call, stream)
     await call.service.streams.change(name, () => ({
-      onDemand: StreamModeDetails.StreamMode === 'ON_DEMAND',
+      onDemand,
+      // What only on-demand streams have.
+      ...(onDemand ? {} : { auto: false, warmMiBps: 0 }),
       ...(WarmThroughputMiBps === undefined ? {} : { warmMiBps: WarmThroughputMiBps }),
     }))
     return null
@@ -144,8 +151,7 @@ export const streamOperations = {
   async UpdateStreamWarmThroughput(call) {
     const name = call.stream('alter')
     const stream = call.service.streams.active(name)
-    if (!stream.onDemand)
-      throw invalid(`Warm throughput is for streams with the mode ON_DEMAND; ${name} is PROVISIONED.`)
+    if (!stream.onDemand) throw warmOnDemand(name)
     const { WarmThroughputMiBps } = call.input
     await call.service.streams.change(name, () => ({ warmMiBps: WarmThroughputMiBps }))
     const WarmThroughput = { TargetMiBps: WarmThroughputMiBps, CurrentMiBps: WarmThroughputMiBps }
@@ -153,8 +159,11 @@ export const streamOperations = {
   },
   async UpdateStreamRecordDistributionStrategy(call) {
     const name = call.stream('alter')
-    const { RecordDistributionStrategy } = call.input
-    await call.service.streams.change(name, () => ({ auto: RecordDistributionStrategy === 'AUTO' }))
+    const auto = call.input.RecordDistributionStrategy === 'AUTO'
+    await call.service.streams.change(name, ({ onDemand }) => {
+      if (auto && !onDemand) throw autoOnDemand(name)
+      return { auto }
+    })
     return null
   },
   async StartStreamEncryption(call) {
@@ -174,6 +183,21 @@ export const streamOperations = {
   EnableEnhancedMonitoring: (call) => monitored(call, (before, some) => [...new Set([...before, ...some])]),
   DisableEnhancedMonitoring: (call) => monitored(call, (before, some) => before.filter((one) => !some.includes(one))),
 } satisfies Partial<Handlers>
+
+const warmOnDemand = (name: string): Error =>
+  invalid(`Warm throughput is for streams with the mode ON_DEMAND; ${name} is PROVISIONED.`)
+const autoOnDemand = (name: string): Error =>
+  invalid(`The record distribution strategy AUTO is for streams with the mode ON_DEMAND; ${name} is PROVISIONED.`)
+const queuesOn = ({ service }: Call, { topicId }: Stream): KeptQueue[] =>
+  queuesOf(service.streams).filter(({ streams }) => streams.some((one) => one.topicId === topicId))
+/** Throws ServiceError ResourceInUseException. */
+function checkNoQueues(call: Call, stream: Stream): void {
+  const queues = queuesOn(call, stream).length
+  if (queues > 0)
+    throw inUse(
+      `Stream ${stream.name} under account ${call.service.streams.account} has ${queues} queues: delete them first (DeleteQueue).`,
+    )
+}
 
 const allMetrics = [
   'IncomingBytes',
@@ -214,15 +238,4 @@ function commitmentOf({ service, codec }: Call): object {
   const kept = service.streams.kept.get('account') as { status: string; startedMs: number } | null
   if (kept === null || kept.status === 'DISABLED') return { Status: 'DISABLED' }
   return { Status: kept.status, StartedAt: codec.time(kept.startedMs) }
-}
-const token = (name: string): string => Buffer.from(JSON.stringify({ after: name })).toString('base64')
-/** Throws ServiceError. */
-function tokenText(given: string): string {
-  try {
-    const { after } = JSON.parse(Buffer.from(given, 'base64').toString()) as { after: unknown }
-    if (typeof after === 'string') return after
-  } catch {
-    // Said below.
-  }
-  throw invalid('NextToken is not valid.')
 }

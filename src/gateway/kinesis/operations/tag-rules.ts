@@ -8,6 +8,7 @@ type Tags = Readonly<Record<string, string>>
 /** Throws ServiceError. */
 export function tagsOf(given: ReadonlyMap<string, string>): Tags {
   checkLetters([...given.keys(), ...given.values()])
+  if (given.size > tagsMax) throw invalid(`A resource has at most ${tagsMax} tags, not ${given.size}.`)
   return Object.fromEntries(given)
 }
 export function checkLetters(texts: readonly string[]): void {

@@ -1,7 +1,8 @@
 /** Tags of streams and consumers, and policies of resources. Policies are kept and given back; grants decide who may do what. */
 import { type Call, type Handlers, page, resourceOf } from '../call.ts'
-import { notFound } from '../errors.ts'
+import { invalid, notFound } from '../errors.ts'
 import type { Consumer, StreamState } from '../streams.ts'
+import { consumerOf } from './consumers.ts'
 import { type KeptQueue, queueOf, setQueue } from './queue-state.ts'
 import { checkLetters, checkPercent, tagList, tagsOf, withTags, withoutTags } from './tag-rules.ts'
 
@@ -48,12 +49,16 @@ export const tagOperations = {
 
   async PutResourcePolicy(call) {
     const { ResourceARN, Policy } = call.input
+    if (!isObject(Policy)) throw invalid('Policy is not valid: it is the text of a JSON object.')
     await put(call, ResourceARN, Policy)
     return null
   },
   GetResourcePolicy: (call) => ({ Policy: resource(call, call.input.ResourceARN, 'describe').policy ?? '{}' }),
   async DeleteResourcePolicy(call) {
-    await put(call, call.input.ResourceARN, null)
+    const { ResourceARN } = call.input
+    if (resource(call, ResourceARN, 'alter').policy === null)
+      throw notFound(`No resource policy found for resource ARN ${ResourceARN}.`)
+    await put(call, ResourceARN, null)
     return null
   },
 } satisfies Partial<Handlers>
@@ -82,8 +87,8 @@ function resource(call: Call, arn: string, needs: 'describe' | 'alter'): Resourc
     const set = (tags: Tags, policy: string | null): Promise<void> => streams.change(name, () => ({ tags, policy }))
     return { tags: stream.tags, policy: stream.policy, set }
   }
-  const of = stream.consumers[consumer]
-  if (of === undefined) throw unknown(arn)
+  consumerOf(call, arn, needs)
+  const of = stream.consumers[consumer]!
   const set = (tags: Tags, policy: string | null): Promise<void> =>
     streams.change(name, ({ consumers }): Partial<StreamState> => {
       const { policy: before, ...rest } = consumers[consumer] ?? of
@@ -92,6 +97,14 @@ function resource(call: Call, arn: string, needs: 'describe' | 'alter'): Resourc
       return { consumers: { ...consumers, [consumer]: next } }
     })
   return { tags: of.tags, policy: of.policy ?? null, set }
+}
+function isObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+  } catch {
+    return false
+  }
 }
 const unknown = (arn: string): Error => notFound(`Resource ${arn} not found.`)
 async function change(call: Call, arn: string, next: (tags: Tags) => Tags): Promise<void> {
