@@ -5,20 +5,14 @@
 import type { Doctor } from '../../query/engine.ts'
 import type { ReadersOf } from '../../telemetry/topic-reader.ts'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type {
-  Http2SecureServer,
-  Http2Server,
-  Http2ServerRequest,
-  Http2ServerResponse,
-  ServerHttp2Session,
-} from 'node:http2'
+import type { Http2SecureServer, Http2Server, Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { type Server as NetServer, type Socket, createServer } from 'node:net'
-import { bind, byVersion, drained } from '../../lib/real/listening.ts'
+import { bind, byVersion, drained, endIdle, endStalled, lookAfterTimes } from '../../lib/real/listening.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Logger } from '../../lib/logger.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
 import { http } from '../../lib/real/http.ts'
-import { contextOf, serverOptions } from '../../lib/real/tls.ts'
+import { contextOf, limitHandshakes, serverOptions } from '../../lib/real/tls.ts'
 import type { Address, Clock, TlsServer, World } from '../../lib/world.ts'
 import type { Broker } from '../../log/broker.ts'
 import type { Commits } from '../../log/commits.ts'
@@ -62,8 +56,6 @@ const http2 = process.getBuiltinModule('node:http2')
 /** What is still running after this is cut off at a stop. */
 const drainMs = 3_000
 const streamsAtOnce = 256
-/** Longer than any SDK keeps one that it does not use. */
-const sessionIdleMs = 10 * 60_000
 
 /** Throws Fault config.not-loopback, and what the system says about the address. */
 export async function listenKinesis(options: KinesisOptions): Promise<KinesisListener> {
@@ -122,7 +114,8 @@ class Shell {
     }
     const framing = { settings: { maxConcurrentStreams: streamsAtOnce }, maxSessionMemory: 64 }
     const serve = (request: Request, response: Response): void => void this.#serve(request, response)
-    this.#plain = http.createServer(settings, serve)
+    this.#plain = lookAfterTimes(http.createServer(settings, serve))
+    this.#plain.timeout = limits.httpStalledMs
     this.#framed = http2.createServer(framing, serve)
     this.#plain.on('clientError', (_, socket) => void socket.destroy())
     this.#secure =
@@ -138,8 +131,11 @@ class Shell {
     this.#server.on(this.#secure === null ? 'connection' : 'secureConnection', (socket: Socket) => this.#adopt(socket))
     for (const server of [this.#framed, this.#secure]) {
       server?.on('sessionError', () => options.meter.refused())
-      server?.on('session', (session) => this.#endIdle(session))
+      server?.on('session', (session) => endIdle(session, this.#clock))
+      // What is subscribed to has an event every few seconds.
+      server?.on('stream', endStalled)
     }
+    if (this.#secure !== null) limitHandshakes(this.#secure)
     this.#secure?.on('tlsClientError', () => options.meter.refused())
   }
   #adopt(socket: Socket): void {
@@ -150,25 +146,6 @@ class Shell {
       this.#open.delete(socket)
       this.#options.meter.connections(this.#open.size)
     })
-  }
-  /** HTTP/2 has no end of its own for who is silent. */
-  #endIdle(session: ServerHttp2Session): void {
-    let running = 0
-    let cancel = (): void => {}
-    const rest = (): void => {
-      cancel()
-      if (running === 0) cancel = this.#clock.after(sessionIdleMs, () => session.close())
-    }
-    session.on('stream', (stream) => {
-      running++
-      cancel()
-      stream.on('close', () => {
-        running--
-        rest()
-      })
-    })
-    session.on('close', () => cancel())
-    rest()
   }
   renew(tls: TlsServer): void {
     this.#secure?.setSecureContext(contextOf(tls))

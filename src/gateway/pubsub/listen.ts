@@ -9,11 +9,11 @@ import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2S
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net'
 import { type Server as SecureServer, TLSSocket, createServer as createSecureServer } from 'node:tls'
 import { webhookRules } from '../../act/addresses.ts'
-import { bind, byVersion } from '../../lib/real/listening.ts'
+import { bind, byVersion, endIdle, endStalled, lookAfterTimes } from '../../lib/real/listening.ts'
 import { limits } from '../../lib/limits.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
 import { http } from '../../lib/real/http.ts'
-import { contextOf, isWelcome, serverOptions, subjectOf } from '../../lib/real/tls.ts'
+import { contextOf, isWelcome, limitHandshakes, serverOptions, subjectOf } from '../../lib/real/tls.ts'
 import type { Address, TlsServer } from '../../lib/world.ts'
 import type { Peer } from './access.ts'
 import { diagnose, subscriptionFacts } from './doctor.ts'
@@ -123,8 +123,11 @@ class Shell {
     this.#h1 = http.createServer({
       keepAliveTimeout: limits.httpIdleMs,
       headersTimeout: limits.httpHeaderMs,
+      requestTimeout: limits.httpBodyMs * 2,
+      connectionsCheckingInterval: 1_000,
       noDelay: true,
     })
+    lookAfterTimes(this.#h1).timeout = limits.httpStalledMs
     this.#h1.on('request', (request, response) => void this.#rest(request, response))
     this.#h1.on('clientError', (_, socket) => socket.destroy())
     const settings = {
@@ -143,6 +146,7 @@ class Shell {
             this.#encrypted(socket),
           )
     this.#secure?.on('tlsClientError', () => undefined)
+    if (this.#secure !== null) limitHandshakes(this.#secure)
     this.#server = this.#secure ?? createServer((socket) => this.#sniff(socket))
     this.#server.maxConnections = limits.pubsubConnections
   }
@@ -182,6 +186,7 @@ class Shell {
     this.#sessions.add(session)
     session.setLocalWindowSize(limits.pubsubSessionWindowBytes)
     session.on('error', () => undefined)
+    endIdle(session, this.#gateway.service.clock)
     session.once('close', () => this.#sessions.delete(session))
   }
   #peerOf(socket: Socket | undefined): Peer {
@@ -201,6 +206,7 @@ class Shell {
     const gone = new AbortController()
     stream.on('error', () => undefined)
     stream.once('close', () => gone.abort())
+    endStalled(stream)
     const request = { verb: String(headers[':method']), target: String(headers[':path']) }
     const facts = this.#facts(headers.authorization, peer, gone.signal)
     const { origin } = headers

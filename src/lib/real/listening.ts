@@ -1,6 +1,6 @@
 /** What every socket shell of HTTP does alike: binding, telling the versions apart, waiting for a slow client. */
 import type { Server as HttpServer, ServerResponse } from 'node:http'
-import type { Http2SecureServer, Http2Server } from 'node:http2'
+import type { Http2SecureServer, Http2Server, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { limits } from '../limits.ts'
 import type { Address, Clock } from '../world.ts'
@@ -49,6 +49,47 @@ export function byVersion(
     server.emit('connection', socket)
   }
   socket.once('readable', look)
+}
+
+/**
+ * node:http looks after the times of requests from when it listens. One that is handed its connections never does: it is told
+ * that it were.
+ */
+export function lookAfterTimes(server: HttpServer): HttpServer {
+  server.emit('listening')
+  return server
+}
+
+/** Longer than any client keeps one that it does not use. */
+const sessionIdleMs = 10 * 60_000
+/** HTTP/2 has no end of its own for a connection on which nothing runs. */
+export function endIdle(session: ServerHttp2Session, clock: Clock): void {
+  let running = 0
+  let cancel = (): void => {}
+  const rest = (): void => {
+    cancel()
+    if (running === 0) cancel = clock.after(sessionIdleMs, end)
+  }
+  const end = (): void => {
+    session.close()
+    // It waits for a stream whose headers are still to come.
+    cancel = clock.after(limits.httpIdleMs, () => session.destroy())
+  }
+  session.on('stream', (stream) => {
+    running++
+    cancel()
+    stream.on('close', () => {
+      running--
+      rest()
+    })
+  })
+  session.on('close', () => cancel())
+  rest()
+}
+
+/** A stream on which nothing comes or goes for so long is cut off. */
+export function endStalled(stream: ServerHttp2Stream): void {
+  stream.setTimeout(limits.httpStalledMs, () => stream.destroy())
 }
 
 /** Whether there is room again: false when the client is gone, or has taken nothing for too long. */

@@ -130,7 +130,8 @@ export class HttpShell {
     const url = URL.parse(request.url ?? '/', 'http://localhost')
     const path = (url?.pathname ?? '').replaceAll(/%24/gi, '$').replace(/\/$/, '')
     if (path.toLowerCase() !== webSocketPath)
-      return void socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n')
+      // Not left to the client to close.
+      return void socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n', () => socket.destroy())
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       const transport: Transport = {
         host: plainHost(request.socket.remoteAddress),

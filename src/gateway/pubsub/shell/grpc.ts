@@ -109,6 +109,7 @@ class GrpcCall {
       held = 0
     }
     this.#stream.once('close', release)
+    const came = this.#awaited()
     this.#stream.on('data', (piece: Buffer) => {
       if (this.#ended) return
       held += piece.length
@@ -120,6 +121,7 @@ class GrpcCall {
       }
     })
     this.#stream.once('end', () => {
+      came()
       const [first] = bodies
       if (this.#ended) return
       if (first === undefined || bodies.length > 1 || this.#reader.isOpen)
@@ -169,12 +171,14 @@ class GrpcCall {
       end: (error) => this.end(error ?? stopped(this.#context.stopping)),
     })
     opened.catch((error: unknown) => this.end(rpcErrorOf(error)))
+    const came = this.#awaited()
     let turn: Promise<void> = opened.then(() => undefined).catch(() => undefined)
     this.#stream.on('data', (piece: Buffer) => {
       if (this.#ended) return
       try {
         const frames = this.#reader.push(piece)
         if (frames.length === 0) return
+        came()
         intake.take(piece.length)
         this.#stream.pause()
         turn = turn
@@ -221,6 +225,17 @@ class GrpcCall {
   #cutLater(): () => void {
     const { clock } = this.#context.gateway.service
     return clock.after(limits.pubsubStalledMs, () => this.#stream.close(cancelled))
+  }
+
+  /** A request has so long to come, whoever sends it. Answers how to say that it is there. */
+  #awaited(): () => void {
+    const { clock } = this.#context.gateway.service
+    const came = clock.after(limits.httpBodyMs, () => {
+      this.end(new RpcError('DEADLINE_EXCEEDED', 'The request did not come in time.'))
+      this.#stream.close(cancelled)
+    })
+    this.#stream.once('close', came)
+    return came
   }
 
   // --- the end
