@@ -9,6 +9,7 @@ import {
   recordProblems,
   shardProblems,
 } from './kinesis-checks.ts'
+import { QueueLedger } from './kinesis-queue.ts'
 
 const middle = 2n ** 127n
 const all = 2n ** 128n - 1n
@@ -84,4 +85,19 @@ describe('records', () => {
     ['a shard that is not there', changed(5, { shard: '9' }), /which is not listed/],
   ]
   for (const [name, wrong, says] of planted) test(`${name} is named`, () => assert.match(problems(wrong), says))
+})
+
+describe('queues', () => {
+  test('what is acknowledged once passes; what comes again after that, and what never comes, is named', () => {
+    const ledger = new QueueLedger()
+    for (const text of ['a:0', 'a:0', 'a:1']) ledger.receive(text)
+    ledger.acknowledge('a:0')
+    assert.deepEqual(ledger.problems, [])
+    assert.deepEqual(ledger.missing(['a:0', 'a:1']), [])
+    assert.deepEqual(ledger.missing(['a:0', 'a:1', 'a:2']), ['a:2'])
+    ledger.receive('a:1')
+    assert.deepEqual(ledger.problems, [])
+    ledger.receive('a:0')
+    assert.deepEqual(ledger.problems, ['a:0 was received again after it was acknowledged'])
+  })
 })

@@ -14,6 +14,7 @@ import {
   shardProblems,
   shardRows,
 } from './kinesis-checks.ts'
+import { QueueWork } from './kinesis-queue.ts'
 
 /** What is there of a stream; the ranges of its open shards in order. */
 interface Facts {
@@ -64,6 +65,8 @@ const bytesMaxOf = (kib: number): number => kib * 1_024 + 8_192
 class Generation {
   readonly written = new Written()
   readonly reader: Follower
+  /** Made when it is first found. */
+  queue: QueueWork | null = null
   rows: readonly ShardRow[] = []
   constructor(options: Options, name: string, dies: boolean) {
     this.reader = new Follower(options, name, dies)
@@ -84,7 +87,15 @@ export class Slot {
   readonly #numbers = new Map<string, number>()
   /** Called when a change of shards is sent. */
   onReshard: (() => void) | null = null
-  readonly figures = { records: 0, acts: 0, reshardings: 0, streams: 0, verified: 0, unknown: 0 }
+  readonly figures = {
+    records: 0,
+    acts: 0,
+    reshardings: 0,
+    streams: 0,
+    verified: 0,
+    unknown: 0,
+    'queue records acknowledged': 0,
+  }
   /** How long changes of shards took of late. */
   reshardMs = 10
 
@@ -151,7 +162,7 @@ export class Slot {
       if (this.#reads) this.#generation.reader.start()
     }
     if (facts === null) {
-      this.#generation?.reader.stop()
+      this.stop()
       this.#generation = null
     }
     this.#facts = facts
@@ -330,6 +341,10 @@ export class Slot {
     if (found === null) return
     this.#checkShards(shardRows((await f.ok('ListShards', { StreamName: this.name })).Shards))
     if (!this.#reads) await this.verify()
+    const generation = this.#generation
+    if (!this.#reads || generation === null || generation.queue !== null) return
+    generation.queue = new QueueWork(this.name, this.#options)
+    await generation.queue.start()
   }
   #checkShards(rows: readonly ShardRow[]): void {
     for (const problem of shardProblems(rows)) this.#problem(problem)
@@ -386,10 +401,14 @@ export class Slot {
       this.figures.verified += reader.read.length
     }
     fresh.stop()
+    const { queue, written } = generation
+    for (const problem of (await queue?.drained(written.acknowledged)) ?? []) this.#problem(`its queue: ${problem}`)
+    this.figures['queue records acknowledged'] += queue?.ledger.acknowledged ?? 0
   }
   /** Everything is read, then the stream is removed: the next is a new one. */
   async renew(): Promise<void> {
     await this.verify()
+    await this.#generation?.queue?.remove()
     this.stop()
     await this.#options.f.ok('DeleteStream', { StreamName: this.name, EnforceConsumerDeletion: true })
     if ((await this.#settled()) !== null) this.#problem('it was removed, and is there')
@@ -397,6 +416,7 @@ export class Slot {
   }
   stop(): void {
     this.#generation?.reader.stop()
+    this.#generation?.queue?.stop()
   }
 }
 
