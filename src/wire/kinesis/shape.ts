@@ -100,6 +100,8 @@ const structureFound = 'Start of structure or map found where not expected.'
 const listFound = 'Start of list found where not expected'
 const integerMax = 2_147_483_647
 const depthMax = 16
+/** Of a map: more than any may have, and more than a complaint shows. */
+const entriesMax = 20_000
 
 /** The members that the shape has, each of its kind. Throws NotOfKind. */
 export function read(shape: StructureShape, value: object): Record<string, unknown> {
@@ -193,7 +195,12 @@ function mapFrom({ value: of }: MapShape, value: unknown, depth: number): Map<st
   if (typeof value !== 'object') throw new NotOfKind('Expected map or null')
   if (Array.isArray(value)) throw new NotOfKind(listFound)
   const found = new Map<string, unknown>()
-  for (const [key, one] of Object.entries(value!)) if (one !== null) found.set(key, convert(of, one, depth + 1))
+  for (const key of Object.keys(value!)) {
+    // It is refused for its size, whatever else it holds.
+    if (found.size >= entriesMax) break
+    const one = (value as Record<string, unknown>)[key]
+    if (one !== null) found.set(key, convert(of, one, depth + 1))
+  }
   return found
 }
 
@@ -291,11 +298,7 @@ const fits = ({ min = 0, max = Infinity }: TextShape, value: string): boolean =>
 
 function checkList(shape: ListShape, value: readonly unknown[], at: string, of: Circumstances, found: string[]): void {
   const { member } = shape
-  const shown = (): string =>
-    `'[${value
-      .map((one) => (member.kind === 'Structure' ? entryName : String(one)))
-      .join(', ')
-      .slice(0, shownMax)}]'`
+  const shown = (): string => `'[${cut(value, (one) => (member.kind === 'Structure' ? entryName : String(one)))}]'`
   const { min = 0, max = Infinity } = shape
   if (value.length < min || value.length > max) checkRange(shape, value.length, 'length', shown(), at, found)
   if (member.kind === 'String' && member.values === undefined && member.pattern === undefined) {
@@ -303,20 +306,32 @@ function checkList(shape: ListShape, value: readonly unknown[], at: string, of: 
       complain(found, shown(), at, `Member must satisfy constraint: ${lengths(member)}`)
     return
   }
-  value.forEach((one, i) => {
+  for (const [i, one] of value.entries()) {
+    if (found.length >= complaintsMax) return
     if (one === null) complain(found, 'null', `${at}.${i + 1}.member`, 'Member must not be null')
     else check(member, one, `${at}.${i + 1}.member`, of, found)
-  })
+  }
 }
 function checkMap(shape: MapShape, value: ReadonlyMap<string, string>, at: string, found: string[]): void {
-  const shown = `'{${[...value]
-    .map(([key, one]) => `${key}=${one}`)
-    .join(', ')
-    .slice(0, shownMax)}}'`
+  const { key, value: of, min = 0, max = Infinity } = shape
+  const wrong: string[] = []
+  if (!value.keys().every((one) => fits(key, one))) wrong.push(`Map keys must satisfy constraint: ${lengths(key)}`)
+  if (!value.values().every((one) => fits(of, one))) wrong.push(`Map value must satisfy constraint: ${lengths(of)}`)
+  const hasSize = value.size >= min && value.size <= max
+  if (hasSize && wrong.length === 0) return
+  const shown = `'{${cut(value, ([name, one]) => `${name}=${one}`)}}'`
   checkRange(shape, value.size, 'length', shown, at, found)
-  const { key, value: of } = shape
-  if (![...value.keys()].every((one) => fits(key, one)))
-    complain(found, shown, at, `Map keys must satisfy constraint: ${lengths(key)}`)
-  if (![...value.values()].every((one) => fits(of, one)))
-    complain(found, shown, at, `Map value must satisfy constraint: ${lengths(of)}`)
+  for (const why of wrong) complain(found, shown, at, why)
+}
+/** Together, as much of it as is shown: the rest is not written out. */
+function cut<T>(values: Iterable<T>, text: (one: T) => string): string {
+  const parts: string[] = []
+  let length = 0
+  for (const one of values) {
+    if (length > shownMax) break
+    const part = text(one)
+    parts.push(part)
+    length += part.length + 2
+  }
+  return parts.join(', ').slice(0, shownMax)
 }
