@@ -3,9 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { startHubs } from '../gateway/eventhubs/local-hubs.ts'
-import { tokenIssuer } from '../gateway/eventhubs/token-issuer.ts'
-import { authority, temporaryFolder } from '../security/certificates.ts'
+import { startSecureHubs } from './eventhubs/secure.ts'
 import { reportBehaviours } from './kafka/behaviours.ts'
 import { eventHubsJava, run, startMillrace } from './setup/index.ts'
 
@@ -30,23 +28,11 @@ test('azure-messaging-eventhubs for Java', async (t) => {
 
 const skip = process.env['MILLRACE_QUICK'] === '1' ? 'waits until a token is over: only in the full form' : false
 test('azure-messaging-eventhubs for Java, over TLS with keys', { skip }, async (t) => {
-  const folder = temporaryFolder(t)
-  const ours = authority(folder, 'ours')
-  const server = ours.issue('server', '/CN=localhost')
-  const trusted = join(folder, 'trusted.p12')
+  await using hubs = await startSecureHubs(t)
+  const trusted = join(hubs.folder, 'trusted.p12')
   const store = ['-keystore', trusted, '-storetype', 'PKCS12', '-storepass', 'public']
-  await run('keytool', ['-importcert', '-noprompt', '-alias', 'ours', '-file', ours.certFile, ...store])
-  const tls = { cert: server.cert, key: server.key, clientAuth: 'none' } as const
-  const { disk, oauth, token } = await tokenIssuer()
-  await using hubs = await startHubs({ authenticates: true, hubs: { secure: 2 }, tls, disk, oauth })
-  await hubs.security.users.change([{ name: 'root', super: true }])
-  const { id, secret } = await hubs.security.accessKeys.create({ user: 'root' })
+  await run('keytool', ['-importcert', '-noprompt', '-alias', 'ours', '-file', hubs.caFile, ...store])
   const trust = [`-Djavax.net.ssl.trustStore=${trusted}`, '-Djavax.net.ssl.trustStorePassword=public']
-  const words = [...jvm, ...trust, '-cp', classPath, 'Behaviours', 'secure', `localhost:${hubs.port}`]
-  await reportBehaviours(
-    t,
-    'java',
-    [...words, id, secret, 'secure', await token('root', 15), await token('root', 600)],
-    8,
-  )
+  const words = [...jvm, ...trust, '-cp', classPath, 'Behaviours', 'secure', hubs.address, hubs.keyName, hubs.key]
+  await reportBehaviours(t, 'java', [...words, hubs.hub, await hubs.token(15), await hubs.token(600)], 8)
 })

@@ -1,4 +1,4 @@
-/** azure-eventhub for Python with its checkpoint store, both kinds of it: `eventhubs/clients.py` has the behaviours. */
+/** azure-eventhub for Python with its checkpoint store, both kinds of it, over TCP and over WebSockets: `eventhubs/clients.py` has the behaviours. */
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { reportBehaviours } from './kafka/behaviours.ts'
@@ -9,17 +9,21 @@ const packages = [
   'azure-eventhub-checkpointstoreblob==1.2.0',
   'azure-eventhub-checkpointstoreblob-aio==1.2.0',
   'aiohttp==3.14.5',
+  'websocket-client==1.9.2',
 ] as const
 
-for (const [kind, behaviours] of [
-  ['sync', 20],
-  ['aio', 17],
+const quick = process.env['MILLRACE_QUICK'] === '1' ? 'the same over TCP is in the quick form' : false
+for (const [kind, transport, behaviours, skip] of [
+  ['sync', 'tcp', 20, false],
+  ['aio', 'tcp', 17, false],
+  ['sync', 'websocket', 20, quick],
+  ['aio', 'websocket', 17, quick],
 ] as const)
-  test(`azure-eventhub, ${kind}`, async (t) => {
+  test(`azure-eventhub, ${kind}, ${transport}`, { skip }, async (t) => {
     const python = await pythonWith('azure', ...packages)
     await using millrace = await startMillrace({ args: ['--listen', 'eventhubs=127.0.0.1:0'] })
     const script = join(import.meta.dirname, 'eventhubs', 'clients.py')
-    const args = ['-u', script, kind, millrace.listen['eventhubs']!, millrace.http]
+    const args = ['-u', script, kind, millrace.listen['eventhubs']!, millrace.http, transport]
     await reportBehaviours(t, python, args, behaviours)
     await millrace.stop()
   })

@@ -135,9 +135,12 @@ export class Session {
     if (link.state === 'gone' || this.isEnded) return
     if (link.state === 'attaching') {
       const { role } = link.asked
-      // Those of Java and Go take a link that has an end for one that they can use.
-      if (!this.connection.needsEnds) this.attached(link, { source: null, target: null })
-      else this.attached(link, role ? { source: valueOf(source, {}) } : { target: valueOf(target, {}) })
+      // Those of Java and Go take a link that has all its ends for one that they can use. That a partition is somebody
+      // else's, the one of Go knows only of a link that had been attached for it: with the client's own end.
+      const isStolen = refusal.condition === condition.stolen
+      if (this.connection.needsEnds)
+        this.attached(link, role ? { source: valueOf(source, {}) } : { target: valueOf(target, {}) })
+      else this.attached(link, isStolen ? { source: null } : { source: null, target: null })
     }
     this.detachLink(link, refusal)
   }

@@ -181,6 +181,14 @@ test('a link that is refused has no ends; for the client that cannot do without 
     assert.equal((await client.detached()).condition, 'amqp:not-found')
   }
 })
+test('a receiver of a lower level is refused on a link with its own end alone', async () => {
+  const hub = await freshHub()
+  await using client = await open()
+  await client.receiver(from(hub), { epoch: 2 })
+  const { attached } = await client.receiver(from(hub), { epoch: 1 })
+  assert.deepEqual([attached!.source, attached!.target === null], [null, false])
+  assert.equal((await client.detached()).condition, 'amqp:link:stolen')
+})
 test('what cannot be attached is refused with the condition that clients know', async () => {
   const hub = await freshHub(2)
   await using client = await open()

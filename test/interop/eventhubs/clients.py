@@ -1,4 +1,4 @@
-"""azure-eventhub with its checkpoint store: one function a behaviour, one JSON line a result. Arguments: sync|aio EVENTHUBS HTTP."""
+"""azure-eventhub with its checkpoint store: one function a behaviour, one JSON line a result. Arguments: sync|aio EVENTHUBS HTTP tcp|websocket."""
 import asyncio
 import base64
 import datetime
@@ -10,7 +10,13 @@ import traceback
 import urllib.request
 import uuid
 
-from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient, EventHubSharedKeyCredential
+from azure.eventhub import (
+    EventData,
+    EventHubConsumerClient,
+    EventHubProducerClient,
+    EventHubSharedKeyCredential,
+    TransportType,
+)
 from azure.eventhub.aio import EventHubConsumerClient as AioConsumer
 from azure.eventhub.aio import EventHubProducerClient as AioProducer
 from azure.eventhub.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
@@ -18,7 +24,11 @@ from azure.eventhub.exceptions import ConnectError, EventHubError, OwnershipLost
 from azure.eventhub.extensions.checkpointstoreblob import BlobCheckpointStore
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore as AioBlobCheckpointStore
 
-kind, address, http = sys.argv[1:4]
+kind, address, http, transport = sys.argv[1:5]
+common = {"retry_total": 0}
+if transport == "websocket":
+    # Its WebSockets go to port 443, unless they are told another endpoint.
+    common |= {"transport_type": TransportType.AmqpOverWebsocket, "custom_endpoint_address": f"sb://{address}"}
 connection = f"Endpoint=sb://{address};SharedAccessKeyName=any;SharedAccessKey=any;UseDevelopmentEmulator=true"
 account_key = base64.b64encode(b"k" * 32).decode()
 storage = f"DefaultEndpointsProtocol=http;AccountName=account;AccountKey={account_key};BlobEndpoint=http://{address}/account"
@@ -78,12 +88,12 @@ def expects(errors, act):
 
 
 def producer(hub, **options):
-    return EventHubProducerClient.from_connection_string(connection, eventhub_name=hub, retry_total=0, **options)
+    return EventHubProducerClient.from_connection_string(connection, eventhub_name=hub, **common, **options)
 
 
 def consumer(hub, group="$Default", **options):
     return EventHubConsumerClient.from_connection_string(
-        connection, consumer_group=group, eventhub_name=hub, retry_total=0, **options
+        connection, consumer_group=group, eventhub_name=hub, **common, **options
     )
 
 
@@ -399,12 +409,12 @@ if kind == "sync":
 
 
 def aio_producer(hub, **options):
-    return AioProducer.from_connection_string(connection, eventhub_name=hub, retry_total=0, **options)
+    return AioProducer.from_connection_string(connection, eventhub_name=hub, **common, **options)
 
 
 def aio_consumer(hub, group="$Default", **options):
     return AioConsumer.from_connection_string(
-        connection, consumer_group=group, eventhub_name=hub, retry_total=0, **options
+        connection, consumer_group=group, eventhub_name=hub, **common, **options
     )
 
 

@@ -1,5 +1,6 @@
 /** A Go program of ours over modules of others, built once. */
-import { copyFileSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { installOnce } from './cache.ts'
 import { goCommand } from './go.ts'
@@ -8,9 +9,11 @@ import { run } from './run.ts'
 /** `source`: its one file. `modules`: `path@version`. Returns the binary. */
 export async function goProgram(name: string, source: string, ...modules: readonly string[]): Promise<string> {
   const go = await goCommand()
-  const dir = await installOnce(`go-${name}`, modules.join(' '), async (target) => {
+  const text = readFileSync(source)
+  const version = `${modules.join(' ')} ${createHash('sha256').update(text).digest('hex')}`
+  const dir = await installOnce(`go-${name}`, version, async (target) => {
     console.error(`building ${basename(source)} with ${modules.join(' ')}`)
-    copyFileSync(source, join(target, basename(source)))
+    writeFileSync(join(target, basename(source)), text)
     writeFileSync(join(target, 'go.mod'), `module ${name}\n\ngo 1.24\n`)
     for (const module of modules) await run(go, ['-C', target, 'mod', 'edit', `-require=${module}`])
     // What the program imports besides comes in the versions that they ask for.
