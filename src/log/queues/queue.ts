@@ -143,9 +143,10 @@ export class Queue {
       wallMs: settings.keepsFirst === true ? this.#host.clock.now() : 0,
     }
   }
-  /** null: the log begins later by now; look again. */
+  /** null: the log begins later by now, or the queue has begun anew; look again. */
   async #read(partition: Partition, from: number, by: { settings: QueueSettings; left: Left }): Promise<Slice | null> {
     const { settings, left } = by
+    const { machine } = this
     const bytesMax = Math.max(1, left.bytes)
     try {
       const slice = await this.#host.read(partition, from as Offset, {
@@ -153,7 +154,7 @@ export class Queue {
         bytesMax,
       })
       this.machine.trim(slice.start)
-      if (from < slice.start) {
+      if (from < slice.start || machine !== this.machine) {
         slice.release()
         return null
       }
@@ -170,13 +171,14 @@ export class Queue {
   async #given(
     request: AcquireRequest,
     by: { read: Read; slice: Slice; ranges: readonly AcquiredRange[]; left: Left },
-  ): Promise<Acquired> {
+  ): Promise<Acquired | null> {
     const { slice, ranges, left, read } = by
     const { machine } = this
     const fault = await this.#keepLocks(ranges)
     if (fault !== null || machine !== this.machine) {
       slice.release()
-      throw fault ?? new Fault('log.record-not-held', { offset: ranges[0]!.first, member: request.member })
+      if (fault !== null) throw fault
+      return null
     }
     const batches = slice.batches.filter((batch) => {
       const header = readBatchHeader(batch)
@@ -312,15 +314,13 @@ export class Queue {
     if (reset === 'latest') return end
     return (await this.#host.findTime(partition, this.#host.clock.now() - reset.agoMs)) ?? end
   }
-  /** Durable when it resolves. */
-  async reset(offset: Offset, over: readonly Extent[] = []): Promise<void> {
+  /** It begins there at once; for good when the record is durable. */
+  reset(offset: Offset, over: readonly Extent[] = []): { readonly record: RecordInput; readonly undo: () => void } {
     const before = this.machine
     this.#swap(new QueuePartition())
     this.machine.stateEpoch = before.stateEpoch + 1
     this.machine.begin(offset, over)
-    const fault = await this.#journal.write([this.snapshot()], () => this.#swap(before))
-    if (fault !== null) throw fault
-    this.news()
+    return { record: this.snapshot(), undo: () => this.#swap(before) }
   }
   #swap(machine: QueuePartition): void {
     this.machine = machine

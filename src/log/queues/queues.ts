@@ -180,7 +180,10 @@ export interface Queues {
   release(group: string, member: string, of?: readonly QueueRef[]): Promise<void>
   /** Of all partitions that the group has to do with. */
   positions(group: string): Promise<QueuePosition[]>
-  /** The group begins there anew; what was acquired before is not known any more. Durable when answered. */
+  /**
+   * The group begins there anew, in all of these or in none; what was acquired before is not known any more. Durable when
+   * answered.
+   */
   reset(
     group: string,
     to: readonly { readonly of: QueueRef; readonly offset: Offset; readonly over?: readonly OffsetRange[] }[],

@@ -240,7 +240,17 @@ export class QueueService implements Queues {
     to: readonly { readonly of: QueueRef; readonly offset: Offset; readonly over?: readonly OffsetRange[] }[],
   ): Promise<void> {
     if (this.#closed) throw closed()
-    await Promise.all(to.map(({ of, offset, over }) => this.#open(group, of).reset(offset, over)))
+    const queues = to.map(({ of }) => this.#open(group, of))
+    const resets = to.map(({ offset, over }, i) => queues[i]!.reset(offset, over))
+    // One entry of the journal: after a crash all of it is so, or nothing.
+    const fault = await this.#journal.write(
+      resets.map(({ record }) => record),
+      () => {
+        for (const { undo } of resets.toReversed()) undo()
+      },
+    )
+    if (fault !== null) throw fault
+    for (const queue of queues) queue.news()
   }
   states(group: string): QueueState[] {
     const found: QueueState[] = []

@@ -209,7 +209,9 @@ class Holders {
     // Whether it stands, the answer says: nobody else is given it meanwhile.
     if (outcome === 'accept') this.accepted.add(offset)
     if (outcome === 'reject') this.rejected.add(offset)
-    const settlements = [{ first: offset, last: offset, outcomes: [outcome], late: !this.#exact }]
+    // A late rejection of what was withdrawn meanwhile would be passed over.
+    const late = !this.#exact && outcome !== 'reject'
+    const settlements = [{ first: offset, last: offset, outcomes: [outcome], late }]
     const [fault] = await work.log.queues.settle(group, member, [{ of: work.of, settlements }])
     if (fault === null) return
     assert.equal(fault!.code, 'log.record-not-held')
@@ -253,14 +255,14 @@ for (const exact of [false, true])
     }
   })
 /** A queue over three records, k1, j1 and k2, of which what happens while it reads and writes is said here. */
-async function looked() {
+async function looked(keepsLocks = false) {
   const batches = ['k1', 'j1', 'k2'].map((text, baseOffset) => {
     const bytes = encodeBatch([{ key: Buffer.from(text[0]!), value: Buffer.from(text), timeMs: 0 }])
     Buffer.from(bytes.buffer, bytes.byteOffset).writeBigInt64BE(BigInt(baseOffset))
     return bytes
   })
   const meanwhile = { reading: async () => undefined as unknown, writing: async () => undefined as unknown }
-  const settings = (await Work.open()).log.queues.settings(group)
+  const settings = { ...(await Work.open()).log.queues.settings(group), keepsLocks }
   const queue = new Queue(
     {
       clock: memoryWorld().clock,
@@ -315,5 +317,28 @@ test('what cannot go out while the fate of another is being stored is not lost',
   stored.resolve()
   await settled
   assert.deepEqual(await acquire('a', 9), [0])
+  queue.close()
+})
+test('a queue that begins anew while somebody reads gives out all that lies behind its new beginning', async () => {
+  const { queue, acquire, meanwhile } = await looked()
+  assert.deepEqual(await acquire('a', 9), [0, 1, 2])
+  await queue.settle(member, [{ first: 0, last: 2, outcomes: ['accept'] }])
+  meanwhile.reading = async () => {
+    meanwhile.reading = async () => undefined
+    queue.reset(off(0))
+  }
+  const found = await acquire('a', 9)
+  assert.deepEqual([...found, ...(await acquire('a', 9))], [0, 1, 2])
+  queue.close()
+})
+test('who is given what is kept while the queue begins anew gets it when it asks again, and no error', async () => {
+  const { queue, acquire, meanwhile } = await looked(true)
+  await queue.begin()
+  meanwhile.writing = async () => {
+    meanwhile.writing = async () => undefined
+    queue.reset(off(0))
+  }
+  assert.deepEqual(await acquire('a', 9), [])
+  assert.deepEqual(await acquire('a', 9), [0, 1, 2])
   queue.close()
 })

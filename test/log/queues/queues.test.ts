@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Fault } from '../../../src/lib/fault.ts'
 import type { World } from '../../../src/lib/world.ts'
-import { type Header, decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
+import { type Header, type RecordInput, decodeBatch, encodeBatch } from '../../../src/log/batch.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { openLocalLog } from '../../../src/log/local/open.ts'
 import type {
@@ -13,10 +13,25 @@ import type {
   ReceivedRecord,
   Settlement,
 } from '../../../src/log/queues/queues.ts'
+import type { QueuesHost } from '../../../src/log/queues/queue.ts'
+import { QueueService, type QueueStateLog } from '../../../src/log/queues/service.ts'
 import { at, batch, memoryWorld, off } from '../local/support.ts'
 
 const group = 'workers'
 
+const threePartitions: QueuesHost = {
+  clock: memoryWorld().clock,
+  topic: () => ({ name: 't', partitions: 3 }),
+  settings: () => ({
+    ...{ lockMs: 1_000, deliveriesMax: 5, locksMax: 10, reset: 'earliest', committedOnly: false, mayRenew: true },
+    ...{ orderByKey: false, releaseDelayMs: 0, releaseDelayMaxMs: 0, keepsLocks: false, deadLetter: null },
+  }),
+  read: async (_, from) => ({ start: off(0), next: from, batches: [], bytes: 0, release: () => undefined }),
+  bounds: async () => ({ start: off(0), end: off(9) }),
+  findTime: async () => null,
+  watch: () => () => undefined,
+  bury: async () => undefined,
+}
 class Work {
   readonly world: World = memoryWorld()
   log!: LocalLog
@@ -277,6 +292,28 @@ test('a group begins anew where it is told to, for good', async () => {
   assert.deepEqual(await work.texts('one'), ['b'])
   await work.restart()
   assert.deepEqual(await work.texts('one'), ['b'])
+})
+test('a group begins anew in all partitions or in none, whenever the process dies', async () => {
+  const of = [0, 1, 2].map((index) => ({ topicId: '00000000-0000-4000-8000-000000000001', index }))
+  const stored: RecordInput[][] = []
+  const open = (append: QueueStateLog['append']): QueueService =>
+    new QueueService({ host: threePartitions, state: { append, trim: async () => undefined } })
+  const before = open(async (records) => {
+    stored.push([...records])
+    return off(0)
+  })
+  const startsAfter = (writes: number): number[] => {
+    const after = open(async () => off(0))
+    for (const records of stored.slice(0, writes))
+      for (const { key, value } of records) after.restore({ offset: 0, timeMs: 0, key, value, headers: [] })
+    return after.states(group).map(({ start }) => start)
+  }
+  const to = (offset: number) => of.map((one) => ({ of: one, offset: off(offset) }))
+  await before.reset(group, to(5))
+  await before.reset(group, to(2))
+  const seen = stored.map((_, i) => startsAfter(i + 1))
+  for (const starts of seen) assert.equal(new Set(starts).size, 1, `after a write they begin at ${starts.join()}`)
+  assert.deepEqual(seen.at(-1), [2, 2, 2])
 })
 test('a state is forgotten with its topic, and a new topic of the name has none', async () => {
   const work = await Work.open()
