@@ -35,6 +35,7 @@ import { shortCalls } from './cases/short-calls.ts'
 import { soak } from './cases/soak.ts'
 import { pubsubFrames } from './cases/pubsub-frames.ts'
 import { pubsubKill } from './cases/pubsub-kill.ts'
+import { pubsubSnapshots } from './cases/pubsub-snapshots.ts'
 import { nexmark } from './cases/nexmark.ts'
 import { oneId } from './cases/one-id.ts'
 import { lyingDisk, powerCutExt4, powerCutXfs } from './cases/power-cut.ts'
@@ -62,6 +63,7 @@ const cases: readonly FaultCase[] = [
   mqttFrames,
   mqttKills,
   pubsubKill,
+  pubsubSnapshots,
   pubsubFrames,
   bodies,
   eventHubsFrames,

@@ -11,6 +11,8 @@ const idForm = /^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$/
 const projectForm = /^[A-Za-z0-9][A-Za-z0-9.:_-]{0,254}$/
 /** A topic that is gone, as subscriptions name it. */
 export const deletedTopic = '_deleted-topic_'
+/** A schema that is gone, as topics name it. */
+export const deletedSchema = '_deleted-schema_'
 
 const wrongName = (name: string): Error =>
   invalid(

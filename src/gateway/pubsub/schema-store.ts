@@ -1,14 +1,14 @@
 /** Schemas with their revisions, and what topics ask of messages by them. */
 import { asFault } from '../../lib/fault.ts'
 import type { World } from '../../lib/world.ts'
-import type { KeptMap } from '../../log/kept-map.ts'
+import type { KeptChange, KeptMap } from '../../log/kept-map.ts'
 import { fromJson, toJson } from '../../wire/protobuf/json.ts'
 import { secondsOf } from '../../wire/protobuf/well-known.ts'
 import type { Encoding, SchemaSettings } from '../../wire/pubsub/messages.ts'
 import { type SchemaMessage, schemaMessage } from '../../wire/pubsub/schema-messages.ts'
 import type { Carried } from './carried.ts'
 import { invalid, notFound, precondition } from './errors.ts'
-import { parseName } from './names.ts'
+import { deletedSchema, parseName } from './names.ts'
 import { type Check, checkOf, incompatible } from './schema-check.ts'
 
 /** Oldest first. */
@@ -89,8 +89,9 @@ export class SchemaStore {
     await this.#put(id, { revisions: left })
     return left.at(-1)!
   }
-  async remove(id: string): Promise<void> {
-    await this.#kept.change([{ key: `schemas/${id}`, value: null }])
+  /** With what changes by it elsewhere. */
+  async remove(id: string, others: readonly KeptChange[]): Promise<void> {
+    await this.#kept.change([{ key: `schemas/${id}`, value: null }, ...others])
     this.#schemas.delete(id)
   }
   #revision(given: SchemaMessage): SchemaMessage {
@@ -119,7 +120,7 @@ export class SchemaStore {
   enforced(settings: SchemaSettings | null): Enforced | null {
     if (settings === null || settings.schema === '') return null
     const { schema: name, encoding } = settings
-    const schema = this.#schemas.get(splitRevision(parseName('schemas', name).id).id)
+    const schema = name === deletedSchema ? undefined : this.#schemas.get(schemaIdOf(name))
     if (schema === undefined) throw precondition(`The schema of the topic was deleted (resource=${name}).`)
     const candidates = inRange(schema.revisions, settings).toReversed()
     return {
@@ -140,6 +141,7 @@ export class SchemaStore {
   }
 }
 
+export const schemaIdOf = (name: string): string => splitRevision(parseName('schemas', name).id).id
 export function splitRevision(id: string): { id: string; revisionId: string | null } {
   const [name = '', revisionId = null] = id.split('@')
   return { id: name, revisionId }

@@ -19,11 +19,11 @@ import { fromJson, toJson } from '../../wire/protobuf/json.ts'
 import { subscriptionMessage, topicMessage, type TopicMessage } from '../../wire/pubsub/messages.ts'
 import type { Access } from './access.ts'
 import { notFound } from './errors.ts'
-import { type Kind, nameOf, parseName } from './names.ts'
+import { type Kind, deletedSchema, deletedTopic, nameOf, parseName } from './names.ts'
 import type { Pushers } from './push.ts'
-import { SchemaStore } from './schema-store.ts'
+import { SchemaStore, schemaIdOf } from './schema-store.ts'
 import { SnapshotStore } from './snapshot-store.ts'
-import { type KeptSubscription, Subscription, retentionDefaultMs, topicOf } from './subscription.ts'
+import { type KeptSubscription, Subscription, groupOf, retentionDefaultMs, topicOf } from './subscription.ts'
 import { msOf } from '../../wire/protobuf/well-known.ts'
 import { Transforms } from './transforms.ts'
 
@@ -94,19 +94,44 @@ export class Service {
   }
   async #restore(): Promise<void> {
     const entries = [...this.kept.entries()]
+    const begun: [id: string, message: TopicMessage][] = []
+    const removed: string[] = []
     for (const [key, bytes] of entries) {
       const cut = key.indexOf('/')
       const kind = key.slice(0, cut)
       const id = key.slice(cut + 1)
       const value = JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>
-      if (kind === 'topics')
-        this.#topics.set(id, { topicId: String(value['topicId']), message: fromJson(topicMessage, value['message']) })
+      if (kind === 'topics') {
+        const message = fromJson(topicMessage, value['message'])
+        const topicId = String(value['topicId'])
+        if (topicId === '') begun.push([id, message])
+        else this.#topics.set(id, { topicId, message })
+      }
       if (kind === 'schemas') this.schemas.restore(id, value)
       if (kind === 'snapshots') this.snapshots.restore(id, value)
-      if (kind === 'subscriptions') {
+      if (kind === 'subscriptions' && value['removed'] === true) removed.push(id)
+      else if (kind === 'subscriptions') {
         const message = fromJson(subscriptionMessage, value['message'])
         this.#add(id, { ...(value as unknown as KeptSubscription), message })
       }
+    }
+    await this.#finish(begun, removed)
+  }
+  /** What the process died in the middle of. */
+  async #finish(begun: readonly (readonly [id: string, message: TopicMessage])[], removed: readonly string[]) {
+    const { log } = this.parts
+    for (const [id, message] of begun) {
+      const info = await log.topics.get(id)
+      if (info === null) await this.forgetTopic(id)
+      else await this.keepTopic(info, message)
+    }
+    for (const id of removed) {
+      await log.queues.forget(groupOf(id), null)
+      await this.forget('subscriptions', id)
+    }
+    for (const { group, kept } of this.subscriptions.values()) {
+      const others = log.queues.states(group).flatMap(({ of }) => (of.topicId === kept.topicId ? [] : [of.topicId]))
+      if (others.length > 0) await log.queues.forget(group, others)
     }
   }
 
@@ -137,6 +162,10 @@ export class Service {
     const kept = this.#topics.get(name)
     return kept?.topicId === id ? kept.message : fromJson(topicMessage, { state: 'ACTIVE' })
   }
+  /** Before it is made: if the process dies in between, it is as it was described. */
+  async beginTopic(name: string, message: TopicMessage): Promise<void> {
+    await this.keep('topics', name, { topicId: '', message: toJson(topicMessage, message) })
+  }
   async keepTopic(info: TopicInfo, message: TopicMessage): Promise<void> {
     await this.keep('topics', info.name, { topicId: info.id, message: toJson(topicMessage, message) })
     this.#topics.set(info.name, { topicId: info.id, message })
@@ -146,8 +175,42 @@ export class Service {
     await this.forget('topics', name)
     this.#topics.delete(name)
   }
+  /** Topics that have it say from then on that it is gone, also when there is another of its name. */
+  async removeSchema(id: string): Promise<void> {
+    const having = [...this.#topics].flatMap(([name, { message }]) => (hasSchema(message, id) ? [name] : []))
+    const remove = async (): Promise<void> => {
+      const changed = having.flatMap((name): [name: string, topic: KeptTopic][] => {
+        const topic = this.#topics.get(name)
+        if (topic === undefined || !hasSchema(topic.message, id)) return []
+        const schemaSettings = { ...topic.message.schemaSettings!, schema: deletedSchema }
+        return [[name, { ...topic, message: { ...topic.message, schemaSettings } }]]
+      })
+      const others = changed.map(([name, { topicId, message }]) => ({
+        key: `topics/${name}`,
+        value: Buffer.from(JSON.stringify({ topicId, message: toJson(topicMessage, message) })),
+      }))
+      await this.schemas.remove(id, others)
+      for (const [name, topic] of changed) this.#topics.set(name, topic)
+    }
+    await having.reduceRight((next, name) => () => this.turn('topics', name, next), remove)()
+  }
   subscriptionsOf({ id }: TopicInfo): Subscription[] {
     return [...this.subscriptions.values()].filter(({ kept, message }) => kept.topicId === id && !message.detached)
+  }
+  /** null: it is gone, whatever has its name by now. */
+  async topicFor({ kept, message }: Subscription): Promise<TopicInfo | null> {
+    const info = kept.topicId === '' ? null : await this.parts.log.topics.get(topicOf(message))
+    return info?.id === kept.topicId ? info : null
+  }
+  /** Its topic is gone: it stays, and gets nothing any more. */
+  loseTopic({ id }: Subscription, { id: topicId }: TopicInfo): Promise<void> {
+    return this.turn('subscriptions', id, async () => {
+      const now = this.subscriptions.get(id)
+      if (now?.kept.topicId !== topicId) return
+      const { kept, group } = now
+      await this.keepSubscription(id, { ...kept, topicId: '', message: { ...kept.message, topic: deletedTopic } })
+      await this.parts.log.queues.forget(group, [topicId])
+    })
   }
   /** Records stay as long as somebody may want them; what other protocols have set is not shortened. */
   async #keepRecords(info: TopicInfo, message: TopicMessage): Promise<void> {
@@ -218,11 +281,13 @@ export class Service {
     return subscription
   }
   async removeSubscription(subscription: Subscription): Promise<void> {
-    await this.forget('subscriptions', subscription.id)
-    this.subscriptions.delete(subscription.id)
+    const { id, group } = subscription
+    await this.keep('subscriptions', id, { removed: true })
+    this.subscriptions.delete(id)
     subscription.end()
     this.pushers?.look(subscription)
-    await this.parts.log.queues.forget(subscription.group, null)
+    await this.parts.log.queues.forget(group, null)
+    await this.forget('subscriptions', id)
   }
   /** What is delivered is what stands in the topic. */
   demandRead(access: Access, { message }: Subscription): void {
@@ -243,7 +308,7 @@ export class Service {
           if (now !== undefined) await this.#keepActive(now)
         })
     }
-    await this.snapshots.sweep()
+    for (const id of this.snapshots.over()) await this.turn('snapshots', id, () => this.snapshots.removeOver(id))
   }
   async #expire(subscription: Subscription): Promise<void> {
     if (!this.has(subscription)) return
@@ -276,6 +341,10 @@ export class Service {
   }
 }
 
+const hasSchema = ({ schemaSettings }: TopicMessage, id: string): boolean => {
+  const name = schemaSettings?.schema ?? ''
+  return name !== '' && name !== deletedSchema && schemaIdOf(name) === id
+}
 /** As the service says it of what is not there. */
 export const nameOnly = (name: string): string => name.split('/').at(-1) ?? name
 export const named = <T extends { readonly name: string }>(kind: Kind, project: string, id: string, message: T): T => ({

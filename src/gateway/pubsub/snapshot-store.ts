@@ -65,8 +65,13 @@ export class SnapshotStore {
     await this.#kept.change([{ key: `snapshots/${id}`, value: null }])
     this.#snapshots.delete(id)
   }
-  /** Those that have expired, for good. */
-  async sweep(): Promise<void> {
-    for (const [id, one] of this.#snapshots) if (this.#isOver(one)) await this.remove(id)
+  /** Those that have expired. */
+  over(): string[] {
+    return Array.from(this.#snapshots).flatMap(([id, one]) => (this.#isOver(one) ? [id] : []))
+  }
+  /** For good, unless there is another of this name by now. */
+  async removeOver(id: string): Promise<void> {
+    const found = this.#snapshots.get(id)
+    if (found !== undefined && this.#isOver(found)) await this.remove(id)
   }
 }

@@ -7,7 +7,7 @@ import { limits } from '../../lib/limits.ts'
 import type { Clock } from '../../lib/world.ts'
 import { type LogRecord, decodeBatch } from '../../log/batch.ts'
 import type { Log } from '../../log/log.ts'
-import type { Acquired, QueueRef, QueueSettings, Queues, Settlement } from '../../log/queues/queues.ts'
+import type { Acquired, QueueRef, QueueSettings, QueueState, Queues, Settlement } from '../../log/queues/queues.ts'
 import { expiryMs } from '../../log/record-headers.ts'
 import { msOf } from '../../wire/protobuf/well-known.ts'
 import type { SubscriptionMessage } from '../../wire/pubsub/messages.ts'
@@ -337,12 +337,17 @@ export class Subscription {
 
   // --- where it is
 
+  /** In its topic. */
+  states(): QueueState[] {
+    const { topicId } = this.#kept
+    return this.#parts.queues.states(this.group).filter(({ of }) => of.topicId === topicId)
+  }
   /** A message that is younger was not acknowledged; null: all were. */
   async oldestUnackedMs(): Promise<number | null> {
-    const { clock, log, queues } = this.#parts
+    const { clock, log } = this.#parts
     const topic = topicOf(this.message)
     let oldest: number | null = null
-    for (const { of, start } of queues.states(this.group)) {
+    for (const { of, start } of this.states()) {
       const partition = { topic, index: of.index }
       const [bounds] = await log.bounds([partition])
       if (bounds === undefined || start >= bounds.end) continue

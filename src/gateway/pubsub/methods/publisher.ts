@@ -23,7 +23,7 @@ import { msOf } from '../../../wire/protobuf/well-known.ts'
 import { checkTopic } from '../checks.ts'
 import { alreadyExists, invalid } from '../errors.ts'
 import { type AnyMethod, method } from '../method.ts'
-import { deletedTopic, nameOf, parseName, parseNewName, parseProject } from '../names.ts'
+import { deletedSchema, nameOf, parseName, parseNewName, parseProject } from '../names.ts'
 import { pageOf } from '../paging.ts'
 import { publish } from '../publish.ts'
 import { type FoundTopic, type Service, named } from '../service.ts'
@@ -61,9 +61,13 @@ const createTopic = method({
       const retentionMs = Math.max(retentionDefaultMs, own === null ? 0 : msOf(own))
       const config = { 'retention.ms': String(retentionMs), 'max.message.bytes': String(batchBytesMax) }
       const { log, partitions } = pubsub.parts
-      const [fault] = await log.topics.create([{ name: id, partitions, config }])
-      if (fault instanceof Fault) throw fault.code === 'log.topic-exists' ? alreadyExists(id) : fault
       const message: TopicMessage = { ...request, state: 'ACTIVE', satisfiesPzs: false }
+      await pubsub.beginTopic(id, message)
+      const [fault] = await log.topics.create([{ name: id, partitions, config }])
+      if (fault instanceof Fault) {
+        await pubsub.forgetTopic(id)
+        throw fault.code === 'log.topic-exists' ? alreadyExists(id) : fault
+      }
       const info = await log.topics.get(id)
       if (info !== null) await pubsub.keepTopic(info, message)
       return message
@@ -88,7 +92,8 @@ const updateTopic = method({
       ]
       const message = updated(topicMessage, { old, given, paths: updateMask?.paths ?? [], mutable })
       await checkTopic(message, pubsub.transforms)
-      pubsub.schemas.checkSettings(message.schemaSettings)
+      const stays = old.schemaSettings?.schema === deletedSchema && message.schemaSettings?.schema === deletedSchema
+      if (!stays) pubsub.schemas.checkSettings(message.schemaSettings)
       await pubsub.keepTopic(info, message)
       return message
     })
@@ -184,10 +189,7 @@ const deleteTopic = method({
       const [fault] = await pubsub.parts.log.topics.remove([id])
       if (fault instanceof Fault) throw fault
       await pubsub.forgetTopic(id)
-      for (const { id: one, kept } of subscriptions) {
-        await pubsub.keepSubscription(one, { ...kept, topicId: '', message: { ...kept.message, topic: deletedTopic } })
-        await pubsub.parts.log.queues.forget(`pubsub.${one}`, null)
-      }
+      for (const one of subscriptions) await pubsub.loseTopic(one, info)
       return {}
     })
   },

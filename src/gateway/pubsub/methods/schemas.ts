@@ -155,7 +155,7 @@ const deleteSchema = method({
     const { id } = parseName('schemas', name)
     return pubsub.turn('schemas', id, async () => {
       pubsub.schemas.find(name)
-      await pubsub.schemas.remove(id)
+      await pubsub.removeSchema(id)
       return {}
     })
   },

@@ -44,24 +44,27 @@ const createSnapshot = method({
     const { id } = parseNewName('snapshots', name)
     access.demand('read', 'group', groupOf(parseName('subscriptions', of).id))
     checkLabels(labels)
-    return pubsub.turn('snapshots', id, async () => {
-      if (pubsub.snapshots.get(id) !== null) throw alreadyExists(id)
-      checkRoom('snapshots', pubsub.snapshots.count, limits.pubsubSnapshots)
-      const subscription = pubsub.subscription(of)
-      await subscription.partitions()
-      const { kept, message } = subscription
-      if (kept.topicId === '')
-        throw precondition(`The topic of the subscription was deleted (resource=${nameOnly(of)}).`)
-      const nowMs = pubsub.clock.now()
-      // It lives for as long as the oldest message in it would.
-      const leftMs = weekMs - (nowMs - ((await subscription.oldestUnackedMs()) ?? nowMs))
-      if (leftMs < hourMs) throw precondition('The snapshot would expire in less than an hour: its backlog is too old.')
-      const { topic } = message
-      const states = pubsub.parts.log.queues.states(subscription.group)
-      const snapshot = { name, topic, labels, expireTime: secondsOf(nowMs + leftMs) }
-      await pubsub.snapshots.put(id, { message: snapshot, topicId: kept.topicId, states })
-      return snapshot
-    })
+    // In the subscription's turn as well: a seek that is under way may come to nothing.
+    return pubsub.turn('snapshots', id, () =>
+      pubsub.turn('subscriptions', parseName('subscriptions', of).id, async () => {
+        if (pubsub.snapshots.get(id) !== null) throw alreadyExists(id)
+        checkRoom('snapshots', pubsub.snapshots.count, limits.pubsubSnapshots)
+        const subscription = pubsub.subscription(of)
+        await subscription.partitions()
+        if ((await pubsub.topicFor(subscription)) === null)
+          throw precondition(`The topic of the subscription was deleted (resource=${nameOnly(of)}).`)
+        const nowMs = pubsub.clock.now()
+        // It lives for as long as the oldest message in it would.
+        const leftMs = weekMs - (nowMs - ((await subscription.oldestUnackedMs()) ?? nowMs))
+        if (leftMs < hourMs)
+          throw precondition('The snapshot would expire in less than an hour: its backlog is too old.')
+        const { topic } = subscription.message
+        const snapshot = { name, topic, labels, expireTime: secondsOf(nowMs + leftMs) }
+        const { topicId } = subscription.kept
+        await pubsub.snapshots.put(id, { message: snapshot, topicId, states: subscription.states() })
+        return snapshot
+      }),
+    )
   },
 })
 const getSnapshot = method({
@@ -185,7 +188,7 @@ async function timePlaces(pubsub: Service, subscription: Subscription, timeMs: n
     log.findTime(partitions, Math.max(0, Math.floor(fromMs))),
     log.bounds(partitions),
   ])
-  const states = new Map(log.queues.states(subscription.group).map((state) => [state.of.index, state]))
+  const states = new Map(subscription.states().map((state) => [state.of.index, state]))
   return of.map((ref, i) => {
     const wanted = found[i]?.offset ?? bounds[i]!.end
     if (topicKeeps !== null) return { of: ref, offset: wanted }

@@ -19,11 +19,11 @@ import { messageOf } from '../carried.ts'
 import { checkPush, checkSubscription } from '../checks.ts'
 import { alreadyExists, checkRoom, invalid, notFound } from '../errors.ts'
 import { type AnyMethod, method } from '../method.ts'
-import { nameOf, parseName, parseNewName, parseProject } from '../names.ts'
+import { deletedTopic, nameOf, parseName, parseNewName, parseProject } from '../names.ts'
 import { pageOf } from '../paging.ts'
 import { type Service, nameOnly } from '../service.ts'
 import { acknowledged, deadlineModified, someRefused } from '../settling.ts'
-import { bytesOf, groupOf } from '../subscription.ts'
+import { type Subscription, bytesOf, groupOf } from '../subscription.ts'
 import { updated } from '../updates.ts'
 
 const service = 'Subscriber' as const
@@ -55,10 +55,13 @@ async function checkDeadLetterTopic(pubsub: Service, { deadLetterPolicy }: Subsc
   if ((await pubsub.findTopic(deadLetterTopic)) === null) throw notFound(nameOnly(deadLetterTopic))
 }
 /** What is shown of it: under the name that was asked for, with what its topic keeps. */
-async function shown(pubsub: Service, name: string, message: SubscriptionMessage): Promise<SubscriptionMessage> {
-  const topic = message.topic.startsWith('projects/') ? await pubsub.findTopic(message.topic) : null
-  const topicMessageRetentionDuration = topic?.message.messageRetentionDuration ?? null
-  return { ...message, name, topicMessageRetentionDuration, pushConfig: message.pushConfig ?? emptyPush }
+async function shown(pubsub: Service, name: string, subscription: Subscription): Promise<SubscriptionMessage> {
+  const { message } = subscription
+  const isThere = (await pubsub.topicFor(subscription)) !== null
+  const found = isThere ? await pubsub.findTopic(message.topic) : null
+  const topicMessageRetentionDuration = found?.message.messageRetentionDuration ?? null
+  const topic = isThere || message.detached ? message.topic : deletedTopic
+  return { ...message, name, topic, topicMessageRetentionDuration, pushConfig: message.pushConfig ?? emptyPush }
 }
 const emptyPush = {
   pushEndpoint: '',
@@ -103,7 +106,7 @@ const createSubscription = method({
         activeMs: world.clock.now(),
         born: bounds.map(({ end }) => end),
       })
-      return shown(pubsub, request.name, subscription.message)
+      return shown(pubsub, request.name, subscription)
     })
   },
 })
@@ -115,7 +118,7 @@ const getSubscription = method({
   rest: { verb: 'GET', path: `/v1/${path}` },
   handle({ subscription: name }, { service: pubsub, access }) {
     access.demand('describe', 'group', groupOf(parseName('subscriptions', name).id))
-    return shown(pubsub, name, pubsub.subscription(name).message)
+    return shown(pubsub, name, pubsub.subscription(name))
   },
 })
 const mutable = [
@@ -140,8 +143,7 @@ const updateSubscription = method({
       const message = { ...withDefaults(next), detached: kept.message.detached }
       await checkSubscription(message, pubsub.transforms)
       await checkDeadLetterTopic(pubsub, message)
-      await pubsub.keepSubscription(id, { ...kept, message })
-      return shown(pubsub, given.name, message)
+      return shown(pubsub, given.name, await pubsub.keepSubscription(id, { ...kept, message }))
     })
   },
 })
@@ -158,7 +160,7 @@ const listSubscriptions = method({
       .toSorted((a, b) => (a.id < b.id ? -1 : 1))
     const { items, nextPageToken } = pageOf(all, ({ id }) => id, request)
     const subscriptions = await Promise.all(
-      items.map(({ id, message }) => shown(pubsub, nameOf('subscriptions', project, id), message)),
+      items.map((one) => shown(pubsub, nameOf('subscriptions', project, one.id), one)),
     )
     return { subscriptions, nextPageToken }
   },
