@@ -22,6 +22,7 @@ import { eventHubsKill } from './cases/eventhubs-kill.ts'
 import { flow } from './cases/flow.ts'
 import { frames } from './cases/frames.ts'
 import { histories } from './cases/histories.ts'
+import { gatewaysDiskError } from './cases/gateways-disk-error.ts'
 import { gatewaysDiskFull } from './cases/gateways-disk-full.ts'
 import { holdUps } from './cases/hold-ups.ts'
 import { idle } from './cases/idle.ts'
@@ -54,6 +55,7 @@ const cases: readonly FaultCase[] = [
   shortCalls,
   diskFull,
   gatewaysDiskFull,
+  gatewaysDiskError,
   flow,
   nexmark,
   changes,

@@ -78,11 +78,12 @@ export class EventHubsSide implements Side {
   }
   async #keepCheckpoints(): Promise<void> {
     while (!this.#isOver) {
+      const isUndisturbed = this.told.watch()
       try {
         const why = await this.#put()
         if (why !== null) this.told.refuse(why)
       } catch (error) {
-        if (!this.told.isAway) this.told.problem(`a checkpoint: ${String(error)}`)
+        if (isUndisturbed()) this.told.problem(`a checkpoint: ${String(error)}`)
       }
       await sleep(50)
     }
@@ -95,11 +96,15 @@ export class EventHubsSide implements Side {
     else if (Number(found) < before || Number(found) > this.#underWay)
       this.told.problem(`the checkpoint is ${found}, and ${before} was answered`)
   }
+  async before(): Promise<void> {}
+  changes(): Promise<void> {
+    return this.afterwards()
+  }
   async whileFull(): Promise<void> {
     await using client = await RawClient.open({ port: this.#port })
     const fresh = await client.receiver(partitionOf('fresh'), { selector: earliest, credit: 5 })
     await fresh.take(5)
-    if (this.#reading !== null) {
+    if (this.#reading?.client.isClosed === false) {
       this.#reading.receiver.credit(5)
       await this.#reading.receiver.take(5)
     }
@@ -117,17 +122,16 @@ export class EventHubsSide implements Side {
       return this.#checkpoint > before ? null : 'none was taken'
     })
     await using client = await RawClient.open({ port: this.#port })
-    const owner = await client.receiver(partitionOf('owned'), { epoch: this.#epoch++, selector: earliest, credit: 5 })
-    await owner.take(5)
+    await this.told.mustTake('an owner level', async () => {
+      const owner = await client.receiver(partitionOf('owned'), { epoch: this.#epoch++, selector: earliest, credit: 5 })
+      const came = await owner.take(5).catch(() => null)
+      return came === null ? (await client.detached()).condition : null
+    })
     if (this.#reading === null || this.#reading.client.isClosed) {
       const reader = await RawClient.open({ port: this.#port })
       const receiver = await reader.receiver(partitionOf('reading'), { selector: earliest })
       this.#reading = { client: reader, receiver }
     }
-  }
-  awaited(isAway: boolean): void {
-    this.told.away(isAway)
-    if (isAway) this.#reading = null
   }
   async stop(): Promise<void> {
     await Promise.all(this.#writers.map((one) => one.stop()))

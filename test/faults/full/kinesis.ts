@@ -81,6 +81,11 @@ export class KinesisSide implements Side {
     this.#receipts = this.#receipts.filter(({ ReceiptHandle }) => !taken.has(ReceiptHandle))
     return body.Failed[0]?.ErrorCode ?? null
   }
+  async before(): Promise<void> {}
+  async changes(): Promise<void> {
+    this.#turn++
+    await this.afterwards()
+  }
   async whileFull(): Promise<void> {
     this.#turn++
     await this.#readsOn()
@@ -123,9 +128,6 @@ export class KinesisSide implements Side {
     await this.told.mustTake('AcknowledgeQueueRecords', () => this.#acknowledge())
     // Kept for the next time that the disk is full.
     await this.told.mustTake('ReceiveQueueRecords', () => this.#receive())
-  }
-  awaited(isAway: boolean): void {
-    this.told.away(isAway)
   }
   async stop(): Promise<void> {
     await Promise.all(this.#writers.map((one) => one.stop()))

@@ -35,7 +35,7 @@ export class PubsubSide implements Side {
   /** One connection; another only where the process is killed. */
   get #calls(): Calls {
     if (this.#client.session.destroyed || this.#client.session.closed) {
-      if (this.#shouldLast()) this.told.problem('the connection was lost')
+      if (this.#shouldLast()) this.told.lost('of all calls')
       this.#shouldLast = this.told.watch()
       this.#client = new GrpcClient(this.#address)
     }
@@ -55,7 +55,9 @@ export class PubsubSide implements Side {
       await call()
       return null
     } catch (error) {
-      if (error instanceof RpcFailure) return statusNames[error.status] ?? `status ${error.status}: ${error.message}`
+      // Without a status of its own it is the end of the connection.
+      if (error instanceof RpcFailure && (error.status !== 2 || error.message !== ''))
+        return statusNames[error.status] ?? `status ${error.status}: ${error.message}`
       throw error
     }
   }
@@ -119,11 +121,20 @@ export class PubsubSide implements Side {
   #seek = (): Promise<Answer> => this.#answer(() => this.#calls.seek('full-seek', { time: { seconds: 1, nanos: 0 } }))
   #acknowledge = (): Promise<Answer> => this.#answer(() => this.#calls.acknowledge('full-plain', ...this.#held))
 
-  async whileFull(): Promise<void> {
-    this.#turn++
-    const pulled = await this.#calls.pull('full-plain', 10, true)
+  async #hold(): Promise<void> {
+    const pulled = await this.#calls.pull('full-plain', 10)
     if (pulled.length === 0) this.told.problem('Pull gives nothing')
     this.#held.push(...pulled.map(({ ackId }) => ackId))
+  }
+  async before(): Promise<void> {}
+  async changes(): Promise<void> {
+    this.#turn++
+    await this.#hold()
+    await this.afterwards()
+  }
+  async whileFull(): Promise<void> {
+    this.#turn++
+    await this.#hold()
     await this.told.mustRefuse('Acknowledge', this.#acknowledge)
     await this.told.mustRefuse('CreateSubscription', this.#subscribe)
     await this.told.mustRefuse('CreateSnapshot', this.#snapshot)
@@ -135,11 +146,7 @@ export class PubsubSide implements Side {
     await this.told.mustTake('Seek', this.#seek)
     await this.told.mustTake('Acknowledge', this.#acknowledge)
     this.#held = []
-    if ((await this.#calls.pull('full-plain', 10, true)).length === 0)
-      this.told.problem('Pull gives nothing afterwards')
-  }
-  awaited(isAway: boolean): void {
-    this.told.away(isAway)
+    await this.#hold()
   }
   async stop(): Promise<void> {
     await Promise.all(this.#writers.map((one) => one.stop()))

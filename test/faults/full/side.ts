@@ -8,12 +8,14 @@ export interface Side {
   readonly name: string
   readonly told: Told
   start(): Promise<void>
+  /** Before something breaks. */
+  before(): Promise<void>
+  /** All that it may be asked to remember, until it is taken. */
+  changes(): Promise<void>
   /** What there is no room for is refused; what can be read is. */
   whileFull(): Promise<void>
   /** What was refused is taken, and what was taken before stands. */
   afterwards(): Promise<void>
-  /** Before the process is killed, and when it is there again. */
-  awaited(isAway: boolean): void
   /** Nothing writes any more. */
   stop(): Promise<void>
   /** All that was acknowledged is there; `http` is the address of the log. */
@@ -28,10 +30,11 @@ export class Told {
   slowestMs = 0
   /** A refusal's name → how often. */
   readonly refused = new Map<string, number>()
-  readonly #retried: ReadonlySet<string>
+  readonly #retried: Set<string>
   /** The process is being killed: connections are lost. */
   isAway = false
   kills = 0
+  #mayLoseConnections = false
   /** Not a byte is free. Otherwise something small may still find room where records do not. */
   isToTheLastByte = false
   /** What found room, and is not to be asked again. */
@@ -40,6 +43,11 @@ export class Told {
   /** `retried`: what the official client of the protocol sends again by itself, or hands to its user to send again. */
   constructor(retried: readonly string[]) {
     this.#retried = new Set(retried)
+  }
+  /** A disk that fails may also end connections, where a protocol has no word for it, or be said in another one. */
+  alsoFails(name: string): void {
+    this.#mayLoseConnections = true
+    this.#retried.add(name)
   }
   /** Of what begins now: whether it has not been disturbed by a kill since. */
   watch(): () => boolean {
@@ -56,6 +64,9 @@ export class Told {
   refuse(name: string): void {
     if (!this.#retried.has(name)) this.problem(`refused with ${name}, which its client does not send again`)
     this.refused.set(name, (this.refused.get(name) ?? 0) + 1)
+  }
+  lost(connection: string): void {
+    if (!this.#mayLoseConnections) this.problem(`a connection was lost: ${connection}`)
   }
   problem(text: string): void {
     if (this.problems.length < 20 && !this.problems.includes(text)) this.problems.push(text)
@@ -137,7 +148,7 @@ export class Writer {
       try {
         answers = await this.#send(left.map((number) => `${this.name}/${number}`))
       } catch (error) {
-        if (isUndisturbed()) this.#told.problem(`${this.name}: a connection was lost: ${String(error)}`)
+        if (isUndisturbed()) this.#told.lost(`${this.name}, ${String(error)}`)
         await sleep(lostPauseMs)
         continue
       }
