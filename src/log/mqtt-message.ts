@@ -4,6 +4,7 @@ import type { Header, LogRecord, RecordInput } from './batch.ts'
 import { durationOf, ttlHeader } from './record-headers.ts'
 import type { Properties } from '../wire/mqtt/properties.ts'
 import type { Qos } from '../wire/mqtt/packets.ts'
+import { isTopicName } from '../wire/mqtt/topics.ts'
 
 /** Where its record lies. */
 export interface Place {
@@ -123,12 +124,15 @@ export function messageOf(record: LogRecord, topic: string, place: Place): Messa
         break
       case header.contentType:
         if (isText(bytes)) properties.contentType = text()
+        else users.push(userProperty(name, bytes))
         break
       case header.replyTo:
-        if (isText(bytes) && bytes.length > 0) properties.responseTopic = text()
+        if (isText(bytes) && isTopicName(text())) properties.responseTopic = text()
+        else users.push(userProperty(name, bytes))
         break
       case header.correlation:
         if (bytes.length <= 0xffff) properties.correlationData = bytes
+        else users.push(userProperty(name, bytes))
         break
       default:
         if (!name.startsWith('mr-')) users.push(userProperty(name, bytes))

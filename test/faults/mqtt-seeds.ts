@@ -52,6 +52,11 @@ function packets(topic: string): Packet[] {
     { cmd: 'disconnect', reasonCode: 4, properties: { sessionExpiryInterval: 5, reasonString: 'bye' } },
   ]
 }
+const auth: Packet = {
+  cmd: 'auth',
+  reasonCode: 0x19,
+  properties: { authenticationMethod: 'SCRAM-SHA-256', authenticationData: Buffer.from('n,,n=a,r=b'), userProperties },
+}
 export function connectPacket(version: MqttVersion, clientId: string): Buffer {
   const will = { topic: 'wills/x', payload: Buffer.from('gone'), qos: 1 as const, retain: true }
   return generate({
@@ -80,7 +85,10 @@ export function connectPacket(version: MqttVersion, clientId: string): Buffer {
 export const mqttSeeds = (): readonly MqttSeed[] =>
   ([4, 5] as const).flatMap((version) =>
     ['fuzz/a', 'fuzz/b/c', '$odd'].flatMap((topic) =>
-      packets(topic).map((packet) => ({ version, bytes: generate(packet, { protocolVersion: version }) })),
+      [...packets(topic), ...(version === 5 ? [auth] : [])].map((packet) => ({
+        version,
+        bytes: generate(packet, { protocolVersion: version }),
+      })),
     ),
   )
 

@@ -12,6 +12,7 @@ import { anonymous } from '../../security/principal.ts'
 import { FrameReader } from '../../wire/mqtt/frames.ts'
 import {
   type AckType,
+  type Auth,
   type Connect,
   type Disconnect,
   type Packet,
@@ -22,6 +23,7 @@ import {
   isConnect,
   readPacket,
   writeAck,
+  writeAuth,
   writeConnack,
   writeDisconnect,
   writePingresp,
@@ -37,6 +39,8 @@ import { WebSocketReader } from '../../wire/mqtt/web-socket.ts'
 import type { PacketWriter } from '../../wire/mqtt/writer.ts'
 import { type Message, deliveredProperties } from '../../log/mqtt-message.ts'
 import { Arrivals } from './arrivals.ts'
+import type { Exchange } from './exchange.ts'
+import type { Identity } from './identity.ts'
 import { keepAliveOf, connackProperties, clientIdOf, saidVersion } from './opening.ts'
 import { Outbox } from './outbox.ts'
 import { reasonOf } from './outcome.ts'
@@ -46,6 +50,7 @@ import { TopicAliases } from './topic-aliases.ts'
 
 const packetLimits = { userProperties: limits.mqttUserProperties, filters: limits.mqttFiltersPerRequest }
 const webSocketFirst = 0x47
+const empty = new Uint8Array(0)
 /** For the client's end after ours. */
 const hangUpMs = 3_000
 
@@ -62,6 +67,9 @@ export class ClientConnection implements Link {
   session: Session | null = null
   clientId = ''
   subject: Subject
+  /** By which it shows who it is, where it asked for that; and its CONNECT, until it has been answered. */
+  #exchange: Exchange | null = null
+  #asked: Connect | null = null
   #keepAliveMs = 0
   /** By the wall clock: its token is over then. */
   #expiresMs: number | null = null
@@ -151,6 +159,8 @@ export class ClientConnection implements Link {
     this.#handle(readPacket(first, new PacketReader(buffer, from, to), this.version, packetLimits), to - from)
   }
   #handle(packet: Packet, bytes: number): void {
+    if (this.#state === 'connecting' && packet.type !== 'auth' && packet.type !== 'disconnect')
+      throw protocolError('before it is connected a client sends nothing but AUTH')
     switch (packet.type) {
       case 'publish':
         return this.#arrivals.publish(packet, bytes)
@@ -172,7 +182,7 @@ export class ClientConnection implements Link {
       case 'disconnect':
         return this.#disconnect(packet)
       case 'auth':
-        throw protocolError('AUTH without an authentication method')
+        return this.#alone(() => this.#auth(packet))
     }
   }
   /** What follows waits until it is done. */
@@ -224,40 +234,90 @@ export class ClientConnection implements Link {
     this.#outbox.packetBytesMax = properties.maximumPacketBytes ?? Infinity
     this.aliases.allow(properties.topicAliasMaximum ?? 0)
     try {
-      if (properties.authenticationMethod !== undefined)
-        throw new MqttError(
-          reason.badAuthenticationMethod,
-          'enhanced authentication is not offered; give a user name and a password',
-        )
       if (connect.will !== null && !isTopicName(connect.will.topic))
         throw new MqttError(reason.topicNameInvalid, 'the topic of the will is not a topic name')
-      const clientId = clientIdOf(connect) ?? this.server.newClientId()
-      const { subject, expiresMs } = await this.server.authenticate(connect, {
-        host: this.#host,
-        certificate: this.#connection.peerSubject,
-      })
-      this.subject = subject
-      this.#expiresMs = expiresMs
-      if (!this.isOpen) return
-      await this.server.hub.sessions.connect(clientId, {
-        subject: this.subject,
-        clean: connect.clean,
-        link: this,
-        window: properties.receiveMaximum ?? 0xffff,
-        apply: (session) => this.#apply(session, connect),
-        ready: (session, isPresent) => this.#ready(session, connect, { clientId, isPresent }),
-      })
+      if (properties.authenticationMethod !== undefined) {
+        this.#exchange = this.server.exchange(properties.authenticationMethod)
+        this.#asked = connect
+        return await this.#prove(connect, properties.authenticationData)
+      }
+      const from = { host: this.#host, certificate: this.#connection.peerSubject }
+      await this.#admit(connect, await this.server.authenticate(connect, from), null)
     } catch (error) {
       if (this.#state === 'connecting') this.#refuse(error)
       else throw error
     }
+  }
+  async #admit(connect: Connect, { subject, expiresMs }: Identity, proof: Properties | null): Promise<void> {
+    this.subject = subject
+    this.#expiresMs = expiresMs
+    this.#asked = null
+    if (!this.isOpen) return
+    const clientId = clientIdOf(connect) ?? this.server.newClientId()
+    await this.server.hub.sessions.connect(clientId, {
+      subject,
+      clean: connect.clean,
+      link: this,
+      window: connect.properties?.receiveMaximum ?? 0xffff,
+      apply: (session) => this.#apply(session, connect),
+      ready: (session, isPresent) => this.#ready(session, connect, { clientId, isPresent, proof }),
+    })
+  }
+
+  // AUTH.
+
+  async #auth({ reason: code, properties }: Auth): Promise<void> {
+    const data = properties?.authenticationData
+    const asked = this.#asked
+    try {
+      const exchange = this.#exchange
+      if (exchange === null) throw protocolError('AUTH without an authentication method')
+      if (properties?.authenticationMethod !== exchange.method)
+        throw protocolError('AUTH names another method than CONNECT')
+      const isNew = code === reason.reAuthenticate && asked === null
+      if (!isNew && code !== reason.continueAuthentication) throw protocolError('a reason of AUTH that does not fit')
+      if (asked !== null) return await this.#prove(asked, data)
+      if (isNew) exchange.again()
+      await this.#proveAgain(exchange, data)
+    } catch (error) {
+      if (asked !== null && this.#state === 'connecting') this.#refuse(error)
+      else throw error
+    }
+  }
+  /** With CONNACK it is over, or with an AUTH it goes on. */
+  async #prove(connect: Connect, data: Uint8Array = empty): Promise<void> {
+    const exchange = this.#exchange!
+    const { reply, identity } = await this.server.prove(exchange, data, this.#host)
+    if (identity === null) return this.#sendAuth(reason.continueAuthentication, exchange, reply)
+    await this.#admit(connect, identity, { authenticationMethod: exchange.method, authenticationData: reply })
+  }
+  /** On a connection that goes on meanwhile: who it is stays, how long it may be so changes. */
+  async #proveAgain(exchange: Exchange, data: Uint8Array = empty): Promise<void> {
+    const { reply, identity } = await this.server.prove(exchange, data, this.#host).catch((error: unknown) => {
+      // DISCONNECT has no word for a wrong password.
+      if (!(error instanceof MqttError) || error.reason !== reason.badUserOrPassword) throw error
+      throw new MqttError(reason.notAuthorized, error.message)
+    })
+    if (identity === null) return this.#sendAuth(reason.continueAuthentication, exchange, reply)
+    if (identity.subject.principal.name !== this.subject.principal.name)
+      throw new MqttError(reason.notAuthorized, 'the connection belongs to another user')
+    this.#expiresMs = identity.expiresMs
+    this.#sendAuth(reason.success, exchange, reply)
+  }
+  #sendAuth(code: Reason, { method }: Exchange, data: Uint8Array): void {
+    if (!this.isOpen) return
+    this.write((out) => writeAuth(out, code, { authenticationMethod: method, authenticationData: data }))
   }
   #apply(session: Session, { version, clean, will, properties }: Connect): void {
     session.version = version
     session.will = will
     session.expiryS = version === 5 ? (properties?.sessionExpiryS ?? 0) : clean ? 0 : never
   }
-  #ready(session: Session, connect: Connect, { clientId, isPresent }: { clientId: string; isPresent: boolean }): void {
+  #ready(
+    session: Session,
+    connect: Connect,
+    { clientId, isPresent, proof }: { clientId: string; isPresent: boolean; proof: Properties | null },
+  ): void {
     if (!this.isOpen) return
     this.session = session
     this.clientId = clientId
@@ -267,7 +327,7 @@ export class ClientConnection implements Link {
     const keepAliveS = keepAliveOf(connect, this.server.keepAliveMaxS)
     this.#keepAliveMs = keepAliveS * 1_500
     const { sessionExpiryMaxS: expiryMaxS } = this.server
-    const properties = connackProperties(connect, { clientId, keepAliveS, expiryMaxS })
+    const properties = { ...connackProperties(connect, { clientId, keepAliveS, expiryMaxS }), ...proof }
     const { version } = this
     this.write((out) => writeConnack(out, { version, sessionPresent: isPresent, code: reason.success, properties }))
     this.server.opened()
@@ -308,9 +368,9 @@ export class ClientConnection implements Link {
     if (this.#state === 'open') this.write((out) => writeUnsuback(out, version, id, codes))
   }
   #disconnect({ reason: code, properties }: Disconnect): void {
-    const session = this.session!
+    const { session } = this
     const expiryS = properties?.sessionExpiryS
-    if (expiryS !== undefined) {
+    if (session !== null && expiryS !== undefined) {
       if (session.expiryS === 0 && expiryS > 0)
         throw protocolError('a session that ends with its connection cannot be kept')
       session.expiryS = expiryS
@@ -384,7 +444,8 @@ export class ClientConnection implements Link {
     const [code, why] = reasonOf(error)
     if (!(error instanceof MqttError)) this.server.failed(error)
     this.server.complain('mqtt: connection closed', { client: this.#host, clientId: this.clientId, why })
-    if (this.#state === 'new' && (this.version === 5 || code === reason.unsupportedVersion)) {
+    const isUnanswered = this.#state === 'new' || this.#state === 'connecting'
+    if (isUnanswered && (this.version === 5 || code === reason.unsupportedVersion)) {
       const { version } = this
       const properties = { reasonString: why }
       this.write((out) => writeConnack(out, { version, sessionPresent: false, code, properties }))

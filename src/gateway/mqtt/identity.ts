@@ -54,7 +54,7 @@ async function byToken(
   if (userName !== null && userName !== '' && userName !== name) throw refused('the token is of another user')
   return { subject: { principal: user(name), host }, expiresMs }
 }
-async function orRefused<T>(why: string, call: () => Promise<T>): Promise<T> {
+export async function orRefused<T>(why: string, call: () => Promise<T>): Promise<T> {
   try {
     return await call()
   } catch (error) {

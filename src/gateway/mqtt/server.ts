@@ -22,6 +22,7 @@ import type { Handshake } from '../../wire/mqtt/web-socket.ts'
 import { PacketWriter } from '../../wire/mqtt/writer.ts'
 import { ClientConnection } from './connection.ts'
 import { diagnose, sessionFacts } from './doctor.ts'
+import { Exchange, type Step } from './exchange.ts'
 import { Hub } from './hub.ts'
 import { type Identity, identify } from './identity.ts'
 import type { Outbox } from './outbox.ts'
@@ -176,13 +177,26 @@ export class Server implements MqttListener {
   }
 
   /** Throws MqttError, Fault. */
-  async authenticate(connect: Connect, from: { host: string; certificate: string | null }): Promise<Identity> {
-    const asksWho = this.#options.asksWho === true
+  authenticate(connect: Connect, from: { host: string; certificate: string | null }): Promise<Identity> {
+    return this.#audited(from.host, () => identify(this.security, connect, { ...from, asksWho: this.#asksWho }))
+  }
+  /** Of the method that a client asks for. Throws MqttError. */
+  exchange(method: string): Exchange {
+    return Exchange.of(method, this.security, this.#asksWho)
+  }
+  /** Throws MqttError, Fault. */
+  prove(exchange: Exchange, message: Uint8Array, host: string): Promise<Step> {
+    return this.#audited(host, () => exchange.step(message, host))
+  }
+  get #asksWho(): boolean {
+    return this.#options.asksWho === true
+  }
+  async #audited<T>(host: string, work: () => Promise<T>): Promise<T> {
     try {
-      return await identify(this.security, connect, { ...from, asksWho })
+      return await work()
     } catch (error) {
       if (error instanceof MqttError) {
-        const subject = { principal: anonymous, host: from.host }
+        const subject = { principal: anonymous, host }
         const { audit } = this.security
         const detail = error.message
         audit.note({ subject, via: 'mqtt', action: 'authenticate', resources: [], outcome: 'refused', detail })

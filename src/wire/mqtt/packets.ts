@@ -65,6 +65,12 @@ export interface Disconnect {
   readonly reason: number
   readonly properties: Properties | null
 }
+/** Of version 5 alone. */
+export interface Auth {
+  readonly type: 'auth'
+  readonly reason: number
+  readonly properties: Properties | null
+}
 export type Packet =
   | Connect
   | Publish
@@ -72,7 +78,8 @@ export type Packet =
   | Subscribe
   | Unsubscribe
   | Disconnect
-  | { readonly type: 'pingreq' | 'auth' }
+  | Auth
+  | { readonly type: 'pingreq' }
 
 /** Of one packet: user properties, and filters of one request. */
 export interface PacketLimits {
@@ -133,8 +140,7 @@ function readOther(kind: number, reader: PacketReader, version: Version, limits:
       return readDisconnect(reader, version, limits)
     case packetType.auth:
       if (version !== 5) throw malformed('AUTH is a packet of MQTT 5')
-      reader.rest()
-      return { type: 'auth' }
+      return readAuth(reader, limits)
     default:
       throw protocolError(`a packet of type ${kind} is not one that clients send`)
   }
@@ -265,6 +271,13 @@ export function readDisconnect(reader: PacketReader, version: Version, limits: P
   return { type: 'disconnect', reason: code, properties }
 }
 
+function readAuth(reader: PacketReader, limits: PacketLimits): Auth {
+  if (reader.left === 0) return { type: 'auth', reason: reason.success, properties: null }
+  const code = reader.byte()
+  const properties = reader.left > 0 ? readProperties(reader, 'auth', limits.userProperties) : null
+  return { type: 'auth', reason: code, properties }
+}
+
 export function writeConnack(
   out: PacketWriter,
   {
@@ -334,7 +347,14 @@ export function writePingresp(out: PacketWriter): void {
   out.byte(packetType.pingresp << 4)
   out.byte(0)
 }
-/** Of version 5 alone. */
+/** Of version 5 alone, as the next. */
+export function writeAuth(out: PacketWriter, code: Reason, properties: Properties): void {
+  out.byte(packetType.auth << 4)
+  out.measured(() => {
+    out.byte(code)
+    writeProperties(out, properties)
+  })
+}
 export function writeDisconnect(out: PacketWriter, code: Reason, why: string | null): void {
   out.byte(packetType.disconnect << 4)
   out.measured(() => {
