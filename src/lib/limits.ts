@@ -407,6 +407,8 @@ export const limits = {
   /** A client of Pub/Sub that takes nothing of an answer for so long is cut off. */
   pubsubStalledMs: 120_000,
   answerRoomMs: 5_000,
+  /** While others wait for room, an answer that its client has taken nothing of for so long may be ended. */
+  answerYieldMs: 2_000,
   /** An answer goes out in pieces, each of which a client has to take in time. */
   answerPieceBytes: 256 * 1024,
   /** Bodies being taken in at once, over all requests. */

@@ -1,6 +1,6 @@
 /**
- * Bytes of memory that many share: who needs some waits until there are so many, in its turn. More than there are in all are
- * given to who is alone.
+ * Bytes of memory that many share: who needs some waits until there are so many, in its turn. Clients take turns: who asks for
+ * much waits for itself. More than there are in all are given to who is alone.
  */
 export interface Share {
   /** It was less than was thought. */
@@ -15,7 +15,8 @@ interface Waiting {
 
 export class Room {
   readonly #bytesMax: number
-  readonly #waiting = new Set<Waiting>()
+  /** Of each client what it asks for, in order; the client whose turn is next comes first. */
+  readonly #waiting = new Map<object, Set<Waiting>>()
   #used = 0
 
   constructor(bytesMax: number) {
@@ -24,19 +25,21 @@ export class Room {
   get used(): number {
     return this.#used
   }
-  /** Rejects with the signal's reason. */
-  take(bytes: number, signal: AbortSignal): Promise<Share> {
+  /** Rejects with the signal's reason. Without a client: all those are one. */
+  take(bytes: number, signal: AbortSignal, client: object = this): Promise<Share> {
     if (signal.aborted) return Promise.reject(signal.reason as Error)
     if (this.#waiting.size === 0 && this.#fits(bytes)) return Promise.resolve(this.#share(bytes))
     const { promise, resolve, reject } = Promise.withResolvers<Share>()
     const waiting: Waiting = { bytes, resolve }
     const aborted = (): void => {
-      if (!this.#waiting.delete(waiting)) return
+      if (!this.#leave(client, waiting)) return
       reject(signal.reason as Error)
       this.#next()
     }
     signal.addEventListener('abort', aborted, { once: true })
-    this.#waiting.add(waiting)
+    const own = this.#waiting.get(client)
+    if (own === undefined) this.#waiting.set(client, new Set([waiting]))
+    else own.add(waiting)
     return promise.finally(() => signal.removeEventListener('abort', aborted))
   }
   #fits(bytes: number): boolean {
@@ -53,10 +56,20 @@ export class Room {
     }
     return { shrink: become, give: () => become(0) }
   }
+  /** False: it does not wait any more. */
+  #leave(client: object, waiting: Waiting): boolean {
+    const own = this.#waiting.get(client)
+    if (own?.delete(waiting) !== true) return false
+    if (own.size === 0) this.#waiting.delete(client)
+    return true
+  }
   #next(): void {
-    for (const one of this.#waiting) {
-      if (!this.#fits(one.bytes)) return
-      this.#waiting.delete(one)
+    for (const [client, own] of this.#waiting) {
+      const [one] = own
+      if (one === undefined || !this.#fits(one.bytes)) return
+      this.#leave(client, one)
+      // Behind all others: the iteration comes to it again after them.
+      if (this.#waiting.delete(client)) this.#waiting.set(client, own)
       one.resolve(this.#share(one.bytes))
     }
   }

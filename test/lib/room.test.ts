@@ -36,3 +36,25 @@ test('more than there is goes to who is alone; who gives up waits no more', asyn
   ;(await behind).give()
   assert.equal(room.used, 0)
 })
+test('clients take turns, however much one of them asks for', async () => {
+  const room = new Room(10)
+  const first = await room.take(10, forever)
+  const got: string[] = []
+  const ask = (name: string, client: object): void =>
+    void room.take(10, forever, client).then((share) => {
+      got.push(name)
+      void tick().then(() => share.give())
+    })
+  const [greedy, modest, late] = [{}, {}, {}]
+  for (let i = 0; i < 5; i++) ask(`greedy ${i}`, greedy)
+  for (let i = 0; i < 2; i++) ask(`modest ${i}`, modest)
+  ask('late', late)
+  first.give()
+  while (got.length < 8) await tick()
+  assert.deepEqual(got, [
+    ...['greedy 0', 'modest 0', 'late'],
+    ...['greedy 1', 'modest 1', 'greedy 2', 'greedy 3', 'greedy 4'],
+  ])
+  await tick()
+  assert.equal(room.used, 0)
+})

@@ -14,6 +14,7 @@ import { ServiceError, invalid, notFound } from './errors.ts'
 import type { Growth } from './growth.ts'
 import type { Iterators } from './iterators.ts'
 import type { Records } from './records.ts'
+import type { Stalled } from './stalled.ts'
 import type { Stream, Streams } from './streams.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
@@ -28,6 +29,7 @@ export interface Service {
   readonly growth: Growth
   /** For records that are on their way into answers. */
   readonly room: Room
+  readonly stalled: Stalled
 }
 /** An answer that goes on: payloads of events, each with its type. */
 export class Live {
@@ -58,6 +60,7 @@ export class Call<N extends OperationName = OperationName> {
   readonly signal: AbortSignal
   readonly #changed = new Set<string>()
   readonly #shares = new Set<Share>()
+  readonly #client: object
 
   constructor(of: {
     name: N
@@ -65,14 +68,15 @@ export class Call<N extends OperationName = OperationName> {
     codec: Codec
     service: Service
     subject: Subject
-    signal: AbortSignal
+    request: { readonly signal: AbortSignal; readonly client: object }
   }) {
     this.name = of.name
     this.input = of.input
     this.codec = of.codec
     this.service = of.service
     this.subject = of.subject
-    this.signal = of.signal
+    this.signal = of.request.signal
+    this.#client = of.request.client
   }
 
   /** The stream's name, where that may be done to it. Throws ServiceError. */
@@ -119,7 +123,7 @@ export class Call<N extends OperationName = OperationName> {
   }
   /** Throws ServiceError ProvisionedThroughputExceededException while the quota is used up. */
   demandQuota(quota: 'producer_byte_rate' | 'consumer_byte_rate'): void {
-    const ms = this.service.security.quotas.wait(quota, this.#client())
+    const ms = this.service.security.quotas.wait(quota, this.#quotaClient())
     if (ms > 0)
       throw new ServiceError(
         'ProvisionedThroughputExceededException',
@@ -127,18 +131,19 @@ export class Call<N extends OperationName = OperationName> {
       )
   }
   used(quota: 'producer_byte_rate' | 'consumer_byte_rate', bytes: number): void {
-    this.service.security.quotas.charge(quota, this.#client(), bytes)
+    this.service.security.quotas.charge(quota, this.#quotaClient(), bytes)
   }
-  #client(): Client {
+  #quotaClient(): Client {
     return { user: this.subject.principal.name, clientId: '' }
   }
   /** Until `done`, or it is given back. Throws ServiceError ProvisionedThroughputExceededException. */
   async room(bytes: number): Promise<Share> {
-    const { room, world } = this.service
+    const { room, stalled, world } = this.service
     const late = new AbortController()
     const cancel = world.clock.after(limits.answerRoomMs, () => late.abort())
+    const release = stalled.press()
     try {
-      const share = await room.take(bytes, AbortSignal.any([this.signal, late.signal]))
+      const share = await room.take(bytes, AbortSignal.any([this.signal, late.signal]), this.#client)
       this.#shares.add(share)
       return share
     } catch {
@@ -148,6 +153,7 @@ export class Call<N extends OperationName = OperationName> {
       )
     } finally {
       cancel()
+      release()
     }
   }
   free(share: Share): void {

@@ -24,6 +24,8 @@ export interface Request {
   readonly body: Uint8Array
   /** Where it comes from, without a port. */
   readonly host: string
+  /** The connection: of those that wait for room each has its turn. */
+  readonly client: object
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: AbortSignal
 }
@@ -96,7 +98,7 @@ export class Gateway {
       const { security, world } = this.#service
       const subject = signer(request, signed, { security, clock: world.clock, host: request.host })
       const input = this.#read(operation, value)
-      const call = new Call({ name: operation, input, codec, service: this.#service, subject, signal: request.signal })
+      const call = new Call({ name: operation, input, codec, service: this.#service, subject, request })
       return await this.#run(call)
     } catch (error) {
       return this.#failure(codec, operation, error)

@@ -24,6 +24,7 @@ import { type Answer, Gateway } from './gateway.ts'
 import { Pages } from './pages.ts'
 import { openService } from './service.ts'
 import type { KinesisSettings } from './settings.ts'
+import type { Stalled } from './stalled.ts'
 
 export interface KinesisOptions {
   readonly world: World
@@ -64,7 +65,7 @@ export async function listenKinesis(options: KinesisOptions): Promise<KinesisLis
   const service = await openService(options)
   const { hosts = [], origins = [], logger, settings } = options
   const pages = new Pages({ hosts: [options.at.host, ...hosts], origins, everybody: settings.model === '2020' })
-  const shell = new Shell(options, new Gateway(service, logger, pages))
+  const shell = new Shell(options, new Gateway(service, logger, pages), service.stalled)
   const at = await shell.listen(options.at)
   return {
     at,
@@ -89,6 +90,7 @@ class Shell {
   readonly #options: KinesisOptions
   readonly #clock: Clock
   readonly #gateway: Gateway
+  readonly #stalled: Stalled
   readonly #plain: Server
   readonly #framed: Http2Server
   readonly #secure: Http2SecureServer | null
@@ -100,10 +102,11 @@ class Shell {
   #running = 0
   #closed: Promise<void> | null = null
 
-  constructor(options: KinesisOptions, gateway: Gateway) {
+  constructor(options: KinesisOptions, gateway: Gateway, stalled: Stalled) {
     this.#options = options
     this.#clock = options.world.clock
     this.#gateway = gateway
+    this.#stalled = stalled
     const settings = {
       headersTimeout: limits.httpHeaderMs,
       requestTimeout: limits.httpBodyMs * 2,
@@ -194,6 +197,7 @@ class Shell {
         headers: headersOf(request),
         body,
         host: plainAddress(request.socket.remoteAddress ?? ''),
+        client: connectionOf(request),
         signal: gone.signal,
       })
       try {
@@ -244,15 +248,21 @@ class Shell {
     open.writeHead(status, headers)
     for await (const part of body) {
       if (open.destroyed || signal.aborted) break
-      if (!open.write(part) && !(await drained(open, this.#clock))) return
+      if (!open.write(part) && !(await this.#drained(open))) return
     }
     open.end()
+  }
+  #drained(open: ServerResponse): Promise<boolean> {
+    return this.#stalled.during(
+      () => open.destroy(),
+      () => drained(open, this.#clock),
+    )
   }
   /** Resolves when the client has taken it, or is gone. */
   async #sendLarge(open: ServerResponse, body: Uint8Array): Promise<void> {
     for (let at = 0; at < body.length; at += limits.answerPieceBytes) {
       const piece = body.subarray(at, at + limits.answerPieceBytes)
-      if (open.destroyed || (!open.write(piece) && !(await drained(open, this.#clock)))) return
+      if (open.destroyed || (!open.write(piece) && !(await this.#drained(open)))) return
     }
     open.end()
   }
@@ -274,5 +284,8 @@ function headersOf(request: Request): Record<string, string | undefined> {
   found['host'] ??= found[':authority']
   return found
 }
+/** The same for all requests of a connection: with HTTP/2, `socket` is not. */
+const connectionOf = (request: Request): object =>
+  ('stream' in request ? request.stream.session : undefined) ?? request.socket
 /** An IPv4 address as it is, also where the socket is one of IPv6. */
 const plainAddress = (address: string): string => address.replace(/^::ffff:/, '')

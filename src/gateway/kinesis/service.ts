@@ -14,6 +14,7 @@ import { Iterators } from './iterators.ts'
 import { applyQueue, queuesOf } from './operations/queue-state.ts'
 import { Records } from './records.ts'
 import type { KinesisSettings } from './settings.ts'
+import { Stalled } from './stalled.ts'
 import { Streams } from './streams.ts'
 import { Subscriptions } from './subscriptions.ts'
 
@@ -52,6 +53,7 @@ export async function openService(options: Options): Promise<Service> {
     subscriptions: new Subscriptions(world.clock),
     growth: new Growth(streams, world.clock, onFault),
     room: new Room(limits.kinesisAnswerBytes),
+    stalled: new Stalled(world.clock),
   }
 }
 /** Kept: iterators are good over a restart. */
