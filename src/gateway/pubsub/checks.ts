@@ -36,6 +36,8 @@ const unsupported = (what: string): RpcError =>
 
 export async function checkTopic(topic: TopicMessage, transforms: Transforms): Promise<void> {
   checkLabels(topic.labels)
+  if (topic.messageStoragePolicy?.allowedPersistenceRegions.length === 0)
+    throw invalid('Invalid message_storage_policy given. allowed_persistence_regions must not be empty.')
   checkDuration(topic.messageRetentionDuration, 'message_retention_duration', 10 * minuteMs, 31 * dayMs)
   if (topic.ingestionDataSourceSettings !== null) throw unsupported('Ingestion (ingestion_data_source_settings)')
   await checkTransforms(topic.messageTransforms, transforms)
@@ -46,6 +48,7 @@ export async function checkSubscription(subscription: SubscriptionMessage, trans
   checkLabels(subscription.labels)
   checkDuration(subscription.messageRetentionDuration, 'message_retention_duration', 10 * minuteMs, 31 * dayMs)
   checkDuration(subscription.expirationPolicy?.ttl ?? null, 'expiration_policy.ttl', dayMs, 10_000 * dayMs)
+  checkExpiration(subscription)
   checkRetry(subscription)
   checkDeadLetter(subscription)
   if (subscription.filter !== '') checkFilter(subscription.filter)
@@ -56,6 +59,13 @@ export async function checkSubscription(subscription: SubscriptionMessage, trans
   if ((subscription.pushConfig?.pushEndpoint ?? '') !== '' && subscription.enableExactlyOnceDelivery)
     throw invalid('Exactly-once delivery is not supported for push subscriptions.')
   await checkTransforms(subscription.messageTransforms, transforms)
+}
+function checkExpiration({ expirationPolicy, messageRetentionDuration: kept }: SubscriptionMessage): void {
+  const ttl = expirationPolicy?.ttl ?? null
+  if (ttl !== null && kept !== null && msOf(ttl) < msOf(kept))
+    throw invalid(
+      `Invalid expiration_policy.ttl given (${msOf(ttl) / 1000}s). It must not be less than message_retention_duration (${msOf(kept) / 1000}s).`,
+    )
 }
 function checkRetry({ retryPolicy }: SubscriptionMessage): void {
   if (retryPolicy === null) return
@@ -100,4 +110,8 @@ async function checkTransforms(all: readonly MessageTransform[], transforms: Tra
     if (javascriptUdf === null) throw invalid('A message transform must have a javascript_udf.')
     await transforms.check(javascriptUdf)
   }
+  const names = all.map(({ javascriptUdf }) => javascriptUdf!.functionName)
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice !== undefined)
+    throw invalid(`Invalid message_transforms given. Each must have a function_name of its own, and two have ${twice}.`)
 }

@@ -31,6 +31,10 @@ export function parseNewName(kind: Kind, name: string): ResourceName {
   if (!idForm.test(parsed.id) || parsed.id.toLowerCase().startsWith('goog')) throw wrongName(name)
   return parsed
 }
+/** Where a request for a new one names none: a name of the server's own, in the project of what it is of. */
+export function newName(kind: Kind, given: string, of: ResourceName, uuid: () => string): string {
+  return given === '' ? nameOf(kind, of.project, `${kind}-${uuid()}`) : given
+}
 /** `projects/P`. */
 export function parseProject(name: string): string {
   const [projects, project = '', ...rest] = name.split('/')

@@ -111,10 +111,18 @@ export class SchemaStore {
     if (settings === null || settings.schema === '') return
     if (settings.encoding !== 'JSON' && settings.encoding !== 'BINARY')
       throw invalid('Invalid encoding given in schema_settings. It must be JSON or BINARY.')
-    const { schema } = this.find(settings.schema)
-    for (const id of [settings.firstRevisionId, settings.lastRevisionId])
-      if (id !== '' && !schema.revisions.some(({ revisionId }) => revisionId === id))
-        throw notFound(`${settings.schema}@${id}`)
+    if (settings.schema.includes('@'))
+      throw invalid(
+        `Invalid schema given in schema_settings (schema=${settings.schema}). Revisions are named beside it.`,
+      )
+    const { revisions } = this.find(settings.schema).schema
+    const [first, last] = [settings.firstRevisionId, settings.lastRevisionId].map((id) => {
+      const place = revisions.findIndex(({ revisionId }) => revisionId === id)
+      if (id !== '' && place < 0) throw notFound(`${settings.schema}@${id}`)
+      return place
+    }) as [number, number]
+    if (last >= 0 && first > last)
+      throw invalid('Invalid schema_settings given. first_revision_id must not be newer than last_revision_id.')
   }
   /** null: nothing is asked. Throws RpcError FAILED_PRECONDITION where the schema is gone. */
   enforced(settings: SchemaSettings | null): Enforced | null {
@@ -152,7 +160,9 @@ function inRange(
 ): SchemaMessage[] {
   const placeOf = (id: string, otherwise: number): number =>
     id === '' ? otherwise : revisions.findIndex(({ revisionId }) => revisionId === id)
-  return revisions.slice(placeOf(firstRevisionId, 0), placeOf(lastRevisionId, revisions.length - 1) + 1)
+  const first = placeOf(firstRevisionId, 0)
+  // Of a bound that was deleted nobody knows where it lay.
+  return first < 0 ? [] : revisions.slice(first, placeOf(lastRevisionId, revisions.length - 1) + 1)
 }
 function labelled(message: Carried, schema: string, encoding: Encoding, revisionId: string): Carried {
   const attributes = new Map(message.attributes)

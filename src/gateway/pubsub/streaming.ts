@@ -69,8 +69,7 @@ export class StreamingPull implements Holder {
   async #received(request: StreamingPullRequest): Promise<void> {
     const isFirst = this.#subscription === null
     if (isFirst) await this.#open(request)
-    else if (request.subscription !== '')
-      throw invalid('Only the first request of a stream may set the field subscription.')
+    else checkLater(request)
     const { streamAckDeadlineSeconds: seconds } = request
     if (isFirst || seconds !== 0) {
       checkDeadline(seconds, 'stream_ack_deadline_seconds')
@@ -87,8 +86,7 @@ export class StreamingPull implements Holder {
     access.demand('read', 'group', groupOf(id))
     const subscription = service.subscription(request.subscription)
     this.#demand(subscription)
-    if ((subscription.message.pushConfig?.pushEndpoint ?? '') !== '')
-      throw new RpcError('FAILED_PRECONDITION', 'This method is not supported for this subscription type.')
+    subscription.demandPull()
     await subscription.partitions()
     this.#subscription = subscription
     this.#keyHolder = subscription.newHolder()
@@ -162,6 +160,7 @@ export class StreamingPull implements Holder {
       await this.#sendAll(subscription, pulled, out)
       if (changed.aborted && !this.#ended) {
         if (!service.has(subscription)) throw notFound(subscription.message.name)
+        subscription.demandPull()
         await this.#answer({})
       }
     }
@@ -209,5 +208,17 @@ export class StreamingPull implements Holder {
     })
     this.#wake = null
   }
+}
+const firstAlone = {
+  subscription: 'subscription',
+  maxOutstandingMessages: 'max_outstanding_messages',
+  maxOutstandingBytes: 'max_outstanding_bytes',
+  protocolVersion: 'protocol_version',
+} as const
+/** Throws RpcError INVALID_ARGUMENT. */
+function checkLater(request: StreamingPullRequest): void {
+  for (const [name, said] of Object.entries(firstAlone))
+    if (request[name as keyof typeof firstAlone] !== (name === 'subscription' ? '' : 0))
+      throw invalid(`Only the first request of a stream may set the field ${said}.`)
 }
 const bound = (asked: number, most: number): number => (asked > 0 ? Math.min(asked, most) : most)

@@ -69,8 +69,8 @@ export const groupOf = (id: string): string => `pubsub.${id}`
 export const retentionDefaultMs = 7 * 24 * 3_600_000
 const deadlineDefaultMs = 10_000
 /** Of a retry policy that leaves them out. */
-const backoffMinDefaultMs = 10_000
-const backoffMaxDefaultMs = 600_000
+export const backoffMinDefaultMs = 10_000
+export const backoffMaxDefaultMs = 600_000
 const rangeRecords = 500
 /** Of messages that a function of the user's changes, before their deadlines begin to matter. */
 const transformedMax = 50
@@ -146,6 +146,11 @@ export class Subscription {
     this.#changed.abort()
   }
 
+  /** Throws RpcError FAILED_PRECONDITION: what is pushed cannot be pulled. */
+  demandPull(): void {
+    if ((this.message.pushConfig?.pushEndpoint ?? '') !== '')
+      throw precondition('This method is not supported for this subscription type.')
+  }
   /** Throws RpcError FAILED_PRECONDITION where it has no topic any more. */
   async partitions(): Promise<readonly QueueRef[]> {
     const { topicId, message } = this.#kept

@@ -158,7 +158,7 @@ class UserFunction {
     const wrong = (what: string): UdfFault => new UdfFault(`The JavaScript UDF ${this.#name} returned ${what}.`)
     const returned = parsed(text)
     if (typeof returned !== 'object' || returned === null || Array.isArray(returned)) throw wrong('no message')
-    const { data = '', attributes = {} } = returned as { data?: unknown; attributes?: unknown }
+    const { data, attributes = {} } = returned as { data?: unknown; attributes?: unknown }
     if (typeof data !== 'string') throw wrong('data that is no text')
     if (typeof attributes !== 'object' || attributes === null) throw wrong('attributes that are no object')
     const entries = Object.entries(attributes)

@@ -145,6 +145,7 @@ export const subscriptionMessage = message(`${named}Subscription`, {
   tags: stringMap(26),
   bigtableConfig: sub(27, source),
 })
+export type RetryPolicy = Of<typeof retryPolicy>
 export type SubscriptionMessage = Of<typeof subscriptionMessage>
 export const receivedMessage = message(`${named}ReceivedMessage`, {
   ackId: string(1),

@@ -42,12 +42,13 @@ test('a subscription changes what it delivers, with what is known of the message
 })
 test('several functions run one after another; one that is disabled does not', async () => {
   const add = (letter: string) => ({
-    javascriptUdf: { functionName: 'f', code: `function f(m) { m.data += '${letter}'; return m }` },
+    javascriptUdf: { functionName: `f${letter}`, code: `function f${letter}(m) { m.data += '${letter}'; return m }` },
   })
   await calls.topic('many', { messageTransforms: [add('1'), { ...add('2'), disabled: true }, add('3')] })
   await calls.subscription('many-sub', 'many')
   await calls.publish('many', 'x')
   assert.deepEqual((await calls.pull('many-sub')).map(textOf), ['x13'])
+  await assert.rejects(calls.topic('twice', { messageTransforms: [add('1'), add('1')] }), /two have f1/)
 })
 test('code that does not parse, has no such function, or fails as it is read is refused', async () => {
   for (const [code, why] of [
@@ -63,7 +64,8 @@ test('a function that fails, or returns what is no message, refuses the publish;
     if (m.data === 'throw') throw new TypeError('I do not like it')
     if (m.data === 'loop') for (;;);
     if (m.data === 'deep') return f(m)
-    if (m.data === 'odd') return { attributes: { a: 1 } }
+    if (m.data === 'odd') return { data: '', attributes: { a: 1 } }
+    if (m.data === 'none') return { attributes: { a: '1' } }
     return m
   }`
   await calls.topic('failing', udf(code))
@@ -72,6 +74,7 @@ test('a function that fails, or returns what is no message, refuses the publish;
     ['loop', /more than 100 ms/],
     ['deep', /overflow|recursion|more than/],
     ['odd', /attribute that is no text/],
+    ['none', /data that is no text/],
   ] as const)
     await assert.rejects(calls.publish('failing', data), (error: Error) => why.test(error.message), data)
   assert.equal((await calls.publish('failing', 'fine')).length, 1)

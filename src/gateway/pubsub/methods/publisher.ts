@@ -61,7 +61,8 @@ const createTopic = method({
       const retentionMs = Math.max(retentionDefaultMs, own === null ? 0 : msOf(own))
       const config = { 'retention.ms': String(retentionMs), 'max.message.bytes': String(batchBytesMax) }
       const { log, partitions } = pubsub.parts
-      const message: TopicMessage = { ...request, state: 'ACTIVE', satisfiesPzs: false }
+      // Tags are for the service's account alone, and never shown.
+      const message: TopicMessage = { ...request, state: 'ACTIVE', satisfiesPzs: false, tags: new Map() }
       await pubsub.beginTopic(id, message)
       const [fault] = await log.topics.create([{ name: id, partitions, config }])
       if (fault instanceof Fault) {
@@ -88,7 +89,7 @@ const updateTopic = method({
       const { info, message: old } = await pubsub.topic(given.name)
       const mutable = [
         ...['labels', 'message_storage_policy', 'message_retention_duration', 'schema_settings', 'kms_key_name'],
-        ...['ingestion_data_source_settings', 'message_transforms', 'tags'],
+        ...['ingestion_data_source_settings', 'message_transforms'],
       ]
       const message = updated(topicMessage, { old, given, paths: updateMask?.paths ?? [], mutable })
       await checkTopic(message, pubsub.transforms)

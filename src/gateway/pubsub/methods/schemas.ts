@@ -21,7 +21,7 @@ import {
 import { limits } from '../../../lib/limits.ts'
 import { alreadyExists, checkRoom, invalid } from '../errors.ts'
 import { type AnyMethod, method } from '../method.ts'
-import { nameOf, parseName, parseNewName, parseProject } from '../names.ts'
+import { type ResourceName, nameOf, parseName, parseNewName, parseProject } from '../names.ts'
 import { pageOf } from '../paging.ts'
 import { splitRevision } from '../schema-store.ts'
 
@@ -34,6 +34,13 @@ function shown(message: SchemaMessage, name: string, view: string): SchemaMessag
 /** Without the revision that it may end in. */
 const plain = (name: string): string => name.split('@')[0]!
 
+/** Of what is done to the whole schema. Throws RpcError INVALID_ARGUMENT. */
+function withoutRevision(name: string): ResourceName {
+  const parsed = parseName('schemas', name)
+  if (splitRevision(parsed.id).revisionId !== null)
+    throw invalid(`Invalid resource name given (name=${name}). It must not name a revision.`)
+  return parsed
+}
 const createSchema = method({
   service,
   name: 'CreateSchema',
@@ -108,7 +115,7 @@ const commitSchema = method({
   async handle({ name, schema }, { service: pubsub, access }) {
     if (schema === null) throw invalid('The schema in the CommitSchemaRequest must be set.')
     access.demandCluster('alter')
-    const { id } = parseName('schemas', name)
+    const { id } = withoutRevision(name)
     return pubsub.turn('schemas', id, async () => {
       pubsub.schemas.find(name)
       return pubsub.schemas.commit(id, { ...schema, name })
@@ -152,7 +159,7 @@ const deleteSchema = method({
   rest: { verb: 'DELETE', path: `/v1/${path}` },
   async handle({ name }, { service: pubsub, access }) {
     access.demandCluster('alter')
-    const { id } = parseName('schemas', name)
+    const { id } = withoutRevision(name)
     return pubsub.turn('schemas', id, async () => {
       pubsub.schemas.find(name)
       await pubsub.removeSchema(id)

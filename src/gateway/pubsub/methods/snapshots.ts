@@ -4,6 +4,7 @@ import { limits } from '../../../lib/limits.ts'
 import type { QueueState } from '../../../log/queues/queues.ts'
 import { empty, msOf, secondsOf } from '../../../wire/protobuf/well-known.ts'
 import {
+  type SnapshotMessage,
   createSnapshotRequest,
   deleteSnapshotRequest,
   getSnapshotRequest,
@@ -17,7 +18,7 @@ import {
 import { checkLabels } from '../checks.ts'
 import { alreadyExists, checkRoom, invalid, notFound, precondition } from '../errors.ts'
 import { type AnyMethod, method } from '../method.ts'
-import { parseName, parseNewName, parseProject } from '../names.ts'
+import { deletedTopic, newName, parseName, parseNewName, parseProject } from '../names.ts'
 import { pageOf } from '../paging.ts'
 import { type Service, named, nameOnly } from '../service.ts'
 import type { Snapshot } from '../snapshot-store.ts'
@@ -34,15 +35,22 @@ function found(pubsub: Service, name: string): Snapshot {
   if (snapshot === null) throw notFound(nameOnly(name))
   return snapshot
 }
+/** A topic of the same name that was made since is another one. */
+async function shown(pubsub: Service, { message, topicId }: Snapshot): Promise<SnapshotMessage> {
+  const topic = await pubsub.findTopic(message.topic)
+  return topic?.info.id === topicId ? message : { ...message, topic: deletedTopic }
+}
 const createSnapshot = method({
   service,
   name: 'CreateSnapshot',
   request: createSnapshotRequest,
   response: snapshotMessage,
   rest: { verb: 'PUT', path: '/v1/{name=projects/*/snapshots/*}', body: '*' },
-  async handle({ name, subscription: of, labels }, { service: pubsub, access }) {
+  async handle({ name: given, subscription: of, labels }, { service: pubsub, access }) {
+    const source = parseName('subscriptions', of)
+    const name = newName('snapshots', given, source, () => pubsub.parts.world.random.uuid())
     const { id } = parseNewName('snapshots', name)
-    access.demand('read', 'group', groupOf(parseName('subscriptions', of).id))
+    access.demand('read', 'group', groupOf(source.id))
     checkLabels(labels)
     // In the subscription's turn as well: a seek that is under way may come to nothing.
     return pubsub.turn('snapshots', id, () =>
@@ -73,10 +81,10 @@ const getSnapshot = method({
   request: getSnapshotRequest,
   response: snapshotMessage,
   rest: { verb: 'GET', path: `/v1/${path}` },
-  handle({ snapshot: name }, { service: pubsub, access }) {
-    const { message } = found(pubsub, name)
-    access.demand('describe', 'topic', nameOnly(message.topic))
-    return { ...message, name }
+  async handle({ snapshot: name }, { service: pubsub, access }) {
+    const snapshot = found(pubsub, name)
+    access.demand('describe', 'topic', nameOnly(snapshot.message.topic))
+    return { ...(await shown(pubsub, snapshot)), name }
   },
 })
 const listSnapshots = method({
@@ -85,13 +93,16 @@ const listSnapshots = method({
   request: listSnapshotsRequest,
   response: listSnapshotsResponse,
   rest: { verb: 'GET', path: '/v1/{project=projects/*}/snapshots' },
-  handle(request, { service: pubsub, access }) {
+  async handle(request, { service: pubsub, access }) {
     const project = parseProject(request.project)
     const all = pubsub.snapshots
       .all()
       .filter(([, { message }]) => access.sees('describe', 'topic', nameOnly(message.topic)))
     const { items, nextPageToken } = pageOf(all, ([id]) => id, request)
-    return { snapshots: items.map(([id, { message }]) => named('snapshots', project, id, message)), nextPageToken }
+    const snapshots = await Promise.all(
+      items.map(async ([id, one]) => named('snapshots', project, id, await shown(pubsub, one))),
+    )
+    return { snapshots, nextPageToken }
   },
 })
 const updateSnapshot = method({
@@ -114,7 +125,7 @@ const updateSnapshot = method({
       if (expireTime === null || msOf(expireTime) <= nowMs || msOf(expireTime) > nowMs + weekMs)
         throw invalid('Invalid expire_time given. It must lie within the next seven days.')
       await pubsub.snapshots.put(id, { ...old, message })
-      return { ...message, name: given.name }
+      return { ...(await shown(pubsub, { ...old, message })), name: given.name }
     })
   },
 })

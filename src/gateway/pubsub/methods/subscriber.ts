@@ -1,7 +1,9 @@
 /** google.pubsub.v1.Subscriber: subscriptions, and messages from them; snapshots are in `snapshots.ts`. */
 import { limits } from '../../../lib/limits.ts'
-import { empty } from '../../../wire/protobuf/well-known.ts'
+import { empty, msOf, secondsOf } from '../../../wire/protobuf/well-known.ts'
 import {
+  type PushConfig,
+  type RetryPolicy,
   type SubscriptionMessage,
   acknowledgeRequest,
   deleteSubscriptionRequest,
@@ -19,11 +21,11 @@ import { messageOf } from '../carried.ts'
 import { checkPush, checkSubscription } from '../checks.ts'
 import { alreadyExists, checkRoom, invalid, notFound } from '../errors.ts'
 import { type AnyMethod, method } from '../method.ts'
-import { deletedTopic, nameOf, parseName, parseNewName, parseProject } from '../names.ts'
+import { deletedTopic, nameOf, newName, parseName, parseNewName, parseProject } from '../names.ts'
 import { pageOf } from '../paging.ts'
 import { type Service, nameOnly } from '../service.ts'
 import { acknowledged, deadlineModified, someRefused } from '../settling.ts'
-import { type Subscription, bytesOf, groupOf } from '../subscription.ts'
+import { type Subscription, backoffMaxDefaultMs, backoffMinDefaultMs, bytesOf, groupOf } from '../subscription.ts'
 import { updated } from '../updates.ts'
 
 const service = 'Subscriber' as const
@@ -42,13 +44,25 @@ function withDefaults(given: SubscriptionMessage): SubscriptionMessage {
     ackDeadlineSeconds: ackDeadlineSeconds === 0 ? 10 : ackDeadlineSeconds,
     messageRetentionDuration: given.messageRetentionDuration ?? { seconds: weekSeconds, nanos: 0 },
     expirationPolicy: given.expirationPolicy ?? { ttl: { seconds: monthSeconds, nanos: 0 } },
-    pushConfig: isPush && !hasWrapper ? { ...pushConfig!, pubsubWrapper: {} } : pushConfig,
+    pushConfig: isPush
+      ? { ...pushConfig!, attributes: withVersion(pushConfig!), ...(hasWrapper ? {} : { pubsubWrapper: {} }) }
+      : pushConfig,
     deadLetterPolicy: dead === null ? null : { ...dead, maxDeliveryAttempts: dead.maxDeliveryAttempts || 5 },
+    retryPolicy: given.retryPolicy === null ? null : backoffs(given.retryPolicy),
+    // They are for the service's account alone, and never shown.
+    tags: new Map(),
     state: 'ACTIVE',
     topicMessageRetentionDuration: null,
     detached: false,
   }
 }
+function backoffs({ minimumBackoff: min, maximumBackoff: max }: RetryPolicy): RetryPolicy {
+  const most = max ?? secondsOf(backoffMaxDefaultMs)
+  return { minimumBackoff: min ?? secondsOf(Math.min(backoffMinDefaultMs, msOf(most))), maximumBackoff: most }
+}
+const withVersion = ({ attributes }: PushConfig): ReadonlyMap<string, string> =>
+  attributes.has(versionAttribute) ? attributes : new Map([...attributes, [versionAttribute, 'v1']])
+const versionAttribute = 'x-goog-version'
 async function checkDeadLetterTopic(pubsub: Service, { deadLetterPolicy }: SubscriptionMessage): Promise<void> {
   if (deadLetterPolicy === null) return
   const { deadLetterTopic } = deadLetterPolicy
@@ -78,11 +92,13 @@ const createSubscription = method({
   response: subscriptionMessage,
   rest: { verb: 'PUT', path: '/v1/{name=projects/*/subscriptions/*}', body: '*' },
   async handle(request, { service: pubsub, access }) {
-    const { id } = parseNewName('subscriptions', request.name)
     if (request.topic === '') throw invalid('You have passed an invalid argument to the service (argument=topic).')
+    const topic = parseName('topics', request.topic)
+    const name = newName('subscriptions', request.name, topic, () => pubsub.parts.world.random.uuid())
+    const { id } = parseNewName('subscriptions', name)
     access.demand('read', 'group', groupOf(id))
-    access.demand('read', 'topic', parseName('topics', request.topic).id)
-    const message = withDefaults(request)
+    access.demand('read', 'topic', topic.id)
+    const message = withDefaults({ ...request, name })
     await checkSubscription(message, pubsub.transforms)
     return pubsub.turn('subscriptions', id, async () => {
       if (pubsub.subscriptions.has(id)) throw alreadyExists(id)
@@ -106,7 +122,7 @@ const createSubscription = method({
         activeMs: world.clock.now(),
         born: bounds.map(({ end }) => end),
       })
-      return shown(pubsub, request.name, subscription)
+      return shown(pubsub, name, subscription)
     })
   },
 })
@@ -124,7 +140,7 @@ const getSubscription = method({
 const mutable = [
   ...['push_config', 'ack_deadline_seconds', 'retain_acked_messages', 'message_retention_duration', 'labels'],
   ...['expiration_policy', 'dead_letter_policy', 'retry_policy', 'enable_exactly_once_delivery', 'message_transforms'],
-  ...['bigquery_config', 'cloud_storage_config', 'bigtable_config', 'tags'],
+  ...['bigquery_config', 'cloud_storage_config', 'bigtable_config'],
 ]
 const updateSubscription = method({
   service,
@@ -221,6 +237,7 @@ const pull = method({
     access.demand('read', 'group', groupOf(parseName('subscriptions', name).id))
     const subscription = pubsub.subscription(name)
     pubsub.demandRead(access, subscription)
+    subscription.demandPull()
     const pulled = await subscription.pull({
       messagesMax: Math.min(maxMessages, limits.pubsubPullMessages),
       bytesMax: limits.pubsubPullBytes,
@@ -262,7 +279,12 @@ const modifyPushConfig = method({
     checkPush(pushConfig)
     return pubsub.turn('subscriptions', id, async () => {
       const { kept } = pubsub.subscription(name)
-      const message = { ...withDefaults({ ...kept.message, pushConfig }), detached: kept.message.detached }
+      const version = kept.message.pushConfig?.attributes.get(versionAttribute)
+      const next =
+        version === undefined || pushConfig === null
+          ? pushConfig
+          : { ...pushConfig, attributes: new Map([[versionAttribute, version], ...pushConfig.attributes]) }
+      const message = { ...withDefaults({ ...kept.message, pushConfig: next }), detached: kept.message.detached }
       await checkSubscription(message, pubsub.transforms)
       await pubsub.keepSubscription(id, { ...kept, message })
       return {}
