@@ -1,6 +1,10 @@
 /** What a topic may be called: Kafka's own rules. */
 import { limits } from '../lib/limits.ts'
 
+/** Topics that the log, parts of Millrace or Kafka's tools keep for themselves: no protocol but Kafka's shows them. */
+export const isKeptTopic = (name: string): boolean =>
+  /^(_millrace_.*|__consumer_offsets|__transaction_state|__share_group_state|_schemas)$/.test(name)
+
 /** null: it is a name. */
 export function wrongTopicName(name: string): string | null {
   if (name === '') return 'it is empty'

@@ -141,7 +141,8 @@ async function eventhubs({
 }: ListenOptions): Promise<Listener | null> {
   if (log === null) return null
   const { listenEventHubs } = await import('../gateway/eventhubs/index.ts')
-  return listenEventHubs({ ...options, log, uses, meter: telemetry.eventhubs, autoCreate: config.eventhubsAutoCreate })
+  const { httpHosts: hosts, httpOrigins: origins, eventhubsAutoCreate: autoCreate } = config
+  return listenEventHubs({ ...options, log, uses, meter: telemetry.eventhubs, autoCreate, hosts, origins })
 }
 async function pubsub({ config, local, ...options }: ListenOptions): Promise<Listener | null> {
   if (local === null) return null

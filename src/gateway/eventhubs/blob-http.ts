@@ -11,6 +11,8 @@ import { asFault, faults } from '../../lib/fault.ts'
 
 const version = '2025-01-05'
 const pageMax = 5_000
+/** As the service has it. */
+const signedSkewMs = 15 * 60_000
 
 /** A request is about blobs when it says a version of their service, by header or by its signature. */
 export const isAboutBlobs = ({ headers, url }: HttpRequest): boolean =>
@@ -56,9 +58,12 @@ export class BlobService {
   }
   async #answer(request: HttpRequest): Promise<HttpAnswer> {
     const place = placeOf(request)
-    const subject = await this.#subject(request, place)
+    const subject = await this.#known(request, place)
     const { container, blob } = place
-    if (container === '') return this.#ofAccount(request, place)
+    if (container === '') {
+      this.#allow(subject, '')
+      return this.#ofAccount(request, place)
+    }
     if (blob !== '') {
       this.#allow(subject, blob)
       return this.#ofBlob(request, container, blob)
@@ -70,6 +75,15 @@ export class BlobService {
     return this.#ofContainer(request, container, subject)
   }
 
+  /** Throws BlobRefused; the attempt is in the audit. */
+  async #known(request: HttpRequest, place: Place): Promise<Subject> {
+    try {
+      return await this.#subject(request, place)
+    } catch (error) {
+      if (error instanceof BlobRefused || error instanceof Refused) this.#hubs.unknown(request.host, error.message)
+      throw error
+    }
+  }
   /** Throws BlobRefused. */
   async #subject(request: HttpRequest, { account, container, blob }: Place): Promise<Subject> {
     const { security, world } = this.#hubs.parts
@@ -101,8 +115,12 @@ export class BlobService {
           'AuthorizationPermissionMismatch',
           'This request is not authorized to perform this operation.',
         )
-    } else if (!isSignedBy(key.secret, sharedKeyText(request, shared!.account), shared!.signature))
-      throw unauthenticated()
+    } else {
+      if (!isSignedBy(key.secret, sharedKeyText(request, shared!.account), shared!.signature)) throw unauthenticated()
+      // What somebody has seen of it once is of no use for long.
+      const signedMs = Date.parse(headers['x-ms-date'] ?? headers['date'] ?? '')
+      if (!(Math.abs(world.clock.now() - signedMs) <= signedSkewMs)) throw unauthenticated()
+    }
     return { principal: user(key.user), host }
   }
   /** What is kept for a consumer group is as much as its positions: Read of the group; all else is for those who run this. */
@@ -111,15 +129,25 @@ export class BlobService {
     const isOfGroup = group !== undefined && (kind === 'checkpoint' || kind === 'ownership')
     const { authorizer } = this.#hubs.parts.security
     const name = group === '$default' ? '$Default' : (group ?? '')
+    const resource = isOfGroup ? `read group:${name}` : 'alter cluster:kafka-cluster'
     const isAllowed = isOfGroup
       ? authorizer.allows(subject, 'read', { type: 'group', name })
       : authorizer.allows(subject, 'alter', { type: 'cluster', name: 'kafka-cluster' })
-    if (!isAllowed)
-      throw new BlobRefused(
-        403,
-        'AuthorizationPermissionMismatch',
-        'This request is not authorized to perform this operation.',
-      )
+    if (!isAllowed) throw this.#refused(subject, resource)
+  }
+  /** A container is there for whoever keeps the checkpoints of some group. */
+  #allowContainer(subject: Subject): void {
+    const { authorizer } = this.#hubs.parts.security
+    if (!authorizer.allowsAny(subject, 'read', 'group')) this.#allow(subject, '')
+  }
+  #refused(subject: Subject, resource: string): BlobRefused {
+    const { audit } = this.#hubs.parts.security
+    audit.note({ subject, via: 'eventhubs', action: 'blobs', resources: [resource], outcome: 'refused' })
+    return new BlobRefused(
+      403,
+      'AuthorizationPermissionMismatch',
+      'This request is not authorized to perform this operation.',
+    )
   }
 
   #ofAccount({ method, url }: HttpRequest, { account }: Place): HttpAnswer {
@@ -133,6 +161,7 @@ export class BlobService {
   }
   async #ofContainer({ method, url, rawHeaders }: HttpRequest, name: string, subject: Subject): Promise<HttpAnswer> {
     if (url.searchParams.get('restype') !== 'container') throw unsupported()
+    if (method !== 'DELETE') this.#allowContainer(subject)
     switch (method) {
       case 'PUT': {
         const { etag, modifiedMs } = await this.#blobs.createContainer(name, metadataOf(rawHeaders))

@@ -198,10 +198,7 @@ export class Connection {
     } catch (error) {
       const refusal = refusalOf(error)
       this.noteRefusal('sasl', refusal)
-      const { audit } = this.hubs.parts.security
-      const subject = { principal: anonymous, host: this.#transport.host }
-      const detail = refusal.description
-      audit.note({ subject, via: 'eventhubs', action: 'authenticate', resources: [], outcome: 'refused', detail })
+      this.hubs.unknown(this.#transport.host, refusal.description)
       return false
     }
   }
@@ -408,6 +405,10 @@ export class Connection {
       found = link
     }
     return found
+  }
+  /** A token was shown that does not hold. */
+  tokenRefused(refusal: Refusal): void {
+    this.hubs.unknown(this.#transport.host, refusal.description)
   }
   noteRefusal(what: string, refusal: Refusal): void {
     this.hubs.parts.meter?.refused(refusal.condition)

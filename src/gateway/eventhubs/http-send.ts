@@ -64,7 +64,16 @@ async function send(hubs: Hubs, request: HttpRequest, { hub, partition, publishe
   await hubs.store(topic, index, records, request.body.length)
 }
 /** Throws Refused. */
-async function subjectOf(hubs: Hubs, { headers, host }: HttpRequest, path: readonly string[]): Promise<Subject> {
+async function subjectOf(hubs: Hubs, request: HttpRequest, path: readonly string[]): Promise<Subject> {
+  try {
+    return await shownBy(hubs, request, path)
+  } catch (error) {
+    const refusal = refusalOf(error)
+    if (refusal.condition === condition.unauthorized) hubs.unknown(request.host, refusal.description)
+    throw error
+  }
+}
+async function shownBy(hubs: Hubs, { headers, host }: HttpRequest, path: readonly string[]): Promise<Subject> {
   const { authorization } = headers
   if (authorization === undefined) {
     if (hubs.parts.security.authorizer.enforced)

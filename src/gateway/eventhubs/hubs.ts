@@ -10,10 +10,12 @@ import type { LocalLog } from '../../log/local/local-log.ts'
 import type { TopicInfo } from '../../log/log.ts'
 import { encodeOrigin } from '../../log/origin.ts'
 import { Placing, type Target } from '../../log/placing.ts'
+import { isKeptTopic } from '../../log/topic-rules.ts'
 import type { Contracts } from '../../schema/contracts.ts'
 import { ensureQuarantine, quarantined } from '../../schema/quarantine.ts'
 import type { Subject } from '../../security/authorizer.ts'
 import type { Operation, ResourceType } from '../../security/grants.ts'
+import { anonymous } from '../../security/principal.ts'
 import type { Security } from '../../security/security.ts'
 import type { EventHubsMeter } from '../../telemetry/eventhubs-meter.ts'
 import { Refused, condition } from './conditions.ts'
@@ -41,10 +43,6 @@ export interface PartitionFacts {
   readonly lastSequence: number
   readonly lastTimeMs: number
 }
-
-/** Topics that Millrace or Kafka's tools keep for themselves are no hubs. */
-const isInternal = (topic: string): boolean =>
-  topic.startsWith('_millrace_') || topic.startsWith('__') || topic === '_schemas'
 
 export class Hubs {
   readonly parts: HubParts
@@ -81,9 +79,9 @@ export class Hubs {
   topic(hub: string): TopicInfo {
     const { catalog } = this.parts.log
     const exact = catalog.byName(hub)
-    if (exact !== null && !isInternal(hub)) return exact
+    if (exact !== null && !isKeptTopic(hub)) return exact
     const name = hub.toLowerCase()
-    const similar = catalog.all().filter((one) => one.name.toLowerCase() === name && !isInternal(one.name))
+    const similar = catalog.all().filter((one) => one.name.toLowerCase() === name && !isKeptTopic(one.name))
     if (similar.length === 1) return similar[0]!
     throw new Refused(condition.notFound, `The messaging entity '${hub.slice(0, 300)}' could not be found.`)
   }
@@ -94,7 +92,7 @@ export class Hubs {
     try {
       found = this.topic(hub)
     } catch (error) {
-      if (autoCreate === null || isInternal(hub)) throw error
+      if (autoCreate === null || isKeptTopic(hub)) throw error
       this.allow(subject, 'create', 'topic', hub)
       const [fault] = await log.topics.create([{ name: hub, partitions: autoCreate }])
       if (fault instanceof Fault && fault.code !== 'log.topic-exists') throw fault
@@ -116,6 +114,13 @@ export class Hubs {
       condition.unauthorized,
       `Unauthorized access. '${operation}' of the ${type} '${name.slice(0, 300)}' is not granted to ${subject.principal.name}.`,
     )
+  }
+
+  /** Somebody did not say who they are as they should have; that is in the audit. */
+  unknown(host: string, detail: string): void {
+    const subject = { principal: anonymous, host }
+    const { audit } = this.parts.security
+    audit.note({ subject, via: 'eventhubs', action: 'authenticate', resources: [], outcome: 'refused', detail })
   }
 
   /**

@@ -8,6 +8,7 @@ import { type Socket, Server as TcpServer } from 'node:net'
 import { TLSSocket, Server as TlsServer } from 'node:tls'
 import { bind } from '../../lib/real/listening.ts'
 import { limits } from '../../lib/limits.ts'
+import { Pages } from '../../lib/pages.ts'
 import { requireLoopback } from '../../lib/loopback.ts'
 import { contextOf, failedHandshake, isWelcome, limitHandshakes, serverOptions, subjectOf } from '../../lib/real/tls.ts'
 import type { Address, FailedHandshake, TlsServer as Tls } from '../../lib/world.ts'
@@ -21,6 +22,10 @@ import { HttpShell, type Opened } from './shell/http.ts'
 export interface EventHubsOptions extends HubParts {
   /** Port 0 picks one. */
   readonly at: Address
+  /** Host names beside the loopback ones and the bound one. */
+  readonly hosts?: readonly string[]
+  /** Origins (`https://…`) whose pages may send requests and open WebSockets; none by default. */
+  readonly origins?: readonly string[]
   /** As it is read first. */
   readonly tls?: Tls
 }
@@ -73,8 +78,9 @@ class Shell {
   constructor(options: EventHubsOptions, hubs: Hubs) {
     this.#options = options
     this.#hubs = hubs
-    this.#http = new HttpShell(hubs, (transport) => this.#open(transport))
-    const { tls } = options
+    const { tls, at, hosts = [], origins = [] } = options
+    const pages = new Pages({ hosts: [at.host, ...hosts], origins, everybody: false })
+    this.#http = new HttpShell(hubs, pages, (transport) => this.#open(transport))
     this.#server =
       tls === undefined ? new TcpServer({ noDelay: true }) : new TlsServer({ ...serverOptions(tls), noDelay: true })
     this.#server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => this.#accept(socket))

@@ -97,6 +97,7 @@ export class RequestLink extends Link {
     } catch (error) {
       const refusal = refusalOf(error)
       connection.noteRefusal(node, refusal)
+      if (node === '$cbs' && refusal.condition === condition.unauthorized) connection.tokenRefused(refusal)
       reason = refusal.condition
       answer = { status: statusOf(refusal), description: refusal.description, body: nothing }
     }

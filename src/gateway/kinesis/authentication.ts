@@ -101,6 +101,14 @@ function check(request: SignedRequest, signed: Signature, { accessKeys }: Securi
   // What was signed for another host is not for this one.
   if (!hostNames.some((name) => signed.signedHeaders.includes(name)))
     throw wrong("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+  // A header of the service's that was not signed may be somebody else's: X-Amz-Target says what is done.
+  const unsigned = Object.keys(request.headers).filter(
+    (name) => name.startsWith('x-amz-') && !signed.signedHeaders.includes(name),
+  )
+  if (unsigned.length > 0)
+    throw wrong(
+      `There were headers present in the request which were not signed: ${unsigned.join(', ').slice(0, shownMax)}`,
+    )
   const nowMs = clock.now()
   if (ms < nowMs - skewMs)
     throw wrong(

@@ -13,7 +13,7 @@ import { Call, type Handler, Live, type Service, type StreamNamed, streamNameOf 
 import { type Codec, cbor, json } from './codec.ts'
 import { ServiceError, serviceError } from './errors.ts'
 import { handlers } from './operations/index.ts'
-import type { Pages } from './pages.ts'
+import type { Pages } from '../../lib/pages.ts'
 
 export interface Request {
   readonly method: string

@@ -10,6 +10,7 @@ import { limits } from '../../lib/limits.ts'
 import type { World } from '../../lib/world.ts'
 import type { Broker } from '../../log/broker.ts'
 import type { TopicInfo } from '../../log/log.ts'
+import { isKeptTopic } from '../../log/topic-rules.ts'
 import { inUse, notFound, overLimit } from './errors.ts'
 import { Kept } from './kept.ts'
 import type { KinesisSettings } from './settings.ts'
@@ -103,7 +104,6 @@ const plain: Omit<StreamState, 'topicId' | 'createdMs' | 'shards'> = {
 const recordKiBDefault = 1_024
 /** Room in a batch for what is not data. */
 const batchRoomBytes = 8_192
-const internal = /^(_millrace_|__(consumer_offsets|transaction_state|share_group_state)$)/
 
 export class Streams {
   readonly settings: KinesisSettings
@@ -409,7 +409,7 @@ export class Streams {
 const madeMax = 10_000
 /** Kinesis knows no longer names. */
 const nameMax = 128
-const isHidden = (name: string): boolean => internal.test(name) || name.length > nameMax
+const isHidden = (name: string): boolean => isKeptTopic(name) || name.length > nameMax
 
 /** Partitions that Kafka has added to a stream with shards of its own: shards that nothing is written to by Kinesis. */
 function shardsOf({ shards: own, growing = [] }: StreamState, topic: TopicInfo): readonly Shard[] {

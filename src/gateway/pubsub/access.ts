@@ -49,6 +49,8 @@ export class Access {
   readonly subject: Subject
   readonly #action: string
   readonly #security: Security
+  /** What it may change. */
+  readonly #changed = new Set<string>()
 
   constructor(security: Security, subject: Subject, action: string) {
     this.#security = security
@@ -58,13 +60,12 @@ export class Access {
   sees(operation: Operation, type: ResourceType, name: string): boolean {
     return this.#security.authorizer.allows(this.subject, operation, { type, name })
   }
-  /** Throws RpcError PERMISSION_DENIED, UNAUTHENTICATED. What changes the platform is noted. */
+  /** Throws RpcError PERMISSION_DENIED, UNAUTHENTICATED. */
   demand(operation: Operation, type: ResourceType, name: string): void {
     const { subject } = this
     const note = { subject, via: 'pubsub', action: this.#action }
     if (this.sees(operation, type, name)) {
-      if (changing.has(operation))
-        this.#security.audit.note({ ...note, resources: [`${type}:${name}`], outcome: 'done' })
+      if (changing.has(operation)) this.#changed.add(`${type}:${name}`)
       return
     }
     this.#security.audit.note({ ...note, resources: [`${operation} ${type}:${name}`], outcome: 'refused' })
@@ -75,6 +76,18 @@ export class Access {
       'PERMISSION_DENIED',
       `User not authorized to perform this action: ${who} may not ${operation} ${type} ${name}.`,
     )
+  }
+  /** The same of what changes something, although it needs no more than this. */
+  demandChange(operation: Operation, type: ResourceType, name: string): void {
+    this.demand(operation, type, name)
+    this.#changed.add(`${type}:${name}`)
+  }
+  /** What the audit is to know, when the call is over. */
+  note(failed: boolean): void {
+    if (this.#changed.size === 0) return
+    const { subject } = this
+    const outcome = failed ? 'failed' : 'done'
+    this.#security.audit.note({ subject, via: 'pubsub', action: this.#action, resources: [...this.#changed], outcome })
   }
   demandCluster(operation: Operation): void {
     this.demand(operation, 'cluster', clusterName)

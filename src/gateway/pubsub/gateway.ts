@@ -35,9 +35,15 @@ export class Gateway {
     const { meter, logger } = this.service.parts
     if (this.#running >= limits.pubsubCalls) throw new RpcError('RESOURCE_EXHAUSTED', 'Too many calls are under way.')
     this.#running++
+    let access: Access | null = null
     try {
-      return await method.handle(request, await this.#call(method.name, facts))
+      const call = await this.#call(method.name, facts)
+      access = call.access
+      const answer = await method.handle(request, call)
+      access.note(false)
+      return answer
     } catch (error) {
+      access?.note(true)
       const said = rpcErrorOf(error)
       meter.failed(said.status)
       if (said.status === 'INTERNAL') logger.error(`pubsub: ${method.name}: ${said.message}`, { error })

@@ -2,10 +2,12 @@
  * What the gateway is about: topics (which are the log's), subscriptions, snapshots and schemas. What they are beyond the log
  * is kept in the compacted topic `_millrace_pubsub`, as JSON by `kind/id`.
  */
+import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import { Room } from '../../lib/room.ts'
 import type { TopicReader } from '../../telemetry/topic-reader.ts'
 import type { Clock, World } from '../../lib/world.ts'
+import { isKeptTopic } from '../../log/topic-rules.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { Commits } from '../../log/commits.ts'
 import { KeptMap } from '../../log/kept-map.ts'
@@ -137,10 +139,10 @@ export class Service {
 
   // --- topics
 
-  /** null: there is none. What Millrace keeps for itself is none. */
+  /** null: there is none. What Millrace and Kafka's tools keep for themselves is none. */
   async findTopic(name: string): Promise<FoundTopic | null> {
     const { id } = parseName('topics', name)
-    const info = id.startsWith('_millrace_') ? null : await this.parts.log.topics.get(id)
+    const info = isKeptTopic(id) ? null : await this.parts.log.topics.get(id)
     if (info === null) return null
     return { info, message: { ...this.#topicMessage(info), name } }
   }
@@ -351,3 +353,8 @@ export const named = <T extends { readonly name: string }>(kind: Kind, project: 
   ...message,
   name: nameOf(kind, project, id),
 })
+/** Throws Fault log.topic-kept. */
+export function refuseOwned({ parts }: Service, name: string): void {
+  if (parts.uses.writerOf(name) !== null)
+    throw new Fault('log.topic-kept', { topic: name, why: 'it holds the changes of a view, which alone writes it' })
+}

@@ -336,7 +336,7 @@ test('a request over HTTP whose head or body does not come in time ends its conn
     after: (ms: number, call: () => void) => real.after(ms === limits.httpHeaderMs && isShort ? 100 : ms, call),
   }
   await using local = await startHubs({ clock })
-  const heads = ['POST /hub/mess', 'POST /hub/messages HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\nx']
+  const heads = ['POST /hub/mess', 'POST /hub/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nx']
   for (const head of heads) {
     const client = await RawClient.connect(local.port)
     client.socket.write(head)
@@ -366,4 +366,33 @@ test('a hub says when it was made', async () => {
   const { createdOn } = await producer.getEventHubProperties()
   await producer.close()
   assert.ok(createdOn.getTime() >= earliest && createdOn.getTime() <= Date.now())
+})
+
+test('a web page of another origin is refused, and so is a name that was pointed here', async () => {
+  const asked = (headers: Record<string, string>, path = '/hub/messages'): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const sent = request({ host: '127.0.0.1', port: hubs.port, path, method: 'POST', headers }, (answer) => {
+        answer.resume()
+        resolve(answer.statusCode!)
+      })
+      sent.on('error', reject)
+      sent.end('x')
+    })
+  const own = `127.0.0.1:${hubs.port}`
+  assert.equal(await asked({ host: own }), 201)
+  assert.equal(await asked({ host: own, origin: `http://${own}` }), 201)
+  assert.equal(await asked({ host: own, origin: 'https://evil.example' }), 403)
+  assert.equal(await asked({ host: 'evil.example', origin: 'http://evil.example' }), 403)
+  assert.equal(await asked({ host: 'evil.example' }), 403)
+  assert.equal(await asked({ host: 'evil.example', 'x-ms-version': '2021-08-06' }, '/account/box'), 403)
+  const opened = (headers: Record<string, string>): Promise<boolean> =>
+    new Promise((resolve) => {
+      const socket = new WebSocket(`ws://${own}/$servicebus/websocket`, 'AMQPWSB10', { headers })
+      socket.on('open', () => resolve(true))
+      socket.on('error', () => resolve(false))
+    })
+  assert.equal(await opened({}), true)
+  assert.equal(await opened({ origin: `http://${own}` }), true)
+  assert.equal(await opened({ origin: 'https://evil.example' }), false)
+  assert.equal(await opened({ host: 'evil.example', origin: 'http://evil.example' }), false)
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { EventHubProducerClient } from '@azure/event-hubs'
+import { decodeBatch } from '../../../src/log/batch.ts'
 import { type Value, int, text } from '../../../src/wire/amqp/values.ts'
 import { type LocalHubs, startHubs } from './local-hubs.ts'
 import { type Answered, RawClient, message } from './raw-client.ts'
@@ -200,10 +201,54 @@ test('over HTTPS the same tokens hold', async () => {
   assert.equal(await send(null), 401)
   assert.equal(await send(sas('http://h/other', now() + 60), 'other'), 401)
 })
-test('what was refused is in the audit', async () => {
-  await new Promise((resolve) => setTimeout(resolve, 200))
+/** As a storage account signs it. */
+function sharedKey(method: string, path: string, query: string, signedMs: number): Record<string, string> {
+  const date = new Date(signedMs).toUTCString()
+  const headers = { 'x-ms-date': date, 'x-ms-version': '2021-08-06' }
+  const ours = `x-ms-date:${date}\nx-ms-version:2021-08-06\n`
+  const text = `${method}\n${'\n'.repeat(11)}${ours}/sender${path}${query}`
+  const signature = createHmac('sha256', Buffer.from(secret, 'base64')).update(text).digest('base64')
+  return { ...headers, authorization: `SharedKey sender:${signature}` }
+}
+test('containers are for who keeps checkpoints of some group; a signature holds for a quarter of an hour', async () => {
+  const container = async (name: string, signedMs = Date.now()): Promise<number> => {
+    const path = `/sender/${name}`
+    const headers = sharedKey('PUT', path, '\nrestype:container', signedMs)
+    return (await fetch(`http://127.0.0.1:${hubs.port}${path}?restype=container`, { method: 'PUT', headers })).status
+  }
+  assert.equal(await container('mine'), 201)
+  assert.equal(await container('late', Date.now() - 16 * 60_000), 403)
+  assert.equal(await container('early', Date.now() + 16 * 60_000), 403)
+  const groups = { resource: 'group', pattern: 'literal', name: 'mine', principal: 'User:writer', host: '*' } as const
+  await hubs.security.grants.remove([{ ...groups, operation: 'read', permission: 'allow' }])
+  assert.equal(await container('another'), 403)
+  const listed = await fetch(`http://127.0.0.1:${hubs.port}/sender?comp=list`, {
+    headers: sharedKey('GET', '/sender', '\ncomp:list', Date.now()),
+  })
+  assert.equal(listed.status, 403)
+  await hubs.security.grants.add([{ ...groups, operation: 'read', permission: 'allow' }])
+})
+test('what was refused is in the audit, however it was tried', async () => {
+  await new Promise((resolve) => setTimeout(resolve, 1_100))
+  await put(await open(), sas('sb://h/hub', now() + 60, 'wrong'), 'sb://h/hub')
+  await new Promise((resolve) => setTimeout(resolve, 2_200))
   const partition = { topic: '_millrace_audit', index: 0 }
   const chunks = await hubs.log.reader().read([{ partition, offset: 0 as never }])
-  const found = JSON.stringify(chunks.flatMap((chunk) => ('fault' in chunk ? [] : chunk.batches.map(String))))
-  assert.match(found, /eventhubs/)
+  const entries = chunks.flatMap((chunk) =>
+    'fault' in chunk
+      ? []
+      : chunk.batches.flatMap((batch) =>
+          [...decodeBatch(batch)].map(
+            ({ value }) => JSON.parse(Buffer.from(value!).toString()) as Record<string, unknown>,
+          ),
+        ),
+  )
+  const said = new Set(entries.map(({ via, action, outcome, detail }) => [via, action, outcome, detail].join()))
+  assert.ok(
+    [...said].some((one) => one.startsWith('eventhubs,write,refused')),
+    [...said].join('\n'),
+  )
+  assert.ok(said.has('eventhubs,authenticate,refused,Invalid signature.'), [...said].join('\n'))
+  assert.ok(said.has('eventhubs,authenticate,refused,MissingToken: The Authorization header is missing.'))
+  assert.ok([...said].some((one) => one.startsWith('eventhubs,blobs,refused')))
 })

@@ -61,6 +61,11 @@ test('another body, operation or host than what was signed is refused', async (t
   assert.match(await answer({}, '{"Limit":1}'), /InvalidSignatureException/)
   assert.match(await answer({ 'x-amz-target': 'Kinesis_20131202.DescribeLimits' }), /InvalidSignatureException/)
   assert.match(await answer({ host: 'elsewhere' }), /InvalidSignatureException/)
+  // An operation that was not signed may be anybody's.
+  const unsigned = signedHeaders.filter((name) => name !== 'x-amz-target')
+  const other = signatureOf(root.secret, request, { scope, signedHeaders: unsigned, at, inQuery: false })
+  const short = `AWS4-HMAC-SHA256 Credential=${root.id}/${scope.join('/')}, SignedHeaders=${unsigned.join(';')}, Signature=${other}`
+  assert.match(await answer({ authorization: short }), /InvalidSignatureException.*x-amz-target/)
   assert.match(
     await answer({ authorization: authorization.replace('AWS4-HMAC-SHA256', 'AWS4-OTHER') }),
     /UnrecognizedClientException/,
@@ -160,4 +165,12 @@ test('a web page of another origin is refused, and so is a name that was pointed
   assert.deepEqual(await ask({ host: 'stream.example:4567' }), [400, undefined])
   const answer = await f.send({ headers: { ...headers, origin: '<script>' }, body: '{}' })
   assert.ok(!answer.bytes.toString().includes('<script>'))
+})
+
+test('topics that are kept for others are no streams', async (t) => {
+  const f = await kinesis(t)
+  for (const StreamName of ['_schemas', '_millrace_audit', '__consumer_offsets']) {
+    assert.equal((await f.refused('CreateStream', { StreamName, ShardCount: 1 }))[0], 'ResourceInUseException')
+    assert.equal((await f.refused('DeleteStream', { StreamName }))[0], 'ResourceNotFoundException')
+  }
 })

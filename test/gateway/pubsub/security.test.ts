@@ -5,7 +5,14 @@ import { get as httpsGet } from 'node:https'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { SignJWT, exportJWK, generateKeyPair } from 'jose'
+import type { AnyMethod } from '../../../src/gateway/pubsub/method.ts'
+import { methods } from '../../../src/gateway/pubsub/methods/index.ts'
+import { decodeBatch } from '../../../src/log/batch.ts'
+import { grpcFrame } from '../../../src/wire/grpc/frames.ts'
+import { fromJson } from '../../../src/wire/protobuf/json.ts'
+import { decode, encode } from '../../../src/wire/protobuf/message.ts'
 import * as messages from '../../../src/wire/pubsub/messages.ts'
+import * as schemaMessages from '../../../src/wire/pubsub/schema-messages.ts'
 import { type Authority, authority, temporaryFolder } from '../../security/certificates.ts'
 import { Calls, type Fixture, GrpcClient, startFixture } from './fixture.ts'
 
@@ -136,4 +143,158 @@ test('encrypted: who is certified by the authority is who the certificate says',
   assert.equal(status, 200)
   // Without encryption nobody is spoken to.
   await assert.rejects(new Calls(f.client).topic('orders'))
+})
+
+test('each method is refused to who has no grant, and that is in the audit; lists are empty', async (t) => {
+  const { f, token } = await secured(t)
+  const [root, alice] = [await token('root'), await token('alice')]
+  await createTopic(f, root)
+  const topic = topicName.topic
+  const [subscription = '', snapshot = '', schema = ''] = ['subscriptions/sub', 'snapshots/snap', 'schemas/sch'].map(
+    (name) => `projects/p/${name}`,
+  )
+  const definition = { type: 'AVRO', definition: '{"type":"string"}' }
+  const requests: Record<string, object> = {
+    CreateTopic: { name: 'projects/p/topics/new' },
+    UpdateTopic: { topic: { name: topic, labels: { a: 'b' } }, updateMask: 'labels' },
+    Publish: { topic, messages: [{ data: 'eA==' }] },
+    GetTopic: { topic },
+    ListTopics: { project: 'projects/p' },
+    ListTopicSubscriptions: { topic },
+    ListTopicSnapshots: { topic },
+    DeleteTopic: { topic },
+    CreateSubscription: { name: 'projects/p/subscriptions/new', topic },
+    GetSubscription: { subscription },
+    UpdateSubscription: {
+      subscription: { name: subscription, ackDeadlineSeconds: 20 },
+      updateMask: 'ackDeadlineSeconds',
+    },
+    ListSubscriptions: { project: 'projects/p' },
+    ModifyAckDeadline: { subscription, ackIds: ['x'], ackDeadlineSeconds: 10 },
+    Acknowledge: { subscription, ackIds: ['x'] },
+    Pull: { subscription, maxMessages: 1, returnImmediately: true },
+    ModifyPushConfig: { subscription, pushConfig: { pushEndpoint: 'https://example.com/' } },
+    DetachSubscription: { subscription },
+    CreateSnapshot: { name: 'projects/p/snapshots/new', subscription },
+    GetSnapshot: { snapshot },
+    ListSnapshots: { project: 'projects/p' },
+    UpdateSnapshot: { snapshot: { name: snapshot, labels: { a: 'b' } }, updateMask: 'labels' },
+    DeleteSnapshot: { snapshot },
+    Seek: { subscription, time: '2026-01-01T00:00:00Z' },
+    DeleteSubscription: { subscription },
+    CreateSchema: { parent: 'projects/p', schema: definition, schemaId: 'new' },
+    GetSchema: { name: schema },
+    ListSchemas: { parent: 'projects/p' },
+    ListSchemaRevisions: { name: schema },
+    CommitSchema: { name: schema, schema: definition },
+    RollbackSchema: { name: schema, revisionId: 'x' },
+    DeleteSchemaRevision: { name: schema, revisionId: 'x' },
+    DeleteSchema: { name: schema },
+    ValidateSchema: { parent: 'projects/p', schema: definition },
+    ValidateMessage: { parent: 'projects/p', schema: definition, message: 'IngiIg==', encoding: 'JSON' },
+  }
+  const ask = async ({ service, name, request, response }: AnyMethod, headers: Record<string, string>) => {
+    const body = encode(request, fromJson(request, requests[name]!) as never)
+    return decode(response, await f.client.raw(`/google.pubsub.v1.${service}/${name}`, grpcFrame(body), headers))
+  }
+  const named = (name: string): AnyMethod => methods.find((one) => one.name === name)!
+  const given = { name: subscription, topic }
+  await f.client.call(
+    'Subscriber/CreateSubscription',
+    [messages.subscriptionMessage, messages.subscriptionMessage],
+    given,
+    root,
+  )
+  const snap = { name: snapshot, subscription }
+  await f.client.call(
+    'Subscriber/CreateSnapshot',
+    [messages.createSnapshotRequest, messages.snapshotMessage],
+    snap,
+    root,
+  )
+  await f.client.call(
+    'SchemaService/CreateSchema',
+    [schemaMessages.createSchemaRequest, schemaMessages.schemaMessage],
+    { parent: 'projects/p', schemaId: 'sch', schema: definition as never },
+    root,
+  )
+  const lists = new Set(['ListTopics', 'ListSubscriptions', 'ListSnapshots'])
+  for (const method of methods) {
+    assert.ok(method.name in requests, method.name)
+    if (lists.has(method.name))
+      assert.ok(!/orders|\/sub|\/snap/.test(JSON.stringify(await ask(method, alice))), method.name)
+    else await assert.rejects(ask(method, alice), denied, method.name)
+    // Nobody at all is told to say who they are.
+    if (!lists.has(method.name)) await assert.rejects(ask(method, {}), unauthenticated, method.name)
+    // The audit takes twenty refusals a second.
+    await new Promise((resolve) => setTimeout(resolve, 120))
+  }
+  // What was asked in vain has failed, and is said so.
+  await assert.rejects(ask(named('DeleteSchemaRevision'), root))
+  await new Promise((resolve) => setTimeout(resolve, 2_500))
+  const entries = await audited(f)
+  for (const method of methods)
+    if (!lists.has(method.name)) assert.ok(entries.has(`User:alice ${method.name} refused`), method.name)
+  assert.ok(entries.has('User:root CreateSubscription done'))
+  assert.ok(entries.has('User:root DeleteSchemaRevision failed'))
+})
+async function audited(f: Fixture): Promise<Set<string>> {
+  const partition = { topic: '_millrace_audit', index: 0 }
+  const [chunk] = await f.running.log.reader().read([{ partition, offset: 0 as never }], { ms: 1_000 })
+  assert.ok(chunk !== undefined && !('fault' in chunk))
+  const texts = chunk.batches.flatMap((batch) =>
+    [...decodeBatch(batch)].map(({ value }) => Buffer.from(value!).toString()),
+  )
+  const found = texts.map((text) => JSON.parse(text) as { principal: string; action: string; outcome: string })
+  return new Set(found.map(({ principal, action, outcome }) => `${principal} ${action} ${outcome}`))
+}
+test('who may read may not write by way of dead letters', async (t) => {
+  const { f, token } = await secured(t)
+  const [root, alice] = [await token('root'), await token('alice')]
+  await createTopic(f, root)
+  const dead = 'projects/p/topics/payments'
+  await f.client.call('Publisher/CreateTopic', [messages.topicMessage, messages.topicMessage], { name: dead }, root)
+  const grant = (operation: 'read' | 'write', resource: 'topic' | 'group', name: string) =>
+    ({
+      principal: 'User:alice',
+      host: '*',
+      pattern: 'literal',
+      permission: 'allow',
+      operation,
+      resource,
+      name,
+    }) as const
+  await f.running.security.grants.add([grant('read', 'topic', 'orders'), grant('read', 'group', 'pubsub.sub')])
+  const types = [messages.subscriptionMessage, messages.subscriptionMessage] as const
+  const name = 'projects/p/subscriptions/sub'
+  const policy = { deadLetterPolicy: { deadLetterTopic: dead, maxDeliveryAttempts: 5 } }
+  const create = (more: object) =>
+    f.client.call('Subscriber/CreateSubscription', types, { name, topic: topicName.topic, ...more }, alice)
+  const update = (subscription: object, path: string) =>
+    f.client.call(
+      'Subscriber/UpdateSubscription',
+      [messages.updateSubscriptionRequest, messages.subscriptionMessage],
+      { subscription: { name, ...subscription }, updateMask: { paths: [path] } },
+      alice,
+    )
+  await assert.rejects(create(policy), denied)
+  await create({})
+  await assert.rejects(update(policy, 'dead_letter_policy'), denied)
+  await f.running.security.grants.add([grant('write', 'topic', 'payments')])
+  await update(policy, 'dead_letter_policy')
+  await f.running.security.grants.remove([grant('write', 'topic', 'payments')])
+  // What is so already may stay.
+  await update({ ackDeadlineSeconds: 30 }, 'ack_deadline_seconds')
+})
+test('topics that the log keeps for itself are none', async (t) => {
+  const f = await startFixture()
+  t.after(() => f[Symbol.asyncDispose]())
+  const calls = new Calls(f.client)
+  await calls.topic('own')
+  for (const kept of ['__consumer_offsets', '_schemas', '_millrace_audit']) {
+    await assert.rejects(calls.subscription(`of-${kept}`, kept), { status: 5 }, kept)
+    const deadLetterPolicy = { deadLetterTopic: `projects/p/topics/${kept}` }
+    await assert.rejects(calls.subscription(`dead-${kept}`, 'own', { deadLetterPolicy }), { status: 5 }, kept)
+    await assert.rejects(calls.publish(kept, 'x'), { status: 5 }, kept)
+  }
 })

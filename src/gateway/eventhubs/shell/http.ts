@@ -6,6 +6,7 @@ import { TLSSocket } from 'node:tls'
 import { WebSocketServer } from 'ws'
 import { asFault } from '../../../lib/fault.ts'
 import { limits } from '../../../lib/limits.ts'
+import type { Pages } from '../../../lib/pages.ts'
 import { http } from '../../../lib/real/http.ts'
 import { subjectOf } from '../../../lib/real/tls.ts'
 import { BlobService, isAboutBlobs } from '../blob-http.ts'
@@ -26,6 +27,7 @@ const plainHost = (host: string | undefined): string => (host ?? '').replace(/^:
 
 export class HttpShell {
   readonly #hubs: Hubs
+  readonly #pages: Pages
   readonly #blobs: BlobService
   readonly #server: Server
   readonly #open: (transport: Transport) => Opened
@@ -41,8 +43,9 @@ export class HttpShell {
       offered.has(webSocketProtocol) ? webSocketProtocol : offered.has('amqp') ? 'amqp' : false,
   })
 
-  constructor(hubs: Hubs, open: (transport: Transport) => Opened) {
+  constructor(hubs: Hubs, pages: Pages, open: (transport: Transport) => Opened) {
     this.#hubs = hubs
+    this.#pages = pages
     this.#open = open
     this.#blobs = new BlobService(hubs)
     this.#server = http.createServer({
@@ -85,8 +88,16 @@ export class HttpShell {
     const tooLate = this.#hubs.parts.world.clock.after(limits.httpBodyMs, () => socket.destroy())
     try {
       const url = URL.parse(incoming.url ?? '/', 'http://localhost')
-      const body = url === null ? null : await this.#body(incoming, (bytes) => (taken += bytes))
-      answer = url === null ? badRequest : body === null ? tooLarge : await this.#answer(requestOf(incoming, url, body))
+      const why = this.#refusalOf(incoming)
+      const body = url === null || why !== null ? null : await this.#body(incoming, (bytes) => (taken += bytes))
+      answer =
+        url === null
+          ? badRequest
+          : why !== null
+            ? { status: 403, headers: { connection: 'close' }, body: why }
+            : body === null
+              ? tooLarge
+              : await this.#answer(requestOf(incoming, url, body))
     } catch (error) {
       // A client that goes away in the middle is no fault of anybody.
       if (incoming.destroyed || response.destroyed) return void response.destroy()
@@ -96,11 +107,20 @@ export class HttpShell {
       tooLate()
       this.#bodyBytes -= taken
     }
-    if (answer === tooLarge) response.shouldKeepAlive = false
+    if (answer.headers['connection'] === 'close') response.shouldKeepAlive = false
     const bytes = Buffer.from(answer.body as string)
     response.writeHead(answer.status, { 'content-length': String(bytes.length), ...answer.headers })
     response.end(incoming.method === 'HEAD' ? undefined : bytes)
     if (!socket.destroyed) this.#await(socket, limits.httpIdleMs)
+  }
+  /** A page of somebody else's must not reach a server that is open to whoever is on this machine. null: it does not. */
+  #refusalOf({ headers: { host = '', origin } }: IncomingMessage): string | null {
+    try {
+      this.#pages.admit({ host, origin }, !this.#hubs.parts.security.authorizer.enforced)
+      return null
+    } catch (error) {
+      return (error as Error).message
+    }
   }
   /** null: it is more than anything here takes. */
   async #body(incoming: IncomingMessage, took: (bytes: number) => void): Promise<Buffer | null> {
@@ -132,6 +152,8 @@ export class HttpShell {
     if (path.toLowerCase() !== webSocketPath)
       // Not left to the client to close.
       return void socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n', () => socket.destroy())
+    if (this.#refusalOf(request) !== null)
+      return void socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n', () => socket.destroy())
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       const transport: Transport = {
         host: plainHost(request.socket.remoteAddress),

@@ -26,7 +26,7 @@ import { type AnyMethod, method } from '../method.ts'
 import { deletedSchema, nameOf, parseName, parseNewName, parseProject } from '../names.ts'
 import { pageOf } from '../paging.ts'
 import { publish } from '../publish.ts'
-import { type FoundTopic, type Service, named } from '../service.ts'
+import { type FoundTopic, named, refuseOwned } from '../service.ts'
 import { retentionDefaultMs } from '../subscription.ts'
 import { updated } from '../updates.ts'
 
@@ -35,11 +35,6 @@ const topicPath = '{topic=projects/*/topics/*}'
 /** A message of 10 MB, as the service takes them, and what a batch has around it. */
 const batchBytesMax = 11 * 1024 * 1024
 
-/** Throws Fault log.topic-kept. */
-function refuseOwned({ parts }: Service, name: string): void {
-  if (parts.uses.writerOf(name) !== null)
-    throw new Fault('log.topic-kept', { topic: name, why: 'it holds the changes of a view, which alone writes it' })
-}
 const createTopic = method({
   service,
   name: 'CreateTopic',

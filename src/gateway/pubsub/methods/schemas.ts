@@ -173,8 +173,9 @@ const validateSchema = method({
   request: validateSchemaRequest,
   response: validateSchemaResponse,
   rest: { verb: 'POST', path: '/v1/{parent=projects/*}/schemas:validate', body: '*' },
-  handle({ parent, schema }, { service: pubsub }) {
+  handle({ parent, schema }, { service: pubsub, access }) {
     parseProject(parent)
+    access.demandCluster('describe')
     if (schema === null) throw invalid('The schema in the ValidateSchemaRequest must be set.')
     pubsub.schemas.check(schema)
     return {}
@@ -188,7 +189,7 @@ const validateMessage = method({
   rest: { verb: 'POST', path: '/v1/{parent=projects/*}/schemas:validateMessage', body: '*' },
   handle({ parent, name, schema, message, encoding }, { service: pubsub, access }) {
     parseProject(parent)
-    if (name !== '') access.demandCluster('describe')
+    access.demandCluster('describe')
     const given = name === '' ? schema : pubsub.schemas.find(name).revision
     if (given === null) throw invalid('A message is validated by the name of a schema or by a schema.')
     if (encoding !== 'JSON' && encoding !== 'BINARY')

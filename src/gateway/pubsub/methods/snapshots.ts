@@ -50,7 +50,7 @@ const createSnapshot = method({
     const source = parseName('subscriptions', of)
     const name = newName('snapshots', given, source, () => pubsub.parts.world.random.uuid())
     const { id } = parseNewName('snapshots', name)
-    access.demand('read', 'group', groupOf(source.id))
+    access.demandChange('read', 'group', groupOf(source.id))
     checkLabels(labels)
     // In the subscription's turn as well: a seek that is under way may come to nothing.
     return pubsub.turn('snapshots', id, () =>
@@ -116,7 +116,7 @@ const updateSnapshot = method({
     const { id } = parseName('snapshots', given.name)
     return pubsub.turn('snapshots', id, async () => {
       const old = found(pubsub, given.name)
-      access.demand('read', 'topic', nameOnly(old.message.topic))
+      access.demandChange('read', 'topic', nameOnly(old.message.topic))
       const options = { old: old.message, given, paths: updateMask?.paths ?? [], mutable: ['labels', 'expire_time'] }
       const message = updated(snapshotMessage, options)
       checkLabels(message.labels)
@@ -138,7 +138,7 @@ const deleteSnapshot = method({
   async handle({ snapshot: name }, { service: pubsub, access }) {
     const { id } = parseName('snapshots', name)
     return pubsub.turn('snapshots', id, async () => {
-      access.demand('read', 'topic', nameOnly(found(pubsub, name).message.topic))
+      access.demandChange('read', 'topic', nameOnly(found(pubsub, name).message.topic))
       await pubsub.snapshots.remove(id)
       return {}
     })
@@ -157,7 +157,7 @@ const seek = method({
   rest: { verb: 'POST', path: '/v1/{subscription=projects/*/subscriptions/*}:seek', body: '*' },
   async handle({ subscription: name, time, snapshot: snapshotName }, { service: pubsub, access }) {
     const { id } = parseName('subscriptions', name)
-    access.demand('read', 'group', groupOf(id))
+    access.demandChange('read', 'group', groupOf(id))
     if (time === null && snapshotName === '') throw invalid('A seek needs a time or a snapshot.')
     return pubsub.turn('subscriptions', id, async () => {
       const subscription = pubsub.subscription(name)

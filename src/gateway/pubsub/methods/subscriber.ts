@@ -17,13 +17,14 @@ import {
   subscriptionMessage,
   updateSubscriptionRequest,
 } from '../../../wire/pubsub/messages.ts'
+import type { Access } from '../access.ts'
 import { messageOf } from '../carried.ts'
 import { checkPush, checkSubscription } from '../checks.ts'
 import { alreadyExists, checkRoom, invalid, notFound } from '../errors.ts'
 import { type AnyMethod, method } from '../method.ts'
 import { deletedTopic, nameOf, newName, parseName, parseNewName, parseProject } from '../names.ts'
 import { pageOf } from '../paging.ts'
-import { type Service, nameOnly } from '../service.ts'
+import { type Service, nameOnly, refuseOwned } from '../service.ts'
 import { acknowledged, deadlineModified, someRefused } from '../settling.ts'
 import { type Subscription, backoffMaxDefaultMs, backoffMinDefaultMs, bytesOf, groupOf } from '../subscription.ts'
 import { updated } from '../updates.ts'
@@ -63,9 +64,19 @@ function backoffs({ minimumBackoff: min, maximumBackoff: max }: RetryPolicy): Re
 const withVersion = ({ attributes }: PushConfig): ReadonlyMap<string, string> =>
   attributes.has(versionAttribute) ? attributes : new Map([...attributes, [versionAttribute, 'v1']])
 const versionAttribute = 'x-goog-version'
-async function checkDeadLetterTopic(pubsub: Service, { deadLetterPolicy }: SubscriptionMessage): Promise<void> {
+/** Throws RpcError, Fault. Who lets messages go there writes there. `before`: where they go already. */
+async function checkDeadLetterTopic(
+  pubsub: Service,
+  access: Access,
+  { deadLetterPolicy }: SubscriptionMessage,
+  before: SubscriptionMessage | null = null,
+): Promise<void> {
   if (deadLetterPolicy === null) return
   const { deadLetterTopic } = deadLetterPolicy
+  if (before?.deadLetterPolicy?.deadLetterTopic === deadLetterTopic) return
+  const { id } = parseName('topics', deadLetterTopic)
+  access.demand('write', 'topic', id)
+  refuseOwned(pubsub, id)
   if ((await pubsub.findTopic(deadLetterTopic)) === null) throw notFound(nameOnly(deadLetterTopic))
 }
 /** What is shown of it: under the name that was asked for, with what its topic keeps. */
@@ -96,7 +107,7 @@ const createSubscription = method({
     const topic = parseName('topics', request.topic)
     const name = newName('subscriptions', request.name, topic, () => pubsub.parts.world.random.uuid())
     const { id } = parseNewName('subscriptions', name)
-    access.demand('read', 'group', groupOf(id))
+    access.demandChange('read', 'group', groupOf(id))
     access.demand('read', 'topic', topic.id)
     const message = withDefaults({ ...request, name })
     await checkSubscription(message, pubsub.transforms)
@@ -104,7 +115,7 @@ const createSubscription = method({
       if (pubsub.subscriptions.has(id)) throw alreadyExists(id)
       checkRoom('subscriptions', pubsub.subscriptions.size, limits.pubsubSubscriptions)
       const { info } = await pubsub.topic(request.topic)
-      await checkDeadLetterTopic(pubsub, message)
+      await checkDeadLetterTopic(pubsub, access, message)
       const { log, world } = pubsub.parts
       const of = Array.from({ length: info.partitions }, (_, index) => ({ topic: info.name, index }))
       const bounds = await log.bounds(of)
@@ -151,14 +162,14 @@ const updateSubscription = method({
   async handle({ subscription: given, updateMask }, { service: pubsub, access }) {
     if (given === null) throw invalid('The subscription in the UpdateSubscriptionRequest must be set.')
     const { id } = parseName('subscriptions', given.name)
-    access.demand('read', 'group', groupOf(id))
+    access.demandChange('read', 'group', groupOf(id))
     return pubsub.turn('subscriptions', id, async () => {
       const { kept } = pubsub.subscription(given.name)
       const options = { old: kept.message, given, paths: updateMask?.paths ?? [], mutable }
       const next = updated(subscriptionMessage, options)
       const message = { ...withDefaults(next), detached: kept.message.detached }
       await checkSubscription(message, pubsub.transforms)
-      await checkDeadLetterTopic(pubsub, message)
+      await checkDeadLetterTopic(pubsub, access, message, kept.message)
       return shown(pubsub, given.name, await pubsub.keepSubscription(id, { ...kept, message }))
     })
   },
@@ -275,7 +286,7 @@ const modifyPushConfig = method({
   rest: { verb: 'POST', path: `/v1/${path}:modifyPushConfig`, body: '*' },
   async handle({ subscription: name, pushConfig }, { service: pubsub, access }) {
     const { id } = parseName('subscriptions', name)
-    access.demand('read', 'group', groupOf(id))
+    access.demandChange('read', 'group', groupOf(id))
     checkPush(pushConfig)
     return pubsub.turn('subscriptions', id, async () => {
       const { kept } = pubsub.subscription(name)

@@ -1,10 +1,10 @@
 /**
  * Which web pages may send requests. A page of another origin says so (Origin): it is refused unless the origin is named, and
- * gets no CORS header. While nobody has to sign, the Host header must also name this server: a name that somebody has pointed
- * at 127.0.0.1 (DNS rebinding) does not. What is signed is signed for its host.
+ * gets no CORS header. While nobody has to say who they are, the Host header must also name this server: a name that somebody has pointed
+ * at 127.0.0.1 (DNS rebinding) does not. What is signed is signed for its host, and
+ * tokens are not what a browser adds by itself.
  */
-import { isLoopback } from '../../lib/loopback.ts'
-import { ServiceError } from './errors.ts'
+import { isLoopback } from './loopback.ts'
 
 interface Options {
   readonly hosts: readonly string[]
@@ -24,7 +24,7 @@ export class Pages {
     this.#origins = new Set(origins.map((origin) => origin.toLowerCase()))
     this.#everybody = everybody
   }
-  /** What Access-Control-Allow-Origin says; null: nothing. Throws ServiceError AccessDeniedException. */
+  /** What Access-Control-Allow-Origin says; null: nothing. Throws PageRefused. */
   admit(headers: Readonly<Record<string, string | undefined>>, isOpen: boolean): string | null {
     const { host = '', origin } = headers
     const name = hostForm.exec(host.toLowerCase())?.[1] ?? ''
@@ -33,7 +33,10 @@ export class Pages {
     if (origin === undefined) return null
     if (this.#everybody) return '*'
     if (this.#origins.has(origin.toLowerCase())) return origin
+    // Its own; also said by clients that are no browsers at all.
+    if (name !== '' && URL.parse(origin)?.host === host.toLowerCase()) return null
     throw refused(`pages of ${origin.slice(0, 200)} may not call: name the origin in httpOrigins`)
   }
 }
-const refused = (message: string): ServiceError => new ServiceError('AccessDeniedException', message, 403)
+export class PageRefused extends Error {}
+const refused = (message: string): PageRefused => new PageRefused(message)
