@@ -1,6 +1,7 @@
 /** azeventhubs for Go with its checkpoint store: `eventhubs/goclient/main.go` has the behaviours. */
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { livesThroughKills } from './eventhubs/kills.ts'
 import { startSecureHubs } from './eventhubs/secure.ts'
 import { reportBehaviours } from './kafka/behaviours.ts'
 import { goProgram, repository, startMillrace } from './setup/index.ts'
@@ -21,4 +22,9 @@ test('azeventhubs for Go, over TLS with keys', { skip, timeout: 570_000 }, async
   await using hubs = await startSecureHubs(t)
   const { address, keyName, key, hub, caFile } = hubs
   await reportBehaviours(t, await program(), ['secure', address, keyName, key, hub, caFile, await hubs.token(600)], 5)
+})
+
+test('a producer and a processor of Go live through kills of Millrace', { skip, timeout: 570_000 }, async (t) => {
+  const binary = await program()
+  await livesThroughKills(t, (address, hub) => [binary, 'steady', address, hub])
 })

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { livesThroughKills } from './eventhubs/kills.ts'
 import { startSecureHubs } from './eventhubs/secure.ts'
 import { reportBehaviours } from './kafka/behaviours.ts'
 import { eventHubsJava, run, startMillrace } from './setup/index.ts'
@@ -26,8 +27,8 @@ test('azure-messaging-eventhubs for Java', async (t) => {
   await millrace.stop()
 })
 
-const skip = process.env['MILLRACE_QUICK'] === '1' ? 'waits until a token is over: only in the full form' : false
-test('azure-messaging-eventhubs for Java, over TLS with keys', { skip }, async (t) => {
+const fullOnly = process.env['MILLRACE_QUICK'] === '1' ? 'takes half a minute: only in the full form' : false
+test('azure-messaging-eventhubs for Java, over TLS with keys', { skip: fullOnly }, async (t) => {
   await using hubs = await startSecureHubs(t)
   const trusted = join(hubs.folder, 'trusted.p12')
   const store = ['-keystore', trusted, '-storetype', 'PKCS12', '-storepass', 'public']
@@ -36,3 +37,7 @@ test('azure-messaging-eventhubs for Java, over TLS with keys', { skip }, async (
   const words = [...jvm, ...trust, '-cp', classPath, 'Behaviours', 'secure', hubs.address, hubs.keyName, hubs.key]
   await reportBehaviours(t, 'java', [...words, hubs.hub, await hubs.token(15), await hubs.token(600)], 8)
 })
+
+test('a producer and a processor of Java live through kills of Millrace', { skip: fullOnly }, (t) =>
+  livesThroughKills(t, (address, hub) => ['java', ...jvm, '-cp', classPath, 'Behaviours', 'steady', address, hub]),
+)

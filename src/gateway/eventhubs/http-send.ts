@@ -89,7 +89,11 @@ async function shownBy(hubs: Hubs, { headers, host }: HttpRequest, path: readonl
   return { principal: claim.principal, host }
 }
 
-function recordsOf({ headers, body }: HttpRequest, publisher: string | null, timeMs: number): RecordInput[] {
+function recordsOf(
+  { headers, rawHeaders, body }: HttpRequest,
+  publisher: string | null,
+  timeMs: number,
+): RecordInput[] {
   const type = (headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase()
   const keyOf = (properties: unknown): Buffer | null => {
     const key = publisher ?? textIn(properties, 'PartitionKey')
@@ -100,7 +104,8 @@ function recordsOf({ headers, body }: HttpRequest, publisher: string | null, tim
     const properties = given === undefined ? null : parsed(given, 'BrokerProperties')
     const isPlain = type === '' || type === 'application/atom+xml'
     const contentType: Header[] = isPlain ? [] : [['content-type', Buffer.from(headers['content-type']!)]]
-    return [{ key: keyOf(properties), value: body, headers: contentType, timeMs }]
+    const user = limited(propertiesIn(rawHeaders))
+    return [{ key: keyOf(properties), value: body, headers: [...contentType, ...user], timeMs }]
   }
   const events = parsed(body.toString(), 'the body')
   if (!Array.isArray(events) || events.length === 0 || events.length > limits.httpRecords)
@@ -110,6 +115,29 @@ function recordsOf({ headers, body }: HttpRequest, publisher: string | null, tim
     if (text === null) throw new Refused(condition.argument, 'An event has a Body, which is a text.')
     const { UserProperties: user = {}, BrokerProperties: broker = {} } = event as Record<string, unknown>
     return { key: keyOf(broker), value: Buffer.from(text), headers: headersOf(user), timeMs }
+  })
+}
+/** Headers of HTTP, of those it passes on the way, and of the service; every other one is a property of the event. */
+const notProperties = new RegExp(
+  `^(${[
+    'host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|expect|max-forwards|via|forwarded|from|date|warning|priority',
+    'authorization|cookie|user-agent|referer|origin|dnt|pragma|cache-control|range|brokerproperties|servicebusauthorization',
+    '(accept|content|if|sec|proxy|access-control|x-ms|x-forwarded|x-real)(-.*)?|upgrade-insecure-requests',
+  ].join('|')})$`,
+  'i',
+)
+function propertiesIn(rawHeaders: HttpRequest['rawHeaders']): Header[] {
+  const found = new Map<string, { readonly name: string; text: string }>()
+  for (const [name, text] of rawHeaders) {
+    if (notProperties.test(name)) continue
+    const known = found.get(name.toLowerCase())
+    // Several of one name are one list.
+    if (known === undefined) found.set(name.toLowerCase(), { name, text })
+    else known.text += `, ${text}`
+  }
+  return Array.from(found.values(), ({ name, text }): Header => {
+    // Bytes came, whatever they are the text of.
+    return [needsEscape(name) ? `${escapePrefix}${name}` : name, Buffer.from(text, 'latin1')]
   })
 }
 function headersOf(properties: unknown): Header[] {
@@ -124,9 +152,12 @@ function headersOf(properties: unknown): Header[] {
     return [name, Buffer.from(typeof value === 'string' ? value : JSON.stringify(value))]
   })
   if (types.size > 0) headers.push([typesHeader, Buffer.from(JSON.stringify(Object.fromEntries(types)))])
-  if (headers.length > limits.recordHeaders)
-    throw new Refused(condition.argument, `An event has at most ${limits.recordHeaders} properties.`)
-  return headers
+  return limited(headers)
+}
+/** Throws Refused. */
+function limited(headers: Header[]): Header[] {
+  if (headers.length <= limits.recordHeaders) return headers
+  throw new Refused(condition.argument, `An event has at most ${limits.recordHeaders} properties.`)
 }
 function textIn(value: unknown, name: string): string | null {
   const found = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined

@@ -3,6 +3,7 @@ import { ByteWriter } from '../../lib/bytes.ts'
 import { limits } from '../../lib/limits.ts'
 import type { TopicInfo } from '../../log/log.ts'
 import type { Subject } from '../../security/authorizer.ts'
+import { isOf, transactionalState } from '../../wire/amqp/composites.ts'
 import { type Address, partitionOf } from './address.ts'
 import { type Refusal, Refused, condition, refusalOf } from './conditions.ts'
 import { recordsOf } from './event-in.ts'
@@ -68,6 +69,7 @@ export class Publisher extends Link {
   override onTransfer(asked: Transfer, payload: Buffer): void {
     const incoming = (this.#incoming ??= this.#begin(asked))
     if (asked.aborted === true) return this.#abandoned()
+    if (asked.state !== null && isOf(asked.state, transactionalState)) this.#refuseTransaction()
     const bytes = incoming.bytes + payload.length
     if (asked.settled === true) incoming.isSettled = true
     if (bytes > limits.amqpMessageBytes) return this.#tooLarge(bytes)
@@ -90,6 +92,11 @@ export class Publisher extends Link {
     if (this.#credit <= 0)
       throw new Refused(condition.transferLimit, 'More was sent than the credit of the link allows.')
     return { deliveryId, format: messageFormat ?? 0, isSettled: settled === true, first: none, more: null, bytes: 0 }
+  }
+  /** What would go with others or not at all must not be stored by itself. Throws Refused. */
+  #refuseTransaction(): never {
+    this.#forgetPartial()
+    throw new Refused(condition.notImplemented, 'Transactions are not offered: the message was not stored.')
   }
   #forgetPartial(): void {
     const incoming = this.#incoming

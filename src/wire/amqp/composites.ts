@@ -118,6 +118,9 @@ export const detach = composite('amqp:detach:list', 0x16, { handle: 'uint!', clo
 export const end = composite('amqp:end:list', 0x17, { error: 'any' })
 export const close = composite('amqp:close:list', 0x18, { error: 'any' })
 
+/** Of a transfer that belongs to a transaction (part 4.5.8). */
+export const transactionalState = composite('amqp:transactional-state:list', 0x34, { txnId: 'binary!', outcome: 'any' })
+
 export const error = composite('amqp:error:list', 0x1d, { condition: 'symbol!', description: 'string', info: 'map' })
 export const source = composite('amqp:source:list', 0x28, {
   address: 'any',

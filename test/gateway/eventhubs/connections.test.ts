@@ -267,6 +267,52 @@ test('events come in over HTTP, one or several, with key, properties and partiti
     ],
   )
 })
+test('headers of a request that are neither of HTTP nor of the service are properties of its event', async () => {
+  await hubs.log.topics.create([{ name: 'with-properties', partitions: 1 }])
+  const sent = await new Promise<number>((done) => {
+    const headers = [
+      ...[
+        'Host',
+        'localhost',
+        'Content-Type',
+        'text/plain',
+        'X-Forwarded-For',
+        '10.0.0.1',
+        'x-ms-retrypolicy',
+        'NoRetry',
+      ],
+      ...['Alert', 'Strong Wind', 'alert', '"two"', 'St', Buffer.from('ü').toString('latin1')],
+      ...[
+        'subject',
+        's',
+        'traceparent',
+        '00-1-2-03',
+        'Accept-Language',
+        'de',
+        'Sec-Fetch-Mode',
+        'cors',
+        'Date',
+        'today',
+      ],
+    ]
+    const asked = request({ port: hubs.port, method: 'POST', path: '/with-properties/messages', headers })
+    asked.on('response', (answer) => done(answer.statusCode!))
+    asked.end('x')
+  })
+  assert.equal(sent, 201)
+  await using client = await RawClient.open({ port: hubs.port })
+  const receiver = await client.receiver('with-properties/ConsumerGroups/$Default/Partitions/0', { credit: 1 })
+  const [found] = await receiver.take(1)
+  assert.deepEqual(
+    found!.application.map(([name, value]) => [name.value, value.value]),
+    [
+      ['Alert', 'Strong Wind, "two"'],
+      ['St', 'ü'],
+      ['subject', 's'],
+      ['traceparent', '00-1-2-03'],
+    ],
+  )
+})
 
 test('what passes is counted, with what was refused', async () => {
   const counts = { connections: 0, sent: 0, bytes: 0, received: 0, refused: [] as string[] }

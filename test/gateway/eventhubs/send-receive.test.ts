@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { detach, disposition, end, fieldsOf, flow, transfer } from '../../../src/wire/amqp/composites.ts'
+import {
+  detach,
+  disposition,
+  end,
+  fieldsOf,
+  flow,
+  transactionalState,
+  transfer,
+  valueOf,
+} from '../../../src/wire/amqp/composites.ts'
 import { batchFormat } from '../../../src/wire/amqp/sections.ts'
 import { type Entries, type Value, entryOf, numberOf, symbol, text, textOf } from '../../../src/wire/amqp/values.ts'
 import { limits } from '../../../src/lib/limits.ts'
@@ -180,6 +189,25 @@ test('a link that is refused has no ends; for the client that cannot do without 
       assert.deepEqual([attached!.source !== null, attached!.target !== null], [hasEnds, hasEnds])
     assert.equal((await client.detached()).condition, 'amqp:not-found')
   }
+})
+test('transactions are refused: their coordinator, and messages that belong to one', async () => {
+  const hub = await freshHub()
+  await using client = await open()
+  const coordinator = { type: 'described', descriptor: { type: 'ulong', value: 0x30n } } as const
+  const { attached } = await client.sender('', { target: { ...coordinator, value: { type: 'list', value: [] } } })
+  assert.equal(attached.target, null)
+  assert.equal((await client.detached()).condition, 'amqp:not-implemented')
+  const sender = await client.sender(hub)
+  const state = valueOf(transactionalState, { txnId: Buffer.from('t') })
+  const given = { handle: sender.handle, deliveryId: client.nextDelivery(), deliveryTag: Buffer.from('1'), state }
+  client.write(0, transfer, { ...given, messageFormat: 0, settled: false, more: false }, body('in a transaction'))
+  const { handle, condition } = await client.detached()
+  assert.deepEqual([handle, condition], [sender.handle, 'amqp:not-implemented'])
+  assert.equal(await (await client.sender(hub)).send(body('by itself')), null)
+  assert.deepEqual(
+    (await recordsIn(hub)).map(({ value }) => String(value)),
+    ['by itself'],
+  )
 })
 test('a receiver of a lower level is refused on a link with its own end alone', async () => {
   const hub = await freshHub()

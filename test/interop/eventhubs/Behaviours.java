@@ -39,7 +39,7 @@ import reactor.core.publisher.Mono;
 /**
  * Microsoft's client for Java with its checkpoint store: one method a behaviour, one JSON line a result. Arguments: `plain`
  * EVENTHUBS HTTP; `secure` EVENTHUBS KEY SECRET HUB TOKEN TOKEN, over TLS; `processor` EVENTHUBS HUB CONTAINER, a processor
- * until it is killed.
+ * until it is killed; `steady` EVENTHUBS HUB, a producer and a processor.
  */
 public class Behaviours {
   interface Behaviour {
@@ -639,6 +639,55 @@ public class Behaviours {
     }
   }
 
+  /** Sends `KEY/NUMBER` one after another and reads them with a processor, until its input is over; then it reads on until it is killed. */
+  static void steady(String hub) throws Exception {
+    String container = makeContainer();
+    AmqpRetryOptions retries = new AmqpRetryOptions().setMaxRetries(20).setDelay(Duration.ofMillis(200)).setMaxDelay(Duration.ofSeconds(1)).setTryTimeout(Duration.ofSeconds(5));
+    processor(hub, container)
+        .retryOptions(retries)
+        .processEvent(
+            context -> {
+              System.out.println("event " + context.getEventData().getBodyAsString());
+              try {
+                context.updateCheckpoint();
+              } catch (RuntimeException later) {
+                // What cannot be noted now is read again.
+              }
+            })
+        .buildEventProcessorClient()
+        .start();
+    CountDownLatch over = new CountDownLatch(1);
+    Thread waiting =
+        new Thread(
+            () -> {
+              try {
+                while (System.in.read() >= 0) continue;
+              } catch (java.io.IOException gone) {
+                // It is over, too.
+              }
+              over.countDown();
+            });
+    waiting.setDaemon(true);
+    waiting.start();
+    EventHubProducerClient client = builder(hub).retryOptions(retries).buildProducerClient();
+    for (int number = 0; over.getCount() > 0; number++) {
+      for (int key = 0; key < 6; key++) {
+        String id = key + "/" + number;
+        for (boolean isSent = false; !isSent;)
+          try {
+            client.send(List.of(new EventData(id)), new SendOptions().setPartitionKey("" + key));
+            isSent = true;
+          } catch (RuntimeException again) {
+            Thread.sleep(200);
+          }
+        System.out.println("sent " + id);
+      }
+      Thread.sleep(20);
+    }
+    System.out.println("all");
+    Thread.sleep(600_000);
+  }
+
   // Over TLS, where keys are asked for.
 
   static String key;
@@ -767,6 +816,7 @@ public class Behaviours {
     address = args[1];
     switch (args[0]) {
       case "processor" -> processorUntilKilled(args[2], args[3]);
+      case "steady" -> steady(args[2]);
       case "secure" -> {
         key = args[2];
         secret = args[3];

@@ -1,6 +1,6 @@
 // azeventhubs for Go with its checkpoint store, unmodified: one function a behaviour, one JSON line a result. Arguments:
 // `plain` EVENTHUBS HTTP; `secure` EVENTHUBS KEY SECRET HUB CA TOKEN, over TLS; `processor` EVENTHUBS HUB CONTAINER, a
-// processor until it is killed.
+// processor until it is killed; `steady` EVENTHUBS HUB, a producer and a processor.
 package main
 
 import (
@@ -739,6 +739,39 @@ func balance() {
 	same(two.took(first...), 2)
 }
 
+// Sends `KEY/NUMBER` one after another and reads them with a processor, until its input is over; then it reads on until it
+// is killed.
+func steady(hub string) {
+	container := makeContainer()
+	go func() {
+		for {
+			process(context.Background(), hub, container, func(string, bool) {}, func(body string) { fmt.Println("event", body) })
+			time.Sleep(200 * time.Millisecond)
+		}
+	}()
+	over := make(chan bool)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(over)
+	}()
+	client := producer(hub)
+	for number := 0; ; number++ {
+		select {
+		case <-over:
+			fmt.Println("all")
+			time.Sleep(10 * time.Minute)
+		case <-time.After(20 * time.Millisecond):
+		}
+		for key := range 6 {
+			id := fmt.Sprintf("%d/%d", key, number)
+			for sendWith(client, &azeventhubs.EventDataBatchOptions{PartitionKey: to.Ptr(fmt.Sprint(key))}, texts(id)...) != nil {
+				time.Sleep(200 * time.Millisecond)
+			}
+			fmt.Println("sent", id)
+		}
+	}
+}
+
 // Over TLS, where keys are asked for.
 
 var key, secret, secureHub, token string
@@ -823,6 +856,8 @@ func main() {
 			fmt.Println(word, partition)
 		}
 		process(context.Background(), os.Args[3], os.Args[4], has, func(body string) { fmt.Println("event", body) })
+	case "steady":
+		steady(os.Args[3])
 	case "secure":
 		key, secret, secureHub, token = os.Args[3], os.Args[4], os.Args[5], os.Args[7]
 		pem, err := os.ReadFile(os.Args[6])
