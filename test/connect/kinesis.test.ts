@@ -152,6 +152,37 @@ test('a sink puts what is there and what comes; what a stream can never take is 
   assert.deepEqual(await plain(here, 'out.dlq'), ['long'])
 })
 
+test('records without keys stay so, and large ones go where a stream takes them', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { there, client } = await service(stack)
+  const here = await opened(stack, 'kafka')
+  await there.log.topics.create([{ name: 'keyless', partitions: 1 }])
+  await put(there, 'keyless', 0, { key: null, value: Buffer.from('one'), timeMs: 1_700_000_000_000 })
+  const source = { ...settingsOf(there), stream: 'keyless', poll: '100ms' }
+  await here.connectors.create({ name: 'in', kind: 'kinesis', direction: 'source', settings: source })
+  await until('it came', async () => (await plain(here, 'keyless')).length === 1)
+  assert.equal((await readAll(here.log, 'keyless'))[0]!.key, null)
+
+  await client.send(new sdk.CreateStreamCommand({ StreamName: 'large', ShardCount: 1, MaxRecordSizeInKiB: 2_048 }))
+  await active(client, 'large')
+  const config = { 'max.message.bytes': String(4 * 1024 * 1024) }
+  await here.log.topics.create([{ name: 'large', partitions: 1, config }])
+  const record = (mebibytes: number) => ({
+    key: Buffer.from(`${mebibytes}`),
+    value: Buffer.alloc(mebibytes * 1024 * 1024 - 1, 'x'),
+    timeMs: 1_700_000_000_000,
+  })
+  for (const mebibytes of [3, 2, 1]) await put(here, 'large', 0, record(mebibytes))
+  const sink = { ...settingsOf(there), topics: 'large' }
+  await here.connectors.create({ name: 'out', kind: 'kinesis', direction: 'sink', settings: sink })
+  await until('those that it takes came', async () => (await plain(there, 'large')).length === 2)
+  assert.deepEqual(
+    (await readAll(there.log, 'large')).map(({ key }) => text(key)),
+    ['2', '1'],
+  )
+  await until('the other is kept', async () => (await plain(here, 'out.dlq')).length === 1)
+})
+
 test('a stream that is not there is a fault that stays; a package that is not there names the way to it', async () => {
   await using stack = new AsyncDisposableStack()
   const { there } = await service(stack)

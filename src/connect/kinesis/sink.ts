@@ -8,12 +8,13 @@ import type { Read } from '../../log/group-task.ts'
 import type { Refused, Sink, SinkHost } from '../kind.ts'
 import type { Settings } from '../settings.ts'
 import { textKey } from '../text-headers.ts'
-import { type Service, openService } from './service.ts'
+import { type Service, nameOf, openService } from './service.ts'
 
-/** Of one request, and of one record with its key. */
+/** Of one request. */
 const recordsMax = 500
 const requestBytesMax = 5 * 1024 * 1024
-const recordBytesMax = 1024 * 1024
+/** Of one record with its key, where the stream does not say more. */
+const recordBytesDefault = 1024 * 1024
 const keyLengthMax = 256
 /** Put off so often, each time twice as long: then the connector fails, and starts again by its strategy. */
 const attemptsMax = 10
@@ -33,6 +34,8 @@ class KinesisSink implements Sink {
   readonly #host: SinkHost
   readonly #settings: Settings
   readonly #service: Service
+  /** Of one record with its key, by stream. */
+  readonly #bytesMax = new Map<string, number>()
 
   constructor(host: SinkHost, settings: Settings, service: Service) {
     this.#host = host
@@ -50,7 +53,8 @@ class KinesisSink implements Sink {
       const stream = this.#settings.text('stream')!.replaceAll('{topic}', topic)
       const entries: Entry[] = []
       for (const one of of) {
-        const entry = entryOf(one)
+        let entry = entryOf(one, this.#bytesMax.get(stream) ?? recordBytesDefault)
+        if (entry instanceof Fault && !this.#bytesMax.has(stream)) entry = entryOf(one, await this.#mostOf(stream))
         if (entry instanceof Fault) refused.push({ read: one, fault: entry })
         else entries.push(entry)
       }
@@ -58,6 +62,21 @@ class KinesisSink implements Sink {
         for (const request of requestsOf(alike)) await this.#put(stream, request)
     }
     return refused
+  }
+  /** Asked for when the first is larger than any stream takes. Who may not ask goes by the default. */
+  async #mostOf(stream: string): Promise<number> {
+    const { sdk, client, ask } = this.#service
+    const bytesMax = await ask(`asking for the records that ${stream} takes`, () =>
+      client.send(new sdk.DescribeStreamSummaryCommand({ StreamName: stream }), { abortSignal: this.#host.signal }),
+    ).then(
+      ({ StreamDescriptionSummary: of }) => (of?.MaxRecordSizeInKiB ?? 0) * 1024 || recordBytesDefault,
+      (error: unknown) => {
+        if (nameOf(error) !== 'AccessDeniedException') throw error
+        return recordBytesDefault
+      },
+    )
+    this.#bytesMax.set(stream, bytesMax)
+    return bytesMax
   }
   /** Until the service has all of them. */
   async #put(stream: string, entries: readonly Entry[]): Promise<void> {
@@ -112,7 +131,7 @@ function requestsOf(entries: readonly Entry[]): Entry[][] {
 }
 
 /** Without a key they are spread; a key that is no text is base64. */
-function entryOf(read: Read): Entry | Fault {
+function entryOf(read: Read, bytesMax: number): Entry | Fault {
   const { key, value, offset } = read.record
   const text = key === null || key.length === 0 ? null : textKey(key)
   const PartitionKey = text ?? `${read.partition.index}-${offset}`
@@ -120,7 +139,6 @@ function entryOf(read: Read): Entry | Fault {
     return new Fault('wire.too-large', { what: 'a partition key', bytes: PartitionKey.length, bytesMax: keyLengthMax })
   const Data = value ?? new Uint8Array(0)
   const bytes = Data.length + Buffer.byteLength(PartitionKey)
-  if (bytes > recordBytesMax)
-    return new Fault('wire.too-large', { what: 'a record of a stream', bytes, bytesMax: recordBytesMax })
+  if (bytes > bytesMax) return new Fault('wire.too-large', { what: 'a record of a stream', bytes, bytesMax })
   return { read, Data, PartitionKey }
 }

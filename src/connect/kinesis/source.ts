@@ -195,11 +195,12 @@ class KinesisSource implements Source {
   #arriving({ Data, PartitionKey, ApproximateArrivalTimestamp }: KinesisRecord): Arriving[] {
     const timeMs = ApproximateArrivalTimestamp?.getTime() ?? this.#host.world.clock.now()
     const data = Data ?? new Uint8Array(0)
-    const apart = userRecords(data) ?? [{ partitionKey: PartitionKey ?? '', data }]
+    const apart = userRecords(data) ?? [{ partitionKey: PartitionKey ?? null, data }]
     return apart.map(({ partitionKey, data: value }) => ({
       topic: this.#into,
       partition: null,
-      record: { key: Buffer.from(partitionKey), value, timeMs },
+      // Streams that spread their records themselves take them without keys.
+      record: { key: partitionKey === null ? null : Buffer.from(partitionKey), value, timeMs },
     }))
   }
 }
