@@ -14,6 +14,10 @@ export async function openSink(host: SinkHost, settings: Settings): Promise<Sink
   return new PubsubSink(settings, await openService(host, settings))
 }
 
+/** The service itself puts them on messages of topics with a schema, and takes them from nobody. */
+const bySchema: ReadonlySet<string> = new Set(
+  ['encoding', 'name', 'revisionid'].map((what) => `googclient_schema${what}`),
+)
 interface Sent {
   readonly data: Buffer
   readonly attributes: Record<string, string>
@@ -66,7 +70,7 @@ class PubsubSink implements Sink {
   }
   #messageOf({ record: { key, value, headers } }: Read): Sent | Fault {
     const data = Buffer.from(value ?? [])
-    const attributes = Object.fromEntries(headers.map(textHeader))
+    const attributes = Object.fromEntries(headers.filter(([name]) => !bySchema.has(name)).map(textHeader))
     const orderingKey = key === null || !this.#isOrdered ? '' : textKey(key)
     return (
       refusal(data, attributes, orderingKey) ?? { data, attributes, ...(orderingKey === '' ? {} : { orderingKey }) }
