@@ -13,6 +13,7 @@ import type { Codec } from './codec.ts'
 import { ServiceError, invalid, notFound } from './errors.ts'
 import type { Growth } from './growth.ts'
 import type { Iterators } from './iterators.ts'
+import type { LateRecords } from './late-records.ts'
 import type { Records } from './records.ts'
 import type { Stalled } from './stalled.ts'
 import type { Stream, Streams } from './streams.ts'
@@ -27,6 +28,7 @@ export interface Service {
   readonly iterators: Iterators
   readonly subscriptions: Subscriptions
   readonly growth: Growth
+  readonly late: LateRecords
   /** For records that are on their way into answers. */
   readonly room: Room
   readonly stalled: Stalled

@@ -1,7 +1,7 @@
 /** Streams and shards as answers have them. */
 import { sequenceNumber, endIndex } from '../../wire/kinesis/sequence-number.ts'
 import type { Codec } from './codec.ts'
-import { type Shard, childrenOf, isOpen, shardId } from './shards.ts'
+import { type Shard, childrenOf, hasEnd, isOpen, shardId } from './shards.ts'
 import { type Stream, hoursOf } from './streams.ts'
 
 export const firstNumber = (shard: number, { createdMs }: Shard): string =>
@@ -19,7 +19,7 @@ export function shardJson(shards: readonly Shard[], shard: number): object {
     HashKeyRange: rangeOf(one),
     SequenceNumberRange: {
       StartingSequenceNumber: firstNumber(shard, one),
-      ...(isOpen(one) ? {} : { EndingSequenceNumber: lastNumber(shard, one) }),
+      ...(hasEnd(one) ? { EndingSequenceNumber: lastNumber(shard, one) } : {}),
     },
   }
 }
@@ -31,7 +31,7 @@ export const childShards = (shards: readonly Shard[], shard: number): object[] =
   })
 /** Numbers of the shards that still have something to read: the closed ones go when what they hold is too old to be kept. */
 export const shownShards = ({ shards, retentionMs }: Stream, nowMs: number): number[] =>
-  shards.flatMap(({ closedMs }, i) => (closedMs === undefined || closedMs + retentionMs > nowMs ? [i] : []))
+  shards.flatMap((shard, i) => (!hasEnd(shard) || shard.closedMs! + retentionMs > nowMs ? [i] : []))
 
 const modeOf = ({ onDemand }: Stream): object => ({ StreamMode: onDemand ? 'ON_DEMAND' : 'PROVISIONED' })
 /** `is2020`: what there was then. */

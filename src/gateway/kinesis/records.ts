@@ -14,7 +14,7 @@ import { sequenceNumbers } from '../../wire/kinesis/sequence-number.ts'
 import { ServiceError, invalid, notFound, serviceError } from './errors.ts'
 import { type Counter, SharedIndex, indexHeader, indexOf } from './shared-index.ts'
 import { Rates } from './rates.ts'
-import { hashKeys, isOpen, shardId } from './shards.ts'
+import { hasEnd, hashKeys, shardId } from './shards.ts'
 import type { Stream } from './streams.ts'
 
 export interface Entry {
@@ -172,8 +172,8 @@ export class Records {
     { limit, bytesMax = answerBytesMax, room }: ReadOptions,
   ): Promise<ReadRecords> {
     const partition = { topic: stream.name, index: shard }
-    const isClosed = !isOpen(stream.shards[shard]!)
-    const { start, stable } = await this.#bounds(partition)
+    const of = stream.shards[shard]!
+    const { start, stable, end: last } = await this.#bounds(partition)
     let at = Math.max(from, start)
     const reader = limit <= few ? this.#readers.few : this.#readers.many
     const records: LogRecord[] = []
@@ -202,7 +202,8 @@ export class Records {
     }
     if (this.#rates !== null) this.#rates.hasRead(`${stream.topic.id}/${shard}`, bytes)
     const atEnd = at >= end
-    return { records, next: at, atEnd, isOver: atEnd && isClosed }
+    // Transactions of others may be open below the end.
+    return { records, next: at, atEnd, isOver: atEnd && hasEnd(of) && at >= Math.min(of.end ?? 0, last) }
   }
   /** Until there is something at the offset, or the time is over. */
   async wait(stream: Stream, shard: number, from: number, ms: number, signal: AbortSignal): Promise<void> {
@@ -273,7 +274,7 @@ export class Records {
     // A shard that is closed by now takes no more records: their readers have left it.
     const shard = from.partition
     const stream = streamOf(topic.name)
-    const isOpenStill = stream?.shards[shard] !== undefined && isOpen(stream.shards[shard])
+    const isOpenStill = stream?.shards[shard] !== undefined && !hasEnd(stream.shards[shard])
     const entry = {
       Data: again.value ?? new Uint8Array(0),
       PartitionKey: again.key === null ? undefined : Buffer.from(again.key).toString(),
@@ -281,7 +282,7 @@ export class Records {
     const partition = isOpenStill || stream === null ? shard : this.#shardOf(stream, entry)
     await this.#placing.place([{ topic, partition, record: again }], 'all')
   }
-  async #bounds(partition: Partition): Promise<{ start: Offset; stable: Offset }> {
+  async #bounds(partition: Partition): Promise<{ start: Offset; stable: Offset; end: Offset }> {
     const [bounds] = await this.#log.bounds([partition])
     if (bounds === undefined)
       throw new Fault('log.unknown-partition', { topic: partition.topic, partition: partition.index })

@@ -11,6 +11,7 @@ import type { Security } from '../../security/security.ts'
 import type { Service } from './call.ts'
 import { Growth } from './growth.ts'
 import { Iterators } from './iterators.ts'
+import { LateRecords } from './late-records.ts'
 import { applyQueue, queuesOf } from './operations/queue-state.ts'
 import { Records } from './records.ts'
 import type { KinesisSettings } from './settings.ts'
@@ -52,6 +53,7 @@ export async function openService(options: Options): Promise<Service> {
     iterators: new Iterators(await iteratorSecret(streams, world), world.clock),
     subscriptions: new Subscriptions(world.clock),
     growth: new Growth(streams, world.clock, onFault),
+    late: new LateRecords(log, logger),
     room: new Room(limits.kinesisAnswerBytes),
     stalled: new Stalled(world.clock),
   }

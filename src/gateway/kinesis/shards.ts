@@ -11,7 +11,11 @@ export interface Shard {
   readonly parent?: number
   readonly adjacent?: number
   readonly closedMs?: number
+  /** When it was closed, the next offset: what comes from there on was written by others than Kinesis. */
+  readonly end?: number
 }
+/** Of partitions that no change of shards made; also of topics. It is part of sequence numbers, so it is the same for ever. */
+export const foreignMs = Date.parse('2020-01-01T00:00:00Z')
 export const hashKeys = 2n ** 128n
 /**
  * When a shard begins, for its sequence numbers alone: they are told apart by this second first, so it is one after its parents'
@@ -20,7 +24,10 @@ export const hashKeys = 2n ** 128n
 export const bornMs = (parents: readonly Shard[], nowMs: number): number =>
   Math.max(nowMs, ...parents.map(({ createdMs }) => createdMs)) + 1_000
 
-export const isOpen = (shard: Shard): boolean => shard.closedMs === undefined
+/** Kinesis puts records there. */
+export const isOpen = ({ closedMs }: Shard): boolean => closedMs === undefined
+/** It ends, and its children go on. Partitions that Kafka has added are not open, and end never. */
+export const hasEnd = ({ closedMs }: Shard): boolean => closedMs !== undefined && closedMs !== foreignMs
 export const shardId = (shard: number): string =>
   shard < 0 ? `shardId--${String(-shard).padStart(11, '0')}` : `shardId-${String(shard).padStart(12, '0')}`
 /** The number behind the first hyphen, or all of it; null: it is none. */

@@ -14,11 +14,19 @@ import { isKeptTopic } from '../../log/topic-rules.ts'
 import { inUse, notFound, overLimit } from './errors.ts'
 import { Kept } from './kept.ts'
 import type { KinesisSettings } from './settings.ts'
-import { type Shard, ShardFinder, bornMs, evenShards, isOpen, openInOrder, parentsOf } from './shards.ts'
+import {
+  type Shard,
+  ShardFinder,
+  bornMs,
+  evenShards,
+  foreignMs,
+  hasEnd,
+  isOpen,
+  openInOrder,
+  parentsOf,
+} from './shards.ts'
 import { WriteGate } from './write-gate.ts'
 
-/** Of topics that were not made by Kinesis: it is part of sequence numbers, so it is the same for ever. */
-const foreignCreatedMs = Date.parse('2020-01-01T00:00:00Z')
 /** New streams are this much older: so a record is never as old as its shard. */
 const createdBeforeMs = 2_000
 const dayHours = 24
@@ -171,7 +179,7 @@ export class Streams {
     const state: StreamState =
       kept !== null && kept.topicId === topic.id
         ? kept
-        : { ...plain, topicId: topic.id, createdMs: foreignCreatedMs, shards: null }
+        : { ...plain, topicId: topic.id, createdMs: foreignMs, shards: null }
     const shards = state.shards === null ? evenShards(topic.partitions, state.createdMs) : shardsOf(state, topic)
     const status = state.pending?.status ?? 'ACTIVE'
     return {
@@ -273,10 +281,18 @@ export class Streams {
     await gate.shut()
     try {
       const left = pending?.status === 'DELETING' ? { pending } : {}
-      await this.kept.set([[keyOf(name), { ...state, ...left, shards: growing }]])
+      const shards = await this.#withEnds(name, growing)
+      await this.kept.set([[keyOf(name), { ...state, ...left, shards }]])
     } finally {
       gate.open()
     }
+  }
+  /** Those that are closed now end where their partitions do. */
+  async #withEnds(name: string, shards: readonly Shard[]): Promise<readonly Shard[]> {
+    const closing = shards.flatMap((shard, index) => (hasEnd(shard) && shard.end === undefined ? [index] : []))
+    const bounds = await this.#log.bounds(closing.map((index) => ({ topic: name, index })))
+    const ends = new Map(bounds.map(({ partition, end }) => [partition.index, end]))
+    return shards.map((shard, index) => (ends.has(index) ? { ...shard, end: ends.get(index)! } : shard))
   }
   /** Throws ServiceError LimitExceededException where there is none for so many open shards more. */
   roomFor(more: number): void {
@@ -305,7 +321,7 @@ export class Streams {
   #stateOf({ name, topic }: Stream): StreamState {
     const kept = this.kept.get(keyOf(name)) as StreamState | null
     if (kept !== null && kept.topicId === topic.id) return kept
-    return { ...plain, topicId: topic.id, createdMs: foreignCreatedMs, shards: null }
+    return { ...plain, topicId: topic.id, createdMs: foreignMs, shards: null }
   }
 
   /** Other shards: durable when it resolves, or under way (UPDATING) where changes take their time. Throws ServiceError. */
@@ -411,7 +427,7 @@ const madeMax = 10_000
 const nameMax = 128
 const isHidden = (name: string): boolean => isKeptTopic(name) || name.length > nameMax
 
-/** Partitions that Kafka has added to a stream with shards of its own: shards that nothing is written to by Kinesis. */
+/** Partitions that Kafka has added to a stream with shards of its own: they are read without end, and Kinesis puts nothing there. */
 function shardsOf({ shards: own, growing = [] }: StreamState, topic: TopicInfo): readonly Shard[] {
   const shards = own ?? []
   const last = shards[openInOrder(shards).at(-1) ?? 0]?.to ?? '0'
@@ -424,8 +440,8 @@ function shardsOf({ shards: own, growing = [] }: StreamState, topic: TopicInfo):
         ...Array.from({ length: foreign }, () => ({
           from: last,
           to: last,
-          createdMs: foreignCreatedMs,
-          closedMs: foreignCreatedMs,
+          createdMs: foreignMs,
+          closedMs: foreignMs,
         })),
       ]
 }

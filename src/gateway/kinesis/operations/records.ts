@@ -6,7 +6,7 @@ import { parseSequenceNumber, sequenceNumbers } from '../../../wire/kinesis/sequ
 import { type Call, type Handlers, Live } from '../call.ts'
 import { childShards } from '../describe.ts'
 import { ServiceError, invalid, notFound } from '../errors.ts'
-import { isOpen, shardId } from '../shards.ts'
+import { hasEnd, shardId } from '../shards.ts'
 import type { Stream } from '../streams.ts'
 import { consumerOf } from './consumers.ts'
 import { numberOf } from './shards.ts'
@@ -255,7 +255,9 @@ async function* events(
     if (stream === null || stream.topicId !== topicId) throw service.streams.unknown(name)
     call.demand('read', name)
     const waitMs = Math.max(1, Math.min(quietMs, untilMs - clock.monotonic()))
-    if (isOpen(stream.shards[shard]!)) await service.records.wait(stream, shard, at, waitMs, subscription)
+    const { end } = stream.shards[shard]!
+    if (!hasEnd(stream.shards[shard]!) || (end !== undefined && at < end))
+      await service.records.wait(stream, shard, at, waitMs, subscription)
     if (subscription.aborted) return
     const shares: Share[] = []
     const room = async (bytes: number): Promise<void> => void shares.push(await call.room(bytes))

@@ -2,14 +2,25 @@
 import { type Call, type Handlers, madeAt, page } from '../call.ts'
 import { shardJson, shownShards } from '../describe.ts'
 import { ServiceError, inUse, invalid, notFound, overLimit } from '../errors.ts'
-import { areAdjacent, isOpen, merge, openedMs, scaled, shardId, shardNumber, split } from '../shards.ts'
+import {
+  type Shard,
+  areAdjacent,
+  hasEnd,
+  isOpen,
+  merge,
+  openedMs,
+  scaled,
+  shardId,
+  shardNumber,
+  split,
+} from '../shards.ts'
 import type { Stream } from '../streams.ts'
 
 const listedDefault = 1_000
 const tokenGoodMs = 300_000
 
 export const shardOperations = {
-  ListShards(call) {
+  async ListShards(call) {
     const { input } = call
     const { NextToken, StreamName, StreamARN, StreamId, ExclusiveStartShardId, MaxResults = listedDefault } = input
     const isNamed = [StreamName, StreamARN, StreamId].some((one) => one !== undefined)
@@ -25,6 +36,7 @@ export const shardOperations = {
     const filter = from === null ? input.ShardFilter : from.filter
     const numbers = shardsBy(stream, filter, call)
     const { some, more } = page(numbers, MaxResults, (shard) => shardId(shard) > after)
+    await call.service.late.look(stream, some)
     const shards = some.map((shard) => shardJson(stream.shards, shard))
     if (!more) return { Shards: shards }
     const last = shardId(some.at(-1)!)
@@ -119,6 +131,8 @@ function openShard({ service }: Call, stream: Stream, number: number): number {
   return number
 }
 
+const endedMs = (shard: Shard): number => (hasEnd(shard) ? shard.closedMs! : Infinity)
+
 type Filter = NonNullable<Call<'ListShards'>['input']['ShardFilter']>
 const byTime: ReadonlySet<string> = new Set(['AT_TIMESTAMP', 'FROM_TIMESTAMP'])
 /** Throws ServiceError. */
@@ -128,8 +142,7 @@ function shardsBy(stream: Stream, filter: Filter | undefined, { nowMs, codec }: 
   if (filter === undefined) return shown
   const ms = filter.Timestamp === undefined ? null : codec.ms(filter.Timestamp)
   const isOpenAt = (shard: number, atMs: number): boolean => {
-    const { closedMs = Infinity } = shards[shard]!
-    return openedMs(shards, shard) <= atMs && closedMs > atMs
+    return openedMs(shards, shard) <= atMs && endedMs(shards[shard]!) > atMs
   }
   const needsTime = (): number => {
     if (ms === null) throw invalid(`Timestamp must be specified for a ShardFilter of the type ${filter.Type}.`)
@@ -148,12 +161,12 @@ function shardsBy(stream: Stream, filter: Filter | undefined, { nowMs, codec }: 
     case 'AT_TRIM_HORIZON':
       return shown.filter((shard) => isOpenAt(shard, Math.max(trimMs, stream.createdMs)))
     case 'AT_LATEST':
-      return shown.filter((shard) => isOpen(shards[shard]!))
+      return shown.filter((shard) => !hasEnd(shards[shard]!))
     case 'AT_TIMESTAMP':
       return shown.filter((shard) => isOpenAt(shard, Math.max(needsTime(), stream.createdMs)))
     case 'FROM_TIMESTAMP': {
       const fromMs = needsTime()
-      return shown.filter((shard) => (shards[shard]!.closedMs ?? Infinity) > fromMs)
+      return shown.filter((shard) => endedMs(shards[shard]!) > fromMs)
     }
     default:
       return shown
