@@ -53,7 +53,7 @@ const jsonValue = (_: string, value: unknown): unknown => (typeof value === 'big
 
 function cell(value: unknown): string {
   if (value === null || value === undefined) return ''
-  if (typeof value === 'object') return JSON.stringify(value, jsonValue)
+  if (typeof value === 'object') return printable(JSON.stringify(value, jsonValue))
   return printable(String(value as string | number | boolean | bigint))
 }
 /** Control characters of a record must not reach the terminal. */

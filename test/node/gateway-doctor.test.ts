@@ -14,6 +14,8 @@ import { put, until } from '../connect/millraces.ts'
 import { RawClient } from '../gateway/eventhubs/raw-client.ts'
 
 const hourMs = 3_600_000
+/** With what a terminal would take for a command. */
+const gone = 'gone\u009b31m'
 
 test('the doctor names who reads through a gateway and does not get on, and nobody else', async () => {
   await using stack = new AsyncDisposableStack()
@@ -31,9 +33,9 @@ test('the doctor names who reads through a gateway and does not get on, and nobo
   for (const name of names) assert.deepEqual(await doctor(name), [], name)
   assert.equal((await fetch(`http://${at.http}/v1/gateways/kafka/doctor`)).status, 404)
 
-  for (const clientId of ['gone', 'little']) {
+  for (const clientId of [gone, 'little']) {
     const client = await mqtt.connectAsync(`mqtt://${at.mqtt}`, { clientId, clean: false })
-    await client.subscribeAsync(clientId === 'gone' ? 'shop/#' : 'shop/last', { qos: 1 })
+    await client.subscribeAsync(clientId === gone ? 'shop/#' : 'shop/last', { qos: 1 })
     await client.endAsync()
   }
   for (const [id, topic] of [
@@ -72,7 +74,7 @@ test('the doctor names who reads through a gateway and does not get on, and nobo
   await until('the session is behind', async () => (await doctor('mqtt')).length === 1)
   const [session] = await doctor('mqtt')
   assert.deepEqual([session!.code, session!.sure], ['away-and-waiting', 'likely'])
-  assert.match(session!.evidence[0]!, /^gone: 1000 or more, away for \d+\w+, and it does not end by itself$/)
+  assert.match(session!.evidence[0]!, /^gone\u009b31m: 1000 or more, away for \d+\w+, and it does not end by itself$/)
   assert.equal(session!.evidence.length, 1)
 
   const subscriptions = await doctor('pubsub')
@@ -107,6 +109,8 @@ test('the doctor names who reads through a gateway and does not get on, and nobo
   const millrace = millraceAt(at.http!)
   const one = await millrace('doctor', 'kinesis')
   assert.match(one.stdout, /^kinesis: probably nobody-subscribed\n.*archive.*\n.*\n +To do: /)
+  assert.match((await millrace('doctor', 'mqtt')).stdout, /- gone\\x9b31m: 1000 or more/)
+  assert.match((await millrace('mqtt-session', 'show', gone)).stdout, /client +gone\\x9b31m\n/)
   const all = (await millrace('doctor', '-o', 'jsonl')).stdout.trim().split('\n')
   assert.deepEqual(
     all.map((line) => (JSON.parse(line) as { gateway: string }).gateway),

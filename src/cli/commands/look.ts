@@ -74,13 +74,14 @@ const gatewayNames = async (on: Call): Promise<string[]> =>
 const viewNames = async (on: Call): Promise<string[]> =>
   (await json<RelationInfo[]>(on, { path: '/v1/views' })).filter(({ kind }) => kind === 'view').map(({ name }) => name)
 function diagnosisText(subject: string, { code, sure, says, evidence, remedy }: Diagnosis): string {
+  // Names and values that others chose are among it.
   const lines = [
     `${subject}: ${sure === 'yes' ? '' : 'probably '}${code}`,
     says,
     ...evidence.map((one) => `- ${one}`),
     `To do: ${remedy}`,
   ]
-  return `${lines.join('\n  ')}\n`
+  return `${lines.map(printable).join('\n  ')}\n`
 }
 
 export const lookCommands: readonly Command[] = [

@@ -6,6 +6,7 @@
  * up. The reads between are for who has waited longest: nobody waits for one that is very far behind. A pass that takes all along is at most
  * twice as many reads as the lowest alone would need.
  */
+import { asFault } from '../../lib/fault.ts'
 import type { Clock } from '../../lib/world.ts'
 import type { LogRecord } from '../../log/batch.ts'
 import type { Partition } from '../../log/log.ts'
@@ -77,7 +78,7 @@ export class CatchUp {
     try {
       found = await this.#parts.read(followed.partition, at)
     } catch (error) {
-      this.#parts.failed(error)
+      if (asFault(error).code !== 'log.closed') this.#parts.failed(error)
       await this.#parts.clock.sleep(afterFaultMs)
       return Infinity
     }
@@ -98,7 +99,7 @@ export class CatchUp {
     const isAsked = (feed: Feed): boolean => (here.get(feed) ?? Infinity) <= offset
     for (const record of records) {
       offset = record.offset
-      if (offset >= end) return
+      if (offset >= end || here.size === 0) return
       for (const [feed, delivery] of this.#parts.deliveriesOf(record, followed, isAsked)) {
         if (feed.takeBehind(delivery)) continue
         here.delete(feed)

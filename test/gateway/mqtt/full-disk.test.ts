@@ -107,6 +107,23 @@ test('a session that is ended while the disk is full stays ended over a restart'
   assert.equal((await after.client(kept)).sessionPresent, false)
 })
 
+test('an administrator who ends a session while the disk is full is told so; it has ended all the same', async (t) => {
+  let free = roomBytes
+  const disk = memoryDisk({ free: () => free })
+  const before = await broker(t, { world: { ...memoryWorld(), disk } })
+  const settings = { clientId: 'one', clean: false } as const
+  await (await before.client(settings)).mqtt.endAsync()
+  free = 0
+  await quiet(askedAgainMs)
+  await assert.rejects(before.listener.mqttSessions.end('one'), { code: 'store.full' })
+  assert.equal(before.listener.mqttSessions.find('one'), null)
+  free = roomBytes
+  await quiet(askedAgainMs + 1_200)
+  await before.stop()
+  const after = await broker(t, { world: { ...memoryWorld(), disk } })
+  assert.equal((await after.client(settings)).sessionPresent, false)
+})
+
 test('what goes out and comes in with QoS 2 waits for room on its connection', async (t) => {
   let free = roomBytes
   const here = await broker(t, { world: { ...memoryWorld(), disk: memoryDisk({ free: () => free }) } })
