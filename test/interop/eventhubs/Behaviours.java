@@ -38,7 +38,7 @@ import reactor.core.publisher.Mono;
 
 /**
  * Microsoft's client for Java with its checkpoint store: one method a behaviour, one JSON line a result. Arguments: `plain`
- * EVENTHUBS HTTP; `secure` EVENTHUBS KEY SECRET HUB TOKEN TOKEN, over TLS; `processor` EVENTHUBS HUB CONTAINER, a processor
+ * or `balance` EVENTHUBS HTTP; `secure` EVENTHUBS KEY SECRET HUB TOKEN TOKEN, over TLS; `processor` EVENTHUBS HUB CONTAINER, a processor
  * until it is killed; `steady` EVENTHUBS HUB, a producer and a processor.
  */
 public class Behaviours {
@@ -817,6 +817,10 @@ public class Behaviours {
     switch (args[0]) {
       case "processor" -> processorUntilKilled(args[2], args[3]);
       case "steady" -> steady(args[2]);
+      case "balance" -> {
+        http = args[2];
+        report("two processors share the partitions; one is killed, and the other goes on with all", Behaviours::balance);
+      }
       case "secure" -> {
         key = args[2];
         secret = args[3];
@@ -858,7 +862,6 @@ public class Behaviours {
         report("the checkpoint store claims, loses, and remembers what was reached", Behaviours::store);
         report("a processor goes on where the one before it was", Behaviours::checkpoints);
         report("a processor takes batches", Behaviours::batches);
-        report("two processors share the partitions; one is killed, and the other goes on with all", Behaviours::balance);
       }
     }
     System.exit(0);

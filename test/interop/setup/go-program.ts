@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { installOnce } from './cache.ts'
 import { goCommand } from './go.ts'
+import { had } from './or-skip.ts'
 import { run } from './run.ts'
 
 /** `source`: its one file. `modules`: `path@version`. Returns the binary. */
@@ -17,7 +18,7 @@ export async function goProgram(name: string, source: string, ...modules: readon
     writeFileSync(join(target, 'go.mod'), `module ${name}\n\ngo 1.24\n`)
     for (const module of modules) await run(go, ['-C', target, 'mod', 'edit', `-require=${module}`])
     // What the program imports besides comes in the versions that they ask for.
-    await run(go, ['-C', target, 'mod', 'tidy'])
+    await had(modules.join(' '), run(go, ['-C', target, 'mod', 'tidy']))
     await run(go, ['-C', target, 'build', '-o', join(target, 'program'), '.'])
   })
   return join(dir, 'program')

@@ -1,6 +1,7 @@
 /** Jars from Maven. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { had } from './or-skip.ts'
 import { run } from './run.ts'
 
 /** `artifacts`: `group:name:version`. */
@@ -22,5 +23,5 @@ ${artifacts
 export async function installJars(dir: string, pom: string): Promise<void> {
   writeFileSync(join(dir, 'pom.xml'), pom)
   const words = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${join(dir, 'lib')}`]
-  await run('mvn', ['-q', '-B', '-f', join(dir, 'pom.xml'), ...words])
+  await had('what its pom.xml names', run('mvn', ['-q', '-B', '-f', join(dir, 'pom.xml'), ...words]))
 }
