@@ -305,8 +305,8 @@ function counted(targets: Target[], counters: ReadonlyMap<number, Counter>): num
     })
   return indexes
 }
-function overRate({ name }: Stream, shard: number): ServiceError {
-  const message = `Rate exceeded for shard ${shardId(shard)} in stream ${name}.`
+function overRate({ name, arn }: Stream, shard: number): ServiceError {
+  const message = `Rate exceeded for shard ${shardId(shard)} in stream ${name} under account ${arn.split(':')[4]}.`
   return new ServiceError('ProvisionedThroughputExceededException', message)
 }
 

@@ -21,7 +21,7 @@ export function parseFilter(text: string): Filter {
 }
 const wrong = (what: string): Fault => new Fault('wire.malformed', { what })
 
-const tokenForm = /\s+|"((?:[^"\\]|\\.)*)"|!=|[=:.,()-]|[A-Za-z_][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*/y
+const tokenForm = /\s+|"((?:[^"\\]|\\.)*)"|!=|[=:.,()-]|\w[\w-]*/y
 function tokensOf(text: string): Token[] {
   const tokens: Token[] = []
   for (let at = 0; at < text.length; at = tokenForm.lastIndex) {
@@ -30,14 +30,15 @@ function tokensOf(text: string): Token[] {
     if (found === null) throw wrong(`unexpected ${JSON.stringify(text[at])} at ${at + 1}`)
     const [whole, quoted] = found
     if (quoted !== undefined) tokens.push({ is: 'text', text: unescaped(quoted, at), at })
-    else if (/^[A-Za-z_]/.test(whole)) tokens.push({ is: 'word', text: whole, at })
+    else if (/^\w/.test(whole)) tokens.push({ is: 'word', text: whole, at })
     else if (whole.trim() !== '') tokens.push({ is: 'sign', text: whole, at })
   }
   return tokens
 }
 const escapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' }
 const unescaped = (quoted: string, at: number): string =>
-  quoted.replaceAll(/\\(u[0-9A-Fa-f]{4}|.)/gs, (_, code: string) => {
+  quoted.replaceAll(/\\(u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[0-7]{1,3}|.)/gs, (_, code: string) => {
+    if (/^[0-7]/.test(code)) return String.fromCharCode(Number.parseInt(code, 8))
     if (code.length > 1) return String.fromCharCode(Number.parseInt(code.slice(1), 16))
     if (/[\\"]/.test(code)) return code
     const found = escapes[code]
