@@ -3,6 +3,7 @@ export {
   type Aggregation,
   type AlertDefinition,
   type AlertOptions,
+  type WebhookOptions,
   type Broadcast,
   type ColumnsOf,
   type Context,

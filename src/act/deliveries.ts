@@ -14,12 +14,12 @@ import { type RecordInput, decodeBatch, encodeBatch, isControl } from '../log/ba
 import type { Commits } from '../log/commits.ts'
 import type { Claim, Log, Reader, Tick } from '../log/log.ts'
 import { originHeader } from '../log/origin.ts'
-import type { AlertDestination } from '../sql/alert.ts'
+import type { AlertDestination, Webhook } from '../sql/alert.ts'
 import type { WebhookRules } from './addresses.ts'
 import { type Backoff, waitMs } from './backoff.ts'
 import { type DeliveryChange, type Fired, deliveryRecord, readRecord } from './ledger-records.ts'
 import { type Ledger, type Waiting, ledgerPartition } from './ledger.ts'
-import { type AttemptResult, attempt } from './webhook.ts'
+import { type AttemptResult, agree, attempt } from './webhook.ts'
 
 export interface DeliveriesOptions {
   readonly world: World
@@ -41,12 +41,28 @@ interface Line {
 /** Alerts whose text is kept from firing to first delivery. */
 const textsKept = 1_000
 const storeRetryMs = 1_000
+const agreementsKept = 10_000
+const agreementOf = ({ url, handshake }: Webhook): string => `${handshake} ${url}`
+/** How often and how long one is tried: by its destination, else as all are. */
+function boundsOf(
+  destination: AlertDestination | null,
+  { firedAtMs }: Fired,
+  backoff: Backoff,
+): { attemptsMax: number; untilMs: number } {
+  const { attempts, retryForMs } = destination?.kind === 'webhook' ? destination : {}
+  return {
+    attemptsMax: attempts ?? (retryForMs === undefined ? backoff.attempts : Infinity),
+    untilMs: retryForMs === undefined ? Infinity : firedAtMs + retryForMs,
+  }
+}
 
 export class Deliveries {
   readonly #options: DeliveriesOptions
   readonly #reader: Reader
   readonly #lines = new Map<string, Line>()
   readonly #texts = new Map<string, Fired>()
+  /** Receivers that were asked and take deliveries, until one fails. */
+  readonly #agreements = new Set<string>()
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
   /** null: another process makes the deliveries. */
@@ -151,13 +167,16 @@ export class Deliveries {
     try {
       const fired = await this.#text(waiting)
       if (fired === null) return null
-      const result = await this.#attempt(waiting, fired)
+      const destination = this.#options.destination(waiting.alert, waiting.destination, waiting.to)
+      const result = await this.#attempt(destination, fired)
       const attempts = waiting.attempts + 1
       if (result.ok)
         return await this.#settle(waiting, claim, { status: 'delivered', attempts, error: null, nextMs: 0 })
-      if (result.permanent || attempts >= backoff.attempts)
+      const { attemptsMax, untilMs } = boundsOf(destination, fired, backoff)
+      const nowMs = world.clock.now()
+      if (result.permanent || attempts >= attemptsMax || nowMs >= untilMs)
         return await this.#giveUp(waiting, claim, fired, attempts, result.why)
-      const nextMs = world.clock.now() + waitMs(backoff, attempts, result.afterMs, world.random)
+      const nextMs = Math.min(untilMs, nowMs + waitMs(backoff, attempts, result.afterMs, world.random))
       return await this.#settle(waiting, claim, { status: 'pending', attempts, error: result.why, nextMs })
     } catch (error) {
       this.#stop.signal.throwIfAborted()
@@ -168,17 +187,42 @@ export class Deliveries {
       return { ...waiting, nextMs: world.clock.now() + storeRetryMs }
     }
   }
-  #attempt(waiting: Waiting, fired: Fired): Promise<AttemptResult> {
+  async #attempt(destination: AlertDestination | null, fired: Fired): Promise<AttemptResult> {
     const { world, rules, logger } = this.#options
-    const destination = this.#options.destination(waiting.alert, waiting.destination, waiting.to)
     if (destination === null)
-      return Promise.resolve({ ok: false, why: 'its rule or destination was dropped', permanent: true, afterMs: null })
+      return { ok: false, why: 'its rule or destination was dropped', permanent: true, afterMs: null }
     if (destination.kind !== 'webhook') {
       logger.warn(fired.message, { alert: fired.alert, key: fired.key, id: fired.id })
-      return Promise.resolve({ ok: true })
+      return { ok: true }
     }
-    const { url, secret } = destination
-    return attempt({ url, secret, id: fired.id, payload: payloadOf(fired) }, world, rules, this.#stop.signal)
+    const { url, secret, previousSecret, headers } = destination
+    const { signal } = this.#stop
+    const refusal = await this.#agreed(destination)
+    if (refusal !== null) return refusal
+    const secrets = [secret, previousSecret].filter((one) => typeof one === 'string')
+    const message = {
+      url,
+      secrets,
+      id: fired.id,
+      payload: payloadOf(fired),
+      ...(headers === undefined ? {} : { headers }),
+    }
+    const result = await attempt(message, world, rules, signal)
+    // Who refuses is asked again before the next one.
+    if (!result.ok) this.#agreements.delete(agreementOf(destination))
+    return result
+  }
+  /** null: the receiver takes deliveries, as far as is asked for. */
+  async #agreed(webhook: Webhook): Promise<(AttemptResult & { ok: false }) | null> {
+    const { url, handshake: origin, headers } = webhook
+    const key = agreementOf(webhook)
+    if (origin === undefined || this.#agreements.has(key)) return null
+    const { world, rules } = this.#options
+    const result = await agree({ url, origin, headers }, world, rules, this.#stop.signal)
+    if (!result.ok) return result
+    if (this.#agreements.size >= agreementsKept) this.#agreements.clear()
+    this.#agreements.add(key)
+    return null
   }
 
   async #settle(

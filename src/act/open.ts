@@ -10,7 +10,7 @@ import type { Commits } from '../log/commits.ts'
 import { GroupTask } from '../log/group-task.ts'
 import type { Log, Membership } from '../log/log.ts'
 import type { AlertRules } from '../query/engine.ts'
-import { type AlertDestination, type PlannedAlert, alertViewName } from '../sql/alert.ts'
+import { type AlertDestination, type PlannedAlert, alertViewName, withoutSecrets } from '../sql/alert.ts'
 import { webhookRules } from './addresses.ts'
 import type { AlertInfo, Alerts, FiredAlert } from './alerts.ts'
 import { type Backoff, standardBackoff } from './backoff.ts'
@@ -229,5 +229,3 @@ class OpenAlerts implements RunningAlerts {
 
 const sameRule = (a: PlannedAlert | undefined, b: PlannedAlert): boolean =>
   a !== undefined && (a === b || JSON.stringify(a.rule) === JSON.stringify(b.rule))
-/** A statement is shown to whoever may look; its secrets are not. */
-const withoutSecrets = (sql: string): string => sql.replaceAll(/'whsec_[^']*'/g, "'whsec_…'")

@@ -2,12 +2,14 @@
 import { Webhook } from 'standardwebhooks'
 import { Fault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
-import type { World } from '../lib/world.ts'
+import type { HttpAnswer, World } from '../lib/world.ts'
 import { type WebhookRules, checkTarget } from './addresses.ts'
 
 export interface WebhookMessage {
   readonly url: string
-  readonly secret: string | null
+  /** It is signed with each. */
+  readonly secrets: readonly string[]
+  readonly headers?: Readonly<Record<string, string>>
   /** Stays the same over all attempts: receivers know a repetition by it. */
   readonly id: string
   readonly payload: string
@@ -19,19 +21,28 @@ export type AttemptResult =
 
 const answerBytesMax = 4 * 1024
 
+const userAgent = 'Millrace'
+
 /** Never rejects, but with the signal's reason when it aborts. */
-export async function attempt(
+export const attempt = (
   message: WebhookMessage,
   world: World,
   rules: WebhookRules,
   signal: AbortSignal,
+): Promise<AttemptResult> => limited(world, signal, (inTime) => send(message, world, rules, inTime))
+
+/** What is thrown, or takes too long, is what the attempt came to. */
+async function limited(
+  world: World,
+  signal: AbortSignal,
+  call: (signal: AbortSignal) => Promise<AttemptResult>,
 ): Promise<AttemptResult> {
   const timeout = new AbortController()
   const cancel = world.clock.after(limits.deliveryMs, () =>
     timeout.abort(new Error(`no answer within ${limits.deliveryMs} ms`)),
   )
   try {
-    return await send(message, world, rules, AbortSignal.any([signal, timeout.signal]))
+    return await call(AbortSignal.any([signal, timeout.signal]))
   } catch (error) {
     if (signal.aborted) throw error
     const permanent = error instanceof Fault && error.code === 'act.address-refused'
@@ -52,17 +63,17 @@ async function send(
   rules: WebhookRules,
   signal: AbortSignal,
 ): Promise<AttemptResult> {
-  const url = new URL(message.url)
-  const address = await raced(checkTarget(url, world.net, rules), signal)
+  const address = await raced(checkTarget(new URL(message.url), world.net, rules), signal)
   const at = new Date(world.clock.now())
   const headers: Record<string, string> = {
+    'user-agent': userAgent,
+    ...message.headers,
     'content-type': 'application/json',
-    'user-agent': 'Millrace',
     'webhook-id': message.id,
     'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
   }
-  if (message.secret !== null)
-    headers['webhook-signature'] = signer(message.secret).sign(message.id, at, message.payload)
+  const signatures = message.secrets.map((secret) => signer(secret).sign(message.id, at, message.payload))
+  if (signatures.length > 0) headers['webhook-signature'] = signatures.join(' ')
   const request = {
     method: 'POST',
     url: message.url,
@@ -72,14 +83,48 @@ async function send(
   }
   const answer = await world.net.request(request, address, signal)
   if (answer.status >= 200 && answer.status < 300) return { ok: true }
-  const text = Buffer.from(answer.body).toString('utf8').slice(0, 200).replaceAll(/\s+/g, ' ').trim()
   return {
     ok: false,
-    why: `it answered ${answer.status}${text === '' ? '' : `: ${text}`}`,
+    why: said(answer),
     // 410: the receiver asks for no more (Standard Webhooks).
     permanent: answer.status === 410,
     afterMs: retryAfter(answer.headers['retry-after'], at.getTime()),
   }
+}
+function said({ status, body }: HttpAnswer): string {
+  const text = Buffer.from(body).toString('utf8').slice(0, 200).replaceAll(/\s+/g, ' ').trim()
+  return `it answered ${status}${text === '' ? '' : `: ${text}`}`
+}
+/**
+ * Whether a receiver takes deliveries from `origin`: the handshake of CloudEvents (HTTP 1.1 Web Hooks for Event Delivery, 4), by
+ * which nobody can have deliveries sent to who does not want them. Never rejects, but with the signal's reason when it aborts.
+ */
+export function agree(
+  {
+    url,
+    origin,
+    headers = {},
+  }: { url: string; origin: string; headers?: Readonly<Record<string, string>> | undefined },
+  world: World,
+  rules: WebhookRules,
+  signal: AbortSignal,
+): Promise<AttemptResult> {
+  return limited(world, signal, async (inTime) => {
+    const address = await raced(checkTarget(new URL(url), world.net, rules), inTime)
+    const request = {
+      method: 'OPTIONS',
+      url,
+      headers: { 'user-agent': userAgent, ...headers, 'webhook-request-origin': origin },
+      body: Buffer.alloc(0),
+      answerBytesMax,
+    }
+    const answer = await world.net.request(request, address, inTime)
+    const allowed = (answer.headers['webhook-allowed-origin'] ?? '').trim().toLowerCase()
+    const agrees = answer.status >= 200 && answer.status < 300 && (allowed === '*' || allowed === origin.toLowerCase())
+    if (agrees) return { ok: true }
+    const why = `it did not agree to deliveries from ${origin} (WebHook-Allowed-Origin): ${said(answer)}`
+    return { ok: false, why, permanent: false, afterMs: retryAfter(answer.headers['retry-after'], world.clock.now()) }
+  })
 }
 function raced<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()

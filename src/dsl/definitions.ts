@@ -298,13 +298,38 @@ function startOf(from: ViewOptions['startFrom']): Pick<ViewPlan, 'start'> {
   return { start: from === 'now' ? { from } : { from: 'time', timeMs: from.getTime() } }
 }
 
+export interface WebhookOptions {
+  readonly webhook: string
+  /** As Standard Webhooks has it: `whsec_…`. */
+  readonly secret?: string
+  /** Signs as well, while receivers change to the new one. */
+  readonly previousSecret?: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** `24h`: a delivery is given up this long after its alert fired. */
+  readonly retryFor?: string
+  readonly attempts?: number
+  /** The DNS name under which the receiver is asked first whether it takes deliveries (CloudEvents web hooks). */
+  readonly handshake?: string
+}
 export interface AlertOptions {
-  readonly notify: readonly ('log' | 'console' | { readonly webhook: string; readonly secret?: string })[]
+  readonly notify: readonly ('log' | 'console' | WebhookOptions)[]
   /** Columns by which a repetition is known; with `every`, the same key fires once in that time. */
   readonly key?: readonly string[]
   readonly every?: string
   /** `{column}` is replaced by the row's value. */
   readonly message?: string
+}
+/** As WITH ( … ) of the statement. */
+function policyOf({ previousSecret, headers = {}, retryFor, attempts, handshake }: WebhookOptions): string {
+  const text = (value: string): string => `'${value.replaceAll("'", "''")}'`
+  const options = [
+    ...(previousSecret === undefined ? [] : [`secret.previous = ${text(previousSecret)}`]),
+    ...(retryFor === undefined ? [] : [`retry.for = ${text(retryFor)}`]),
+    ...(attempts === undefined ? [] : [`retry.attempts = ${attempts}`]),
+    ...(handshake === undefined ? [] : [`handshake = ${text(handshake)}`]),
+    ...Object.entries(headers).map(([name, value]) => `${text(`header.${name}`)} = ${text(value)}`),
+  ]
+  return options.length === 0 ? '' : ` WITH (${options.join(', ')})`
 }
 export class AlertDefinition {
   readonly [kind] = 'alert' as const
@@ -324,7 +349,7 @@ export class AlertDefinition {
     const to = this.options.notify.map((way) =>
       typeof way === 'string'
         ? way.toUpperCase()
-        : `WEBHOOK ${text(way.webhook)}${way.secret === undefined ? '' : ` SECRET ${text(way.secret)}`}`,
+        : `WEBHOOK ${text(way.webhook)}${way.secret === undefined ? '' : ` SECRET ${text(way.secret)}`}${policyOf(way)}`,
     )
     const { key, every, message } = this.options
     const everyMs = every === undefined ? null : parseDuration(`every of ${this.name}`, every)

@@ -2,6 +2,7 @@
 export {
   type AlertDefinition,
   type AlertOptions,
+  type WebhookOptions,
   type AnyTopic,
   type AnyView,
   type Definition,

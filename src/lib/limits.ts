@@ -453,6 +453,10 @@ export const limits = {
   deliveriesPerDestination: 4,
   /** One attempt, from looking up the name to the last byte of the answer. */
   deliveryMs: 15_000,
+  /** A delivery may be tried again for so long at most. */
+  deliveryRetryMs: 7 * 86_400_000,
+  /** Of a webhook's own. */
+  deliveryHeaders: 20,
   /** Fired alerts kept in memory for those who look, over all and per rule. */
   firedKept: 1_000,
   firedKeptPerAlert: 100,

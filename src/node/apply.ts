@@ -3,6 +3,7 @@
  * changed is dropped with everything of the project that reads it, and made anew. Files may come in any order: what names
  * something that is not there yet is tried again after the rest.
  */
+import { parted } from '../query/alter-alert.ts'
 import type { AnyTopic, AnyView, Definition } from '../dsl/index.ts'
 import type { ViewPlan } from '../flow/plan.ts'
 import { inputsFirst } from '../flow/runtime/flow.ts'
@@ -221,6 +222,13 @@ const known = ({ engine }: ApplyTo, { kind, name }: Wanted): string | null => {
 }
 const head = /^create\s+(?:or\s+replace\s+)?/i
 const isSame = (a: string, b: string): boolean => a.replace(head, '') === b.replace(head, '')
+/** An alert that only tells others, which ALTER says; null: it is none, or another one. */
+function toldAnew({ kind, name, text }: Wanted, before: string): string | null {
+  if (kind !== 'alert') return null
+  const [was, is] = [parted(before), parted(text)]
+  if (!isSame(was.before, is.before) || was.behind !== is.behind) return null
+  return `ALTER ALERT "${name.replaceAll('"', '""')}" NOTIFY ${is.told}`
+}
 async function createMissing(to: ApplyTo, wanted: Wanted): Promise<Begun> {
   const { kind, name, text, file, resumes } = wanted
   const before = known(to, wanted)
@@ -229,7 +237,14 @@ async function createMissing(to: ApplyTo, wanted: Wanted): Promise<Begun> {
     const { started } = await inPlaceOf(wanted, 0, () => to.engine.begin(text))
     return { started: inPlaceOf(wanted, 0, () => started) }
   }
-  if (isSame(before, text) || !resumes) return nothing
+  if (isSame(before, text)) return nothing
+  const told = toldAnew(wanted, before)
+  if (told !== null) {
+    await inPlaceOf(wanted, 0, () => to.engine.run(told))
+    to.logger.info(`alert ${name} has changed: it tells others, and goes on`, { file })
+    return nothing
+  }
+  if (!resumes) return nothing
   const again = text.replace(head, 'CREATE OR REPLACE ')
   const { notices = [] } = await inPlaceOf(wanted, again.length - text.length, () => to.engine.run(again))
   to.logger.info([`${kind} ${name} has changed: ${notices[0]}`, ...notices.slice(1)].join('\n'), { file })
@@ -308,7 +323,7 @@ async function dropChanged(to: ApplyTo, wanted: readonly Wanted[]): Promise<void
   const changed = wanted.filter((one) => {
     if (outdated.has(`${one.kind} ${one.name}`)) return true
     const before = known(to, one)
-    return before !== null && !one.resumes && !isSame(before, one.text)
+    return before !== null && !one.resumes && !isSame(before, one.text) && toldAnew(one, before) === null
   })
   const ours = new Set(wanted.map(({ kind, name }) => `${kind} ${name}`))
   const drops = new Map<string, { kind: Wanted['kind']; name: string }>()

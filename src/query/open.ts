@@ -2,6 +2,7 @@
  * The engine: statements in, rows and changes out; definitions kept, views run. See `engine.ts` for what it promises. Long
  * because it is one object of many small calls, each of which hands over to a file of its own.
  */
+import { alterAlert } from './alter-alert.ts'
 import type { SourcePlan, ViewPlan } from '../flow/plan.ts'
 import { sourcesOf } from '../flow/plan-facts.ts'
 import type { Flow } from '../flow/runtime/flow.ts'
@@ -238,6 +239,9 @@ class SqlEngine implements OpenEngine {
         return saying(await this.changeDefinitions(() => createAndStart(parts, statement, text)))
       case 'alter-view':
         return saying(await this.changeDefinitions(() => alterView(parts, statement, text)))
+      case 'alter-alert':
+        await this.changeDefinitions(() => alterAlert(parts, statement, text))
+        return done('ALTER ALERT')
       case 'create-savepoint':
         await createSavepoint(parts, this.viewNamed(parts, statement.view, text), catalogName(statement.name))
         return done('CREATE SAVEPOINT')

@@ -17,10 +17,23 @@ export interface AlertRule {
   /** Text with {column} for values; null = the name and the row. */
   readonly message: AlertMessage | null
 }
-export type AlertDestination =
-  | { readonly kind: 'webhook'; readonly url: string; readonly secret: string | null }
-  | { readonly kind: 'log' }
-  | { readonly kind: 'console' }
+export type AlertDestination = Webhook | { readonly kind: 'log' } | { readonly kind: 'console' }
+
+export interface Webhook {
+  readonly kind: 'webhook'
+  readonly url: string
+  readonly secret: string | null
+  /** Signs beside the other, as long as a receiver changes from one to the other. */
+  readonly previousSecret?: string
+  /** By name, in small letters. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Given up this long after the alert fired, whatever the number of attempts. */
+  readonly retryForMs?: number
+  /** At most so many attempts. */
+  readonly attempts?: number
+  /** A receiver is asked before the first delivery whether it takes deliveries from this name (CloudEvents web hooks). */
+  readonly handshake?: string
+}
 
 /** Pieces in order; a number is a position among the columns of the view. */
 export type AlertMessage = readonly (string | { readonly column: number })[]
@@ -32,8 +45,9 @@ export interface PlannedAlert {
   readonly ifNotExists: boolean
 }
 
-/** A statement as it may be shown. */
-export const withoutSecrets = (sql: string): string => sql.replace(/(\bSECRET\s+)'(?:[^']|'')*'/gi, "$1'…'")
+/** A statement as it may be shown. Headers may hold tokens. */
+export const withoutSecrets = (sql: string): string =>
+  sql.replace(/(\bSECRET\s+|\bsecret[._-]previous['"]?\s*=\s*|\bheader\.[^=]*=\s*)'(?:[^']|'')*'/gi, "$1'…'")
 
 /** The view that an alert listens to; its changes are internal. */
 export const alertViewName = (alert: string): string => `_millrace_alert.${alert}`

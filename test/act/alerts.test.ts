@@ -1,3 +1,4 @@
+import type { Webhook as WebhookRule } from '../../src/sql/alert.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Webhook } from 'standardwebhooks'
@@ -270,6 +271,94 @@ test('Retry-After is heeded, a receiver that never answers is left, redirects ar
   })
 })
 
+const policied = (more: Partial<WebhookRule>): Rules => new Rules(planned('low', [{ ...hook, ...more }]))
+test('a delivery is tried for as long as its destination says, however often that is, and not longer', async () => {
+  const machine = simulate(21)
+  await machine.run(async () => {
+    const times: number[] = []
+    receiver(machine, () => {
+      times.push(machine.clock.now())
+      return 503
+    })
+    const { log, alerts, close } = await running(machine, policied({ retryForMs: 24 * 3_600_000 }))
+    const beganMs = machine.clock.now()
+    await writeRows(log, 'low', beganMs, [row('a', 1)])
+    await machine.clock.sleep(30 * 3_600_000)
+    const spent = times.at(-1)! - beganMs
+    assert.ok(spent >= 24 * 3_600_000 && spent < 24 * 3_600_000 + 20_000, `the last attempt after ${spent} ms`)
+    // Six within the first half hour, then each hour.
+    assert.ok(times.length > 22 && times.length < 40, `${times.length} attempts`)
+    const { status, attempts } = (await alerts.fired())[0]!.deliveries[0]!
+    assert.deepEqual([status, attempts], ['dead', times.length])
+    await close()
+  })
+})
+test('a destination may have fewer attempts, headers of its own, and two secrets while receivers change theirs', async () => {
+  const machine = simulate(22)
+  await machine.run(async () => {
+    const got = receiver(machine, () => 500)
+    const previousSecret = `whsec_${Buffer.alloc(24, 7).toString('base64')}`
+    const rules = policied({ attempts: 2, previousSecret, headers: { authorization: 'Bearer t', 'x-team': 'shop' } })
+    const { log, alerts, close } = await running(machine, rules)
+    await writeRows(log, 'low', machine.clock.now(), [row('a', 1)])
+    await machine.clock.sleep(3_600_000)
+    assert.equal(got.length, 2)
+    assert.equal((await alerts.fired())[0]!.deliveries[0]!.status, 'dead')
+    const [{ headers, body }] = got as [HttpRequest]
+    assert.deepEqual([headers['authorization'], headers['x-team']], ['Bearer t', 'shop'])
+    const now = Math.floor(Date.now() / 1000)
+    const signatures = headers['webhook-signature']!.split(' ')
+    assert.equal(signatures.length, 2)
+    for (const [i, one] of [secret, previousSecret].entries())
+      assert.equal(
+        new Webhook(one).sign(
+          headers['webhook-id']!,
+          new Date(Number(headers['webhook-timestamp']) * 1000),
+          text(body),
+        ),
+        signatures[i],
+        `signature ${i} at ${now}`,
+      )
+    await close()
+  })
+})
+test('a receiver that is to be asked first gets nothing until it has agreed, and is asked again after it failed', async () => {
+  const machine = simulate(23)
+  await machine.run(async () => {
+    const seen: string[] = []
+    let allowed = ''
+    let status = 200
+    machine.net.names.set('hooks.example', [address])
+    machine.net.serveHttp({ host: address, port: 443 }, (request) => {
+      seen.push(request.method)
+      if (request.method === 'OPTIONS') {
+        assert.equal(request.headers['webhook-request-origin'], 'shop.example')
+        const headers: Record<string, string> = allowed === '' ? {} : { 'webhook-allowed-origin': allowed }
+        return { status: 200, headers, body: Buffer.alloc(0) }
+      }
+      return { status, headers: {}, body: Buffer.alloc(0) }
+    })
+    const { log, alerts, close } = await running(machine, policied({ handshake: 'shop.example' }))
+    await writeRows(log, 'low', machine.clock.now(), [row('a', 1)])
+    await machine.clock.sleep(3_000)
+    assert.deepEqual(new Set(seen), new Set(['OPTIONS']))
+    assert.match((await alerts.fired())[0]!.deliveries[0]!.error!, /did not agree to deliveries from shop.example/)
+    allowed = 'Shop.Example'
+    await machine.clock.sleep(120_000)
+    assert.equal((await alerts.fired())[0]!.deliveries[0]!.status, 'delivered')
+    seen.length = 0
+    await writeRows(log, 'low', machine.clock.now(), [row('b', 1)])
+    await machine.clock.sleep(3_000)
+    assert.deepEqual(seen, ['POST'])
+    status = 500
+    await writeRows(log, 'low', machine.clock.now(), [row('c', 1)])
+    await machine.clock.sleep(1_900)
+    status = 200
+    await machine.clock.sleep(120_000)
+    assert.deepEqual(seen.slice(0, 4), ['POST', 'POST', 'OPTIONS', 'POST'])
+    await close()
+  })
+})
 test('one dead receiver does not hold up the others', async () => {
   const machine = simulate(7)
   await machine.run(async () => {

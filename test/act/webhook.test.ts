@@ -35,7 +35,7 @@ async function receiver(t: TestContext, status = 200): Promise<{ url: string; po
 }
 const strict = webhookRules([], false)
 const never = new AbortController().signal
-const message = (url: string) => ({ url, secret, id: 'a-1', payload: '{"a":1}' })
+const message = (url: string) => ({ url, secrets: [secret], id: 'a-1', payload: '{"a":1}' })
 
 test('a real receiver gets what it can verify', async (t) => {
   const { url, got } = await receiver(t)

@@ -101,6 +101,23 @@ test('an alert becomes its statement, with texts quoted', () => {
   )
 })
 
+test('a webhook becomes its statement with all that is said of its deliveries', () => {
+  const webhook = {
+    webhook: 'https://example.org/',
+    secret: 'whsec_new',
+    previousSecret: 'whsec_old',
+    headers: { 'x-team': "shop's" },
+    retryFor: '24h',
+    attempts: 40,
+    handshake: 'shop.example',
+  }
+  const alert = defineAlert('a', sql`SELECT * FROM ${purchases}`, { notify: [webhook] })
+  assert.equal(
+    alert.statement(),
+    `CREATE ALERT "a" AS SELECT * FROM "purchases" NOTIFY WEBHOOK 'https://example.org/' SECRET 'whsec_new' WITH (secret.previous = 'whsec_old', retry.for = '24h', retry.attempts = 40, handshake = 'shop.example', 'header.x-team' = 'shop''s')`,
+  )
+})
+
 test('wrong fields do not type-check', () => {
   const wrong = (): void => {
     const stream = purchases.stream()

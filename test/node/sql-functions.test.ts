@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { z } from 'zod'
 import {
+  type AlertOptions,
   type SqlFunctionDefinition,
   defineAlert,
   defineSqlFunction,
@@ -97,4 +98,33 @@ test('what calls another version is made anew at the next start, what calls the 
     'alert dear has changed: it is made anew',
     'view tiers has changed: it is made anew',
   ])
+})
+
+test('an alert that only tells others goes on with what it has fired', async () => {
+  const world = { ...realWorld(), disk: memoryDisk() }
+  const said: string[] = []
+  const say = (text: string): void => void (text.includes('has changed') && said.push(text))
+  const logger = { info: say, warn: say, error: say }
+  const open = (notify: AlertOptions['notify'], above: number) =>
+    startIn(world, {
+      data: 'data',
+      topics: [sales],
+      alerts: [defineAlert('big', sql`SELECT item, amount FROM ${sales} WHERE amount > ${above}`, { notify })],
+      logger,
+    })
+  {
+    await using millrace = await open(['log'], 10)
+    assert.ok(millrace)
+  }
+  {
+    await using millrace = await open(['console', { webhook: 'https://x.test/', retryFor: '24h' }], 10)
+    const [{ sql: text }] = (await millrace.sql('SHOW CREATE big')) as [{ sql: string }]
+    assert.match(text, /amount > 10 NOTIFY CONSOLE, WEBHOOK 'https:\/\/x.test\/' WITH \(retry.for = '24h'\)/)
+  }
+  assert.deepEqual(said.splice(0), ['alert big has changed: it tells others, and goes on'])
+  {
+    await using millrace = await open(['console'], 20)
+    assert.ok(millrace)
+  }
+  assert.deepEqual(said, ['alert big has changed: it is made anew'])
 })

@@ -684,6 +684,43 @@ describe('a drop that was broken off', () => {
     })
 })
 
+test('an alert tells others from now on: its query, its name and what it said before stay', async () => {
+  const disk = memoryDisk()
+  const secret = (n: number): string => `whsec_${Buffer.alloc(24, n).toString('base64')}`
+  const tells = (house: House): unknown => house.engine.alertRules.all()[0]?.planned?.rule.destinations
+  {
+    await using house = await openHouse({ disk })
+    await house.sql('CREATE STREAM t (k text, n int)')
+    await house.sql(
+      `CREATE ALERT a AS SELECT k FROM t WHERE n > 1 NOTIFY WEBHOOK 'https://x.test/' SECRET '${secret(1)}', LOG KEY (k) MESSAGE '{k}'`,
+    )
+    let heard = 0
+    house.engine.alertRules.onChange(() => heard++)
+    await house.sql(
+      `ALTER ALERT a NOTIFY WEBHOOK 'https://x.test/' SECRET '${secret(2)}' WITH (secret.previous = '${secret(1)}', header.token = 'hush'), CONSOLE`,
+    )
+    assert.ok(heard > 0)
+    await assert.rejects(house.sql('ALTER ALERT b NOTIFY LOG'), /alert "b" does not exist/)
+    await assert.rejects(house.sql("ALTER ALERT a NOTIFY WEBHOOK 'ftp://x.test'"), /http or https/)
+    const shown = JSON.stringify([...(await house.sql('DESCRIBE a')), ...(await house.sql('SHOW CREATE a'))])
+    assert.ok(!shown.includes('whsec_') && !shown.includes('hush'), shown)
+  }
+  await using house = await openHouse({ disk })
+  assert.deepEqual(house.faults, [])
+  assert.deepEqual(tells(house), [
+    {
+      kind: 'webhook',
+      url: 'https://x.test/',
+      secret: secret(2),
+      previousSecret: secret(1),
+      headers: { token: 'hush' },
+    },
+    { kind: 'console' },
+  ])
+  const [rule] = house.engine.alertRules.all()
+  assert.deepEqual([rule?.planned?.rule.key, rule?.planned?.rule.message], [['k'], [{ column: 0 }]])
+})
+
 test('a long query gives others their turn', async () => {
   await using house = await openHouse()
   await house.sql('CREATE STREAM t (k text, n int)')

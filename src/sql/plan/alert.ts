@@ -2,12 +2,20 @@
 import { intervalMs, parseInterval } from '../../flow/functions/interval-text.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Columns } from '../../schema/types.ts'
-import { type AlertDestination, type AlertMessage, alertViewName, type PlannedAlert, withoutSecrets } from '../alert.ts'
+import {
+  type AlertDestination,
+  type AlertMessage,
+  alertViewName,
+  type PlannedAlert,
+  type Webhook,
+  withoutSecrets,
+} from '../alert.ts'
 import { matchesName } from '../bind/scope.ts'
 import { SqlFault } from '../fault.ts'
 import { suggestion } from '../../lib/suggestion.ts'
-import type { Destination, Name, Statement } from '../syntax/ast.ts'
+import type { Destination, Name, Option, Statement } from '../syntax/ast.ts'
 import type { PlanContext } from './context.ts'
+import { type OptionSpecs, Options } from './options.ts'
 import { catalogName } from './relation.ts'
 import { planView } from './view.ts'
 
@@ -77,17 +85,83 @@ function checked(ctx: PlanContext, destination: Destination): AlertDestination {
       hint: 'Deliveries are signed: give SECRET.',
     })
   }
-  const { secret } = destination
-  if (secret !== null && !/^whsec_[A-Za-z0-9+/]{32,128}={0,2}$/.test(secret)) {
-    throw new SqlFault(
-      'sql.invalid-value',
-      'a secret is whsec_ and 24 to 64 bytes in base64',
-      ctx.text,
-      destination.at,
-      { hint: 'Standard Webhooks describes it.' },
-    )
+  const { secret, options } = destination
+  if (secret !== null) checkSecret(ctx, secret, destination.at)
+  return { kind: 'webhook', url: url.href, secret, ...policy(ctx, secret !== null, options) }
+}
+function checkSecret(ctx: PlanContext, secret: string, at: number): void {
+  if (/^whsec_[A-Za-z0-9+/]{32,128}={0,2}$/.test(secret)) return
+  throw new SqlFault('sql.invalid-value', 'a secret is whsec_ and 24 to 64 bytes in base64', ctx.text, at, {
+    hint: 'Standard Webhooks describes it.',
+  })
+}
+
+const webhookOptions: OptionSpecs = {
+  secret_previous: { kind: 'text', about: 'a secret that signs as well, while receivers change to the new one' },
+  retry_for: { kind: 'duration', about: 'given up this long after the alert fired' },
+  retry_attempts: { kind: 'count', about: 'at most so many attempts' },
+  handshake: { kind: 'text', about: 'the name under which the receiver is asked first whether it takes deliveries' },
+}
+const headerPrefix = 'header.'
+const headerName = /^[a-z0-9!#$%&'*+.^_`|~-]{1,100}$/
+const headerValue = /^[\t -~]{0,2000}$/
+/** What a delivery says itself, or what would change how it is read. */
+const reservedHeader =
+  /^(?:webhook-.*|content-.*|host|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect)$/
+const hostName = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i
+
+/** WITH ( … ) of a webhook. */
+function policy(
+  ctx: PlanContext,
+  isSigned: boolean,
+  given: readonly Option[],
+): Omit<Webhook, 'kind' | 'url' | 'secret'> {
+  const fail = (message: string, at: number): never => {
+    throw new SqlFault('sql.invalid-value', message, ctx.text, at)
   }
-  return { kind: 'webhook', url: url.href, secret }
+  const isHeader = ({ name }: Option): boolean => name.toLowerCase().startsWith(headerPrefix)
+  const options = new Options(
+    given.filter((one) => !isHeader(one)),
+    webhookOptions,
+    ctx.text,
+  )
+  const [ofTopic] = Object.keys(options.topicConfig())
+  if (ofTopic !== undefined) fail(`${ofTopic} is a setting of topics, not of webhooks`, options.at(ofTopic))
+  const previousSecret = options.textOf('secret_previous')
+  if (previousSecret !== null) {
+    checkSecret(ctx, previousSecret, options.at('secret_previous'))
+    if (!isSigned) fail('secret.previous stands beside SECRET, the new one', options.at('secret_previous'))
+  }
+  const [retryForMs, attempts] = [options.duration('retry_for'), options.count('retry_attempts')]
+  if (retryForMs !== null && (retryForMs <= 0 || retryForMs > limits.deliveryRetryMs))
+    fail(`retry.for is at most ${limits.deliveryRetryMs / 86_400_000} days`, options.at('retry_for'))
+  const handshake = options.textOf('handshake')
+  if (handshake !== null && !hostName.test(handshake)) fail('handshake is a DNS name', options.at('handshake'))
+  const headers = headersOf(given.filter(isHeader), fail)
+  return {
+    ...(previousSecret === null ? {} : { previousSecret }),
+    ...(headers === null ? {} : { headers }),
+    ...(retryForMs === null ? {} : { retryForMs }),
+    ...(attempts === null ? {} : { attempts }),
+    ...(handshake === null ? {} : { handshake }),
+  }
+}
+function headersOf(
+  given: readonly Option[],
+  fail: (message: string, at: number) => never,
+): Record<string, string> | null {
+  if (given.length > limits.deliveryHeaders)
+    fail(`a webhook has at most ${limits.deliveryHeaders} headers`, given[0]!.at)
+  const headers: Record<string, string> = {}
+  for (const { name, value, at, valueAt } of given) {
+    const header = name.slice(headerPrefix.length).toLowerCase()
+    if (!headerName.test(header)) fail(`${name} names no HTTP header`, at)
+    if (reservedHeader.test(header)) fail(`the header ${header} is not yours to set`, at)
+    if (Object.hasOwn(headers, header)) fail(`the header ${header} is given twice`, at)
+    if (!headerValue.test(String(value))) fail(`a header's value is at most 2,000 printable ASCII characters`, valueAt)
+    headers[header] = String(value)
+  }
+  return given.length === 0 ? null : headers
 }
 
 function everyMs(ctx: PlanContext, { every }: CreateAlert): number | null {

@@ -1,9 +1,10 @@
 /**
- * CREATE ALERT name AS SELECT … NOTIFY WEBHOOK 'url' [SECRET 'whsec_…'], LOG, CONSOLE [KEY (col, …)]
+ * CREATE ALERT name AS SELECT … NOTIFY WEBHOOK 'url' [SECRET 'whsec_…'] [WITH (…)], LOG, CONSOLE [KEY (col, …)]
  * [EVERY INTERVAL '1 hour'] [MESSAGE 'text {col}']
  */
-import type { Destination, Statement } from './ast.ts'
+import type { Destination, QualifiedName, Statement } from './ast.ts'
 import type { Cursor } from './cursor.ts'
+import { withOptions } from './definitions.ts'
 import { parseQuery } from './query.ts'
 import { intervalFields } from './types.ts'
 
@@ -17,11 +18,21 @@ export function createAlert(cursor: Cursor, at: number): Alert {
   cursor.inAlert = true
   const query = parseQuery(cursor)
   cursor.inAlert = false
-  cursor.expectWord('notify')
-  const destinations = cursor.list(() => destination(cursor))
+  const destinations = notified(cursor)
   return { kind: 'create-alert', name, ifNotExists, query, destinations, ...clauses(cursor), ...cursor.span(at) }
 }
 
+/** Behind ALTER ALERT name: NOTIFY … */
+export const alterAlert = (cursor: Cursor, name: QualifiedName, at: number): Statement => ({
+  kind: 'alter-alert',
+  name,
+  destinations: notified(cursor),
+  ...cursor.span(at),
+})
+function notified(cursor: Cursor): Destination[] {
+  cursor.expectWord('notify')
+  return cursor.list(() => destination(cursor))
+}
 function destination(cursor: Cursor): Destination {
   const { at } = cursor
   if (cursor.acceptWords('log')) return { kind: 'log', ...cursor.span(at) }
@@ -29,7 +40,7 @@ function destination(cursor: Cursor): Destination {
   if (!cursor.acceptWords('webhook')) cursor.fail(['WEBHOOK', 'LOG', 'CONSOLE'])
   const url = cursor.string('the URL as a string')
   const secret = cursor.acceptWords('secret') ? cursor.string('the secret as a string') : null
-  return { kind: 'webhook', url, secret, ...cursor.span(at) }
+  return { kind: 'webhook', url, secret, options: withOptions(cursor), ...cursor.span(at) }
 }
 
 function clauses(cursor: Cursor): Pick<Alert, 'key' | 'every' | 'message'> {

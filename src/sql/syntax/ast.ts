@@ -319,6 +319,11 @@ export type Statement = Span &
         readonly message: (Span & { readonly text: string }) | null
       }
     | {
+        readonly kind: 'alter-alert'
+        readonly name: QualifiedName
+        readonly destinations: readonly Destination[]
+      }
+    | {
         readonly kind: 'drop'
         readonly object: ObjectKind
         readonly names: readonly QualifiedName[]
@@ -382,7 +387,12 @@ export type Statement = Span &
 export type ObjectKind = 'stream' | 'table' | 'view' | 'alert' | 'topic'
 export type Destination = Span &
   (
-    | { readonly kind: 'webhook'; readonly url: string; readonly secret: string | null }
+    | {
+        readonly kind: 'webhook'
+        readonly url: string
+        readonly secret: string | null
+        readonly options: readonly Option[]
+      }
     | { readonly kind: 'log' }
     | { readonly kind: 'console' }
   )

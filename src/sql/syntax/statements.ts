@@ -1,6 +1,6 @@
 /** Everything that is not a plain query: definitions, INSERT, SUBSCRIBE, SHOW and their kin. */
 import type { Name, ObjectKind, OnConflict, QualifiedName, StartFrom, Statement } from './ast.ts'
-import { createAlert } from './alert.ts'
+import { alterAlert, createAlert } from './alert.ts'
 import { alterConnector, beginsConnector, createConnector, dropConnector } from './connector.ts'
 import type { Cursor } from './cursor.ts'
 import { createRelation, optionList, tableKey, withOptions } from './definitions.ts'
@@ -296,7 +296,7 @@ function drop(cursor: Cursor, at: number): Statement {
   return { kind: 'drop', object, names, ifExists, cascade, ...cursor.span(at) }
 }
 
-/** ALTER VIEW v PAUSE | RESUME | [AS query] [START FROM …] */
+/** ALTER VIEW v PAUSE | RESUME | [AS query] [START FROM …]; ALTER ALERT a PAUSE | RESUME | NOTIFY … */
 function alter(cursor: Cursor, at: number): Statement {
   cursor.take()
   if (cursor.isWord('source', 'sink')) return alterConnector(cursor, at)
@@ -306,16 +306,20 @@ function alter(cursor: Cursor, at: number): Statement {
     const query = cursor.acceptWords('as') ? parseQuery(cursor) : null
     return { kind: 'alter-view', name, query, start: startFrom(cursor), ...cursor.span(at) }
   }
+  if (object === 'alert' && cursor.isWord('notify')) return alterAlert(cursor, name, at)
   if (!cursor.isWord('pause', 'resume')) {
     if (cursor.token.kind === 'word')
       cursor.unsupported(
         `ALTER … ${cursor.token.text.toUpperCase()}`,
         cursor.at,
-        object === 'view' || object === 'alert'
-          ? (alterHints[cursor.token.word] ?? `What a view says is changed by CREATE OR REPLACE MATERIALIZED VIEW.`)
-          : `DROP ${object.toUpperCase()} keeps the topic: make it again with the columns that it is to have.`,
+        object === 'alert'
+          ? 'Whom it tells is changed by ALTER ALERT name NOTIFY …; for another query drop it and make it again.'
+          : object === 'view'
+            ? (alterHints[cursor.token.word] ?? `What a view says is changed by CREATE OR REPLACE MATERIALIZED VIEW.`)
+            : `DROP ${object.toUpperCase()} keeps the topic: make it again with the columns that it is to have.`,
       )
-    cursor.fail(object === 'view' ? ['PAUSE', 'RESUME', 'AS', 'START FROM'] : ['PAUSE', 'RESUME'])
+    const more = { view: ['AS', 'START FROM'], alert: ['NOTIFY'] } as Partial<Record<ObjectKind, string[]>>
+    cursor.fail(['PAUSE', 'RESUME', ...(more[object] ?? [])])
   }
   const action = cursor.take().word as 'pause' | 'resume'
   return { kind: 'alter', object, name, action, ...cursor.span(at) }

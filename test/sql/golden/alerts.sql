@@ -113,3 +113,106 @@ ERROR 42601: KEY may be given once
 LINE 1: CREATE ALERT a AS SELECT item FROM items NOTIFY LOG KEY (item) KEY (item)
                                                                        ^
 HINT: Read what was expected at the marked place; docs/sql.md has the grammar.
+----
+CREATE ALERT a AS SELECT item FROM items NOTIFY WEBHOOK 'https://example.com/hook' SECRET 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' WITH (secret.previous = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx', retry.for = '24h', retry.attempts = 40, handshake = 'shop.example.com', header.Authorization = 'Bearer t', 'header.x-team' = 'shop'), LOG
+=>
+View "_millrace_alert.a": newest row per key (item)
+  Newest rows per item of items
+       reads item text
+       watermark: record timestamp
+       state: one row per key; on disk where memory has no room
+{
+  "name": "a",
+  "destinations": [
+    {
+      "kind": "webhook",
+      "url": "https://example.com/hook",
+      "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+      "previousSecret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx",
+      "headers": {
+        "authorization": "Bearer t",
+        "x-team": "shop"
+      },
+      "retryForMs": 86400000,
+      "attempts": 40,
+      "handshake": "shop.example.com"
+    },
+    {
+      "kind": "log"
+    }
+  ],
+  "key": [],
+  "everyMs": null,
+  "message": null
+}
+----
+CREATE ALERT a AS SELECT item FROM items NOTIFY WEBHOOK 'https://example.com/hook' WITH (secret.previous = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx')
+=>
+ERROR 22023: secret.previous stands beside SECRET, the new one
+LINE 1: …WEBHOOK 'https://example.com/hook' WITH (secret.previous = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx')
+                                                                    ^
+HINT: docs/sql.md lists the settings and their values.
+----
+CREATE ALERT a AS SELECT item FROM items NOTIFY WEBHOOK 'https://example.com/hook' WITH (retry.for = '8d')
+=>
+ERROR 22023: retry.for is at most 7 days
+LINE 1: …OTIFY WEBHOOK 'https://example.com/hook' WITH (retry.for = '8d')
+                                                                    ^
+HINT: docs/sql.md lists the settings and their values.
+----
+CREATE ALERT a AS SELECT item FROM items NOTIFY WEBHOOK 'https://example.com/hook' WITH (retry.four = '1d')
+=>
+ERROR 22023: there is no option retry.four
+LINE 1: …FROM items NOTIFY WEBHOOK 'https://example.com/hook' WITH (retry.four = '1d')
+                                                                    ^
+HINT: Perhaps you meant retry_for.
+----
+CREATE ALERT a AS SELECT item FROM items NOTIFY WEBHOOK 'https://example.com/hook' WITH (retention.ms = '1000')
+=>
+ERROR 22023: retention.ms is a setting of topics, not of webhooks
+LINE 1: …FY WEBHOOK 'https://example.com/hook' WITH (retention.ms = '1000')
+                                                                    ^
+HINT: docs/sql.md lists the settings and their values.
+----
+CREATE ALERT a AS SELECT item FROM items NOTIFY WEBHOOK 'https://example.com/hook' WITH (handshake = 'shop example')
+=>
+ERROR 22023: handshake is a DNS name
+LINE 1: …OTIFY WEBHOOK 'https://example.com/hook' WITH (handshake = 'shop example')
+                                                                    ^
+HINT: docs/sql.md lists the settings and their values.
+----
+CREATE ALERT a AS SELECT item FROM items NOTIFY WEBHOOK 'https://example.com/hook' WITH (header.host = 'elsewhere')
+=>
+ERROR 22023: the header host is not yours to set
+LINE 1: …FROM items NOTIFY WEBHOOK 'https://example.com/hook' WITH (header.host = 'elsewhere')
+                                                                    ^
+HINT: docs/sql.md lists the settings and their values.
+----
+CREATE ALERT a AS SELECT item FROM items NOTIFY WEBHOOK 'https://example.com/hook' WITH ('header.a b' = 'x')
+=>
+ERROR 22023: header.a b names no HTTP header
+LINE 1: …FROM items NOTIFY WEBHOOK 'https://example.com/hook' WITH ('header.a b' = 'x')
+                                                                    ^
+HINT: docs/sql.md lists the settings and their values.
+----
+CREATE ALERT a AS SELECT item FROM items NOTIFY WEBHOOK 'https://example.com/hook' WITH (header.a = 'x', header.A = 'y')
+=>
+ERROR 22023: the header a is given twice
+LINE 1: …Y WEBHOOK 'https://example.com/hook' WITH (header.a = 'x', header.A = 'y')
+                                                                    ^
+HINT: docs/sql.md lists the settings and their values.
+----
+ALTER ALERT a NOTIFY
+=>
+ERROR 42601: syntax error at end of input, expected WEBHOOK, LOG or CONSOLE
+LINE 1: ALTER ALERT a NOTIFY
+                            ^
+HINT: Read what was expected at the marked place; docs/sql.md has the grammar.
+EXPECTED: WEBHOOK, LOG, CONSOLE
+----
+ALTER ALERT a TELL LOG
+=>
+ERROR 0A000: ALTER … TELL is not supported yet
+LINE 1: ALTER ALERT a TELL LOG
+                      ^
+HINT: Whom it tells is changed by ALTER ALERT name NOTIFY …; for another query drop it and make it again.
