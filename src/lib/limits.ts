@@ -401,6 +401,8 @@ export const limits = {
   kinesisRequestBytes: 16 * 1024 * 1024,
   /** Values, and pieces of them, in a Kinesis request: 500 keys of 256 commas each are that many in JSON. */
   kinesisItems: 150_000,
+  /** Queues of Kinesis: each is kept in memory, some KiB. */
+  kinesisQueues: 10_000,
   /** Records on their way into answers of Kinesis and of Pub/Sub, until their clients have taken them; and so long is waited for room. */
   kinesisAnswerBytes: 128 * 1024 * 1024,
   pubsubAnswerBytes: 128 * 1024 * 1024,

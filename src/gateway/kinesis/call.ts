@@ -116,6 +116,10 @@ export class Call<N extends OperationName = OperationName> {
         `${resource} because no grant of ${principalText(subject.principal)} allows it`,
     )
   }
+  /** The same of what is changed besides. */
+  changes(what: string): void {
+    this.#changed.add(what)
+  }
   /** What the audit is to know, when it is over. */
   note(failed: boolean): void {
     if (this.#changed.size === 0) return

@@ -197,12 +197,16 @@ export class Subscriptions {
     this.#dropUnused(group)
   }
   /** One after another, by what the subscription says then; nothing more when it is gone. */
-  *retainedFor({ subscriptions }: Session, text: string): Generator<Delivery, undefined> {
+  *retainedFor(session: Session, text: string): Generator<Delivery, undefined> {
+    const { subscriptions, subject } = session
+    const { access, map } = this.#parts
     const { filter } = subscriptions.get(text)!
     for (const found of [this.#parts.retained.find(filter), this.#parts.sys.find(filter)])
       for (const message of found) {
         const subscription = subscriptions.get(text)
         if (subscription === undefined) return
+        // It may be older than the grants, and outlasts its log topic.
+        if (message.place !== null && !access.allows(subject, 'read', map.logTopic(message.topic))) continue
         const delivery = deliveryBy(message, [subscription])
         if (delivery !== null) yield { ...delivery, retain: true }
       }

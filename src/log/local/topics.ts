@@ -148,6 +148,12 @@ export class LocalTopics implements Topics {
     this.#checkRoom(partitions - info.partitions)
     if (partitions > 1 && isSystemTopic(name))
       throw new Fault('log.invalid-partitions', { partitions, why: `${name} has one` })
+    // What the log remembers in it would be gone.
+    if (
+      isSystemTopic(name) &&
+      Object.keys(change.config ?? {}).some((key) => /^(cleanup\.policy|retention\.)/.test(key))
+    )
+      throw new Fault('log.topic-kept', { topic: name, why: 'the log itself needs what it holds' })
     const config = changed(info.config, change.config ?? {})
     checkConfig(config)
     if (change.config?.['deliver.to'] !== undefined) this.#checkDelivery(name, config)

@@ -1,6 +1,7 @@
 /** Queues of Kinesis on the queues of the log. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { limits } from '../../../src/lib/limits.ts'
 import { type Json, type KinesisFixture, dataText, kinesis, readShard } from './fixture.ts'
 
 const streamArn = (name: string): string => `arn:aws:kinesis:us-east-1:000000000000:stream/${name}`
@@ -136,7 +137,8 @@ test('without dead letters a record is received until it is acknowledged', async
 })
 test('consumers that die at random: every record is acknowledged once, none is lost', async (t) => {
   const f = await kinesis(t)
-  const QueueARN = await given(f, { VisibilityTimeoutSeconds: 1 })
+  // Of 300 some would have died with six consumers.
+  const QueueARN = await given(f, { VisibilityTimeoutSeconds: 1, DeadLetterConfiguration: { TargetType: 'NONE' } })
   const count = 300
   const Records = Array.from({ length: count }, (_, n) => ({ PartitionKey: `k${n}`, Data: Buffer.from(String(n)) }))
   await f.ok('PutRecords', { StreamName: 's', Records })
@@ -222,4 +224,22 @@ test('when a record was received first is kept', async (t) => {
   const [second] = await receive(f, QueueARN, 1)
   assert.deepEqual([second.ReceiveCount, second.FirstReceiveTimestamp], [2, first.FirstReceiveTimestamp])
   assert.ok(Math.abs(first.FirstReceiveTimestamp * 1_000 - Date.now()) < 60_000)
+})
+
+test('there are so many queues, and no more', async (t) => {
+  const own = limits as { -readonly [K in keyof typeof limits]: number }
+  const before = own.kinesisQueues
+  t.after(() => (own.kinesisQueues = before))
+  const f = await kinesis(t)
+  await given(f)
+  own.kinesisQueues = 2
+  const more = (QueueName: string): object => ({
+    QueueName,
+    StreamConfigurationList: [{ StreamARN: streamArn('s') }],
+    QueueAttributes: {},
+  })
+  await f.ok('CreateQueue', more('second'))
+  assert.equal((await f.refused('CreateQueue', more('third')))[0], 'LimitExceededException')
+  await f.ok('DeleteQueue', { QueueARN: queueArn('second') })
+  await f.ok('CreateQueue', more('third'))
 })

@@ -189,3 +189,19 @@ test('a token is a password, of the user it names, and the connection ends with 
   )
   assert.equal(said, 0xa0)
 })
+
+test('what is retained comes to who may read its topic now, also when the log topic is gone', async (t) => {
+  const here = await broker(t)
+  await withUsers(here)
+  const admin = await here.client({ protocolVersion: 5, username: 'admin', password: 'secret' })
+  await admin.mqtt.publishAsync('orders/1', 'for all', { qos: 1, retain: true })
+  await admin.mqtt.publishAsync('secret/1', 'for few', { qos: 1, retain: true })
+  await here.log.topics.remove(['mqtt.secret'])
+  const { mqtt, messages } = await here.client(device)
+  await mqtt.subscribeAsync('+/1', { qos: 1 })
+  await quiet(500)
+  assert.deepEqual(
+    messages.map(({ topic }) => topic),
+    ['orders/1'],
+  )
+})

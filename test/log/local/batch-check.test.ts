@@ -162,3 +162,10 @@ test('topics that the log keeps for itself take nothing from clients', async () 
   }
   await log.close()
 })
+test('what the log remembers cannot be set to be forgotten', async () => {
+  const log = await memoryLog()
+  for (const config of [{ 'cleanup.policy': 'delete' }, { 'retention.ms': '1' }, { 'retention.bytes': '1' }])
+    await assert.rejects(log.topics.alter('__consumer_offsets', { config }), { code: 'log.topic-kept' })
+  await log.topics.alter('__consumer_offsets', { config: { 'segment.bytes': '1048576' } })
+  await log.close()
+})

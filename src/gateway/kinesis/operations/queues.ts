@@ -4,10 +4,11 @@
  */
 import { Fault } from '../../../lib/fault.ts'
 import type { Offset } from '../../../lib/brand.ts'
+import { limits } from '../../../lib/limits.ts'
 import type { Broker } from '../../../log/broker.ts'
 import type { QueueRef, ReceivedRecord, Settlement } from '../../../log/queues/queues.ts'
 import { type Call, type Handlers, isMadeAt, page, pageAfter, pageToken, resourceOf, streamNameOf } from '../call.ts'
-import { ServiceError, inUse, invalid, notFound, serviceError } from '../errors.ts'
+import { ServiceError, inUse, invalid, notFound, overLimit, serviceError } from '../errors.ts'
 import type { Stream } from '../streams.ts'
 import {
   type KeptQueue,
@@ -45,6 +46,9 @@ export const queueOperations = {
     }))
     if (queueOf(streams, name) !== null || making.has(name))
       throw inUse(`Queue ${name} under account ${streams.account} already exists.`)
+    if (queuesOf(streams).length + making.size >= limits.kinesisQueues)
+      throw overLimit(`There are ${limits.kinesisQueues} queues, and no more are taken.`)
+    call.changes(`queue:${name}`)
     const queue = withAttributes(
       {
         name,
@@ -82,6 +86,7 @@ export const queueOperations = {
   },
   async UpdateQueue(call) {
     const queue = withAttributes(found(call, 'alter'), call.input.QueueAttributes)
+    call.changes(`queue:${queue.name}`)
     await setQueue(call.service.streams, queue)
     applyQueue(call.service.log, queue)
     return { QueueDescription: description(call, queue) }
