@@ -40,18 +40,19 @@ export function readersOfHub(log: LocalLog, { name: hub }: TopicInfo, all: reado
   )
 }
 export async function receiverFacts(log: LocalLog, all: readonly Placed[]): Promise<ReceiverFacts[]> {
-  const found = all.map(async (placed): Promise<ReceiverFacts | null> => {
+  const found: ReceiverFacts[] = []
+  // One after another: each may have to read a batch.
+  for (const placed of all) {
     const { topicId, group, index, receiver } = placed
     const hub = log.catalog.byId(topicId)?.name
-    if (hub === undefined) return null
+    if (hub === undefined) continue
     const { position, wantsMore } = receiver
     const lag = Math.max(0, (await endOf(log, hub, index)) - position)
     const oldestMs = lag === 0 ? null : await firstTimeMs(log, { topic: hub, index }, position)
-    return { hub, group, partition: index, name: nameOf(placed), lag, oldestMs, wantsMore }
-  })
-  return (await Promise.all(found)).filter((one) => one !== null)
+    found.push({ hub, group, partition: index, name: nameOf(placed), lag, oldestMs, wantsMore })
+  }
+  return found
 }
-
 export const diagnose = (facts: readonly ReceiverFacts[], nowMs: number): Diagnosis[] =>
   facts
     .filter(({ lag, oldestMs }) => lag > 0 && oldestMs !== null && nowMs - oldestMs >= oldMs)

@@ -22,15 +22,21 @@ const oldMs = 10 * 60_000
 
 export async function subscriptionFacts(service: Service): Promise<SubscriptionFacts[]> {
   const all = [...service.subscriptions.values()].filter(({ message }) => !message.detached)
-  return Promise.all(all.slice(0, limits.shownReaders).map((one) => factsOf(service, one)))
+  const found: SubscriptionFacts[] = []
+  // One after another: each may have to read a batch for each partition.
+  for (const one of all.slice(0, limits.shownReaders)) found.push(await factsOf(service, one))
+  return found
 }
 async function factsOf({ parts: { log } }: Service, subscription: Subscription): Promise<SubscriptionFacts> {
   const { id, group, message, activeMs, retentionMs } = subscription
   const positions = await log.queues.positions(group)
   const behind = positions.flatMap(({ of, start, lag }) => (start === null || lag === 0 ? [] : [{ of, start, lag }]))
   const topic = topicOf(message)
-  const times = await Promise.all(behind.map(({ of, start }) => firstTimeMs(log, { topic, index: of.index }, start)))
-  const known = times.filter((time) => time !== null)
+  const known: number[] = []
+  for (const { of, start } of behind) {
+    const timeMs = await firstTimeMs(log, { topic, index: of.index }, start)
+    if (timeMs !== null) known.push(timeMs)
+  }
   return {
     id,
     pushTo: message.pushConfig?.pushEndpoint || null,
