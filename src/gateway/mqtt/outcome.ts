@@ -1,5 +1,5 @@
 /** What a client of MQTT 5 is told of a fault. */
-import { asFault } from '../../lib/fault.ts'
+import { Fault, asFault } from '../../lib/fault.ts'
 import { MqttError, type Reason, reason } from '../../wire/mqtt/reason.ts'
 
 /** Reason code and reason string, and whether it may go better later. */
@@ -8,6 +8,9 @@ export function reasonOf(error: unknown): [code: Reason, why: string, mayPass: b
   const fault = asFault(error)
   return [codeOf(fault.code), fault.code === 'internal' ? 'an error inside the server' : fault.message, fault.retry]
 }
+/** The disk did not take it, and may take it later. */
+export const isOfDisk = (error: unknown): boolean =>
+  error instanceof Fault && (error.code === 'store.full' || error.code === 'store.failed')
 function codeOf(code: string): Reason {
   switch (code) {
     case 'security.authentication-failed':

@@ -60,7 +60,7 @@ export interface Link {
   ended(): void
 }
 export interface SessionHost extends FeedHost {
-  /** Durable when it resolves. Waits for room on the disk while there is a connection. */
+  /** Durable when it resolves. Waits for the disk while there is a connection. */
   saveFlight(session: Session): Promise<void>
   touch(session: Session): void
   /** That a message came is not to be remembered any more. */

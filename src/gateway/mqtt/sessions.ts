@@ -2,7 +2,6 @@
  * Sessions by client identifier: their beginning and end, wills, and what was there at the start. A client that comes takes
  * the session it had, and the connection that had it before is told so.
  */
-import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { Clock } from '../../lib/world.ts'
@@ -13,6 +12,7 @@ import { MqttError, type Reason, reason } from '../../wire/mqtt/reason.ts'
 import { levelsOf, sharedFilter } from '../../wire/mqtt/topics.ts'
 import type { Sent } from '../../log/mqtt-message.ts'
 import type { Access } from './access.ts'
+import { isOfDisk } from './outcome.ts'
 import type { PublishOptions, PublishWaiter } from './publishing.ts'
 import { type Link, type Outgoing, Session, type SessionHost, never } from './session.ts'
 import type { Restored, SavedSession, Store } from './store.ts'
@@ -147,8 +147,8 @@ export class Sessions {
     try {
       await this.#parts.store.save(session, true)
     } catch (error) {
-      // Its record says all but that somebody is connected, and says that too when there is room: its client can read on.
-      if (isAsStored && error instanceof Fault && error.code === 'store.full') return
+      // Its record says all but that somebody is connected, and says that too when the disk takes it: its client can read on.
+      if (isAsStored && isOfDisk(error)) return
       session.will = null
       session.endedMs = this.#parts.clock.now()
       if (session.isKept && !isNew) this.#absent.add(session)

@@ -5,7 +5,7 @@
  *
  * What changes while a write is under way goes into the next one, once for each session.
  */
-import { Fault, asFault } from '../../lib/fault.ts'
+import { asFault } from '../../lib/fault.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { Clock } from '../../lib/world.ts'
 import type { LogRecord, RecordInput } from '../../log/batch.ts'
@@ -16,6 +16,7 @@ import type { Properties } from '../../wire/mqtt/properties.ts'
 import type { Cursors } from './feed.ts'
 import type { Group } from './group.ts'
 import type { Place } from '../../log/mqtt-message.ts'
+import { isOfDisk } from './outcome.ts'
 import type { Outgoing, Session } from './session.ts'
 
 export interface SavedSubscription {
@@ -62,7 +63,7 @@ export interface Restored {
 }
 
 const stateTopic = '_millrace_mqtt'
-const askedForRoomEveryMs = 500
+const askedAgainEveryMs = 500
 const saysFullEveryMs = 10_000
 const incomingKey = (clientId: string, id: number): string => `in/${id}/${clientId}`
 
@@ -106,17 +107,17 @@ export class Store {
       job.done.push({ resolve, reject })
     })
   }
-  /** The same for what is under way. Waits for room on the disk as long as somebody is there who waits. */
+  /** The same for what is under way. Waits for the disk as long as somebody is there who waits. */
   saveFlight(session: Session, isWanted: () => boolean): Promise<void> {
-    return this.#withRoom(() => this.save(session, false), isWanted)
+    return this.#withDisk(() => this.save(session, false), isWanted)
   }
-  async #withRoom(put: () => Promise<void>, isWanted: () => boolean): Promise<void> {
+  async #withDisk(put: () => Promise<void>, isWanted: () => boolean): Promise<void> {
     for (;;) {
       try {
         return await put()
       } catch (error) {
-        if (!(error instanceof Fault) || error.code !== 'store.full' || !isWanted()) throw error
-        await new Promise<void>((resolve) => this.#clock.after(askedForRoomEveryMs, resolve))
+        if (!isOfDisk(error) || !isWanted()) throw error
+        await new Promise<void>((resolve) => this.#clock.after(askedAgainEveryMs, resolve))
         if (!isWanted()) throw error
       }
     }
@@ -154,9 +155,9 @@ export class Store {
   incoming(session: Session, id: number): RecordInput {
     return this.#record(incomingKey(session.clientId, id), 1)
   }
-  /** Waits for room on the disk as long as somebody is there who waits. */
+  /** Waits for the disk as long as somebody is there who waits. */
   released({ clientId }: Session, id: number, isWanted: () => boolean): Promise<void> {
-    return this.#withRoom(() => this.#put([[incomingKey(clientId, id), null]]), isWanted)
+    return this.#withDisk(() => this.#put([[incomingKey(clientId, id), null]]), isWanted)
   }
   async close(): Promise<void> {
     this.tick()

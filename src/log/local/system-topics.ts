@@ -23,12 +23,22 @@ export const systemTopics: readonly TopicInfo[] = [
 ]
 
 /**
+ * Where readers stand, and what is remembered of them: positions, what became of the records of queues, the gateways'
+ * sessions, subscriptions, checkpoints, shards. Retained messages are records.
+ */
+const positionTopics: ReadonlySet<string> = new Set([
+  offsetsTopic,
+  queuesTopic,
+  ...['connect', 'eventhubs', 'kinesis', 'mqtt', 'pubsub'].map((part) => `_millrace_${part}`),
+])
+
+/**
  * The part of the disk's reserve that is left when intake of a topic stops. Deleting a topic, keeping one for less long and
  * going on in one make room, and each is a record: so the catalogue goes on longest, and positions go on when records stop.
  */
 export function reserveKept(topic: string): number {
   if (topic === catalogTopic) return 1 / 4
-  return topic === offsetsTopic ? 1 / 2 : 1
+  return positionTopics.has(topic) ? 1 / 2 : 1
 }
 
 /**

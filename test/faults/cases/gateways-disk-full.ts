@@ -22,6 +22,8 @@ const volumeMegabytes = 256
 const leftMegabytes = 44
 const fullWithinMs = 90_000
 const resumesWithinMs = 8_000
+/** In the full form it stays full for so long, under all that clients try. */
+const heldMs = 5_000
 const growthBytesMax = 400 * 1024 * 1024
 
 interface Way {
@@ -92,6 +94,7 @@ class Round {
     if (way.taken !== 'nothing') this.#ballast.leave(0)
     await refused(gateways)
     for (const { told } of gateways.sides) told.isToTheLastByte = way.taken === 'the rest'
+    if (!this.#context.quick) await sleep(heldMs)
     await gateways.each((side) => side.whileFull())
     const health = await fetch(`http://${gateways.product.http}/health/live`)
     if (!health.ok) this.#problems.push(`${way.name}: /health/live answers ${health.status} while the disk is full`)

@@ -109,10 +109,13 @@ export class EventHubsSide implements Side {
       await this.#reading.receiver.take(5)
     }
     await this.#checkpointStands()
-    await this.told.mustRefuse('an owner level', async () => {
-      await client.receiver(partitionOf('owned'), { epoch: this.#epoch++ })
-      return (await client.detached()).condition
-    })
+    await this.told.mustRefuse('an owner level', () => this.#owns())
+  }
+  async #owns(): Promise<Answer> {
+    await using client = await RawClient.open({ port: this.#port })
+    const owner = await client.receiver(partitionOf('owned'), { epoch: this.#epoch++, selector: earliest, credit: 5 })
+    const refused = client.detached().then(({ condition }) => condition)
+    return Promise.race([owner.take(5).then(() => null), refused]).catch(() => 'nothing said')
   }
   async afterwards(): Promise<void> {
     await this.#checkpointStands()
@@ -121,12 +124,7 @@ export class EventHubsSide implements Side {
       await sleep(200)
       return this.#checkpoint > before ? null : 'none was taken'
     })
-    await using client = await RawClient.open({ port: this.#port })
-    await this.told.mustTake('an owner level', async () => {
-      const owner = await client.receiver(partitionOf('owned'), { epoch: this.#epoch++, selector: earliest, credit: 5 })
-      const came = await owner.take(5).catch(() => null)
-      return came === null ? (await client.detached()).condition : null
-    })
+    await this.told.mustTake('an owner level', () => this.#owns())
     if (this.#reading === null || this.#reading.client.isClosed) {
       const reader = await RawClient.open({ port: this.#port })
       const receiver = await reader.receiver(partitionOf('reading'), { selector: earliest })

@@ -8,6 +8,7 @@ const StreamARN = `arn:aws:kinesis:us-east-1:000000000000:stream/${stream}`
 const QueueARN = 'arn:aws:kinesis:us-east-1:000000000000:queue/full-queue'
 const valueBytes = 4_096
 const visibilitySeconds = 120
+const entriesMax = 10
 const largestHashKey = 2n ** 128n - 1n
 
 export class KinesisSide implements Side {
@@ -73,13 +74,14 @@ export class KinesisSide implements Side {
   }
   /** Those that were received; those that were not taken stay to be said again. */
   async #acknowledge(): Promise<Answer> {
-    const Entries = this.#receipts.map(({ ReceiptHandle }) => ({ ReceiptHandle }))
+    const Entries = this.#receipts.slice(0, entriesMax).map(({ ReceiptHandle }) => ({ ReceiptHandle }))
     const { status, body } = await this.#caller.call('AcknowledgeQueueRecords', { QueueARN, Entries })
     if (status !== 200) return `${status} ${body.__type}`
     const taken = new Set<string>(body.Successful.map(({ ReceiptHandle }: Json) => ReceiptHandle))
     for (const { id, ReceiptHandle } of this.#receipts) if (taken.has(ReceiptHandle)) this.#settled.add(id)
     this.#receipts = this.#receipts.filter(({ ReceiptHandle }) => !taken.has(ReceiptHandle))
-    return body.Failed[0]?.ErrorCode ?? null
+    if (body.Failed.length > 0) return body.Failed[0].ErrorCode
+    return this.#receipts.length > 0 ? this.#acknowledge() : null
   }
   async before(): Promise<void> {}
   async changes(): Promise<void> {

@@ -81,6 +81,7 @@ export class Told {
       if (this.isToTheLastByte) this.problem(`${what} was confirmed on a full disk`)
       return false
     }
+    this.#confirmed.delete(what)
     if (this.#retried.has(why)) this.refuse(why)
     else this.problem(`${what}: ${why}, which its client does not send again`)
     return true

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
+import { diskError } from '../../../src/lib/sim/disk.ts'
+import type { Disk } from '../../../src/lib/world.ts'
 import { Server } from '../../../src/gateway/mqtt/server.ts'
 import { broker, memoryWorld, quiet } from './fixture.ts'
 import { RawClient } from './raw.ts'
@@ -41,6 +43,23 @@ test('a full disk refuses by itself, and all goes on when there is room', async 
 
 const roomBytes = 1024 * 1024 * 1024
 const will = { topic: 'gone/one', payload: Buffer.from('bye'), qos: 1 as const, retain: false }
+/** Writes and syncs of its files fail meanwhile. */
+function fails(disk: Disk, isFailing: () => boolean): void {
+  const open = disk.open.bind(disk)
+  disk.open = (path, mode) => {
+    const file = open(path, mode)
+    const [write, datasync] = [file.write.bind(file), file.datasync.bind(file)]
+    file.write = (buffers, position) => {
+      if (isFailing()) throw diskError('EIO', path)
+      write(buffers, position)
+    }
+    file.datasync = async () => {
+      if (isFailing()) throw diskError('EIO', path)
+      await datasync()
+    }
+    return file
+  }
+}
 const texts = (packets: readonly { readonly payload: string | Buffer }[]): string[] =>
   packets.map(({ payload }) => payload.toString())
 
@@ -124,35 +143,38 @@ test('an administrator who ends a session while the disk is full is told so; it 
   assert.equal((await after.client(settings)).sessionPresent, false)
 })
 
-test('what goes out and comes in with QoS 2 waits for room on its connection', async (t) => {
-  let free = roomBytes
-  const here = await broker(t, { world: { ...memoryWorld(), disk: memoryDisk({ free: () => free }) } })
-  const properties = { sessionExpiryInterval: 600 }
-  const reader = new RawClient(here.port, 5)
-  await reader.connect('reader', { clean: false, properties })
-  reader.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a/#', qos: 2 }] })
-  await reader.next()
-  const writer = new RawClient(here.port, 5)
-  await writer.connect('writer', { clean: false, properties })
-  writer.send({ cmd: 'publish', topic: 'a/1', payload: 'x', qos: 2, messageId: 7, dup: false, retain: false })
-  assert.equal((await writer.next()).cmd, 'pubrec')
-  const given = await reader.next()
-  assert.equal(given.cmd, 'publish')
+for (const how of ['is full', 'fails'] as const)
+  test(`what goes out and comes in with QoS 2 waits on its connection while the disk ${how}`, async (t) => {
+    let isWell = true
+    const disk = memoryDisk({ free: () => (isWell || how === 'fails' ? roomBytes : 0) })
+    if (how === 'fails') fails(disk, () => !isWell)
+    const here = await broker(t, { world: { ...memoryWorld(), disk } })
+    const properties = { sessionExpiryInterval: 600 }
+    const reader = new RawClient(here.port, 5)
+    await reader.connect('reader', { clean: false, properties })
+    reader.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a/#', qos: 2 }] })
+    await reader.next()
+    const writer = new RawClient(here.port, 5)
+    await writer.connect('writer', { clean: false, properties })
+    writer.send({ cmd: 'publish', topic: 'a/1', payload: 'x', qos: 2, messageId: 7, dup: false, retain: false })
+    assert.equal((await writer.next()).cmd, 'pubrec')
+    const given = await reader.next()
+    assert.equal(given.cmd, 'publish')
 
-  free = 0
-  await quiet(askedAgainMs)
-  writer.send({ cmd: 'pubrel', messageId: 7 })
-  reader.send({ cmd: 'pubrec', messageId: given.messageId! })
-  await quiet(1_200)
-  assert.deepEqual([writer.isClosed, reader.isClosed], [false, false])
-  assert.deepEqual([writer.packets.length, reader.packets.length], [2, 3])
+    isWell = false
+    await quiet(askedAgainMs)
+    writer.send({ cmd: 'pubrel', messageId: 7 })
+    reader.send({ cmd: 'pubrec', messageId: given.messageId! })
+    await quiet(1_200)
+    assert.deepEqual([writer.isClosed, reader.isClosed], [false, false])
+    assert.deepEqual([writer.packets.length, reader.packets.length], [2, 3])
 
-  free = roomBytes
-  assert.equal((await writer.next()).cmd, 'pubcomp')
-  assert.equal((await reader.next()).cmd, 'pubrel')
-  writer.socket.destroy()
-  reader.socket.destroy()
-})
+    isWell = true
+    assert.equal((await writer.next()).cmd, 'pubcomp')
+    assert.equal((await reader.next()).cmd, 'pubrel')
+    writer.socket.destroy()
+    reader.socket.destroy()
+  })
 
 test('a session that stands comes back while the disk is full, and reads on', async (t) => {
   let free = roomBytes

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { limits } from '../../../src/lib/limits.ts'
 import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
+import { deleteTopicRequest, seekResponse } from '../../../src/wire/pubsub/messages.ts'
 import { Calls, startFixture, textOf } from './fixture.ts'
 
 /** The guard of the disk asks again after this. */
@@ -38,4 +40,24 @@ test('a full disk refuses by itself, and all goes on when there is room', async 
   await sleep(askedAgainMs)
   for (const act of Object.values(acts)) await act()
   assert.deepEqual((await calls.pull('plain')).map(textOf).toSorted(), ['one', 'three', 'two'])
+})
+
+test('when records are refused for want of space, subscribers go on, and topics are deleted', async () => {
+  let free = roomBytes
+  const world = { ...realWorld(), disk: memoryDisk({ free: () => free }) }
+  await using fixture = await startFixture('data', {}, world)
+  const calls = new Calls(fixture.client)
+  await calls.topic('topic')
+  await calls.subscription('once', 'topic', { enableExactlyOnceDelivery: true })
+  await calls.publish('topic', 'one', 'two')
+  free = limits.diskReserveBytes - 1
+  await sleep(askedAgainMs)
+  await assert.rejects(calls.publish('topic', 'three'), { status: unavailable })
+  const received = await calls.pull('once')
+  await calls.acknowledge('once', ...received.map(({ ackId }) => ackId))
+  await calls.subscription('late', 'topic')
+  await calls.snapshot('snapshot', 'once')
+  await calls.seek('once', { snapshot: 'projects/p/snapshots/snapshot' })
+  const types = [deleteTopicRequest, seekResponse] as const
+  await fixture.client.call('Publisher/DeleteTopic', types, { topic: 'projects/p/topics/topic' })
 })
