@@ -13,12 +13,23 @@ export interface Peer {
 }
 const changing: ReadonlySet<Operation> = new Set(['create', 'delete', 'alter', 'alter-configs'])
 
+/** Who it is and, by the wall clock, until when. */
+interface Caller {
+  readonly principal: Principal
+  readonly expiresMs: number
+}
+const always = (principal: Principal): Caller => ({ principal, expiresMs: Infinity })
+
 /** Throws RpcError UNAUTHENTICATED. */
-export async function subjectOf(security: Security, authorization: string | undefined, peer: Peer): Promise<Subject> {
+export async function accessOf(
+  security: Security,
+  action: string,
+  { authorization, peer }: { readonly authorization: string | undefined; readonly peer: Peer },
+): Promise<Access> {
   const { host } = peer
-  if (!security.authorizer.enforced) return { principal: anonymous, host }
+  if (!security.authorizer.enforced) return new Access(security, { ...always(anonymous), host }, action)
   try {
-    return { principal: await principalOf(security, authorization, peer), host }
+    return new Access(security, { ...(await callerOf(security, authorization, peer)), host }, action)
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== 'security.authentication-failed') throw error
     const subject = { principal: anonymous, host }
@@ -27,16 +38,18 @@ export async function subjectOf(security: Security, authorization: string | unde
     throw new RpcError('UNAUTHENTICATED', `Request had invalid authentication credentials: ${detail}`)
   }
 }
-async function principalOf(security: Security, header: string | undefined, { subject }: Peer): Promise<Principal> {
-  if (header === undefined) return (subject === null ? null : security.bySubject(subject)) ?? anonymous
+async function callerOf(security: Security, header: string | undefined, { subject }: Peer): Promise<Caller> {
+  if (header === undefined) return always((subject === null ? null : security.bySubject(subject)) ?? anonymous)
   const [, scheme = '', value = ''] = /^(\w+) +(\S+)$/.exec(header) ?? []
-  if (scheme.toLowerCase() === 'bearer' && security.oauth !== null)
-    return user((await security.oauth.check(value)).name)
+  if (scheme.toLowerCase() === 'bearer' && security.oauth !== null) {
+    const { name, expiresMs } = await security.oauth.check(value)
+    return { principal: user(name), expiresMs }
+  }
   if (scheme.toLowerCase() === 'basic') {
     const text = Buffer.from(value, 'base64').toString('utf8')
     const colon = text.indexOf(':')
     const name = text.slice(0, Math.max(0, colon))
-    if (colon >= 1 && (await security.users.hasPassword(name, text.slice(colon + 1)))) return user(name)
+    if (colon >= 1 && (await security.users.hasPassword(name, text.slice(colon + 1)))) return always(user(name))
     throw new Fault('security.authentication-failed', { why: 'invalid user name or password' })
   }
   throw new Fault('security.authentication-failed', {
@@ -47,14 +60,17 @@ async function principalOf(security: Security, header: string | undefined, { sub
 /** Of one call. */
 export class Access {
   readonly subject: Subject
+  /** By the wall clock, when what the caller has shown is over. */
+  readonly expiresMs: number
   readonly #action: string
   readonly #security: Security
   /** What it may change. */
   readonly #changed = new Set<string>()
 
-  constructor(security: Security, subject: Subject, action: string) {
+  constructor(security: Security, { principal, host, expiresMs }: Caller & { readonly host: string }, action: string) {
     this.#security = security
-    this.subject = subject
+    this.subject = { principal, host }
+    this.expiresMs = expiresMs
     this.#action = action
   }
   sees(operation: Operation, type: ResourceType, name: string): boolean {

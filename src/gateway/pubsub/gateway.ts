@@ -1,7 +1,7 @@
 /** Calls, whatever they came by: who asks, which method, how it ends. */
 import { limits } from '../../lib/limits.ts'
 import type { Input } from '../../wire/protobuf/message.ts'
-import { Access, type Peer, subjectOf } from './access.ts'
+import { type Access, type Peer, accessOf } from './access.ts'
 import { RpcError, rpcErrorOf } from './errors.ts'
 import type { AnyMethod, Call } from './method.ts'
 import { methods } from './methods/index.ts'
@@ -62,10 +62,8 @@ export class Gateway {
   }
   async #call(action: string, facts: CallFacts): Promise<Call> {
     const { service } = this
-    const { authorization, peer, timeoutMs } = facts
-    const { security } = service.parts
-    const subject = await subjectOf(security, authorization, peer)
-    const access = new Access(security, subject, action)
+    const { timeoutMs } = facts
+    const access = await accessOf(service.parts.security, action, facts)
     return {
       service,
       access,

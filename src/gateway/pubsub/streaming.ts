@@ -22,6 +22,8 @@ export interface StreamPeer {
   end(error: RpcError | null): void
 }
 
+/** A timer has not room for every time to come. */
+const tokenLooksMs = 24 * 3_600_000
 type Answer = Input<Of<typeof streamingPullResponse>>
 
 export class StreamingPull implements Holder {
@@ -36,12 +38,23 @@ export class StreamingPull implements Holder {
   #bytesMax = 0
   #protocolVersion = 0
   #wake: (() => void) | null = null
+  #cancelEnd: (() => void) | null = null
   #ended = false
 
   constructor(call: Call, peer: StreamPeer) {
     this.#call = call
     this.#peer = peer
     call.signal.addEventListener('abort', () => this.end(null), { once: true })
+    this.#endWithToken()
+  }
+  /** With the status on which official clients open another stream, which has another token; UNAUTHENTICATED is their last. */
+  #endWithToken(): void {
+    const { access, service } = this.#call
+    const leftMs = access.expiresMs - service.clock.now()
+    if (leftMs <= 0)
+      return this.end(new RpcError('UNAVAILABLE', 'The token of the stream has expired: open another with a new one.'))
+    if (leftMs < Infinity)
+      this.#cancelEnd = service.clock.after(Math.min(leftMs, tokenLooksMs), () => this.#endWithToken())
   }
   freed(): void {
     this.#wake?.()
@@ -61,6 +74,7 @@ export class StreamingPull implements Holder {
   end(error: RpcError | null): void {
     if (this.#ended) return
     this.#ended = true
+    this.#cancelEnd?.()
     this.#subscription?.leases.sweep(this)
     this.#peer.end(error)
     this.#wake?.()

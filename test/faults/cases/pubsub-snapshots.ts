@@ -6,7 +6,9 @@
 import { between, type Context, type FaultCase, type Outcome, startAgain, startFirst } from '../case.ts'
 import { freePorts, type Millrace } from '../../interop/setup/index.ts'
 import { Actor } from '../pubsub-actors.ts'
+import { Letters } from '../pubsub-letters.ts'
 import { Server } from '../pubsub-link.ts'
+import { Schemas } from '../pubsub-schemas.ts'
 import { PubsubWork } from '../pubsub-work.ts'
 import type { Kind } from '../pubsub-worlds.ts'
 
@@ -27,7 +29,8 @@ const kinds: readonly Kind[] = [
 const middles = [
   ...['Seek to a snapshot', 'CreateSnapshot', 'Seek to a time', 'UpdateSubscription', 'Acknowledge'],
   ...['Seek to a snapshot', 'DeleteSubscription', 'Seek to a time', 'CreateSubscription', 'DeleteTopic'],
-  ...['Seek to a snapshot', 'CreateTopic', 'CreateSnapshot', 'DetachSubscription', 'DeleteSnapshot'],
+  ...['DeleteSchema', 'CreateTopic', 'CreateSnapshot', 'DetachSubscription', 'a last ModifyAckDeadline'],
+  ...['Seek to a snapshot', 'CommitSchema', 'DeleteSnapshot', 'RollbackSchema', 'a last ModifyAckDeadline'],
 ]
 const silentMsMax = 45_000
 /** Deaths after which an actor may end its doubts undisturbed, and how long that takes at most. */
@@ -52,7 +55,8 @@ async function snapshots({ times, random, folder, note }: Context): Promise<Outc
   const load = new PubsubWork(address, [{ name: 'load', ordered: true, exact: false }], random)
   await load.start(1)
   const actors = kinds.map((kind) => new Actor(kind, server, random))
-  const running = actors.map((actor) => actor.run())
+  const parts = [...actors, new Letters(server, random), new Schemas(server, random)]
+  const running = parts.map((part) => part.run())
   const told = new Set<string>()
   for (let round = 0; round < rounds; round++) {
     await pause(between(random, 500, 2_000))
@@ -62,16 +66,16 @@ async function snapshots({ times, random, folder, note }: Context): Promise<Outc
     await product.kill('SIGKILL')
     product = await startAgain(product, { args })
     server.isUp()
-    const found = actors.flatMap((actor) => actor.found).filter((one) => !told.has(one))
+    const found = parts.flatMap((part) => part.found).filter((one) => !told.has(one))
     for (const one of found) told.add(one)
     note([`${round + 1} kills`, ...found].join('\n      '))
   }
-  for (const actor of actors) actor.stopping = true
+  for (const part of parts) part.stopping = true
   await Promise.all(running)
-  const problems = [...actors.flatMap((actor) => actor.found), ...(await load.finish(silentMsMax))]
+  const problems = [...parts.flatMap((part) => part.found), ...(await load.finish(silentMsMax))]
   await product.stop()
   const done = new Map<string, number>()
-  for (const actor of actors) for (const [what, count] of actor.done) done.set(what, (done.get(what) ?? 0) + count)
+  for (const part of parts) for (const [what, count] of part.done) done.set(what, (done.get(what) ?? 0) + count)
   const inMiddle = Array.from(server.diedIn, ([what, count]) => [`died in ${what}`, count])
   return { figures: { kills: rounds, ...Object.fromEntries([...done, ...inMiddle]) }, problems }
 }

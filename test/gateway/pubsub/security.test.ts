@@ -105,6 +105,26 @@ test('publishing and subscribing need their grants; a stream ends when they are 
   assert.equal((await stream.ended)?.status, 7)
   assert.equal(stream.received.length, 1)
 })
+test('a stream ends with its token, so that clients open another with a new one', async (t) => {
+  const { f, token } = await secured(t)
+  const root = await token('root')
+  await createTopic(f, root)
+  const types = [messages.subscriptionMessage, messages.subscriptionMessage] as const
+  const subscription = { name: 'projects/p/subscriptions/sub', topic: topicName.topic }
+  await f.client.call('Subscriber/CreateSubscription', types, subscription, root)
+  const first = { subscription: subscription.name, streamAckDeadlineSeconds: 10 }
+  const long = f.client.stream(first, root)
+  const exp = Math.ceil(Date.now() / 1000) + 1
+  const short = f.client.stream(first, await token('root', { exp }))
+  await short.until(() => short.answers.length === 1)
+  const ended = await short.ended
+  assert.equal(ended?.status, 14)
+  assert.match(ended.message, /token of the stream has expired/)
+  assert.ok(Date.now() >= exp * 1000)
+  await long.until(() => long.answers.length === 1)
+  assert.equal(await Promise.race([long.ended, Promise.resolve('open')]), 'open')
+  long.close()
+})
 test('encrypted: who is certified by the authority is who the certificate says', async (t) => {
   const folder = temporaryFolder(t)
   const ca: Authority = authority(folder, 'ca')
