@@ -72,14 +72,16 @@ export class SchemaStore {
     const newest = revisions.at(-1)
     const why = newest === undefined ? null : incompatible(newest, given)
     if (why !== null) throw invalid(`Incompatible schema revision: ${why}`)
+    return this.#add(id, revisions, given)
+  }
+  /** Throws RpcError FAILED_PRECONDITION. */
+  rollback(id: string, { revisions }: KeptSchema, to: SchemaMessage): Promise<SchemaMessage> {
+    return this.#add(id, revisions, to)
+  }
+  async #add(id: string, revisions: readonly SchemaMessage[], given: SchemaMessage): Promise<SchemaMessage> {
     if (revisions.length >= revisionsMax)
       throw precondition(`The schema has ${revisionsMax} revisions, and may have no more: delete one first.`)
     const revision = this.#revision(given)
-    await this.#put(id, { revisions: [...revisions, revision] })
-    return revision
-  }
-  async rollback(id: string, { revisions }: KeptSchema, to: SchemaMessage): Promise<SchemaMessage> {
-    const revision = this.#revision(to)
     await this.#put(id, { revisions: [...revisions, revision] })
     return revision
   }

@@ -112,6 +112,10 @@ test('pages go on by the tokens that were given, and a stream made at another ti
     await f.ok(operation, { StreamARN: arnOf('s'), StreamCreationTimestamp })
     assert.equal(await typeOf(f, operation, other), 'ResourceNotFoundException')
   }
+  const place = { ShardId: 'shardId-000000000000', ShardIteratorType: 'LATEST' }
+  const { ShardIterator } = await f.ok('GetShardIterator', { StreamARN: arnOf('s'), ...place })
+  await f.ok('GetRecords', { ShardIterator, StreamARN: arnOf('s') })
+  assert.equal(await typeOf(f, 'GetRecords', { ShardIterator, StreamARN: arnOf('t') }), 'InvalidArgumentException')
   const shards = await f.ok('ListShards', { StreamARN: arnOf('s'), MaxResults: 1 })
   for (const more of [{ ExclusiveStartShardId: 'shardId-000000000000' }, { StreamCreationTimestamp }])
     assert.equal(await typeOf(f, 'ListShards', { NextToken: shards.NextToken, ...more }), 'InvalidArgumentException')

@@ -179,6 +179,14 @@ test('a revision in a name changes no other schema, and a topic’s range of rev
   const atRevision = { ...settings, schema: named }
   await assert.rejects(calls.topic('at-revision', { schemaSettings: atRevision }), refused(invalidArgument))
   await calls.topic('bounded', { schemaSettings: { ...settings, firstRevisionId: first } })
+  // A rollback is a revision too, and there are twenty at most.
+  const rollback = () =>
+    fixture.client.call('SchemaService/RollbackSchema', [schemas.rollbackSchemaRequest, schemas.schemaMessage], {
+      name: schemaName('ranged'),
+      revisionId: last,
+    })
+  for (let revisions = 2; revisions < 20; revisions++) await rollback()
+  await assert.rejects(rollback(), refused(failedPrecondition, /20 revisions/))
   await fixture.client.call(
     'SchemaService/DeleteSchemaRevision',
     [schemas.deleteSchemaRevisionRequest, schemas.schemaMessage],

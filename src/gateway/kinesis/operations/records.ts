@@ -70,7 +70,7 @@ export const recordOperations = {
   async GetRecords(call) {
     const { input, service, nowMs } = call
     const at = service.iterators.read(input.ShardIterator)
-    const name = call.stream('read', { StreamName: at.stream })
+    const name = call.stream('read', { StreamName: at.stream, StreamARN: input.StreamARN })
     const stream = withShard(call, name, at.shard)
     if (stream.topicId !== at.topicId) throw noShard(call, name, at.shard)
     service.records.mayRead(stream, at.shard)
