@@ -39,6 +39,7 @@ test('attributes that name a schema are left out, others that begin with goog ar
     const refused = await sink.write(
       [
         read(0, 'googclient_schemaname', 'googclient_schemaencoding', 'googclient_schemarevisionid', 'kept'),
+        read(2, 'googclient_traceparent'),
         read(1, 'google-made-up'),
       ],
       [],
@@ -48,7 +49,11 @@ test('attributes that name a schema are left out, others that begin with goog ar
       refused.map((one) => [one.read.record.offset, one.fault.code]),
       [[1, 'connect.refused']],
     )
-    assert.deepEqual(published, [{ data: Buffer.from('{}'), attributes: { kept: 'x' } }])
+    const data = Buffer.from('{}')
+    assert.deepEqual(published, [
+      { data, attributes: { kept: 'x' } },
+      { data, attributes: { googclient_traceparent: 'x' } },
+    ])
     await sink.close()
   })
 })

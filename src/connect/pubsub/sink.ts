@@ -90,7 +90,8 @@ function refusal(data: Buffer, attributes: Readonly<Record<string, string>>, ord
     return large('an ordering key', Buffer.byteLength(orderingKey), keyBytes)
   if (entries.length > attributesMax) return large('a number of attributes', entries.length, attributesMax)
   for (const [name, value] of entries) {
-    if (name === '' || name.startsWith('goog'))
+    // Its own libraries send some that begin with `googclient_` (traces).
+    if (name === '' || (name.startsWith('goog') && !name.startsWith('googclient_')))
       return new Fault('connect.refused', { what: 'publishing', why: `no attribute may be called ${name}` })
     if (Buffer.byteLength(name) > nameBytes)
       return large('the name of an attribute', Buffer.byteLength(name), nameBytes)
