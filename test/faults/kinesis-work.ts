@@ -3,9 +3,8 @@
  * a time asks for changes of it, several write to it, and one reads parents to their ends before their children.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Answered, type Json, type KinesisCaller, dataText } from '../gateway/kinesis/fixture.ts'
+import type { Answered, Json } from '../gateway/kinesis/fixture.ts'
 import {
-  type RecordRow,
   type ShardRow,
   Written,
   changedProblems,
@@ -15,6 +14,7 @@ import {
   shardRows,
 } from './kinesis-checks.ts'
 import { QueueWork } from './kinesis-queue.ts'
+import { Follower, type ReaderOptions, Subscriber, fanOutName } from './kinesis-reader.ts'
 
 /** What is there of a stream; the ranges of its open shards in order. */
 interface Facts {
@@ -37,12 +37,9 @@ export interface Life {
   dead: boolean
   readonly changeMs: number
 }
-interface Options {
-  readonly f: KinesisCaller
+interface Options extends ReaderOptions {
   /** HOST:PORT of the HTTP API. */
   readonly http: string
-  readonly random: () => number
-  readonly problems: string[]
 }
 const hashKeys = 2n ** 128n
 const settledWithinMs = 15_000
@@ -65,7 +62,8 @@ const bytesMaxOf = (kib: number): number => kib * 1_024 + 8_192
 class Generation {
   readonly written = new Written()
   readonly reader: Follower
-  /** Made when it is first found. */
+  /** Made when it is first found, as the queue. */
+  subscriber: Subscriber | null = null
   queue: QueueWork | null = null
   rows: readonly ShardRow[] = []
   constructor(options: Options, name: string, dies: boolean) {
@@ -255,7 +253,7 @@ export class Slot {
       return { operation: 'DeregisterStreamConsumer', input: { StreamARN, ConsumerName: oldest }, next }
     }
     const ConsumerName = `c${String(this.#serial++).padStart(6, '0')}`
-    const next = { ...facts, consumers: [...facts.consumers, ConsumerName] }
+    const next = { ...facts, consumers: [...facts.consumers, ConsumerName].toSorted() }
     return { operation: 'RegisterStreamConsumer', input: { StreamARN, ConsumerName }, next }
   }
 
@@ -345,6 +343,10 @@ export class Slot {
     if (!this.#reads || generation === null || generation.queue !== null) return
     generation.queue = new QueueWork(this.name, this.#options)
     await generation.queue.start()
+    await f.ok('RegisterStreamConsumer', { StreamARN: status.StreamARN, ConsumerName: fanOutName })
+    this.#facts = { ...found, consumers: [...found.consumers, fanOutName] }
+    generation.subscriber = new Subscriber(this.#options, this.name, true)
+    generation.subscriber.start()
   }
   #checkShards(rows: readonly ShardRow[]): void {
     for (const problem of shardProblems(rows)) this.#problem(problem)
@@ -391,7 +393,7 @@ export class Slot {
     const generation = this.#generation
     if (generation === null) return
     const rows = shardRows((await this.#options.f.ok('ListShards', { StreamName: this.name })).Shards)
-    const readers = this.#reads ? [generation.reader] : []
+    const readers = this.#reads ? [generation.reader, generation.subscriber ?? []].flat() : []
     const fresh = new Follower(this.#options, this.name, false)
     fresh.start()
     for (const reader of [...readers, fresh]) {
@@ -416,114 +418,7 @@ export class Slot {
   }
   stop(): void {
     this.#generation?.reader.stop()
+    this.#generation?.subscriber?.stop()
     this.#generation?.queue?.stop()
-  }
-}
-
-interface Lease {
-  readonly parents: readonly string[]
-  iterator: string | null
-  /** The last sequence number that was processed. */
-  checkpoint: string | null
-  isOver: boolean
-  /** When a read began that found nothing. */
-  emptyAtMs: number
-}
-/** Reads as the Kinesis Client Library does, from the shards without parents on; children are known from the ends of parents. */
-export class Follower {
-  /** In the order in which it was processed. */
-  readonly read: RecordRow[] = []
-  readonly #options: Options
-  readonly #name: string
-  readonly #dies: boolean
-  readonly #leases = new Map<string, Lease>()
-  #stopped = false
-
-  /** `dies`: now and then before it has processed what it got. */
-  constructor(options: Options, name: string, dies: boolean) {
-    this.#options = options
-    this.#name = name
-    this.#dies = dies
-  }
-  start(): void {
-    void this.#run()
-  }
-  stop(): void {
-    this.#stopped = true
-  }
-  async #run(): Promise<void> {
-    while (!this.#stopped) {
-      if (this.#leases.size === 0) await this.#begin()
-      for (const [id, lease] of this.#leases) {
-        if (this.#stopped) return
-        const isReady = lease.parents.every((parent) => this.#leases.get(parent)?.isOver === true)
-        if (isReady && !lease.isOver) await this.#step(id, lease)
-      }
-      await sleep(2)
-    }
-  }
-  async #begin(): Promise<void> {
-    const listed = await this.#call('ListShards', { StreamName: this.#name })
-    for (const { id, parents } of listed === null ? [] : shardRows(listed.Shards))
-      if (parents.length === 0) this.#lease(id, [])
-  }
-  #lease(id: string, parents: readonly string[]): void {
-    if (this.#leases.has(id)) return
-    this.#leases.set(id, { parents, iterator: null, checkpoint: null, isOver: false, emptyAtMs: 0 })
-  }
-  async #step(id: string, lease: Lease): Promise<void> {
-    const { random } = this.#options
-    const startMs = performance.now()
-    lease.iterator ??= await this.#iterator(id, lease)
-    if (lease.iterator === null) return
-    const found = await this.#call('GetRecords', {
-      ShardIterator: lease.iterator,
-      Limit: 1 + Math.floor(random() * 500),
-    })
-    // An iterator is good over a restart; one that died has none.
-    if (found === null || (this.#dies && random() < 0.05)) {
-      if (random() < 0.5) lease.iterator = null
-      return
-    }
-    for (const record of found.Records)
-      this.read.push({ shard: id, text: dataText(record), sequence: BigInt(record.SequenceNumber) })
-    lease.checkpoint = found.Records.at(-1)?.SequenceNumber ?? lease.checkpoint
-    lease.iterator = found.NextShardIterator ?? null
-    if (found.Records.length === 0 && found.MillisBehindLatest === 0) lease.emptyAtMs = startMs
-    if (found.NextShardIterator !== undefined) return
-    lease.isOver = true
-    if (found.ChildShards.length === 0) this.#problem(`${id} has ended, and has no children`)
-    for (const { ShardId, ParentShards } of found.ChildShards) this.#lease(ShardId, ParentShards)
-  }
-  async #iterator(id: string, { checkpoint }: Lease): Promise<string | null> {
-    const at =
-      checkpoint === null
-        ? { ShardIteratorType: 'TRIM_HORIZON' }
-        : { ShardIteratorType: 'AFTER_SEQUENCE_NUMBER', StartingSequenceNumber: checkpoint }
-    return (await this.#call('GetShardIterator', { StreamName: this.#name, ShardId: id, ...at }))?.ShardIterator ?? null
-  }
-  async #call(operation: string, input: object): Promise<Json | null> {
-    const answer = await this.#options.f.call(operation, input).catch(() => null)
-    if (answer?.status === 200) return answer.body
-    if (answer !== null && !this.#stopped)
-      this.#problem(`a reader's ${operation} was answered ${JSON.stringify(answer.body)}`)
-    await sleep(30)
-    return null
-  }
-  #problem(text: string): void {
-    this.#options.problems.push(`${this.#name}: ${text}`)
-  }
-  /** When all of these shards are read to their ends; else what is not, after so long. */
-  async atEnd(rows: readonly ShardRow[], withinMs: number): Promise<string | null> {
-    const sinceMs = performance.now()
-    for (;;) {
-      const open = rows.filter(({ id, last }) => {
-        const lease = this.#leases.get(id)
-        return lease === undefined || !(lease.isOver || (last === null && lease.emptyAtMs > sinceMs))
-      })
-      if (open.length === 0) return null
-      if (performance.now() - sinceMs > withinMs) return `a reader did not come to the end of ${open[0]!.id}`
-      await sleep(5)
-    }
   }
 }

@@ -20,7 +20,7 @@ const shardsMax = 80
 const changeTimes = [0, 0, 0, 60, 250]
 
 async function kills({ times, random, folder, note }: Context): Promise<Outcome> {
-  const rounds = times(20, 250)
+  const rounds = times(16, 250)
   const [port] = await freePorts()
   const argsOf = (changeMs: number): string[] => [
     ...['--listen', `kinesis=127.0.0.1:${port}`, '--workers', '0'],
