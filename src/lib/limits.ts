@@ -282,8 +282,11 @@ export const limits = {
   /** Messages of one batch: each is a few objects here. */
   amqpBatchEvents: 100_000,
   amqpKeyLength: 128,
-  /** Sessions of a connection and links of a session: each link that reads costs some 10 KiB. */
-  amqpChannels: 256,
+  /**
+   * Sessions of a connection, as many as the real service has (clients for Java and Go have one for each partition that they
+   * read), and links of a session: each link that reads costs some 10 KiB.
+   */
+  amqpChannels: 5_000,
   amqpLinks: 256,
   /** Sessions over all, links of a connection and over all, and what one asks for with its attach. */
   amqpSessionsInAll: 100_000,

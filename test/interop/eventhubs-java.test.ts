@@ -23,7 +23,7 @@ async function compiled(t: TestContext): Promise<readonly string[] | null> {
 const fullOnly = process.env['MILLRACE_QUICK'] === '1' ? 'takes half a minute: only in the full form' : false
 for (const [what, behaviours, skip] of [
   ['plain', 25, false],
-  ['balance', 1, fullOnly],
+  ['more', 2, fullOnly],
 ] as const)
   test(`azure-messaging-eventhubs for Java, ${what}`, { skip }, async (t) => {
     const java = await compiled(t)

@@ -7,7 +7,19 @@ import { WebSocket } from 'ws'
 import { limits } from '../../../src/lib/limits.ts'
 import { memoryDisk } from '../../../src/lib/real/memory-disk.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
-import { begin, close, error, fieldsOf, flow, open } from '../../../src/wire/amqp/composites.ts'
+import {
+  attach,
+  begin,
+  close,
+  error,
+  fieldsOf,
+  flow,
+  open,
+  source,
+  target,
+  valueOf,
+} from '../../../src/wire/amqp/composites.ts'
+import { text } from '../../../src/wire/amqp/values.ts'
 import { protocolHeader, protocolId } from '../../../src/wire/amqp/frames.ts'
 import { type LocalHubs, startHubs } from './local-hubs.ts'
 import { RawClient, message, sequenceOf } from './raw-client.ts'
@@ -27,7 +39,7 @@ async function closedWith(client: RawClient): Promise<string> {
 test('open says what is agreed, with all its fields', async () => {
   await using client = await RawClient.open({ port: hubs.port })
   const { maxFrameSize, channelMax, idleTimeOut } = client.opened!
-  assert.deepEqual([maxFrameSize, channelMax, idleTimeOut], [65_536, 255, 120_000])
+  assert.deepEqual([maxFrameSize, channelMax, idleTimeOut], [65_536, 4_999, 120_000])
 })
 test('a protocol that is not ours is answered with ours, then closed', async () => {
   for (const first of [Buffer.from('AMQP\0\0\x09\x01'), protocolHeader(protocolId.tls)]) {
@@ -36,6 +48,21 @@ test('a protocol that is not ours is answered with ours, then closed', async () 
     client.socket.write(first)
     assert.deepEqual((await answer)[0], protocolHeader(protocolId.sasl))
     await once(client.socket, 'close')
+  }
+})
+test('a connection has as many sessions as the real service gives it, each with its links', async () => {
+  await using client = await RawClient.open({ port: hubs.port })
+  for (const channel of [1, 256, 1_000, 4_999]) {
+    client.write(channel, begin, { nextOutgoingId: 0, incomingWindow: 1, outgoingWindow: 1 })
+    assert.equal((await client.next(begin)).channel, channel)
+    client.write(channel, attach, {
+      ...{ name: 'a', handle: 0, role: true },
+      source: valueOf(source, { address: text(from) }),
+      target: valueOf(target, { address: text('raw') }),
+    })
+    const attached = await client.next(attach)
+    assert.equal(attached.channel, channel)
+    assert.notEqual(fieldsOf(attached.value, attach).source, null)
   }
 })
 test('frames that break the protocol close the connection with the reason', async () => {
@@ -94,8 +121,8 @@ test('opening fields beyond the limits are refused or cut to them', async () => 
   await using client = await RawClient.connect(hubs.port)
   client.socket.write(protocolHeader(protocolId.amqp))
   client.write(0, open, { containerId: 'x', maxFrameSize: 100, channelMax: 65_535 })
-  assert.equal(fieldsOf((await client.next(open)).value, open).channelMax, 255)
-  client.write(256, begin, { nextOutgoingId: 0, incomingWindow: 1, outgoingWindow: 1 })
+  assert.equal(fieldsOf((await client.next(open)).value, open).channelMax, 4_999)
+  client.write(5_000, begin, { nextOutgoingId: 0, incomingWindow: 1, outgoingWindow: 1 })
   assert.equal(await closedWith(client), 'amqp:not-allowed')
 })
 

@@ -38,7 +38,7 @@ import reactor.core.publisher.Mono;
 
 /**
  * Microsoft's client for Java with its checkpoint store: one method a behaviour, one JSON line a result. Arguments: `plain`
- * or `balance` EVENTHUBS HTTP; `secure` EVENTHUBS KEY SECRET HUB TOKEN TOKEN, over TLS; `processor` EVENTHUBS HUB CONTAINER, a processor
+ * or `more` EVENTHUBS HTTP; `secure` EVENTHUBS KEY SECRET HUB TOKEN TOKEN, over TLS; `processor` EVENTHUBS HUB CONTAINER, a processor
  * until it is killed; `steady` EVENTHUBS HUB, a producer and a processor.
  */
 public class Behaviours {
@@ -359,6 +359,21 @@ public class Behaviours {
       client.receive().take(8).doOnNext(one -> found.add(one.getData().getBodyAsString())).blockLast(LONG);
     }
     same(new TreeSet<>(found), new TreeSet<>(List.of("0a", "0b", "1a", "1b", "2a", "2b", "3a", "3b")));
+  }
+
+  /** It has a session for each on one connection. */
+  static void hundredsOfPartitions() throws Exception {
+    String hub = make(300);
+    try (EventHubProducerAsyncClient sender = builder(hub).buildAsyncProducerClient();
+        EventHubConsumerAsyncClient client = builder(hub).buildAsyncConsumerClient()) {
+      List<Mono<Void>> sends = new ArrayList<>();
+      for (int i = 0; i < 300; i++) sends.add(sender.send(List.of(new EventData("" + i)), new SendOptions().setPartitionId("" + i)));
+      Mono.when(sends).block(Duration.ofMinutes(2));
+      Set<String> found = ConcurrentHashMap.newKeySet();
+      // Of all at once it reads no more than 256.
+      for (int i = 0; i < 300; i++) client.receiveFromPartition("" + i, EventPosition.earliest()).subscribe(one -> found.add(one.getData().getBodyAsString()));
+      until("all", 120, () -> found.size() == 300);
+    }
   }
 
   static void groups() throws Exception {
@@ -817,8 +832,9 @@ public class Behaviours {
     switch (args[0]) {
       case "processor" -> processorUntilKilled(args[2], args[3]);
       case "steady" -> steady(args[2]);
-      case "balance" -> {
+      case "more" -> {
         http = args[2];
+        report("three hundred partitions are sent to and read over a connection each", Behaviours::hundredsOfPartitions);
         report("two processors share the partitions; one is killed, and the other goes on with all", Behaviours::balance);
       }
       case "secure" -> {
