@@ -28,7 +28,7 @@ export async function subscriptionFacts(service: Service): Promise<SubscriptionF
   return found
 }
 async function factsOf({ parts: { log } }: Service, subscription: Subscription): Promise<SubscriptionFacts> {
-  const { id, group, message, activeMs, retentionMs } = subscription
+  const { id, group, message, activeMs, keepsMs: retentionMs } = subscription
   const positions = await log.queues.positions(group)
   const behind = positions.flatMap(({ of, start, lag }) => (start === null || lag === 0 ? [] : [{ of, start, lag }]))
   const topic = topicOf(message)

@@ -277,6 +277,11 @@ export class Service {
       log,
       clock: world.clock,
       transformOf: ({ messageTransforms }) => this.transforms.of(messageTransforms),
+      topicKeepsMs: ({ topicId, message }) => {
+        const topic = this.#topics.get(topicOf(message))
+        const own = topic?.topicId === topicId ? topic.message.messageRetentionDuration : null
+        return own === null ? 0 : msOf(own)
+      },
       onFault: (what, fault) => logger.warn(`pubsub: subscription ${what}: ${fault.message}`, { code: fault.code }),
     })
     this.subscriptions.set(id, subscription)

@@ -24,6 +24,8 @@ export interface SubscriptionParts {
   readonly clock: Clock
   /** Of the messages it delivers; null: they are as they are. */
   transformOf(subscription: SubscriptionMessage): Transform | null
+  /** So long its topic keeps every message for whoever seeks; 0: as long as subscriptions do. */
+  topicKeepsMs(kept: KeptSubscription): number
   onFault(what: string, fault: Fault): void
 }
 /** What is kept of it. `message` has the project in its names under which it was made. */
@@ -127,6 +129,10 @@ export class Subscription {
     const { messageRetentionDuration: set } = this.message
     return set === null ? retentionDefaultMs : msOf(set)
   }
+  /** What was published longer ago is delivered no more. */
+  get keepsMs(): number {
+    return Math.max(this.retentionMs, this.#parts.topicKeepsMs(this.#kept))
+  }
   change(kept: KeptSubscription): void {
     this.#kept = kept
     const { message } = kept
@@ -216,6 +222,7 @@ export class Subscription {
   async #decode({ of, epoch, batches, ranges }: Acquired, into: Delivery[]): Promise<void> {
     const partition = of.index
     const nowMs = this.#parts.clock.now()
+    const fromMs = nowMs - this.keepsMs
     const done: Settlement[] = []
     const pass = (first: number, last: number): void => {
       const known = done.at(-1)
@@ -235,7 +242,7 @@ export class Subscription {
         const { offset } = record
         if (offset > at) pass(at, offset - 1)
         at = offset + 1
-        const wanted = this.#wanted(partition, record, nowMs)
+        const wanted = this.#wanted(partition, record, { nowMs, fromMs })
         const transform = wanted === null ? null : this.#transform
         const message = transform === null ? wanted : await this.#transformed(transform, wanted!)
         if (message === null) pass(offset, offset)
@@ -251,8 +258,12 @@ export class Subscription {
     if (done.length + failed.length > 0) void this.#settle(of, [...done, ...failed])
   }
   /** null: it is not for this subscription, or not any more. */
-  #wanted(partition: number, record: LogRecord, nowMs: number): Carried | null {
-    if (record.timeMs < nowMs - this.retentionMs || expiryMs(record) <= nowMs) return null
+  #wanted(
+    partition: number,
+    record: LogRecord,
+    { nowMs, fromMs }: { readonly nowMs: number; readonly fromMs: number },
+  ): Carried | null {
+    if (record.timeMs < fromMs || expiryMs(record) <= nowMs) return null
     const carried = carriedOf(partition, record)
     if (this.#filter !== null && !this.#filter(carried.attributes)) return null
     return carried

@@ -1,11 +1,12 @@
 /** What the service's documentation says of requests that few send: names that are left out, fields, what is gone, streams. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { encodeBatch } from '../../../src/log/batch.ts'
 import { empty } from '../../../src/wire/protobuf/well-known.ts'
 import * as messages from '../../../src/wire/pubsub/messages.ts'
 import * as schemas from '../../../src/wire/pubsub/schema-messages.ts'
 import type { Input } from '../../../src/wire/protobuf/message.ts'
-import { Calls, type Fixture, PullStream, type RpcFailure, startFixture } from './fixture.ts'
+import { Calls, type Fixture, PullStream, type RpcFailure, startFixture, textOf } from './fixture.ts'
 
 let fixture: Fixture
 let calls: Calls
@@ -156,6 +157,23 @@ test('a topic that is gone is _deleted-topic_, whoever removed it and whatever h
     { snapshot: 'projects/p/snapshots/gone-snap' },
   )
   assert.equal(snapshot.topic, '_deleted-topic_')
+})
+
+test('a topic keeps its messages for every subscription that seeks, longer than the subscription itself would', async () => {
+  const days = (count: number) => ({ seconds: count * 86_400, nanos: 0 })
+  const daysAgo = (count: number): number => Date.now() - count * 86_400_000
+  await calls.topic('keeps', { messageRetentionDuration: days(31) })
+  await calls.topic('forgets')
+  for (const topic of ['keeps', 'forgets']) {
+    const batch = encodeBatch([20, 1].map((age) => ({ key: null, value: Buffer.from(`${age}`), timeMs: daysAgo(age) })))
+    await fixture.running.log.writer().append([{ partition: { topic, index: 0 }, batch }])
+    await calls.subscription(`${topic}-sub`, topic)
+    await calls.seek(`${topic}-sub`, { time: { seconds: Math.floor(daysAgo(25) / 1_000), nanos: 0 } })
+  }
+  const old = await calls.pull('keeps-sub')
+  assert.deepEqual(old.map(textOf), ['20', '1'])
+  // Without it nothing from before the subscription.
+  assert.deepEqual(await calls.pull('forgets-sub', 1, true), [])
 })
 
 test('a revision in a name changes no other schema, and a topic’s range of revisions is one', async () => {
