@@ -115,7 +115,8 @@ export class EventHubsSide implements Side {
     await using client = await RawClient.open({ port: this.#port })
     const owner = await client.receiver(partitionOf('owned'), { epoch: this.#epoch++, selector: earliest, credit: 5 })
     const refused = client.detached().then(({ condition }) => condition)
-    return Promise.race([owner.take(5).then(() => null), refused]).catch(() => 'nothing said')
+    // Awaited: the connection is closed when this returns.
+    return await Promise.race([owner.take(5).then(() => null), refused]).catch(() => 'nothing said')
   }
   async afterwards(): Promise<void> {
     await this.#checkpointStands()
