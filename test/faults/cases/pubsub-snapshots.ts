@@ -53,7 +53,7 @@ async function snapshots({ times, random, folder, note }: Context): Promise<Outc
   const address = `127.0.0.1:${port}`
   const server = new Server(address, random)
   const load = new PubsubWork(address, [{ name: 'load', ordered: true, exact: false }], random)
-  await load.start(1)
+  await load.start(3)
   const actors = kinds.map((kind) => new Actor(kind, server, random))
   const parts = [...actors, new Letters(server, random), new Schemas(server, random)]
   const running = parts.map((part) => part.run())
