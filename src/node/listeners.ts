@@ -83,9 +83,10 @@ function saslOf({ kafkaSasl, kafkaReauthMs: reauthMs, oauth }: Config['security'
 async function kinesis({ config, local: log, ...options }: ListenOptions): Promise<Listener | null> {
   if (log === null) return null
   const { listenKinesis } = await import('../gateway/kinesis/index.ts')
-  const { world, commits, contracts, security, telemetry, logger, at, tls } = options
+  const { world, commits, contracts, security, telemetry, engine, logger, at, tls } = options
   return listenKinesis({
     ...{ world, log, commits, contracts, security, logger, at },
+    uses: engine,
     settings: config.kinesis,
     hosts: config.httpHosts,
     origins: config.httpOrigins,

@@ -1,4 +1,5 @@
 /** One request that has been read and whose signer is known: what an operation sees of it. */
+import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import type { Room, Share } from '../../lib/room.ts'
 import type { World } from '../../lib/world.ts'
@@ -19,10 +20,18 @@ import type { Stalled } from './stalled.ts'
 import type { Stream, Streams } from './streams.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
+/** What clients may not write to, change or delete. */
+export interface TopicUses {
+  /** The view that alone writes it. */
+  writerOf(topic: string): string | null
+  /** A stream or table over it. */
+  readerOf(topic: string): { readonly kind: string; readonly name: string } | null
+}
 export interface Service {
   readonly world: World
   readonly log: Broker
   readonly security: Security
+  readonly uses: TopicUses
   readonly streams: Streams
   readonly records: Records
   readonly iterators: Iterators
@@ -52,6 +61,7 @@ export interface StreamNamed {
   readonly StreamId?: string | undefined
 }
 const changing: ReadonlySet<Operation> = new Set(['create', 'delete', 'alter', 'alter-configs'])
+const owned: ReadonlySet<Operation> = new Set(['write', 'delete', 'alter-configs'])
 
 export class Call<N extends OperationName = OperationName> {
   readonly name: N
@@ -91,7 +101,23 @@ export class Call<N extends OperationName = OperationName> {
   demand(operation: Operation, stream: string): void {
     if (!this.sees(operation, stream))
       throw this.#denied(`${operation} topic:${stream}`, this.service.streams.arn(stream))
+    if (owned.has(operation)) this.refuseOwned(stream)
     if (changing.has(operation)) this.#changed.add(`topic:${stream}`)
+  }
+  /** Throws Fault log.topic-kept: of a view's topic only consumers, tags and flags are its clients' to change. */
+  refuseOwned(stream: string): void {
+    const view = this.service.uses.writerOf(stream)
+    if (view === null) return
+    throw new Fault('log.topic-kept', {
+      topic: stream,
+      why: `it holds the changes of the view ${view}, which alone writes it`,
+    })
+  }
+  /** The same of its shards. */
+  reshards(): string {
+    const name = this.stream('alter')
+    this.refuseOwned(name)
+    return name
   }
   sees(operation: Operation, stream: string): boolean {
     const { authorizer } = this.service.security

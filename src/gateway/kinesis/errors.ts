@@ -46,6 +46,8 @@ export function serviceError(error: unknown): ServiceError {
     case 'log.unknown-topic':
     case 'log.unknown-partition':
       return notFound(fault.message)
+    case 'log.topic-in-use':
+      return inUse(`${fault.message}: ${fault.hint}`)
     case 'security.throttled':
       return new ServiceError('ProvisionedThroughputExceededException', fault.message)
     case 'wire.too-large':

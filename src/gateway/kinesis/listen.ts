@@ -19,6 +19,7 @@ import type { Commits } from '../../log/commits.ts'
 import type { Contracts } from '../../schema/contracts.ts'
 import type { Security } from '../../security/security.ts'
 import type { KinesisMeter } from '../../telemetry/traffic.ts'
+import type { TopicUses } from './call.ts'
 import { consumerFacts, diagnose } from './doctor.ts'
 import { type Answer, Gateway } from './gateway.ts'
 import { Pages } from '../../lib/pages.ts'
@@ -32,6 +33,7 @@ export interface KinesisOptions {
   readonly commits: Commits
   readonly contracts: Contracts
   readonly security: Security
+  readonly uses: TopicUses
   readonly settings: KinesisSettings
   readonly meter: KinesisMeter
   readonly logger: Logger

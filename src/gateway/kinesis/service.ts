@@ -8,7 +8,7 @@ import type { Broker } from '../../log/broker.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { Contracts } from '../../schema/contracts.ts'
 import type { Security } from '../../security/security.ts'
-import type { Service } from './call.ts'
+import type { Service, TopicUses } from './call.ts'
 import { Growth } from './growth.ts'
 import { Iterators } from './iterators.ts'
 import { LateRecords } from './late-records.ts'
@@ -25,6 +25,7 @@ interface Options {
   readonly commits: Commits
   readonly contracts: Contracts
   readonly security: Security
+  readonly uses: TopicUses
   readonly settings: KinesisSettings
   readonly logger: Logger
 }
@@ -32,7 +33,7 @@ const secretKey = 'iterators'
 const secretBytes = 32
 
 export async function openService(options: Options): Promise<Service> {
-  const { world, log, commits, contracts, security, settings, logger } = options
+  const { world, log, commits, contracts, security, uses, settings, logger } = options
   const onFault = (error: unknown): void =>
     logger.error('kinesis: a stream could not be changed', error instanceof Fault ? { code: error.code } : { error })
   const streams = await Streams.open({ log, world, settings, onFault })
@@ -41,6 +42,7 @@ export async function openService(options: Options): Promise<Service> {
     world,
     log,
     security,
+    uses,
     streams,
     records: new Records({
       log,

@@ -181,3 +181,33 @@ test('a dead letter has the id of its record, and a queue named like another’s
   await f.ok('DeleteQueue', { QueueARN: queueArn('q') })
   assert.deepEqual(await idsOf(f, queueArn('q.dead'), 'Queue'), [])
 })
+
+test('the topic of a view is read, and neither written nor changed; what a stream reads is not deleted', async (t) => {
+  const f = await kinesis(t)
+  await f.ok('CreateStream', { StreamName: 'sold', ShardCount: 1 })
+  await f.engine.run(
+    `CREATE STREAM sold (item text) WITH (topic = 'sold', format = 'json');
+     CREATE MATERIALIZED VIEW counts AS SELECT item, count(*) AS n FROM sold GROUP BY item;`,
+  )
+  const view = { StreamName: 'counts' }
+  const { Shards } = await f.ok('ListShards', view)
+  const [ShardToSplit, StreamARN] = [Shards[0].ShardId, arnOf('counts')]
+  const record = { PartitionKey: 'k', Data: Buffer.from('{}').toString('base64') }
+  for (const [operation, input] of [
+    ['PutRecord', { ...view, ...record }],
+    ['PutRecords', { ...view, Records: [record] }],
+    ['SplitShard', { ...view, ShardToSplit, NewStartingHashKey: '1000' }],
+    ['UpdateShardCount', { ...view, TargetShardCount: 2, ScalingType: 'UNIFORM_SCALING' }],
+    ['UpdateStreamMode', { StreamARN, ...onDemand }],
+    ['UpdateMaxRecordSize', { StreamARN, MaxRecordSizeInKiB: 2_048 }],
+    ['IncreaseStreamRetentionPeriod', { ...view, RetentionPeriodHours: 8_760 }],
+    ['DeleteStream', view],
+  ] as const) {
+    const [type, message] = await f.refused(operation, input)
+    assert.equal(type, 'InvalidArgumentException', operation)
+    assert.match(message, /the view counts, which alone writes it/, operation)
+  }
+  assert.equal(await typeOf(f, 'DeleteStream', { StreamName: 'sold' }), 'ResourceInUseException')
+  await f.ok('RegisterStreamConsumer', { StreamARN, ConsumerName: 'reader' })
+  await f.ok('PutRecord', { StreamName: 'sold', ...record })
+})

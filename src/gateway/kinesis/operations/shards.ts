@@ -44,7 +44,7 @@ export const shardOperations = {
   },
   async SplitShard(call) {
     const { streams } = call.service
-    const name = call.stream('alter')
+    const name = call.reshards()
     const at = BigInt(call.input.NewStartingHashKey)
     const number = numberOf(call, name, call.input.ShardToSplit)
     await streams.reshard(name, (stream, nowMs) => {
@@ -63,7 +63,7 @@ export const shardOperations = {
   },
   async MergeShards(call) {
     const { streams } = call.service
-    const name = call.stream('alter')
+    const name = call.reshards()
     const { ShardToMerge, AdjacentShardToMerge } = call.input
     const numbers = [ShardToMerge, AdjacentShardToMerge].map((id) => numberOf(call, name, id)) as [number, number]
     await streams.reshard(name, (stream, nowMs) => {
@@ -80,7 +80,7 @@ export const shardOperations = {
   },
   async UpdateShardCount(call) {
     const { streams } = call.service
-    const name = call.stream('alter')
+    const name = call.reshards()
     const { TargetShardCount: target } = call.input
     let current = 0
     await streams.reshard(name, (stream, nowMs) => {

@@ -1,4 +1,5 @@
 /** Streams: made, described, set, removed. */
+import { Fault } from '../../../lib/fault.ts'
 import type { Call, Handlers } from '../call.ts'
 import { page, pageAfter, pageToken } from '../call.ts'
 import { descriptionJson, shardJson, shownShards, streamSummaryJson, summaryJson } from '../describe.ts'
@@ -39,6 +40,9 @@ export const streamOperations = {
   },
   async DeleteStream(call) {
     const stream = call.found('delete')
+    const reader = call.service.uses.readerOf(stream.name)
+    if (reader !== null)
+      throw new Fault('log.topic-in-use', { topic: stream.name, by: `the ${reader.kind} ${reader.name}` })
     checkNoQueues(call, stream)
     const consumers = Object.keys(stream.consumers).length
     if (consumers > 0 && call.input.EnforceConsumerDeletion !== true)
@@ -128,7 +132,7 @@ export const streamOperations = {
     return null
   },
   async UpdateStreamMode(call) {
-    const name = call.stream('alter')
+    const name = call.reshards()
     const stream = call.service.streams.active(name)
     const { StreamModeDetails, WarmThroughputMiBps } = call.input
     const onDemand = StreamModeDetails.StreamMode === 'ON_DEMAND'
