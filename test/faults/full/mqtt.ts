@@ -39,7 +39,8 @@ export class MqttSide implements Side {
           ids.map((id) => answerOf(over.publishAsync(`full/${name}`, valueOf(id, valueBytes), { qos }))),
         )
       }
-      return new Writer(name, this.told, send, { atOnce: 5, isMeasured: version === 5 })
+      // The end of an exchange with QoS 2 waits for room.
+      return new Writer(name, this.told, send, { atOnce: 5, isMeasured: version === 5 && qos === 1 })
     })
   }
   /** `stays`: it keeps its connection while the process lives. */
