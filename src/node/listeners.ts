@@ -97,7 +97,7 @@ async function kinesis({ config, local: log, ...options }: ListenOptions): Promi
 
 async function mqtt({ config, local, ...options }: ListenOptions): Promise<Listener | null> {
   if (local === null) return null
-  const { world, log, commits, contracts, security, telemetry, logger, at, tls } = options
+  const { world, log, commits, contracts, security, telemetry, engine, logger, at, tls } = options
   const { listenMqtt } = await import('../gateway/mqtt/index.ts')
   return listenMqtt({
     world,
@@ -105,6 +105,7 @@ async function mqtt({ config, local, ...options }: ListenOptions): Promise<Liste
     commits,
     contracts,
     security,
+    writerOf: (topic) => engine.writerOf(topic),
     at,
     logger,
     meter: telemetry.mqtt,

@@ -184,7 +184,10 @@ async function startLayers(options: StartOptions, stack: AsyncDisposableStack): 
     logger,
     files,
     load: importPackage,
-    refuses: (topic, record) => contracts.refuses(topic, record),
+    refuses: (topic, record) =>
+      engine.writerOf(topic) === null
+        ? contracts.refuses(topic, record)
+        : new Fault('log.topic-kept', { topic, why: 'it holds the changes of a view, which alone writes it' }),
   })
   stack.defer(() => connectors.close())
   later.connectors = connectors

@@ -34,6 +34,8 @@ export interface HubOptions {
   readonly commits: Commits
   readonly contracts: Contracts
   readonly security: Security
+  /** The view that alone writes the topic; null: there is none. */
+  readonly writerOf: (topic: string) => string | null
   readonly logger: Logger
   readonly rules: readonly TopicRule[]
   /** Of a log topic that is made because somebody publishes. */

@@ -39,6 +39,7 @@ interface Parts {
   readonly commits: Commits
   readonly contracts: Contracts
   readonly access: Access
+  readonly writerOf: (topic: string) => string | null
   readonly map: TopicMap
   readonly topics: LogTopics
   readonly retained: Retained
@@ -70,6 +71,9 @@ export class Publishing {
     const name = this.#parts.map.logTopic(topic)
     if (!this.#parts.access.may(options.subject, 'write', name))
       return refuse(reason.notAuthorized, `you may not write to ${name}`)
+    const view = this.#parts.writerOf(name)
+    if (view !== null)
+      return refuse(reason.notAuthorized, `${name} holds the changes of the view ${view}, which alone writes it`)
     const log = this.#parts.topics.get(name)
     if (log !== null) return this.#append(log, sent, options, waiter, refuse)
     this.#parts.topics.ready(name).then(

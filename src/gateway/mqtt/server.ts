@@ -36,6 +36,8 @@ export interface MqttOptions {
   readonly commits: Commits
   readonly contracts: Contracts
   readonly security: Security
+  /** The view that alone writes the topic; null: there is none. */
+  readonly writerOf?: (topic: string) => string | null
   readonly at: Address
   readonly logger?: Logger
   readonly meter?: MqttMeter
@@ -67,8 +69,9 @@ export interface MqttListener {
 
 export async function listenMqtt(options: MqttOptions): Promise<MqttListener> {
   const { world, log, commits, contracts, security, logger = silent, rules = [], partitions = 1 } = options
-  const { sessionExpiryMaxS = never } = options
-  const hub = await Hub.open({ world, log, commits, contracts, security, logger, rules, partitions, sessionExpiryMaxS })
+  const { sessionExpiryMaxS = never, writerOf = () => null } = options
+  const parts = { world, log, commits, contracts, security, writerOf, logger }
+  const hub = await Hub.open({ ...parts, rules, partitions, sessionExpiryMaxS })
   const server = new Server(options, hub)
   try {
     await server.listen(options.at)
