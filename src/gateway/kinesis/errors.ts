@@ -48,6 +48,9 @@ export function serviceError(error: unknown): ServiceError {
       return notFound(fault.message)
     case 'log.topic-in-use':
       return inUse(`${fault.message}: ${fault.hint}`)
+    // Made by another protocol meanwhile.
+    case 'log.topic-exists':
+      return inUse(fault.message)
     case 'security.throttled':
       return new ServiceError('ProvisionedThroughputExceededException', fault.message)
     case 'wire.too-large':

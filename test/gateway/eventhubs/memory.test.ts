@@ -1,6 +1,7 @@
 /** What clients can make the gateway hold: each has a limit, over all of them too. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { connect } from 'node:net'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ByteWriter } from '../../../src/lib/bytes.ts'
@@ -137,4 +138,40 @@ test('who asks for answers and takes none is not read any more', async () => {
     assert.ok(turn < 500, 'it is not read on')
     await sleep(20)
   }
+})
+
+test('messages over WebSockets that do not come whole are held for so many bytes, over all connections', async (t) => {
+  const own = limits as { -readonly [K in keyof typeof limits]: number }
+  const before = own.amqpBytesWaitingInAll
+  t.after(() => (own.amqpBytesWaitingInAll = before))
+  own.amqpBytesWaitingInAll = 4_000_000
+  const head = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0x1e, 0x84, 0x80, 0, 0, 0, 0])
+  const key = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
+  const ask = 'GET /$servicebus/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade'
+  const sockets = Array.from({ length: 10 }, () => connect({ port: hubs.port, host: '127.0.0.1' }))
+  t.after(() => sockets.forEach((socket) => socket.destroy()))
+  let cut = 0
+  for (const socket of sockets) {
+    socket.on('error', () => undefined)
+    socket.on('close', () => cut++)
+    socket.write(`${ask}\r\nSec-WebSocket-Protocol: AMQPWSB10\r\n${key}\r\n\r\n`)
+    await once(socket, 'data')
+    socket.write(Buffer.concat([head, Buffer.alloc(1_000_000)]))
+  }
+  const late = Date.now() + 10_000
+  while (cut < 6 && Date.now() < late) await sleep(20)
+  assert.ok(cut >= 6 && cut < 10, `${cut} of them were cut off`)
+  // Whole messages do not add up to anything.
+  own.amqpBytesWaitingInAll = 100_000
+  for (const socket of sockets) socket.destroy()
+  const { WebSocket } = await import('ws')
+  const socket = new WebSocket(`ws://127.0.0.1:${hubs.port}/$servicebus/websocket`, 'AMQPWSB10')
+  await once(socket, 'open')
+  for (let i = 0; i < 20; i++) socket.ping(Buffer.alloc(100))
+  socket.send(Buffer.from('AMQP\0\x01\0\0'))
+  await once(socket, 'message')
+  socket.close()
+  await once(socket, 'close')
+  own.amqpBytesWaitingInAll = before
+  await stillServes()
 })

@@ -5,6 +5,8 @@ import { connect as connectTcp } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { serviceError } from '../../../src/gateway/kinesis/errors.ts'
+import { Fault } from '../../../src/lib/fault.ts'
 import { encodeBatch } from '../../../src/log/batch.ts'
 import { operationNames } from '../../../src/wire/kinesis/model.ts'
 import { parseSequenceNumber } from '../../../src/wire/kinesis/sequence-number.ts'
@@ -372,4 +374,9 @@ test('model=2020: five shards share one running index, over a restart too, and p
     assert.deepEqual(await behind('AT_SEQUENCE_NUMBER'), wanted)
     assert.deepEqual(await behind('AFTER_SEQUENCE_NUMBER'), wanted.slice(1))
   }
+})
+
+test('a stream that somebody makes by another protocol in the same moment is in use', () => {
+  const { type } = serviceError(new Fault('log.topic-exists', { topic: 't' }))
+  assert.equal(type, 'ResourceInUseException')
 })

@@ -168,11 +168,37 @@ export class HttpShell {
         destroy: () => webSocket.terminate(),
       }
       const { received, drained, gone } = this.#open(transport)
-      webSocket.on('message', (data) => received(Buffer.isBuffer(data) ? data : Buffer.concat(data as Buffer[])))
+      const came = this.#partly(socket, () => webSocket.terminate())
+      webSocket.on('ping', came)
+      webSocket.on('pong', came)
+      webSocket.on('message', (data) => {
+        came()
+        received(Buffer.isBuffer(data) ? data : Buffer.concat(data as Buffer[]))
+      })
       webSocket.on('error', () => {})
-      webSocket.on('close', gone)
+      webSocket.on('close', () => {
+        came()
+        gone()
+      })
       socket.on('drain', drained)
     })
+  }
+  /**
+   * Counts what has come of a message over a WebSocket, with what others hold of theirs: where that is too much, who has more
+   * than a frame goes. Answers how to say that the message is whole.
+   */
+  #partly(socket: Duplex, cut: () => void): () => void {
+    let held = 0
+    // Before the WebSocket takes them: then it says which message they end.
+    socket.prependListener('data', (piece: Buffer) => {
+      held += piece.length
+      this.#hubs.bytesPartial += piece.length
+      if (held > limits.amqpFrameBytes && this.#hubs.bytesPartial > limits.amqpBytesWaitingInAll) cut()
+    })
+    return () => {
+      this.#hubs.bytesPartial -= held
+      held = 0
+    }
   }
 }
 const notFound: HttpAnswer = { status: 404, headers: {}, body: '' }
