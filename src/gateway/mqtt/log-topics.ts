@@ -273,7 +273,7 @@ export class LogTopics {
     if (followed.next !== null && followed.next < chunk.next) followed.next = chunk.next
   }
   async #recover(followed: Followed, fault: Fault): Promise<void> {
-    if (fault.code === 'log.unknown-topic' || fault.code === 'log.unknown-partition') {
+    if (isGone(fault)) {
       this.#following.delete(followed)
       followed.next = null
       return
@@ -291,12 +291,13 @@ export class LogTopics {
     for (const { resolve } of done) resolve()
   }
 
-  /** Some records from there on, and where to go on; null: there is no such partition any more. */
+  /** Some records from there on, and where to go on; null: there is no such partition any more. Throws Fault where the log cannot be read. */
   async read(partition: Partition, from: number): Promise<{ records: readonly LogRecord[]; next: number } | null> {
     const [chunk] = await this.#behindReader.read([{ partition, offset: from as Offset }])
     if (chunk === undefined) return null
     if ('fault' in chunk) {
-      if (chunk.fault.code !== 'log.offset-out-of-range') return null
+      if (isGone(chunk.fault)) return null
+      if (chunk.fault.code !== 'log.offset-out-of-range') throw chunk.fault
       const [bounds] = await this.#options.log.bounds([partition])
       if (bounds === undefined) return null
       // What retention has taken is gone; a position beyond the end is one of another topic of that name.
@@ -306,3 +307,4 @@ export class LogTopics {
     return { records: records.filter(({ offset }) => offset >= from), next: chunk.next }
   }
 }
+const isGone = ({ code }: Fault): boolean => code === 'log.unknown-topic' || code === 'log.unknown-partition'

@@ -340,6 +340,9 @@ export class Session extends Feed {
         else if (entry.message === null) this.#done(entry)
         else this.#send(entry, link)
       }
+    } catch (error) {
+      // The client comes back, and what is under way is read again.
+      if (this.link === link) link?.failed(error)
     } finally {
       this.#isResending = false
     }

@@ -5,7 +5,9 @@ import { CatchUp } from '../../../src/gateway/mqtt/catch-up.ts'
 import type { Delivery, Feed } from '../../../src/gateway/mqtt/feed.ts'
 import { type Followed, LogTopics } from '../../../src/gateway/mqtt/log-topics.ts'
 import { realWorld } from '../../../src/lib/real/world.ts'
+import { Fault } from '../../../src/lib/fault.ts'
 import type { LogRecord } from '../../../src/log/batch.ts'
+import { LocalReader } from '../../../src/log/local/reader.ts'
 import { broker, memoryWorld } from './fixture.ts'
 
 const perRead = 100
@@ -155,4 +157,36 @@ test('sessions that come back after a restart read the log once between them', a
   }
   // 4 MB are some 16 pieces: each for itself would read 640.
   assert.ok(read.mock.callCount() <= 150, `${read.mock.callCount()} reads`)
+})
+
+test('what lies behind is not passed over where the log cannot be read for a while', async (t) => {
+  const world = memoryWorld()
+  const before = await broker(t, { world })
+  const clientId = 'patient'
+  const { mqtt: first } = await before.client({ clientId, clean: false })
+  await first.subscribeAsync('busy/+', { qos: 1 })
+  await first.endAsync()
+  const { mqtt } = await before.client()
+  const messages = 50
+  for (let n = 0; n < messages; n++) await mqtt.publishAsync('busy/a', String(n), { qos: 1 })
+  await before.stop()
+
+  const here = await broker(t, { world })
+  let failing = 3
+  const read = LocalReader.prototype.read
+  t.mock.method(LocalReader.prototype, 'read', function (this: LocalReader, ...of: Parameters<typeof read>) {
+    const [[at], wait] = of
+    // Who reads behind waits for nothing.
+    if (wait !== undefined || at?.partition.topic !== 'mqtt.busy' || failing-- <= 0) return read.apply(this, of)
+    return Promise.resolve([
+      { partition: at.partition, fault: new Fault('store.failed', { what: 'reading', path: 'segment' }) },
+    ])
+  })
+  const client = await here.client({ clientId, clean: false })
+  await client.received(messages)
+  assert.ok(failing < 0)
+  assert.deepEqual(
+    client.texts(),
+    Array.from({ length: messages }, (_, n) => String(n)),
+  )
 })
