@@ -159,6 +159,23 @@ test('a receive that says nothing else waits for nine seconds', async (t) => {
   assert.equal((await waiting).QueueRecords.length, 1)
 })
 
+test('a receive of dead letters waits also before there was one', async (t) => {
+  const f = await kinesis(t)
+  await f.ok('CreateStream', { StreamName: 's', ShardCount: 1 })
+  const once = { DeadLetterConfiguration: { TargetType: 'BUILT_IN', MaxReceiveCount: 1 } }
+  const StreamConfigurationList = [{ StreamARN: arnOf('s') }]
+  await f.ok('CreateQueue', { QueueName: 'q', StreamConfigurationList, QueueAttributes: once })
+  const QueueARN = queueArn('q')
+  const fromMs = performance.now()
+  assert.deepEqual(await idsOf(f, QueueARN, 'DeadLetterQueue'), [])
+  assert.ok(performance.now() - fromMs > 900)
+  const waiting = f.ok('ReceiveDeadLetterQueueRecords', { QueueARN })
+  await f.ok('PutRecord', { StreamName: 's', PartitionKey: 'k', Data: '' })
+  const [{ ReceiptHandle }] = (await f.ok('ReceiveQueueRecords', { QueueARN })).QueueRecords
+  await f.ok('UpdateQueueRecordsVisibility', { QueueARN, Entries: [{ ReceiptHandle, VisibilityTimeoutSeconds: 0 }] })
+  assert.equal((await waiting).QueueRecords.length, 1)
+})
+
 test('a dead letter has the id of its record, and a queue named like another’s dead letters is its own', async (t) => {
   const f = await kinesis(t)
   await f.ok('CreateStream', { StreamName: 's', ShardCount: 1 })

@@ -31,6 +31,8 @@ const visibilityDefault = 30
 const receivesDefault = 6
 const waitSecondsDefault = 9
 const bytesMax = 8 * 1024 * 1024
+/** So often is it looked whether there is a topic. */
+const lookMs = 250
 const listedDefault = 100
 
 export const queueOperations = {
@@ -129,20 +131,22 @@ export const queueOperations = {
 
   async ReceiveQueueRecords(call) {
     const queue = found(call, 'read')
-    const of = queue.streams.flatMap(({ name, topicId }) => {
-      const stream = call.service.streams.find(name)
-      return stream === null || stream.topicId !== topicId ? [] : stream.shards.map((_, index) => ({ topicId, index }))
-    })
-    return received(call, groupOf(queue), of)
+    return received(call, groupOf(queue), () =>
+      queue.streams.flatMap(({ name, topicId }) => {
+        const stream = call.service.streams.find(name)
+        return stream?.topicId === topicId ? stream.shards.map((_, index) => ({ topicId, index })) : []
+      }),
+    )
   },
   AcknowledgeQueueRecords: (call) => settled(call, groupOf(found(call, 'read')), accepted),
   UpdateQueueRecordsVisibility: (call) => settled(call, groupOf(found(call, 'read')), visibility),
 
   async ReceiveDeadLetterQueueRecords(call) {
     const queue = found(call, 'read')
-    const topic = call.service.log.catalog.byName(deadTopicOf(queue))
-    const of = Array.from({ length: topic?.partitions ?? 0 }, (_, index) => ({ topicId: topic!.id, index }))
-    return received(call, deadGroupOf(queue), of)
+    return received(call, deadGroupOf(queue), () => {
+      const topic = call.service.log.catalog.byName(deadTopicOf(queue))
+      return Array.from({ length: topic?.partitions ?? 0 }, (_, index) => ({ topicId: topic!.id, index }))
+    })
   },
   AcknowledgeDeadLetterQueueRecords: (call) => settled(call, deadGroupOf(found(call, 'read')), accepted),
   UpdateDeadLetterQueueRecordsVisibility: (call) => settled(call, deadGroupOf(found(call, 'read')), visibility),
@@ -269,10 +273,17 @@ function receiptOf(text: string): Receipt | null {
 async function received(
   call: Call<'ReceiveQueueRecords'> | Call<'ReceiveDeadLetterQueueRecords'>,
   group: string,
-  of: readonly QueueRef[],
+  refs: () => readonly QueueRef[],
 ): Promise<object> {
   const { service, input, nowMs, codec } = call
   const { Limit = 10, WaitTimeSeconds = waitSecondsDefault, VisibilityTimeoutSeconds } = input
+  const { clock } = service.world
+  const untilMs = clock.monotonic() + WaitTimeSeconds * 1_000
+  const leftMs = (): number => Math.max(0, untilMs - clock.monotonic())
+  // Dead letters have no topic before the first of them.
+  let of = refs()
+  for (; of.length === 0 && leftMs() > 0 && !call.signal.aborted; of = refs())
+    await clock.sleep(Math.min(lookMs, leftMs()), call.signal).catch(() => undefined)
   if (of.length === 0) return { QueueRecords: [] }
   const member = service.world.random.uuid()
   // Another one first each time: none starves behind the others.
@@ -284,7 +295,7 @@ async function received(
       of: [...of.slice(first), ...of.slice(0, first)],
       recordsMax: Limit,
       bytesMax,
-      waitMs: WaitTimeSeconds * 1_000,
+      waitMs: leftMs(),
       ...(VisibilityTimeoutSeconds === undefined ? {} : { lockMs: lockMsOf(VisibilityTimeoutSeconds) }),
     },
     call.signal,
