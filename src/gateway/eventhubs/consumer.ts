@@ -39,6 +39,7 @@ export class Consumer extends Link implements Receiver {
   readonly #wantsFacts: boolean
   #subject: Subject | null = null
   #topic = ''
+  #groupText = ''
   #place = ''
   #partition = { topic: '', index: 0 }
   #readers: { readonly large: Reader; readonly small: Reader } | null = null
@@ -86,9 +87,9 @@ export class Consumer extends Link implements Receiver {
     const { hubs } = connection
     const { hub, group: groupText, partition: partitionText } = this.#address
     this.#subject = connection.subjectFor(this.#path)
-    const topic = hubs.topic(hub)
+    const topic = hubs.topicFor(this.#subject, 'read', hub)
     const group = groupOf(groupText)
-    hubs.allow(this.#subject, 'read', 'topic', topic.name)
+    this.#groupText = groupText
     hubs.allow(this.#subject, 'read', 'group', groupText)
     const index = partitionOf(partitionText, topic.partitions)
     const { source: from } = this.asked
@@ -137,7 +138,18 @@ export class Consumer extends Link implements Receiver {
     this.session.detachLink(this, refusal)
   }
   override expired(): Refusal | null {
-    return this.session.connection.expired(this.#path)
+    const { connection } = this.session
+    const over = connection.expired(this.#path)
+    if (over !== null) return over
+    // Grants go, too.
+    const subject = connection.subjectFor(this.#path)
+    try {
+      connection.hubs.allow(subject, 'read', 'topic', this.#topic)
+      connection.hubs.allow(subject, 'read', 'group', this.#groupText)
+      return null
+    } catch (error) {
+      return refusalOf(error)
+    }
   }
 
   onFlow({ deliveryCount, linkCredit, drain, echo }: Flow): void {

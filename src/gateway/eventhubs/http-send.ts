@@ -52,7 +52,6 @@ async function send(hubs: Hubs, request: HttpRequest, { hub, partition, publishe
   const path = [hub, ...(partition === null ? [] : ['partitions', partition])].map((part) => part.toLowerCase())
   const subject = await subjectOf(hubs, request, path)
   const topic = await hubs.topicToWrite(addressOf(hub).node === 'hub' ? hub : '', subject)
-  hubs.allow(subject, 'write', 'topic', topic.name)
   const index = partition === null ? null : partitionOf(partition, topic.partitions)
   const { quotas } = hubs.parts.security
   const client = { user: subject.principal.name, clientId: '' }

@@ -85,14 +85,27 @@ export class Hubs {
     if (similar.length === 1) return similar[0]!
     throw new Refused(condition.notFound, `The messaging entity '${hub.slice(0, 300)}' could not be found.`)
   }
+  /** The same for who may do that to it: others do not learn whether it is there. Throws Refused. */
+  topicFor(subject: Subject, operation: Operation, hub: string): TopicInfo {
+    let found: TopicInfo
+    try {
+      found = this.topic(hub)
+    } catch (error) {
+      this.allow(subject, operation, 'topic', hub)
+      throw error
+    }
+    this.allow(subject, operation, 'topic', found.name)
+    return found
+  }
   /** The same for who sends: where it is asked for, a hub is made. Throws Refused, Fault. */
   async topicToWrite(hub: string, subject: Subject): Promise<TopicInfo> {
     const { log, autoCreate, uses } = this.parts
     let found: TopicInfo
     try {
-      found = this.topic(hub)
+      found = this.topicFor(subject, 'write', hub)
     } catch (error) {
-      if (autoCreate === null || isKeptTopic(hub)) throw error
+      const isThere = !(error instanceof Refused) || error.refusal.condition !== condition.notFound
+      if (isThere || autoCreate === null || isKeptTopic(hub)) throw error
       this.allow(subject, 'create', 'topic', hub)
       const [fault] = await log.topics.create([{ name: hub, partitions: autoCreate }])
       if (fault instanceof Fault && fault.code !== 'log.topic-exists') throw fault

@@ -48,7 +48,6 @@ export class Publisher extends Link {
     const { connection } = this.session
     this.#subject = connection.subjectFor(this.#path)
     const topic = await connection.hubs.topicToWrite(this.#hub, this.#subject)
-    connection.hubs.allow(this.#subject, 'write', 'topic', topic.name)
     if (this.#partitionText !== null) this.#partition = partitionOf(this.#partitionText, topic.partitions)
     this.#topic = topic
     this.session.attached(this, { maxMessageSize: BigInt(limits.amqpMessageBytes) })

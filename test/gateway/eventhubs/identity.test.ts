@@ -201,6 +201,32 @@ test('over HTTPS the same tokens hold', async () => {
   assert.equal(await send(null), 401)
   assert.equal(await send(sas('http://h/other', now() + 60), 'other'), 401)
 })
+test('who may not read or write a hub does not learn whether it is there', async () => {
+  await using client = await open()
+  await put(client, sas('sb://h/', now() + 60), 'sb://h/')
+  const said: (string | undefined)[] = []
+  for (const hub of ['other', 'nowhere']) {
+    await client.sender(hub)
+    said.push((await client.detached()).description?.replace(hub, 'HUB'))
+    await client.receiver(`${hub}/ConsumerGroups/mine/Partitions/0`)
+    said.push((await client.detached()).description?.replace(hub, 'HUB'))
+  }
+  assert.match(said[0]!, /Unauthorized access/)
+  assert.deepEqual(said.slice(2), said.slice(0, 2))
+})
+test('a receiver ends when its grant does', async () => {
+  const of = { principal: 'User:writer', host: '*', permission: 'allow' } as const
+  const grant = { ...of, resource: 'topic', pattern: 'literal', name: 'other', operation: 'read' } as const
+  await hubs.security.grants.add([grant])
+  await using client = await open()
+  await put(client, sas('sb://h/other', now() + 60), 'sb://h/other')
+  await client.receiver('other/ConsumerGroups/mine/Partitions/0', { credit: 10 })
+  await new Promise((resolve) => setTimeout(resolve, 1_200))
+  await hubs.security.grants.remove([grant])
+  const { condition, description } = await client.detached(6_000)
+  assert.equal(condition, 'amqp:unauthorized-access')
+  assert.match(description!, /'read' of the topic 'other'/)
+})
 /** As a storage account signs it. */
 function sharedKey(method: string, path: string, query: string, signedMs: number): Record<string, string> {
   const date = new Date(signedMs).toUTCString()

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { connect } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
 import { decodeBatch } from '../../../src/log/batch.ts'
+import { operationNames } from '../../../src/wire/kinesis/model.ts'
 import { signatureOf, timeText } from '../../../src/wire/kinesis/signature.ts'
 import { authority, temporaryFolder } from '../../security/certificates.ts'
 import { type KinesisFixture, kinesis, mediaTypes } from './fixture.ts'
@@ -173,4 +174,79 @@ test('topics that are kept for others are no streams', async (t) => {
     assert.equal((await f.refused('CreateStream', { StreamName, ShardCount: 1 }))[0], 'ResourceInUseException')
     assert.equal((await f.refused('DeleteStream', { StreamName }))[0], 'ResourceNotFoundException')
   }
+})
+
+test('each operation is refused to who has no grant, and that is in the audit; lists are empty', async (t) => {
+  const f = await kinesis(t)
+  const { root, alice } = await given(f)
+  await f.ok('CreateStream', { StreamName: 'orders', ShardCount: 1 }, { key: root })
+  const StreamARN = 'arn:aws:kinesis:us-east-1:000000000000:stream/orders'
+  await f.ok('RegisterStreamConsumer', { StreamARN, ConsumerName: 'con' }, { key: root })
+  const { ConsumerDescription } = await f.ok(
+    'DescribeStreamConsumer',
+    { StreamARN, ConsumerName: 'con' },
+    { key: root },
+  )
+  const { ConsumerARN } = ConsumerDescription
+  const queue = { QueueName: 'q', StreamConfigurationList: [{ StreamARN }], QueueAttributes: {} }
+  await f.ok('CreateQueue', queue, { key: root })
+  const at = { StreamName: 'orders', ShardId: 'shardId-000000000000', ShardIteratorType: 'TRIM_HORIZON' }
+  const { ShardIterator } = await f.ok('GetShardIterator', at, { key: root })
+  // What some operation wants; each takes its own.
+  const input = {
+    ...{ ...queue, QueueName: 'q2', ...at, StreamARN, ShardIterator, ConsumerARN, ConsumerName: 'con', ShardCount: 1 },
+    ...{
+      PartitionKey: 'k',
+      Data: 'eA==',
+      Records: [{ PartitionKey: 'k', Data: 'eA==' }],
+      Tags: { a: 'b' },
+      TagKeys: ['a'],
+    },
+    ...{ ShardToSplit: at.ShardId, NewStartingHashKey: '100', ShardToMerge: at.ShardId },
+    ...{ AdjacentShardToMerge: 'shardId-000000000001', TargetShardCount: 2, ScalingType: 'UNIFORM_SCALING' },
+    ...{
+      RetentionPeriodHours: 48,
+      ResourceARN: StreamARN,
+      Policy: '{}',
+      StreamModeDetails: { StreamMode: 'PROVISIONED' },
+    },
+    ...{
+      EncryptionType: 'KMS',
+      KeyId: 'alias/aws/kinesis',
+      ShardLevelMetrics: ['ALL'],
+      StartingPosition: { Type: 'LATEST' },
+    },
+    ...{
+      QueueARN: 'arn:aws:kinesis:us-east-1:000000000000:queue/q',
+      MaxRecordSizeInKiB: 2_048,
+      WarmThroughputMiBps: 1,
+    },
+    ...{ Entries: [{ ReceiptHandle: 'AAAA', VisibilityTimeoutSeconds: 1 }], RecordDistributionStrategy: 'AUTO' },
+    MinimumThroughputBillingCommitment: { Status: 'ENABLED' },
+  }
+  const lists = new Set(['ListStreams', 'ListQueues', 'ListChannels'])
+  const asked = operationNames.filter((name) => !name.endsWith('Channel'))
+  for (const name of asked) {
+    const { StreamARN: arn, ...rest } = input
+    const own =
+      name === 'ListShards'
+        ? rest
+        : name === 'CreateStream'
+          ? { ...rest, StreamName: 'fresh' }
+          : { ...rest, StreamARN: arn }
+    const { status, body } = await f.call(name, own, { key: alice })
+    if (lists.has(name)) assert.ok(status === 200 && !/orders|:q/.test(JSON.stringify(body)), name)
+    else assert.equal(body.__type, 'AccessDeniedException', `${name}: ${JSON.stringify(body).slice(0, 200)}`)
+    // The audit takes twenty refusals a second.
+    await new Promise((resolve) => setTimeout(resolve, 60))
+  }
+  await new Promise((resolve) => setTimeout(resolve, 1_500))
+  const partition = { topic: '_millrace_audit', index: 0 }
+  const [chunk] = await f.log.reader().read([{ partition, offset: 0 as never }], { ms: 1_000 })
+  assert.ok(chunk !== undefined && !('fault' in chunk))
+  const entries = chunk.batches.flatMap((batch) =>
+    [...decodeBatch(batch)].map(({ value }) => JSON.parse(Buffer.from(value!).toString()) as Record<string, string>),
+  )
+  const said = new Set(entries.map(({ principal, action, outcome }) => `${principal} ${action} ${outcome}`))
+  for (const name of asked) if (!lists.has(name)) assert.ok(said.has(`User:alice ${name} refused`), name)
 })

@@ -86,6 +86,7 @@ export const streamOperations = {
     return { ...answer, StreamSummaries: summaries, ...(more ? { NextToken: pageToken(some.at(-1)!) } : {}) }
   },
   DescribeLimits(call) {
+    call.demandCluster('describe')
     const { streams } = call.service
     const onDemand = streams.names().filter((name) => streams.find(name)?.onDemand === true)
     return {
@@ -97,7 +98,10 @@ export const streamOperations = {
       ChannelCountLimit: 0,
     }
   },
-  DescribeAccountSettings: (call) => ({ MinimumThroughputBillingCommitment: commitmentOf(call) }),
+  DescribeAccountSettings(call) {
+    call.demandCluster('describe')
+    return { MinimumThroughputBillingCommitment: commitmentOf(call) }
+  },
   async UpdateAccountSettings(call) {
     call.demandCluster('alter')
     const { Status } = call.input.MinimumThroughputBillingCommitment
