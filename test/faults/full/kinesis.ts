@@ -63,8 +63,8 @@ export class KinesisSide implements Side {
     const asked = { QueueARN, Limit: 10, WaitTimeSeconds: 1 }
     const { status, body } = await this.#caller.call('ReceiveQueueRecords', asked)
     if (status !== 200) return `${status} ${body.__type}`
-    for (const { Data, ReceiptHandle } of body.QueueRecords) {
-      const id = String(Buffer.from(Data, 'base64')).split('|')[0]!
+    // By the record: what was refused when a sync failed may be there, and again where it was put again.
+    for (const { RecordId: id, ReceiptHandle } of body.QueueRecords) {
       if (this.#settled.has(id)) this.told.problem(`queue: ${id} came again after its acknowledgement`)
       if ((this.#leases.get(id) ?? 0) > performance.now()) this.told.problem(`queue: ${id} came to two at a time`)
       this.#leases.set(id, performance.now() + visibilitySeconds * 900)
