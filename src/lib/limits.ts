@@ -105,9 +105,9 @@ export const limits = {
   pubsubUdfs: 100,
   /** Memory of all of them, beyond which they are loaded anew. */
   pubsubUdfsMemoryBytes: 256 * 1024 * 1024,
-  /** A thread that does not answer is ended; and so long the function that it was running is not run again. */
-  pubsubUdfSilentMs: 4_000,
-  pubsubUdfStoppedMs: 30_000,
+  /** A thread that does not answer is ended, late enough for a machine with more to do than it has cores for; and so long the function that it was running is not run again. */
+  pubsubUdfSilentMs: 10_000,
+  pubsubUdfStoppedMs: 60_000,
   /** Incremental fetch sessions: Kafka's `max.incremental.fetch.session.cache.slots`, and their partitions together. */
   kafkaFetchSessions: 1_000,
   kafkaFetchSessionPartitions: 200_000,
