@@ -144,9 +144,12 @@ class Shell {
     this.#secure?.on('tlsClientError', () => options.meter.refused())
   }
   #adopt(socket: Socket): void {
+    socket.on('error', () => {})
+    // Over the quota of its address.
+    const { quotas } = this.#options.security
+    if (quotas.connected(plainAddress(socket.remoteAddress ?? '')) > 0) return void socket.destroy()
     this.#open.add(socket)
     this.#options.meter.connections(this.#open.size)
-    socket.on('error', () => {})
     socket.on('close', () => {
       this.#open.delete(socket)
       this.#options.meter.connections(this.#open.size)

@@ -2,6 +2,7 @@
 import type { Subject } from '../../security/authorizer.ts'
 import { type Operation, type ResourceType, clusterName } from '../../security/grants.ts'
 import { type Principal, anonymous, principalText, user } from '../../security/principal.ts'
+import type { Client } from '../../security/quotas.ts'
 import type { Security } from '../../security/security.ts'
 import { Fault } from '../../lib/fault.ts'
 import { RpcError } from './errors.ts'
@@ -11,6 +12,7 @@ export interface Peer {
   /** Of a certificate that somebody vouches for. */
   readonly subject: string | null
 }
+type ByteRate = 'producer_byte_rate' | 'consumer_byte_rate'
 const changing: ReadonlySet<Operation> = new Set(['create', 'delete', 'alter', 'alter-configs'])
 
 /** Who it is and, by the wall clock, until when. */
@@ -92,6 +94,22 @@ export class Access {
       'PERMISSION_DENIED',
       `User not authorized to perform this action: ${who} may not ${operation} ${type} ${name}.`,
     )
+  }
+  /** For so many milliseconds nothing more of it should be used. */
+  overQuotaMs(quota: ByteRate): number {
+    return this.#security.quotas.wait(quota, this.#client())
+  }
+  /** Throws RpcError RESOURCE_EXHAUSTED, after which official clients try again. */
+  demandQuota(quota: ByteRate): void {
+    const ms = this.overQuotaMs(quota)
+    const who = principalText(this.subject.principal)
+    if (ms > 0) throw new RpcError('RESOURCE_EXHAUSTED', `The quota ${quota} of ${who} is used up for ${ms} ms.`)
+  }
+  used(quota: ByteRate, bytes: number): void {
+    this.#security.quotas.charge(quota, this.#client(), bytes)
+  }
+  #client(): Client {
+    return { user: this.subject.principal.name, clientId: '' }
   }
   /** The same of what changes something, although it needs no more than this. */
   demandChange(operation: Operation, type: ResourceType, name: string): void {

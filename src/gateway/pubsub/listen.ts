@@ -172,15 +172,24 @@ class Shell {
   }
   #sniff(socket: Socket): void {
     this.#take(socket)
+    if (this.#isTooMany(socket)) return
     socket.setNoDelay(true)
     byVersion(socket, this.#gateway.service.clock, { http1: this.#h1, http2: this.#h2 })
   }
   #encrypted(socket: TLSSocket): void {
     this.#take(socket)
+    if (this.#isTooMany(socket)) return
     if (!isWelcome(socket)) return void socket.destroy()
     socket.setNoDelay(true)
     const server = socket.alpnProtocol === 'h2' ? this.#h2 : this.#h1
     server.emit('connection', socket)
+  }
+  /** Over the quota of its address: then it is closed. */
+  #isTooMany(socket: Socket): boolean {
+    const { quotas } = this.#gateway.service.parts.security
+    if (quotas.connected(this.#peerOf(socket).host) === 0) return false
+    socket.destroy()
+    return true
   }
   #session(session: ServerHttp2Session): void {
     this.#sessions.add(session)

@@ -27,8 +27,9 @@ export async function publish(
   service: Service,
   topic: FoundTopic,
   request: Of<typeof publishRequest>,
+  charge: (bytes: number) => void,
 ): Promise<readonly string[]> {
-  const inPlace = request instanceof PlacedPublishRequest ? publishInPlace(service, topic, request) : null
+  const inPlace = request instanceof PlacedPublishRequest ? publishInPlace(service, topic, request, charge) : null
   if (inPlace !== null) return inPlace
   const { messages } = request
   checkCount(messages.length)
@@ -38,6 +39,7 @@ export async function publish(
     throw invalid(
       `Request payload size exceeds the limit: ${limits.pubsubPublishBytes} bytes. It has ${bytes} bytes of messages.`,
     )
+  charge(bytes)
   const nowMs = service.clock.now()
   const recordFor = recordsOf(service, topic, nowMs)
   const targets: Target[] = []
@@ -64,13 +66,16 @@ function publishInPlace(
   service: Service,
   topic: FoundTopic,
   request: PlacedPublishRequest,
+  charge: (bytes: number) => void,
 ): Promise<readonly string[]> | null {
   const { count, mayRepeat } = request
   if (count < inPlaceMin || count > countMax || mayRepeat || asksFor(service, topic) !== null) return null
   const bytes = bytesInPlace(request)
   if (bytes === null || bytes > limits.pubsubPublishBytes) return null
   const placing = service.placing.placeInPlace(topic.info, request, service.clock.now(), 'all')
-  return placing === null ? null : idsOf(service, placing, { count, bytes })
+  if (placing === null) return null
+  charge(bytes)
+  return idsOf(service, placing, { count, bytes })
 }
 async function idsOf(
   { parts }: Service,

@@ -151,7 +151,7 @@ export class StreamingPull implements Holder {
   }
 
   async #run(): Promise<void> {
-    const { service, signal } = this.#call
+    const { service, signal, access } = this.#call
     const subscription = this.#subscription!
     const out = new ByteWriter(64 * 1024)
     while (!this.#ended) {
@@ -159,6 +159,11 @@ export class StreamingPull implements Holder {
       const bytesMax = Math.min(this.#bytesMax - this.bytes, limits.pubsubPullBytes)
       if (messagesMax <= 0 || bytesMax <= 0) {
         await this.#room(subscription)
+        continue
+      }
+      const overMs = access.overQuotaMs('consumer_byte_rate')
+      if (overMs > 0) {
+        await service.clock.sleep(overMs, signal)
         continue
       }
       const { changed } = subscription
@@ -187,7 +192,9 @@ export class StreamingPull implements Holder {
       try {
         // What it may, it may have lost since it began.
         this.#demand(subscription)
-        share = await service.room.take(bytesOf(pulled.deliveries), signal).catch(() => null)
+        const bytes = bytesOf(pulled.deliveries)
+        this.#call.access.used('consumer_byte_rate', bytes)
+        share = await service.room.take(bytes, signal).catch(() => null)
         if (!this.#ended && share !== null) encoded = this.#encoded(subscription, pulled.deliveries, out)
       } finally {
         // The bytes go back to the log before they are sent.

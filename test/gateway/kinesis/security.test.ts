@@ -250,3 +250,15 @@ test('each operation is refused to who has no grant, and that is in the audit; l
   const said = new Set(entries.map(({ principal, action, outcome }) => `${principal} ${action} ${outcome}`))
   for (const name of asked) if (!lists.has(name)) assert.ok(said.has(`User:alice ${name} refused`), name)
 })
+test('connections of an address have a quota', async (t) => {
+  const f = await kinesis(t)
+  const { root } = await given(f)
+  await f.ok('ListStreams', {}, { key: root })
+  await f.security.quotas.change([{ entity: { ip: '127.0.0.1' }, values: { connection_creation_rate: 1 } }])
+  let refused = 0
+  for (let i = 0; i < 30; i++) {
+    const sent = { method: 'GET', headers: { connection: 'close' } }
+    await f.send(sent).catch(() => refused++)
+  }
+  assert.ok(refused > 5 && refused < 30, `${refused} of 30 were refused`)
+})

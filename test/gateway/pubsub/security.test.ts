@@ -318,3 +318,51 @@ test('topics that the log keeps for itself are none', async (t) => {
     await assert.rejects(calls.publish(kept, 'x'), { status: 5 }, kept)
   }
 })
+test('who is over a quota is told to come again, or waits', async (t) => {
+  const { f, token } = await secured(t)
+  const root = await token('root')
+  await createTopic(f, root)
+  const subscription = { name: 'projects/p/subscriptions/sub', topic: topicName.topic }
+  const types = [messages.subscriptionMessage, messages.subscriptionMessage] as const
+  await f.client.call('Subscriber/CreateSubscription', types, subscription, root)
+  const publish = () =>
+    f.client.call(
+      'Publisher/Publish',
+      [messages.publishRequest, messages.publishResponse],
+      { ...topicName, messages: Array.from({ length: 20 }, () => ({ data: Buffer.alloc(5_000) })) },
+      root,
+    )
+  const { quotas } = f.running.security
+  await quotas.change([{ entity: { user: 'root' }, values: { producer_byte_rate: 5_000, consumer_byte_rate: 8_000 } }])
+  await publish()
+  await assert.rejects(publish(), { status: 8 })
+  const pull = () =>
+    f.client.call(
+      'Subscriber/Pull',
+      [messages.pullRequest, messages.pullResponse],
+      { subscription: subscription.name, maxMessages: 100, returnImmediately: true },
+      { ...root, 'grpc-timeout': '2S' },
+    )
+  assert.equal((await pull()).receivedMessages.length, 20)
+  const beganMs = performance.now()
+  assert.equal((await pull()).receivedMessages.length, 0)
+  assert.ok(performance.now() - beganMs > 500)
+  const stream = f.client.stream({ subscription: subscription.name, streamAckDeadlineSeconds: 10 }, root)
+  await quotas.change([{ entity: { user: 'root' }, values: { producer_byte_rate: null, consumer_byte_rate: null } }])
+  await publish()
+  await stream.until(() => stream.received.length >= 20, 20_000)
+  stream.close()
+})
+test('connections of an address have a quota', async (t) => {
+  const { f } = await secured(t)
+  await f.running.security.quotas.change([{ entity: { ip: '127.0.0.1' }, values: { connection_creation_rate: 1 } }])
+  const refused = async (): Promise<boolean> => {
+    const client = new GrpcClient(f.address)
+    const why = await getTopic(f, {}, client).catch((error: unknown) => error)
+    client.close()
+    return (why as { status?: number }).status !== 16
+  }
+  let count = 0
+  for (let i = 0; i < 30; i++) count += Number(await refused())
+  assert.ok(count > 5 && count < 30, `${count} of 30 were refused`)
+})

@@ -107,7 +107,9 @@ const publishMethod = method({
     access.demand('write', 'topic', id)
     const topic: FoundTopic = await pubsub.topic(request.topic)
     refuseOwned(pubsub, id)
-    return { messageIds: await publish(pubsub, topic, request) }
+    access.demandQuota('producer_byte_rate')
+    const charge = (bytes: number): void => access.used('producer_byte_rate', bytes)
+    return { messageIds: await publish(pubsub, topic, request, charge) }
   },
 })
 const getTopic = method({

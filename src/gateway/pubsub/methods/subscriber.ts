@@ -249,10 +249,14 @@ const pull = method({
     const subscription = pubsub.subscription(name)
     pubsub.demandRead(access, subscription)
     subscription.demandPull()
+    const mostMs = Math.max(0, Math.min(limits.pubsubPullWaitMs, timeoutMs - answerMs))
+    const overMs = access.overQuotaMs('consumer_byte_rate')
+    if (overMs > 0) await pubsub.clock.sleep(Math.min(overMs, mostMs), signal)
+    if (overMs > mostMs) return {}
     const pulled = await subscription.pull({
       messagesMax: Math.min(maxMessages, limits.pubsubPullMessages),
       bytesMax: limits.pubsubPullBytes,
-      waitMs: returnImmediately ? 0 : Math.max(0, Math.min(limits.pubsubPullWaitMs, timeoutMs - answerMs)),
+      waitMs: returnImmediately ? 0 : Math.max(0, mostMs - overMs),
       deadlineMs: subscription.deadlineMs,
       holder: null,
       keyHolder: subscription.newHolder(),
@@ -260,7 +264,9 @@ const pull = method({
     })
     try {
       // Until the client has the answer, or is gone.
-      const share = await pubsub.room.take(bytesOf(pulled.deliveries), signal)
+      const bytes = bytesOf(pulled.deliveries)
+      access.used('consumer_byte_rate', bytes)
+      const share = await pubsub.room.take(bytes, signal)
       signal.addEventListener('abort', () => share.give(), { once: true })
       const counts = subscription.message.deadLetterPolicy !== null
       // The bytes go back to the log before they are sent.
