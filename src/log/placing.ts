@@ -1,13 +1,14 @@
 /**
  * Records of one request into partitions, all or nothing: one batch when they share a partition and fit, a tick
  * otherwise. Partitions are chosen as Kafka's Java client does: murmur2 of the key; without a key the same partition for
- * all that come together, and another one soon after.
+ * all that come together, and another one soon after. In place of a closed one another is taken (`closed-partitions.ts`).
  */
 import { Fault, asFault } from '../lib/fault.ts'
 import { limits } from '../lib/limits.ts'
 import { keyPartition } from '../lib/murmur2.ts'
 import type { World } from '../lib/world.ts'
 import { BatchWriter, type RecordInput, encodeBatch } from './batch.ts'
+import { openPartition } from './closed-partitions.ts'
 import type { Commits } from './commits.ts'
 import type { Batch, Log, Partition, Tick, TopicInfo } from './log.ts'
 import { type RecordsInPlace, inPlaceBytes, placeNumbers } from './records-in-place.ts'
@@ -102,7 +103,7 @@ export class Placing {
   placeInPlace(topic: TopicInfo, records: RecordsInPlace, timeMs: number, acks: Acks): Promise<PlacedInPlace> | null {
     const { names, bytesMax } = this.#boundsOf(topic)
     if (names.length > 0) return null
-    const runs = runsOf(records, topic.partitions, { keyless: this.#turn() % topic.partitions, bytesMax, timeMs })
+    const runs = runsOf(records, topic, { turn: this.#turn(), bytesMax, timeMs })
     if (runs === null) return null
     const appended = runs.map(async ({ partition: index, writer, at }) => {
       const placed = await this.#producer(acks).appendMade({ topic: topic.name, index }, writer.done(), bytesMax)
@@ -187,16 +188,19 @@ interface RunInPlace {
 /** null: one is perhaps too large for a batch. */
 function runsOf(
   records: RecordsInPlace,
-  partitions: number,
-  { keyless, bytesMax, timeMs }: { keyless: number; bytesMax: number; timeMs: number },
+  topic: TopicInfo,
+  { turn, bytesMax, timeMs }: { turn: number; bytesMax: number; timeMs: number },
 ): RunInPlace[] | null {
   const { bytes: from, count, places } = records
+  const { partitions } = topic
+  const keyless = turn % partitions
   const runs: RunInPlace[] = []
   const open: (RunInPlace | undefined)[] = []
   for (let record = 0; record < count; record++) {
     const at = record * placeNumbers
     const keyAt = places[at]!
-    const partition = keyAt < 0 ? keyless : keyPartition(from, partitions, keyAt, places[at + 1]!)
+    const chosen = keyAt < 0 ? keyless : keyPartition(from, partitions, keyAt, places[at + 1]!)
+    const partition = openPartition(topic, chosen)
     const bytes = inPlaceBytes(records, record)
     if (bytes + batchOverheadBytes > bytesMax) return null
     let run = open[partition]
@@ -216,7 +220,7 @@ function choose(topic: TopicInfo, partition: number | null, key: Uint8Array | nu
     if (partition >= topic.partitions) throw new Fault('log.unknown-partition', { topic: topic.name, partition })
     return partition
   }
-  return key === null ? turn % topic.partitions : keyPartition(key, topic.partitions)
+  return openPartition(topic, key === null ? turn % topic.partitions : keyPartition(key, topic.partitions))
 }
 /** The estimate is an upper bound: only a record near the limit is measured. */
 function checkSize(record: RecordInput, bytesMax: number): void {

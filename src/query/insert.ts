@@ -7,6 +7,7 @@ import { limits } from '../lib/limits.ts'
 import { keyPartition } from '../lib/murmur2.ts'
 import type { World } from '../lib/world.ts'
 import { encodeBatch, type RecordInput } from '../log/batch.ts'
+import { openPartition } from '../log/closed-partitions.ts'
 import type { Commits } from '../log/commits.ts'
 import type { Batch, Partition } from '../log/log.ts'
 import { type DataType, type Field, typeName } from '../schema/types.ts'
@@ -332,9 +333,12 @@ export async function append(
   const entries: { partition: Partition; batch: Batch }[] = []
   for (const [topic, records] of topics) {
     if (records.length === 0) continue
-    const partitions = (await log.topics.get(topic))?.partitions ?? 1
+    const info = (await log.topics.get(topic)) ?? { partitions: 1, config: {} }
+    const { partitions } = info
     const sticky = Math.floor(world.random.fraction() * partitions)
-    const perPartition = Map.groupBy(records, ({ key }) => (key === null ? sticky : keyPartition(key, partitions)))
+    const perPartition = Map.groupBy(records, ({ key }) =>
+      openPartition(info, key === null ? sticky : keyPartition(key, partitions)),
+    )
     for (const [index, list] of perPartition)
       entries.push(...batches(list).map((batch) => ({ partition: { topic, index }, batch })))
   }

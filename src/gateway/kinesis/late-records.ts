@@ -1,5 +1,5 @@
 /**
- * Other writers choose among all partitions of a topic, those of closed shards too, and readers that have left a closed shard do
+ * Kafka's clients choose among all partitions of a topic, those of closed shards too, and readers that have left a closed shard do
  * not see what comes there. Nobody would know: so it is said, once for each shard.
  */
 import type { Logger } from '../../lib/logger.ts'
@@ -28,7 +28,7 @@ export class LateRecords {
       this.#said.add(`${topicId}/${index}`)
       this.#logger.warn(
         'kinesis: records have come to a closed shard, and readers that have left it do not see them: a stream that is split ' +
-          'or merged should be written by Kinesis only, or be read by a queue',
+          "or merged should not be written by Kafka's clients, or be read by a queue",
         { stream: name, shard: shardId(index), records },
       )
     }

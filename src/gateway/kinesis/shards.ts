@@ -124,6 +124,19 @@ export const openedMs = (shards: readonly Shard[], shard: number): number => {
   const parents = parentsOf(shards, shards[shard]!)
   return parents.length === 0 ? shards[shard]!.createdMs : Math.max(...parents.map(({ closedMs = 0 }) => closedMs))
 }
+/** Closed shards, each with an open one that came of it. */
+export function successors(shards: readonly Shard[]): [closed: number, open: number][] {
+  const firstChild = new Map<number, number>()
+  shards.forEach(({ parent, adjacent }, i) => {
+    for (const one of [parent, adjacent]) if (one !== undefined && !firstChild.has(one)) firstChild.set(one, i)
+  })
+  return shards.flatMap((shard, i) => {
+    if (isOpen(shard)) return []
+    let open = i
+    for (let next = firstChild.get(open); next !== undefined; next = firstChild.get(open)) open = next
+    return open === i ? [] : [[i, open]]
+  })
+}
 export const childrenOf = (shards: readonly Shard[], shard: number): number[] =>
   shards.flatMap((one, i) => (one.parent === shard || one.adjacent === shard ? [i] : []))
 

@@ -9,6 +9,7 @@ import { Fault } from '../../lib/fault.ts'
 import { limits } from '../../lib/limits.ts'
 import type { World } from '../../lib/world.ts'
 import type { Broker } from '../../log/broker.ts'
+import { closedPartitions, closedText } from '../../log/closed-partitions.ts'
 import type { TopicInfo } from '../../log/log.ts'
 import { isKeptTopic } from '../../log/topic-rules.ts'
 import { inUse, notFound, overLimit } from './errors.ts'
@@ -24,6 +25,7 @@ import {
   isOpen,
   openInOrder,
   parentsOf,
+  successors,
 } from './shards.ts'
 import { WriteGate } from './write-gate.ts'
 
@@ -345,7 +347,10 @@ export class Streams {
     const { name, topic } = stream
     await this.#put(stream, { shards: stream.shards, growing: shards })
     await this.#whole(name, async () => {
-      if (shards.length > topic.partitions) await this.#log.topics.alter(name, { partitions: shards.length })
+      const partitions = Math.max(shards.length, topic.partitions)
+      await this.#log.topics.alter(name, { partitions, config: { [closedPartitions]: closedText(successors(shards)) } })
+      // What others had placed by what they knew is in the log before the shards are closed.
+      for (let turn = 0; turn < 2; turn++) await new Promise<void>((resolve) => this.#world.clock.soon(resolve))
       await this.#finish(name)
     })
   }

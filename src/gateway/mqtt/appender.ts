@@ -7,6 +7,7 @@ import { limits } from '../../lib/limits.ts'
 import { keyPartition } from '../../lib/murmur2.ts'
 import type { Clock } from '../../lib/world.ts'
 import { type RecordInput, encodeBatch } from '../../log/batch.ts'
+import { openPartition } from '../../log/closed-partitions.ts'
 import type { Commits } from '../../log/commits.ts'
 import type { Log, Partition, Writer } from '../../log/log.ts'
 import { batchOverheadBytes, recordBytes } from '../../log/producer.ts'
@@ -28,8 +29,9 @@ export interface Entry {
   readonly record: RecordInput
 }
 
-export const partitionOf = ({ name, partitions }: LogTopic, { key }: RecordInput): Partition => {
-  const index = partitions.length === 1 || key === null ? 0 : keyPartition(key, partitions.length)
+export const partitionOf = ({ name, info, partitions }: LogTopic, { key }: RecordInput): Partition => {
+  const chosen = partitions.length === 1 || key === null ? 0 : keyPartition(key, partitions.length)
+  const index = openPartition(info, chosen)
   return partitions[index]?.partition ?? { topic: name, index: 0 }
 }
 const batchBytesMax = ({ info: { config } }: LogTopic): number => {

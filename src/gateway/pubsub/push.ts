@@ -132,7 +132,10 @@ class Pusher {
     }
   }
   async #push({ ackId }: Delivery, post: Post): Promise<void> {
-    const why = await this.#post(post).catch((error: unknown) => asFault(error).message)
+    // What the network says is no error of ours.
+    const why = await this.#post(post).catch((error: unknown) =>
+      error instanceof Error ? error.message : String(error),
+    )
     const { signal } = this.#stop
     try {
       if (why === null) {

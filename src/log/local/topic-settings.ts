@@ -1,6 +1,7 @@
 /** The table behind `topic-config.ts`: names, types, defaults, bounds and texts. Names and types are Kafka 4.3's. */
 import { limits } from '../../lib/limits.ts'
 import type { ConfigEntry } from '../broker.ts'
+import { closedPartitions, isClosedPartitions } from '../closed-partitions.ts'
 
 export interface Setting {
   readonly name: string
@@ -42,6 +43,14 @@ export const settings: readonly Setting[] = [
     choices: ['delete', 'compact'],
     documentation:
       'What happens to old segments: "delete" discards them by retention.ms and retention.bytes, "compact" keeps the latest record of each key. Both may be given, separated by a comma.',
+  },
+  {
+    name: closedPartitions,
+    type: 'string',
+    default: '',
+    refuses: (value) => (isClosedPartitions(value) ? null : 'it must be pairs like 0:1,4:5'),
+    documentation:
+      'Partitions to which HTTP, MQTT, Pub/Sub, Event Hubs and SQL put nothing more unless they are asked for, each with one that takes its place: 0:1,4:5. Splits and merges of a Kinesis stream set it. Kafka has no such setting.',
   },
   {
     name: 'compression.gzip.level',

@@ -1,6 +1,13 @@
 /** Others write to the partitions of a stream too: what a reader that follows shards gets of it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { partitionOf } from '../../../src/gateway/mqtt/appender.ts'
+import { LogTopic } from '../../../src/gateway/mqtt/log-topics.ts'
+import { Fault } from '../../../src/lib/fault.ts'
+import { realWorld } from '../../../src/lib/real/world.ts'
+import type { RecordInput } from '../../../src/log/batch.ts'
+import type { TopicInfo } from '../../../src/log/log.ts'
+import { Placing } from '../../../src/log/placing.ts'
 import type { LocalLog } from '../../../src/log/local/local-log.ts'
 import { batch } from '../../log/local/support.ts'
 import { type Json, type KinesisFixture, dataText, kinesis } from './fixture.ts'
@@ -108,4 +115,81 @@ test('what others write to a closed shard is there for who reads it later, and f
   const QueueARN = 'arn:aws:kinesis:us-east-1:000000000000:queue/q'
   const { QueueRecords } = await f.ok('ReceiveQueueRecords', { QueueARN, WaitTimeSeconds: 1 })
   assert.deepEqual(QueueRecords.map(dataText), ['early', 'late'])
+})
+
+test('our own writers put nothing into closed shards: who follows shards gets all of it, of each key in order', async (t) => {
+  const f = await kinesis(t)
+  await f.ok('CreateStream', { StreamName, ShardCount: 3 })
+  const placing = new Placing({ world: realWorld(), log: f.log, commits: f.commits })
+  let made = 0
+  const info = (): TopicInfo => f.local!.catalog.byName(StreamName)!
+  const write = async (): Promise<number[]> => {
+    const topic = info()
+    const record = (key: string | null): RecordInput => ({
+      key: key === null ? null : Buffer.from(key),
+      value: Buffer.from(`${key} ${made++}`),
+      timeMs: Date.now(),
+    })
+    const records = Array.from({ length: 60 }, (_, i) => record(i % 10 === 0 ? null : `k${i % 7}`))
+    const placed = await placing.placeEach(
+      records.map((one) => ({ topic, partition: null, record: one })),
+      'all',
+    )
+    const values = Array.from({ length: 20 }, (_, i) => `('s${i}', 's${i} ${made++}')`)
+    await f.engine.run(`INSERT INTO written VALUES ${values.join(', ')}`)
+    return placed.map((one) => (one instanceof Fault ? assert.fail(one.message) : one.partition))
+  }
+  await f.engine.run(`CREATE STREAM written (k text, v text) WITH (topic = '${StreamName}', key = 'k')`)
+  const left = new Map<number, string>()
+  const texts: string[] = []
+  // A reader as the client library is one: it leaves a shard at its end, and goes on with those that came of it.
+  const follow = async (): Promise<void> => {
+    const seen = new Set(left.keys())
+    for (const { ShardId } of await listed(f)) {
+      const shard = Number(ShardId.slice('shardId-'.length))
+      if (!seen.has(shard)) left.set(shard, await iterator(f, shard))
+    }
+    for (const [shard, from] of left) {
+      if (from === '') continue
+      const found = await readOn(f, from)
+      texts.push(...found.texts)
+      left.set(shard, found.next ?? '')
+    }
+  }
+  await write()
+  await follow()
+  await split(f, 0, 126n)
+  await follow()
+  assert.ok(!(await write()).includes(0))
+  await follow()
+  await f.ok('MergeShards', { StreamName, ShardToMerge: idOf(1), AdjacentShardToMerge: idOf(2) })
+  await follow()
+  await write()
+  await f.ok('UpdateShardCount', { StreamName, TargetShardCount: 4, ScalingType: 'UNIFORM_SCALING' })
+  await follow()
+  const closed = new Set<number>(
+    (await listed(f)).flatMap(({ ShardId, SequenceNumberRange }: Json) =>
+      SequenceNumberRange.EndingSequenceNumber === undefined ? [] : [Number(ShardId.slice('shardId-'.length))],
+    ),
+  )
+  assert.ok(closed.size >= 3)
+  for (const partition of await write()) assert.ok(!closed.has(partition))
+  const mqtt = new LogTopic(info())
+  for (let i = 0; i < 200; i++)
+    assert.ok(!closed.has(partitionOf(mqtt, { key: Buffer.from(`m${i}`), value: null, timeMs: 0 }).index))
+  await follow()
+  assert.equal(texts.length, made)
+  const byKey = Map.groupBy(
+    texts.map((text) => /(\w+) (\d+)/.exec(text)!),
+    ([, key]) => key!,
+  )
+  for (const [key, of] of byKey) {
+    const numbers = of.map(([, , number]) => Number(number))
+    if (key !== 'null')
+      assert.deepEqual(
+        numbers,
+        numbers.toSorted((a, b) => a - b),
+        key,
+      )
+  }
 })

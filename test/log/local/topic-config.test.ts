@@ -34,7 +34,7 @@ test('every setting of Kafka 4.3 is described, and one of our own', () => {
   const described = describeConfig({ config: { 'retention.ms': '5' } })
   assert.deepEqual(
     described.map(({ name }) => name).sort(),
-    [...kafkas, 'ack.before.sync', 'deliver.to', 'record.ttl.enable'].sort(),
+    [...kafkas, 'ack.before.sync', 'closed.partitions', 'deliver.to', 'record.ttl.enable'].sort(),
   )
   for (const entry of described) assert.ok(entry.documentation.length > 20, entry.name)
   const retention = described.find(({ name }) => name === 'retention.ms')
