@@ -7,8 +7,9 @@ import { silent } from '../../src/lib/logger.ts'
 import { limits } from '../../src/lib/limits.ts'
 import { realWorld } from '../../src/lib/real/world.ts'
 import type { World } from '../../src/lib/world.ts'
-import { resolveConfig } from '../../src/node/config.ts'
+import { type Settings, resolveConfig } from '../../src/node/config.ts'
 import { startMillrace } from '../../src/node/millrace.ts'
+import { authority, temporaryFolder } from '../security/certificates.ts'
 import { kinesisCaller } from './kinesis/fixture.ts'
 
 /** Waits of a minute take half a second. */
@@ -18,15 +19,18 @@ function hasty(): World {
   const after: World['clock']['after'] = (ms, call) => clock.after(ms >= 10_000 ? ms / 100 : ms, call)
   return { ...world, clock: Object.assign(Object.create(clock), { after }) as World['clock'] }
 }
-async function started(t: TestContext): Promise<{ kinesis: number; pubsub: number; eventhubs: number }> {
+async function started(
+  t: TestContext,
+  settings: Settings = {},
+): Promise<{ kinesis: number; pubsub: number; eventhubs: number }> {
   const own = limits as { -readonly [K in keyof typeof limits]: number }
-  for (const name of ['httpHeaderMs', 'httpBodyMs', 'httpStalledMs'] as const) {
+  for (const name of ['httpHeaderMs', 'httpBodyMs', 'httpStalledMs', 'tlsHandshakeMs'] as const) {
     const before = own[name]
     own[name] = before / 50
     t.after(() => (own[name] = before))
   }
   const listen = ['http=off', 'kafka=off', 'kinesis=127.0.0.1:0', 'pubsub=127.0.0.1:0', 'eventhubs=127.0.0.1:0']
-  const { config } = resolveConfig({ data: ':memory:', listen, workers: '0' }, {}, {})
+  const { config } = resolveConfig({ data: ':memory:', listen, workers: '0', ...settings }, {}, {})
   const running = await startMillrace({ config, world: hasty(), logger: silent })
   t.after(() => running.close())
   const at = running.listening()
@@ -72,6 +76,12 @@ test('requests that begin and do not come to an end are given up', async (t) => 
     closed(port, Buffer.concat([preface, halfHeaders])),
   ])
   await Promise.all([...all, ...framed])
+})
+test('handshakes of TLS that begin and do not come to an end are given up', async (t) => {
+  const files = authority(temporaryFolder(t), 'ca').issue('server', '/CN=localhost')
+  const { kinesis, pubsub, eventhubs } = await started(t, { tlsCert: files.certFile, tlsKey: files.keyFile })
+  const half = Buffer.from([0x16, 3, 1, 2, 0])
+  await Promise.all([kinesis, pubsub, eventhubs].flatMap((port) => [closed(port, half), closed(port, '')]))
 })
 test('calls of Pub/Sub whose request does not come are given up', async (t) => {
   const { pubsub } = await started(t)

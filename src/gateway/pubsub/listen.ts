@@ -145,7 +145,7 @@ class Shell {
         : createSecureServer({ ...serverOptions(tls), ALPNProtocols: ['h2', 'http/1.1'] }, (socket) =>
             this.#encrypted(socket),
           )
-    this.#secure?.on('tlsClientError', () => undefined)
+    this.#secure?.on('tlsClientError', (_, socket) => socket.destroy())
     if (this.#secure !== null) limitHandshakes(this.#secure)
     this.#server = this.#secure ?? createServer((socket) => this.#sniff(socket))
     this.#server.maxConnections = limits.pubsubConnections
