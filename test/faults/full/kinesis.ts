@@ -51,7 +51,8 @@ export class KinesisSide implements Side {
     return this.#asked('RegisterStreamConsumer', { StreamARN, ConsumerName: `c${this.#turn}` })
   }
   #tag(): Promise<Answer> {
-    return this.#asked('AddTagsToStream', { ...StreamName, Tags: { [`t${this.#turn}`]: 'x' } })
+    // A stream has 50 of them at most.
+    return this.#asked('AddTagsToStream', { ...StreamName, Tags: { [`t${this.#turn % 40}`]: String(this.#turn) } })
   }
   async #split(): Promise<Answer> {
     const { Shards } = await this.#caller.ok('ListShards', { ...StreamName, ShardFilter: { Type: 'AT_LATEST' } })
