@@ -14,6 +14,16 @@ export interface Rule {
   readonly when?: number
 }
 
+/** What a disk fails with when records are written and synced. */
+export const diskFailures: readonly Omit<Rule, 'when'>[] = [
+  { calls: 'fdatasync', effect: 'error=EIO' },
+  { calls: 'pwrite64,pwritev', effect: 'error=EIO' },
+  { calls: 'fdatasync', effect: 'error=ENOSPC' },
+  { calls: 'pwrite64,pwritev', effect: 'error=ENOSPC' },
+]
+export const nameOfFailure = ({ calls, effect }: Omit<Rule, 'when'>): string =>
+  `${calls} ${effect.replace('error=', '')}`
+
 export interface Injection {
   /** Calls that it changed so far. */
   readonly count: number

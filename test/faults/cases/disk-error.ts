@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Millrace } from '../../interop/setup/index.ts'
 import { between, type Context, type FaultCase, type Outcome, startAgain, startFirst } from '../case.ts'
-import { inject, type Rule, tracingMissing } from '../inject.ts'
+import { diskFailures, inject, nameOfFailure as nameOf, type Rule, tracingMissing } from '../inject.ts'
 import { describeViolations, Verifier } from '../verify.ts'
 import { Volume, volumesMissing } from '../volume.ts'
 import { kafkaError } from '../wire.ts'
@@ -19,14 +19,7 @@ export const diskError: FaultCase = {
   run: diskErrors,
 }
 
-const rules: readonly Omit<Rule, 'when'>[] = [
-  { calls: 'fdatasync', effect: 'error=EIO' },
-  { calls: 'pwrite64,pwritev', effect: 'error=EIO' },
-  { calls: 'fdatasync', effect: 'error=ENOSPC' },
-  { calls: 'pwrite64,pwritev', effect: 'error=ENOSPC' },
-  { calls: 'fsync', effect: 'error=EIO' },
-]
-const nameOf = ({ calls, effect }: Omit<Rule, 'when'>): string => `${calls} ${effect.replace('error=', '')}`
+const rules: readonly Omit<Rule, 'when'>[] = [...diskFailures, { calls: 'fsync', effect: 'error=EIO' }]
 const roundsOf = ({ times }: Context): number => times(2, 40)
 /** Directories are synced rarely, by any of many threads: their first call is taken. */
 const whenMaxOf = (calls: string): number => (calls === 'fsync' ? 1 : 40)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { between, type Context, type FaultCase, type Outcome } from '../case.ts'
 import { type Figures, Gateways, add } from '../full/gateways.ts'
-import { inject, type Rule, tracingMissing } from '../inject.ts'
+import { diskFailures as rules, inject, nameOfFailure as nameOf, type Rule, tracingMissing } from '../inject.ts'
 import { Volume, volumesMissing } from '../volume.ts'
 
 export const gatewaysDiskError: FaultCase = {
@@ -15,13 +15,6 @@ export const gatewaysDiskError: FaultCase = {
   says: 'system calls that fail once under Kinesis, Pub/Sub, MQTT and Event Hubs',
   run: diskErrors,
 }
-const rules: readonly Omit<Rule, 'when'>[] = [
-  { calls: 'fdatasync', effect: 'error=EIO' },
-  { calls: 'pwrite64,pwritev', effect: 'error=EIO' },
-  { calls: 'fdatasync', effect: 'error=ENOSPC' },
-  { calls: 'pwrite64,pwritev', effect: 'error=ENOSPC' },
-]
-const nameOf = ({ calls, effect }: Omit<Rule, 'when'>): string => `${calls} ${effect.replace('error=', '')}`
 const whenMax = 40
 /** MQTT 5 has no better word. */
 const unspecified = '0x80'
